@@ -1,0 +1,91 @@
+# hubspot_assoc: associate HubSpot CRM records from SQL
+#
+# Two commands that do all set-up themselves, on Debian or Ubuntu, and touch no
+# cluster of the system:
+#   make demo           what it looks like, against a simulator of HubSpot
+#   make test           all tests; ONLY="checks regress simulator tap" for some,
+#                       REGRESS=batch or PROVE_TESTS=test/t/001_smoke.pl for one
+#
+# The PGXS way, for the server of PG_CONFIG:
+#   make, make install, make installcheck (TAP_TESTS= leaves out the TAP tests,
+#   which need IPC::Run)
+#
+# For those who change the source:
+#   make bench          measures; BENCH_ARGS="..." goes to test/bench/run
+#   make indent         lays the source out; make indent-check only tells
+#   make headerscheck   headers compile alone, includes go downward
+#   WERROR=1            warnings are errors
+
+MODULE_big = hubspot_assoc
+OBJS = $(addprefix src/, hubspot_assoc.o functions.o source.o result.o batch.o match.o \
+	call.o connection.o request.o response.o json.o transport.o option.o \
+	endpoint.o throttle.o)
+PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
+
+EXTENSION = hubspot_assoc
+DATA = hubspot_assoc--1.0.sql
+
+REGRESS = options privileges create batch errors request
+# each file has a simulator of its own
+REGRESS_OPTS = --launcher=$(srcdir)/test/with_simulator
+ENCODING = UTF8
+NO_LOCALE = 1
+
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+CURL_CONFIG ?= curl-config
+CURL_VERSION = 7.74.0
+PG_CPPFLAGS = $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
+SHLIB_LINK = $(shell $(CURL_CONFIG) --libs 2>/dev/null)
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
+
+# Bitcode lets the JIT inline functions into queries, which is no use for ours,
+# and would need the clang that the server was built with.
+override with_llvm = no
+
+# The commands below work before there is a pg_config: test/setup brings it.
+PG_CONFIG ?= pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+include $(PGXS)
+
+$(OBJS): $(wildcard src/*.h)
+
+ifneq ($(shell $(CURL_CONFIG) --checkfor $(CURL_VERSION) 2>&1 || echo missing),)
+$(OBJS): curl-is-missing
+endif
+else
+all install installcheck clean:
+	@echo 'no PGXS from "$(PG_CONFIG) --pgxs": install postgresql-server-dev-NN, or set PG_CONFIG' >&2; exit 1
+endif
+
+curl-is-missing:
+	@echo 'libcurl $(CURL_VERSION) or later is missing, or its curl-config: install libcurl4-openssl-dev, or set CURL_CONFIG' >&2; exit 1
+
+# A test file or a topic given on the command line is what to run.
+ONLY = $(if $(findstring command,$(origin REGRESS)),regress) \
+	$(if $(findstring command,$(origin PROVE_TESTS)),tap)
+
+export PG_CONFIG
+
+test:
+	@WERROR=1 test/with_cluster test/run $(ONLY); status=$$?; \
+	if [ $$status = 125 ]; then echo '0 passed, 1 failed'; fi; exit $$status
+
+demo:
+	@test/with_cluster test/with_simulator test/demo/run
+
+bench:
+	@test/with_cluster -c shared_buffers=256MB test/bench/run $(BENCH_ARGS)
+
+headerscheck:
+	@CC='$(CC)' FLAGS='$(CPPFLAGS) $(CFLAGS)' test/headerscheck
+
+indent:
+	@test/indent
+
+indent-check:
+	@test/indent --check
+
+.PHONY: test demo bench headerscheck indent indent-check curl-is-missing

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.h
+ *	  Many inputs: cut into requests, kept in flight, answered one by one.
+ *
+ * IDENTIFICATION
+ *	  src/batch.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BATCH_H
+#define HUBSPOT_BATCH_H
+
+#include "connection.h"
+#include "endpoint.h"
+#include "hubspot_assoc.h"
+
+/* See batch.c for how it is driven. */
+typedef struct HubspotBatch HubspotBatch;
+
+typedef struct HubspotBatchCounts
+{
+	int64		read;			/* inputs that were put */
+	int64		confirmed;
+	int64		failed;			/* got and not confirmed */
+	int64		requests;
+	int64		retries;
+	int64		rate_limited;
+} HubspotBatchCounts;
+
+extern HubspotBatch *hubspot_batch_create(const HubspotConnection *connection,
+										  HubspotOperation operation,
+										  const char *from_type,
+										  const char *to_type);
+extern int	hubspot_batch_room(const HubspotBatch *batch);
+extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
+							  const char *problem);
+extern void hubspot_batch_finish(HubspotBatch *batch);
+extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
+extern void hubspot_batch_drive(HubspotBatch *batch);
+extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
+extern const HubspotError *hubspot_batch_stopped(const HubspotBatch *batch);
+extern void hubspot_batch_counts(const HubspotBatch *batch,
+								 HubspotBatchCounts *counts);
+
+#endif							/* HUBSPOT_BATCH_H */

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *	  API calls from start to end: throttled, sent, and sent again.
+ *
+ * A call is one thing to ask of HubSpot, however many requests it takes:
+ *
+ *		waiting --> in flight --> done
+ *		   ^------------'
+ *
+ * It waits for its turn (the statement's concurrency and the account's
+ * throttle), and after a failed attempt for its backoff.  A 429 parks the
+ * account: it costs the call no attempt, and what else waits goes no earlier.
+ * A wait that is longer than max_retry_delay is not waited for; the reply
+ * that asked for it is then the final one.
+ *
+ * IDENTIFICATION
+ *	  src/call.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "call.h"
+#include "response.h"
+#include "transport.h"
+
+struct HubspotCalls
+{
+	const HubspotConnection *connection;
+	HubspotExchange *exchange;
+	dlist_head	waiting;		/* by age; a retry goes before what is new */
+	dlist_head	done;
+	int			in_flight;
+	bool		stopped;		/* nothing more is sent */
+	StringInfoData url;
+	HubspotCallCounts counts;
+};
+
+static void send_waiting(HubspotCalls *calls, int64 *wake);
+static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
+static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
+static void take_replies(HubspotCalls *calls);
+static void judge(HubspotCalls *calls, HubspotCall *call);
+
+/* Begin the calls of a statement; what is in flight ends with the context. */
+HubspotCalls *
+hubspot_calls_create(MemoryContext context, const HubspotConnection *connection)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
+
+	calls->connection = connection;
+	calls->exchange = hubspot_exchange_create(context);
+	dlist_init(&calls->waiting);
+	dlist_init(&calls->done);
+	initStringInfo(&calls->url);
+	MemoryContextSwitchTo(old);
+	return calls;
+}
+
+/*
+ * Let a call wait for its turn, and send it if it has come.  The call and
+ * what it points to must live until it comes back.
+ */
+void
+hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
+{
+	int64		wake;
+
+	call->transfer = NULL;
+	call->reply = NULL;
+	call->attempts = 0;
+	call->not_before = 0;
+	dlist_push_tail(calls->stopped ? &calls->done : &calls->waiting, &call->node);
+	send_waiting(calls, &wake);
+}
+
+/*
+ * Wait until a call has come back, or the time is until.  True:
+ * hubspot_calls_next() has one.  This is the only function that waits.
+ */
+bool
+hubspot_calls_wait(HubspotCalls *calls, int64 until)
+{
+	for (;;)
+	{
+		int64		wake;
+
+		send_waiting(calls, &wake);
+		if (!dlist_is_empty(&calls->done))
+			return true;
+		if (hubspot_exchange_wait(calls->exchange, Min(until, wake)))
+			take_replies(calls);
+		else if (hubspot_now() >= until)
+			return false;
+	}
+}
+
+/* Let the calls move on as far as they can without waiting. */
+void
+hubspot_calls_drive(HubspotCalls *calls)
+{
+	int64		wake;
+
+	if (hubspot_exchange_wait(calls->exchange, 0))
+		take_replies(calls);
+	send_waiting(calls, &wake);
+}
+
+/* The next call that has come back, or NULL. */
+HubspotCall *
+hubspot_calls_next(HubspotCalls *calls)
+{
+	if (dlist_is_empty(&calls->done))
+		return NULL;
+	return dlist_container(HubspotCall, node, dlist_pop_head_node(&calls->done));
+}
+
+/* Free the reply of a call that has come back. */
+void
+hubspot_call_free(HubspotCall *call)
+{
+	if (call->transfer)
+		hubspot_transfer_free(call->transfer);
+	call->transfer = NULL;
+	call->reply = NULL;
+}
+
+/*
+ * Send nothing more.  What waits, or is started from now on, comes back as it
+ * is: with the reply of its last attempt, or without any.
+ */
+void
+hubspot_calls_stop(HubspotCalls *calls)
+{
+	calls->stopped = true;
+	while (!dlist_is_empty(&calls->waiting))
+		dlist_push_tail(&calls->done, dlist_pop_head_node(&calls->waiting));
+}
+
+const HubspotCallCounts *
+hubspot_calls_counts(const HubspotCalls *calls)
+{
+	return &calls->counts;
+}
+
+/*
+ * Send what may be sent now.  *wake is when the next of those that wait may
+ * be, if nothing comes back before.
+ */
+static void
+send_waiting(HubspotCalls *calls, int64 *wake)
+{
+	const HubspotOptions *options = calls->connection->options;
+
+	*wake = HUBSPOT_NEVER;
+	while (calls->in_flight < options->concurrency &&
+		   !dlist_is_empty(&calls->waiting))
+	{
+		int64		now = hubspot_now();
+		int64		when;
+		HubspotCall *call;
+
+		when = hubspot_throttle_when(calls->connection->throttle,
+									 options->rate_limit, now);
+		if (when > now)
+		{
+			*wake = when;
+			break;
+		}
+		call = next_waiting(calls, now, wake);
+		if (call == NULL)
+			break;
+		send_call(calls, call, now);
+	}
+}
+
+/* The first call whose backoff is over, or NULL and when one's will be. */
+static HubspotCall *
+next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
+{
+	dlist_iter	iter;
+
+	*wake = HUBSPOT_NEVER;
+	dlist_foreach(iter, &calls->waiting)
+	{
+		HubspotCall *call = dlist_container(HubspotCall, node, iter.cur);
+
+		if (call->not_before <= now)
+			return call;
+		*wake = Min(*wake, call->not_before);
+	}
+	return NULL;
+}
+
+static void
+send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
+{
+	const HubspotOptions *options = calls->connection->options;
+	HubspotHttpRequest request;
+
+	hubspot_call_free(call);	/* the reply of the attempt before */
+	resetStringInfo(&calls->url);
+	appendStringInfoString(&calls->url, options->base_url);
+	appendStringInfoString(&calls->url, call->path);
+
+	request.method = call->method;
+	request.url = calls->url.data;
+	request.bearer = options->access_token;
+	request.body = call->body;
+	request.body_len = call->body_len;
+	request.connect_timeout = options->connect_timeout;
+	request.request_timeout = options->request_timeout;
+	request.proxy = options->proxy;
+	request.ca_file = options->ca_file;
+	request.user_agent = options->user_agent;
+
+	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
+	dlist_delete(&call->node);
+	hubspot_throttle_sent(calls->connection->throttle, now);
+	calls->in_flight++;
+	calls->counts.requests++;
+	if (call->attempts > 0)
+		calls->counts.retries++;
+}
+
+static void
+take_replies(HubspotCalls *calls)
+{
+	void	   *owner;
+
+	while (hubspot_exchange_next(calls->exchange, &owner) != NULL)
+	{
+		HubspotCall *call = owner;
+
+		call->reply = hubspot_transfer_reply(call->transfer);
+		calls->in_flight--;
+		judge(calls, call);
+	}
+}
+
+/* Is the reply of an attempt the call's? */
+static void
+judge(HubspotCalls *calls, HubspotCall *call)
+{
+	const HubspotOptions *options = calls->connection->options;
+	int64		most = (int64) options->max_retry_delay * 1000;
+	int64		now = hubspot_now();
+	int64		wait;
+	HubspotAdvice advice;
+
+	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait);
+	if (calls->stopped && advice == HUBSPOT_RETRY)
+		advice = HUBSPOT_FINAL;
+	if (advice == HUBSPOT_PARK)
+	{
+		calls->counts.rate_limited++;
+		if (wait <= most && !calls->stopped)
+		{
+			hubspot_throttle_park(calls->connection->throttle, now + wait);
+			dlist_push_head(&calls->waiting, &call->node);
+			return;
+		}
+	}
+	call->attempts++;
+	if (advice == HUBSPOT_RETRY && wait <= most &&
+		call->attempts <= options->max_retries)
+	{
+		call->not_before = now +
+			Min(most, hubspot_retry_delay(call->attempts, wait, most,
+										  pg_prng_double(&pg_global_prng_state)));
+		dlist_push_head(&calls->waiting, &call->node);
+		return;
+	}
+	dlist_push_tail(&calls->done, &call->node);
+}

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *	  API calls from start to end: throttled, sent, and sent again.
+ *
+ * IDENTIFICATION
+ *	  src/call.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_H
+#define HUBSPOT_CALL_H
+
+#include "lib/ilist.h"
+
+#include "connection.h"
+#include "http.h"
+
+/* The calls of one statement; see call.c. */
+typedef struct HubspotCalls HubspotCalls;
+
+typedef struct HubspotTransfer HubspotTransfer;
+
+/*
+ * One call.  The caller fills in the first part, and may read the last one
+ * when the call has come back from hubspot_calls_next().
+ */
+typedef struct HubspotCall
+{
+	const char *method;
+	const char *path;			/* with the query, begins with a slash */
+	const char *body;			/* JSON in UTF-8, or NULL */
+	size_t		body_len;
+	bool		repeatable;		/* doing it twice is as good as once */
+	void	   *owner;
+
+	dlist_node	node;			/* where it waits: call.c's */
+	int64		not_before;		/* call.c's */
+	HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
+
+	int			attempts;		/* those that failed, and the last one */
+	const HubspotHttpReply *reply;	/* NULL: it was canceled unsent */
+} HubspotCall;
+
+/* What a statement's calls have cost. */
+typedef struct HubspotCallCounts
+{
+	int64		requests;		/* all that were sent */
+	int64		retries;		/* of those, the ones after a failed attempt */
+	int64		rate_limited;	/* of those, the ones answered with a 429 */
+} HubspotCallCounts;
+
+extern HubspotCalls *hubspot_calls_create(MemoryContext context,
+										  const HubspotConnection *connection);
+extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
+extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
+extern void hubspot_calls_drive(HubspotCalls *calls);
+extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
+extern void hubspot_call_free(HubspotCall *call);
+extern void hubspot_calls_stop(HubspotCalls *calls);
+extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
+
+#endif							/* HUBSPOT_CALL_H */

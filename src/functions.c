@@ -1,0 +1,595 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *	  The SQL-callable functions: arguments in, rows or an ERROR out.
+ *
+ * All functions that associate are one loop (run_batch) over a source of
+ * inputs, with an operation of the API and a sink for the outcomes: a single
+ * call is a batch of one, sent to the endpoint for one.
+ *
+ * IDENTIFICATION
+ *	  src/functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/formatting.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "batch.h"
+#include "call.h"
+#include "connection.h"
+#include "json.h"
+#include "response.h"
+#include "result.h"
+#include "source.h"
+#include "transport.h"
+
+/* What a call of one of the functions asks for, apart from its inputs. */
+typedef struct Task
+{
+	const HubspotConnection *connection;
+	HubspotOperation operation;
+	char	   *from_type;
+	char	   *to_type;
+	bool		raise;			/* on_error => 'raise' */
+} Task;
+
+/* Where the outcomes go. */
+typedef struct Sink
+{
+	HubspotResultRow *row;
+	Tuplestorestate *tupstore;	/* of a set */
+	TupleDesc	tupdesc;
+	Datum		result;			/* of a single call */
+} Sink;
+
+/* What a single call's FmgrInfo keeps from one call to the next. */
+typedef struct SingleState
+{
+	TupleDesc	tupdesc;
+	HubspotResultRow *row;
+} SingleState;
+
+/* When a statement's progress is to be told next. */
+typedef struct Progress
+{
+	int64		started;
+	int64		interval;		/* microseconds, 0: off */
+	int64		next;
+} Progress;
+
+PG_FUNCTION_INFO_V1(hs_assoc_create_default);
+PG_FUNCTION_INFO_V1(hs_assoc_create_default_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create);
+PG_FUNCTION_INFO_V1(hs_assoc_create_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_array);
+PG_FUNCTION_INFO_V1(hs_assoc_request);
+
+static Datum create_single(FunctionCallInfo fcinfo, HubspotOperation operation,
+						   bool bigint_ids);
+static Datum create_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
+						  bool query);
+static void set_task(FunctionCallInfo fcinfo, Task *task,
+					 HubspotOperation operation, int to_type,
+					 int on_error);
+static char *object_type(FunctionCallInfo fcinfo, int argument,
+						 const char *name);
+static bool raises(FunctionCallInfo fcinfo, int argument);
+static const char *server_name(FunctionCallInfo fcinfo, int argument);
+static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
+								bool bigint_id);
+static SingleState *single_state(FunctionCallInfo fcinfo);
+static void run_batch(const Task *task, HubspotSource *source, Sink *sink);
+static void sink_outcome(const Task *task, Sink *sink,
+						 const HubspotOutcome *outcome);
+static void warn_stopped(const HubspotError *error, int64 input_no);
+static void start_progress(Progress *progress);
+static void tell_progress(Progress *progress, const HubspotBatch *batch);
+static void check_request(const char *method, const char *path);
+static HubspotCall *perform(const HubspotConnection *connection,
+							const char *method, const char *path,
+							Jsonb *body);
+static Jsonb *headers_jsonb(const HubspotHttpReply *reply);
+
+/*
+ * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
+ * server): PUT .../associations/default/...
+ */
+Datum
+hs_assoc_create_default(PG_FUNCTION_ARGS)
+{
+	return create_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false);
+}
+
+Datum
+hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
+{
+	return create_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true);
+}
+
+/*
+ * hs_assoc_create(from_type, from_id, to_type, to_id, type_ids, category,
+ * on_error, server): PUT .../associations/{toType}/{toId}
+ */
+Datum
+hs_assoc_create(PG_FUNCTION_ARGS)
+{
+	return create_single(fcinfo, HUBSPOT_CREATE, false);
+}
+
+Datum
+hs_assoc_create_bigint(PG_FUNCTION_ARGS)
+{
+	return create_single(fcinfo, HUBSPOT_CREATE, true);
+}
+
+/*
+ * hs_assoc_batch_create_default(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/associate/default
+ */
+Datum
+hs_assoc_batch_create_default(PG_FUNCTION_ARGS)
+{
+	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, true);
+}
+
+Datum
+hs_assoc_batch_create_default_array(PG_FUNCTION_ARGS)
+{
+	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, false);
+}
+
+/*
+ * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error, server):
+ * POST .../batch/create
+ */
+Datum
+hs_assoc_batch_create(PG_FUNCTION_ARGS)
+{
+	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE, true);
+}
+
+Datum
+hs_assoc_batch_create_array(PG_FUNCTION_ARGS)
+{
+	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE, false);
+}
+
+/*
+ * hs_assoc_request(method, path, body, server, OUT http_status, OUT headers,
+ * OUT body): any one request to the account's own host.
+ */
+Datum
+hs_assoc_request(PG_FUNCTION_ARGS)
+{
+	char	   *method;
+	char	   *path;
+	Jsonb	   *body = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	const HubspotConnection *connection;
+	HubspotCall *call;
+	HubspotSlice reply_body;
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		isnull[3] = {false};
+	Datum		result;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null",
+						PG_ARGISNULL(0) ? "method" : "path")));
+	method = asc_toupper(VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
+						 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
+	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	check_request(method, path);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	connection = hubspot_connect(server_name(fcinfo, 3));
+	call = perform(connection, method, path, body);
+	if (call->reply->failure != HUBSPOT_HTTP_OK)
+		hubspot_throw_error(hubspot_reply_error(call->reply, call->attempts),
+							psprintf("could not get an answer to %s %s", method, path));
+
+	reply_body.data = call->reply->body;
+	reply_body.len = (int) call->reply->body_len;
+	body = hubspot_json_to_jsonb(reply_body);
+	values[0] = Int32GetDatum(call->reply->status);
+	values[1] = JsonbPGetDatum(headers_jsonb(call->reply));
+	values[2] = JsonbPGetDatum(body);
+	isnull[2] = (body == NULL);
+	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+											   values, isnull));
+	hubspot_call_free(call);
+	PG_RETURN_DATUM(result);
+}
+
+static Datum
+create_single(FunctionCallInfo fcinfo, HubspotOperation operation,
+			  bool bigint_ids)
+{
+	bool		takes_types = hubspot_endpoint(operation)->takes_types;
+	int			on_error = takes_types ? 6 : 4;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc call",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SingleState *state = single_state(fcinfo);
+	Sink		sink = {0};
+	Task		task;
+	HubspotInput ids = {0};
+	ArrayType  *type_ids = NULL;
+	char	   *category = NULL;
+
+	sink.row = state->row;
+	sink.tupdesc = state->tupdesc;
+	set_task(fcinfo, &task, operation, 2, on_error);
+	ids.from_id = id_argument(fcinfo, 1, bigint_ids);
+	ids.to_id = id_argument(fcinfo, 3, bigint_ids);
+	if (takes_types && !PG_ARGISNULL(4))
+		type_ids = PG_GETARG_ARRAYTYPE_P(4);
+	if (takes_types && !PG_ARGISNULL(5))
+		category = text_to_cstring(PG_GETARG_TEXT_PP(5));
+
+	run_batch(&task,
+			  hubspot_source_single(&ids, takes_types, type_ids, category),
+			  &sink);
+	MemoryContextSwitchTo(old);
+	sink.result = datumCopy(sink.result, false, -1);
+	MemoryContextDelete(context);
+	return sink.result;
+}
+
+static Datum
+create_batch(FunctionCallInfo fcinfo, HubspotOperation operation, bool query)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		takes_types = hubspot_endpoint(operation)->takes_types;
+	Task		task;
+	Sink		sink = {0};
+	HubspotSource *source;
+	MemoryContext context;
+	MemoryContext old;
+
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null",
+						query ? "query" : "inputs")));
+	InitMaterializedSRF(fcinfo, 0);
+	sink.tupstore = rsinfo->setResult;
+	sink.tupdesc = rsinfo->setDesc;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	sink.row = hubspot_result_create(context, sink.tupdesc);
+	set_task(fcinfo, &task, operation, 1, 3);
+	if (query)
+		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
+									  takes_types);
+	else
+		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), takes_types);
+	run_batch(&task, source, &sink);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
+
+/* The arguments that all functions have; server follows on_error. */
+static void
+set_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
+		 int to_type, int on_error)
+{
+	task->operation = operation;
+	task->from_type = object_type(fcinfo, 0, "from_type");
+	task->to_type = object_type(fcinfo, to_type, "to_type");
+	task->raise = raises(fcinfo, on_error);
+	task->connection = hubspot_connect(server_name(fcinfo, on_error + 1));
+}
+
+static char *
+object_type(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	char	   *type;
+	char	   *problem;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name),
+				 errhint("It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".")));
+	type = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	problem = hubspot_id_problem(type, strlen(type));
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid object type \"%s\" in argument \"%s\": %s",
+						type, name, problem),
+				 errhint("It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".")));
+	return type;
+}
+
+static bool
+raises(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *on_error = PG_ARGISNULL(argument) ? "" :
+	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"on_error\": \"%s\"", on_error),
+				 errhint("It must be \"row\" (a row tells of the failure) or \"raise\" (an error does).")));
+	return on_error[1] == 'a';
+}
+
+static const char *
+server_name(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+}
+
+static HubspotSlice
+id_argument(FunctionCallInfo fcinfo, int argument, bool bigint_id)
+{
+	HubspotSlice id = {NULL, 0};
+
+	if (PG_ARGISNULL(argument))
+		return id;
+	if (bigint_id)
+	{
+		char	   *digits = palloc(MAXINT8LEN + 1);
+
+		id.len = pg_lltoa(PG_GETARG_INT64(argument), digits);
+		id.data = digits;
+	}
+	else
+	{
+		text	   *packed = PG_GETARG_TEXT_PP(argument);
+
+		id.data = VARDATA_ANY(packed);
+		id.len = VARSIZE_ANY_EXHDR(packed);
+	}
+	return id;
+}
+
+/* What the result type means doesn't change between calls of one statement. */
+static SingleState *
+single_state(FunctionCallInfo fcinfo)
+{
+	SingleState *state = fcinfo->flinfo->fn_extra;
+
+	if (state == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		TupleDesc	tupdesc;
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		state = palloc(sizeof(SingleState));
+		state->tupdesc = BlessTupleDesc(CreateTupleDescCopy(tupdesc));
+		state->row = hubspot_result_create(CurrentMemoryContext, tupdesc);
+		fcinfo->flinfo->fn_extra = state;
+		MemoryContextSwitchTo(old);
+	}
+	return state;
+}
+
+/* From the source into the batch, and from there into the sink. */
+static void
+run_batch(const Task *task, HubspotSource *source, Sink *sink)
+{
+	HubspotBatch *batch = hubspot_batch_create(task->connection, task->operation,
+											   task->from_type, task->to_type);
+	const HubspotError *stopped = NULL;
+	HubspotOutcome outcome;
+	Progress	progress;
+
+	start_progress(&progress);
+	hubspot_source_fill(source, batch);
+	while (hubspot_batch_wait(batch, progress.next))
+	{
+		while (hubspot_batch_get(batch, &outcome))
+		{
+			sink_outcome(task, sink, &outcome);
+			if (stopped == NULL && (stopped = hubspot_batch_stopped(batch)) != NULL)
+				warn_stopped(stopped, outcome.input_no);
+		}
+		hubspot_source_fill(source, batch);
+		tell_progress(&progress, batch);
+	}
+	hubspot_source_close(source);
+}
+
+static void
+sink_outcome(const Task *task, Sink *sink, const HubspotOutcome *outcome)
+{
+	Datum	   *values;
+	bool	   *isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	if (outcome->error && task->raise)
+		hubspot_throw_error(outcome->error,
+							psprintf("could not associate %s %s with %s %s",
+									 task->from_type,
+									 outcome->from_id.data ?
+									 pnstrdup(outcome->from_id.data, outcome->from_id.len) : "NULL",
+									 task->to_type,
+									 outcome->to_id.data ?
+									 pnstrdup(outcome->to_id.data, outcome->to_id.len) : "NULL"));
+	hubspot_result_fill(sink->row, outcome, &values, &isnull);
+	if (sink->tupstore)
+		tuplestore_putvalues(sink->tupstore, sink->tupdesc, values, isnull);
+	else
+		sink->result = HeapTupleGetDatum(heap_form_tuple(sink->tupdesc,
+														 values, isnull));
+}
+
+/* Once a statement: nothing more is sent, and the rows say so one by one. */
+static void
+warn_stopped(const HubspotError *error, int64 input_no)
+{
+	ereport(WARNING,
+			(errcode(error->sqlstate),
+			 errmsg("HubSpot refuses the account's requests, nothing more is sent"),
+			 errdetail("%s", hubspot_error_detail(error)),
+			 errhint("%s The inputs that were not sent have the error category %s.",
+					 hubspot_error_hint(error), HUBSPOT_NOT_SENT)));
+}
+
+static void
+start_progress(Progress *progress)
+{
+	progress->started = hubspot_now();
+	progress->interval = (int64) hubspot_progress_interval * 1000;
+	progress->next = progress->interval > 0 ?
+		progress->started + progress->interval : HUBSPOT_NEVER;
+}
+
+static void
+tell_progress(Progress *progress, const HubspotBatch *batch)
+{
+	int64		now = hubspot_now();
+	HubspotBatchCounts counts;
+
+	if (now < progress->next)
+		return;
+	hubspot_batch_counts(batch, &counts);
+	ereport(NOTICE,
+			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s",
+					(long long) counts.read, (long long) counts.confirmed,
+					(long long) counts.failed, (long long) counts.requests,
+					(long long) counts.retries, (long long) counts.rate_limited,
+					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started))));
+	progress->next = now + progress->interval;
+}
+
+/*
+ * The method must be one that libcurl sends as it is, and the path must stay
+ * on the host, and be what it looks like.
+ */
+static void
+check_request(const char *method, const char *path)
+{
+	static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+	size_t		i;
+
+	for (i = 0; i < lengthof(methods); i++)
+	{
+		if (strcmp(methods[i], method) == 0)
+			break;
+	}
+	if (i == lengthof(methods))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid method \"%s\"", method),
+				 errhint("It must be GET, POST, PUT, PATCH or DELETE.")));
+
+	for (i = 0; path[i] > ' ' && path[i] <= '~' && path[i] != '#' && path[i] != '\\'; i++)
+		;
+	if (path[0] != '/' || path[1] == '/' || path[i] != '\0' ||
+		hubspot_path_has_dots(path))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid path \"%s\"", path),
+				 errhint("It must begin with a single slash, be percent-encoded, and have no fragment and no segment \".\" or \"..\".")));
+}
+
+/* Send one call and wait until it has come back. */
+static HubspotCall *
+perform(const HubspotConnection *connection, const char *method,
+		const char *path, Jsonb *body)
+{
+	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
+	HubspotCall *call = palloc0(sizeof(HubspotCall));
+
+	call->method = method;
+	call->path = path;
+	call->repeatable = (strcmp(method, "GET") == 0 ||
+						strcmp(method, "PUT") == 0 ||
+						strcmp(method, "DELETE") == 0);
+	if (body)
+	{
+		char	   *json = JsonbToCString(NULL, &body->root, VARSIZE(body));
+
+		call->body = pg_server_to_any(json, strlen(json), PG_UTF8);
+		call->body_len = strlen(call->body);
+	}
+	hubspot_calls_start(calls, call);
+	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
+	return hubspot_calls_next(calls);
+}
+
+/* One header while its object is being made. */
+typedef struct Header
+{
+	char	   *name;			/* in lower case */
+	char	   *value;
+} Header;
+
+/* A header that comes more than once is one with a list of values. */
+static void
+add_header(void *state, HubspotSlice name, HubspotSlice value)
+{
+	List	  **headers = state;
+	char	   *lower = asc_tolower(hubspot_text_from_utf8(name.data, name.len), name.len);
+	char	   *text = hubspot_text_from_utf8(value.data, value.len);
+	Header	   *header;
+	ListCell   *lc;
+
+	foreach(lc, *headers)
+	{
+		header = lfirst(lc);
+		if (strcmp(header->name, lower) == 0)
+		{
+			header->value = psprintf("%s, %s", header->value, text);
+			return;
+		}
+	}
+	header = palloc(sizeof(Header));
+	header->name = lower;
+	header->value = text;
+	*headers = lappend(*headers, header);
+}
+
+static Jsonb *
+headers_jsonb(const HubspotHttpReply *reply)
+{
+	JsonbParseState *builder = NULL;
+	List	   *headers = NIL;
+	ListCell   *lc;
+
+	hubspot_each_header(reply, &headers, add_header);
+	(void) pushJsonbValue(&builder, WJB_BEGIN_OBJECT, NULL);
+	foreach(lc, headers)
+	{
+		Header	   *header = lfirst(lc);
+		JsonbValue	value;
+
+		value.type = jbvString;
+		value.val.string.val = header->name;
+		value.val.string.len = strlen(header->name);
+		(void) pushJsonbValue(&builder, WJB_KEY, &value);
+		value.val.string.val = header->value;
+		value.val.string.len = strlen(header->value);
+		(void) pushJsonbValue(&builder, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&builder, WJB_END_OBJECT, NULL));
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * hubspot_assoc.c
+ *	  Associate HubSpot CRM records from SQL: the door, and a map.
+ *
+ * A call of an SQL function goes down through these files and its results
+ * come up again.  Includes go only downward.
+ *
+ *	8  hubspot_assoc.c	module magic, settings
+ *	7  functions.c		SQL-callable functions: arguments in, rows out
+ *	6  source.c			inputs from a query or an array
+ *	   result.c			outcomes to rows, or to an ERROR
+ *	5  batch.c			many inputs: cut, kept in flight, answered
+ *	4  call.c			API calls: throttled, sent, sent again
+ *	3  connection.c		an account, as the current role may use it
+ *	   match.c			what an answer says of each input
+ *	2  request.c		structs to JSON
+ *	   response.c		status and JSON to structs, or an error value
+ *	   transport.c		libcurl on PostgreSQL's wait events
+ *	1  option.c			what the user said
+ *	   endpoint.c		what HubSpot offers
+ *	   throttle.c		when a request may go
+ *	   json.c			JSON by declared fields
+ *	0  hubspot_assoc.h	the nouns
+ *	   http.h			a request and a reply
+ *	   compat.h			PostgreSQL's versions
+ *
+ * Some facts are known to one file alone: HubSpot's paths and limits to
+ * endpoint.c, JSON keys to request.c and response.c, sockets and libcurl to
+ * transport.c, server and user mapping options to option.c.
+ *
+ * What HubSpot or the network does wrong is data (HubspotError) until it
+ * becomes a column or an ERROR in rows 6 and 7.  Only misuse, a cancel and
+ * lack of memory are thrown from below.  Whatever isn't palloc'd belongs to a
+ * memory context by a reset callback, so that no error path has to free it.
+ *
+ * IDENTIFICATION
+ *	  src/hubspot_assoc.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "compat.h"
+#include "option.h"
+
+HUBSPOT_MODULE_MAGIC("hubspot_assoc", "1.0");
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	hubspot_define_settings();
+}

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * hubspot_assoc.h
+ *	  The nouns of the extension, shared by all of its files.
+ *
+ * Text that comes from SQL is in the server's encoding and NUL-terminated.
+ * Ids are printable ASCII (hubspot_id_problem) and are carried with their
+ * length, because the batch compares millions of them.
+ *
+ * IDENTIFICATION
+ *	  src/hubspot_assoc.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ASSOC_H
+#define HUBSPOT_ASSOC_H
+
+/*
+ * Categories of our own, in hs_assoc_result.error_category, for what HubSpot
+ * has no word for.
+ */
+#define HUBSPOT_INVALID_INPUT	"INVALID_INPUT"
+#define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
+#define HUBSPOT_NOT_SENT		"NOT_SENT"
+
+/* A stretch of text that somebody else owns; data is NULL if there is none. */
+typedef struct HubspotSlice
+{
+	const char *data;
+	int			len;
+} HubspotSlice;
+
+/* An association type: numbers repeat across categories. */
+typedef struct HubspotAssociationType
+{
+	const char *category;
+	int32		type_id;
+} HubspotAssociationType;
+
+/* The types of one pair; immutable once made, so that rows can share it. */
+typedef struct HubspotTypeList
+{
+	int			ntypes;
+	HubspotAssociationType types[FLEXIBLE_ARRAY_MEMBER];
+} HubspotTypeList;
+
+/* The labels of one pair; immutable and shared likewise. */
+typedef struct HubspotLabelList
+{
+	int			nlabels;
+	const char *labels[FLEXIBLE_ARRAY_MEMBER];
+} HubspotLabelList;
+
+/*
+ * An association that somebody wants: one row of the source.  A missing id
+ * has data NULL.  types is NULL for the operations that take none.
+ */
+typedef struct HubspotInput
+{
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	const HubspotTypeList *types;
+} HubspotInput;
+
+/*
+ * What went wrong, as a value: made once, carried up as data, and turned into
+ * a column or an ERROR only by the SQL functions.
+ */
+typedef struct HubspotError
+{
+	int			sqlstate;
+	int			http_status;	/* 0: there was no answer */
+	int			attempts;		/* requests that were sent, 0 if none */
+	bool		about_inputs;	/* it refuses some of a request's inputs, and
+								 * others may pass without them */
+	bool		ends_sending;	/* it refuses the account: whatever is sent
+								 * next will meet the same */
+	const char *category;
+	const char *message;
+	const char *correlation_id; /* or NULL */
+	HubspotSlice object;		/* the API's error object, JSON in UTF-8 */
+} HubspotError;
+
+/* What became of one input. */
+typedef struct HubspotOutcome
+{
+	int64		input_no;		/* from 1 */
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	const HubspotError *error;	/* NULL: HubSpot confirmed it */
+	int			http_status;	/* 0: there was no answer */
+	const char *correlation_id; /* or NULL */
+	const HubspotTypeList *types;	/* or NULL */
+	const HubspotLabelList *labels; /* or NULL */
+} HubspotOutcome;
+
+#endif							/* HUBSPOT_ASSOC_H */

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.h
+ *	  Reading JSON by declared fields.
+ *
+ * IDENTIFICATION
+ *	  src/json.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_JSON_H
+#define HUBSPOT_JSON_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "hubspot_assoc.h"
+
+typedef struct HubspotJsonShape HubspotJsonShape;
+
+typedef enum HubspotJsonKind
+{
+	HUBSPOT_JSON_TEXT,			/* const char *, in the server's encoding */
+	HUBSPOT_JSON_ID,			/* HubspotSlice, of a string or a number */
+	HUBSPOT_JSON_INT,			/* int32, of a number or a string */
+	HUBSPOT_JSON_RAW,			/* HubspotSlice, any value as it came */
+	HUBSPOT_JSON_TEXTS,			/* List of char *, of an array of strings */
+	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, same struct */
+	HUBSPOT_JSON_LIST			/* array of objects, each given to item() */
+} HubspotJsonKind;
+
+typedef struct HubspotJsonField
+{
+	const char *name;
+	int			name_len;
+	HubspotJsonKind kind;
+	size_t		offset;			/* in the struct that is read into */
+	const HubspotJsonShape *shape;	/* of an OBJECT, or of a LIST's elements */
+} HubspotJsonField;
+
+/* A field whose value goes into a member of struct type. */
+#define HUBSPOT_JSON_FIELD(name, kind, type, member) \
+	{name, sizeof(name) - 1, kind, offsetof(type, member), NULL}
+
+/* A field that holds fields or a list of further ones. */
+#define HUBSPOT_JSON_NESTED(name, kind, shape) \
+	{name, sizeof(name) - 1, kind, 0, shape}
+
+struct HubspotJsonShape
+{
+	int			nfields;
+	const HubspotJsonField *fields;
+	size_t		item_size;		/* of a LIST's element */
+	/* raw is the element's own text */
+	void		(*item) (void *state, const void *item, HubspotSlice raw);
+};
+
+#define HUBSPOT_JSON_FIELDS(array)	.nfields = lengthof(array), .fields = (array)
+
+extern bool hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
+							  void *target, void *state);
+extern void hubspot_json_each_member(HubspotSlice object, void *state,
+									 void (*member) (void *state,
+													 HubspotSlice name,
+													 HubspotSlice value));
+extern List *hubspot_json_texts(HubspotSlice value);
+extern Jsonb *hubspot_json_to_jsonb(HubspotSlice text);
+extern char *hubspot_text_from_utf8(const char *text, size_t len);
+
+#endif							/* HUBSPOT_JSON_H */

@@ -1,0 +1,734 @@
+/*-------------------------------------------------------------------------
+ *
+ * match.c
+ *	  What an answer says of each of the inputs that were sent.
+ *
+ * HubSpot promises no order, neither of results nor of errors, and may leave
+ * inputs out, give them twice, or add others.  So everything is matched by
+ * ids, and an input counts as created only if a result names it.
+ *
+ * A result of a pair (a, b) may come with one of (b, a), the same association
+ * in the other direction.  Ids of different object types may be equal, so that
+ * the reverse of one input can look like another one: the batch never sends
+ * two such inputs together, unless both sides have one type, where the two
+ * mean the same.
+ *
+ * What an error means is decided from what it names: inputs of which HubSpot
+ * said so exactly, or of one side's id.  An id that may be meant of either
+ * side makes suspects, not offenders: they are sent again, apart from the
+ * others.
+ *
+ * IDENTIFICATION
+ *	  src/match.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+
+#include "json.h"
+#include "match.h"
+#include "response.h"
+
+/* The first of a chain; the key is its input, which is its first member. */
+typedef struct PairEntry
+{
+	const HubspotInput *input;
+	uint32		hash;
+	char		status;
+} PairEntry;
+
+static inline bool same_pair(const HubspotInput *a, const HubspotInput *b);
+static inline bool reverse_pair(const HubspotInput *a, const HubspotInput *b);
+
+#define SH_PREFIX			pairs
+#define SH_ELEMENT_TYPE		PairEntry
+#define SH_KEY_TYPE			const HubspotInput *
+#define SH_KEY				input
+#define SH_HASH_KEY(tb, key)	hubspot_pair_hash(key)
+#define SH_EQUAL(tb, a, b)	((a) == (b) || same_pair(a, b) || reverse_pair(a, b))
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, entry)	(entry)->hash
+#define SH_SCOPE			static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct HubspotPairs
+{
+	pairs_hash *table;
+};
+
+/* It grows to what a batch has in flight. */
+#define FIRST_PAIRS		64
+
+/* The state of reading one successful reply. */
+typedef struct Reading
+{
+	const HubspotMatch *match;
+	const HubspotHttpReply *reply;
+	const char *correlation_id;
+	bool		symmetric;		/* both sides have one object type */
+	int			expected;		/* where the next result is likely to be */
+	HubspotUnit *last;			/* whose result came last */
+	const HubspotTypeList *last_types;	/* made last, to be shared */
+	List	   *errors;			/* of HubspotError */
+} Reading;
+
+static int	refused(const HubspotMatch *match, const List *errors);
+static int	sort_units(const HubspotMatch *match, int *nsuspects);
+static bool was_canceled(const Reading *reading, const char *status);
+static void take_result(void *state, const HubspotResult *result);
+static void take_error(void *state, HubspotError *error);
+static HubspotUnit *find_unit(Reading *reading, const HubspotResult *result);
+static void confirm(Reading *reading, HubspotUnit *unit,
+					const HubspotResult *result);
+static const HubspotTypeList *add_type(Reading *reading,
+									   const HubspotTypeList *types,
+									   const HubspotResult *result);
+static const HubspotLabelList *make_labels(HubspotSlice labels);
+static void settle_errors(Reading *reading);
+static void settle_missing(Reading *reading, const char *status);
+static void settle_rest(const HubspotMatch *match, const HubspotError *error);
+static int	settle_named(const HubspotMatch *match, const HubspotError *error,
+						 bool refused);
+static int	settle_sides(const HubspotMatch *match, const HubspotNames *names,
+						 const HubspotError *error, bool refused);
+static bool named_pair(const HubspotNames *names, const HubspotInput *input);
+static bool contains(const List *ids, HubspotSlice id);
+static int	settle_ids(const HubspotMatch *match, const HubspotNames *names,
+					   const HubspotError *error, bool refused);
+static int	settle_id(const HubspotMatch *match, const HubspotNamedId *named,
+					  const HubspotError *error, bool refused);
+static int	settle_types(const HubspotMatch *match, const HubspotNames *names,
+						 const HubspotError *error);
+
+static inline bool
+same_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->from_id) &&
+		hubspot_same_id(a->to_id, b->to_id);
+}
+
+static inline bool
+reverse_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->to_id) &&
+		hubspot_same_id(a->to_id, b->from_id);
+}
+
+static inline HubspotSlice
+slice_of(const char *text)
+{
+	HubspotSlice slice = {text, (int) strlen(text)};
+
+	return slice;
+}
+
+HubspotPairs *
+hubspot_pairs_create(MemoryContext context)
+{
+	HubspotPairs *pairs = MemoryContextAlloc(context, sizeof(HubspotPairs));
+
+	pairs->table = pairs_create(context, FIRST_PAIRS, NULL);
+	return pairs;
+}
+
+/* The same for both directions of a pair. */
+uint32
+hubspot_pair_hash(const HubspotInput *input)
+{
+	return murmurhash32(hash_bytes((const unsigned char *) input->from_id.data,
+								   input->from_id.len) +
+						hash_bytes((const unsigned char *) input->to_id.data,
+								   input->to_id.len));
+}
+
+/*
+ * The newest unit of the pair of ids or its reverse, or NULL; its older ones
+ * follow.
+ */
+HubspotUnit *
+hubspot_pairs_chain(const HubspotPairs *pairs, const HubspotInput *input,
+					uint32 hash)
+{
+	PairEntry  *entry = pairs_lookup_hash(pairs->table, input, hash);
+
+	return entry ? (HubspotUnit *) entry->input : NULL;
+}
+
+void
+hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit)
+{
+	bool		found;
+	PairEntry  *entry = pairs_insert_hash(pairs->table, &unit->input,
+										  unit->hash, &found);
+
+	unit->older = found ? (HubspotUnit *) entry->input : NULL;
+	entry->input = &unit->input;
+	unit->listed = true;
+}
+
+/* Remove a unit that was added. */
+void
+hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
+{
+	PairEntry  *entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
+	HubspotUnit *newer = (HubspotUnit *) entry->input;
+
+	if (newer == unit && unit->older == NULL)
+		pairs_delete_item(pairs->table, entry);
+	else if (newer == unit)
+		entry->input = &unit->older->input;
+	else
+	{
+		while (newer->older != unit)
+			newer = newer->older;
+		newer->older = unit->older;
+	}
+	unit->listed = false;
+}
+
+bool
+hubspot_same_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return same_pair(a, b);
+}
+
+/* The unit of a match that has the pair of ids, or NULL. */
+static HubspotUnit *
+unit_of_pair(const HubspotMatch *match, HubspotSlice from_id, HubspotSlice to_id)
+{
+	HubspotInput key = {from_id, to_id, NULL};
+	HubspotUnit *unit = hubspot_pairs_chain(match->pairs, &key,
+											hubspot_pair_hash(&key));
+
+	while (unit && !(unit->sent_with == match->sent_with &&
+					 same_pair(&unit->input, &key)))
+		unit = unit->older;
+	return unit;
+}
+
+/*
+ * Settle the units that a final reply speaks of, after so many attempts.
+ * Those that it leaves unsettled are to be sent again, because others were
+ * the reason why they were refused: the units are put in such an order that
+ * the unsettled ones come first, and of these, those before the returned
+ * position go in one request, the others in another.  (0: all in one.)
+ *
+ * What is made is palloc'd, for as long as the units live.
+ */
+int
+hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
+					int attempts)
+{
+	Reading		reading = {.match = match,.reply = reply};
+	HubspotReplySink sink = {&reading, take_result, take_error};
+	const char *status;
+
+	if (!hubspot_reply_is_success(reply))
+		return refused(match, list_make1(hubspot_reply_error(reply, attempts)));
+
+	reading.symmetric = (pg_strcasecmp(match->from_type, match->to_type) == 0);
+	reading.correlation_id = hubspot_correlation_id(reply);
+
+	/* of one pair, there may be nothing to say but that it's done */
+	if (reply->status == 204 && reply->body_len == 0 && match->nunits == 1)
+	{
+		HubspotResult none = {0};
+
+		confirm(&reading, match->units[0], &none);
+		return 0;
+	}
+	if (!hubspot_read_reply(reply, match->shape, &sink, &status))
+	{
+		/* what was read until it became unreadable is no confirmation */
+		for (int i = 0; i < match->nunits; i++)
+			match->units[i]->confirmed = false;
+		settle_rest(match, hubspot_unconfirmed(reply, reply->body_len == 0 ?
+											   "HubSpot's answer is empty" :
+											   "HubSpot's answer is not readable as JSON"));
+		return 0;
+	}
+	if (was_canceled(&reading, status))
+		return refused(match, reading.errors);
+	settle_errors(&reading);
+	settle_missing(&reading, status);
+	return 0;
+}
+
+/*
+ * A request was refused as a whole: settle the units that its errors name, or
+ * find the way to those that are to blame.  Returns as hubspot_match_reply.
+ */
+static int
+refused(const HubspotMatch *match, const List *errors)
+{
+	const HubspotError *first = linitial(errors);
+	int			nnamed = 0;
+	int			nsuspects = 0;
+	int			nunsettled;
+	ListCell   *lc;
+
+	if (first->ends_sending || match->nunits == 1)
+	{
+		settle_rest(match, first);
+		return 0;
+	}
+	foreach(lc, errors)
+		nnamed += settle_named(match, lfirst(lc), true);
+
+	nunsettled = sort_units(match, &nsuspects);
+	if (nnamed > 0)
+		return nsuspects < nunsettled ? nsuspects : 0;
+	if (nsuspects > 0 && nsuspects < nunsettled)
+		return nsuspects;
+	if (first->about_inputs)
+		return (nunsettled + 1) / 2;
+	settle_rest(match, first);
+	return 0;
+}
+
+/*
+ * Bring the unsettled units to the front, suspects first.  Returns how many
+ * there are; forgets the suspicion.
+ */
+static int
+sort_units(const HubspotMatch *match, int *nsuspects)
+{
+	HubspotUnit **sorted = palloc(sizeof(HubspotUnit *) * match->nunits);
+	int			n = 0;
+	int			nunsettled;
+
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(match->units[i]) && match->units[i]->suspect)
+			sorted[n++] = match->units[i];
+	}
+	*nsuspects = n;
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(match->units[i]) && !match->units[i]->suspect)
+			sorted[n++] = match->units[i];
+	}
+	nunsettled = n;
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (hubspot_unit_is_settled(match->units[i]))
+			sorted[n++] = match->units[i];
+		match->units[i]->suspect = false;
+	}
+	memcpy(match->units, sorted, sizeof(HubspotUnit *) * match->nunits);
+	pfree(sorted);
+	return nunsettled;
+}
+
+/* A batch that HubSpot gave up has no results, and says so in its status. */
+static bool
+was_canceled(const Reading *reading, const char *status)
+{
+	return status && strcmp(status, "CANCELED") == 0 &&
+		reading->last == NULL && reading->errors != NIL;
+}
+
+static void
+take_result(void *state, const HubspotResult *result)
+{
+	Reading    *reading = state;
+	HubspotUnit *unit;
+
+	if (result->from_id.data == NULL || result->to_id.data == NULL)
+		return;
+	unit = find_unit(reading, result);
+	if (unit)
+	{
+		confirm(reading, unit, result);
+		reading->last = unit;
+	}
+}
+
+static void
+take_error(void *state, HubspotError *error)
+{
+	Reading    *reading = state;
+
+	CHECK_FOR_INTERRUPTS();
+	reading->errors = lappend(reading->errors, error);
+}
+
+/*
+ * The unit that a result is about, or NULL.  Results tend to come in the
+ * order of the inputs, each followed by its reverse; looking there first
+ * spares most look-ups.
+ */
+static HubspotUnit *
+find_unit(Reading *reading, const HubspotResult *result)
+{
+	const HubspotMatch *match = reading->match;
+	HubspotInput key = {result->from_id, result->to_id, NULL};
+
+	if (reading->last)
+	{
+		if (same_pair(&reading->last->input, &key))
+			return reading->last;
+		if (!reading->symmetric && reverse_pair(&reading->last->input, &key))
+			return NULL;
+	}
+	if (reading->expected < match->nunits &&
+		same_pair(&match->units[reading->expected]->input, &key))
+		return match->units[reading->expected++];
+
+	return unit_of_pair(match, key.from_id, key.to_id);
+}
+
+static void
+confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
+{
+	unit->confirmed = true;
+	unit->http_status = reading->reply->status;
+	if (!reading->match->many)
+		unit->correlation_id = reading->correlation_id;
+
+	/*
+	 * The reverse of a pair of equal numbers looks like the pair itself; the
+	 * direction that was asked for comes first.
+	 */
+	if (result->category.data && result->type_id != 0 &&
+		!(unit->types && !reading->symmetric &&
+		  hubspot_same_id(unit->input.from_id, unit->input.to_id)))
+		unit->types = add_type(reading, unit->types, result);
+	if (result->labels.data)
+		unit->labels = make_labels(result->labels);
+}
+
+/* The types and the one of a result, in a list that others may share. */
+static const HubspotTypeList *
+add_type(Reading *reading, const HubspotTypeList *types,
+		 const HubspotResult *result)
+{
+	HubspotAssociationType type;
+	HubspotTypeList *longer;
+	int			ntypes = types ? types->ntypes : 0;
+
+	if (ntypes == 0 && reading->last_types)
+	{
+		const HubspotAssociationType *last = &reading->last_types->types[0];
+
+		if (last->type_id == result->type_id &&
+			strncmp(last->category, result->category.data, result->category.len) == 0 &&
+			last->category[result->category.len] == '\0')
+			return reading->last_types;
+	}
+	type.category = hubspot_text_from_utf8(result->category.data,
+										   result->category.len);
+	type.type_id = result->type_id;
+	if (hubspot_has_type(types, &type))
+		return types;
+	longer = palloc(offsetof(HubspotTypeList, types) +
+					sizeof(HubspotAssociationType) * (ntypes + 1));
+	longer->ntypes = ntypes + 1;
+	if (ntypes > 0)
+		memcpy(longer->types, types->types,
+			   sizeof(HubspotAssociationType) * ntypes);
+	longer->types[ntypes] = type;
+	if (ntypes == 0)
+		reading->last_types = longer;
+	return longer;
+}
+
+/* The labels of a JSON array; those of an empty one are shared. */
+static const HubspotLabelList *
+make_labels(HubspotSlice labels)
+{
+	static const HubspotLabelList none = {0};
+	List	   *texts;
+	HubspotLabelList *list;
+	ListCell   *lc;
+
+	if (labels.len == 2 && memcmp(labels.data, "[]", 2) == 0)
+		return &none;
+	if (labels.data[0] != '[')
+		return NULL;
+	texts = hubspot_json_texts(labels);
+	list = palloc(offsetof(HubspotLabelList, labels) +
+				  sizeof(char *) * list_length(texts));
+	list->nlabels = 0;
+	foreach(lc, texts)
+		list->labels[list->nlabels++] = lfirst(lc);
+	return list;
+}
+
+/* The errors of a reply that has results, too. */
+static void
+settle_errors(Reading *reading)
+{
+	ListCell   *lc;
+
+	foreach(lc, reading->errors)
+		(void) settle_named(reading->match, lfirst(lc), false);
+}
+
+/*
+ * Units in neither the results nor a named error: HubSpot said nothing of
+ * them, unless an error without a name can only mean the one that is left.
+ */
+static void
+settle_missing(Reading *reading, const char *status)
+{
+	const HubspotMatch *match = reading->match;
+	const HubspotError *unnamed = reading->errors ? linitial(reading->errors) : NULL;
+	HubspotError *error;
+	int			nmissing = 0;
+
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(match->units[i]))
+			nmissing++;
+	}
+	if (nmissing == 0)
+		return;
+	if (unnamed && match->nunits == 1)
+	{
+		settle_rest(match, unnamed);
+		return;
+	}
+	error = hubspot_unconfirmed(reading->reply,
+								unnamed ? psprintf("not in HubSpot's answer, which says: %s", unnamed->message) :
+								status && strcmp(status, "COMPLETE") != 0 ?
+								psprintf("not in HubSpot's answer, whose status is %s", status) :
+								"not in HubSpot's answer");
+	if (unnamed)
+		error->object = unnamed->object;
+	settle_rest(match, error);
+}
+
+static void
+settle(HubspotUnit *unit, const HubspotError *error)
+{
+	unit->confirmed = false;
+	unit->error = error;
+	unit->http_status = error->http_status;
+	unit->correlation_id = error->correlation_id;
+}
+
+static void
+settle_rest(const HubspotMatch *match, const HubspotError *error)
+{
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(match->units[i]))
+			settle(match->units[i], error);
+	}
+}
+
+/*
+ * Settle the units that an error names.  If the whole request was refused,
+ * those that it only may have named become suspects instead.  Returns how
+ * many it named, suspects left out.
+ */
+static int
+settle_named(const HubspotMatch *match, const HubspotError *error,
+			 bool refused)
+{
+	int			nnamed = 0;
+	ListCell   *lc;
+
+	CHECK_FOR_INTERRUPTS();
+	foreach(lc, hubspot_error_names(error))
+	{
+		const HubspotNames *names = lfirst(lc);
+		int			n = 0;
+
+		if (names->from_ids || names->to_ids)
+			n = settle_sides(match, names, error, refused);
+		if (n == 0 && names->ids)
+			n = settle_ids(match, names, error, refused);
+		if (n == 0 && names->types)
+			n = settle_types(match, names, error);
+		nnamed += n;
+	}
+	return nnamed;
+}
+
+/*
+ * Units of a from id, of a to id, or of both.  Only the last is as sure as a
+ * result that says otherwise.
+ */
+static int
+settle_sides(const HubspotMatch *match, const HubspotNames *names,
+			 const HubspotError *error, bool refused)
+{
+	bool		exact = (names->from_ids && names->to_ids);
+	int			n = 0;
+
+	if (list_length(names->from_ids) == 1 && list_length(names->to_ids) == 1)
+	{
+		HubspotUnit *unit = unit_of_pair(match,
+										 slice_of(linitial(names->from_ids)),
+										 slice_of(linitial(names->to_ids)));
+
+		if (unit == NULL)
+			return 0;
+		settle(unit, error);
+		return 1;
+	}
+	for (int i = 0; i < match->nunits; i++)
+	{
+		HubspotUnit *unit = match->units[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (exact ? named_pair(names, &unit->input) :
+			!hubspot_unit_is_settled(unit) &&
+			(contains(names->from_ids, unit->input.from_id) ||
+			 contains(names->to_ids, unit->input.to_id)))
+		{
+			settle(unit, error);
+			n++;
+		}
+	}
+
+	/* lists of both sides that are no pairs: each may name units of its own */
+	for (int i = 0; exact && refused && n == 0 && i < match->nunits; i++)
+		match->units[i]->suspect =
+			contains(names->from_ids, match->units[i]->input.from_id) ||
+			contains(names->to_ids, match->units[i]->input.to_id);
+	return n;
+}
+
+/* Both sides in one context: pairs if there are as many, else all of them. */
+static bool
+named_pair(const HubspotNames *names, const HubspotInput *input)
+{
+	ListCell   *from_cell;
+	ListCell   *to_cell;
+
+	if (list_length(names->from_ids) != list_length(names->to_ids))
+		return contains(names->from_ids, input->from_id) &&
+			contains(names->to_ids, input->to_id);
+	forboth(from_cell, names->from_ids, to_cell, names->to_ids)
+	{
+		if (hubspot_same_id(slice_of(lfirst(from_cell)), input->from_id) &&
+			hubspot_same_id(slice_of(lfirst(to_cell)), input->to_id))
+			return true;
+	}
+	return false;
+}
+
+static bool
+contains(const List *ids, HubspotSlice id)
+{
+	ListCell   *lc;
+
+	foreach(lc, ids)
+	{
+		if (hubspot_same_id(slice_of(lfirst(lc)), id))
+			return true;
+	}
+	return false;
+}
+
+/* Units of ids that may be of either side. */
+static int
+settle_ids(const HubspotMatch *match, const HubspotNames *names,
+		   const HubspotError *error, bool refused)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, names->ids)
+		n += settle_id(match, lfirst(lc), error, refused);
+	return n;
+}
+
+/*
+ * Which side an id means is sure if its object type tells, if both sides have
+ * that type, or if it stands on one side only.
+ */
+static int
+settle_id(const HubspotMatch *match, const HubspotNamedId *named,
+		  const HubspotError *error, bool refused)
+{
+	HubspotSlice id = slice_of(named->id);
+	bool		may_be_from = true;
+	bool		may_be_to = true;
+	bool		in_from = false;
+	bool		in_to = false;
+	bool		sure;
+	int			n = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	if (named->object_type)
+	{
+		may_be_from = hubspot_same_object_type(match->from_type, named->object_type);
+		may_be_to = hubspot_same_object_type(match->to_type, named->object_type);
+		if (!may_be_from && !may_be_to)
+			may_be_from = may_be_to = true;
+	}
+	for (int i = 0; i < match->nunits; i++)
+	{
+		in_from |= hubspot_same_id(match->units[i]->input.from_id, id);
+		in_to |= hubspot_same_id(match->units[i]->input.to_id, id);
+	}
+	sure = !refused || !(may_be_from && may_be_to && in_from && in_to) ||
+		pg_strcasecmp(match->from_type, match->to_type) == 0;
+
+	for (int i = 0; i < match->nunits; i++)
+	{
+		HubspotUnit *unit = match->units[i];
+
+		if (hubspot_unit_is_settled(unit) ||
+			!((may_be_from && hubspot_same_id(unit->input.from_id, id)) ||
+			  (may_be_to && hubspot_same_id(unit->input.to_id, id))))
+			continue;
+		if (sure)
+		{
+			settle(unit, error);
+			n++;
+		}
+		else
+			unit->suspect = true;
+	}
+	return n;
+}
+
+/* Units that were to get a type which the error refuses. */
+static int
+settle_types(const HubspotMatch *match, const HubspotNames *names,
+			 const HubspotError *error)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, names->types)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < match->nunits; i++)
+		{
+			HubspotUnit *unit = match->units[i];
+
+			if (!hubspot_unit_is_settled(unit) &&
+				hubspot_has_type(unit->input.types, lfirst(lc)))
+			{
+				settle(unit, error);
+				n++;
+			}
+		}
+	}
+	return n;
+}
+
+/* Is the type in the list, which may be NULL? */
+bool
+hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *type)
+{
+	for (int i = 0; types && i < types->ntypes; i++)
+	{
+		if (types->types[i].type_id == type->type_id &&
+			strcmp(types->types[i].category, type->category) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,629 @@
+/*-------------------------------------------------------------------------
+ *
+ * option.c
+ *	  What the user said: settings, and options of servers and user mappings.
+ *
+ * An option is a line of the table below: its name, where it belongs, what it
+ * may be.  The validator refuses what is wrong when the server is created;
+ * only what depends on a setting, or can have become wrong since (the allowed
+ * hosts, a missing token), is checked again when the server is used.
+ *
+ * Options are read from the catalogs for each call.  That costs a few
+ * microseconds beside a request's milliseconds, and makes a changed option or
+ * a rotated token count from the next call without any invalidation.
+ *
+ * IDENTIFICATION
+ *	  src/option.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "endpoint.h"
+#include "option.h"
+#include "throttle.h"
+
+#define WRAPPER_NAME	"hubspot_assoc"
+#define MAX_TEXT_LEN	4096
+
+/* How many letters a misspelled name may be off, as in core's own hints. */
+#define MAX_NAME_DISTANCE	4
+
+typedef enum OptionKind
+{
+	OPTION_URL,
+	OPTION_VERSION,
+	OPTION_DURATION,			/* with a unit; in ms */
+	OPTION_INTEGER,
+	OPTION_TEXT,				/* printable ASCII, may go into a header */
+	OPTION_PROXY,
+	OPTION_FILE,
+	OPTION_SECRET				/* a text that no message may show */
+} OptionKind;
+
+typedef struct Option
+{
+	const char *name;
+	Oid			catalog;
+	OptionKind	kind;
+	size_t		offset;			/* in HubspotOptions */
+	const char *default_value;	/* or NULL: none */
+	int			min,			/* of a DURATION (ms) or an INTEGER */
+				max;
+	bool		superuser_only;
+} Option;
+
+#define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
+	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
+	 default_value, min, max, superuser_only}
+#define MAPPING_OPTION(name, kind) \
+	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
+	 NULL, 0, 0, false}
+
+#define MINUTE	(60 * 1000)
+#define HOUR	(60 * MINUTE)
+
+static const Option option_table[] = {
+	SERVER_OPTION(base_url, OPTION_URL, "https://api.hubapi.com", 0, 0, false),
+	SERVER_OPTION(api_version, OPTION_VERSION, "2026-03", 0, 0, false),
+	SERVER_OPTION(connect_timeout, OPTION_DURATION, "10s", 1, HOUR, false),
+	SERVER_OPTION(request_timeout, OPTION_DURATION, "60s", 1, HOUR, false),
+	SERVER_OPTION(max_retries, OPTION_INTEGER, "5", 0, 100, false),
+	SERVER_OPTION(max_retry_delay, OPTION_DURATION, "60s", 1, 24 * HOUR, false),
+	SERVER_OPTION(concurrency, OPTION_INTEGER, "4", 1, 64, false),
+	SERVER_OPTION(batch_size, OPTION_INTEGER, NULL, 1, 2000, false),
+	SERVER_OPTION(rate_limit, OPTION_INTEGER, "100", 0, HUBSPOT_MAX_RATE_LIMIT, false),
+	SERVER_OPTION(proxy, OPTION_PROXY, NULL, 0, 0, true),
+	SERVER_OPTION(ca_file, OPTION_FILE, NULL, 0, 0, true),
+	SERVER_OPTION(user_agent, OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
+
+	/* access_token_file and the OAuth options will stand here, too */
+	MAPPING_OPTION(access_token, OPTION_SECRET)
+};
+
+/* What is allowed, said in the hint when a value isn't. */
+static const char *const allowed_values[] = {
+	[OPTION_URL] = "It must be https://host or https://host:port, without a path; plain http only to localhost, 127.x.x.x or [::1].",
+	[OPTION_VERSION] = "It must be a dated version, such as \"2026-03\", from 2025-09 on, or \"v4\".",
+	[OPTION_TEXT] = "It must be printable ASCII, at most 4096 characters.",
+	[OPTION_PROXY] = "It must be http://host:port, https://host:port or socks5h://host:port, without a user name or a path.",
+	[OPTION_FILE] = "It must be the absolute path of a file on the server.",
+	[OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
+};
+
+int			hubspot_progress_interval = 10000;
+static char *server_setting = NULL;
+static char *allowed_hosts_setting = NULL;
+
+PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
+
+static const Option *find_option(const char *name, Oid catalog);
+static void refuse_option(const char *name, Oid catalog);
+static char *option_names(Oid catalog);
+static const char *closest_option(const char *name, Oid catalog);
+static void check_option(const Option *option, const char *value);
+static bool parse_duration(const Option *option, const char *value,
+						   int *result);
+static bool is_text(const char *value, char first);
+static char *url_host(const char *url, const char *const *schemes,
+					  const char **scheme);
+static bool is_loopback(const char *host);
+static bool is_allowed_host(const char *host, char *list);
+static void check_host(const char *name, const char *base_url);
+static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
+static void set_option(HubspotOptions *options, const Option *option,
+					   const char *value);
+static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
+
+void
+hubspot_define_settings(void)
+{
+	DefineCustomStringVariable("hubspot_assoc.server",
+							   "Foreign server of the functions hs_assoc_* if their argument names none.",
+							   NULL, &server_setting, "hubspot",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("hubspot_assoc.allowed_hosts",
+							   "Hosts that a server's base_url may name.",
+							   "A comma-separated list; *.example.com stands for every host below example.com.",
+							   &allowed_hosts_setting,
+							   "*.hubapi.com, localhost, 127.0.0.1, [::1]",
+							   PGC_SUSET, GUC_LIST_INPUT,
+							   check_allowed_hosts, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.progress_interval",
+							"Time between notices of a batch function's progress.",
+							"0 turns them off.",
+							&hubspot_progress_interval, 10000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("hubspot_assoc");
+}
+
+/*
+ * The server of that name, or of hubspot_assoc.server if name is NULL.  The
+ * ERROR says what to create if there is none.
+ */
+Oid
+hubspot_get_server(const char *name)
+{
+	ForeignServer *server;
+
+	if (name == NULL)
+		name = server_setting;
+	server = GetForeignServerByName(name, true);
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" does not exist", name),
+				 errhint("Create it with CREATE SERVER %s FOREIGN DATA WRAPPER %s, or name another one in the argument server or the setting hubspot_assoc.server.",
+						 quote_identifier(name), WRAPPER_NAME)));
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is no HubSpot account", name),
+				 errdetail("It belongs to another foreign-data wrapper than %s.",
+						   WRAPPER_NAME)));
+	return server->serverid;
+}
+
+/*
+ * The options of a server and of the user's mapping for it, or PUBLIC's, as
+ * they stand now; palloc'd.
+ */
+HubspotOptions *
+hubspot_get_options(Oid serverid, Oid userid)
+{
+	ForeignServer *server = GetForeignServer(serverid);
+	UserMapping *mapping = get_user_mapping(server, userid);
+	HubspotOptions *options = palloc0(sizeof(HubspotOptions));
+	const List *lists[2];
+
+	for (size_t i = 0; i < lengthof(option_table); i++)
+	{
+		if (option_table[i].default_value)
+			set_option(options, &option_table[i], option_table[i].default_value);
+	}
+
+	lists[0] = server->options;
+	lists[1] = mapping->options;
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, lists[i])
+		{
+			DefElem    *def = lfirst_node(DefElem, lc);
+			const Option *option;
+
+			option = find_option(def->defname, i == 0 ? ForeignServerRelationId :
+								 UserMappingRelationId);
+			if (option)
+				set_option(options, option, defGetString(def));
+		}
+	}
+
+	check_host(server->servername, options->base_url);
+	if (options->access_token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("user mapping for server \"%s\" has no access token",
+						server->servername),
+				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...').",
+						 quote_identifier(server->servername))));
+	return options;
+}
+
+/* Refuse what is wrong when it is said, not when it is used. */
+Datum
+hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const Option *option = find_option(def->defname, catalog);
+
+		if (option == NULL)
+			refuse_option(def->defname, catalog);
+		check_option(option, defGetString(def));
+	}
+	PG_RETURN_VOID();
+}
+
+static const Option *
+find_option(const char *name, Oid catalog)
+{
+	for (size_t i = 0; i < lengthof(option_table); i++)
+	{
+		if (option_table[i].catalog == catalog &&
+			strcmp(option_table[i].name, name) == 0)
+			return &option_table[i];
+	}
+	return NULL;
+}
+
+/* The ERROR says where the option belongs, or which one may have been meant. */
+static void
+refuse_option(const char *name, Oid catalog)
+{
+	const char *closest = closest_option(name, catalog);
+	const char *hint;
+
+	if (find_option(name, UserMappingRelationId))
+		hint = "It is an option of user mappings, not of servers.";
+	else if (find_option(name, ForeignServerRelationId))
+		hint = "It is an option of servers, not of user mappings.";
+	else if (closest)
+		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
+	else
+		hint = psprintf("The options here are: %s.", option_names(catalog));
+	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
+		hint = "There are no valid options in this context.";
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", name),
+			 errhint("%s", hint)));
+}
+
+/* The names of a catalog's options, as a list. */
+static char *
+option_names(Oid catalog)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (size_t i = 0; i < lengthof(option_table); i++)
+	{
+		if (option_table[i].catalog == catalog)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 option_table[i].name);
+	}
+	return names.data;
+}
+
+/*
+ * The option of the catalog whose name is the least away, or NULL if none is
+ * close enough to be meant.
+ */
+static const char *
+closest_option(const char *name, Oid catalog)
+{
+	const char *closest = NULL;
+	int			least = Min(MAX_NAME_DISTANCE, (int) strlen(name) / 2) + 1;
+
+	for (size_t i = 0; i < lengthof(option_table); i++)
+	{
+		const Option *option = &option_table[i];
+		int			distance;
+
+		if (option->catalog != catalog)
+			continue;
+		/* names are identifiers, so never too long for the function */
+		distance = varstr_levenshtein(name, strlen(name), option->name,
+									  strlen(option->name), 1, 1, 1, true);
+		if (distance < least)
+		{
+			least = distance;
+			closest = option->name;
+		}
+	}
+	return closest;
+}
+
+/* The ERROR names the value (unless it is secret) and says what is allowed. */
+static void
+check_option(const Option *option, const char *value)
+{
+	static const char *const url_schemes[] = {"https", "http", NULL};
+	static const char *const proxy_schemes[] = {"http", "https", "socks5h", NULL};
+	const char *hint = allowed_values[option->kind];
+	const char *scheme = NULL;
+	char	   *host;
+	bool		valid = false;
+	int			number;
+
+	if (option->superuser_only && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"%s\"", option->name),
+				 errhint("Only a superuser may set it.")));
+
+	switch (option->kind)
+	{
+		case OPTION_URL:
+			host = url_host(value, url_schemes, &scheme);
+			valid = host && (strcmp(scheme, "https") == 0 || is_loopback(host));
+			break;
+		case OPTION_PROXY:
+			valid = url_host(value, proxy_schemes, &scheme) != NULL;
+			break;
+		case OPTION_VERSION:
+			valid = hubspot_is_api_version(value);
+			break;
+		case OPTION_DURATION:
+			valid = parse_duration(option, value, &number);
+			hint = psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %dms to %ds.",
+							option->min, option->max / 1000);
+			break;
+		case OPTION_INTEGER:
+			valid = value[strspn(value, "0123456789")] == '\0' &&
+				parse_int(value, &number, 0, NULL) &&
+				number >= option->min && number <= option->max;
+			hint = psprintf("It must be a whole number from %d to %d.",
+							option->min, option->max);
+			break;
+		case OPTION_TEXT:
+			valid = is_text(value, ' ');
+			break;
+		case OPTION_FILE:
+			valid = is_absolute_path(value);
+			break;
+		case OPTION_SECRET:
+			valid = is_text(value, '!');
+			break;
+	}
+	if (!valid && option->kind == OPTION_SECRET)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid value for option \"%s\"", option->name),
+				 errhint("%s", hint)));
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid value for option \"%s\": \"%s\"",
+						option->name, value),
+				 errhint("%s", hint)));
+	if (option->kind == OPTION_URL)
+		check_host(NULL, value);
+}
+
+/*
+ * A duration with PostgreSQL's units.  A bare number is refused: it would be
+ * read as seconds by some and as milliseconds by others.
+ */
+static bool
+parse_duration(const Option *option, const char *value, int *result)
+{
+	const char *unit = value + strspn(value, "0123456789.");
+
+	unit += strspn(unit, " ");
+	return isdigit((unsigned char) value[0]) && *unit != '\0' &&
+		unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
+		parse_int(value, result, GUC_UNIT_MS, NULL) &&
+		*result >= option->min && *result <= option->max;
+}
+
+/* Printable ASCII from first on, not empty, not too long? */
+static bool
+is_text(const char *value, char first)
+{
+	size_t		len = strlen(value);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (value[i] < first || value[i] > '~')
+			return false;
+	}
+	return len > 0 && len <= MAX_TEXT_LEN;
+}
+
+/*
+ * The host of scheme://host[:port][/], palloc'd, or NULL if the text is
+ * anything else.  The grammar is narrow on purpose: no text may mean one host
+ * here and another one to libcurl.
+ */
+static char *
+url_host(const char *url, const char *const *schemes, const char **scheme)
+{
+	const char *host = NULL;
+	const char *p;
+	const char *end;
+
+	for (; *schemes != NULL && host == NULL; schemes++)
+	{
+		size_t		len = strlen(*schemes);
+
+		if (pg_strncasecmp(url, *schemes, len) == 0 &&
+			strncmp(url + len, "://", 3) == 0)
+		{
+			*scheme = *schemes;
+			host = url + len + 3;
+		}
+	}
+	if (host == NULL)
+		return NULL;
+
+	if (*host == '[')
+	{
+		end = host + 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
+		if (*end != ']' || end == host + 1)
+			return NULL;
+		end++;
+	}
+	else
+	{
+		for (end = host; isalnum((unsigned char) *end) || *end == '-' || *end == '.'; end++)
+			;
+		if (end == host || IS_HIGHBIT_SET(*end))
+			return NULL;
+	}
+
+	p = end;
+	if (*p == ':')
+	{
+		int			port = 0;
+		size_t		digits = strspn(p + 1, "0123456789");
+
+		if (digits < 1 || digits > 5)
+			return NULL;
+		port = atoi(p + 1);
+		if (port < 1 || port > 65535)
+			return NULL;
+		p += 1 + digits;
+	}
+	if (*p == '/')
+		p++;
+	return *p == '\0' ? pnstrdup(host, end - host) : NULL;
+}
+
+/* Can the host be nothing but this machine? */
+static bool
+is_loopback(const char *host)
+{
+	int			a,
+				b,
+				c,
+				d,
+				len = 0;
+
+	if (pg_strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+		return true;
+	return strspn(host, "0123456789.") == strlen(host) &&
+		sscanf(host, "%3d.%3d.%3d.%3d%n", &a, &b, &c, &d, &len) == 4 &&
+		host[len] == '\0' && a == 127 && b <= 255 && c <= 255 && d <= 255;
+}
+
+/* Is the host in the comma-separated list, which is scribbled on? */
+static bool
+is_allowed_host(const char *host, char *list)
+{
+	char	   *state = NULL;
+	size_t		len = strlen(host);
+
+	for (char *entry = strtok_r(list, ", \t\r\n", &state); entry != NULL;
+		 entry = strtok_r(NULL, ", \t\r\n", &state))
+	{
+		const char *pattern = entry;
+
+		if (pattern[0] == '*')
+		{
+			size_t		tail = strlen(pattern + 1);
+
+			if (len > tail && pg_strcasecmp(host + len - tail, pattern + 1) == 0)
+				return true;
+		}
+		else if (pg_strcasecmp(host, pattern) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Refuse a URL, valid otherwise, whose host hubspot_assoc.allowed_hosts
+ * doesn't allow.  name is the server's, or NULL while it is being created.
+ */
+static void
+check_host(const char *name, const char *base_url)
+{
+	static const char *const schemes[] = {"https", "http", NULL};
+	const char *scheme;
+	char	   *host = url_host(base_url, schemes, &scheme);
+
+	Assert(host != NULL);
+	if (is_allowed_host(host, pstrdup(allowed_hosts_setting)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 name ? errmsg("host \"%s\" of server \"%s\" is not allowed", host, name) :
+			 errmsg("host \"%s\" is not allowed", host),
+			 errdetail("The setting hubspot_assoc.allowed_hosts allows \"%s\".",
+					   allowed_hosts_setting),
+			 errhint("A superuser can add the host to that setting.")));
+}
+
+/* Each entry is a host, or *. and a domain. */
+static bool
+check_allowed_hosts(char **newval, void **extra, GucSource source)
+{
+	char	   *list = pstrdup(*newval);
+	char	   *state = NULL;
+
+	for (char *entry = strtok_r(list, ", \t\r\n", &state); entry != NULL;
+		 entry = strtok_r(NULL, ", \t\r\n", &state))
+	{
+		const char *host = entry;
+		static const char *const schemes[] = {"https", NULL};
+		const char *scheme;
+
+		if (host[0] == '*' && host[1] == '.')
+			host += 2;
+		if (strchr(host, '/') != NULL ||
+			(host[0] == '[' ? host[strlen(host) - 1] != ']' :
+			 strchr(host, ':') != NULL) ||
+			url_host(psprintf("https://%s", host), schemes, &scheme) == NULL)
+		{
+			GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
+								entry);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The value has passed check_option. */
+static void
+set_option(HubspotOptions *options, const Option *option, const char *value)
+{
+	void	   *member = (char *) options + option->offset;
+
+	switch (option->kind)
+	{
+		case OPTION_DURATION:
+			(void) parse_duration(option, value, (int *) member);
+			break;
+		case OPTION_INTEGER:
+			(void) parse_int(value, (int *) member, 0, NULL);
+			break;
+		case OPTION_URL:
+			{
+				size_t		len = strlen(value);
+
+				if (value[len - 1] == '/')
+					len--;
+				*(char **) member = pnstrdup(value, len);
+				break;
+			}
+		default:
+			*(const char **) member = value;
+			break;
+	}
+}
+
+/* As GetUserMapping, with an ERROR that says what to do. */
+static UserMapping *
+get_user_mapping(const ForeignServer *server, Oid userid)
+{
+	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+							   ObjectIdGetDatum(userid),
+							   ObjectIdGetDatum(server->serverid)) &&
+		!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+							   ObjectIdGetDatum(InvalidOid),
+							   ObjectIdGetDatum(server->serverid)))
+	{
+		const char *user = GetUserNameFromId(userid, false);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("user mapping for user \"%s\" and server \"%s\" not found",
+						user, server->servername),
+				 errhint("Create it with CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...').",
+						 quote_identifier(user),
+						 quote_identifier(server->servername))));
+	}
+	return GetUserMapping(userid, server->serverid);
+}

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * option.h
+ *	  What the user said: settings, and options of servers and user mappings.
+ *
+ * IDENTIFICATION
+ *	  src/option.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OPTION_H
+#define HUBSPOT_OPTION_H
+
+/* The options of a server and a user mapping, with the defaults filled in. */
+typedef struct HubspotOptions
+{
+	/* server */
+	const char *base_url;		/* without a slash at the end */
+	const char *api_version;
+	int			connect_timeout;	/* ms */
+	int			request_timeout;	/* ms */
+	int			max_retries;
+	int			max_retry_delay;	/* ms */
+	int			concurrency;
+	int			batch_size;		/* 0: as many as the operation allows */
+	int			rate_limit;		/* requests in 10 s, 0: no limit */
+	const char *proxy;			/* or NULL */
+	const char *ca_file;		/* or NULL */
+	const char *user_agent;
+
+	/* user mapping */
+	const char *access_token;
+} HubspotOptions;
+
+/* Settings */
+extern int	hubspot_progress_interval;	/* ms, 0: off */
+
+extern void hubspot_define_settings(void);
+extern Oid	hubspot_get_server(const char *name);
+extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
+
+#endif							/* HUBSPOT_OPTION_H */

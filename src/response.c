@@ -1,0 +1,764 @@
+/*-------------------------------------------------------------------------
+ *
+ * response.c
+ *	  HTTP status and JSON to structs, or to an error value.
+ *
+ * Each kind of answer is a table of the fields that matter in it.  Nothing is
+ * relied on: every field may be missing or of another kind, unknown ones may
+ * come, and what is not JSON at all is an error value like any other.
+ *
+ * The category UNCONFIRMED is given to every failure after which HubSpot may
+ * or may not have acted: no answer, one that cannot be read, and HubSpot's own
+ * failures (5xx), whatever they say.
+ *
+ * IDENTIFICATION
+ *	  src/response.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "json.h"
+#include "response.h"
+
+#define SECOND				INT64CONST(1000000) /* in microseconds */
+
+/* A lock on a record (423) lasts about this long, says HubSpot. */
+#define LOCKED_WAIT			(2 * SECOND)
+
+/* How long a 429 parks an account if it doesn't say itself. */
+#define SECONDLY_WAIT		(1 * SECOND)
+#define TEN_SECONDLY_WAIT	(10 * SECOND)
+
+/* The policy of a 429 that will not pass for hours. */
+#define DAILY_POLICY		"DAILY"
+#define SECONDLY_POLICY		"SECONDLY"
+
+#define CORRELATION_HEADER	"x-hubspot-correlation-id"
+
+/* A reason goes into each row that it is about: so much of it is kept. */
+#define MAX_ERROR_MESSAGE	1000
+
+/* HubSpot's status for a malformed token, although a 5xx. */
+#define STATUS_BAD_TOKEN	530
+
+/* The fields of an error: a whole reply, or an item of one. */
+typedef struct ErrorFields
+{
+	const char *category;
+	const char *message;
+	const char *correlation_id;
+	const char *policy;			/* of a 429 */
+} ErrorFields;
+
+static const HubspotJsonField error_fields[] = {
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_TEXT, ErrorFields, message),
+	HUBSPOT_JSON_FIELD("correlationId", HUBSPOT_JSON_TEXT, ErrorFields, correlation_id),
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, ErrorFields, category),
+	HUBSPOT_JSON_FIELD("policyName", HUBSPOT_JSON_TEXT, ErrorFields, policy)
+};
+
+static const HubspotJsonShape error_shape = {
+	HUBSPOT_JSON_FIELDS(error_fields)
+};
+
+/* The contexts of an error, its own and those of the errors within it. */
+typedef struct ContextFields
+{
+	HubspotSlice context;
+} ContextFields;
+
+static void context_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField inner_context_fields[] = {
+	HUBSPOT_JSON_FIELD("context", HUBSPOT_JSON_RAW, ContextFields, context)
+};
+
+static const HubspotJsonShape inner_context_shape = {
+	HUBSPOT_JSON_FIELDS(inner_context_fields),.item_size = sizeof(ContextFields),
+	.item = context_item
+};
+
+static const HubspotJsonField context_fields[] = {
+	HUBSPOT_JSON_FIELD("context", HUBSPOT_JSON_RAW, ContextFields, context),
+	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &inner_context_shape)
+};
+
+static const HubspotJsonShape context_shape = {
+	HUBSPOT_JSON_FIELDS(context_fields)
+};
+
+/* A result: with both ids and a type, or with both ids and labels. */
+static const HubspotJsonField result_from_fields[] = {
+	HUBSPOT_JSON_FIELD("id", HUBSPOT_JSON_ID, HubspotResult, from_id)
+};
+static const HubspotJsonShape result_from_shape = {
+	HUBSPOT_JSON_FIELDS(result_from_fields)
+};
+static const HubspotJsonField result_to_fields[] = {
+	HUBSPOT_JSON_FIELD("id", HUBSPOT_JSON_ID, HubspotResult, to_id)
+};
+static const HubspotJsonShape result_to_shape = {
+	HUBSPOT_JSON_FIELDS(result_to_fields)
+};
+static const HubspotJsonField result_spec_fields[] = {
+	HUBSPOT_JSON_FIELD("associationCategory", HUBSPOT_JSON_ID, HubspotResult, category),
+	HUBSPOT_JSON_FIELD("associationTypeId", HUBSPOT_JSON_INT, HubspotResult, type_id)
+};
+static const HubspotJsonShape result_spec_shape = {
+	HUBSPOT_JSON_FIELDS(result_spec_fields)
+};
+
+#define PAIR_FIELDS \
+	HUBSPOT_JSON_FIELD("fromObjectId", HUBSPOT_JSON_ID, HubspotResult, from_id), \
+	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, HubspotResult, to_id), \
+	HUBSPOT_JSON_FIELD("labels", HUBSPOT_JSON_RAW, HubspotResult, labels)
+
+static void result_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField result_fields[] = {
+	PAIR_FIELDS,
+	HUBSPOT_JSON_NESTED("from", HUBSPOT_JSON_OBJECT, &result_from_shape),
+	HUBSPOT_JSON_NESTED("to", HUBSPOT_JSON_OBJECT, &result_to_shape),
+	HUBSPOT_JSON_NESTED("associationSpec", HUBSPOT_JSON_OBJECT, &result_spec_shape)
+};
+static const HubspotJsonShape result_shape = {
+	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item
+};
+
+/* The answer to one labelled pair, bare or wrapped. */
+static const HubspotJsonField bare_pair_fields[] = {PAIR_FIELDS};
+static const HubspotJsonShape bare_pair_shape = {
+	HUBSPOT_JSON_FIELDS(bare_pair_fields)
+};
+static const HubspotJsonField pair_fields[] = {
+	PAIR_FIELDS,
+	HUBSPOT_JSON_NESTED("entity", HUBSPOT_JSON_OBJECT, &bare_pair_shape)
+};
+static const HubspotJsonShape pair_shape = {
+	HUBSPOT_JSON_FIELDS(pair_fields)
+};
+
+/* The envelope of a batch. */
+typedef struct EnvelopeFields
+{
+	const char *status;
+} EnvelopeFields;
+
+static void error_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonShape error_item_shape = {
+	HUBSPOT_JSON_FIELDS(error_fields),.item_size = sizeof(ErrorFields),.item = error_item
+};
+static const HubspotJsonField envelope_fields[] = {
+	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status),
+	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, &result_shape),
+	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
+};
+static const HubspotJsonShape envelope_shape = {
+	HUBSPOT_JSON_FIELDS(envelope_fields)
+};
+
+/* The state of the callbacks of an envelope's items. */
+typedef struct EnvelopeState
+{
+	const HubspotReplySink *sink;
+	const HubspotHttpReply *reply;
+} EnvelopeState;
+
+/* What the words of a context mean, in either of its forms. */
+typedef enum NameKind
+{
+	NAME_FROM,
+	NAME_TO,
+	NAME_ID,
+	NAME_TYPED_ID,				/* "CONTACT=383 is not valid" */
+	NAME_OBJECT_TYPE,			/* of the ids */
+	NAME_TYPE					/* "USER_DEFINED=3" */
+} NameKind;
+
+static const struct
+{
+	const char *key;
+	NameKind	kind;
+}			context_keys[] = {
+	{"fromObjectId", NAME_FROM},
+	{"toObjectId", NAME_TO},
+	{"objectId", NAME_ID},
+	{"ids", NAME_ID},
+	{"id", NAME_ID},
+	{"INVALID_OBJECT_IDS", NAME_TYPED_ID},
+	{"objectType", NAME_OBJECT_TYPE},
+	{"associationSpec", NAME_TYPE},
+	{"INVALID_ASSOCIATION_TYPE_ID", NAME_TYPE}
+};
+
+typedef struct ContextState
+{
+	HubspotNames *names;
+	List	   *object_types;	/* of char *, for the ids without one */
+} ContextState;
+
+static void correlation_header(void *state, HubspotSlice name,
+							   HubspotSlice value);
+static void read_error_fields(HubspotSlice object, ErrorFields *fields);
+static void set_object(HubspotError *error, HubspotSlice object);
+static const char *clip(const char *text);
+static int	status_sqlstate(int status);
+static bool refuses_account(int status);
+static bool refuses_inputs(int status, const char *message);
+static const char *failure_message(const HubspotHttpReply *reply);
+static HubspotNames *read_context(HubspotSlice context);
+static void context_member(void *state, HubspotSlice name, HubspotSlice value);
+static void context_string(ContextState *state, char *text);
+static void add_names(ContextState *state, const char *key, List *values);
+static void add_typed_id(HubspotNames *names, const char *text);
+static void add_type(HubspotNames *names, const char *text);
+
+static HubspotSlice
+reply_body(const HubspotHttpReply *reply)
+{
+	HubspotSlice body = {reply->body, (int) reply->body_len};
+
+	return body;
+}
+
+/*
+ * What to do about the reply of an attempt.  *wait is how long to wait first,
+ * in microseconds, or 0 if that is for the caller to choose.  What is not
+ * repeatable is tried again only if HubSpot cannot have acted on it.
+ */
+HubspotAdvice
+hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable, int64 *wait)
+{
+	ErrorFields fields;
+
+	/* so long that the caller will not wait, but no overflow */
+	*wait = Min(reply->retry_after, 10000000) * SECOND;
+
+	if (reply->failure == HUBSPOT_HTTP_UNREACHABLE)
+		return HUBSPOT_RETRY;
+	if (reply->failure == HUBSPOT_HTTP_BROKEN)
+		return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+	if (reply->failure != HUBSPOT_HTTP_OK)
+		return HUBSPOT_FINAL;
+
+	switch (reply->status)
+	{
+		case 429:
+			read_error_fields(reply_body(reply), &fields);
+			if (fields.policy && strcmp(fields.policy, DAILY_POLICY) == 0)
+				return HUBSPOT_FINAL;
+			if (*wait == 0)
+				*wait = (fields.policy && strcmp(fields.policy, SECONDLY_POLICY) == 0) ?
+					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
+			return HUBSPOT_PARK;
+		case 423:
+			*wait = Max(*wait, LOCKED_WAIT);
+			return HUBSPOT_RETRY;
+		case 477:
+			return HUBSPOT_RETRY;
+		case 500:
+		case 502:
+		case 503:
+		case 504:
+		case 521:
+		case 522:
+		case 523:
+		case 524:
+			return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+		default:
+			return HUBSPOT_FINAL;
+	}
+}
+
+/* Success codes have changed unannounced; any of them is one. */
+bool
+hubspot_reply_is_success(const HubspotHttpReply *reply)
+{
+	return reply->failure == HUBSPOT_HTTP_OK &&
+		reply->status >= 200 && reply->status <= 299;
+}
+
+/*
+ * Read a successful reply; its items go to the sink as they are read, valid
+ * during the call only.  *status is the envelope's, or NULL.  False: it is
+ * not JSON of any such shape, whatever the sink was given until then.
+ */
+bool
+hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
+				   const HubspotReplySink *sink, const char **status)
+{
+	EnvelopeFields envelope = {0};
+	EnvelopeState state = {sink, reply};
+	HubspotResult pair = {0};
+	bool		read = false;
+
+	switch (shape)
+	{
+		case HUBSPOT_REPLY_ENVELOPE:
+			read = hubspot_json_read(reply_body(reply), &envelope_shape,
+									 &envelope, &state);
+			break;
+		case HUBSPOT_REPLY_PAIR:
+			read = hubspot_json_read(reply_body(reply), &pair_shape, &pair, NULL);
+			if (read)
+				sink->result(sink->state, &pair);
+			break;
+	}
+	*status = envelope.status;
+	return read;
+}
+
+static void
+result_item(void *state, const void *item, HubspotSlice raw)
+{
+	const HubspotReplySink *sink = ((EnvelopeState *) state)->sink;
+
+	sink->result(sink->state, item);
+}
+
+static void
+error_item(void *state, const void *item, HubspotSlice raw)
+{
+	EnvelopeState *envelope = state;
+	const ErrorFields *fields = item;
+	HubspotError *error;
+
+	error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+							   fields->category ? fields->category :
+							   psprintf("HTTP_%d", envelope->reply->status),
+							   fields->message ? clip(fields->message) :
+							   "HubSpot gave no reason");
+	error->http_status = envelope->reply->status;
+	error->attempts = 1;
+	error->about_inputs = true;
+	error->correlation_id = fields->correlation_id ? fields->correlation_id :
+		hubspot_correlation_id(envelope->reply);
+	set_object(error, raw);
+	envelope->sink->error(envelope->sink->state, error);
+}
+
+/* An error value without an answer, palloc'd; the texts are not copied. */
+HubspotError *
+hubspot_make_error(int sqlstate, const char *category, const char *message)
+{
+	HubspotError *error = palloc0(sizeof(HubspotError));
+
+	error->sqlstate = sqlstate;
+	error->category = category;
+	error->message = message;
+	return error;
+}
+
+/*
+ * The error that a reply is which is no success, after so many attempts.
+ * This is the one place where a failure of HubSpot or of the network becomes
+ * an error value.
+ */
+HubspotError *
+hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
+{
+	HubspotSlice body = reply_body(reply);
+	HubspotError *error;
+	ErrorFields fields;
+
+	if (reply->failure != HUBSPOT_HTTP_OK)
+	{
+		bool		unreadable = (reply->failure == HUBSPOT_HTTP_TOO_LARGE ||
+								  reply->failure == HUBSPOT_HTTP_UNREADABLE);
+
+		error = hubspot_make_error(unreadable ? ERRCODE_PROTOCOL_VIOLATION :
+								   ERRCODE_CONNECTION_FAILURE,
+								   HUBSPOT_UNCONFIRMED,
+								   failure_message(reply));
+	}
+	else
+	{
+		read_error_fields(body, &fields);
+		error = hubspot_make_error(status_sqlstate(reply->status), NULL,
+								   fields.message ? clip(fields.message) : NULL);
+		if (error->sqlstate == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
+			error->category = HUBSPOT_UNCONFIRMED;
+		else
+			error->category = fields.category ? fields.category :
+				psprintf("HTTP_%d", reply->status);
+		if (error->message == NULL)
+			error->message = psprintf("HTTP status %d without a reason",
+									  reply->status);
+		error->about_inputs = refuses_inputs(reply->status, error->message);
+		error->ends_sending = refuses_account(reply->status);
+		error->correlation_id = fields.correlation_id;
+		set_object(error, body);
+	}
+	error->http_status = reply->status;
+	error->attempts = attempts;
+	if (error->correlation_id == NULL)
+		error->correlation_id = hubspot_correlation_id(reply);
+	if (attempts > 1)
+		error->message = psprintf("%s (after %d attempts)", error->message, attempts);
+	return error;
+}
+
+/* The error of an input that a successful reply doesn't confirm. */
+HubspotError *
+hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
+{
+	HubspotError *error;
+
+	error = hubspot_make_error(ERRCODE_PROTOCOL_VIOLATION, HUBSPOT_UNCONFIRMED,
+							   reason);
+	error->http_status = reply->status;
+	error->attempts = 1;
+	error->correlation_id = hubspot_correlation_id(reply);
+	return error;
+}
+
+/* The correlation id in the headers, palloc'd, or NULL. */
+char *
+hubspot_correlation_id(const HubspotHttpReply *reply)
+{
+	char	   *id = NULL;
+
+	hubspot_each_header(reply, &id, correlation_header);
+	return id;
+}
+
+static void
+correlation_header(void *state, HubspotSlice name, HubspotSlice value)
+{
+	if (name.len == strlen(CORRELATION_HEADER) &&
+		pg_strncasecmp(name.data, CORRELATION_HEADER, name.len) == 0)
+		*(char **) state = hubspot_text_from_utf8(value.data, value.len);
+}
+
+/* Give each header to header(), in the order in which they came. */
+void
+hubspot_each_header(const HubspotHttpReply *reply, void *state,
+					void (*header) (void *state, HubspotSlice name,
+									HubspotSlice value))
+{
+	const char *p = reply->headers;
+	const char *end = p + reply->headers_len;
+
+	while (p && p < end)
+	{
+		const char *line_end = memchr(p, '\n', end - p);
+		const char *colon;
+
+		if (line_end == NULL)
+			line_end = end;
+		colon = memchr(p, ':', line_end - p);
+		/* the status line has none before its end, or begins with HTTP/ */
+		if (colon && strncmp(p, "HTTP/", Min(5, line_end - p)) != 0)
+		{
+			HubspotSlice name = {p, colon - p};
+			HubspotSlice value;
+			const char *value_end = line_end;
+
+			for (colon++; colon < value_end && isspace((unsigned char) *colon);)
+				colon++;
+			while (value_end > colon && isspace((unsigned char) value_end[-1]))
+				value_end--;
+			value.data = colon;
+			value.len = value_end - colon;
+			header(state, name, value);
+		}
+		p = line_end + 1;
+	}
+}
+
+/*
+ * What an error names: a list of HubspotNames, one for each context that it
+ * holds; NIL if there is none.
+ */
+List *
+hubspot_error_names(const HubspotError *error)
+{
+	List	   *names = NIL;
+	ContextFields fields = {{0}};
+
+	if (hubspot_json_read(error->object, &context_shape, &fields, &names) &&
+		fields.context.data != NULL)
+		names = lcons(read_context(fields.context), names);
+	return names;
+}
+
+static void
+context_item(void *state, const void *item, HubspotSlice raw)
+{
+	List	  **names = state;
+	const ContextFields *fields = item;
+
+	if (fields->context.data != NULL)
+		*names = lappend(*names, read_context(fields->context));
+}
+
+static void
+read_error_fields(HubspotSlice object, ErrorFields *fields)
+{
+	memset(fields, 0, sizeof(*fields));
+	if (!hubspot_json_read(object, &error_shape, fields, NULL))
+		memset(fields, 0, sizeof(*fields));
+}
+
+/* Keep an error object, palloc'd. */
+static void
+set_object(HubspotError *error, HubspotSlice object)
+{
+	error->object.len = object.len;
+	error->object.data = object.len > 0 ?
+		memcpy(palloc(object.len), object.data, object.len) : NULL;
+}
+
+/* A text of no more than MAX_ERROR_MESSAGE bytes; a longer one is cut off. */
+static const char *
+clip(const char *text)
+{
+	int			len = strlen(text);
+
+	if (len <= MAX_ERROR_MESSAGE)
+		return text;
+	return psprintf("%.*s...", pg_mbcliplen(text, len, MAX_ERROR_MESSAGE), text);
+}
+
+static int
+status_sqlstate(int status)
+{
+	switch (status)
+	{
+		case 401:
+		case STATUS_BAD_TOKEN:
+			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+		case 403:
+			return ERRCODE_INSUFFICIENT_PRIVILEGE;
+		case 423:
+		case 429:
+		case 477:
+			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+		default:
+			if (status >= 400 && status <= 499)
+				return ERRCODE_INVALID_PARAMETER_VALUE;
+			if (status >= 500 && status <= 599)
+				return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+			return ERRCODE_PROTOCOL_VIOLATION;
+	}
+}
+
+/* Was the account refused, so that whatever is sent next will be, too? */
+static bool
+refuses_account(int status)
+{
+	return status == 401 || status == 403 || status == 429 ||
+		status == STATUS_BAD_TOKEN;
+}
+
+/*
+ * Can a refusal be about some of a request's inputs?  A refused object type is
+ * the path's, not theirs.
+ */
+static bool
+refuses_inputs(int status, const char *message)
+{
+	static const char bad_type[] = "Unable to infer object type";
+
+	if (status == 400)
+		return strncmp(message, bad_type, strlen(bad_type)) != 0;
+	return status == 409 || status == 413 || status == 422 || status == 437;
+}
+
+static const char *
+failure_message(const HubspotHttpReply *reply)
+{
+	const char *what = "could not send the request";
+
+	switch (reply->failure)
+	{
+		case HUBSPOT_HTTP_OK:
+		case HUBSPOT_HTTP_FAILED:
+			break;
+		case HUBSPOT_HTTP_UNREACHABLE:
+			what = "could not reach HubSpot";
+			break;
+		case HUBSPOT_HTTP_UNTRUSTED:
+			what = "could not verify the server's certificate";
+			break;
+		case HUBSPOT_HTTP_BROKEN:
+			what = "no complete answer";
+			break;
+		case HUBSPOT_HTTP_TOO_LARGE:
+			return psprintf("the answer is larger than %d MB",
+							HUBSPOT_MAX_REPLY / (1024 * 1024));
+		case HUBSPOT_HTTP_UNREADABLE:
+			what = "the answer is not HTTP";
+			break;
+	}
+	return psprintf("%s: %s", what,
+					hubspot_text_from_utf8(reply->failure_text,
+										   strlen(reply->failure_text)));
+}
+
+/* A context is an object of lists, or a text such as {key=[a, b]}. */
+static HubspotNames *
+read_context(HubspotSlice context)
+{
+	ContextState state;
+	ListCell   *lc;
+	int			n = 0;
+
+	state.names = palloc0(sizeof(HubspotNames));
+	state.object_types = NIL;
+	if (context.data[0] == '"')
+	{
+		List	   *texts = hubspot_json_texts(context);
+
+		foreach(lc, texts)
+			context_string(&state, lfirst(lc));
+	}
+	else
+		hubspot_json_each_member(context, &state, context_member);
+
+	/* the types that stand beside the ids, one for all or one for each */
+	foreach(lc, state.names->ids)
+	{
+		HubspotNamedId *named = lfirst(lc);
+
+		if (named->object_type == NULL && state.object_types != NIL)
+		{
+			int			ntypes = list_length(state.object_types);
+
+			if (ntypes == 1)
+				named->object_type = linitial(state.object_types);
+			else if (n < ntypes)
+				named->object_type = list_nth(state.object_types, n);
+		}
+		n++;
+	}
+	return state.names;
+}
+
+static void
+context_member(void *state, HubspotSlice name, HubspotSlice value)
+{
+	add_names(state, pnstrdup(name.data, name.len), hubspot_json_texts(value));
+}
+
+/* {key=[a, b], key=[c]}, which is scribbled on. */
+static void
+context_string(ContextState *state, char *text)
+{
+	char	   *key = text;
+	char	   *open;
+
+	while ((open = strstr(key, "=[")) != NULL)
+	{
+		char	   *close = strchr(open, ']');
+		char	   *list = open + 2;
+		char	   *position = NULL;
+		List	   *values = NIL;
+
+		if (close == NULL)
+			return;
+		*open = *close = '\0';
+		key += strspn(key, "{, ");
+		for (char *value = strtok_r(list, ", ", &position); value != NULL;
+			 value = strtok_r(NULL, ", ", &position))
+			values = lappend(values, value);
+		add_names(state, key, values);
+		key = close + 1;
+	}
+}
+
+/* The values of a key of a context, if it is one that names something. */
+static void
+add_names(ContextState *state, const char *key, List *values)
+{
+	HubspotNames *names = state->names;
+	ListCell   *lc;
+	size_t		i;
+
+	for (i = 0; i < lengthof(context_keys); i++)
+	{
+		if (strcmp(context_keys[i].key, key) == 0)
+			break;
+	}
+	if (i == lengthof(context_keys))
+		return;
+	foreach(lc, values)
+	{
+		char	   *value = lfirst(lc);
+
+		switch (context_keys[i].kind)
+		{
+			case NAME_FROM:
+				names->from_ids = lappend(names->from_ids, value);
+				break;
+			case NAME_TO:
+				names->to_ids = lappend(names->to_ids, value);
+				break;
+			case NAME_ID:
+				{
+					HubspotNamedId *named = palloc0(sizeof(HubspotNamedId));
+
+					named->id = value;
+					names->ids = lappend(names->ids, named);
+					break;
+				}
+			case NAME_TYPED_ID:
+				add_typed_id(names, value);
+				break;
+			case NAME_OBJECT_TYPE:
+				state->object_types = lappend(state->object_types, value);
+				break;
+			case NAME_TYPE:
+				add_type(names, value);
+				break;
+		}
+	}
+}
+
+/* "CONTACT=383 is not valid": the same id may be named without its type. */
+static void
+add_typed_id(HubspotNames *names, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	HubspotNamedId *named;
+	ListCell   *lc;
+
+	if (equals == NULL)
+		return;
+	named = palloc0(sizeof(HubspotNamedId));
+	named->object_type = pnstrdup(text, equals - text);
+	named->id = pnstrdup(equals + 1, strcspn(equals + 1, " ,"));
+	foreach(lc, names->ids)
+	{
+		HubspotNamedId *other = lfirst(lc);
+
+		if (strcmp(other->id, named->id) == 0)
+		{
+			other->object_type = named->object_type;
+			return;
+		}
+	}
+	names->ids = lappend(names->ids, named);
+}
+
+/* "USER_DEFINED=3", whatever follows. */
+static void
+add_type(HubspotNames *names, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	HubspotAssociationType *type;
+
+	if (equals == NULL || !isdigit((unsigned char) equals[1]))
+		return;
+	type = palloc(sizeof(HubspotAssociationType));
+	type->category = pnstrdup(text, equals - text);
+	type->type_id = (int32) strtol(equals + 1, NULL, 10);
+	names->types = lappend(names->types, type);
+}

@@ -1,0 +1,279 @@
+/*-------------------------------------------------------------------------
+ *
+ * result.c
+ *	  Outcomes to SQL: rows of hs_assoc_result, or an ERROR.
+ *
+ * IDENTIFICATION
+ *	  src/result.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+#include "json.h"
+#include "result.h"
+
+/* The columns of hs_assoc_result. */
+enum
+{
+	RESULT_INPUT_NO,
+	RESULT_FROM_ID,
+	RESULT_TO_ID,
+	RESULT_OK,
+	RESULT_LABELS,
+	RESULT_TYPES,
+	RESULT_HTTP_STATUS,
+	RESULT_ERROR_CATEGORY,
+	RESULT_ERROR_MESSAGE,
+	RESULT_CORRELATION_ID,
+	RESULT_ERROR,
+	RESULT_NCOLUMNS
+};
+
+/*
+ * An error object goes into each row that it is about, and may be some proxy's
+ * page: so much of it is kept, as text if that makes it unreadable.
+ */
+#define MAX_ERROR_OBJECT	(64 * 1024)
+
+/* The columns of hs_assoc_type. */
+enum
+{
+	TYPE_CATEGORY,
+	TYPE_TYPE_ID,
+	TYPE_LABEL,
+	TYPE_NCOLUMNS
+};
+
+struct HubspotResultRow
+{
+	Datum		values[RESULT_NCOLUMNS];
+	bool		isnull[RESULT_NCOLUMNS];
+
+	MemoryContext row_context;	/* reset for each row */
+	MemoryContext types_context;	/* of the last types */
+	TupleDesc	type_tupdesc;
+	int16		type_len;
+	bool		type_by_value;
+	char		type_align;
+
+	/* most rows have one type, the last row's; its category is a copy */
+	HubspotAssociationType last_type;
+	Datum		last_types;
+	Datum		no_labels;
+};
+
+static Datum text_datum(HubspotSlice text);
+static Jsonb *error_jsonb(const HubspotError *error);
+static Datum types_datum(HubspotResultRow *row, const HubspotTypeList *types);
+static Datum make_types(const HubspotResultRow *row,
+						const HubspotTypeList *types);
+static Datum labels_datum(const HubspotResultRow *row,
+						  const HubspotLabelList *labels);
+
+/* What makes rows of outcomes, in context; tupdesc is that of hs_assoc_result. */
+HubspotResultRow *
+hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotResultRow *row = palloc0(sizeof(HubspotResultRow));
+	Oid			type;
+
+	if (tupdesc->natts != RESULT_NCOLUMNS)
+		elog(ERROR, "hs_assoc_result has %d columns", tupdesc->natts);
+	type = get_element_type(TupleDescAttr(tupdesc, RESULT_TYPES)->atttypid);
+	row->type_tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
+	get_typlenbyvalalign(type, &row->type_len, &row->type_by_value,
+						 &row->type_align);
+	row->row_context = AllocSetContextCreate(context, "hubspot_assoc result row",
+											 ALLOCSET_SMALL_SIZES);
+	row->types_context = AllocSetContextCreate(context, "hubspot_assoc result types",
+											   ALLOCSET_SMALL_SIZES);
+	row->no_labels = PointerGetDatum(construct_empty_array(TEXTOID));
+	MemoryContextSwitchTo(old);
+	return row;
+}
+
+/* The values of an outcome's row, which are valid until the next one. */
+void
+hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
+					Datum **values, bool **isnull)
+{
+	const HubspotError *error = outcome->error;
+	MemoryContext old;
+
+	MemoryContextReset(row->row_context);
+	old = MemoryContextSwitchTo(row->row_context);
+	memset(row->isnull, true, sizeof(row->isnull));
+
+#define SET(column, condition, datum) \
+	do { \
+		if (condition) \
+		{ \
+			row->values[column] = (datum); \
+			row->isnull[column] = false; \
+		} \
+	} while (0)
+
+	SET(RESULT_INPUT_NO, true, Int64GetDatum(outcome->input_no));
+	SET(RESULT_FROM_ID, outcome->from_id.data, text_datum(outcome->from_id));
+	SET(RESULT_TO_ID, outcome->to_id.data, text_datum(outcome->to_id));
+	SET(RESULT_OK, true, BoolGetDatum(error == NULL));
+	SET(RESULT_LABELS, outcome->labels, labels_datum(row, outcome->labels));
+	SET(RESULT_TYPES, outcome->types, types_datum(row, outcome->types));
+	SET(RESULT_HTTP_STATUS, outcome->http_status != 0,
+		Int32GetDatum(outcome->http_status));
+	SET(RESULT_CORRELATION_ID, outcome->correlation_id,
+		CStringGetTextDatum(outcome->correlation_id));
+	if (error)
+	{
+		Jsonb	   *object = error_jsonb(error);
+
+		SET(RESULT_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
+		SET(RESULT_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
+		SET(RESULT_ERROR, object, JsonbPGetDatum(object));
+	}
+#undef SET
+	MemoryContextSwitchTo(old);
+	*values = row->values;
+	*isnull = row->isnull;
+}
+
+/* Make an error value an ERROR; what is what could not be done. */
+void
+hubspot_throw_error(const HubspotError *error, const char *what)
+{
+	ereport(ERROR,
+			(errcode(error->sqlstate),
+			 errmsg("%s", what),
+			 errdetail("%s", hubspot_error_detail(error)),
+			 errhint("%s", hubspot_error_hint(error))));
+}
+
+/* HubSpot's words, and how to find the answer again. */
+char *
+hubspot_error_detail(const HubspotError *error)
+{
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%s: %s",
+					 error->category ? error->category : "HubSpot",
+					 error->message);
+	if (error->http_status != 0)
+		appendStringInfo(&detail, " (HTTP status %d", error->http_status);
+	if (error->correlation_id)
+		appendStringInfo(&detail, "%scorrelation id %s",
+						 error->http_status ? ", " : " (", error->correlation_id);
+	if (error->http_status != 0 || error->correlation_id)
+		appendStringInfoChar(&detail, ')');
+	appendStringInfoChar(&detail, '.');
+	return detail.data;
+}
+
+/* What the user can do about an error. */
+const char *
+hubspot_error_hint(const HubspotError *error)
+{
+	switch (error->sqlstate)
+	{
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+			return "Set a valid token with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			return "Give the private app or service key of the token the scopes that HubSpot asks for.";
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return "Send it again when HubSpot's limit allows it.";
+		case ERRCODE_CONNECTION_FAILURE:
+			return "Check the server's options and the network. It is unknown whether HubSpot acted; to create an association again does no harm.";
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_PROTOCOL_VIOLATION:
+			return "It is unknown whether HubSpot acted; to create an association again does no harm.";
+		default:
+			return "Correct the object types, ids or association types.";
+	}
+}
+
+static Datum
+text_datum(HubspotSlice text)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text.data, text.len));
+}
+
+/* NULL: there is none. */
+static Jsonb *
+error_jsonb(const HubspotError *error)
+{
+	HubspotSlice object = error->object;
+
+	object.len = Min(object.len, MAX_ERROR_OBJECT);
+	return hubspot_json_to_jsonb(object);
+}
+
+static Datum
+types_datum(HubspotResultRow *row, const HubspotTypeList *types)
+{
+	MemoryContext old;
+
+	if (types->ntypes != 1)
+		return make_types(row, types);
+	if (row->last_type.category &&
+		row->last_type.type_id == types->types[0].type_id &&
+		strcmp(row->last_type.category, types->types[0].category) == 0)
+		return row->last_types;
+
+	row->last_type.category = NULL;
+	MemoryContextReset(row->types_context);
+	old = MemoryContextSwitchTo(row->types_context);
+	row->last_types = make_types(row, types);
+	row->last_type.type_id = types->types[0].type_id;
+	row->last_type.category = pstrdup(types->types[0].category);
+	MemoryContextSwitchTo(old);
+	return row->last_types;
+}
+
+/* An hs_assoc_type[]. */
+static Datum
+make_types(const HubspotResultRow *row, const HubspotTypeList *types)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * types->ntypes);
+	ArrayType  *array;
+
+	for (int i = 0; i < types->ntypes; i++)
+	{
+		Datum		values[TYPE_NCOLUMNS];
+		bool		isnull[TYPE_NCOLUMNS] = {false, false, true};
+
+		values[TYPE_CATEGORY] = CStringGetTextDatum(types->types[i].category);
+		values[TYPE_TYPE_ID] = Int32GetDatum(types->types[i].type_id);
+		values[TYPE_LABEL] = (Datum) 0;
+		elements[i] = HeapTupleGetDatum(heap_form_tuple(row->type_tupdesc,
+														values, isnull));
+	}
+	array = construct_array(elements, types->ntypes, row->type_tupdesc->tdtypeid,
+							row->type_len, row->type_by_value, row->type_align);
+	return PointerGetDatum(array);
+}
+
+static Datum
+labels_datum(const HubspotResultRow *row, const HubspotLabelList *labels)
+{
+	Datum	   *elements;
+
+	if (labels->nlabels == 0)
+		return row->no_labels;
+	elements = palloc(sizeof(Datum) * labels->nlabels);
+	for (int i = 0; i < labels->nlabels; i++)
+		elements[i] = CStringGetTextDatum(labels->labels[i]);
+	return PointerGetDatum(construct_array(elements, labels->nlabels, TEXTOID,
+										   -1, false, TYPALIGN_INT));
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.h
+ *	  Inputs from SQL: the rows of a query, or the elements of an array.
+ *
+ * IDENTIFICATION
+ *	  src/source.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SOURCE_H
+#define HUBSPOT_SOURCE_H
+
+#include "utils/array.h"
+
+#include "batch.h"
+
+typedef struct HubspotSource HubspotSource;
+
+extern HubspotSource *hubspot_source_query(const char *query, bool takes_types);
+extern HubspotSource *hubspot_source_array(ArrayType *inputs, bool takes_types);
+extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
+											bool takes_types,
+											ArrayType *type_ids,
+											const char *category);
+extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch);
+extern void hubspot_source_close(HubspotSource *source);
+
+#endif							/* HUBSPOT_SOURCE_H */

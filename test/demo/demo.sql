@@ -1,0 +1,61 @@
+-- An account of HubSpot is a server, its token a user mapping
+
+CREATE EXTENSION hubspot_assoc;
+CREATE SERVER hubspot FOREIGN DATA WRAPPER hubspot_assoc
+    OPTIONS (base_url :'simulator');
+CREATE USER MAPPING FOR CURRENT_USER SERVER hubspot
+    OPTIONS (access_token :'token');
+
+-- A one-off fix: one call, one row back
+
+SELECT * FROM hs_assoc_create_default('contacts', 70100001, 'companies', 9001000) \gx
+
+-- The nightly job: a table of links, as it came from elsewhere
+
+CREATE TABLE crm_links (
+    link_no    bigint GENERATED ALWAYS AS IDENTITY,
+    contact_id bigint,
+    company_id text,
+    type_id    int,
+    source     text,
+    note       text
+);
+\copy crm_links (contact_id, company_id, type_id, source, note) from test/demo/crm_links.csv csv header
+
+SELECT * FROM crm_links ORDER BY link_no LIMIT 5;
+
+-- All of it to HubSpot: one result row per input row, whatever happens
+
+CREATE TABLE sent AS
+SELECT * FROM hs_assoc_batch_create('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id, type_id
+     FROM crm_links ORDER BY link_no');
+
+SELECT ok, error_category, count(*)
+FROM sent GROUP BY 1, 2 ORDER BY 1 DESC, 2;
+
+-- The failures, beside the rows they came from: input_no counts the query's rows
+
+SELECT link_no, contact_id, company_id, type_id, note, error_category, error_message
+FROM crm_links JOIN sent ON input_no = link_no
+WHERE NOT ok ORDER BY link_no;
+
+-- Put right, and sent again
+
+UPDATE crm_links SET contact_id = 70100009 WHERE contact_id IN (70100007, 70100008);
+UPDATE crm_links SET company_id = '9001017' WHERE company_id = 'ACME-17';
+UPDATE crm_links SET type_id = 279 WHERE type_id = 280;
+DELETE FROM crm_links WHERE company_id IS NULL;
+
+SELECT input_no, from_id, to_id, ok, labels, http_status
+FROM hs_assoc_batch_create('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id, type_id
+     FROM crm_links JOIN sent ON input_no = link_no
+     WHERE NOT ok ORDER BY link_no');
+
+-- What HubSpot says about the contact that two were merged into
+
+SELECT http_status, result->>'toObjectId' AS company_id, result->'associationTypes' AS types
+FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/70100009/associations/companies'),
+    jsonb_array_elements(body->'results') AS result;
+

@@ -1,0 +1,443 @@
+
+=pod
+
+=head1 NAME
+
+HubSpotTest - a server, a simulator of HubSpot and sessions, for the TAP tests
+
+=head1 SYNOPSIS
+
+  use FindBin;
+  use lib $FindBin::Bin;
+  use HubSpotTest;
+  use Test::More;
+
+  my $node = start_node('work_mem' => '64kB');
+  my $hubspot = start_simulator('latency' => 500);
+  create_account($node, $hubspot, 'max_retries' => 0);
+
+  my $session = start_session($node);
+  $session->send(q{SELECT hs_assoc_create_default('contacts', 1, 'companies', 2)});
+  wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+  $session->cancel;
+  my ($out, $err) = $session->finish;
+  like($err, qr/57014/);
+
+=head1 DESCRIPTION
+
+Where the extension is found is not decided here: make test says it through
+TEMP_CONFIG, make installcheck has it installed.
+
+=cut
+
+package HubSpotTest;
+
+use strict;
+use warnings;
+
+use Carp;
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(start_node start_simulator create_account start_session
+  wait_until descriptors private_memory);
+
+my $nodes = 0;
+
+=head1 FUNCTIONS
+
+=over
+
+=item start_node([initdb => [options],] setting => value, ...)
+
+A running PostgreSQL::Test::Cluster with these settings; by default without a
+locale, in UTF8.
+
+=cut
+
+sub start_node
+{
+	my (%settings) = @_;
+	my $initdb = delete $settings{initdb} // [ '--no-locale', '-E', 'UTF8' ];
+	my $node = PostgreSQL::Test::Cluster->new('node' . ++$nodes);
+
+	$node->init(extra => $initdb);
+	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'")
+	  foreach sort keys %settings;
+	$node->start;
+	return $node;
+}
+
+=item start_simulator(option => value, ...)
+
+A HubSpotTest::Simulator of its own; the options are those of
+test/simulator.py, with _ for -: tls_cert, latency, token, ...
+
+=cut
+
+sub start_simulator
+{
+	return HubSpotTest::Simulator->new(@_);
+}
+
+=item create_account($node, $simulator, option => value, ...)
+
+Makes the simulator the server "hubspot" of database postgres, with these server
+options and a user mapping for PUBLIC. The option name, if any, is the server's
+name, dbname the database, token the token. Keeps the token out of the log.
+
+=cut
+
+sub create_account
+{
+	my ($node, $simulator, %options) = @_;
+	my $name = delete $options{name} // 'hubspot';
+	my $dbname = delete $options{dbname} // 'postgres';
+	my $token = delete $options{token} // 'test-token';
+
+	$options{base_url} //= $simulator->url;
+	my $list = join ', ', map { "$_ " . quote($options{$_}) } sort keys %options;
+
+	$node->safe_psql(
+		$dbname, qq{
+		SET log_statement = none;
+		SET client_min_messages = warning;
+		CREATE EXTENSION IF NOT EXISTS hubspot_assoc;
+		CREATE SERVER $name FOREIGN DATA WRAPPER hubspot_assoc OPTIONS ($list);
+		CREATE USER MAPPING FOR PUBLIC SERVER $name
+			OPTIONS (access_token @{[ quote($token) ]});
+	});
+	return;
+}
+
+sub quote
+{
+	my ($text) = @_;
+	$text =~ s/'/''/g;
+	return "'$text'";
+}
+
+=item start_session($node[, dbname])
+
+A HubSpotTest::Session: a psql that lives on, and its backend.
+
+=cut
+
+sub start_session
+{
+	return HubSpotTest::Session->new(@_);
+}
+
+=item wait_until(sub { condition }[, seconds])
+
+Asks again every 10 ms until the condition is true, and returns what it
+returned; dies after the given time (default: the test suite's time-out).
+
+=cut
+
+sub wait_until
+{
+	my ($condition, $seconds) = @_;
+	my $end = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+
+	while (1)
+	{
+		my $result = $condition->();
+		return $result if $result;
+		croak 'waited in vain' if time > $end;
+		sleep 0.01;
+	}
+}
+
+=item descriptors($pid)
+
+How many files and sockets the process has open.
+
+=cut
+
+sub descriptors
+{
+	my ($pid) = @_;
+	opendir my $dir, "/proc/$pid/fd" or croak "/proc/$pid/fd: $!";
+	return scalar grep { !/^\./ } readdir $dir;
+}
+
+=item private_memory($pid)
+
+The memory, in kB, that the process shares with no other.
+
+=cut
+
+sub private_memory
+{
+	my ($pid) = @_;
+	my $smaps = slurp_file("/proc/$pid/smaps_rollup");
+	my $sum = 0;
+	$sum += $1 while $smaps =~ /^Private_\w+:\s+(\d+) kB/mg;
+	return $sum;
+}
+
+=back
+
+=head1 HubSpotTest::Simulator
+
+A process of test/simulator.py, which ends with the object. Its methods are the
+requests of its control port, which simulator.py describes: with what they send
+as their argument, and what is answered as their result.
+
+=over
+
+=item port, control_port, url
+
+=item settings({...}), stats, reset
+
+=item rules({...} | [...]), hits, clear_rules
+
+=item objects({...}), account({...}), oauth({...}), expire_oauth
+
+=item associations(from_type, to_type[, token => ..., from_id => ...])
+
+The list of them.
+
+=item association_count(from_type, to_type[, token => ...])
+
+=item log([path => regex,] [limit => n])
+
+The list of requests.
+
+=item log_count([path regex]), clear_log
+
+=item control(method, path[, body])
+
+Any other request.
+
+=item stop
+
+=back
+
+=cut
+
+package HubSpotTest::Simulator;
+
+use strict;
+use warnings;
+
+use Carp;
+use File::Basename;
+use HTTP::Tiny;
+use JSON::PP;
+
+my $script = dirname(__FILE__) . '/../simulator.py';
+
+sub new
+{
+	my ($class, %options) = @_;
+	my @arguments;
+
+	foreach my $name (sort keys %options)
+	{
+		(my $flag = "--$name") =~ tr/_/-/;
+		push @arguments, $flag, $options{$name};
+	}
+	my $pid = open my $output, '-|', 'python3', $script, @arguments
+	  or croak "could not start $script: $!";
+	my $line = <$output> // '';
+	my ($port, $control_port) = $line =~ /^port=(\d+) control=(\d+)$/
+	  or croak "$script did not start";
+
+	return bless {
+		pid => $pid,
+		output => $output,
+		scheme => $options{tls_cert} ? 'https' : 'http',
+		port => $port,
+		control_port => $control_port,
+		http => HTTP::Tiny->new(timeout => 30, proxy => undef, keep_alive => 0),
+	}, $class;
+}
+
+sub port { return $_[0]{port} }
+sub control_port { return $_[0]{control_port} }
+sub url { return "$_[0]{scheme}://127.0.0.1:$_[0]{port}" }
+
+sub control
+{
+	my ($self, $method, $path, $body, %parameters) = @_;
+	my $query = $self->{http}->www_form_urlencode(\%parameters);
+	my $reply = $self->{http}->request(
+		$method,
+		"http://127.0.0.1:$self->{control_port}$path" . ($query ? "?$query" : ''),
+		{ content => defined $body ? encode_json($body) : '' });
+
+	croak "simulator: $method $path: $reply->{status} $reply->{content}"
+	  unless $reply->{success};
+	return $reply->{content} ? decode_json($reply->{content}) : undef;
+}
+
+sub settings { return $_[0]->control('POST', '/settings', $_[1]) }
+sub stats { return $_[0]->control('GET', '/stats') }
+sub reset { return $_[0]->control('POST', '/reset') }
+sub rules { return $_[0]->control('POST', '/rules', $_[1]) }
+sub hits { return $_[0]->control('GET', '/rules') }
+sub clear_rules { return $_[0]->control('DELETE', '/rules') }
+sub objects { return $_[0]->control('POST', '/objects', $_[1]) }
+sub account { return $_[0]->control('POST', '/accounts', $_[1]) }
+sub oauth { return $_[0]->control('POST', '/oauth', $_[1]) }
+sub expire_oauth { return $_[0]->control('POST', '/oauth/expire') }
+sub clear_log { return $_[0]->control('DELETE', '/log') }
+
+sub associations
+{
+	my ($self, $from_type, $to_type, %more) = @_;
+	return $self->control('GET', '/associations', undef,
+		from_type => $from_type, to_type => $to_type, %more)->{associations};
+}
+
+sub association_count
+{
+	my ($self, $from_type, $to_type, %more) = @_;
+	return $self->control('GET', '/associations/count', undef,
+		from_type => $from_type, to_type => $to_type, %more)->{count};
+}
+
+sub log
+{
+	my ($self, %which) = @_;
+	return $self->control('GET', '/log', undef, %which)->{requests};
+}
+
+sub log_count
+{
+	my ($self, $path) = @_;
+	return $self->control('GET', '/log/count', undef,
+		defined $path ? (path => $path) : ())->{count};
+}
+
+sub stop
+{
+	my ($self) = @_;
+	return unless $self->{pid};
+	local ($?, $!);
+	kill 'TERM', delete $self->{pid};
+	close $self->{output};			# waits for it
+	return;
+}
+
+sub DESTROY { $_[0]->stop; return }
+
+=head1 HubSpotTest::Session
+
+A psql of one session, in verbose mode: an error shows its SQLSTATE.
+
+=over
+
+=item pid
+
+The backend's.
+
+=item query(sql)
+
+Its output; dies of an error.
+
+=item send(sql), finish
+
+Begins a statement; waits for its end, and returns its standard output and
+error. finish takes it as the end, too, when the connection is lost.
+
+=item cancel, terminate
+
+As pg_cancel_backend() and pg_terminate_backend().
+
+=item quit
+
+=back
+
+=cut
+
+package HubSpotTest::Session;
+
+use strict;
+use warnings;
+
+use Carp;
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+
+sub new
+{
+	my ($class, $node, $dbname) = @_;
+	my $self = bless { in => '', out => '', err => '', statements => 0 }, $class;
+
+	$self->{psql} = IPC::Run::start(
+		[
+			'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d',
+			$node->connstr($dbname // 'postgres'), '-f', '-'
+		],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
+		$self->{timeout} = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	$self->{pid} = $self->query('SELECT pg_catalog.pg_backend_pid()');
+	return $self;
+}
+
+sub pid { return $_[0]{pid} }
+
+sub send
+{
+	my ($self, $sql) = @_;
+	my $number = ++$self->{statements};
+
+	$self->{timeout}->start;		# counts for each statement anew
+
+	# The first line back shows that psql has the rest as well; only then is
+	# there nothing to wait for but the statement.
+	$self->{in} .= "\\echo begin $number\n$sql\n;\n"
+	  . "\\echo end $number\n\\warn end $number\n";
+	$self->{psql}->pump
+	  until !length $self->{in} && $self->{out} =~ s/^begin $number\n//;
+	return;
+}
+
+sub finish
+{
+	my ($self) = @_;
+	my $end = qr/end $self->{statements}\n/;
+
+	$self->{psql}->pump
+	  until ($self->{out} =~ $end && $self->{err} =~ $end)
+	  || !$self->{psql}->pumpable;
+	my ($out, $err) = @$self{qw(out err)};
+	@$self{qw(out err)} = ('', '');
+	s/$end//, chomp foreach ($out, $err);
+	return ($out, $err);
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	my ($out, $err) = $self->finish;
+	croak $err if $err =~ /^(psql:.*?)?(ERROR|FATAL|PANIC):/m;
+	return $out;
+}
+
+sub cancel { kill 'INT', $_[0]{pid}; return }
+sub terminate { kill 'TERM', $_[0]{pid}; return }
+
+sub quit
+{
+	my ($self) = @_;
+	$self->{in} .= "\\q\n";
+	$self->{psql}->finish;
+	return;
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local ($?, $@, $!);
+	eval { $self->{psql}->kill_kill } if $self->{psql};
+	return;
+}
+
+1;
