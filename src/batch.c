@@ -32,8 +32,8 @@
  * A chunk has a memory context of its own for its inputs, requests and
  * results.  There are at most two chunks more than may be in flight (one
  * being filled, and one that goes as soon as there is a place), so memory
- * doesn't grow with the number of inputs.  (There may be more of them while
- * inputs are put that cannot go together; these are as small.)
+ * doesn't grow with the number of inputs.  (There may be some more, and smaller
+ * ones, if inputs cannot go together.)
  *
  * IDENTIFICATION
  *	  src/batch.c
@@ -67,6 +67,9 @@
  * a chunk grow without a bound either.
  */
 #define MAX_CHUNK_BYTES	(1024 * 1024)
+
+/* So many inputs may be put without asking again whether there is room. */
+#define MAX_ROOM		256
 
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
@@ -129,15 +132,8 @@ static void close_chunk(HubspotBatch *batch);
 static HubspotUnit *add_unit(Chunk *chunk, const HubspotInput *input,
 							 int64 input_no);
 static HubspotSlice copy_id(HubspotSlice id, char *place);
-static HubspotRows *last_rows(HubspotUnit *unit);
-static bool is_next_row(HubspotUnit *unit, int64 input_no);
-static void add_row(Chunk *chunk, HubspotUnit *unit, int64 input_no);
 static const HubspotTypeList *share_types(Chunk *chunk,
 										  const HubspotTypeList *types);
-static const HubspotTypeList *merge_types(const HubspotTypeList *types,
-										  const HubspotTypeList *more);
-static bool has_types(const HubspotTypeList *types,
-					  const HubspotTypeList *others);
 static void follow_older(HubspotBatch *batch, const HubspotUnit *unit);
 static void start_chunk(HubspotBatch *batch, Chunk *chunk);
 static void start_request(HubspotBatch *batch, Chunk *chunk,
@@ -183,17 +179,28 @@ hubspot_batch_create(const HubspotConnection *connection,
 	return batch;
 }
 
-/* How many inputs may be put before the next wait. */
+/*
+ * How many inputs may be put before this is asked again; 0: none before the
+ * next wait.
+ */
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
-	if (batch->finished)
+	int			max_chunks = batch->connection->options->concurrency + SPARE_CHUNKS;
+	int			room = batch->limit;
+
+	/* inputs that could not go together may have made more than these */
+	if (batch->finished || batch->nchunks > max_chunks)
 		return 0;
 	if (batch->open && batch->open->nunits < batch->limit)
-		return batch->limit - batch->open->nunits;
-	if (batch->nchunks < batch->connection->options->concurrency + SPARE_CHUNKS)
-		return batch->limit;
-	return 0;
+		room -= batch->open->nunits;
+	else if (batch->nchunks == max_chunks)
+		return 0;
+
+	/* if chunks were closed early, each input may make another one */
+	if (batch->last_nunits > 0)
+		room = Min(room, batch->last_nunits);
+	return Min(room, MAX_ROOM);
 }
 
 /*
@@ -227,8 +234,9 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	old = MemoryContextSwitchTo(batch->open->context);
 	if (unit)
 	{
-		unit->input.types = merge_types(unit->input.types, input->types);
-		add_row(batch->open, unit, input_no);
+		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
+		if (hubspot_unit_add_row(unit, input_no))
+			batch->open->nrows++;
 	}
 	else
 	{
@@ -354,7 +362,7 @@ find_place(const HubspotBatch *batch, const HubspotInput *input,
 		{
 			*unit = chain;
 			return chunk->nrows < batch->limit * ROWS_PER_PAIR ||
-				is_next_row(chain, batch->counts.read);
+				hubspot_unit_is_next_row(chain, batch->counts.read);
 		}
 		if (!batch->symmetric)
 			return false;
@@ -425,45 +433,6 @@ copy_id(HubspotSlice id, char *place)
 	return id;
 }
 
-/* The last rows of a unit's pair. */
-static HubspotRows *
-last_rows(HubspotUnit *unit)
-{
-	return unit->nmore_rows > 0 ?
-		&unit->more_rows[unit->nmore_rows - 1] : &unit->rows;
-}
-
-/* Does a row of a unit's pair follow the last one? */
-static bool
-is_next_row(HubspotUnit *unit, int64 input_no)
-{
-	const HubspotRows *last = last_rows(unit);
-
-	return last->first + last->count == input_no;
-}
-
-/* Another row of a unit's pair. */
-static void
-add_row(Chunk *chunk, HubspotUnit *unit, int64 input_no)
-{
-	int			n = unit->nmore_rows;
-
-	if (is_next_row(unit, input_no))
-	{
-		last_rows(unit)->count++;
-		return;
-	}
-	/* the array has room for a power of two */
-	if (n == 0)
-		unit->more_rows = palloc(sizeof(HubspotRows));
-	else if ((n & (n - 1)) == 0)
-		unit->more_rows = repalloc(unit->more_rows, sizeof(HubspotRows) * n * 2);
-	unit->more_rows[n].first = input_no;
-	unit->more_rows[n].count = 1;
-	unit->nmore_rows++;
-	chunk->nrows++;
-}
-
 /* A copy of the types, or the last unit's if they are the same. */
 static const HubspotTypeList *
 share_types(Chunk *chunk, const HubspotTypeList *types)
@@ -471,69 +440,36 @@ share_types(Chunk *chunk, const HubspotTypeList *types)
 	if (types == NULL)
 		return NULL;
 	if (chunk->last_types == NULL ||
-		chunk->last_types->ntypes != types->ntypes ||
-		!has_types(chunk->last_types, types))
-		chunk->last_types = merge_types(NULL, types);
+		!hubspot_has_types(chunk->last_types, types) ||
+		!hubspot_has_types(types, chunk->last_types))
+		chunk->last_types = hubspot_merge_types(NULL, types);
 	return chunk->last_types;
 }
 
-/* The types of both lists, each once; palloc'd if there are more than types. */
-static const HubspotTypeList *
-merge_types(const HubspotTypeList *types, const HubspotTypeList *more)
-{
-	HubspotTypeList *merged;
-	int			ntypes = types ? types->ntypes : 0;
-
-	if (more == NULL || has_types(types, more))
-		return types;
-	merged = palloc(offsetof(HubspotTypeList, types) +
-					sizeof(HubspotAssociationType) * (ntypes + more->ntypes));
-	merged->ntypes = ntypes;
-	if (ntypes > 0)
-		memcpy(merged->types, types->types,
-			   sizeof(HubspotAssociationType) * ntypes);
-	for (int i = 0; i < more->ntypes; i++)
-	{
-		HubspotAssociationType *type = &merged->types[merged->ntypes];
-
-		if (hubspot_has_type(merged, &more->types[i]))
-			continue;
-		type->category = pstrdup(more->types[i].category);
-		type->type_id = more->types[i].type_id;
-		merged->ntypes++;
-	}
-	return merged;
-}
-
-/* Has a list all types of another one? */
-static bool
-has_types(const HubspotTypeList *types, const HubspotTypeList *others)
-{
-	for (int i = 0; i < others->ntypes; i++)
-	{
-		if (!hubspot_has_type(types, &others->types[i]))
-			return false;
-	}
-	return true;
-}
-
-/* Let the open chunk wait for all earlier ones that have the unit's pair. */
+/*
+ * Let the open chunk wait for the last one before it that has the unit's pair,
+ * which waits for those before it.
+ */
 static void
 follow_older(HubspotBatch *batch, const HubspotUnit *unit)
 {
-	for (const HubspotUnit *older = unit->older; older; older = older->older)
-	{
-		Chunk	   *earlier = older->chunk;
-		MemoryContext old;
+	const HubspotUnit *older = unit->older;
+	Chunk	   *earlier;
+	MemoryContext old;
 
-		if (earlier == batch->open || list_member_ptr(earlier->followers, batch->open) ||
-			!(batch->symmetric || hubspot_same_pair(&older->input, &unit->input)))
-			continue;
-		old = MemoryContextSwitchTo(earlier->context);
-		earlier->followers = lappend(earlier->followers, batch->open);
-		MemoryContextSwitchTo(old);
-		batch->open->nwaits_for++;
-	}
+	while (older && (older->chunk == batch->open ||
+					 !(batch->symmetric ||
+					   hubspot_same_pair(&older->input, &unit->input))))
+		older = older->older;
+	if (older == NULL)
+		return;
+	earlier = older->chunk;
+	if (earlier->followers != NIL && llast(earlier->followers) == batch->open)
+		return;
+	old = MemoryContextSwitchTo(earlier->context);
+	earlier->followers = lappend(earlier->followers, batch->open);
+	MemoryContextSwitchTo(old);
+	batch->open->nwaits_for++;
 }
 
 /* Send all units of a closed chunk that are not settled. */
@@ -706,7 +642,8 @@ static void
 stop(HubspotBatch *batch, const HubspotError *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	HubspotError *copy = hubspot_make_error(error->sqlstate, NULL,
+	HubspotError *copy = hubspot_make_error(error->sqlstate,
+											pstrdup(error->category),
 											pstrdup(error->message));
 
 	copy->http_status = error->http_status;
@@ -714,7 +651,6 @@ stop(HubspotBatch *batch, const HubspotError *error)
 	batch->not_sent = hubspot_make_error(error->sqlstate, HUBSPOT_NOT_SENT,
 										 psprintf("not sent after HubSpot refused the account's requests: %s",
 												  error->message));
-	hubspot_calls_stop(batch->calls);
 	MemoryContextSwitchTo(old);
 }
 

@@ -12,7 +12,8 @@
  * throttle), and after a failed attempt for its backoff.  A 429 parks the
  * account: it costs the call no attempt, and what else waits goes no earlier.
  * A wait that is longer than max_retry_delay is not waited for; the reply
- * that asked for it is then the final one.
+ * that asked for it is then the final one.  A reply that refuses the account
+ * ends the sending: nothing that waits is sent any more.
  *
  * IDENTIFICATION
  *	  src/call.c
@@ -132,7 +133,8 @@ hubspot_call_free(HubspotCall *call)
 }
 
 /*
- * Send nothing more.  What waits, or is started from now on, comes back as it
+ * Send nothing more, as is done after a reply that refuses the account.  What
+ * waits, or is started from now on, comes back as it
  * is: with the reply of its last attempt, or without any.
  */
 void
@@ -214,6 +216,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.bearer = options->access_token;
 	request.body = call->body;
 	request.body_len = call->body_len;
+	request.repeatable = call->repeatable;
 	request.connect_timeout = options->connect_timeout;
 	request.request_timeout = options->request_timeout;
 	request.proxy = options->proxy;
@@ -278,4 +281,6 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		return;
 	}
 	dlist_push_tail(&calls->done, &call->node);
+	if (hubspot_reply_refuses_account(call->reply))
+		hubspot_calls_stop(calls);
 }

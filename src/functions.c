@@ -32,6 +32,7 @@
 #include "call.h"
 #include "connection.h"
 #include "json.h"
+#include "lexer.h"
 #include "response.h"
 #include "result.h"
 #include "source.h"
@@ -98,7 +99,7 @@ static SingleState *single_state(FunctionCallInfo fcinfo);
 static void run_batch(const Task *task, HubspotSource *source, Sink *sink);
 static void sink_outcome(const Task *task, Sink *sink,
 						 const HubspotOutcome *outcome);
-static void warn_stopped(const HubspotError *error, int64 input_no);
+static void warn_stopped(const HubspotError *error);
 static void start_progress(Progress *progress);
 static void tell_progress(Progress *progress, const HubspotBatch *batch);
 static void check_request(const char *method, const char *path);
@@ -398,7 +399,7 @@ run_batch(const Task *task, HubspotSource *source, Sink *sink)
 {
 	HubspotBatch *batch = hubspot_batch_create(task->connection, task->operation,
 											   task->from_type, task->to_type);
-	const HubspotError *stopped = NULL;
+	bool		warned = false;
 	HubspotOutcome outcome;
 	Progress	progress;
 
@@ -409,8 +410,12 @@ run_batch(const Task *task, HubspotSource *source, Sink *sink)
 		while (hubspot_batch_get(batch, &outcome))
 		{
 			sink_outcome(task, sink, &outcome);
-			if (stopped == NULL && (stopped = hubspot_batch_stopped(batch)) != NULL)
-				warn_stopped(stopped, outcome.input_no);
+			if (!warned && outcome.error &&
+				strcmp(outcome.error->category, HUBSPOT_NOT_SENT) == 0)
+			{
+				warn_stopped(hubspot_batch_stopped(batch));
+				warned = true;
+			}
 		}
 		hubspot_source_fill(source, batch);
 		tell_progress(&progress, batch);
@@ -442,9 +447,9 @@ sink_outcome(const Task *task, Sink *sink, const HubspotOutcome *outcome)
 														 values, isnull));
 }
 
-/* Once a statement: nothing more is sent, and the rows say so one by one. */
+/* Once a statement, if inputs were not sent: the rows say so one by one. */
 static void
-warn_stopped(const HubspotError *error, int64 input_no)
+warn_stopped(const HubspotError *error)
 {
 	ereport(WARNING,
 			(errcode(error->sqlstate),

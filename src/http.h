@@ -31,6 +31,8 @@ typedef struct HubspotHttpRequest
 	const char *bearer;			/* token for the Authorization header */
 	const char *body;			/* NULL: no body; else JSON in UTF-8 */
 	size_t		body_len;
+	bool		repeatable;		/* it may be sent again if a kept connection
+								 * turns out to be closed */
 	int			connect_timeout;	/* ms, name lookup and TLS included */
 	int			request_timeout;	/* ms, from the start to the last byte */
 	const char *proxy;			/* or NULL */
@@ -42,7 +44,7 @@ typedef enum HubspotHttpFailure
 {
 	HUBSPOT_HTTP_OK = 0,		/* there is a whole reply, of any status */
 	HUBSPOT_HTTP_UNREACHABLE,	/* no connection: nothing was sent */
-	HUBSPOT_HTTP_UNTRUSTED,		/* TLS could not verify the peer */
+	HUBSPOT_HTTP_UNTRUSTED,		/* TLS refused the peer, or the peer us */
 	HUBSPOT_HTTP_BROKEN,		/* the connection broke or timed out midway */
 	HUBSPOT_HTTP_TOO_LARGE,		/* over HUBSPOT_MAX_REPLY or _HEADERS */
 	HUBSPOT_HTTP_UNREADABLE,	/* it isn't HTTP */

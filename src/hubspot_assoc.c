@@ -6,21 +6,25 @@
  * A call of an SQL function goes down through these files and its results
  * come up again.  Includes go only downward.
  *
- *	8  hubspot_assoc.c	module magic, settings
- *	7  functions.c		SQL-callable functions: arguments in, rows out
- *	6  source.c			inputs from a query or an array
+ *	9  hubspot_assoc.c	module magic, settings
+ *	8  functions.c		SQL-callable functions: arguments in, rows out
+ *	7  source.c			inputs from a query or an array
  *	   result.c			outcomes to rows, or to an ERROR
- *	5  batch.c			many inputs: cut, kept in flight, answered
- *	4  call.c			API calls: throttled, sent, sent again
- *	3  connection.c		an account, as the current role may use it
+ *	6  batch.c			many inputs: cut, kept in flight, answered
+ *	5  call.c			API calls: throttled, sent, sent again
+ *	4  connection.c		an account, as the current role may use it
  *	   match.c			what an answer says of each input
- *	2  request.c		structs to JSON
+ *	3  request.c		structs to JSON
  *	   response.c		status and JSON to structs, or an error value
  *	   transport.c		libcurl on PostgreSQL's wait events
- *	1  option.c			what the user said
- *	   endpoint.c		what HubSpot offers
+ *	2  option.c			what the user said
+ *	   context.c		which inputs an error names
+ *	1  endpoint.c		what HubSpot offers
  *	   throttle.c		when a request may go
- *	   json.c			JSON by declared fields
+ *	   unit.c			a pair in a batch, and its rows
+ *	   json.c, lexer.c	JSON by declared fields
+ *	   host.c			hosts of URLs and lists
+ *	   sockets.c		sockets to watch, on a WaitEventSet
  *	0  hubspot_assoc.h	the nouns
  *	   http.h			a request and a reply
  *	   compat.h			PostgreSQL's versions
@@ -30,7 +34,7 @@
  * transport.c, server and user mapping options to option.c.
  *
  * What HubSpot or the network does wrong is data (HubspotError) until it
- * becomes a column or an ERROR in rows 6 and 7.  Only misuse, a cancel and
+ * becomes a column or an ERROR in rows 7 and 8.  Only misuse, a cancel and
  * lack of memory are thrown from below.  Whatever isn't palloc'd belongs to a
  * memory context by a reset callback, so that no error path has to free it.
  *

@@ -65,6 +65,5 @@ extern void hubspot_json_each_member(HubspotSlice object, void *state,
 													 HubspotSlice value));
 extern List *hubspot_json_texts(HubspotSlice value);
 extern Jsonb *hubspot_json_to_jsonb(HubspotSlice text);
-extern char *hubspot_text_from_utf8(const char *text, size_t len);
 
 #endif							/* HUBSPOT_JSON_H */

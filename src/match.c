@@ -25,45 +25,14 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 
+#include "context.h"
 #include "json.h"
+#include "lexer.h"
 #include "match.h"
 #include "response.h"
-
-/* The first of a chain; the key is its input, which is its first member. */
-typedef struct PairEntry
-{
-	const HubspotInput *input;
-	uint32		hash;
-	char		status;
-} PairEntry;
-
-static inline bool same_pair(const HubspotInput *a, const HubspotInput *b);
-static inline bool reverse_pair(const HubspotInput *a, const HubspotInput *b);
-
-#define SH_PREFIX			pairs
-#define SH_ELEMENT_TYPE		PairEntry
-#define SH_KEY_TYPE			const HubspotInput *
-#define SH_KEY				input
-#define SH_HASH_KEY(tb, key)	hubspot_pair_hash(key)
-#define SH_EQUAL(tb, a, b)	((a) == (b) || same_pair(a, b) || reverse_pair(a, b))
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, entry)	(entry)->hash
-#define SH_SCOPE			static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-struct HubspotPairs
-{
-	pairs_hash *table;
-};
-
-/* It grows to what a batch has in flight. */
-#define FIRST_PAIRS		64
 
 /* The state of reading one successful reply. */
 typedef struct Reading
@@ -106,96 +75,12 @@ static int	settle_id(const HubspotMatch *match, const HubspotNamedId *named,
 static int	settle_types(const HubspotMatch *match, const HubspotNames *names,
 						 const HubspotError *error);
 
-static inline bool
-same_pair(const HubspotInput *a, const HubspotInput *b)
-{
-	return hubspot_same_id(a->from_id, b->from_id) &&
-		hubspot_same_id(a->to_id, b->to_id);
-}
-
-static inline bool
-reverse_pair(const HubspotInput *a, const HubspotInput *b)
-{
-	return hubspot_same_id(a->from_id, b->to_id) &&
-		hubspot_same_id(a->to_id, b->from_id);
-}
-
 static inline HubspotSlice
 slice_of(const char *text)
 {
 	HubspotSlice slice = {text, (int) strlen(text)};
 
 	return slice;
-}
-
-HubspotPairs *
-hubspot_pairs_create(MemoryContext context)
-{
-	HubspotPairs *pairs = MemoryContextAlloc(context, sizeof(HubspotPairs));
-
-	pairs->table = pairs_create(context, FIRST_PAIRS, NULL);
-	return pairs;
-}
-
-/* The same for both directions of a pair. */
-uint32
-hubspot_pair_hash(const HubspotInput *input)
-{
-	return murmurhash32(hash_bytes((const unsigned char *) input->from_id.data,
-								   input->from_id.len) +
-						hash_bytes((const unsigned char *) input->to_id.data,
-								   input->to_id.len));
-}
-
-/*
- * The newest unit of the pair of ids or its reverse, or NULL; its older ones
- * follow.
- */
-HubspotUnit *
-hubspot_pairs_chain(const HubspotPairs *pairs, const HubspotInput *input,
-					uint32 hash)
-{
-	PairEntry  *entry = pairs_lookup_hash(pairs->table, input, hash);
-
-	return entry ? (HubspotUnit *) entry->input : NULL;
-}
-
-void
-hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit)
-{
-	bool		found;
-	PairEntry  *entry = pairs_insert_hash(pairs->table, &unit->input,
-										  unit->hash, &found);
-
-	unit->older = found ? (HubspotUnit *) entry->input : NULL;
-	entry->input = &unit->input;
-	unit->listed = true;
-}
-
-/* Remove a unit that was added. */
-void
-hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
-{
-	PairEntry  *entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
-	HubspotUnit *newer = (HubspotUnit *) entry->input;
-
-	if (newer == unit && unit->older == NULL)
-		pairs_delete_item(pairs->table, entry);
-	else if (newer == unit)
-		entry->input = &unit->older->input;
-	else
-	{
-		while (newer->older != unit)
-			newer = newer->older;
-		newer->older = unit->older;
-	}
-	unit->listed = false;
-}
-
-bool
-hubspot_same_pair(const HubspotInput *a, const HubspotInput *b)
-{
-	return same_pair(a, b);
 }
 
 /* The unit of a match that has the pair of ids, or NULL. */
@@ -207,7 +92,7 @@ unit_of_pair(const HubspotMatch *match, HubspotSlice from_id, HubspotSlice to_id
 											hubspot_pair_hash(&key));
 
 	while (unit && !(unit->sent_with == match->sent_with &&
-					 same_pair(&unit->input, &key)))
+					 hubspot_same_pair(&unit->input, &key)))
 		unit = unit->older;
 	return unit;
 }
@@ -372,13 +257,13 @@ find_unit(Reading *reading, const HubspotResult *result)
 
 	if (reading->last)
 	{
-		if (same_pair(&reading->last->input, &key))
+		if (hubspot_same_pair(&reading->last->input, &key))
 			return reading->last;
-		if (!reading->symmetric && reverse_pair(&reading->last->input, &key))
+		if (!reading->symmetric && hubspot_reverse_pair(&reading->last->input, &key))
 			return NULL;
 	}
 	if (reading->expected < match->nunits &&
-		same_pair(&match->units[reading->expected]->input, &key))
+		hubspot_same_pair(&match->units[reading->expected]->input, &key))
 		return match->units[reading->expected++];
 
 	return unit_of_pair(match, key.from_id, key.to_id);
@@ -718,17 +603,4 @@ settle_types(const HubspotMatch *match, const HubspotNames *names,
 		}
 	}
 	return n;
-}
-
-/* Is the type in the list, which may be NULL? */
-bool
-hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *type)
-{
-	for (int i = 0; types && i < types->ntypes; i++)
-	{
-		if (types->types[i].type_id == type->type_id &&
-			strcmp(types->types[i].category, type->category) == 0)
-			return true;
-	}
-	return false;
 }

@@ -34,6 +34,7 @@
 #include "utils/varlena.h"
 
 #include "endpoint.h"
+#include "host.h"
 #include "option.h"
 #include "throttle.h"
 
@@ -119,10 +120,6 @@ static void check_option(const Option *option, const char *value);
 static bool parse_duration(const Option *option, const char *value,
 						   int *result);
 static bool is_text(const char *value, char first);
-static char *url_host(const char *url, const char *const *schemes,
-					  const char **scheme);
-static bool is_loopback(const char *host);
-static bool is_allowed_host(const char *host, char *list);
 static void check_host(const char *name, const char *base_url);
 static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
 static void set_option(HubspotOptions *options, const Option *option,
@@ -346,11 +343,11 @@ check_option(const Option *option, const char *value)
 	switch (option->kind)
 	{
 		case OPTION_URL:
-			host = url_host(value, url_schemes, &scheme);
-			valid = host && (strcmp(scheme, "https") == 0 || is_loopback(host));
+			host = hubspot_url_host(value, url_schemes, &scheme);
+			valid = host && (strcmp(scheme, "https") == 0 || hubspot_is_loopback(host));
 			break;
 		case OPTION_PROXY:
-			valid = url_host(value, proxy_schemes, &scheme) != NULL;
+			valid = hubspot_url_host(value, proxy_schemes, &scheme) != NULL;
 			break;
 		case OPTION_VERSION:
 			valid = hubspot_is_api_version(value);
@@ -423,107 +420,6 @@ is_text(const char *value, char first)
 }
 
 /*
- * The host of scheme://host[:port][/], palloc'd, or NULL if the text is
- * anything else.  The grammar is narrow on purpose: no text may mean one host
- * here and another one to libcurl.
- */
-static char *
-url_host(const char *url, const char *const *schemes, const char **scheme)
-{
-	const char *host = NULL;
-	const char *p;
-	const char *end;
-
-	for (; *schemes != NULL && host == NULL; schemes++)
-	{
-		size_t		len = strlen(*schemes);
-
-		if (pg_strncasecmp(url, *schemes, len) == 0 &&
-			strncmp(url + len, "://", 3) == 0)
-		{
-			*scheme = *schemes;
-			host = url + len + 3;
-		}
-	}
-	if (host == NULL)
-		return NULL;
-
-	if (*host == '[')
-	{
-		end = host + 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
-		if (*end != ']' || end == host + 1)
-			return NULL;
-		end++;
-	}
-	else
-	{
-		for (end = host; isalnum((unsigned char) *end) || *end == '-' || *end == '.'; end++)
-			;
-		if (end == host || IS_HIGHBIT_SET(*end))
-			return NULL;
-	}
-
-	p = end;
-	if (*p == ':')
-	{
-		int			port = 0;
-		size_t		digits = strspn(p + 1, "0123456789");
-
-		if (digits < 1 || digits > 5)
-			return NULL;
-		port = atoi(p + 1);
-		if (port < 1 || port > 65535)
-			return NULL;
-		p += 1 + digits;
-	}
-	if (*p == '/')
-		p++;
-	return *p == '\0' ? pnstrdup(host, end - host) : NULL;
-}
-
-/* Can the host be nothing but this machine? */
-static bool
-is_loopback(const char *host)
-{
-	int			a,
-				b,
-				c,
-				d,
-				len = 0;
-
-	if (pg_strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
-		return true;
-	return strspn(host, "0123456789.") == strlen(host) &&
-		sscanf(host, "%3d.%3d.%3d.%3d%n", &a, &b, &c, &d, &len) == 4 &&
-		host[len] == '\0' && a == 127 && b <= 255 && c <= 255 && d <= 255;
-}
-
-/* Is the host in the comma-separated list, which is scribbled on? */
-static bool
-is_allowed_host(const char *host, char *list)
-{
-	char	   *state = NULL;
-	size_t		len = strlen(host);
-
-	for (char *entry = strtok_r(list, ", \t\r\n", &state); entry != NULL;
-		 entry = strtok_r(NULL, ", \t\r\n", &state))
-	{
-		const char *pattern = entry;
-
-		if (pattern[0] == '*')
-		{
-			size_t		tail = strlen(pattern + 1);
-
-			if (len > tail && pg_strcasecmp(host + len - tail, pattern + 1) == 0)
-				return true;
-		}
-		else if (pg_strcasecmp(host, pattern) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
  * Refuse a URL, valid otherwise, whose host hubspot_assoc.allowed_hosts
  * doesn't allow.  name is the server's, or NULL while it is being created.
  */
@@ -532,10 +428,10 @@ check_host(const char *name, const char *base_url)
 {
 	static const char *const schemes[] = {"https", "http", NULL};
 	const char *scheme;
-	char	   *host = url_host(base_url, schemes, &scheme);
+	char	   *host = hubspot_url_host(base_url, schemes, &scheme);
 
 	Assert(host != NULL);
-	if (is_allowed_host(host, pstrdup(allowed_hosts_setting)))
+	if (hubspot_host_matches(host, pstrdup(allowed_hosts_setting)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -550,29 +446,12 @@ check_host(const char *name, const char *base_url)
 static bool
 check_allowed_hosts(char **newval, void **extra, GucSource source)
 {
-	char	   *list = pstrdup(*newval);
-	char	   *state = NULL;
+	const char *bad = hubspot_bad_host_pattern(pstrdup(*newval));
 
-	for (char *entry = strtok_r(list, ", \t\r\n", &state); entry != NULL;
-		 entry = strtok_r(NULL, ", \t\r\n", &state))
-	{
-		const char *host = entry;
-		static const char *const schemes[] = {"https", NULL};
-		const char *scheme;
-
-		if (host[0] == '*' && host[1] == '.')
-			host += 2;
-		if (strchr(host, '/') != NULL ||
-			(host[0] == '[' ? host[strlen(host) - 1] != ']' :
-			 strchr(host, ':') != NULL) ||
-			url_host(psprintf("https://%s", host), schemes, &scheme) == NULL)
-		{
-			GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
-								entry);
-			return false;
-		}
-	}
-	return true;
+	if (bad)
+		GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
+							bad);
+	return bad == NULL;
 }
 
 /* The value has passed check_option. */

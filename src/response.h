@@ -14,7 +14,6 @@
 #include "endpoint.h"
 #include "http.h"
 #include "hubspot_assoc.h"
-#include "nodes/pg_list.h"
 
 /* What an attempt's reply asks for. */
 typedef enum HubspotAdvice
@@ -34,22 +33,6 @@ typedef struct HubspotResult
 	HubspotSlice labels;		/* JSON array; no data: none were given */
 } HubspotResult;
 
-/* An id that an error names; the object type if the error gave it. */
-typedef struct HubspotNamedId
-{
-	const char *object_type;	/* or NULL */
-	const char *id;
-} HubspotNamedId;
-
-/* What one context of an error names. */
-typedef struct HubspotNames
-{
-	List	   *from_ids;		/* of char * */
-	List	   *to_ids;			/* of char * */
-	List	   *ids;			/* of HubspotNamedId *, of either side */
-	List	   *types;			/* of HubspotAssociationType * */
-} HubspotNames;
-
 /* Where the items of a reply go. */
 typedef struct HubspotReplySink
 {
@@ -60,6 +43,7 @@ typedef struct HubspotReplySink
 
 extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
 										  bool repeatable, int64 *wait);
+extern bool hubspot_reply_refuses_account(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
 extern bool hubspot_read_reply(const HubspotHttpReply *reply,
 							   HubspotReplyShape shape,
@@ -72,7 +56,6 @@ extern HubspotError *hubspot_reply_error(const HubspotHttpReply *reply,
 extern HubspotError *hubspot_unconfirmed(const HubspotHttpReply *reply,
 										 const char *reason);
 extern char *hubspot_correlation_id(const HubspotHttpReply *reply);
-extern List *hubspot_error_names(const HubspotError *error);
 extern void hubspot_each_header(const HubspotHttpReply *reply, void *state,
 								void (*header) (void *state, HubspotSlice name,
 												HubspotSlice value));

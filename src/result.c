@@ -195,8 +195,11 @@ hubspot_error_hint(const HubspotError *error)
 			return "Send it again when HubSpot's limit allows it.";
 		case ERRCODE_CONNECTION_FAILURE:
 			return "Check the server's options and the network. It is unknown whether HubSpot acted; to create an association again does no harm.";
-		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
 		case ERRCODE_PROTOCOL_VIOLATION:
+			if (error->http_status >= 300 && error->http_status <= 399)
+				return "Redirects are never followed. Check the option base_url of the server.";
+			/* FALLTHROUGH */
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
 			return "It is unknown whether HubSpot acted; to create an association again does no harm.";
 		default:
 			return "Correct the object types, ids or association types.";

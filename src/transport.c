@@ -21,12 +21,9 @@
  * exchange that the transfer belongs to.
  *
  * libcurl tells us, by callbacks, which sockets it wants watched and when it
- * wants to be called again.  Those sockets and the latch are in a
- * WaitEventSet, so a cancel acts at once in every phase, name lookup and TLS
- * handshake included.  The set is kept from one wait to the next: with a
- * connection that is used again and again, making it anew would cost more than
- * the waiting.  A socket that libcurl doesn't want watched for now stays in
- * the set, until it has something to say or is closed.
+ * wants to be called again.  Those sockets and the latch are waited for
+ * together (sockets.c), so a cancel acts at once in every phase, name lookup
+ * and TLS handshake included.
  *
  * The callbacks don't throw, palloc or check interrupts:
  * libcurl's state would not survive a longjmp.  While libcurl works on
@@ -47,18 +44,15 @@
 
 #include <curl/curl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "compat.h"
+#include "sockets.h"
 #include "transport.h"
 
 /* Idle connections that are kept: as many as a statement can have in flight. */
@@ -79,12 +73,8 @@
  */
 #define CURL_CONNECT_LIMIT		(24L * 60 * 60 * 1000)
 
-/*
- * Read and write this much at once: a batch has some 250 kB each way.  A
- * request without a large body has no large reply, as a rule.
- */
-#define SMALL_BUFFER_SIZE		(16L * 1024)
-#define LARGE_BUFFER_SIZE		(128L * 1024)
+/* Read and write this much at once: a batch has some 250 kB each way. */
+#define CURL_BUFFER_SIZE		(128L * 1024)
 
 /* Buffers begin at this size and double. */
 #define FIRST_BUFFER_SIZE		4096
@@ -124,16 +114,6 @@ struct HubspotTransfer
 	char		error[CURL_ERROR_SIZE];
 };
 
-/* A socket of libcurl's. */
-typedef struct Watched
-{
-	curl_socket_t socket;
-	bool		opened_here;	/* by our callback, and closed by it */
-	uint32		events;			/* WL_SOCKET_... wanted, 0: none for now */
-	int			position;		/* in the set, -1: it isn't there */
-	uint32		set_events;		/* those that are in the set */
-} Watched;
-
 /* The session; multi is NULL until the first request. */
 static struct
 {
@@ -141,21 +121,17 @@ static struct
 	CURL	   *idle[MAX_IDLE_HANDLES]; /* easy handles in no transfer */
 	int			nidle;
 	const char *ca_file;		/* libcurl's own default, or NULL */
+	const char *ca_path;		/* likewise */
 	dlist_head	active;			/* transfers of all exchanges */
 	int64		left;			/* when the last wait ended, 0: never */
 	int64		timer;			/* when libcurl wants to be called */
-	int			nwatched;
-	int			maxwatched;
-	Watched    *watched;		/* malloc'ed */
-	WaitEventSet *set;			/* or NULL */
-	bool		set_is_stale;	/* it has to be made anew */
 	bool		callback_failed;	/* a callback ran out of memory */
 }			session;
 
 static void start_session(void);
 static void end_exchange(void *arg);
 static CURL *take_easy(HubspotTransfer *transfer);
-static void give_easy(CURL *easy);
+static void give_easy(CURL *easy, bool keep);
 static void set_request(HubspotTransfer *transfer,
 						const HubspotHttpRequest *request);
 static struct curl_slist *make_headers(const HubspotHttpRequest *request);
@@ -170,12 +146,6 @@ static void take_finished(void);
 static HubspotHttpFailure failure_of(const HubspotTransfer *transfer,
 									 CURLcode code);
 static void wait_and_drive(int64 until);
-static void update_set(void);
-static void make_set(void);
-static bool is_watched(curl_socket_t socket);
-static Watched *find_watched(curl_socket_t socket);
-static Watched *add_watched(curl_socket_t socket, bool opened_here);
-static void remove_watched(Watched *watched);
 static void drive(curl_socket_t socket, int flags);
 static int	socket_callback(CURL *easy, curl_socket_t socket, int what,
 							void *userp, void *socketp);
@@ -356,6 +326,7 @@ start_session(void)
 	dlist_init(&session.active);
 	session.timer = HUBSPOT_NEVER;
 	session.ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
+	session.ca_path = curl_version_info(CURLVERSION_NOW)->capath;
 	session.multi = multi;
 }
 
@@ -405,6 +376,8 @@ take_easy(HubspotTransfer *transfer)
 #endif
 	SETOPT(easy, CURLOPT_CONNECTTIMEOUT_MS, CURL_CONNECT_LIMIT);
 	SETOPT(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	SETOPT(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
+	SETOPT(easy, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_SIZE);
 
 	/* nothing but HTTP, to nobody but the host that was named */
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -413,6 +386,7 @@ take_easy(HubspotTransfer *transfer)
 	SETOPT(easy, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 	SETOPT(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	SETOPT(easy, CURLOPT_NOPROXY, "");	/* nor by the environment's word */
 	SETOPT(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	SETOPT(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	SETOPT(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -425,29 +399,33 @@ set_request(HubspotTransfer *transfer, const HubspotHttpRequest *request)
 {
 	CURL	   *easy = take_easy(transfer);
 	bool		tls = (strncmp(request->url, "https:", strlen("https:")) == 0);
-	long		buffer_size = request->body_len > SMALL_BUFFER_SIZE ?
-	LARGE_BUFFER_SIZE : SMALL_BUFFER_SIZE;
 
 	transfer->headers = make_headers(request);
 	SETOPT(easy, CURLOPT_PRIVATE, transfer);
 	SETOPT(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	SETOPT(easy, CURLOPT_WRITEDATA, transfer);
 	SETOPT(easy, CURLOPT_HEADERDATA, transfer);
-	SETOPT(easy, CURLOPT_BUFFERSIZE, buffer_size);
-	SETOPT(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
 
 	SETOPT(easy, CURLOPT_URL, request->url);
 	SETOPT(easy, CURLOPT_USERAGENT, request->user_agent);
 	SETOPT(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	/* an empty proxy keeps the environment's from being used */
 	SETOPT(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+	/* a file of one's own stands in place of the system's authorities */
 	SETOPT(easy, CURLOPT_CAINFO, request->ca_file ? request->ca_file :
 		   session.ca_file);
+	SETOPT(easy, CURLOPT_CAPATH, request->ca_file ? NULL : session.ca_path);
 
 	/* by TLS, rather share one connection than make many at once */
 	SETOPT(easy, CURLOPT_HTTP_VERSION, (long) (tls ? CURL_HTTP_VERSION_2TLS :
 											   CURL_HTTP_VERSION_1_1));
 	SETOPT(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
+
+	/*
+	 * libcurl sends a request again by itself if a connection that was used
+	 * before ends without an answer.
+	 */
+	SETOPT(easy, CURLOPT_FRESH_CONNECT, request->repeatable ? 0L : 1L);
 
 	if (request->body)
 	{
@@ -509,6 +487,9 @@ setopt_result(CURLcode code, const char *option)
 static void
 detach(HubspotTransfer *transfer)
 {
+	bool		done = !transfer->active &&
+	transfer->reply.failure == HUBSPOT_HTTP_OK;
+
 	if (transfer->active)
 	{
 		transfer->active = false;
@@ -518,7 +499,7 @@ detach(HubspotTransfer *transfer)
 	{
 		/* nothing but a handle that is in no multi can fail here */
 		(void) curl_multi_remove_handle(session.multi, transfer->easy);
-		give_easy(transfer->easy);
+		give_easy(transfer->easy, done);
 		transfer->easy = NULL;
 	}
 	curl_slist_free_all(transfer->headers);
@@ -528,17 +509,23 @@ detach(HubspotTransfer *transfer)
 	transfer->body.data = transfer->header.data = NULL;
 }
 
-/* Keep an easy handle, which is in no multi handle, for a later request. */
+/*
+ * Give up an easy handle, which is in no multi handle.  One that has done its
+ * work may be kept for a later request; libcurl may be unable to set up anew
+ * one that was taken away before it had a connection.
+ */
 static void
-give_easy(CURL *easy)
+give_easy(CURL *easy, bool keep)
 {
+	if (!keep || session.nidle == MAX_IDLE_HANDLES)
+	{
+		curl_easy_cleanup(easy);
+		return;
+	}
 	/* what these point to is about to go */
 	(void) curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
 	(void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-	if (session.nidle < MAX_IDLE_HANDLES)
-		session.idle[session.nidle++] = easy;
-	else
-		curl_easy_cleanup(easy);
+	session.idle[session.nidle++] = easy;
 }
 
 /* The transfer has ended: make its reply and hand it to its exchange. */
@@ -661,6 +648,17 @@ failure_of(const HubspotTransfer *transfer, CURLcode code)
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_CONNECT:
 			return HUBSPOT_HTTP_UNREACHABLE;
+		case CURLE_SSL_CONNECT_ERROR:
+
+			/*
+			 * A handshake that broke off may succeed the next time, one that
+			 * the other side doesn't know, or refuses, will not.  Only the
+			 * text of OpenSSL's error tells.
+			 */
+			if (strstr(transfer->error, "error:") == NULL ||
+				strstr(transfer->error, "eof") != NULL)
+				return HUBSPOT_HTTP_UNREACHABLE;
+			return HUBSPOT_HTTP_UNTRUSTED;
 		case CURLE_PEER_FAILED_VERIFICATION:
 		case CURLE_SSL_CACERT_BADFILE:
 		case CURLE_SSL_CERTPROBLEM:
@@ -702,94 +700,25 @@ wait_and_drive(int64 until)
 		timeout = (wake <= now) ? 0 :
 			(long) Min((wake - now + 999) / 1000, INT_MAX);
 
-	update_set();
-	nevents = WaitEventSetWait(session.set, timeout, events, MAX_EVENTS,
-							   hubspot_wait_event());
+	nevents = hubspot_wait_sockets(timeout, events, MAX_EVENTS);
 	for (int i = 0; i < nevents; i++)
 	{
 		int			flags = 0;
 
-		if (events[i].events & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-			continue;
-		}
 		if (events[i].events & WL_SOCKET_READABLE)
 			flags |= CURL_CSELECT_IN;
 		if (events[i].events & WL_SOCKET_WRITEABLE)
 			flags |= CURL_CSELECT_OUT;
-		if (is_watched(events[i].fd))
+
+		/* what libcurl did for one socket may have ended another */
+		if (hubspot_is_watched(events[i].fd))
 			drive(events[i].fd, flags);
-		else
-			session.set_is_stale = true;
 	}
 	if (session.timer <= hubspot_now())
 	{
 		session.timer = HUBSPOT_NEVER;
 		drive(CURL_SOCKET_TIMEOUT, 0);
 	}
-}
-
-/* Make the set say what libcurl wants watched. */
-static void
-update_set(void)
-{
-	for (int i = 0; i < session.nwatched && !session.set_is_stale; i++)
-	{
-		Watched    *watched = &session.watched[i];
-
-		if (watched->events == 0 || watched->events == watched->set_events)
-			continue;
-		if (watched->position < 0)
-			session.set_is_stale = true;
-		else
-		{
-			ModifyWaitEvent(session.set, watched->position, watched->events, NULL);
-			watched->set_events = watched->events;
-		}
-	}
-	if (session.set == NULL || session.set_is_stale)
-		make_set();
-}
-
-static void
-make_set(void)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-	if (session.set)
-		FreeWaitEventSet(session.set);
-	session.set = NULL;
-
-	/* an error on the way leaves a stale set, to be freed the next time */
-	session.set_is_stale = true;
-	session.set = hubspot_create_wait_event_set(session.nwatched + 2);
-	AddWaitEventToSet(session.set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(session.set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < session.nwatched; i++)
-	{
-		Watched    *watched = &session.watched[i];
-
-		watched->position = -1;
-		watched->set_events = 0;
-		if (watched->events == 0)
-			continue;
-		watched->position = AddWaitEventToSet(session.set, watched->events,
-											  watched->socket, NULL, NULL);
-		watched->set_events = watched->events;
-	}
-	session.set_is_stale = false;
-	MemoryContextSwitchTo(old);
-}
-
-/* Does libcurl still want the socket watched? */
-static bool
-is_watched(curl_socket_t socket)
-{
-	Watched    *watched = find_watched(socket);
-
-	return watched && watched->events != 0;
 }
 
 static void
@@ -823,78 +752,20 @@ drive(curl_socket_t socket, int flags)
 		elog(ERROR, "could not drive libcurl: %s", curl_multi_strerror(code));
 }
 
-/* The place of a socket in the session's array, or NULL. */
-static Watched *
-find_watched(curl_socket_t socket)
-{
-	for (int i = 0; i < session.nwatched; i++)
-	{
-		if (session.watched[i].socket == socket)
-			return &session.watched[i];
-	}
-	return NULL;
-}
-
-/* A new place in the array, or NULL: out of memory.  Called by callbacks. */
-static Watched *
-add_watched(curl_socket_t socket, bool opened_here)
-{
-	Watched    *watched;
-
-	if (session.nwatched == session.maxwatched)
-	{
-		int			size = Max(16, session.maxwatched * 2);
-		Watched    *larger = realloc(session.watched, sizeof(Watched) * size);
-
-		if (larger == NULL)
-			return NULL;
-		session.watched = larger;
-		session.maxwatched = size;
-	}
-	watched = &session.watched[session.nwatched++];
-	watched->socket = socket;
-	watched->opened_here = opened_here;
-	watched->events = 0;
-	watched->position = -1;
-	watched->set_events = 0;
-	return watched;
-}
-
-/* Likewise. */
-static void
-remove_watched(Watched *watched)
-{
-	if (watched->position >= 0)
-		session.set_is_stale = true;
-	*watched = session.watched[--session.nwatched];
-}
-
 static int
 socket_callback(CURL *easy, curl_socket_t socket, int what, void *userp,
 				void *socketp)
 {
-	Watched    *watched = find_watched(socket);
 	uint32		events = 0;
 
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		events |= WL_SOCKET_READABLE;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		events |= WL_SOCKET_WRITEABLE;
-
-	/* libcurl's own sockets, for name lookups, may be closed unseen */
-	if (events == 0 && watched && !watched->opened_here)
-		remove_watched(watched);
-	else if (watched)
-		watched->events = events;
-	else if (events != 0)
+	if (!hubspot_watch_socket(socket, events))
 	{
-		watched = add_watched(socket, false);
-		if (watched == NULL)
-		{
-			session.callback_failed = true;
-			return -1;
-		}
-		watched->events = events;
+		session.callback_failed = true;
+		return -1;
 	}
 	return 0;
 }
@@ -909,39 +780,18 @@ timer_callback(CURLM *multi, long timeout_ms, void *userp)
 	return 0;
 }
 
-/* Descriptors count against the server's limit for this process. */
 static curl_socket_t
 open_socket_callback(void *userp, curlsocktype purpose,
 					 struct curl_sockaddr *address)
 {
-	curl_socket_t result;
-
-	if (!AcquireExternalFD())
-		return CURL_SOCKET_BAD;
-	result = socket(address->family, address->socktype | SOCK_CLOEXEC,
-					address->protocol);
-	if (result >= 0 && add_watched(result, true) == NULL)
-	{
-		close(result);
-		result = -1;
-	}
-	if (result < 0)
-	{
-		ReleaseExternalFD();
-		return CURL_SOCKET_BAD;
-	}
-	return result;
+	return hubspot_open_socket(address->family, address->socktype,
+							   address->protocol);
 }
 
 static int
 close_socket_callback(void *userp, curl_socket_t socket)
 {
-	Watched    *watched = find_watched(socket);
-
-	if (watched)
-		remove_watched(watched);
-	ReleaseExternalFD();
-	return close(socket);
+	return hubspot_close_socket(socket);
 }
 
 /* The length that was declared, if any, spares the buffer from growing. */

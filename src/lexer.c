@@ -1,0 +1,452 @@
+/*-------------------------------------------------------------------------
+ *
+ * lexer.c
+ *	  The tokens of JSON, and texts from outside.
+ *
+ * See json.c for why the server's lexer isn't used.  Escapes are checked here
+ * and decoded only for strings that are wanted.  White space apart, the bytes
+ * of a string may be any but control characters: whether they are valid UTF-8
+ * shows when they become a text of the server's.
+ *
+ * IDENTIFICATION
+ *	  src/lexer.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+#include "lexer.h"
+
+/* The tokens of one character. */
+const uint8 hubspot_punctuation[256] = {
+	['{'] = HUBSPOT_TOKEN_OBJECT_START,
+	['}'] = HUBSPOT_TOKEN_OBJECT_END,
+	['['] = HUBSPOT_TOKEN_ARRAY_START,
+	[']'] = HUBSPOT_TOKEN_ARRAY_END,
+	[','] = HUBSPOT_TOKEN_COMMA,
+	[':'] = HUBSPOT_TOKEN_COLON
+};
+
+static bool lex_string(HubspotLexer *lexer);
+static bool lex_number(HubspotLexer *lexer);
+static bool lex_word(HubspotLexer *lexer, const char *word,
+					 HubspotToken token);
+static void decode_string(StringInfo out, const char *text, int len);
+static int	decode_escape(StringInfo out, const char *text, const char *end);
+static pg_wchar hex_escape(const char *text, const char *end);
+static void append_converted(StringInfo out, const char *text, int n);
+static void append_code_point(StringInfo out, pg_wchar code);
+
+/* Start on the first token; false if there is none. */
+bool
+hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text)
+{
+	if (text.data == NULL)
+		return false;
+	lexer->end = text.data + text.len;
+	lexer->token_end = text.data;
+	return hubspot_lexer_next(lexer);
+}
+
+/*
+ * Go to the next token, which is HUBSPOT_TOKEN_END at the end of the text.  False:
+ * what stands there begins none.
+ */
+bool
+hubspot_lex_token(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_end;
+
+	lexer->previous_end = p;
+	while (p < lexer->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	lexer->token_start = p;
+	lexer->token_end = p + 1;
+	if (p == lexer->end)
+	{
+		lexer->token = HUBSPOT_TOKEN_END;
+		lexer->token_end = p;
+		return true;
+	}
+	switch (*p)
+	{
+		case '"':
+			return lex_string(lexer);
+		case 't':
+			return lex_word(lexer, "true", HUBSPOT_TOKEN_TRUE);
+		case 'f':
+			return lex_word(lexer, "false", HUBSPOT_TOKEN_FALSE);
+		case 'n':
+			return lex_word(lexer, "null", HUBSPOT_TOKEN_NULL);
+		default:
+			lexer->token = hubspot_punctuation[(unsigned char) *p];
+			return lexer->token != HUBSPOT_TOKEN_NONE || lex_number(lexer);
+	}
+}
+
+/* Does any of the eight bytes end or interrupt the plain part of a string? */
+static inline bool
+has_special_byte(uint64 bytes)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	const uint64 highs = ones * 0x80;
+	uint64		quotes = bytes ^ (ones * '"');
+	uint64		backslashes = bytes ^ (ones * '\\');
+
+	/* a byte below n borrows; that of a zero byte is the one below 1 */
+	return (((quotes - ones) & ~quotes) |
+			((backslashes - ones) & ~backslashes) |
+			((bytes - ones * ' ') & ~bytes)) & highs;
+}
+
+static bool
+lex_string(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_start + 1;
+	const char *end = lexer->end;
+
+	lexer->token = HUBSPOT_TOKEN_STRING;
+	lexer->has_escapes = false;
+	for (;;)
+	{
+		uint64		bytes;
+
+		while (end - p >= 8 &&
+			   (memcpy(&bytes, p, 8), !has_special_byte(bytes)))
+			p += 8;
+		while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
+			p++;
+		if (p == end || (unsigned char) *p < ' ')
+			return false;
+		if (*p == '"')
+		{
+			lexer->token_end = p + 1;
+			return true;
+		}
+
+		/* an escape */
+		lexer->has_escapes = true;
+		if (end - p < 2)
+			return false;
+		if (p[1] == 'u')
+		{
+			if (end - p < 6)
+				return false;
+			for (int i = 2; i < 6; i++)
+			{
+				if (!isxdigit((unsigned char) p[i]))
+					return false;
+			}
+			p += 6;
+		}
+		else if (p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL)
+			p += 2;
+		else
+			return false;
+	}
+}
+
+static bool
+lex_number(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_start;
+	const char *end = lexer->end;
+	const char *digits;
+
+#define SKIP_DIGITS() \
+	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++)
+
+	if (*p == '-')
+		p++;
+	SKIP_DIGITS();
+	if (p == digits || (*digits == '0' && p - digits > 1))
+		return false;
+	if (p < end && *p == '.')
+	{
+		p++;
+		SKIP_DIGITS();
+		if (p == digits)
+			return false;
+	}
+	if (p < end && (*p == 'e' || *p == 'E'))
+	{
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		SKIP_DIGITS();
+		if (p == digits)
+			return false;
+	}
+#undef SKIP_DIGITS
+	lexer->token = HUBSPOT_TOKEN_NUMBER;
+	lexer->token_end = p;
+	return true;
+}
+
+static bool
+lex_word(HubspotLexer *lexer, const char *word, HubspotToken token)
+{
+	size_t		len = strlen(word);
+
+	lexer->token = token;
+	lexer->token_end = lexer->token_start + len;
+	return (size_t) (lexer->end - lexer->token_start) >= len &&
+		memcmp(lexer->token_start, word, len) == 0;
+}
+
+/*
+ * Skip a value of any depth, checking its grammar, without recursion: the
+ * stack has a character for each level that is open.
+ */
+bool
+hubspot_lexer_skip_value(HubspotLexer *lexer)
+{
+	StringInfoData stack;
+	bool		value_due = true;
+
+	switch (lexer->token)
+	{
+		case HUBSPOT_TOKEN_STRING:
+		case HUBSPOT_TOKEN_NUMBER:
+		case HUBSPOT_TOKEN_TRUE:
+		case HUBSPOT_TOKEN_FALSE:
+		case HUBSPOT_TOKEN_NULL:
+			return hubspot_lexer_next(lexer);
+		case HUBSPOT_TOKEN_OBJECT_START:
+		case HUBSPOT_TOKEN_ARRAY_START:
+			break;
+		default:
+			return false;
+	}
+
+	initStringInfo(&stack);
+	for (;;)
+	{
+		HubspotToken token = lexer->token;
+		char		open = stack.len > 0 ? stack.data[stack.len - 1] : '\0';
+		bool		first = false;
+
+		if (value_due && (token == HUBSPOT_TOKEN_OBJECT_START ||
+						  token == HUBSPOT_TOKEN_ARRAY_START))
+		{
+			open = (token == HUBSPOT_TOKEN_OBJECT_START) ? '{' : '[';
+			appendStringInfoChar(&stack, open);
+			first = true;
+		}
+		else if (value_due)
+		{
+			if (token != HUBSPOT_TOKEN_STRING && token != HUBSPOT_TOKEN_NUMBER &&
+				token != HUBSPOT_TOKEN_TRUE && token != HUBSPOT_TOKEN_FALSE &&
+				token != HUBSPOT_TOKEN_NULL)
+				break;
+		}
+		else if (token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
+						   HUBSPOT_TOKEN_ARRAY_END))
+			stack.len--;
+		else if (token != HUBSPOT_TOKEN_COMMA)
+			break;
+
+		if (!hubspot_lexer_next(lexer))
+			break;
+		if (stack.len == 0)
+		{
+			pfree(stack.data);
+			return true;
+		}
+
+		/* what may follow: an end, a comma, or (after those) a value */
+		open = stack.data[stack.len - 1];
+		if (first && lexer->token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
+									  HUBSPOT_TOKEN_ARRAY_END))
+		{
+			value_due = false;
+			continue;
+		}
+		value_due = first || (!value_due && token == HUBSPOT_TOKEN_COMMA);
+		if (value_due && open == '{')
+		{
+			if (lexer->token != HUBSPOT_TOKEN_STRING || !hubspot_lexer_next(lexer) ||
+				lexer->token != HUBSPOT_TOKEN_COLON || !hubspot_lexer_next(lexer))
+				break;
+		}
+	}
+	pfree(stack.data);
+	return false;
+}
+
+/* The current token's text, without a string's quotes, as it came. */
+HubspotSlice
+hubspot_lexer_scalar(const HubspotLexer *lexer)
+{
+	HubspotSlice slice;
+
+	slice.data = lexer->token_start;
+	slice.len = lexer->token_end - slice.data;
+	if (lexer->token == HUBSPOT_TOKEN_STRING)
+	{
+		slice.data++;
+		slice.len -= 2;
+	}
+	return slice;
+}
+
+/* Likewise, with its escapes decoded. */
+HubspotSlice
+hubspot_lexer_decoded(const HubspotLexer *lexer)
+{
+	HubspotSlice slice = hubspot_lexer_scalar(lexer);
+
+	if (lexer->token == HUBSPOT_TOKEN_STRING && lexer->has_escapes)
+	{
+		StringInfoData out;
+
+		initStringInfo(&out);
+		decode_string(&out, slice.data, slice.len);
+		slice.data = out.data;
+		slice.len = out.len;
+	}
+	return slice;
+}
+
+/* The lexer has checked that the escapes are well-formed. */
+static void
+decode_string(StringInfo out, const char *text, int len)
+{
+	const char *end = text + len;
+
+	while (text < end)
+	{
+		const char *escape = memchr(text, '\\', end - text);
+
+		if (escape == NULL)
+			escape = end;
+		appendBinaryStringInfo(out, text, escape - text);
+		text = escape;
+		if (text + 1 < end)
+			text += decode_escape(out, text, end);
+		else
+			break;
+	}
+}
+
+/* One escape, from its backslash; returns its length. */
+static int
+decode_escape(StringInfo out, const char *text, const char *end)
+{
+	static const char names[] = "bfnrt";
+	static const char values[] = "\b\f\n\r\t";
+	const char *name;
+	pg_wchar	code;
+
+	if (text[1] != 'u')
+	{
+		name = strchr(names, text[1]);
+		appendStringInfoChar(out, name ? values[name - names] : text[1]);
+		return 2;
+	}
+	code = hex_escape(text, end);
+	if (is_utf16_surrogate_first(code))
+	{
+		pg_wchar	second = hex_escape(text + 6, end);
+
+		if (is_utf16_surrogate_second(second))
+		{
+			append_code_point(out, surrogate_pair_to_codepoint(code, second));
+			return 12;
+		}
+	}
+
+	/* half a pair, and NUL, can be in no text of the server */
+	if (code == 0 || is_utf16_surrogate_first(code) ||
+		is_utf16_surrogate_second(code))
+		code = 0xFFFD;
+	append_code_point(out, code);
+	return 6;
+}
+
+/* The number of a \uXXXX at text, or 0 if none is there. */
+static pg_wchar
+hex_escape(const char *text, const char *end)
+{
+	pg_wchar	code = 0;
+
+	if (end - text < 6 || text[0] != '\\' || text[1] != 'u')
+		return 0;
+	for (int i = 2; i < 6; i++)
+	{
+		int			c = tolower((unsigned char) text[i]);
+
+		code = code * 16 + (isdigit(c) ? c - '0' : c - 'a' + 10);
+	}
+	return code;
+}
+
+static void
+append_code_point(StringInfo out, pg_wchar code)
+{
+	unsigned char utf8[8];
+
+	unicode_to_utf8(code, utf8);
+	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+}
+
+/*
+ * UTF-8 from outside as a C string in the server's encoding, palloc'd.  What
+ * is not valid, or does not exist in that encoding, is replaced.
+ */
+char *
+hubspot_text_from_utf8(const char *text, size_t len)
+{
+	const char *end = text + len;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (text < end)
+	{
+		const char *ascii = text;
+		int			n;
+
+		while (text < end && *text != '\0' && !IS_HIGHBIT_SET(*text))
+			text++;
+		appendBinaryStringInfo(&out, ascii, text - ascii);
+		if (text == end)
+			break;
+		n = pg_encoding_verifymbchar(PG_UTF8, text, end - text);
+		append_converted(&out, text, n);
+		text += Max(n, 1);
+	}
+	return out.data;
+}
+
+/* Append one character of UTF-8, or a replacement if n says it isn't valid. */
+static void
+append_converted(StringInfo out, const char *text, int n)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			proc = InvalidOid;
+	unsigned char buffer[MAX_CONVERSION_GROWTH * 8];
+
+	if (encoding == PG_UTF8)
+	{
+		if (n > 0)
+			appendBinaryStringInfo(out, text, n);
+		else
+			append_code_point(out, 0xFFFD);
+		return;
+	}
+	if (n > 0 && encoding != PG_SQL_ASCII)
+		proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (OidIsValid(proc) &&
+		pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
+									  (unsigned char *) unconstify(char *, text),
+									  n, buffer, sizeof(buffer), true) == n)
+		appendStringInfoString(out, (char *) buffer);
+	else
+		appendStringInfoChar(out, '?');
+}

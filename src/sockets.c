@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * sockets.c
+ *	  Sockets of a library, watched together with the latch.
+ *
+ * The library says which of its sockets it wants watched, and for what; a wait
+ * is for those, the latch and the postmaster's death.  All that is called by
+ * the library's callbacks neither throws nor pallocs.
+ *
+ * The WaitEventSet is kept from one wait to the next: for requests that follow
+ * each other on one connection, making it anew would cost more than waiting.
+ * A socket that isn't to be watched for now stays in the set until it has
+ * something to say or is closed.  That holds only for sockets whose end we
+ * see, those of hubspot_open_socket(): others may be closed, and their numbers
+ * used again, without the set's knowing.
+ *
+ * Sockets count against the server's limit of descriptors for this process.
+ *
+ * IDENTIFICATION
+ *	  src/sockets.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "sockets.h"
+
+/* A socket of the library's. */
+typedef struct Watched
+{
+	int			socket;
+	bool		opened_here;	/* by hubspot_open_socket */
+	uint32		events;			/* WL_SOCKET_... wanted, 0: none for now */
+	int			position;		/* in the set, -1: it isn't there */
+	uint32		set_events;		/* those that are in the set */
+} Watched;
+
+/* The session's. */
+static Watched *watched_sockets = NULL; /* malloc'ed */
+static int	nwatched = 0;
+static int	maxwatched = 0;
+static WaitEventSet *set = NULL;
+static bool set_is_stale = false;	/* it has to be made anew */
+
+static void update_set(void);
+static void make_set(void);
+static Watched *find_watched(int socket);
+static Watched *add_watched(int socket, bool opened_here);
+static void remove_watched(Watched *watched);
+
+/* As socket(); -1 if there is none to have.  May be called by callbacks. */
+int
+hubspot_open_socket(int family, int type, int protocol)
+{
+	int			result;
+	Watched    *ghost;
+
+	if (!AcquireExternalFD())
+		return -1;
+	result = socket(family, type | SOCK_CLOEXEC, protocol);
+
+	/* a number that the library closed by itself may come again */
+	ghost = result >= 0 ? find_watched(result) : NULL;
+	if (ghost)
+		remove_watched(ghost);
+	if (result >= 0 && add_watched(result, true) == NULL)
+	{
+		close(result);
+		result = -1;
+	}
+	if (result < 0)
+		ReleaseExternalFD();
+	return result;
+}
+
+/* Close a socket of hubspot_open_socket().  May be called by callbacks. */
+int
+hubspot_close_socket(int socket)
+{
+	Watched    *watched = find_watched(socket);
+
+	if (watched)
+		remove_watched(watched);
+	ReleaseExternalFD();
+	return close(socket);
+}
+
+/*
+ * Watch a socket for these events, WL_SOCKET_READABLE or _WRITEABLE or both,
+ * or for none.  False: out of memory.  May be called by callbacks.
+ */
+bool
+hubspot_watch_socket(int socket, uint32 events)
+{
+	Watched    *watched = find_watched(socket);
+
+	if (watched == NULL)
+	{
+		if (events == 0)
+			return true;
+		watched = add_watched(socket, false);
+		if (watched == NULL)
+			return false;
+	}
+	if (events == 0 && !watched->opened_here)
+		remove_watched(watched);
+	else
+		watched->events = events;
+	return true;
+}
+
+/* Is a socket to be watched? */
+bool
+hubspot_is_watched(int socket)
+{
+	Watched    *watched = find_watched(socket);
+
+	return watched && watched->events != 0;
+}
+
+/*
+ * Wait for the sockets, no longer than timeout (ms; 0: not at all, -1: for
+ * ever), and serve interrupts.  Returns how many events there are.
+ */
+int
+hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents)
+{
+	int			nevents;
+	int			nsockets = 0;
+
+	update_set();
+	nevents = WaitEventSetWait(set, timeout, events, maxevents,
+							   hubspot_wait_event());
+	for (int i = 0; i < nevents; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		else if (hubspot_is_watched(events[i].fd))
+			events[nsockets++] = events[i];
+		else
+			set_is_stale = true;	/* leave it out from now on */
+	}
+	return nsockets;
+}
+
+/* Make the set say what the library wants watched. */
+static void
+update_set(void)
+{
+	for (int i = 0; i < nwatched && !set_is_stale; i++)
+	{
+		Watched    *watched = &watched_sockets[i];
+
+		if (watched->opened_here && (watched->events == 0 ||
+									 watched->events == watched->set_events))
+			continue;
+		if (watched->position < 0 || !watched->opened_here)
+			set_is_stale = true;
+		else
+		{
+			ModifyWaitEvent(set, watched->position, watched->events, NULL);
+			watched->set_events = watched->events;
+		}
+	}
+	if (set == NULL || set_is_stale)
+		make_set();
+}
+
+static void
+make_set(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (set)
+		FreeWaitEventSet(set);
+	set = NULL;
+
+	/* an error on the way leaves a stale set, to be freed the next time */
+	set_is_stale = true;
+	set = hubspot_create_wait_event_set(nwatched + 2);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = nwatched - 1; i >= 0; i--)
+	{
+		Watched    *watched = &watched_sockets[i];
+
+		if (!watched->opened_here && fcntl(watched->socket, F_GETFD) < 0)
+		{
+			remove_watched(watched);
+			continue;
+		}
+		watched->position = -1;
+		watched->set_events = 0;
+		if (watched->events == 0)
+			continue;
+		watched->position = AddWaitEventToSet(set, watched->events,
+											  watched->socket, NULL, NULL);
+		watched->set_events = watched->events;
+	}
+	set_is_stale = false;
+	MemoryContextSwitchTo(old);
+}
+
+/* The place of a socket in the session's array, or NULL. */
+static Watched *
+find_watched(int socket)
+{
+	for (int i = 0; i < nwatched; i++)
+	{
+		if (watched_sockets[i].socket == socket)
+			return &watched_sockets[i];
+	}
+	return NULL;
+}
+
+/* A new place in the array, or NULL: out of memory.  Called by callbacks. */
+static Watched *
+add_watched(int socket, bool opened_here)
+{
+	Watched    *watched;
+
+	if (nwatched == maxwatched)
+	{
+		int			size = Max(16, maxwatched * 2);
+		Watched    *larger = realloc(watched_sockets, sizeof(Watched) * size);
+
+		if (larger == NULL)
+			return NULL;
+		watched_sockets = larger;
+		maxwatched = size;
+	}
+	watched = &watched_sockets[nwatched++];
+	watched->socket = socket;
+	watched->opened_here = opened_here;
+	watched->events = 0;
+	watched->position = -1;
+	watched->set_events = 0;
+	return watched;
+}
+
+/* Likewise. */
+static void
+remove_watched(Watched *watched)
+{
+	if (watched->position >= 0)
+		set_is_stale = true;
+	*watched = watched_sockets[--nwatched];
+}

@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * unit.c
+ *	  A pair of records in a batch, and the rows that ask for it.
+ *
+ * Rows of one pair are one unit, so that HubSpot sees the pair once, with all
+ * of the rows' types.  Rows that follow each other cost no memory of their own.
+ *
+ * IDENTIFICATION
+ *	  src/unit.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+
+#include "unit.h"
+
+/* The first of a chain; the key is its input, which is its first member. */
+typedef struct PairEntry
+{
+	const HubspotInput *input;
+	uint32		hash;
+	char		status;
+} PairEntry;
+
+#define SH_PREFIX			pairs
+#define SH_ELEMENT_TYPE		PairEntry
+#define SH_KEY_TYPE			const HubspotInput *
+#define SH_KEY				input
+#define SH_HASH_KEY(tb, key)	hubspot_pair_hash(key)
+#define SH_EQUAL(tb, a, b)	((a) == (b) || hubspot_same_pair(a, b) || hubspot_reverse_pair(a, b))
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, entry)	(entry)->hash
+#define SH_SCOPE			static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct HubspotPairs
+{
+	pairs_hash *table;
+};
+
+/* It grows to what a batch has in flight. */
+#define FIRST_PAIRS		64
+
+static HubspotRows *last_rows(HubspotUnit *unit);
+
+HubspotPairs *
+hubspot_pairs_create(MemoryContext context)
+{
+	HubspotPairs *pairs = MemoryContextAlloc(context, sizeof(HubspotPairs));
+
+	pairs->table = pairs_create(context, FIRST_PAIRS, NULL);
+	return pairs;
+}
+
+/* The same for both directions of a pair. */
+uint32
+hubspot_pair_hash(const HubspotInput *input)
+{
+	return murmurhash32(hash_bytes((const unsigned char *) input->from_id.data,
+								   input->from_id.len) +
+						hash_bytes((const unsigned char *) input->to_id.data,
+								   input->to_id.len));
+}
+
+/*
+ * The newest unit of the pair of ids or its reverse, or NULL; its older ones
+ * follow.
+ */
+HubspotUnit *
+hubspot_pairs_chain(const HubspotPairs *pairs, const HubspotInput *input,
+					uint32 hash)
+{
+	PairEntry  *entry = pairs_lookup_hash(pairs->table, input, hash);
+
+	return entry ? (HubspotUnit *) entry->input : NULL;
+}
+
+void
+hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit)
+{
+	bool		found;
+	PairEntry  *entry = pairs_insert_hash(pairs->table, &unit->input,
+										  unit->hash, &found);
+
+	unit->older = found ? (HubspotUnit *) entry->input : NULL;
+	entry->input = &unit->input;
+	unit->listed = true;
+}
+
+/* Remove a unit that was added. */
+void
+hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
+{
+	PairEntry  *entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
+	HubspotUnit *newer = (HubspotUnit *) entry->input;
+
+	if (newer == unit && unit->older == NULL)
+		pairs_delete_item(pairs->table, entry);
+	else if (newer == unit)
+		entry->input = &unit->older->input;
+	else
+	{
+		while (newer->older != unit)
+			newer = newer->older;
+		newer->older = unit->older;
+	}
+	unit->listed = false;
+}
+
+/* The last rows of a unit's pair. */
+static HubspotRows *
+last_rows(HubspotUnit *unit)
+{
+	return unit->nmore_rows > 0 ?
+		&unit->more_rows[unit->nmore_rows - 1] : &unit->rows;
+}
+
+/* Does a row of a unit's pair follow the last one? */
+bool
+hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no)
+{
+	const HubspotRows *last = last_rows(unit);
+
+	return last->first + last->count == input_no;
+}
+
+/*
+ * Add another row of the unit's pair.  False: it follows the last one, and so
+ * took no memory.
+ */
+bool
+hubspot_unit_add_row(HubspotUnit *unit, int64 input_no)
+{
+	int			n = unit->nmore_rows;
+
+	if (hubspot_unit_is_next_row(unit, input_no))
+	{
+		last_rows(unit)->count++;
+		return false;
+	}
+	/* the array has room for a power of two */
+	if (n == 0)
+		unit->more_rows = palloc(sizeof(HubspotRows));
+	else if ((n & (n - 1)) == 0)
+		unit->more_rows = repalloc(unit->more_rows, sizeof(HubspotRows) * n * 2);
+	unit->more_rows[n].first = input_no;
+	unit->more_rows[n].count = 1;
+	unit->nmore_rows++;
+	return true;
+}
+
+/* Is the type in the list, which may be NULL? */
+bool
+hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *type)
+{
+	for (int i = 0; types && i < types->ntypes; i++)
+	{
+		if (types->types[i].type_id == type->type_id &&
+			strcmp(types->types[i].category, type->category) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The types of both lists, each once; palloc'd if there are more than types. */
+const HubspotTypeList *
+hubspot_merge_types(const HubspotTypeList *types, const HubspotTypeList *more)
+{
+	HubspotTypeList *merged;
+	int			ntypes = types ? types->ntypes : 0;
+
+	if (more == NULL || hubspot_has_types(types, more))
+		return types;
+	merged = palloc(offsetof(HubspotTypeList, types) +
+					sizeof(HubspotAssociationType) * (ntypes + more->ntypes));
+	merged->ntypes = ntypes;
+	if (ntypes > 0)
+		memcpy(merged->types, types->types,
+			   sizeof(HubspotAssociationType) * ntypes);
+	for (int i = 0; i < more->ntypes; i++)
+	{
+		HubspotAssociationType *type = &merged->types[merged->ntypes];
+
+		if (hubspot_has_type(merged, &more->types[i]))
+			continue;
+		type->category = pstrdup(more->types[i].category);
+		type->type_id = more->types[i].type_id;
+		merged->ntypes++;
+	}
+	return merged;
+}
+
+/* Has a list all types of another one? */
+bool
+hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
+{
+	for (int i = 0; i < others->ntypes; i++)
+	{
+		if (!hubspot_has_type(types, &others->types[i]))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * unit.h
+ *	  A pair of records in a batch, and the rows that ask for it.
+ *
+ * IDENTIFICATION
+ *	  src/unit.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_UNIT_H
+#define HUBSPOT_UNIT_H
+
+#include "hubspot_assoc.h"
+
+/* Rows that stand for the same pair: count of them, from first on. */
+typedef struct HubspotRows
+{
+	int64		first;			/* input number */
+	int64		count;
+} HubspotRows;
+
+/*
+ * A pair of records in a batch, and what became of it.  It is settled when it
+ * is confirmed or has an error.  The ids lie behind the struct.
+ */
+typedef struct HubspotUnit
+{
+	HubspotInput input;			/* must be first */
+	uint32		hash;			/* of the pair, in either direction */
+	bool		listed;			/* in the batch's HubspotPairs */
+	void	   *chunk;			/* batch.c's */
+	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
+	const void *sent_with;		/* the request that it is part of now */
+
+	bool		suspect;		/* may be why others were refused */
+	bool		confirmed;
+	const HubspotError *error;
+	const HubspotTypeList *types;	/* from the answer */
+	const HubspotLabelList *labels; /* likewise */
+	int			http_status;
+	const char *correlation_id;
+
+	HubspotRows rows;
+	HubspotRows *more_rows;		/* rows that came later, palloc'd */
+	int			nmore_rows;
+} HubspotUnit;
+
+/*
+ * The units of a batch that are not settled, by their pairs of ids.  Those of
+ * one pair, and of its reverse, are a chain, the newest first.
+ */
+typedef struct HubspotPairs HubspotPairs;
+
+extern HubspotPairs *hubspot_pairs_create(MemoryContext context);
+extern uint32 hubspot_pair_hash(const HubspotInput *input);
+extern HubspotUnit *hubspot_pairs_chain(const HubspotPairs *pairs,
+										const HubspotInput *input, uint32 hash);
+extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
+extern void hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit);
+extern bool hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no);
+extern bool hubspot_unit_add_row(HubspotUnit *unit, int64 input_no);
+extern bool hubspot_has_type(const HubspotTypeList *types,
+							 const HubspotAssociationType *type);
+extern bool hubspot_has_types(const HubspotTypeList *types,
+							  const HubspotTypeList *others);
+extern const HubspotTypeList *hubspot_merge_types(const HubspotTypeList *types,
+												  const HubspotTypeList *more);
+
+static inline bool
+hubspot_unit_is_settled(const HubspotUnit *unit)
+{
+	return unit->confirmed || unit->error != NULL;
+}
+
+static inline bool
+hubspot_same_id(HubspotSlice a, HubspotSlice b)
+{
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+static inline bool
+hubspot_same_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->from_id) &&
+		hubspot_same_id(a->to_id, b->to_id);
+}
+
+static inline bool
+hubspot_reverse_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->to_id) &&
+		hubspot_same_id(a->to_id, b->from_id);
+}
+
+#endif							/* HUBSPOT_UNIT_H */
