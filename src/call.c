@@ -255,19 +255,28 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	int64		most = (int64) options->max_retry_delay * 1000;
 	int64		now = hubspot_now();
 	int64		wait;
+	bool		asked;
 	HubspotAdvice advice;
 
-	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait);
-	if (calls->stopped && advice == HUBSPOT_RETRY)
+	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
+	if (calls->stopped)
 		advice = HUBSPOT_FINAL;
 	if (advice == HUBSPOT_PARK)
 	{
 		calls->counts.rate_limited++;
-		if (wait <= most && !calls->stopped)
+		if (wait <= most)
 		{
 			hubspot_throttle_park(calls->connection->throttle, now + wait);
 			dlist_push_head(&calls->waiting, &call->node);
 			return;
+		}
+
+		/* less than the usual pause may do, but not for ever */
+		if (!asked)
+		{
+			hubspot_throttle_park(calls->connection->throttle, now + most);
+			advice = HUBSPOT_RETRY;
+			wait = most;
 		}
 	}
 	call->attempts++;

@@ -111,6 +111,11 @@ static Jsonb *headers_jsonb(const HubspotHttpReply *reply);
 /*
  * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
  * server): PUT .../associations/default/...
+ *
+ * Associates two records with the default type of their object types.  Returns
+ * one hs_assoc_result, whose ok is true only if HubSpot confirmed it.  Misuse
+ * is an ERROR, and with on_error 'raise' every failure is.  All functions that
+ * associate share these arguments, results and errors.
  */
 Datum
 hs_assoc_create_default(PG_FUNCTION_ARGS)
@@ -127,6 +132,9 @@ hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
 /*
  * hs_assoc_create(from_type, from_id, to_type, to_id, type_ids, category,
  * on_error, server): PUT .../associations/{toType}/{toId}
+ *
+ * Associates two records with types of one category, in place of the
+ * USER_DEFINED ones that the pair has.
  */
 Datum
 hs_assoc_create(PG_FUNCTION_ARGS)
@@ -143,6 +151,9 @@ hs_assoc_create_bigint(PG_FUNCTION_ARGS)
 /*
  * hs_assoc_batch_create_default(from_type, to_type, query | inputs, on_error,
  * server): POST .../batch/associate/default
+ *
+ * Associates the pairs of a query (from_id, to_id) or of an hs_assoc_input[]
+ * with the default type.  Returns one hs_assoc_result for each input.
  */
 Datum
 hs_assoc_batch_create_default(PG_FUNCTION_ARGS)
@@ -159,6 +170,11 @@ hs_assoc_batch_create_default_array(PG_FUNCTION_ARGS)
 /*
  * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error, server):
  * POST .../batch/create
+ *
+ * Associates the pairs of a query (from_id, to_id, type_id or type_ids,
+ * category) or of an hs_assoc_input[] with these types, in place of the
+ * USER_DEFINED ones that each pair has.  Returns one hs_assoc_result for each
+ * input.
  */
 Datum
 hs_assoc_batch_create(PG_FUNCTION_ARGS)
@@ -175,6 +191,9 @@ hs_assoc_batch_create_array(PG_FUNCTION_ARGS)
 /*
  * hs_assoc_request(method, path, body, server, OUT http_status, OUT headers,
  * OUT body): any one request to the account's own host.
+ *
+ * Returns whatever was answered, also if it is an HTTP error.  No answer at
+ * all, or one that can't be read, is an ERROR (08006 or 08P01).
  */
 Datum
 hs_assoc_request(PG_FUNCTION_ARGS)
@@ -206,7 +225,8 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	call = perform(connection, method, path, body);
 	if (call->reply->failure != HUBSPOT_HTTP_OK)
 		hubspot_throw_error(hubspot_reply_error(call->reply, call->attempts),
-							psprintf("could not get an answer to %s %s", method, path));
+							psprintf("could not get an answer to %s %s", method, path),
+							false);
 
 	reply_body.data = call->reply->body;
 	reply_body.len = (int) call->reply->body_len;
@@ -438,7 +458,8 @@ sink_outcome(const Task *task, Sink *sink, const HubspotOutcome *outcome)
 									 pnstrdup(outcome->from_id.data, outcome->from_id.len) : "NULL",
 									 task->to_type,
 									 outcome->to_id.data ?
-									 pnstrdup(outcome->to_id.data, outcome->to_id.len) : "NULL"));
+									 pnstrdup(outcome->to_id.data, outcome->to_id.len) : "NULL"),
+							true);
 	hubspot_result_fill(sink->row, outcome, &values, &isnull);
 	if (sink->tupstore)
 		tuplestore_putvalues(sink->tupstore, sink->tupdesc, values, isnull);
@@ -456,7 +477,7 @@ warn_stopped(const HubspotError *error)
 			 errmsg("HubSpot refuses the account's requests, nothing more is sent"),
 			 errdetail("%s", hubspot_error_detail(error)),
 			 errhint("%s The inputs that were not sent have the error category %s.",
-					 hubspot_error_hint(error), HUBSPOT_NOT_SENT)));
+					 hubspot_error_hint(error, true), HUBSPOT_NOT_SENT)));
 }
 
 static void
@@ -554,7 +575,8 @@ static void
 add_header(void *state, HubspotSlice name, HubspotSlice value)
 {
 	List	  **headers = state;
-	char	   *lower = asc_tolower(hubspot_text_from_utf8(name.data, name.len), name.len);
+	char	   *given = hubspot_text_from_utf8(name.data, name.len);
+	char	   *lower = asc_tolower(given, strlen(given));
 	char	   *text = hubspot_text_from_utf8(value.data, value.len);
 	Header	   *header;
 	ListCell   *lc;

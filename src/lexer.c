@@ -37,6 +37,7 @@ static bool lex_string(HubspotLexer *lexer);
 static bool lex_number(HubspotLexer *lexer);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
+static void init_text(StringInfo text, size_t len);
 static void decode_string(StringInfo out, const char *text, int len);
 static int	decode_escape(StringInfo out, const char *text, const char *end);
 static pg_wchar hex_escape(const char *text, const char *end);
@@ -306,12 +307,23 @@ hubspot_lexer_decoded(const HubspotLexer *lexer)
 	{
 		StringInfoData out;
 
-		initStringInfo(&out);
+		init_text(&out, slice.len);
 		decode_string(&out, slice.data, slice.len);
 		slice.data = out.data;
 		slice.len = out.len;
 	}
 	return slice;
+}
+
+/* As initStringInfo, for a text of about that length: there may be many. */
+static void
+init_text(StringInfo text, size_t len)
+{
+	text->data = palloc(len + 1);
+	text->maxlen = len + 1;
+	text->len = 0;
+	text->cursor = 0;
+	text->data[0] = '\0';
 }
 
 /* The lexer has checked that the escapes are well-formed. */
@@ -406,7 +418,7 @@ hubspot_text_from_utf8(const char *text, size_t len)
 	const char *end = text + len;
 	StringInfoData out;
 
-	initStringInfo(&out);
+	init_text(&out, len);
 	while (text < end)
 	{
 		const char *ascii = text;

@@ -34,6 +34,12 @@
 #include "match.h"
 #include "response.h"
 
+/* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
+#define MORE_ERRORS		100
+
+/* HubSpot allows 50 labels for a pair of object types. */
+#define MAX_TYPES_PER_PAIR	100
+
 /* The state of reading one successful reply. */
 typedef struct Reading
 {
@@ -111,7 +117,8 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 					int attempts)
 {
 	Reading		reading = {.match = match,.reply = reply};
-	HubspotReplySink sink = {&reading, take_result, take_error};
+	HubspotReplySink sink = {&reading, take_result, take_error,
+	2 * match->nunits + MORE_ERRORS};
 	const char *status;
 
 	if (!hubspot_reply_is_success(reply))
@@ -225,6 +232,7 @@ take_result(void *state, const HubspotResult *result)
 	Reading    *reading = state;
 	HubspotUnit *unit;
 
+	CHECK_FOR_INTERRUPTS();
 	if (result->from_id.data == NULL || result->to_id.data == NULL)
 		return;
 	unit = find_unit(reading, result);
@@ -310,7 +318,7 @@ add_type(Reading *reading, const HubspotTypeList *types,
 	type.category = hubspot_text_from_utf8(result->category.data,
 										   result->category.len);
 	type.type_id = result->type_id;
-	if (hubspot_has_type(types, &type))
+	if (ntypes == MAX_TYPES_PER_PAIR || hubspot_has_type(types, &type))
 		return types;
 	longer = palloc(offsetof(HubspotTypeList, types) +
 					sizeof(HubspotAssociationType) * (ntypes + 1));

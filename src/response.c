@@ -144,6 +144,8 @@ typedef struct EnvelopeState
 {
 	const HubspotReplySink *sink;
 	const HubspotHttpReply *reply;
+	const char *correlation_id; /* of the reply, or NULL */
+	int			nerrors;
 } EnvelopeState;
 
 static void correlation_header(void *state, HubspotSlice name,
@@ -165,16 +167,19 @@ reply_body(const HubspotHttpReply *reply)
 
 /*
  * What to do about the reply of an attempt.  *wait is how long to wait first,
- * in microseconds, or 0 if that is for the caller to choose.  What is not
- * repeatable is tried again only if HubSpot cannot have acted on it.
+ * in microseconds, or 0 if that is for the caller to choose; *asked, whether
+ * HubSpot itself said so.  What is not repeatable is tried again only if
+ * HubSpot cannot have acted on it.
  */
 HubspotAdvice
-hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable, int64 *wait)
+hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
+					 int64 *wait, bool *asked)
 {
 	ErrorFields fields;
 
 	/* a date may have passed; a longer one than that is waited for by nobody */
 	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
+	*asked = (*wait > 0);
 
 	if (reply->failure == HUBSPOT_HTTP_UNREACHABLE)
 		return HUBSPOT_RETRY;
@@ -242,7 +247,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 				   const HubspotReplySink *sink, const char **status)
 {
 	EnvelopeFields envelope = {0};
-	EnvelopeState state = {sink, reply};
+	EnvelopeState state = {.sink = sink,.reply = reply};
 	HubspotResult pair = {0};
 	bool		read = false;
 
@@ -277,6 +282,11 @@ error_item(void *state, const void *item, HubspotSlice raw)
 	const ErrorFields *fields = item;
 	HubspotError *error;
 
+	/* more than that can say nothing new of so many inputs */
+	if (envelope->nerrors++ >= envelope->sink->max_errors)
+		return;
+	if (envelope->correlation_id == NULL)
+		envelope->correlation_id = hubspot_correlation_id(envelope->reply);
 	error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
 							   fields->category ? fields->category :
 							   psprintf("HTTP_%d", envelope->reply->status),
@@ -286,7 +296,7 @@ error_item(void *state, const void *item, HubspotSlice raw)
 	error->attempts = 1;
 	error->about_inputs = true;
 	error->correlation_id = fields->correlation_id ? fields->correlation_id :
-		hubspot_correlation_id(envelope->reply);
+		envelope->correlation_id;
 	set_object(error, raw);
 	envelope->sink->error(envelope->sink->state, error);
 }
@@ -505,8 +515,9 @@ failure_message(const HubspotHttpReply *reply)
 			what = "no complete answer";
 			break;
 		case HUBSPOT_HTTP_TOO_LARGE:
-			return psprintf("the answer is larger than %d MB",
-							HUBSPOT_MAX_REPLY / (1024 * 1024));
+			return psprintf("the answer is larger than %d MB, or its headers than %d kB",
+							HUBSPOT_MAX_REPLY / (1024 * 1024),
+							HUBSPOT_MAX_HEADERS / 1024);
 		case HUBSPOT_HTTP_UNREADABLE:
 			what = "the answer is not HTTP";
 			break;

@@ -39,10 +39,12 @@ typedef struct HubspotReplySink
 	void	   *state;
 	void		(*result) (void *state, const HubspotResult *result);
 	void		(*error) (void *state, HubspotError *error);
+	int			max_errors;		/* further ones are left out */
 } HubspotReplySink;
 
 extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
-										  bool repeatable, int64 *wait);
+										  bool repeatable, int64 *wait,
+										  bool *asked);
 extern bool hubspot_reply_refuses_account(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
 extern bool hubspot_read_reply(const HubspotHttpReply *reply,

@@ -149,15 +149,18 @@ hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
 	*isnull = row->isnull;
 }
 
-/* Make an error value an ERROR; what is what could not be done. */
+/*
+ * Make an error value an ERROR; what says what could not be done, repeatable
+ * whether doing it twice is as good as once.
+ */
 void
-hubspot_throw_error(const HubspotError *error, const char *what)
+hubspot_throw_error(const HubspotError *error, const char *what, bool repeatable)
 {
 	ereport(ERROR,
 			(errcode(error->sqlstate),
 			 errmsg("%s", what),
 			 errdetail("%s", hubspot_error_detail(error)),
-			 errhint("%s", hubspot_error_hint(error))));
+			 errhint("%s", hubspot_error_hint(error, repeatable))));
 }
 
 /* HubSpot's words, and how to find the answer again. */
@@ -183,8 +186,12 @@ hubspot_error_detail(const HubspotError *error)
 
 /* What the user can do about an error. */
 const char *
-hubspot_error_hint(const HubspotError *error)
+hubspot_error_hint(const HubspotError *error, bool repeatable)
 {
+	const char *unknown = repeatable ?
+	"It is unknown whether HubSpot acted; to create an association again does no harm." :
+	"It is unknown whether HubSpot acted.";
+
 	switch (error->sqlstate)
 	{
 		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
@@ -194,13 +201,13 @@ hubspot_error_hint(const HubspotError *error)
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
 			return "Send it again when HubSpot's limit allows it.";
 		case ERRCODE_CONNECTION_FAILURE:
-			return "Check the server's options and the network. It is unknown whether HubSpot acted; to create an association again does no harm.";
+			return psprintf("Check the server's options and the network. %s", unknown);
 		case ERRCODE_PROTOCOL_VIOLATION:
 			if (error->http_status >= 300 && error->http_status <= 399)
 				return "Redirects are never followed. Check the option base_url of the server.";
-			/* FALLTHROUGH */
+			return unknown;
 		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-			return "It is unknown whether HubSpot acted; to create an association again does no harm.";
+			return unknown;
 		default:
 			return "Correct the object types, ids or association types.";
 	}

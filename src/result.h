@@ -22,8 +22,10 @@ extern HubspotResultRow *hubspot_result_create(MemoryContext context,
 extern void hubspot_result_fill(HubspotResultRow *row,
 								const HubspotOutcome *outcome,
 								Datum **values, bool **isnull);
-extern void hubspot_throw_error(const HubspotError *error, const char *what);
-extern const char *hubspot_error_hint(const HubspotError *error);
+extern void hubspot_throw_error(const HubspotError *error, const char *what,
+								bool repeatable);
+extern const char *hubspot_error_hint(const HubspotError *error,
+									  bool repeatable);
 extern char *hubspot_error_detail(const HubspotError *error);
 
 #endif							/* HUBSPOT_RESULT_H */

@@ -671,6 +671,13 @@ failure_of(const HubspotTransfer *transfer, CURLcode code)
 		case CURLE_UNSUPPORTED_PROTOCOL:
 			return HUBSPOT_HTTP_UNREADABLE;
 		case CURLE_OUT_OF_MEMORY:
+			/* also said of a header line that is too long */
+			return transfer->header.len > 0 ? HUBSPOT_HTTP_TOO_LARGE :
+				HUBSPOT_HTTP_FAILED;
+#if LIBCURL_VERSION_NUM >= 0x080600
+		case CURLE_TOO_LARGE:
+			return HUBSPOT_HTTP_TOO_LARGE;
+#endif
 		case CURLE_FAILED_INIT:
 		case CURLE_WRITE_ERROR:
 			return HUBSPOT_HTTP_FAILED;
