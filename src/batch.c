@@ -71,6 +71,12 @@
 /* So many inputs may be put without asking again whether there is room. */
 #define MAX_ROOM		256
 
+/* From so many units on, it pays to use a chunk's memory again: */
+#define LARGE_CHUNK		500
+
+/* about this much for each, with its ids. */
+#define UNIT_SPACE		256
+
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
 
@@ -116,6 +122,7 @@ struct HubspotBatch
 	HubspotPairs *pairs;		/* of all units that are to be sent */
 	Chunk	   *open;			/* or NULL */
 	int			last_nunits;	/* of the last chunk that was closed */
+	MemoryContext spare_context;	/* of a chunk that is gone, or NULL */
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
 	int			nchunks;		/* all that are not gone */
@@ -127,6 +134,7 @@ struct HubspotBatch
 
 static bool find_place(const HubspotBatch *batch, const HubspotInput *input,
 					   HubspotUnit *chain, HubspotUnit **unit);
+static MemoryContext chunk_context(HubspotBatch *batch);
 static void open_chunk(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
 static HubspotUnit *add_unit(Chunk *chunk, const HubspotInput *input,
@@ -146,6 +154,7 @@ static void match_reply(HubspotBatch *batch, Request *request);
 static void finish_chunk(HubspotBatch *batch, Chunk *chunk);
 static void stop(HubspotBatch *batch, const HubspotError *error);
 static void set_not_sent(HubspotBatch *batch, HubspotUnit **units, int nunits);
+static void give_context(HubspotBatch *batch, Chunk *chunk);
 static bool next_row(Chunk *chunk, HubspotOutcome *outcome);
 
 /*
@@ -315,7 +324,7 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 				return true;
 			}
 			dlist_delete(&chunk->node);
-			MemoryContextDelete(chunk->context);
+			give_context(batch, chunk);
 			batch->nchunks--;
 			continue;
 		}
@@ -324,6 +333,21 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 			return false;
 		settle_request(batch, call);
 	}
+}
+
+/* Free a chunk; its context may serve another one. */
+static void
+give_context(HubspotBatch *batch, Chunk *chunk)
+{
+	MemoryContext context = chunk->context;
+
+	if (batch->spare_context == NULL && chunk->nunits >= LARGE_CHUNK)
+	{
+		MemoryContextReset(context);
+		batch->spare_context = context;
+	}
+	else
+		MemoryContextDelete(context);
 }
 
 /* Why nothing more is sent: the account was refused, or its quota is gone. */
@@ -370,12 +394,33 @@ find_place(const HubspotBatch *batch, const HubspotInput *input,
 	return chunk->nunits < batch->limit && chunk->bytes < MAX_CHUNK_BYTES;
 }
 
+/*
+ * A memory context for a chunk.  Those of full batches keep a block that holds
+ * a chunk's units when they are reset, and are used again.
+ */
+static MemoryContext
+chunk_context(HubspotBatch *batch)
+{
+	MemoryContext context = batch->spare_context;
+
+	if (context)
+	{
+		batch->spare_context = NULL;
+		return context;
+	}
+	if (batch->last_nunits < LARGE_CHUNK)
+		return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
+									 ALLOCSET_DEFAULT_SIZES);
+	return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
+								 batch->last_nunits * UNIT_SPACE,
+								 ALLOCSET_DEFAULT_INITSIZE,
+								 ALLOCSET_DEFAULT_MAXSIZE);
+}
+
 static void
 open_chunk(HubspotBatch *batch)
 {
-	MemoryContext context = AllocSetContextCreate(batch->context,
-												  "hubspot_assoc chunk",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = chunk_context(batch);
 	Chunk	   *chunk = MemoryContextAllocZero(context, sizeof(Chunk));
 
 	chunk->context = context;

@@ -46,6 +46,7 @@ static void send_waiting(HubspotCalls *calls, int64 *wake);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static void take_replies(HubspotCalls *calls);
+static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
 
 /* Begin the calls of a statement; what is in flight ends with the context. */
@@ -137,8 +138,8 @@ hubspot_call_free(HubspotCall *call)
  * waits, or is started from now on, comes back as it
  * is: with the reply of its last attempt, or without any.
  */
-void
-hubspot_calls_stop(HubspotCalls *calls)
+static void
+stop(HubspotCalls *calls)
 {
 	calls->stopped = true;
 	while (!dlist_is_empty(&calls->waiting))
@@ -291,5 +292,5 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	}
 	dlist_push_tail(&calls->done, &call->node);
 	if (hubspot_reply_refuses_account(call->reply))
-		hubspot_calls_stop(calls);
+		stop(calls);
 }

@@ -19,8 +19,6 @@
 /* The calls of one statement; see call.c. */
 typedef struct HubspotCalls HubspotCalls;
 
-typedef struct HubspotTransfer HubspotTransfer;
-
 /*
  * One call.  The caller fills in the first part, and may read the last one
  * when the call has come back from hubspot_calls_next().
@@ -36,7 +34,7 @@ typedef struct HubspotCall
 
 	dlist_node	node;			/* where it waits: call.c's */
 	int64		not_before;		/* call.c's */
-	HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
+	struct HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
 
 	int			attempts;		/* those that failed, and the last one */
 	const HubspotHttpReply *reply;	/* NULL: it was canceled unsent */
@@ -57,7 +55,6 @@ extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
 extern void hubspot_calls_drive(HubspotCalls *calls);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern void hubspot_call_free(HubspotCall *call);
-extern void hubspot_calls_stop(HubspotCalls *calls);
 extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
 
 #endif							/* HUBSPOT_CALL_H */

@@ -63,6 +63,7 @@ static const struct
 	{"0-5", "ticket", "tickets"}
 };
 
+static void append_segment(StringInfo url, const char *segment);
 static int	object_type_number(const char *name);
 
 const HubspotEndpoint *
@@ -114,7 +115,7 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 	{
 		if (*p == '{')
 		{
-			hubspot_append_segment(url, *arguments++);
+			append_segment(url, *arguments++);
 			p++;
 		}
 		else
@@ -123,8 +124,8 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 }
 
 /* Append a text as one segment of a path, or value of a query. */
-void
-hubspot_append_segment(StringInfo url, const char *segment)
+static void
+append_segment(StringInfo url, const char *segment)
 {
 	static const char hex[] = "0123456789ABCDEF";
 

@@ -51,7 +51,6 @@ extern bool hubspot_is_api_version(const char *version);
 extern void hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 								const char *version,
 								const char *const *arguments);
-extern void hubspot_append_segment(StringInfo url, const char *segment);
 extern bool hubspot_same_object_type(const char *path_type,
 									 const char *reply_type);
 extern bool hubspot_path_has_dots(const char *path);

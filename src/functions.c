@@ -67,6 +67,7 @@ typedef struct SingleState
 /* When a statement's progress is to be told next. */
 typedef struct Progress
 {
+	const HubspotBatch *batch;
 	int64		started;
 	int64		interval;		/* microseconds, 0: off */
 	int64		next;
@@ -100,8 +101,8 @@ static void run_batch(const Task *task, HubspotSource *source, Sink *sink);
 static void sink_outcome(const Task *task, Sink *sink,
 						 const HubspotOutcome *outcome);
 static void warn_stopped(const HubspotError *error);
-static void start_progress(Progress *progress);
-static void tell_progress(Progress *progress, const HubspotBatch *batch);
+static void start_progress(Progress *progress, const HubspotBatch *batch);
+static void tell_progress(void *state);
 static void check_request(const char *method, const char *path);
 static HubspotCall *perform(const HubspotConnection *connection,
 							const char *method, const char *path,
@@ -423,8 +424,8 @@ run_batch(const Task *task, HubspotSource *source, Sink *sink)
 	HubspotOutcome outcome;
 	Progress	progress;
 
-	start_progress(&progress);
-	hubspot_source_fill(source, batch);
+	start_progress(&progress, batch);
+	hubspot_source_fill(source, batch, tell_progress, &progress);
 	while (hubspot_batch_wait(batch, progress.next))
 	{
 		while (hubspot_batch_get(batch, &outcome))
@@ -437,8 +438,8 @@ run_batch(const Task *task, HubspotSource *source, Sink *sink)
 				warned = true;
 			}
 		}
-		hubspot_source_fill(source, batch);
-		tell_progress(&progress, batch);
+		hubspot_source_fill(source, batch, tell_progress, &progress);
+		tell_progress(&progress);
 	}
 	hubspot_source_close(source);
 }
@@ -481,23 +482,26 @@ warn_stopped(const HubspotError *error)
 }
 
 static void
-start_progress(Progress *progress)
+start_progress(Progress *progress, const HubspotBatch *batch)
 {
+	progress->batch = batch;
 	progress->started = hubspot_now();
 	progress->interval = (int64) hubspot_progress_interval * 1000;
 	progress->next = progress->interval > 0 ?
 		progress->started + progress->interval : HUBSPOT_NEVER;
 }
 
+/* Called often; tells it when it is time. */
 static void
-tell_progress(Progress *progress, const HubspotBatch *batch)
+tell_progress(void *state)
 {
+	Progress   *progress = state;
 	int64		now = hubspot_now();
 	HubspotBatchCounts counts;
 
 	if (now < progress->next)
 		return;
-	hubspot_batch_counts(batch, &counts);
+	hubspot_batch_counts(progress->batch, &counts);
 	ereport(NOTICE,
 			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s",
 					(long long) counts.read, (long long) counts.confirmed,

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "host.h"
 
 /*
@@ -49,9 +47,9 @@ hubspot_url_host(const char *url, const char *const *schemes, const char **schem
 	}
 	else
 	{
-		for (end = host; isalnum((unsigned char) *end) || *end == '-' || *end == '.'; end++)
-			;
-		if (end == host || IS_HIGHBIT_SET(*end))
+		end = host + strspn(host, "abcdefghijklmnopqrstuvwxyz"
+							"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
+		if (end == host)
 			return NULL;
 	}
 

@@ -70,7 +70,6 @@ typedef struct HubspotError
 {
 	int			sqlstate;
 	int			http_status;	/* 0: there was no answer */
-	int			attempts;		/* requests that were sent, 0 if none */
 	bool		about_inputs;	/* it refuses some of a request's inputs, and
 								 * others may pass without them */
 	bool		ends_sending;	/* it refuses the account: whatever is sent

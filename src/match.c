@@ -55,7 +55,6 @@ typedef struct Reading
 
 static int	refused(const HubspotMatch *match, const List *errors);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
-static bool was_canceled(const Reading *reading, const char *status);
 static void take_result(void *state, const HubspotResult *result);
 static void take_error(void *state, HubspotError *error);
 static HubspotUnit *find_unit(Reading *reading, const HubspotResult *result);
@@ -66,7 +65,7 @@ static const HubspotTypeList *add_type(Reading *reading,
 									   const HubspotResult *result);
 static const HubspotLabelList *make_labels(HubspotSlice labels);
 static void settle_errors(Reading *reading);
-static void settle_missing(Reading *reading, const char *status);
+static void settle_missing(Reading *reading, const HubspotEnvelope *envelope);
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
 static int	settle_named(const HubspotMatch *match, const HubspotError *error,
 						 bool refused);
@@ -119,7 +118,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 	Reading		reading = {.match = match,.reply = reply};
 	HubspotReplySink sink = {&reading, take_result, take_error,
 	2 * match->nunits + MORE_ERRORS};
-	const char *status;
+	HubspotEnvelope envelope;
 
 	if (!hubspot_reply_is_success(reply))
 		return refused(match, list_make1(hubspot_reply_error(reply, attempts)));
@@ -135,7 +134,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		confirm(&reading, match->units[0], &none);
 		return 0;
 	}
-	if (!hubspot_read_reply(reply, match->shape, &sink, &status))
+	if (!hubspot_read_reply(reply, match->shape, &sink, &envelope))
 	{
 		/* what was read until it became unreadable is no confirmation */
 		for (int i = 0; i < match->nunits; i++)
@@ -145,10 +144,10 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 											   "HubSpot's answer is not readable as JSON"));
 		return 0;
 	}
-	if (was_canceled(&reading, status))
+	if (envelope.canceled && reading.last == NULL && reading.errors != NIL)
 		return refused(match, reading.errors);
 	settle_errors(&reading);
-	settle_missing(&reading, status);
+	settle_missing(&reading, &envelope);
 	return 0;
 }
 
@@ -216,14 +215,6 @@ sort_units(const HubspotMatch *match, int *nsuspects)
 	memcpy(match->units, sorted, sizeof(HubspotUnit *) * match->nunits);
 	pfree(sorted);
 	return nunsettled;
-}
-
-/* A batch that HubSpot gave up has no results, and says so in its status. */
-static bool
-was_canceled(const Reading *reading, const char *status)
-{
-	return status && strcmp(status, "CANCELED") == 0 &&
-		reading->last == NULL && reading->errors != NIL;
 }
 
 static void
@@ -369,11 +360,12 @@ settle_errors(Reading *reading)
  * them, unless an error without a name can only mean the one that is left.
  */
 static void
-settle_missing(Reading *reading, const char *status)
+settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 {
 	const HubspotMatch *match = reading->match;
 	const HubspotError *unnamed = reading->errors ? linitial(reading->errors) : NULL;
 	HubspotError *error;
+	const char *reason;
 	int			nmissing = 0;
 
 	for (int i = 0; i < match->nunits; i++)
@@ -388,11 +380,12 @@ settle_missing(Reading *reading, const char *status)
 		settle_rest(match, unnamed);
 		return;
 	}
-	error = hubspot_unconfirmed(reading->reply,
-								unnamed ? psprintf("not in HubSpot's answer, which says: %s", unnamed->message) :
-								status && strcmp(status, "COMPLETE") != 0 ?
-								psprintf("not in HubSpot's answer, whose status is %s", status) :
-								"not in HubSpot's answer");
+	reason = "not in HubSpot's answer";
+	if (unnamed)
+		reason = psprintf("%s, which says: %s", reason, unnamed->message);
+	else if (envelope->status && !envelope->complete)
+		reason = psprintf("%s, whose status is %s", reason, envelope->status);
+	error = hubspot_unconfirmed(reading->reply, reason);
 	if (unnamed)
 		error->object = unnamed->object;
 	settle_rest(match, error);
@@ -402,6 +395,8 @@ static void
 settle(HubspotUnit *unit, const HubspotError *error)
 {
 	unit->confirmed = false;
+	unit->types = NULL;
+	unit->labels = NULL;
 	unit->error = error;
 	unit->http_status = error->http_status;
 	unit->correlation_id = error->correlation_id;

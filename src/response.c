@@ -239,14 +239,15 @@ hubspot_reply_is_success(const HubspotHttpReply *reply)
 
 /*
  * Read a successful reply; its items go to the sink as they are read, valid
- * during the call only.  *status is the envelope's, or NULL.  False: it is
+ * during the call only.  False: it is
  * not JSON of any such shape, whatever the sink was given until then.
  */
 bool
 hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
-				   const HubspotReplySink *sink, const char **status)
+				   const HubspotReplySink *sink,
+				   HubspotEnvelope *envelope)
 {
-	EnvelopeFields envelope = {0};
+	EnvelopeFields fields = {0};
 	EnvelopeState state = {.sink = sink,.reply = reply};
 	HubspotResult pair = {0};
 	bool		read = false;
@@ -255,7 +256,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	{
 		case HUBSPOT_REPLY_ENVELOPE:
 			read = hubspot_json_read(reply_body(reply), &envelope_shape,
-									 &envelope, &state);
+									 &fields, &state);
 			break;
 		case HUBSPOT_REPLY_PAIR:
 			read = hubspot_json_read(reply_body(reply), &pair_shape, &pair, NULL);
@@ -263,7 +264,9 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 				sink->result(sink->state, &pair);
 			break;
 	}
-	*status = envelope.status;
+	envelope->status = fields.status;
+	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
+	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
 	return read;
 }
 
@@ -293,7 +296,6 @@ error_item(void *state, const void *item, HubspotSlice raw)
 							   fields->message ? clip(fields->message) :
 							   "HubSpot gave no reason");
 	error->http_status = envelope->reply->status;
-	error->attempts = 1;
 	error->about_inputs = true;
 	error->correlation_id = fields->correlation_id ? fields->correlation_id :
 		envelope->correlation_id;
@@ -354,7 +356,6 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 		set_object(error, body);
 	}
 	error->http_status = reply->status;
-	error->attempts = attempts;
 	if (error->correlation_id == NULL)
 		error->correlation_id = hubspot_correlation_id(reply);
 	if (attempts > 1)
@@ -371,7 +372,6 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 	error = hubspot_make_error(ERRCODE_PROTOCOL_VIOLATION, HUBSPOT_UNCONFIRMED,
 							   reason);
 	error->http_status = reply->status;
-	error->attempts = 1;
 	error->correlation_id = hubspot_correlation_id(reply);
 	return error;
 }

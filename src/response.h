@@ -33,6 +33,14 @@ typedef struct HubspotResult
 	HubspotSlice labels;		/* JSON array; no data: none were given */
 } HubspotResult;
 
+/* What the reply to a batch says of itself. */
+typedef struct HubspotEnvelope
+{
+	const char *status;			/* or NULL */
+	bool		canceled;
+	bool		complete;
+} HubspotEnvelope;
+
 /* Where the items of a reply go. */
 typedef struct HubspotReplySink
 {
@@ -50,7 +58,7 @@ extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
 extern bool hubspot_read_reply(const HubspotHttpReply *reply,
 							   HubspotReplyShape shape,
 							   const HubspotReplySink *sink,
-							   const char **status);
+							   HubspotEnvelope *envelope);
 extern HubspotError *hubspot_make_error(int sqlstate, const char *category,
 										const char *message);
 extern HubspotError *hubspot_reply_error(const HubspotHttpReply *reply,

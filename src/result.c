@@ -55,11 +55,21 @@ enum
 	TYPE_NCOLUMNS
 };
 
+/* Ids of that length, longer than any of HubSpot's, need no palloc. */
+#define USUAL_ID_LEN		100
+
+typedef union IdText
+{
+	text		header;			/* for its alignment */
+	char		space[VARHDRSZ + USUAL_ID_LEN];
+} IdText;
+
 struct HubspotResultRow
 {
 	Datum		values[RESULT_NCOLUMNS];
 	bool		isnull[RESULT_NCOLUMNS];
 
+	IdText		ids[2];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
 	MemoryContext types_context;	/* of the last types */
 	TupleDesc	type_tupdesc;
@@ -73,7 +83,7 @@ struct HubspotResultRow
 	Datum		no_labels;
 };
 
-static Datum text_datum(HubspotSlice text);
+static Datum id_datum(HubspotSlice id, IdText *space);
 static Jsonb *error_jsonb(const HubspotError *error);
 static Datum types_datum(HubspotResultRow *row, const HubspotTypeList *types);
 static Datum make_types(const HubspotResultRow *row,
@@ -126,8 +136,8 @@ hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
 	} while (0)
 
 	SET(RESULT_INPUT_NO, true, Int64GetDatum(outcome->input_no));
-	SET(RESULT_FROM_ID, outcome->from_id.data, text_datum(outcome->from_id));
-	SET(RESULT_TO_ID, outcome->to_id.data, text_datum(outcome->to_id));
+	SET(RESULT_FROM_ID, outcome->from_id.data, id_datum(outcome->from_id, &row->ids[0]));
+	SET(RESULT_TO_ID, outcome->to_id.data, id_datum(outcome->to_id, &row->ids[1]));
 	SET(RESULT_OK, true, BoolGetDatum(error == NULL));
 	SET(RESULT_LABELS, outcome->labels, labels_datum(row, outcome->labels));
 	SET(RESULT_TYPES, outcome->types, types_datum(row, outcome->types));
@@ -214,9 +224,13 @@ hubspot_error_hint(const HubspotError *error, bool repeatable)
 }
 
 static Datum
-text_datum(HubspotSlice text)
+id_datum(HubspotSlice id, IdText *space)
 {
-	return PointerGetDatum(cstring_to_text_with_len(text.data, text.len));
+	if (id.len > USUAL_ID_LEN)
+		return PointerGetDatum(cstring_to_text_with_len(id.data, id.len));
+	SET_VARSIZE(space, VARHDRSZ + id.len);
+	memcpy(VARDATA(space), id.data, id.len);
+	return PointerGetDatum(space);
 }
 
 /* NULL: there is none. */

@@ -23,8 +23,8 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
@@ -54,6 +54,7 @@ static bool set_is_stale = false;	/* it has to be made anew */
 
 static void update_set(void);
 static void make_set(void);
+static bool is_open(int fd);
 static Watched *find_watched(int socket);
 static Watched *add_watched(int socket, bool opened_here);
 static void remove_watched(Watched *watched);
@@ -179,6 +180,16 @@ update_set(void)
 		make_set();
 }
 
+/* Is a descriptor, not of ours, one that can be waited for? */
+static bool
+is_open(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+		!S_ISDIR(status.st_mode);
+}
+
 static void
 make_set(void)
 {
@@ -197,7 +208,7 @@ make_set(void)
 	{
 		Watched    *watched = &watched_sockets[i];
 
-		if (!watched->opened_here && fcntl(watched->socket, F_GETFD) < 0)
+		if (!watched->opened_here && !is_open(watched->socket))
 		{
 			remove_watched(watched);
 			continue;

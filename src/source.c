@@ -94,6 +94,8 @@ struct HubspotSource
 	MemoryContext row_context;	/* reset for each row */
 	HubspotBatch *batch;		/* while it is being filled */
 	int64		driven;			/* when the batch could last move on */
+	void		(*tick) (void *state);
+	void	   *tick_state;
 
 	/* the types of the last row, which tend to be those of the next one */
 	MemoryContext types_context;
@@ -136,7 +138,7 @@ HubspotSource *
 hubspot_source_query(const char *query, bool takes_types)
 {
 	HubspotSource *source = create_source(takes_types);
-	SPIParseOpenOptions options = {0};
+	SPIParseOpenOptions options = {.cursorOptions = CURSOR_OPT_NO_SCROLL};
 
 	source->receiver.receiveSlot = receive_slot;
 	source->receiver.rStartup = receiver_startup;
@@ -162,6 +164,8 @@ hubspot_source_array(ArrayType *inputs, bool takes_types)
 
 	source->iterator = array_create_iterator(inputs, 0, NULL);
 	source->tupdesc = lookup_rowtype_tupdesc_copy(ARR_ELEMTYPE(inputs), -1);
+	if (source->tupdesc->natts != COLUMN_CATEGORY + 1)
+		elog(ERROR, "hs_assoc_input has %d columns", source->tupdesc->natts);
 	return source;
 }
 
@@ -180,14 +184,20 @@ hubspot_source_single(const HubspotInput *ids, bool takes_types,
 	return source;
 }
 
-/* Put inputs into the batch while it has room, and finish it at the end. */
+/*
+ * Put inputs into the batch while it has room, and finish it at the end.  While
+ * a query takes its time, tick(state) is called now and then.
+ */
 void
-hubspot_source_fill(HubspotSource *source, HubspotBatch *batch)
+hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
+					void (*tick) (void *state), void *state)
 {
 	int			room;
 
 	source->batch = batch;
 	source->driven = hubspot_coarse_now();
+	source->tick = tick;
+	source->tick_state = state;
 	while (!source->at_end && (room = hubspot_batch_room(batch)) > 0)
 	{
 		if (source->portal)
@@ -441,6 +451,7 @@ put_row(HubspotSource *source, Row *row)
 	{
 		source->driven = now;
 		hubspot_batch_drive(source->batch);
+		source->tick(source->tick_state);
 	}
 }
 

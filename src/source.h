@@ -23,7 +23,8 @@ extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 											bool takes_types,
 											ArrayType *type_ids,
 											const char *category);
-extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch);
+extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
+								void (*tick) (void *state), void *state);
 extern void hubspot_source_close(HubspotSource *source);
 
 #endif							/* HUBSPOT_SOURCE_H */

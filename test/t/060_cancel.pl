@@ -1,0 +1,439 @@
+# Cancel, statement_timeout and pg_terminate_backend act within 100 ms in every
+# phase of a call, and leave nothing behind.
+#
+# The time is the one that the client sees: from the signal (or the moment at
+# which statement_timeout is due) to the error in psql. On a busy machine any
+# single one may be late, so the bound is put to the median of three.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use POSIX qw(mkfifo);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $limit = 0.1;
+my $tries = 3;
+my $statement_timeout = 0.25;
+
+#
+# A server in which the lookup of hangs.example hangs, if there is a compiler.
+#
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my $shim = "$dir/hanging_lookup.so";
+my $compiler = $ENV{CC} // 'cc';
+my $can_hang = system("$compiler -shared -fPIC -o $shim "
+	  . "$FindBin::Bin/../unit/hanging_lookup.c -ldl >$dir/cc.log 2>&1") == 0;
+my $seen = "$dir/seen";
+my $fifo = "$dir/fifo";
+mkfifo($fifo, 0600) or die "mkfifo: $!";
+
+my $node;
+{
+	local $ENV{HANGING_LOOKUP_SEEN} = $seen;
+	local $ENV{HANGING_LOOKUP_FIFO} = $fifo;
+	local $ENV{LD_PRELOAD} = $shim if $can_hang;
+	$node = start_node(
+		'shared_preload_libraries' => 'hubspot_assoc',
+		'hubspot_assoc.allowed_hosts' => '127.0.0.1, hangs.example');
+}
+my $hubspot = start_simulator();
+
+#
+# Every phase is a server, or a record that the simulator treats specially.
+#
+my $silent = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1')
+  or die "could not listen: $!";
+my $black_hole = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+  or die "could not listen: $!";
+my @fillers = fill_backlog($black_hole->sockport);
+
+create_account($node, $hubspot, rate_limit => 0);
+create_account($node, $hubspot, name => 'one_by_one', concurrency => 2, batch_size => 1, rate_limit => 0);
+create_account($node, $hubspot, name => 'throttled', rate_limit => 1);
+create_account($node, $hubspot, name => 'parked');
+create_account($node, $hubspot, name => 'black_hole',
+	base_url => 'http://127.0.0.1:' . $black_hole->sockport);
+create_account($node, $hubspot, name => 'tls', base_url => 'https://127.0.0.1:' . $silent->sockport);
+create_account($node, $hubspot, name => 'lookup', base_url => 'https://hangs.example');
+
+$hubspot->rules([
+	{ match => { id => '601' }, action => { hang => \1 } },
+	{ match => { id => '602' }, action => { drip => { bytes => 1, interval_ms => 200 } } },
+	{ match => { id => '603' }, action => { status => 503, headers => { 'Retry-After' => '30' } } },
+	{ match => { id => '604' }, action => { status => 429, headers => { 'Retry-After' => '30' } } },
+	{ match => { id => '605', first => 1 }, action => { status => 429, headers => { 'Retry-After' => '1' } } },
+]);
+
+my $monitor = start_session($node);
+my $call = q{SELECT hs_assoc_create_default('contacts', %s, 'companies', 2, server => '%s')};
+
+my @phases = (
+	{
+		name => 'looking up a name',
+		sql => sprintf($call, 1, 'lookup'),
+		skip => $can_hang ? undef : "no C compiler: $compiler",
+		before => sub { $_[0]{seen} = lookups() },
+		reached => sub { lookups() > $_[0]{seen} }
+	},
+	{
+		name => 'connecting',
+		sql => sprintf($call, 1, 'black_hole'),
+		skip => @fillers ? undef : 'the backlog of a socket could not be filled',
+		reached => sub { waits($_[0]) }
+	},
+	{
+		name => 'in the TLS handshake',
+		sql => sprintf($call, 1, 'tls'),
+		# the hello of TLS is all that it ever gets
+		reached => sub { $_[0]{peer} = $silent->accept; $_[0]{peer}->sysread(my $hello, 1) }
+	},
+	{
+		name => 'waiting for the first byte',
+		sql => sprintf($call, 601, 'hubspot'),
+		reached => sub { $hubspot->stats->{in_flight} == 1 }
+	},
+	{
+		name => 'in mid-body',
+		sql => sprintf($call, 602, 'hubspot'),
+		reached => sub { $hubspot->stats->{in_flight} == 1 && waits($_[0]) }
+	},
+	{
+		name => 'throttled',
+		sql => sprintf($call, 1, 'throttled'),
+		prepare => sprintf($call, 1, 'throttled'),
+		reached => sub { waits($_[0]) }
+	},
+	{
+		name => 'backing off',
+		sql => sprintf($call, 603, 'hubspot'),
+		reached => sub { $hubspot->stats->{requests} > $_[0]{requests}
+			  && $hubspot->stats->{in_flight} == 0 && waits($_[0]) }
+	},
+	{
+		name => 'parked by a 429',
+		sql => sprintf($call, 604, 'parked'),
+		reached => sub { $hubspot->stats->{requests} > $_[0]{requests}
+			  && $hubspot->stats->{in_flight} == 0 && waits($_[0]) }
+	},
+	{
+		name => 'while the query runs',
+		sql => q{SELECT * FROM hs_assoc_batch_create_default('contacts', 'companies',
+			'SELECT 1 AS from_id, 2 AS to_id FROM pg_sleep(60)')},
+		reached => sub { waits($_[0], 'PgSleep') }
+	},
+	{
+		name => 'while the query runs and a request is in flight',
+		sql => q{SELECT * FROM hs_assoc_batch_create_default('contacts', 'companies',
+			'SELECT CASE i WHEN 1 THEN 601 ELSE i END AS from_id, i AS to_id
+			FROM generate_series(1, 20) i, pg_sleep(CASE i WHEN 20 THEN 60 ELSE 0 END)',
+			server => 'one_by_one')},
+		reached => sub { $hubspot->stats->{in_flight} == 1 && waits($_[0], 'PgSleep') }
+	});
+
+# Each way to end a call: how, and what it says.
+my %ways = (
+	cancel => '57014: canceling statement due to user request',
+	timeout => '57014: canceling statement due to statement timeout',
+	terminate => '57P01: terminating connection due to administrator command');
+
+foreach my $phase (@phases)
+{
+  SKIP:
+	{
+		skip "$phase->{name}: $phase->{skip}", 2 * keys %ways if $phase->{skip};
+		test_phase($phase, $_) foreach sort keys %ways;
+	}
+}
+
+sub test_phase
+{
+	my ($phase, $way) = @_;
+	my (@times, @problems);
+	my $reached = 0;
+
+	foreach my $try (1 .. $tries)
+	{
+		my $session = start_session($node);
+		my $state = { pid => $session->pid };
+		my ($out, $err, $start);
+
+		$session->query($phase->{prepare}) if $phase->{prepare};
+		$session->query("SET statement_timeout = '" . $statement_timeout * 1000 . "ms'")
+		  if $way eq 'timeout';
+		$state->{requests} = $hubspot->stats->{requests};
+		$phase->{before}->($state) if $phase->{before};
+
+		$start = time + $statement_timeout;
+		$session->send($phase->{sql});
+		if ($way eq 'timeout')
+		{
+			# the time may be over before we have seen it
+			$reached++ if eval { wait_until(sub { $phase->{reached}->($state) }, 0.15) };
+		}
+		else
+		{
+			wait_until(sub { $phase->{reached}->($state) });
+			$reached++;
+			$start = time;
+			$session->$way;
+		}
+		($out, $err) = $session->finish;
+		push @times, time - $start;
+		push @problems, "the client got: $out$err"
+		  unless $err =~ /(ERROR|FATAL):  \Q$ways{$way}\E/ && $out eq '';
+		my $requests = $hubspot->stats->{requests};
+
+		# only when the backend does something could it send something
+		if ($way ne 'terminate')
+		{
+			$session->query('SET statement_timeout = 0');
+			my $next = $session->query(
+				q{SELECT ok FROM hs_assoc_create_default('contacts', 5, 'companies', 6)});
+			push @problems, "the next call: $next" unless $next eq 't';
+			push @problems, 'requests were sent after the end'
+			  unless $hubspot->stats->{requests} == $requests + 1;
+			$session->quit;
+		}
+		else
+		{
+			wait_until(sub { !kill 0, $state->{pid} });
+			push @problems, 'requests were sent after the end'
+			  unless $hubspot->stats->{requests} == $requests;
+		}
+	}
+
+	push @problems, 'the phase was never reached' unless $reached;
+	is_deeply(\@problems, [], "$phase->{name}, $way: the right error, and nothing after it");
+	within_limit("$phase->{name}, $way", @times);
+	return;
+}
+
+#
+# Connections that were cut off are gone at the other side as well.
+#
+my $open = wait_until(sub { $hubspot->stats->{connections_open} == 0 ? 'none' : '' });
+is($open, 'none', 'sessions that ended have closed their connections');
+
+#
+# A parked account goes on when its time is over, in the same session.
+#
+{
+	my $session = start_session($node);
+	my $requests = $hubspot->stats->{requests};
+
+	$session->send(sprintf $call, 605, 'parked');
+	wait_until(sub { $hubspot->stats->{requests} > $requests
+		  && $hubspot->stats->{in_flight} == 0
+		  && waits({ pid => $session->pid }) });
+	$session->cancel;
+	my (undef, $err) = $session->finish;
+	like($err, qr/57014/, 'a call that waits for a parked account is canceled');
+	is($session->query(q{SELECT ok FROM
+			hs_assoc_create_default('contacts', 605, 'companies', 2, server => 'parked')}),
+		't', 'the account goes on after its wait');
+	is($hubspot->stats->{requests}, $requests + 2, 'with one request');
+	$session->quit;
+}
+
+#
+# A lookup that comes back after its call was canceled harms nobody.
+#
+SKIP:
+{
+	skip "no C compiler: $compiler", 2 unless $can_hang;
+	my $session = start_session($node);
+	my $before = lookups();
+
+	$session->send(sprintf $call, 1, 'lookup');
+	wait_until(sub { lookups() > $before });
+	$session->cancel;
+	my (undef, $err) = $session->finish;
+	like($err, qr/57014/, 'a call that looks a name up is canceled');
+	my $threads = threads($session->pid);
+	open my $release, '>', $fifo or die "$fifo: $!";
+	wait_until(sub { threads($session->pid) < $threads }) if $threads > 1;
+	close $release;
+	is($session->query(sprintf "SELECT ok FROM ($call) c(r), LATERAL (SELECT (r).ok) x", 1, 'hubspot'),
+		't', 'the session works after the lookup has come back');
+	$session->quit;
+}
+
+#
+# 1,000 cancels in one session: by statement_timeout, in flight.
+#
+{
+	my $session = start_session($node);
+	my $text = q{SELECT hs_assoc_create_default('contacts', 601, 'companies', 2);};
+
+	$session->query('SET statement_timeout = 3');
+	my $before = $hubspot->stats->{requests};
+	my $ended = canceled($session, $text x 100);
+	my @first = leftovers($session);
+	$ended += canceled($session, $text x 900);
+	my @last = leftovers($session);
+	my $requests = $hubspot->stats->{requests} - $before;
+
+	is($ended, 1000, '1,000 calls are canceled');
+	cmp_ok($requests, '>=', 500, 'most of them in flight')
+	  or diag("requests: $requests");
+	same_leftovers(\@first, \@last, 'after 1,000 cancels');
+	$session->quit;
+}
+
+#
+# 1,000 cancels at any moment of calls of all kinds, the seed being printed.
+#
+{
+	my $seed = $ENV{SEED} // int(time * 1000) % 1_000_000;
+	note("SEED=$seed");
+	srand $seed;
+
+	my $session = start_session($node);
+	my @texts = (
+		q{SELECT ok FROM hs_assoc_create_default('contacts', 7, 'companies', 8);},
+		q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
+			'SELECT i AS from_id, i AS to_id FROM generate_series(1, 3) i', server => 'one_by_one');},
+		q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
+			'SELECT i AS from_id, i AS to_id FROM generate_series(10001, 12000) i');},
+		q{SELECT http_status FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies');});
+	my $ended = 0;
+	my $statements = 0;
+	my @first;
+
+	$session->query($_) foreach @texts;			# what is kept is there
+	$session->query('SET hubspot_assoc.progress_interval = 1');
+	while ($ended < 1000 && $statements < 20_000)
+	{
+		my @batch = map { $texts[ rand @texts ] } 1 .. 100;
+		$statements += @batch;
+		$session->send(join "\n", @batch);
+		my $sender = fork // die "fork: $!";
+		if ($sender == 0)
+		{
+			while (1)
+			{
+				sleep rand 0.006;
+				kill 'INT', $session->pid;
+			}
+		}
+		my ($out, $err) = $session->finish;
+		kill 'KILL', $sender;
+		waitpid $sender, 0;
+		my @others = grep { /(ERROR|FATAL|PANIC|WARNING):/ && !/57014/ } split /\n/, $err;
+		is_deeply(\@others, [], 'nothing but cancels') if @others;
+		$ended += () = $err =~ /57014: canceling statement due to user request/g;
+		@first = leftovers($session) if !@first && $ended >= 100;
+	}
+	my @last = leftovers($session);
+
+	cmp_ok($ended, '>=', 1000, 'more than 1,000 of many calls are canceled at random moments')
+	  or diag("SEED=$seed");
+	same_leftovers(\@first, \@last, "after random cancels (SEED=$seed)");
+	is($session->query(q{SELECT ok FROM hs_assoc_create_default('contacts', 7, 'companies', 8)}),
+		't', 'the session works');
+	$session->quit;
+}
+
+#
+# A backend in the middle of a call notices that the postmaster is gone.
+#
+{
+	my $session = start_session($node);
+
+	wait_until(sub { $hubspot->stats->{connections_open} == 0 });
+	$session->send(sprintf $call, 601, 'hubspot');
+	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+	$node->kill9;
+	my $start = time;
+	wait_until(sub { $hubspot->stats->{connections_open} == 0 });
+	within_limit('the postmaster is gone', time - $start);
+}
+
+done_testing();
+
+# The median of the times, and each of them for whoever wants to see.
+sub within_limit
+{
+	my ($name, @times) = @_;
+	my @sorted = sort { $a <=> $b } @times;
+	my $median = $sorted[ @sorted / 2 ];
+
+	note(sprintf '%s: median %.1f ms, longest %.1f ms', $name, $median * 1000, $sorted[-1] * 1000);
+	return cmp_ok($median, '<', $limit, "$name: within " . $limit * 1000 . ' ms');
+}
+
+# Does the backend wait: on our wait events, or on the one named?
+sub waits
+{
+	my ($state, $event) = @_;
+	my $found = $monitor->query(
+		"SELECT wait_event FROM pg_stat_activity WHERE pid = $state->{pid} AND state = 'active'");
+	return $found eq ($event // '') || (!$event && $found =~ /^(Extension|HubspotAssoc)$/);
+}
+
+# How often the name that hangs has been looked up.
+sub lookups { return -s $seen // 0 }
+
+sub threads
+{
+	my ($pid) = @_;
+	my ($threads) = slurp_file("/proc/$pid/status") =~ /^Threads:\s+(\d+)/m;
+	return $threads;
+}
+
+# Connect to the port until nobody answers; the sockets that keep it so. On
+# loopback a connection is there before connect() returns, or not at all.
+sub fill_backlog
+{
+	my ($port) = @_;
+	my @sockets;
+
+	foreach (1 .. 16)
+	{
+		my $socket = IO::Socket::INET->new(
+			PeerAddr => '127.0.0.1', PeerPort => $port, Blocking => 0);
+		return @sockets unless $socket && $socket->connected;
+		push @sockets, $socket;
+	}
+	return;
+}
+
+# Runs the statements; how many of them were canceled.
+sub canceled
+{
+	my ($session, $text) = @_;
+	$session->send($text);
+	my (undef, $err) = $session->finish;
+	return scalar(() = $err =~ /57014/g);
+}
+
+# Descriptors, memory in kB, and connections as the simulator sees them.
+sub leftovers
+{
+	my ($session) = @_;
+	return (
+		descriptors($session->pid),
+		private_memory($session->pid),
+		$hubspot->stats->{connections_open});
+}
+
+sub same_leftovers
+{
+	my ($first, $last, $when) = @_;
+
+	note("$when: descriptors @$first[0] -> @$last[0], memory @$first[1] kB -> @$last[1] kB,"
+		  . " connections @$first[2] -> @$last[2]");
+	cmp_ok($last->[0], '<=', $first->[0] + 2, "$when: no more descriptors");
+	cmp_ok($last->[1], '<=', $first->[1] + 1024, "$when: at most 1 MB more memory than after 100");
+
+	# the simulator may still have to work off what the calls left behind
+	ok(eval { wait_until(sub { $hubspot->stats->{connections_open} <= $first->[2] + 2 }, 30) },
+		"$when: no more connections");
+	return;
+}

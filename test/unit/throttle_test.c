@@ -1,0 +1,258 @@
+/*-------------------------------------------------------------------------
+ *
+ * throttle_test.c
+ *	  Numbers in, numbers out: src/throttle.c against a plain list of times.
+ *
+ * Prints a line "ok" or "not ok", a tab and a name for each test; a seed for
+ * the random ones is the only argument.
+ *
+ * IDENTIFICATION
+ *	  test/unit/throttle_test.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "../../src/throttle.h"
+
+/* the server's own are in a library that isn't linked */
+#undef printf
+#undef snprintf
+
+#define SECOND		INT64CONST(1000000)
+#define HUBSPOT_WINDOW	(10 * SECOND)	/* what HubSpot counts */
+#define WINDOW		(HUBSPOT_WINDOW + SECOND / 10)	/* what we keep to */
+#define MAX_SENT	20000
+
+static HubspotThrottle throttle;
+static int64 times[MAX_SENT];	/* all that was sent */
+static int	ntimes;
+
+/* stands in for the server's, which a build with assertions would call */
+void		failed_assertion(void);
+
+void
+failed_assertion(void)
+{
+	abort();
+}
+
+static void
+check(bool passed, const char *name)
+{
+	printf("%s\t%s\n", passed ? "ok" : "not ok", name);
+}
+
+static void
+reset(void)
+{
+	memset(&throttle, 0, sizeof(throttle));
+	ntimes = 0;
+}
+
+static void
+send_at(int64 now)
+{
+	hubspot_throttle_sent(&throttle, now);
+	times[ntimes++] = now;
+}
+
+/* What hubspot_throttle_when() should say, from the list. */
+static int64
+expected_when(int limit, int64 now)
+{
+	if (limit > 0 && ntimes >= limit)
+		return Max(now, times[ntimes - limit] + WINDOW);
+	return now;
+}
+
+/* Most that were sent within ten seconds. */
+static int
+most_in_window(void)
+{
+	int			most = 0;
+	int			first = 0;
+
+	for (int i = 0; i < ntimes; i++)
+	{
+		while (times[first] <= times[i] - HUBSPOT_WINDOW)
+			first++;
+		most = Max(most, i - first + 1);
+	}
+	return most;
+}
+
+static double
+random_fraction(void)
+{
+	return rand() / (RAND_MAX + 1.0);
+}
+
+static void
+test_window(void)
+{
+	reset();
+	check(hubspot_throttle_when(&throttle, 100, 1) == 1, "a new account may send at once");
+	for (int i = 0; i < 99; i++)
+		send_at(5 * SECOND + i);
+	check(hubspot_throttle_when(&throttle, 100, 6 * SECOND) == 6 * SECOND, "the last one of the limit goes at once");
+	send_at(6 * SECOND);
+	check(hubspot_throttle_when(&throttle, 100, 6 * SECOND) == 5 * SECOND + WINDOW, "the next one waits until the first has left the window");
+	check(hubspot_throttle_when(&throttle, 100, 5 * SECOND + WINDOW - 1) == 5 * SECOND + WINDOW, "and not a microsecond less");
+	check(hubspot_throttle_when(&throttle, 100, 5 * SECOND + WINDOW) == 5 * SECOND + WINDOW, "nor more");
+	check(hubspot_throttle_when(&throttle, 100, 100 * SECOND) == 100 * SECOND, "an idle account may send at once");
+	check(hubspot_throttle_when(&throttle, 0, 6 * SECOND) == 6 * SECOND, "without a limit nothing waits");
+}
+
+static void
+test_limit_changes(void)
+{
+	reset();
+	for (int i = 0; i < 100; i++)
+		send_at((i + 1) * SECOND / 100);
+	check(hubspot_throttle_when(&throttle, 100, SECOND) == SECOND / 100 + WINDOW, "at the limit");
+	check(hubspot_throttle_when(&throttle, 101, SECOND) == SECOND, "one more, one goes");
+	check(hubspot_throttle_when(&throttle, 1000, SECOND) == SECOND, "the highest limit");
+	check(hubspot_throttle_when(&throttle, 10, SECOND) == 91 * SECOND / 100 + WINDOW, "a lower one counts the last ten");
+	check(hubspot_throttle_when(&throttle, 1, SECOND) == SECOND + WINDOW, "the lowest one counts the last");
+}
+
+static void
+test_wrap(int limit, bool bursts)
+{
+	int64		now = SECOND;
+	bool		as_expected = true;
+	char		name[100];
+
+	reset();
+	for (int i = 0; i < 4 * HUBSPOT_MAX_RATE_LIMIT; i++)
+	{
+		int64		when = hubspot_throttle_when(&throttle, limit, now);
+
+		if (when != expected_when(limit, now))
+			as_expected = false;
+		now = when + (bursts ? 0 : (int64) (random_fraction() * 25 * SECOND / limit));
+		send_at(now);
+	}
+	snprintf(name, sizeof(name), "4,000 requests, limit %d, %s: as a list says", limit, bursts ? "bursts" : "random");
+	check(as_expected, name);
+	snprintf(name, sizeof(name), "4,000 requests, limit %d, %s: never more in ten seconds", limit, bursts ? "bursts" : "random");
+	check(most_in_window() <= limit, name);
+	if (bursts)
+	{
+		snprintf(name, sizeof(name), "4,000 requests, limit %d, bursts: the limit is used", limit);
+		check(most_in_window() == Min(limit, 4 * HUBSPOT_MAX_RATE_LIMIT), name);
+	}
+}
+
+/* A limit that changes at any time, parks included. */
+static void
+test_random(void)
+{
+	int64		now = SECOND;
+	int64		parked = 0;
+	int			limit = 100;
+	bool		as_expected = true;
+
+	reset();
+	for (int i = 0; i < 15000; i++)
+	{
+		if (random_fraction() < 0.01)
+			limit = (int) (random_fraction() * (HUBSPOT_MAX_RATE_LIMIT + 1));
+		if (random_fraction() < 0.01)
+		{
+			int64		until = now + (int64) ((random_fraction() - 0.3) * 20 * SECOND);
+
+			hubspot_throttle_park(&throttle, until);
+			parked = Max(parked, until);
+		}
+		if (hubspot_throttle_when(&throttle, limit, now) != Max(parked, expected_when(limit, now)))
+			as_expected = false;
+		if (random_fraction() < 0.7)
+		{
+			now = hubspot_throttle_when(&throttle, limit, now);
+			send_at(now);
+		}
+		else
+			now += (int64) (random_fraction() * SECOND);
+	}
+	check(as_expected, "limits and parks that change at random: as a list says");
+}
+
+static void
+test_park(void)
+{
+	reset();
+	hubspot_throttle_park(&throttle, 30 * SECOND);
+	check(hubspot_throttle_when(&throttle, 100, SECOND) == 30 * SECOND, "a parked account waits");
+	check(hubspot_throttle_when(&throttle, 0, SECOND) == 30 * SECOND, "without a limit, too");
+	hubspot_throttle_park(&throttle, 20 * SECOND);
+	check(hubspot_throttle_when(&throttle, 100, SECOND) == 30 * SECOND, "a shorter wait doesn't shorten the longer one");
+	hubspot_throttle_park(&throttle, 40 * SECOND);
+	check(hubspot_throttle_when(&throttle, 100, SECOND) == 40 * SECOND, "a longer one counts");
+	check(hubspot_throttle_when(&throttle, 100, 40 * SECOND) == 40 * SECOND, "until its time has come");
+	check(hubspot_throttle_when(&throttle, 100, 41 * SECOND) == 41 * SECOND, "and no longer");
+	for (int i = 0; i < 5; i++)
+		send_at(35 * SECOND);
+	check(hubspot_throttle_when(&throttle, 5, 36 * SECOND) == 35 * SECOND + WINDOW, "the longer one of park and window counts");
+}
+
+static void
+test_delay(void)
+{
+	const double almost_one = 1.0 - 1.0 / (INT64CONST(1) << 53);
+	bool		in_bounds = true;
+	bool		grows = true;
+	int64		sum = 0;
+
+	check(hubspot_retry_delay(1, 0, 60 * SECOND, 0.0) == 0, "full jitter begins at none");
+	check(hubspot_retry_delay(1, 0, 60 * SECOND, 0.5) == SECOND / 4, "the first retry waits half a second at most");
+	check(hubspot_retry_delay(2, 0, 60 * SECOND, 0.5) == SECOND / 2, "the second one twice that");
+	check(hubspot_retry_delay(5, 0, 60 * SECOND, 0.5) == 4 * SECOND, "the fifth sixteen times that");
+	check(hubspot_retry_delay(5, 0, 3 * SECOND, 0.5) == 3 * SECOND / 2, "capped");
+	check(hubspot_retry_delay(101, 0, 24 * 3600 * SECOND, almost_one) <= 24 * 3600 * SECOND, "after a hundred attempts, too");
+	check(hubspot_retry_delay(101, 0, 24 * 3600 * SECOND, 0.5) == 12 * 3600 * SECOND, "without overflow");
+	check(hubspot_retry_delay(PG_INT32_MAX, 0, SECOND, 0.5) == SECOND / 2, "however many they were");
+	check(hubspot_retry_delay(1, 2 * SECOND, 60 * SECOND, 0.0) == 2 * SECOND, "never less than was asked for");
+	check(hubspot_retry_delay(1, 2 * SECOND, 60 * SECOND, 0.5) == 2 * SECOND + SECOND / 4, "and jitter on top");
+	check(hubspot_retry_delay(1, 0, 1, almost_one) <= 1, "the smallest cap");
+
+	for (int attempts = 1; attempts <= 20; attempts++)
+	{
+		int64		half = hubspot_retry_delay(attempts, 0, 60 * SECOND, 0.5);
+
+		if (attempts > 1 && half < hubspot_retry_delay(attempts - 1, 0, 60 * SECOND, 0.5))
+			grows = false;
+		for (int i = 0; i < 1000; i++)
+		{
+			int64		delay = hubspot_retry_delay(attempts, SECOND, 60 * SECOND, random_fraction());
+
+			if (delay < SECOND || delay > 61 * SECOND || delay >= SECOND + 2 * half + 2)
+				in_bounds = false;
+			if (attempts == 1)
+				sum += delay - SECOND;
+		}
+	}
+	check(grows, "it grows with the attempts");
+	check(in_bounds, "20,000 delays are within their bounds");
+	check(sum > 1000 * SECOND / 5 && sum < 1000 * SECOND * 3 / 10, "the mean of the first is a quarter of a second");
+}
+
+int
+main(int argc, char **argv)
+{
+	static const int limits[] = {1, 2, 7, 100, 190, 250, 999, HUBSPOT_MAX_RATE_LIMIT};
+
+	srand(argc > 1 ? (unsigned int) atoi(argv[1]) : 1);
+	test_window();
+	test_limit_changes();
+	test_park();
+	for (size_t i = 0; i < lengthof(limits); i++)
+	{
+		test_wrap(limits[i], true);
+		test_wrap(limits[i], false);
+	}
+	test_random();
+	test_delay();
+	return 0;
+}
