@@ -112,6 +112,7 @@ static char *allowed_hosts_setting = NULL;
 
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
+static const HubspotOptions *default_options(void);
 static const Option *find_option(const char *name, Oid catalog);
 static void refuse_option(const char *name, Oid catalog);
 static char *option_names(Oid catalog);
@@ -184,15 +185,10 @@ hubspot_get_options(Oid serverid, Oid userid)
 {
 	ForeignServer *server = GetForeignServer(serverid);
 	UserMapping *mapping = get_user_mapping(server, userid);
-	HubspotOptions *options = palloc0(sizeof(HubspotOptions));
+	HubspotOptions *options = palloc(sizeof(HubspotOptions));
 	const List *lists[2];
 
-	for (size_t i = 0; i < lengthof(option_table); i++)
-	{
-		if (option_table[i].default_value)
-			set_option(options, &option_table[i], option_table[i].default_value);
-	}
-
+	*options = *default_options();
 	lists[0] = server->options;
 	lists[1] = mapping->options;
 	for (size_t i = 0; i < lengthof(lists); i++)
@@ -220,6 +216,22 @@ hubspot_get_options(Oid serverid, Oid userid)
 				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...').",
 						 quote_identifier(server->servername))));
 	return options;
+}
+
+/* All defaults, which are constants and need no memory but this. */
+static const HubspotOptions *
+default_options(void)
+{
+	static HubspotOptions defaults;
+	static bool made = false;
+
+	for (size_t i = 0; i < lengthof(option_table) && !made; i++)
+	{
+		if (option_table[i].default_value)
+			set_option(&defaults, &option_table[i], option_table[i].default_value);
+	}
+	made = true;
+	return &defaults;
 }
 
 /* Refuse what is wrong when it is said, not when it is used. */
@@ -469,14 +481,11 @@ set_option(HubspotOptions *options, const Option *option, const char *value)
 			(void) parse_int(value, (int *) member, 0, NULL);
 			break;
 		case OPTION_URL:
-			{
-				size_t		len = strlen(value);
-
-				if (value[len - 1] == '/')
-					len--;
-				*(char **) member = pnstrdup(value, len);
-				break;
-			}
+			/* the path, which begins with a slash, follows it */
+			if (value[strlen(value) - 1] == '/')
+				value = pnstrdup(value, strlen(value) - 1);
+			*(const char **) member = value;
+			break;
 		default:
 			*(const char **) member = value;
 			break;

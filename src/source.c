@@ -174,8 +174,10 @@ HubspotSource *
 hubspot_source_single(const HubspotInput *ids, bool takes_types,
 					  ArrayType *type_ids, const char *category)
 {
-	HubspotSource *source = create_source(takes_types);
+	HubspotSource *source = palloc0(sizeof(HubspotSource));
 
+	source->takes_types = takes_types;
+	source->types_context = CurrentMemoryContext;
 	source->single = palloc0(sizeof(Row));
 	source->single->input = *ids;
 	source->single->category = category;
@@ -218,6 +220,7 @@ hubspot_source_close(HubspotSource *source)
 	source->portal = NULL;
 }
 
+/* A source of many rows. */
 static HubspotSource *
 create_source(bool takes_types)
 {
@@ -628,7 +631,8 @@ make_types(HubspotSource *source, const Row *row)
 			return types;
 	}
 
-	MemoryContextReset(source->types_context);
+	if (source->single == NULL)
+		MemoryContextReset(source->types_context);
 	types = MemoryContextAlloc(source->types_context,
 							   offsetof(HubspotTypeList, types) +
 							   sizeof(HubspotAssociationType) * row->ntype_ids);

@@ -107,6 +107,7 @@ struct HubspotTransfer
 	Received	body;
 	Received	header;
 	bool		active;
+	bool		connected;
 	int64		started;
 	int64		connect_deadline;
 	int64		deadline;
@@ -140,7 +141,7 @@ static void detach(HubspotTransfer *transfer);
 static void finish(HubspotTransfer *transfer, HubspotHttpFailure failure,
 				   const char *text);
 static void count_time_away(int64 now);
-static int64 next_deadline(const HubspotTransfer *transfer);
+static int64 next_deadline(HubspotTransfer *transfer);
 static void fail_overdue(int64 now);
 static void take_finished(void);
 static HubspotHttpFailure failure_of(const HubspotTransfer *transfer,
@@ -528,7 +529,10 @@ give_easy(CURL *easy, bool keep)
 	session.idle[session.nidle++] = easy;
 }
 
-/* The transfer has ended: make its reply and hand it to its exchange. */
+/*
+ * The transfer has ended: make its reply and hand it to its exchange.  text,
+ * which says why it failed, must live as long as the transfer.
+ */
 static void
 finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 {
@@ -542,13 +546,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	(void) curl_multi_remove_handle(session.multi, transfer->easy);
 
 	reply->failure = failure;
-	if (failure != HUBSPOT_HTTP_OK)
-	{
-		if (text == NULL || text[0] == '\0')
-			text = "unknown error";
-		reply->failure_text = MemoryContextStrdup(transfer->exchange->context,
-												  text);
-	}
+	reply->failure_text = (failure == HUBSPOT_HTTP_OK) ? NULL : text;
 	reply->status = (int) status;
 	reply->retry_after = retry_after;
 	reply->body = transfer->body.data;
@@ -581,16 +579,19 @@ count_time_away(int64 now)
 
 /* The deadline that counts for a transfer now. */
 static int64
-next_deadline(const HubspotTransfer *transfer)
+next_deadline(HubspotTransfer *transfer)
 {
-	curl_off_t	connected = 0;
+	if (!transfer->connected)
+	{
+		curl_off_t	when = 0;
 
-	/* the time of the first byte that could be sent, TLS included */
-	(void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T,
-							 &connected);
-	if (connected > 0)
-		return transfer->deadline;
-	return Min(transfer->connect_deadline, transfer->deadline);
+		/* the time from which bytes could be sent, so TLS included */
+		(void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T,
+								 &when);
+		transfer->connected = (when > 0);
+	}
+	return transfer->connected ? transfer->deadline :
+		Min(transfer->connect_deadline, transfer->deadline);
 }
 
 static void

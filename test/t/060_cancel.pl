@@ -374,7 +374,7 @@ sub waits
 	my ($state, $event) = @_;
 	my $found = $monitor->query(
 		"SELECT wait_event FROM pg_stat_activity WHERE pid = $state->{pid} AND state = 'active'");
-	return $found eq ($event // '') || (!$event && $found =~ /^(Extension|HubspotAssoc)$/);
+	return $event ? $found eq $event : $found =~ /^(Extension|HubspotAssoc)$/;
 }
 
 # How often the name that hangs has been looked up.

@@ -15,6 +15,11 @@ use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
+# Processes to end with the test, however it ends.
+my %processes;
+my $test = $$;
+END { local $?; end_process($_) foreach $test == $$ ? keys %processes : () }
+
 # A listener that nobody is to talk to.
 my $trap = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die "listen: $!";
 my $trap_url = 'http://127.0.0.1:' . $trap->sockport;
@@ -112,8 +117,7 @@ SKIP:
 	my $error = failure('old_tls');
 	like($error, qr/ERROR:  08006: .*(protocol version|unsupported protocol)/s, 'TLS 1.1 is refused');
 	unlike($error, qr/attempts/, 'and not tried again');
-	kill 'TERM', $old;
-	waitpid $old, 0;
+	end_process($old);
 }
 
 #
@@ -206,11 +210,10 @@ foreach my $server (sort keys %proxied)
 	is(call($server, 77), 't|200|', "$server: without the proxy");
 	is(-s $proxy_log, $before, "$server: it was not used");
 }
-kill 'TERM', $proxy;
-waitpid $proxy, 0;
+end_process($proxy);
 my $closed_port = PostgreSQL::Test::Cluster::get_free_port();
 $session->query(qq{ALTER SERVER good OPTIONS (ADD proxy 'http://127.0.0.1:$closed_port', ADD max_retries '0')});
-like(failure('good'), qr/ERROR:  08006: .*could not reach HubSpot: .*$closed_port/s,
+like(failure('good'), qr/ERROR:  08006: .*could not reach HubSpot: /s,
 	'a proxy that is not there');
 $session->query(q{ALTER SERVER good OPTIONS (DROP proxy, DROP max_retries)});
 
@@ -279,12 +282,20 @@ SKIP:
 	wait_until(sub { @{ $lines->() } >= 42 });
 	is(scalar unique(map { $_->[1] } @{ $lines->() }), 1, 'on the same connection');
 	$other->quit;
-	kill 'TERM', $nginx;
-	waitpid $nginx, 0;
+	end_process($nginx);
 }
 
 $session->quit;
 done_testing();
+
+sub end_process
+{
+	my ($pid) = @_;
+	kill 'TERM', $pid;
+	waitpid $pid, 0;
+	delete $processes{$pid};
+	return;
+}
 
 # The row of a call: ok, status, category.
 sub call
@@ -367,6 +378,7 @@ sub start_old_tls
 	  '-cert', "$dir/good.crt", '-key', "$dir/good.key", '-tls1_1',
 	  '-cipher', 'ALL:@SECLEVEL=0', '-www'
 	  or return;
+	$processes{$pid} = 1;
 	while (my $line = <$output>)
 	{
 		return ($pid, $1, keep($output)) if $line =~ /^ACCEPT .*:(\d+)$/;
@@ -386,6 +398,7 @@ sub start_proxy
 	append_to_file($log, '');
 
 	my $pid = fork // die "fork: $!";
+	$processes{$pid} = 1 if $pid;
 	return ($pid, $listener->sockport, $log) if $pid;
 
 	# not the test's, which stops the server
@@ -473,6 +486,7 @@ EOF
 		exec $binary, '-e', "$dir/nginx.error.log", '-p', $dir, '-c', "$dir/nginx.conf"
 		  or POSIX::_exit(1);
 	}
+	$processes{$pid} = 1;
 	my $up = eval
 	{
 		wait_until(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
