@@ -69,6 +69,7 @@ static bool read_texts(JsonReader *reader, List **texts);
 static bool read_int(const JsonReader *reader, int32 *result);
 static bool build_jsonb(JsonReader *reader, JsonbParseState **builder,
 						JsonbValue **result);
+static bool push_key(JsonReader *reader, JsonbParseState **builder);
 static bool jsonb_scalar(const JsonReader *reader, JsonbValue *value);
 static bool number_fits(const char *text, int len);
 
@@ -390,70 +391,79 @@ build_jsonb(JsonReader *reader, JsonbParseState **builder, JsonbValue **result)
 {
 	int			depth = 0;
 	bool		in_object[MAX_JSONB_DEPTH + 1];
+	HubspotToken end = HUBSPOT_TOKEN_NONE;
+
+#define END_OF(depth) \
+	(in_object[depth] ? HUBSPOT_TOKEN_OBJECT_END : HUBSPOT_TOKEN_ARRAY_END)
 
 	for (;;)
 	{
 		HubspotToken token = reader->lexer.token;
-		JsonbValue	value;
 
 		CHECK_FOR_INTERRUPTS();
-		switch (token)
+		if (token == HUBSPOT_TOKEN_OBJECT_START || token == HUBSPOT_TOKEN_ARRAY_START)
 		{
-			case HUBSPOT_TOKEN_OBJECT_START:
-			case HUBSPOT_TOKEN_ARRAY_START:
-				if (++depth > MAX_JSONB_DEPTH)
+			if (++depth > MAX_JSONB_DEPTH)
+				return false;
+			in_object[depth] = (token == HUBSPOT_TOKEN_OBJECT_START);
+			end = END_OF(depth);
+			(void) pushJsonbValue(builder, in_object[depth] ?
+								  WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+			if (!hubspot_lexer_next(&reader->lexer))
+				return false;
+			if (reader->lexer.token != end)
+			{
+				if (in_object[depth] && !push_key(reader, builder))
 					return false;
-				in_object[depth] = (token == HUBSPOT_TOKEN_OBJECT_START);
-				(void) pushJsonbValue(builder, in_object[depth] ?
-									  WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
-				if (!hubspot_lexer_next(&reader->lexer))
-					return false;
-				/* an end may follow at once, else the first key or value */
-				if (reader->lexer.token == (in_object[depth] ? HUBSPOT_TOKEN_OBJECT_END :
-											HUBSPOT_TOKEN_ARRAY_END))
-					break;
-				goto key;
-			default:
-				if (!jsonb_scalar(reader, &value))
-					return false;
-				if (depth == 0)
-				{
-					**result = value;
-					return hubspot_lexer_next(&reader->lexer);
-				}
-				(void) pushJsonbValue(builder, in_object[depth] ?
-									  WJB_VALUE : WJB_ELEM, &value);
-				if (!hubspot_lexer_next(&reader->lexer))
-					return false;
+				continue;		/* with the first value */
+			}
+		}
+		else
+		{
+			JsonbValue	value;
+
+			if (!jsonb_scalar(reader, &value) || !hubspot_lexer_next(&reader->lexer))
+				return false;
+			if (depth == 0)
+			{
+				**result = value;
+				return true;
+			}
+			(void) pushJsonbValue(builder, in_object[depth] ?
+								  WJB_VALUE : WJB_ELEM, &value);
 		}
 
 		/* after a value: close what ends here */
-		while (reader->lexer.token == (in_object[depth] ? HUBSPOT_TOKEN_OBJECT_END :
-									   HUBSPOT_TOKEN_ARRAY_END))
+		while (reader->lexer.token == end)
 		{
 			*result = pushJsonbValue(builder, in_object[depth] ?
 									 WJB_END_OBJECT : WJB_END_ARRAY, NULL);
-			depth--;
 			if (!hubspot_lexer_next(&reader->lexer))
 				return false;
-			if (depth == 0)
+			if (--depth == 0)
 				return true;
+			end = END_OF(depth);
 		}
-		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))
+		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA ||
+			!hubspot_lexer_next(&reader->lexer) ||
+			(in_object[depth] && !push_key(reader, builder)))
 			return false;
-
-key:
-		if (in_object[depth])
-		{
-			if (reader->lexer.token != HUBSPOT_TOKEN_STRING ||
-				!jsonb_scalar(reader, &value))
-				return false;
-			(void) pushJsonbValue(builder, WJB_KEY, &value);
-			if (!hubspot_lexer_next(&reader->lexer) || reader->lexer.token != HUBSPOT_TOKEN_COLON ||
-				!hubspot_lexer_next(&reader->lexer))
-				return false;
-		}
 	}
+#undef END_OF
+}
+
+/* The key of a member and its colon. */
+static bool
+push_key(JsonReader *reader, JsonbParseState **builder)
+{
+	JsonbValue	key;
+
+	if (reader->lexer.token != HUBSPOT_TOKEN_STRING || !jsonb_scalar(reader, &key))
+		return false;
+	(void) pushJsonbValue(builder, WJB_KEY, &key);
+	return hubspot_lexer_next(&reader->lexer) &&
+		reader->lexer.token == HUBSPOT_TOKEN_COLON &&
+		hubspot_lexer_next(&reader->lexer);
 }
 
 /* The current token as a scalar of jsonb; false if it is none. */
