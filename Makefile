@@ -17,7 +17,7 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(addprefix src/, hubspot_assoc.o functions.o source.o result.o batch.o match.o unit.o \
+OBJS = $(addprefix src/, hubspot_assoc.o functions.o passthrough.o source.o result.o batch.o match.o unit.o \
 	call.o connection.o request.o response.o context.o json.o lexer.o transport.o sockets.o option.o host.o \
 	endpoint.o throttle.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"

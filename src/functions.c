@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  The SQL-callable functions: arguments in, rows or an ERROR out.
+ *	  The SQL functions that associate: arguments in, rows or an ERROR out.
  *
  * All functions that associate are one loop (run_batch) over a source of
  * inputs, with an operation of the API and a sink for the outcomes: a single
@@ -14,26 +14,17 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/formatting.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "batch.h"
-#include "call.h"
 #include "connection.h"
-#include "json.h"
-#include "lexer.h"
-#include "response.h"
 #include "result.h"
 #include "source.h"
 #include "transport.h"
@@ -81,7 +72,6 @@ PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default_array);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_array);
-PG_FUNCTION_INFO_V1(hs_assoc_request);
 
 static Datum create_single(FunctionCallInfo fcinfo, HubspotOperation operation,
 						   bool bigint_ids);
@@ -103,11 +93,6 @@ static void sink_outcome(const Task *task, Sink *sink,
 static void warn_stopped(const HubspotError *error);
 static void start_progress(Progress *progress, const HubspotBatch *batch);
 static void tell_progress(void *state);
-static void check_request(const char *method, const char *path);
-static HubspotCall *perform(const HubspotConnection *connection,
-							const char *method, const char *path,
-							Jsonb *body);
-static Jsonb *headers_jsonb(const HubspotHttpReply *reply);
 
 /*
  * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
@@ -187,59 +172,6 @@ Datum
 hs_assoc_batch_create_array(PG_FUNCTION_ARGS)
 {
 	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE, false);
-}
-
-/*
- * hs_assoc_request(method, path, body, server, OUT http_status, OUT headers,
- * OUT body): any one request to the account's own host.
- *
- * Returns whatever was answered, also if it is an HTTP error.  No answer at
- * all, or one that can't be read, is an ERROR (08006 or 08P01).
- */
-Datum
-hs_assoc_request(PG_FUNCTION_ARGS)
-{
-	char	   *method;
-	char	   *path;
-	Jsonb	   *body = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
-	const HubspotConnection *connection;
-	HubspotCall *call;
-	HubspotSlice reply_body;
-	TupleDesc	tupdesc;
-	Datum		values[3];
-	bool		isnull[3] = {false};
-	Datum		result;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null",
-						PG_ARGISNULL(0) ? "method" : "path")));
-	method = asc_toupper(VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
-						 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
-	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	check_request(method, path);
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
-	connection = hubspot_connect(server_name(fcinfo, 3));
-	call = perform(connection, method, path, body);
-	if (call->reply->failure != HUBSPOT_HTTP_OK)
-		hubspot_throw_error(hubspot_reply_error(call->reply, call->attempts),
-							psprintf("could not get an answer to %s %s", method, path),
-							false);
-
-	reply_body.data = call->reply->body;
-	reply_body.len = (int) call->reply->body_len;
-	body = hubspot_json_to_jsonb(reply_body);
-	values[0] = Int32GetDatum(call->reply->status);
-	values[1] = JsonbPGetDatum(headers_jsonb(call->reply));
-	values[2] = JsonbPGetDatum(body);
-	isnull[2] = (body == NULL);
-	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
-											   values, isnull));
-	hubspot_call_free(call);
-	PG_RETURN_DATUM(result);
 }
 
 static Datum
@@ -509,118 +441,4 @@ tell_progress(void *state)
 					(long long) counts.retries, (long long) counts.rate_limited,
 					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started))));
 	progress->next = now + progress->interval;
-}
-
-/*
- * The method must be one that libcurl sends as it is, and the path must stay
- * on the host, and be what it looks like.
- */
-static void
-check_request(const char *method, const char *path)
-{
-	static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
-	size_t		i;
-
-	for (i = 0; i < lengthof(methods); i++)
-	{
-		if (strcmp(methods[i], method) == 0)
-			break;
-	}
-	if (i == lengthof(methods))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid method \"%s\"", method),
-				 errhint("It must be GET, POST, PUT, PATCH or DELETE.")));
-
-	for (i = 0; path[i] > ' ' && path[i] <= '~' && path[i] != '#' && path[i] != '\\'; i++)
-		;
-	if (path[0] != '/' || path[1] == '/' || path[i] != '\0' ||
-		hubspot_path_has_dots(path))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid path \"%s\"", path),
-				 errhint("It must begin with a single slash, be percent-encoded, and have no fragment and no segment \".\" or \"..\".")));
-}
-
-/* Send one call and wait until it has come back. */
-static HubspotCall *
-perform(const HubspotConnection *connection, const char *method,
-		const char *path, Jsonb *body)
-{
-	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
-	HubspotCall *call = palloc0(sizeof(HubspotCall));
-
-	call->method = method;
-	call->path = path;
-	call->repeatable = (strcmp(method, "GET") == 0 ||
-						strcmp(method, "PUT") == 0 ||
-						strcmp(method, "DELETE") == 0);
-	if (body)
-	{
-		char	   *json = JsonbToCString(NULL, &body->root, VARSIZE(body));
-
-		call->body = pg_server_to_any(json, strlen(json), PG_UTF8);
-		call->body_len = strlen(call->body);
-	}
-	hubspot_calls_start(calls, call);
-	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
-	return hubspot_calls_next(calls);
-}
-
-/* One header while its object is being made. */
-typedef struct Header
-{
-	char	   *name;			/* in lower case */
-	char	   *value;
-} Header;
-
-/* A header that comes more than once is one with a list of values. */
-static void
-add_header(void *state, HubspotSlice name, HubspotSlice value)
-{
-	List	  **headers = state;
-	char	   *given = hubspot_text_from_utf8(name.data, name.len);
-	char	   *lower = asc_tolower(given, strlen(given));
-	char	   *text = hubspot_text_from_utf8(value.data, value.len);
-	Header	   *header;
-	ListCell   *lc;
-
-	foreach(lc, *headers)
-	{
-		header = lfirst(lc);
-		if (strcmp(header->name, lower) == 0)
-		{
-			header->value = psprintf("%s, %s", header->value, text);
-			return;
-		}
-	}
-	header = palloc(sizeof(Header));
-	header->name = lower;
-	header->value = text;
-	*headers = lappend(*headers, header);
-}
-
-static Jsonb *
-headers_jsonb(const HubspotHttpReply *reply)
-{
-	JsonbParseState *builder = NULL;
-	List	   *headers = NIL;
-	ListCell   *lc;
-
-	hubspot_each_header(reply, &headers, add_header);
-	(void) pushJsonbValue(&builder, WJB_BEGIN_OBJECT, NULL);
-	foreach(lc, headers)
-	{
-		Header	   *header = lfirst(lc);
-		JsonbValue	value;
-
-		value.type = jbvString;
-		value.val.string.val = header->name;
-		value.val.string.len = strlen(header->name);
-		(void) pushJsonbValue(&builder, WJB_KEY, &value);
-		value.val.string.val = header->value;
-		value.val.string.len = strlen(header->value);
-		(void) pushJsonbValue(&builder, WJB_VALUE, &value);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&builder, WJB_END_OBJECT, NULL));
 }

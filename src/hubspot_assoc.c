@@ -7,7 +7,8 @@
  * come up again.  Includes go only downward.
  *
  *	9  hubspot_assoc.c	module magic, settings
- *	8  functions.c		SQL-callable functions: arguments in, rows out
+ *	8  functions.c		SQL functions that associate: arguments in, rows out
+ *	   passthrough.c	the SQL function for the rest of the API
  *	7  source.c			inputs from a query or an array
  *	   result.c			outcomes to rows, or to an ERROR
  *	6  batch.c			many inputs: cut, kept in flight, answered
@@ -30,7 +31,7 @@
  *	   compat.h			PostgreSQL's versions
  *
  * Some facts are known to one file alone: HubSpot's paths and limits to
- * endpoint.c, JSON keys to request.c and response.c, sockets and libcurl to
+ * endpoint.c, JSON keys to request.c, response.c and context.c, libcurl to
  * transport.c, server and user mapping options to option.c.
  *
  * What HubSpot or the network does wrong is data (HubspotError) until it
