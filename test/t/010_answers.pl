@@ -658,23 +658,25 @@ foreach my $case (@raw)
 {
 	my ($name, $bytes, $row, $message) = @$case;
 
-	$session->send("SELECT to_jsonb(r) - 'error' FROM $operations{default_single}{call}, server => 'raw') r");
-	my $connection = $listener->accept or die "no connection: $!";
-	my $request = '';
-	while ($request !~ /\r\n\r\n/ && sysread $connection, my $more, 65536)
-	{
-		$request .= $more;
-	}
-	syswrite $connection, $bytes;
-	shutdown $connection, 1;
-	my ($out, $err) = $session->finish;
-	close $connection;
+	my ($out, $err) = raw_answer(
+		"SELECT to_jsonb(r) - 'error' FROM $operations{default_single}{call}, server => 'raw') r", $bytes);
 
 	is($err, '', "$name: no error");
 	my $result = decode_json($out);
 	like((summary($result))[0], $row, "$name: row");
 	like($result->{error_message}, $message // qr/./, "$name: message") unless $result->{ok};
 	ok(!IO::Select->new($listener)->can_read(0), "$name: one request");
+}
+
+# Headers that come twice, or are no text.
+{
+	my ($out, $err) = raw_answer(q{SELECT headers FROM hs_assoc_request('GET', '/x', server => 'raw')},
+		"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-\xFF\xFF: \xFE\r\nset-cookie: b=2\r\n$good");
+	my $headers = decode_json($out);
+
+	is($err, '', 'headers: no error');
+	is($headers->{'set-cookie'}, 'a=1, b=2', 'headers: those of one name are one');
+	is($headers->{"x-\x{FFFD}\x{FFFD}"}, "\x{FFFD}", 'headers: what is no text is replaced');
 }
 
 # The session is none the worse for all that.
@@ -685,3 +687,22 @@ is($session->query('SELECT pg_backend_pid()'), $session->pid, 'in the same proce
 
 $session->quit;
 done_testing();
+
+# The outcome of a statement whose one request is answered with these bytes.
+sub raw_answer
+{
+	my ($sql, $bytes) = @_;
+
+	$session->send($sql);
+	my $connection = $listener->accept or die "no connection: $!";
+	my $request = '';
+	while ($request !~ /\r\n\r\n/ && sysread $connection, my $more, 65536)
+	{
+		$request .= $more;
+	}
+	syswrite $connection, $bytes;
+	shutdown $connection, 1;
+	my @outcome = $session->finish;
+	close $connection;
+	return @outcome;
+}
