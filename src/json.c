@@ -10,9 +10,9 @@
  * The server has a JSON parser for its own purposes, which doesn't suit here:
  * it recurses, and throws an error when a reply nests too deeply; it refuses a
  * reply in which any string holds \u0000 or half a surrogate pair, and so
- * would hide all the others; and even its lexer alone, driven from here, takes
- * twice as long as reading and matching with the one below.  (What becomes
- * jsonb is built by the server's own functions.)
+ * would hide all the others; and its lexer alone, driven from here, takes as
+ * long as all of the reading and matching with ours (lexer.c).  What becomes
+ * jsonb is built by the server's own functions.
  *
  * Nothing here throws an error because of what the text holds: a text that is
  * not JSON is a false result, a value of an unexpected kind is skipped (its
