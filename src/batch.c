@@ -71,10 +71,10 @@
 /* So many inputs may be put without asking again whether there is room. */
 #define MAX_ROOM		256
 
-/* From so many units on, it pays to use a chunk's memory again: */
+/* From so many units on, it pays to use a chunk's memory again. */
 #define LARGE_CHUNK		500
 
-/* about this much for each, with its ids. */
+/* What a unit takes of it, about, with its ids. */
 #define UNIT_SPACE		256
 
 /* Units that a chunk has room for at first, if the one before was small. */
@@ -132,6 +132,9 @@ struct HubspotBatch
 	HubspotBatchCounts counts;
 };
 
+static char *types_problem(const HubspotBatch *batch,
+						   const HubspotInput *input,
+						   const HubspotUnit *chain);
 static bool find_place(const HubspotBatch *batch, const HubspotInput *input,
 					   HubspotUnit *chain, HubspotUnit **unit);
 static MemoryContext chunk_context(HubspotBatch *batch);
@@ -231,8 +234,9 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	{
 		hash = hubspot_pair_hash(input);
 		chain = hubspot_pairs_chain(batch->pairs, input, hash);
+		problem = types_problem(batch, input, chain);
 	}
-	if (batch->open && !find_place(batch, input, chain, &unit))
+	if (batch->open && !find_place(batch, input, problem ? NULL : chain, &unit))
 	{
 		close_chunk(batch);
 		unit = NULL;
@@ -264,6 +268,25 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 		}
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * What is wrong with one more row of a pair that the open chunk has, palloc'd,
+ * or NULL: a pair's types are not added up without a bound.
+ */
+static char *
+types_problem(const HubspotBatch *batch, const HubspotInput *input,
+			  const HubspotUnit *chain)
+{
+	for (; chain && chain->chunk == batch->open; chain = chain->older)
+	{
+		if (hubspot_same_pair(&chain->input, input) && input->types &&
+			chain->input.types->ntypes + input->types->ntypes > HUBSPOT_MAX_TYPES &&
+			!hubspot_has_types(chain->input.types, input->types))
+			return psprintf("with the rows before it, the pair has more than %d types",
+							HUBSPOT_MAX_TYPES);
+	}
+	return NULL;
 }
 
 /* There are no more inputs. */

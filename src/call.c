@@ -134,9 +134,9 @@ hubspot_call_free(HubspotCall *call)
 }
 
 /*
- * Send nothing more, as is done after a reply that refuses the account.  What
- * waits, or is started from now on, comes back as it
- * is: with the reply of its last attempt, or without any.
+ * Send nothing more, after a reply that refuses the account.  What waits, or
+ * is started from now on, comes back as it is: with the reply of its last
+ * attempt, or without any.
  */
 static void
 stop(HubspotCalls *calls)

@@ -39,7 +39,7 @@ hubspot_server_aclcheck(Oid serverid, Oid userid, AclMode mode)
 #endif
 }
 
-/* 17 lets a resource owner free the set, before, a memory context did not. */
+/* 17 wants a resource owner, or none: the set is freed by whoever made it. */
 static inline WaitEventSet *
 hubspot_create_wait_event_set(int nevents)
 {

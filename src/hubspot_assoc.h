@@ -37,6 +37,9 @@ typedef struct HubspotAssociationType
 	int32		type_id;
 } HubspotAssociationType;
 
+/* The most types of one pair: HubSpot allows 50 labels for two object types. */
+#define HUBSPOT_MAX_TYPES	100
+
 /* The types of one pair; immutable once made, so that rows can share it. */
 typedef struct HubspotTypeList
 {

@@ -37,9 +37,6 @@
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
 
-/* HubSpot allows 50 labels for a pair of object types. */
-#define MAX_TYPES_PER_PAIR	100
-
 /* The state of reading one successful reply. */
 typedef struct Reading
 {
@@ -309,7 +306,7 @@ add_type(Reading *reading, const HubspotTypeList *types,
 	type.category = hubspot_text_from_utf8(result->category.data,
 										   result->category.len);
 	type.type_id = result->type_id;
-	if (ntypes == MAX_TYPES_PER_PAIR || hubspot_has_type(types, &type))
+	if (ntypes == HUBSPOT_MAX_TYPES || hubspot_has_type(types, &type))
 		return types;
 	longer = palloc(offsetof(HubspotTypeList, types) +
 					sizeof(HubspotAssociationType) * (ntypes + 1));

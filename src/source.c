@@ -587,6 +587,9 @@ check_types(const HubspotSource *source, Row *row)
 	}
 	if (row->ntype_ids == 0)
 		row->problem = "there is no type_id";
+	else if (row->ntype_ids > HUBSPOT_MAX_TYPES)
+		row->problem = psprintf("there are more than %d type_ids",
+								HUBSPOT_MAX_TYPES);
 	for (int i = 0; i < row->ntype_ids && row->problem == NULL; i++)
 	{
 		if (row->type_ids[i] < 1)

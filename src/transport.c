@@ -488,8 +488,7 @@ setopt_result(CURLcode code, const char *option)
 static void
 detach(HubspotTransfer *transfer)
 {
-	bool		done = !transfer->active &&
-	transfer->reply.failure == HUBSPOT_HTTP_OK;
+	bool		done = !transfer->active;
 
 	if (transfer->active)
 	{
@@ -500,7 +499,8 @@ detach(HubspotTransfer *transfer)
 	{
 		/* nothing but a handle that is in no multi can fail here */
 		(void) curl_multi_remove_handle(session.multi, transfer->easy);
-		give_easy(transfer->easy, done);
+		give_easy(transfer->easy,
+				  done && transfer->reply.failure == HUBSPOT_HTTP_OK);
 		transfer->easy = NULL;
 	}
 	curl_slist_free_all(transfer->headers);
@@ -604,13 +604,12 @@ fail_overdue(int64 now)
 		HubspotTransfer *transfer = dlist_container(HubspotTransfer,
 													session_node, iter.cur);
 		int64		deadline = next_deadline(transfer);
-		bool		connecting = (deadline < transfer->deadline);
 
 		if (deadline <= now)
 			finish(transfer,
-				   connecting ? HUBSPOT_HTTP_UNREACHABLE : HUBSPOT_HTTP_BROKEN,
-				   connecting ? "no connection within connect_timeout" :
-				   "no complete answer within request_timeout");
+				   transfer->connected ? HUBSPOT_HTTP_BROKEN : HUBSPOT_HTTP_UNREACHABLE,
+				   deadline < transfer->deadline ? "connect_timeout has passed" :
+				   "request_timeout has passed");
 	}
 }
 

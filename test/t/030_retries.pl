@@ -162,7 +162,7 @@ foreach my $fault (sort keys %faults)
 		new_session();
 		misbehave({ %{ $faults{$fault} }, act => JSON::PP::false });
 		check_failure($name, $operation, 'hasty', 'UNCONFIRMED', $status, 3,
-			$timeout ? qr/^no complete answer: no complete answer within request_timeout/ :
+			$timeout ? qr/^no complete answer: request_timeout has passed/ :
 			qr/^no complete answer: /);
 		is($hubspot->log_count, 3, "$name: requests");
 

@@ -353,5 +353,23 @@ is($session->query(
 			'SELECT from_id, to_id, type_id FROM (VALUES (1, 2, 13), (3, 4, 13), (4, 3, 14)) v(from_id, to_id, type_id)')}),
 	'UNCONFIRMED, ok, ok', 'companies with companies');
 
+# A pair's types are bounded, however many rows give it one.
+$hubspot->reset;
+is($session->query(
+		q{SELECT count(*), count(*) FILTER (WHERE error_category = 'INVALID_INPUT'),
+			min(input_no) FILTER (WHERE error_category = 'INVALID_INPUT')
+		FROM hs_assoc_batch_create('companies', 'companies',
+			'SELECT 1 AS from_id, 2 AS to_id, i AS type_id FROM generate_series(1, 250) i')}),
+	'250|150|101', 'too many types in the rows of a pair');
+my $types = join ',', map { qq({"associationCategory":"HUBSPOT_DEFINED","associationTypeId":$_}) } 1 .. 100;
+is_deeply(
+	[ map { $_->{headers}{'content-length'} } @{ $hubspot->log(path => 'batch') } ],
+	[ length qq({"inputs":[{"from":{"id":"1"},"to":{"id":"2"},"types":[$types]}]}) ],
+	'100 of them were sent');
+is($session->query(
+		q{SELECT error_category, error_message
+		FROM hs_assoc_create('companies', 1, 'companies', 2, ARRAY(SELECT generate_series(1, 101)))}),
+	'INVALID_INPUT|there are more than 100 type_ids', 'too many types in a call');
+
 $session->quit;
 done_testing();
