@@ -50,10 +50,16 @@ account).
 POST /reset             forget everything; back to the state at the start
 GET  /health            {"ok": true}
 GET  /stats             connections_open, connections_accepted, requests,
-                        in_flight, max_in_flight, inputs
+                        in_flight, max_in_flight, inputs; and "operations",
+                        {"batch_read": {"requests", "inputs"}, ...}, of the
+                        requests that came as far as their operation, without
+                        those that a rule kept from taking effect
 GET  /settings[?token=] the account's settings
 POST /settings          change some; answers all of them:
-    bad_batch           how a batch with bad inputs is answered:
+    bad_batch           how a batch with bad inputs is answered; in a read
+                        these are ids that cannot be (one that is missing has
+                        no associations), in a removal such ids, missing
+                        records and types that don't fit:
         partial           207: results, and one error for each bad input
         partial200        the same with 200
         whole             400, nothing done, the offenders named
@@ -64,14 +70,17 @@ POST /settings          change some; answers all of them:
     context             how errors name them: pair, from, to, objectId, ids,
                         id, INVALID_OBJECT_IDS, associationSpec, string,
                         none; null: pair in a batch's errors, and what the
-                        live API says where a request is refused whole
+                        live API says in those of a read and where a request
+                        is refused whole
     id_form             string, number, mixed: record ids in replies
     batch_create_status 200 or 201
     single_create_form  bare or entity: the labelled create's reply
     default_results     both or forward: results for each pair of a default
                         create
     archive_status      200 (with a body), 204, null: as the version does
-    archive_missing     204 or 404: deleting what is not there
+    archive_missing     deleting what is not there: 204, as if it had been;
+                        404, for a single pair; item, that and an error of a
+                        batch for each such pair
     page_size           most associations in a page, 1 to 500
     max_body_bytes      a longer body is answered 413; null: none is
     latency_ms          as --latency
@@ -95,8 +104,10 @@ POST /associations      {"from_type", "to_type", "pairs": [[from, to], ...]}
                         [{"category", "type_id"}]: put them in place
 DELETE /associations[?token=]
 POST /oauth             {"client_id", "client_secret", "refresh_token",
-                        "expires_in", "rotate"}: a client whose access tokens
-                        lead to the account
+                        "expires_in", "rotate", "latency_ms"}: a client whose
+                        access tokens lead to the account; the last three are
+                        optional: seconds, whether each refresh token is good
+                        for one use, latency of the refreshes alone
 POST /oauth/expire      every access token given out so far has expired
 GET  /log[?path=REGEX][&limit=N]
                         {"count", "dropped", "requests": [...]}, the last N
@@ -118,7 +129,8 @@ Rules
 
 match, all optional:
     method, token       equal
-    path                a regular expression, searched in the path
+    path                a regular expression, searched in the path; also in
+                        that of the OAuth endpoint
     pair                ["101", "9001"]: alone or among a batch's inputs
     id                  the same for one record, on either side
     nth, every, first, after
@@ -172,7 +184,7 @@ from that table: if this gives the same bytes, the body was what it should be.
 The reply is the table written in another way.  The table is kept as it is,
 and only becomes associations when somebody looks.  Whatever is odd about a
 body, the fast path leaves to the ordinary one, which answers alike but knows
-what to say.
+what to say.  Of a batch read only the parsing has such a short way.
 
 IDENTIFICATION
     test/simulator.py
@@ -762,20 +774,21 @@ class Store:
     def page(self, from_id, source, to_id, after, size):
         """
         Associations of one record in the order of their ids, from those past
-        "after" on: a list of (id, types), and whether there are more.
+        "after" on: these ids, the row that has their types, and whether
+        there are more.
         """
         row = self.table(from_id, to_id).get(source)
         if not row:
-            return [], False
+            return (), row, False
+        if after is None and len(row) <= size:
+            return sorted(row, key=int), row, False
         place = (from_id, source, to_id)
         ids = self.sorted_ids.get(place)
         if ids is None:
             ids = sorted(map(int, row))
-            if len(ids) > size:
-                self.sorted_ids[place] = ids
+            self.sorted_ids[place] = ids
         start = 0 if after is None else bisect.bisect_right(ids, after)
-        chosen = ids[start:start + size]
-        return ([(str(n), row[str(n)]) for n in chosen],
+        return (list(map(str, ids[start:start + size])), row,
                 start + size < len(ids))
 
 
@@ -789,7 +802,7 @@ SETTINGS = {
     "single_create_form": ("bare", "entity"),
     "default_results": ("both", "forward"),
     "archive_status": (None, 200, 204),
-    "archive_missing": (204, 404),
+    "archive_missing": (204, 404, "item"),
 }
 POLICIES = {"TEN_SECONDLY_ROLLING": 10000, "SECONDLY": 1000,
             "DAILY": 86400000}
@@ -930,13 +943,14 @@ class OAuthClient:
     """An app that gets access tokens for one account."""
 
     def __init__(self, account, client_id, client_secret, refresh_token,
-                 expires_in, rotate):
+                 expires_in=1800, rotate=False, latency_ms=None):
         self.account = account
         self.client_id = client_id
         self.client_secret = client_secret
         self.refresh_token = refresh_token
         self.expires_in = expires_in
         self.rotate = rotate
+        self.latency_ms = latency_ms
 
 
 class State:
@@ -983,8 +997,8 @@ class State:
                            "EXPIRED_AUTHENTICATION")
         return account
 
-    def refresh(self, form):
-        """The OAuth token endpoint's answer to a refresh."""
+    def client_of(self, form):
+        """The client that wants a token; ApiError if it may not have one."""
         client = self.clients.get(form["client_id"])
         if client is None:
             raise oauth_error("invalid_client", "BAD_CLIENT_ID",
@@ -995,12 +1009,19 @@ class State:
         if client.refresh_token != form["refresh_token"]:
             raise oauth_error("invalid_grant", "BAD_REFRESH_TOKEN",
                               "missing or invalid refresh token")
+        return client
+
+    def give_token(self, client, dry):
+        """What a client gets; "dry" makes nothing of it good for anything."""
         token = "access-" + uuid.uuid4().hex
-        self.access_tokens[token] = (
-            client.account, time.monotonic() + client.expires_in)
+        refresh_token = client.refresh_token
         if client.rotate:
-            client.refresh_token = "refresh-" + uuid.uuid4().hex
-        return {"access_token": token, "refresh_token": client.refresh_token,
+            refresh_token = "refresh-" + uuid.uuid4().hex
+        if not dry:
+            self.access_tokens[token] = (
+                client.account, time.monotonic() + client.expires_in)
+            client.refresh_token = refresh_token
+        return {"access_token": token, "refresh_token": refresh_token,
                 "expires_in": client.expires_in, "token_type": "bearer"}
 
     def expire_access_tokens(self):
@@ -1145,11 +1166,38 @@ def check_read(value, limit):
     made = []
     for item in check_inputs(value, limit):
         check_object(item, ID_KEYS, "an input", {"after"})
+        source = check_text(item["id"], "id")
         after = item.get("after")
         if after is not None:
-            after = read_cursor(check_text(after, "after"))
-        made.append((check_text(item["id"], "id"), after))
+            after = read_cursor(check_text(after, "after"), source)
+        made.append((source, after))
     return made
+
+
+READ_START = b'{"inputs":[{"id":"'
+READ_NEXT = '"},{"id":"'
+READ_AFTER = '","after":"'
+READ_END = b'"}]}'
+
+
+def scan_read(body, limit):
+    """What check_read() makes of a compact body; None if it is no such one,
+    or if there is anything to be said against it."""
+    if not body.startswith(READ_START) or not body.endswith(READ_END) or \
+            not body.isascii():
+        return None
+    made = []
+    for item in body[len(READ_START):-len(READ_END)].decode("ascii").split(
+            READ_NEXT):
+        after = None
+        if not item.isdigit():
+            item, _, cursor = item.partition(READ_AFTER)
+            try:
+                after = read_cursor(cursor, item)
+            except ApiError:
+                return None
+        made.append((item, after))
+    return made if len(made) <= limit else None
 
 
 def check_archive(value, limit):
@@ -1222,16 +1270,22 @@ def check_specs(value, _limit):
     return check_types(value, "the body")
 
 
-def make_cursor(last):
-    """An opaque place in a list: after this id."""
-    return base64.b64encode(b"after:%d" % last).decode("ascii")
+def make_cursor(source, last):
+    """
+    An opaque place in the list of one record's associations: after this id.
+    It has a "+" in it, which a query must not have as it is.
+    """
+    return base64.b64encode(b"at>%s:%d" % (source.encode("ascii"),
+                                           last)).decode("ascii")
 
 
-def read_cursor(text):
+def read_cursor(text, source):
+    """The id that a cursor of this record's list holds, or ApiError."""
     try:
         plain = base64.b64decode(text.encode("ascii"), validate=True)
-        if plain.startswith(b"after:") and plain[6:].isdigit():
-            return int(plain[6:])
+        place, _, last = plain.partition(b":")
+        if place == b"at>%s" % source.encode("utf-8") and last.isdigit():
+            return int(last)
     except (binascii.Error, UnicodeEncodeError):
         pass
     raise invalid("Invalid paging cursor: " + text)
@@ -1254,17 +1308,23 @@ def parse_json(body):
 # ---------------------------------------------------------------------------
 
 class Problem:
-    """Why one pair cannot be associated."""
+    """
+    Why nothing can be done with one pair, or with one record, whose target
+    is None.
+    """
 
-    __slots__ = ("source", "target", "category", "message", "offenders",
-                 "side", "specs", "unknown_type")
+    __slots__ = ("source", "target", "category", "sub_category", "message",
+                 "kinds", "offenders", "side", "specs", "unknown_type")
 
-    def __init__(self, call, source, target, category, message, side, specs,
-                 unknown_type=False):
+    def __init__(self, call, source, target, category, message, side,
+                 specs=(), unknown_type=False, sub_category=None):
         self.source = source
         self.target = target
         self.category = category
+        self.sub_category = sub_category
         self.message = message
+        self.kinds = (call.from_type.upper.lower(),
+                      call.to_type.upper.lower())
         self.side = side
         self.specs = specs
         self.unknown_type = unknown_type
@@ -1321,15 +1381,30 @@ def string_context(problems):
     return "{%s}" % ", ".join(sides)
 
 
+def from_context(problems):
+    return {"fromObjectId": unique(p.source for p in problems)}
+
+
+def to_context(problems):
+    """Nothing, where there is no other side."""
+    targets = unique(p.target for p in problems if p.target is not None)
+    return {"toObjectId": targets} if targets else {}
+
+
+def read_context(problems):
+    """As the real API has been seen to speak of records it read."""
+    return {**from_context(problems),
+            "fromObjectType": unique(p.kinds[0] for p in problems),
+            "toObjectType": unique(p.kinds[1] for p in problems)}
+
+
 CONTEXTS = {
     "live": live_context,
-    "pair": lambda problems: {
-        "fromObjectId": unique(p.source for p in problems),
-        "toObjectId": unique(p.target for p in problems)},
-    "from": lambda problems: {
-        "fromObjectId": unique(p.source for p in problems)},
-    "to": lambda problems: {
-        "toObjectId": unique(p.target for p in problems)},
+    "read": read_context,
+    "pair": lambda problems: {**from_context(problems),
+                              **to_context(problems)},
+    "from": from_context,
+    "to": to_context,
     "objectId": lambda problems: {
         key: value for key, value in object_context(problems).items()
         if key != "INVALID_OBJECT_IDS"},
@@ -1355,7 +1430,8 @@ def context_members(form, problems):
 def refusal(call, problems):
     """A request refused whole, the offenders named."""
     message = INVALID_ASSOCIATIONS
-    if all(p.category == "LIMIT" for p in problems):
+    if problems[0].category != "OBJECT_NOT_FOUND" and \
+            len({p.message for p in problems}) == 1:
         message = problems[0].message
     form = call.account.settings["context"] or "live"
     return invalid(message, **context_members(form, problems))
@@ -1367,33 +1443,65 @@ def error_item(problems, form, category=None, message=None):
     category = category or first.category
     if category == "LIMIT":
         category = "VALIDATION_ERROR"
-    return {"status": "error", "category": category,
-            "message": message or first.message,
+    item = {"status": "error", "category": category}
+    if first.sub_category is not None:
+        item["subCategory"] = first.sub_category
+    return {**item, "message": message or first.message,
             **context_members(form, problems)}
+
+
+def error_items(call, problems):
+    """An item of a batch's errors for each problem."""
+    form = call.account.settings["context"] or (
+        "read" if call.operation.access == "read" else "pair")
+    return [error_item([problem], form) for problem in problems]
+
+
+def side_of(good_source, good_target):
+    """Which side of a pair is bad; None if both are good."""
+    if good_source:
+        return None if good_target else "to"
+    return "from" if good_target else "both"
+
+
+def find_missing(call, source, target, types):
+    """The Problem if one of the two records is not there, or None."""
+    side = side_of(call.account.exists(call.from_type, source),
+                   call.account.exists(call.to_type, target))
+    return side and Problem(call, source, target, "OBJECT_NOT_FOUND",
+                            "One or more records were not found", side, types)
+
+
+def find_misfit(call, source, target, types):
+    """The Problem if a type is unknown or of another direction, or None."""
+    unknown = [key for key in types
+               if key not in call.account.definitions.by_key]
+    wrong = unknown or [key for key in types if not call.fits(key)]
+    if not wrong:
+        return None
+    return Problem(call, source, target, "VALIDATION_ERROR",
+                   INVALID_ASSOCIATIONS, "from", wrong, bool(unknown))
 
 
 def find_problem(call, source, target, types, added):
     """The Problem with associating these two, or None."""
-    account = call.account
     if types is None:
         types = (call.plain_type().key(),)
-    sides = [side for side, exists in (
-        ("from", account.exists(call.from_type, source)),
-        ("to", account.exists(call.to_type, target))) if not exists]
-    if sides:
-        side = "both" if len(sides) == 2 else sides[0]
-        return Problem(call, source, target, "OBJECT_NOT_FOUND",
-                       "One or more records were not found", side, types)
-    unknown = [key for key in types
-               if key not in account.definitions.by_key]
-    if unknown:
+    return find_missing(call, source, target, types) or \
+        find_misfit(call, source, target, types) or \
+        find_exceeded(call, source, target, types, added)
+
+
+def find_removal_problem(call, source, target, types):
+    """The Problem with taking these two apart, or None."""
+    side = side_of(is_record_id(source), is_record_id(target))
+    if side:
         return Problem(call, source, target, "VALIDATION_ERROR",
-                       INVALID_ASSOCIATIONS, "from", unknown, True)
-    wrong = [key for key in types if not call.fits(key)]
-    if wrong:
-        return Problem(call, source, target, "VALIDATION_ERROR",
-                       INVALID_ASSOCIATIONS, "from", wrong)
-    return find_exceeded(call, source, target, types, added)
+                       "\"%s\" is not a record id" % (
+                           target if side == "to" else source), side,
+                       types or ())
+    return find_missing(call, source, target, types or ()) or \
+        types and find_misfit(call, source, target, types)
 
 
 def find_exceeded(call, source, target, types, added):
@@ -1592,36 +1700,53 @@ def create_batch(call, make_results, status):
             good.append(item)
         if item[2] == ():
             call.request.noop = True
-    if not problems:
-        errors = None
-    else:
-        mode = call.account.settings["bad_batch"]
-        form = call.account.settings["context"]
-        if mode in ("whole", "unnamed", "canceled", "canceled-unnamed"):
-            return refuse_batch(call, mode, form, problems)
-        errors = None
-        if mode != "silent":
-            errors = [error_item([p], form or "pair") for p in problems]
-            status = 207 if mode == "partial" else 200
+    errors = judge(call, problems)
     for item in good:
         call.link(*item)
-    return Reply(status, envelope_of(make_results(call, good), errors))
+    return Reply(partial_status(call) if errors else status,
+                 envelope_of(make_results(call, good), errors))
 
 
-def refuse_batch(call, mode, form, problems):
-    """A batch of which nothing is done because of some inputs."""
+class Canceled(ApiError):
+    """The refusal of a batch in the form of a success."""
+
+    def __init__(self, item):
+        super().__init__(200, item["message"])
+        self.item = item
+
+    def reply(self, _correlation_id):
+        return Reply(200, envelope([], "CANCELED", [self.item]))
+
+
+def judge(call, problems):
+    """
+    What the setting bad_batch makes of a batch's bad inputs: the errors that
+    go beside the results, or ApiError if nothing of the batch is done.
+    """
+    mode = call.account.settings["bad_batch"]
+    form = call.account.settings["context"]
+    if not problems or mode == "silent":
+        return []
     if mode == "whole":
         raise refusal(call, problems)
     if mode == "unnamed":
         raise invalid(INVALID_ASSOCIATIONS)
-    form = "none" if mode == "canceled-unnamed" else form or "live"
-    item = error_item(problems, form, "VALIDATION_ERROR",
-                      INVALID_ASSOCIATIONS)
-    return Reply(200, envelope([], "CANCELED", [item]))
+    if mode in ("canceled", "canceled-unnamed"):
+        form = "none" if mode == "canceled-unnamed" else form or "live"
+        raise Canceled(error_item(problems, form, "VALIDATION_ERROR",
+                                  INVALID_ASSOCIATIONS))
+    return error_items(call, problems)
 
 
-def archived(call):
+def partial_status(call):
+    """How a batch with errors is answered."""
+    return 200 if call.account.settings["bad_batch"] == "partial200" else 207
+
+
+def archived(call, errors=None):
     """A removal's success: without a body, or with one."""
+    if errors:
+        return Reply(partial_status(call), envelope([], errors=errors))
     status = call.account.settings["archive_status"]
     if status is None:
         status = 200 if call.dated else 204
@@ -1637,31 +1762,40 @@ def require_record_ids(*ids):
 def archive(call):
     require_record_ids(call.parts["from_id"], call.parts["to_id"])
     found = call.unlink(call.parts["from_id"], call.parts["to_id"])
-    if not found and call.account.settings["archive_missing"] == 404:
+    if not found and call.account.settings["archive_missing"] != 204:
         raise ApiError(404, "There is no such association")
     return archived(call)
 
 
 def batch_archive(call):
-    for pair in call.body:
-        require_record_ids(*pair)
-    for source, target in call.body:
-        call.unlink(source, target)
-    return archived(call)
+    return archive_batch(call, [(*pair, None) for pair in call.body])
 
 
 def batch_archive_labels(call):
-    for source, target, types in call.body:
-        require_record_ids(source, target)
-        if not types:
-            raise invalid("types must not be empty")
-        if not all(map(call.fits, types)):
-            problem = find_problem(call, source, target, types, {})
-            if problem:
-                raise refusal(call, [problem])
-    for item in call.body:
-        call.unlink(*item)
-    return archived(call)
+    if not all(types for _, _, types in call.body):
+        raise invalid("types must not be empty")
+    return archive_batch(call, call.body)
+
+
+def archive_batch(call, items):
+    """Either batch removal: sorts out bad inputs, removes, answers."""
+    good, problems, absent = [], [], []
+    for item in items:
+        problem = find_removal_problem(call, *item)
+        if problem:
+            problems.append(problem)
+        else:
+            good.append(item)
+    errors = judge(call, problems)
+    for item in good:
+        if not call.unlink(*item):
+            absent.append(item)
+    if call.account.settings["archive_missing"] == "item":
+        errors += error_items(call, [
+            Problem(call, source, target, "OBJECT_NOT_FOUND",
+                    "There is no such association", "both", types or ())
+            for source, target, types in absent])
+    return archived(call, errors)
 
 
 class AssociationWriter:
@@ -1669,22 +1803,29 @@ class AssociationWriter:
 
     def __init__(self, call):
         self.label = call.account.definitions.label
-        self.number = call.account.settings["id_form"] != "string"
+        self.quote = '"' if call.account.settings["id_form"] == "string" \
+            else ""
+        self.start = '{"toObjectId":' + self.quote
         self.tails = {}
 
     def tail(self, types):
         text = self.tails.get(types)
         if text is None:
-            text = ',"associationTypes":%s}' % to_json([
+            text = self.quote + ',"associationTypes":%s}' % to_json([
                 {"category": key[0], "typeId": key[1],
                  "label": self.label(key)} for key in types]).decode("utf-8")
             self.tails[types] = text
         return text
 
-    def write(self, items):
-        start = '{"toObjectId":%s' if self.number else '{"toObjectId":"%s"'
-        return "[%s]" % ",".join([start % target + self.tail(types)
-                                  for target, types in items])
+    def write(self, ids, row):
+        """The associations to these ids, of a store's row that has them."""
+        start = self.start
+        types = [row[target] for target in ids]
+        if types.count(types[0]) < len(types):
+            return "[%s]" % ",".join([
+                start + target + self.tail(row[target]) for target in ids])
+        tail = self.tail(types[0])
+        return "[" + start + (tail + "," + start).join(ids) + tail + "]"
 
 
 def list_associations(call):
@@ -1693,11 +1834,12 @@ def list_associations(call):
         require_record_ids(source)
         raise not_found()
     size = min(call.query["limit"], call.account.settings["page_size"])
-    items, more = call.account.store.page(
+    ids, row, more = call.account.store.page(
         call.from_type.id, source, call.to_type.id, call.query["after"], size)
-    text = '{"results":' + AssociationWriter(call).write(items)
+    shown = AssociationWriter(call).write(ids, row) if ids else "[]"
+    text = '{"results":' + shown
     if more:
-        after = make_cursor(int(items[-1][0]))
+        after = make_cursor(source, int(ids[-1]))
         link = "%s?limit=%d&after=%s" % (call.request.path, size,
                                          urllib.parse.quote(after, safe=""))
         text += ',"paging":' + to_json(
@@ -1708,41 +1850,40 @@ def list_associations(call):
 def batch_read(call):
     """One result for each record with associations, an error for others."""
     from_form, _ = call.id_formats()
-    writer = AssociationWriter(call)
+    pattern = '{"from":{"id":%s},"to":' if from_form is int \
+        else '{"from":{"id":"%s"},"to":'
+    write = AssociationWriter(call).write
     size = call.account.settings["page_size"]
     page = call.account.store.page
     from_id, to_id = call.from_type.id, call.to_type.id
-    results, errors = [], []
+    restricted = call.account.restricts(call.from_type)
+    results, bad, empty = [], [], []
     for source, after in unique(call.body):
-        if not is_record_id(source):
-            errors.append(unread(
-                call, source, "VALIDATION_ERROR", "INVALID_IDENTIFIER",
-                "\"%s\" is not a record id" % source))
+        ids, row, more = page(from_id, source, to_id, after, size)
+        if not ids or restricted and \
+                not call.account.exists(call.from_type, source):
+            (empty if is_record_id(source) else bad).append(source)
             continue
-        items, more = page(from_id, source, to_id, after, size)
-        if not items:
-            errors.append(unread(
-                call, source, "OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND",
-                "Nothing is associated with the record " + source))
-            continue
-        shown = source if from_form is int else '"%s"' % source
-        text = '{"from":{"id":%s},"to":%s' % (shown, writer.write(items))
+        text = pattern % source + write(ids, row)
         if more:
             text += ',"paging":{"next":{"after":"%s","link":"%s"}}' % (
-                make_cursor(int(items[-1][0])), call.request.path)
+                make_cursor(source, int(ids[-1])), call.request.path)
         results.append(text + "}")
-    return Reply(207 if errors else 200,
+    errors = judge(call, [
+        unread(call, source, "VALIDATION_ERROR", "INVALID_IDENTIFIER",
+               "\"%s\" is not a record id" % source) for source in bad])
+    errors += error_items(call, [
+        unread(call, source, "OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND",
+               "Nothing is associated with the record " + source)
+        for source in empty])
+    return Reply(partial_status(call) if errors else 200,
                  envelope_of(",".join(results).encode("utf-8"), errors))
 
 
 def unread(call, source, category, sub_category, message):
-    """An error item of a batch read."""
-    return {"status": "error", "category": category,
-            "subCategory": "crm.associations." + sub_category,
-            "message": message,
-            "context": {"fromObjectId": [source],
-                        "fromObjectType": [call.from_type.upper.lower()],
-                        "toObjectType": [call.to_type.upper.lower()]}}
+    """The Problem with a record that has nothing to be read."""
+    return Problem(call, source, None, category, message, "from",
+                   sub_category="crm.associations." + sub_category)
 
 
 def labels_list(call):
@@ -1878,11 +2019,14 @@ def high_usage_report(call):
 class Operation:
     """
     A row of the API's table: method, path, validator of the body (None:
-    there must be no body), most inputs, and the access its scopes want.
+    there must be no body), most inputs, and the access its scopes want; for
+    compact bodies also the fast path, or a scanner: what that finds is what
+    the validator would, or None.
     """
 
     def __init__(self, method, area, path, handler, check=None, limit=None,
-                 access="write", fast=None, paged=False):
+                 access="write", fast=None, scan=None, paged=False):
+        self.name = handler.__name__
         self.method = method
         self.area = area
         self.segments = path.split("/")
@@ -1891,6 +2035,7 @@ class Operation:
         self.limit = limit
         self.access = access
         self.fast = fast
+        self.scan = scan
         self.paged = paged
         self.literals = [(i, s) for i, s in enumerate(self.segments)
                          if not s.startswith("{")]
@@ -1922,7 +2067,7 @@ OPERATIONS = (
     Operation("POST", "associations", BATCH + "associate/default",
               batch_create_default, check_default, 2000, fast="default"),
     Operation("POST", "associations", BATCH + "read", batch_read, check_read,
-              1000, access="read"),
+              1000, access="read", scan=scan_read),
     Operation("POST", "associations", BATCH + "archive", batch_archive,
               check_archive, 100),
     Operation("POST", "associations", BATCH + "labels/archive",
@@ -2011,6 +2156,7 @@ def route(call):
         raise ApiError(405, "Method not allowed",
                        headers=[("Allow", allowed)])
     call.operation = operation
+    call.request.operation = None if call.dry else operation.name
     call.parts = parts = {name: rest[i] for i, name in operation.places}
     if "from_type" in parts:
         call.from_type = object_type(parts["from_type"])
@@ -2054,7 +2200,8 @@ def validate_query(call):
         raise invalid("Unknown or repeated query parameter")
     given = dict(pairs)
     if "after" in given:
-        call.query["after"] = read_cursor(given["after"])
+        call.query["after"] = read_cursor(given["after"],
+                                          call.parts["from_id"])
     if "limit" in given:
         limit = given["limit"]
         if not re.fullmatch("[0-9]{1,4}", limit) or \
@@ -2084,6 +2231,12 @@ def validate_envelope(call):
 
 
 def validate_body(call):
+    if call.operation.scan is not None:
+        call.body = call.operation.scan(call.request.body,
+                                        call.operation.limit)
+        if call.body is not None:
+            call.request.inputs = len(call.body)
+            return
     value = parse_json(call.request.body)
     if type(value) is dict and type(value.get("inputs")) is list:
         call.request.inputs = len(value["inputs"])
@@ -2549,8 +2702,8 @@ class Request:
     """A request as it came."""
 
     __slots__ = ("method", "path", "query", "version", "headers", "body",
-                 "received", "correlation", "latency_ms", "inputs", "noop",
-                 "pairs")
+                 "received", "correlation", "latency_ms", "operation",
+                 "inputs", "noop", "pairs")
 
     def __init__(self, line, headers):
         words = line.split(" ")
@@ -2564,6 +2717,7 @@ class Request:
         self.path, _, self.query = target.partition("?")
         self.headers = headers
         self.body = b""
+        self.operation = None
         self.inputs = None
         self.noop = False
         self.pairs = None
@@ -2937,7 +3091,22 @@ def cut(body, fault, complete):
 
 MAX_LOG = 100000
 LOGGED_BODY = 4000
-SECRETS = re.compile(r"(client_secret|refresh_token)=[^&\s]*")
+# Of the OAuth endpoint's form only these are logged.
+PUBLIC_FIELDS = frozenset(["grant_type", "client_id"])
+SECRET_FIELDS = frozenset(["client_secret", "refresh_token"])
+
+
+def without_secrets(form):
+    """A form with "..." for what must not be seen."""
+    shown = []
+    for field in form.split("&") if form else ():
+        name = field.partition("=")[0]
+        if name in SECRET_FIELDS:
+            field = name + "=..."
+        elif name not in PUBLIC_FIELDS:
+            field = "..."
+        shown.append(field)
+    return "&".join(shown)
 
 
 class LogEntry:
@@ -2963,12 +3132,13 @@ class LogEntry:
 
     def show(self):
         request = self.request
+        query = request.query
         body = (self.body or b"").decode("utf-8", "replace")
         if request.path in OAUTH_PATHS:
-            body = SECRETS.sub(r"\1=...", body)
+            query, body = without_secrets(query), without_secrets(body)
         return {"n": self.n, "time_ms": round(self.time * 1000, 3),
                 "method": request.method, "path": request.path,
-                "query": request.query, "status": self.status,
+                "query": query, "status": self.status,
                 "inputs": request.inputs,
                 "token_hash": request.headers.token_hash(),
                 "connection": self.connection,
@@ -2997,6 +3167,7 @@ class ApiServer:
         self.accepted = 0
         self.requests = 0
         self.inputs = 0
+        self.operations = {}
         self.max_in_flight = self.in_flight
 
     def clear_log(self):
@@ -3033,7 +3204,7 @@ class ApiServer:
         else:
             reply = self.obey(rule, request)
             entry.rule = rule.id
-        self.inputs += request.inputs or 0
+        self.count(request)
         entry.close()
         fault = reply.fault or NO_FAULT
         if not (fault.get("hang") or "close" in fault or
@@ -3041,6 +3212,16 @@ class ApiServer:
             entry.status = reply.status
         delay = request.latency_ms + fault.get("delay_ms", 0)
         connection.respond(reply, request.received + delay / 1000)
+
+    def count(self, request):
+        """Adds a request to the statistics."""
+        inputs = request.inputs or 0
+        self.inputs += inputs
+        if request.operation is not None:
+            counts = self.operations.setdefault(
+                request.operation, {"requests": 0, "inputs": 0})
+            counts["requests"] += 1
+            counts["inputs"] += inputs
 
     # Rules
 
@@ -3075,7 +3256,7 @@ class ApiServer:
         headers = []
         try:
             if request.path in OAUTH_PATHS:
-                return self.give_token(request)
+                return self.give_token(request, dry)
             account = self.state.account_of(request.headers.authorization)
             request.latency_ms = account.settings["latency_ms"]
             call = Call(request, account, self.state, dry)
@@ -3104,8 +3285,9 @@ class ApiServer:
             validate_body(call)
         return call.operation.handler(call)
 
-    def give_token(self, request):
+    def give_token(self, request, dry):
         """The OAuth token endpoint."""
+        request.operation = None if dry else "give_token"
         if request.method != "POST":
             raise ApiError(405, "Method not allowed",
                            headers=[("Allow", "POST")])
@@ -3127,7 +3309,10 @@ class ApiServer:
         if form["grant_type"] != "refresh_token":
             raise oauth_error("unsupported_grant_type", "BAD_GRANT_TYPE",
                               "the grant type must be refresh_token")
-        return Reply(200, self.state.refresh(form))
+        client = self.state.client_of(form)
+        if client.latency_ms is not None:
+            request.latency_ms = client.latency_ms
+        return Reply(200, self.state.give_token(client, dry))
 
 
 def count_inputs(request):
@@ -3208,7 +3393,8 @@ class Control:
                 "requests": self.api.requests,
                 "in_flight": self.api.in_flight,
                 "max_in_flight": self.api.max_in_flight,
-                "inputs": self.api.inputs}
+                "inputs": self.api.inputs,
+                "operations": self.api.operations}
 
     def get_settings(self, query):
         return self.account(query).settings
@@ -3274,8 +3460,9 @@ class Control:
                                                           to_type.id):
                 raise ValueError("%s=%d is of another direction" % key)
         if "pairs" in body:
-            pairs = ((str(source), str(target))
-                     for source, target in body["pairs"])
+            pairs = [(str(source), str(target))
+                     for source, target in body["pairs"]]
+            require_record_ids(*itertools.chain(*pairs))
         else:
             pairs = self.generate(**body["generate"])
         account.store.link_many(from_type.id, to_type.id, types, True, pairs)
@@ -3297,11 +3484,7 @@ class Control:
         return {"ok": True}
 
     def add_oauth(self, body):
-        account = self.account(body)
-        client = OAuthClient(
-            account, body["client_id"], body["client_secret"],
-            body["refresh_token"], body.get("expires_in", 1800),
-            body.get("rotate", False))
+        client = OAuthClient(self.account(body), **body)
         self.state.clients[client.client_id] = client
         return {"ok": True}
 

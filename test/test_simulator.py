@@ -280,6 +280,7 @@ class OperationTest(SimulatorTest):
                 if "paging" not in answer:
                     break
                 after = answer["paging"]["next"]["after"]
+                self.assertIn("+", after)
                 self.assertIn(urllib.parse.quote(after, safe=""),
                               answer["paging"]["next"]["link"])
             self.assertEqual(pages, 3)
@@ -356,14 +357,14 @@ class OperationTest(SimulatorTest):
             self.settings(page_size=2)
             path = self.associations(version, "deals/contacts/batch/read")
             answer = self.api("POST", path, {"inputs": [
-                {"id": "1"}, {"id": "3"}, {"id": "515"}, {"id": "x"}]},
+                {"id": "1"}, {"id": "3"}, {"id": "x"}, {"id": "515"}]},
                 status=207).json()
             self.assertEqual(
                 [(r["from"]["id"], [t["toObjectId"] for t in r["to"]])
                  for r in answer["results"]],
                 [("1", ["11", "12"]), ("3", ["21", "22"])])
             self.assertEqual(answer["numErrors"], 2)
-            empty, wrong = answer["errors"]
+            wrong, empty = answer["errors"]
             self.assertEqual(empty["category"], "OBJECT_NOT_FOUND")
             self.assertEqual(empty["subCategory"],
                              "crm.associations.NO_ASSOCIATIONS_FOUND")
@@ -384,6 +385,34 @@ class OperationTest(SimulatorTest):
             result, = answer["results"]
             seen += [t["toObjectId"] for t in result["to"]]
         self.assertEqual(seen, ["21", "22", "23", "24", "25"])
+
+    def test_batch_read_mixes_pages(self):
+        """Each input has a place of its own, whatever stands beside it."""
+        for version in self.each_version():
+            self.control("POST", "/associations", {
+                "from_type": "contacts", "to_type": "companies", "generate": {
+                    "first_from": 1, "count": 4, "per_from": 7,
+                    "first_to": 11}})
+            self.settings(page_size=3)
+            path = self.associations(version, C2C + "/batch/read")
+            seen, todo = {}, [{"id": "1"}, {"id": "3"}]
+            new, requests = [{"id": "2"}, {"id": "4"}], 0
+            while todo:
+                results = self.api("POST", path, {"inputs": todo},
+                                   status=200).json()["results"]
+                requests += 1
+                todo, new = new, []
+                for result in results:
+                    source = result["from"]["id"]
+                    seen.setdefault(source, []).extend(
+                        t["toObjectId"] for t in result["to"])
+                    if "paging" in result:
+                        todo.append({"id": source, "after": result["paging"][
+                            "next"]["after"]})
+            self.assertEqual(requests, 4)
+            self.assertEqual(seen, {
+                str(n): [str(7 * n + 4 + i) for i in range(7)]
+                for n in range(1, 5)})
 
     def test_batch_archive(self):
         for version in self.each_version():
@@ -556,6 +585,55 @@ class TypeTest(SimulatorTest):
         self.api("POST", LABELS, {"label": "One more", "name": "more"},
                  status=437)
 
+    def test_inverse_labels(self):
+        """Both labels of a pair of labels can be between equal types."""
+        path = "/crm/associations/2026-03/contacts/contacts/labels"
+        made = self.api("POST", path, {
+            "label": "Manager", "name": "manager", "inverseLabel": "Report"},
+            status=200).json()["results"]
+        manager, report = (("USER_DEFINED", m["typeId"], m["label"])
+                           for m in made)
+        self.assertEqual((manager[2], report[2]), ("Manager", "Report"))
+        create = "/crm/associations/2026-03/contacts/contacts/batch/create"
+        self.api("POST", create, inputs(
+            [("1", "2")], [spec(manager[1], "USER_DEFINED")]), status=201)
+        self.assertEqual(self.stored("0-1", "0-1"), {
+            ("1", "2"): [manager], ("2", "1"): [report]})
+        self.api("PUT", path, {"associationTypeId": report[1], "label": "R",
+                               "inverseLabel": "M"}, status=204)
+        self.assertEqual(self.stored("0-1", "0-1")[("1", "2")],
+                         [(*manager[:2], "M")])
+        self.api("DELETE", "%s/%d" % (path, report[1]), status=204)
+        self.assertEqual(self.stored("0-1", "0-1"), {})
+        self.assertEqual(len(self.api("GET", path).json()["results"]), 1)
+
+    def test_most_labels(self):
+        """A label counts on both sides."""
+        back = LABELS.replace("contacts/companies", "companies/contacts")
+        for number in range(50):
+            self.api("POST", (LABELS, back)[number % 2], {
+                "label": "L%d" % number, "name": "l%d" % number,
+                "inverseLabel": "I%d" % number}, status=200)
+        for path in (LABELS, back):
+            answer = self.api("POST", path, {"label": "x", "name": "x"},
+                              status=437).json()
+            self.assertEqual(answer["category"], "VALIDATION_ERROR")
+            self.assertEqual(len(self.api("GET", path).json()["results"]), 52)
+        last = self.api("GET", LABELS).json()["results"][-1]["typeId"]
+        self.api("DELETE", "%s/%d" % (LABELS, last), status=204)
+        self.api("POST", back, {"label": "x", "name": "x"}, status=200)
+
+    def test_limit_of_the_other_side(self):
+        limit = {"category": "HUBSPOT_DEFINED", "typeId": 280}
+        self.api("POST", LIMITS + "companies/contacts/batch/create",
+                 {"inputs": [{**limit, "maxToObjectIds": 1}]}, status=201)
+        self.put("1", "11", status=200)
+        self.put("1", "12", status=200)
+        self.put("2", "11", status=400)
+        self.api("POST", LIMITS + "companies/contacts/batch/create",
+                 {"inputs": [{**limit, "maxToObjectIds": 2}]}, status=400)
+        self.assertEqual(set(self.stored()), {("1", "11"), ("1", "12")})
+
     def test_wrong_types(self):
         path = "/crm/v4/objects/contacts/1/associations/companies/2"
         answer = self.api("PUT", path, [spec(280)], status=400).json()
@@ -709,16 +787,18 @@ def refused_requests():
             {"id": "1", "before": "x"}]}, 400),
         ("read cursor", "POST", read, {"inputs": [
             {"id": "1", "after": "x"}]}, 400),
+        ("cursor of another record", "POST", read, {"inputs": [
+            {"id": "1", "after": "YXQ+MjoyMg=="}]}, 400),
+        ("cursor of another record", "GET", listing +
+         "?after=YXQ%2BMjoyMg%3D%3D", None, 400),
+        ("cursor not encoded", "GET", listing.replace("/1/", "/2/") +
+         "?after=YXQ+MjoyMg==", None, 400),
         ("archive of one", "POST", archive, inputs(pair), 400),
         ("archive of none", "POST", archive, {"inputs": [
             {"from": {"id": "1"}, "to": []}]}, 400),
-        ("archive of text", "POST", archive, {"inputs": [
-            {"from": {"id": "1"}, "to": [{"id": "x"}]}]}, 400),
         ("delete of text", "DELETE", single + "x", None, 400),
         ("removal of no label", "POST", BATCH + "labels/archive",
          changed(types=[]), 400),
-        ("removal of a wrong label", "POST", BATCH + "labels/archive",
-         changed(types=[spec(280)]), 400),
         ("labelled: object", "PUT", single, spec(279), 400),
         ("labelled: batch body", "PUT", single, good, 400),
         ("label without a name", "POST", LABELS, {"label": "x"}, 400),
@@ -967,6 +1047,222 @@ class BadBatchTest(SimulatorTest):
         self.assertEqual(self.control("GET", "/settings"), before)
 
 
+class BadReadTest(SimulatorTest):
+    """The ways in which a batch read with bad inputs is answered."""
+
+    def setUp(self):
+        super().setUp()
+        self.control("POST", "/associations", {
+            "from_type": "contacts", "to_type": "companies",
+            "pairs": [["1", "11"], ["2", "12"], ["383", "13"]]})
+        self.control("POST", "/objects", {"type": "contacts",
+                                          "missing": ["383"]})
+
+    def send(self, *ids, **settings):
+        self.settings(**settings)
+        return self.api("POST", BATCH + "read", {
+            "inputs": [{"id": i} for i in ids or ("1", "x", "2")]})
+
+    def froms(self, value):
+        return [result["from"]["id"] for result in value["results"]]
+
+    def test_partial(self):
+        for mode, status in (("partial", 207), ("partial200", 200)):
+            answer = self.send(bad_batch=mode)
+            value = answer.json()
+            self.assertEqual((answer.status, value["status"],
+                              self.froms(value), value["numErrors"]),
+                             (status, "COMPLETE", ["1", "2"], 1))
+            self.assertEqual(value["errors"], [{
+                "status": "error", "category": "VALIDATION_ERROR",
+                "subCategory": "crm.associations.INVALID_IDENTIFIER",
+                "message": '"x" is not a record id', "context": {
+                    "fromObjectId": ["x"], "fromObjectType": ["contact"],
+                    "toObjectType": ["company"]}}])
+
+    def test_refused(self):
+        value = self.send(bad_batch="whole")
+        self.assertEqual(value.status, 400)
+        self.assertEqual(value.json()["context"], {
+            "INVALID_OBJECT_IDS": ["CONTACT=x is not valid"],
+            "objectId": ["x"], "objectType": ["CONTACT"]})
+        value = self.send(bad_batch="unnamed")
+        self.assertEqual(value.status, 400)
+        self.assertNotIn("context", value.json())
+        for mode, named in (("canceled", True), ("canceled-unnamed", False)):
+            answer = self.send(bad_batch=mode)
+            value = answer.json()
+            self.assertEqual((answer.status, value["status"],
+                              value["results"], value["numErrors"]),
+                             (200, "CANCELED", [], 1))
+            self.assertEqual("context" in value["errors"][0], named)
+
+    def test_silent(self):
+        answer = self.send(bad_batch="silent")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.froms(answer.json()), ["1", "2"])
+        self.assertNotIn("errors", answer.json())
+
+    def test_nothing_is_no_bad_input(self):
+        """Neither is a record that is missing: it has no associations."""
+        for mode in ("partial", "whole", "unnamed", "canceled", "silent"):
+            answer = self.send("1", "383", "515", bad_batch=mode)
+            self.assertEqual(answer.status, 207)
+            value = answer.json()
+            self.assertEqual(self.froms(value), ["1"])
+            self.assertEqual(
+                [(e["category"], e["subCategory"], e["context"])
+                 for e in value["errors"]],
+                [("OBJECT_NOT_FOUND",
+                  "crm.associations.NO_ASSOCIATIONS_FOUND",
+                  {"fromObjectId": [i], "fromObjectType": ["contact"],
+                   "toObjectType": ["company"]}) for i in ("383", "515")])
+
+    def test_contexts(self):
+        for form, expected in (
+                ("pair", {"fromObjectId": ["x"]}),
+                ("from", {"fromObjectId": ["x"]}), ("to", {}),
+                ("objectId", {"objectId": ["x"], "objectType": ["CONTACT"]}),
+                ("ids", {"ids": ["x"]}), ("id", {"id": ["x"]}),
+                ("INVALID_OBJECT_IDS",
+                 {"INVALID_OBJECT_IDS": ["CONTACT=x is not valid"]}),
+                ("string", "{fromObjectId=[x]}"), ("none", None)):
+            with self.subTest(form=form):
+                error, = self.send(context=form,
+                                   bad_batch="partial").json()["errors"]
+                self.assertEqual(error.get("context"), expected)
+                value = self.send(bad_batch="whole").json()
+                self.assertEqual(value.get("context"), expected)
+
+
+class BadRemovalTest(SimulatorTest):
+    """The ways in which a batch removal with bad inputs is answered."""
+
+    PAIRS = [("1", "11"), ("383", "12"), ("2", "x"), ("3", "13")]
+    # which of them are there, and can go
+    GOOD = [("1", "11"), ("3", "13")]
+
+    def each_removal(self):
+        for labels in (False, True):
+            self.control("POST", "/reset", {})
+            self.control("POST", "/objects", {"type": "contacts",
+                                              "missing": ["383"]})
+            with self.subTest(labels=labels):
+                yield labels
+
+    def send(self, labels, pairs=None, **settings):
+        """What is left of the good pairs, and the answer."""
+        self.control("DELETE", "/associations")
+        self.control("POST", "/associations", {
+            "from_type": "contacts", "to_type": "companies",
+            "pairs": self.GOOD})
+        self.settings(**settings)
+        pairs = pairs or self.PAIRS
+        if labels:
+            body = inputs(pairs, [spec(279)])
+        else:
+            body = {"inputs": [{"from": {"id": source},
+                                "to": [{"id": target}]}
+                               for source, target in pairs]}
+        answer = self.api("POST", BATCH + (
+            "labels/archive" if labels else "archive"), body)
+        return sorted(self.stored()), answer
+
+    def test_partial(self):
+        for labels in self.each_removal():
+            for mode, status in (("partial", 207), ("partial200", 200)):
+                left, answer = self.send(labels, bad_batch=mode)
+                value = answer.json()
+                self.assertEqual((left, answer.status, value["status"],
+                                  value["results"], value["numErrors"]),
+                                 ([], status, "COMPLETE", [], 2))
+                self.assertEqual(
+                    [(e["category"], e["context"]) for e in value["errors"]],
+                    [("OBJECT_NOT_FOUND", {"fromObjectId": ["383"],
+                                           "toObjectId": ["12"]}),
+                     ("VALIDATION_ERROR", {"fromObjectId": ["2"],
+                                           "toObjectId": ["x"]})])
+
+    def test_refused(self):
+        for labels in self.each_removal():
+            left, answer = self.send(labels, bad_batch="whole")
+            self.assertEqual((left, answer.status), (self.GOOD, 400))
+            self.assertEqual(answer.json()["context"], {
+                "INVALID_OBJECT_IDS": ["CONTACT=383 is not valid",
+                                       "COMPANY=x is not valid"],
+                "objectId": ["383", "x"],
+                "objectType": ["CONTACT", "COMPANY"]})
+            left, answer = self.send(labels, bad_batch="unnamed")
+            self.assertEqual((left, answer.status), (self.GOOD, 400))
+            self.assertNotIn("context", answer.json())
+            for mode in ("canceled", "canceled-unnamed"):
+                left, answer = self.send(labels, bad_batch=mode)
+                value = answer.json()
+                self.assertEqual((left, answer.status, value["status"],
+                                  value["numErrors"]),
+                                 (self.GOOD, 200, "CANCELED", 1))
+                self.assertEqual("context" in value["errors"][0],
+                                 mode == "canceled")
+
+    def test_silent(self):
+        for labels in self.each_removal():
+            left, answer = self.send(labels, bad_batch="silent")
+            self.assertEqual((left, answer.status), ([], 200))
+            self.assertNotIn("errors", answer.json())
+            left, answer = self.send(labels, archive_status=204)
+            self.assertEqual((left, answer.status), ([], 204))
+
+    def test_contexts(self):
+        for labels in self.each_removal():
+            for form, expected in (
+                    ("from", {"fromObjectId": ["383"]}),
+                    ("to", {"toObjectId": ["12"]}),
+                    ("objectId", {"objectId": ["383"],
+                                  "objectType": ["CONTACT"]}),
+                    ("ids", {"ids": ["383"]}),
+                    ("string", "{fromObjectId=[383]}"), ("none", None)):
+                _, answer = self.send(labels, context=form)
+                self.assertEqual(answer.json()["errors"][0].get("context"),
+                                 expected)
+
+    def test_missing_pairs(self):
+        pairs = [("1", "11"), ("1", "12"), ("4", "11")]
+        for labels in self.each_removal():
+            left, answer = self.send(labels, pairs)
+            self.assertEqual((left, answer.status), ([("3", "13")], 200))
+            for mode, status in (("partial", 207), ("partial200", 200),
+                                 ("whole", 207)):
+                left, answer = self.send(labels, pairs, bad_batch=mode,
+                                         archive_missing="item")
+                value = answer.json()
+                self.assertEqual((left, answer.status), ([("3", "13")],
+                                                         status))
+                self.assertEqual(
+                    [(e["category"], e["context"]) for e in value["errors"]],
+                    [("OBJECT_NOT_FOUND", {"fromObjectId": [source],
+                                           "toObjectId": [target]})
+                     for source, target in pairs[1:]])
+        self.settings(archive_missing="item")
+        self.api("DELETE", "/crm/v4/objects/contacts/1/associations/companies"
+                 "/12", status=404)
+
+    def test_bad_types(self):
+        body = inputs(self.GOOD, [spec(279)])
+        body["inputs"][1]["types"] = [spec(280)]
+        self.send(False, [("9", "9")])
+        value = self.api("POST", BATCH + "labels/archive", body,
+                         status=207).json()
+        self.assertEqual(value["errors"][0]["category"], "VALIDATION_ERROR")
+        self.assertEqual(set(self.stored()), {("3", "13")})
+        body["inputs"][1]["types"] = [spec(999)]
+        self.settings(bad_batch="whole")
+        value = self.api("POST", BATCH + "labels/archive", body,
+                         status=400).json()
+        self.assertEqual(value["context"]["associationSpec"],
+                         ["HUBSPOT_DEFINED=999"])
+        self.assertEqual(set(self.stored()), {("3", "13")})
+
+
 class FastPathTest(SimulatorTest):
     """A compact body is answered as any other."""
 
@@ -1043,6 +1339,45 @@ class FastPathTest(SimulatorTest):
                 fast, slow = self.both(BATCH + "create",
                                        good.replace(old, new, 1))
                 self.assertEqual(fast, slow)
+
+    def test_reads(self):
+        """A scanned body is read as a parsed one."""
+        self.control("POST", "/associations", {
+            "from_type": "contacts", "to_type": "companies",
+            "generate": {"first_from": 1, "count": 4, "per_from": 3,
+                         "first_to": 8}})
+        self.settings(page_size=2)
+        first = self.api("POST", BATCH + "read", {"inputs": [
+            {"id": "1"}, {"id": "2"}]}).json()["results"]
+        after = [r["paging"]["next"]["after"] for r in first]
+        good = compact({"inputs": [{"id": "3"}, {"id": "1", "after": after[0]},
+                                   {"id": "4"}, {"id": "515"}]})
+        for old, new in (("", ""), ("3", "03"), ("3", ""), ("3", "x"),
+                         ("3", "0"), ("3", "4"), ("3", "1" * 20),
+                         ('"3"', "3"), ("3", "\u00b3"), ("3", "\u00e4"),
+                         ("3", "\\u0033"), ("3", '3\\"'), (after[0], ""),
+                         (after[0], after[1]), (after[0], after[0][1:]),
+                         (after[0], after[0] + "\n"), ("after", "before"),
+                         (after[0], after[0] + '","x":"y'), ("]}", "]},"),
+                         ('"}]}', '","after":"x"}]}')):
+            with self.subTest(old=old, new=new):
+                text = good.replace(old, new, 1)
+                found = []
+                for sent in (text, text + " "):
+                    answer = self.api("POST", BATCH + "read",
+                                      sent.encode("utf-8"))
+                    value = answer.json()
+                    for key in ("startedAt", "completedAt", "correlationId"):
+                        value.pop(key, None)
+                    found.append((answer.status, value,
+                                  self.log()[-1]["inputs"]))
+                self.assertEqual(found[0], found[1])
+                if old == new:
+                    self.assertEqual((found[0][0], found[0][2]), (207, 4))
+        body = {"inputs": [{"id": str(n + 1)} for n in range(1001)]}
+        self.api("POST", BATCH + "read", body, status=400)
+        body["inputs"].pop()
+        self.api("POST", BATCH + "read", body, status=207)
 
     def test_order_is_kept(self):
         """Deferred tables and ordinary requests act in the order sent."""
@@ -1478,12 +1813,93 @@ class OAuthTest(SimulatorTest):
         self.declare()
         token = self.fetch().json()["access_token"]
         self.put(token=token)
+        form = urllib.parse.urlencode(self.FORM)
+        self.api("POST", "/oauth/v1/token?" + form, token=None, status=400)
+        self.api("POST", "/oauth/v1/token", self.FORM, token=None, status=400)
+        self.rule({"status": 500}, path="^/oauth/")
+        self.fetch(client_secret="secret&= of another")
         text = json.dumps(self.log())
-        for secret in (token, "secret&=", urllib.parse.quote("secret&="),
-                       "=refresh&"):
+        for secret in (token, "secret&", urllib.parse.quote("secret&="),
+                       "=refresh&", '"refresh"'):
             self.assertNotIn(secret, text)
-        self.assertEqual(self.log()[1]["token_hash"], hashlib.sha256(
+        entries = self.log()
+        self.assertEqual(entries[1]["token_hash"], hashlib.sha256(
             token.encode()).hexdigest()[:12])
+        shown = "grant_type=refresh_token&client_id=id&client_secret=...&" \
+            "refresh_token=..."
+        self.assertEqual((entries[0]["body"], entries[2]["query"],
+                          entries[4]["body"]), (shown,) * 3)
+
+    def test_scopes(self):
+        self.control("POST", "/accounts", {
+            "token": "narrow", "scopes": ["crm.objects.contacts.read"]})
+        self.declare(token="narrow")
+        token = self.fetch().json()["access_token"]
+        value = self.put(token=token, status=403).json()
+        self.assertEqual(value["category"], "MISSING_SCOPES")
+
+    def test_latency(self):
+        """Refreshes can be slow while nothing else is."""
+        self.declare(latency_ms=150)
+        start = time.monotonic()
+        token = self.fetch().json()["access_token"]
+        self.assertGreaterEqual(time.monotonic() - start, 0.15)
+        start = time.monotonic()
+        self.put(token=token, status=200)
+        self.assertLess(time.monotonic() - start, 0.15)
+        self.control("POST", "/oauth", {"client_id": "x"}, status=400)
+        self.control("POST", "/oauth", {
+            "client_id": "x", "client_secret": "x", "refresh_token": "x",
+            "expires": 5}, status=400)
+
+    def test_rules(self):
+        self.declare(rotate=True)
+        for action, status, value in (
+                ({"status": 503}, 503, None),
+                ({"status": 400, "body": {"error": "invalid_grant"}}, 400,
+                 {"error": "invalid_grant"}),
+                ({"text": "<html>", "status": 200}, 200, None)):
+            self.control("DELETE", "/rules")
+            self.rule(action, path="^/oauth/", method="POST", nth=1)
+            answer = self.fetch()
+            self.assertEqual(answer.status, status)
+            if value is not None:
+                self.assertEqual(answer.json(), value)
+            # the refresh token is still good, and no rule is about others
+            self.put(status=200)
+        self.control("DELETE", "/rules")
+        self.rule({"act": False, "envelope": {"expires_in": 7,
+                                              "token_type": None}})
+        value = self.fetch().json()
+        self.assertEqual((value["expires_in"], "token_type" in value),
+                         (7, False))
+        self.control("DELETE", "/rules")
+        self.put(token=value["access_token"], status=401)
+        self.rule({"delay_ms": 60}, path="^/oauth/")
+        start = time.monotonic()
+        new = self.fetch().json()["refresh_token"]
+        self.assertGreaterEqual(time.monotonic() - start, 0.06)
+        self.control("DELETE", "/rules")
+        self.rule({"reset": "before", "act": True}, path="^/oauth/", nth=1)
+        with self.assertRaises(ConnectionResetError):
+            self.fetch(refresh_token=new)
+        self.connection.close()
+        self.assertEqual(self.fetch(refresh_token=new).status, 400)
+
+    def test_hang(self):
+        self.declare()
+        self.rule({"hang": True}, path="^/oauth/")
+        form = urllib.parse.urlencode(self.FORM).encode()
+        with socket.create_connection(
+                ("127.0.0.1", self.simulator.port), 0.1) as plain:
+            plain.sendall(
+                b"POST /oauth/2026-03/token HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(form), form))
+            with self.assertRaises(socket.timeout):
+                plain.recv(1)
+        self.assertEqual([e["status"] for e in self.log()], [None])
+        self.assertEqual(self.control("GET", "/stats")["operations"], {})
 
 
 class LogTest(SimulatorTest):
@@ -1537,6 +1953,22 @@ class LogTest(SimulatorTest):
                           stats["max_in_flight"], stats["in_flight"]),
                          (2, 2, 1, 1, 0))
         self.assertGreaterEqual(stats["connections_open"], 1)
+
+    def test_operations(self):
+        self.put()
+        for ids in ("1", "2"), ("3",):
+            self.api("POST", BATCH + "read", {"inputs": [
+                {"id": i} for i in ids]}, status=207)
+        self.api("POST", BATCH + "archive", {"inputs": [
+            {"from": {"id": "1"}, "to": [{"id": "2"}, {"id": "3"}]}]},
+            status=200)
+        self.api("GET", "/crm/v4/nothing", status=404)
+        stats = self.control("GET", "/stats")
+        self.assertEqual((stats["requests"], stats["inputs"]), (5, 4))
+        self.assertEqual(stats["operations"], {
+            "create_default": {"requests": 1, "inputs": 0},
+            "batch_read": {"requests": 2, "inputs": 3},
+            "batch_archive": {"requests": 1, "inputs": 1}})
 
     def test_in_flight(self):
         self.settings(latency_ms=200)
