@@ -17,15 +17,16 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(addprefix src/, hubspot_assoc.o functions.o passthrough.o source.o result.o batch.o match.o unit.o \
-	call.o connection.o request.o response.o context.o json.o lexer.o transport.o sockets.o option.o host.o \
-	endpoint.o throttle.o)
+OBJS = $(addprefix src/, argument.o batch.o call.o chunk.o connection.o context.o definitions.o draft.o endpoint.o \
+	error.o failure.o functions.o host.o hubspot_assoc.o json.o keep.o labels.o lexer.o match.o option.o passthrough.o \
+	refresh.o request.o response.o result.o sockets.o sort.o source.o statement.o throttle.o token.o transport.o \
+	type.o unit.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc
 DATA = hubspot_assoc--1.0.sql
 
-REGRESS = options privileges create batch errors request
+REGRESS = options privileges create batch errors request operations read archive labels definitions compositions
 # each file has a simulator of its own
 REGRESS_OPTS = --launcher=$(srcdir)/test/with_simulator
 ENCODING = UTF8

@@ -58,34 +58,34 @@ DROP TABLE sent;
 CALL sim.forget();
 SELECT input_no, from_id, to_id, ok, types, error_category, error_message
 FROM hs_assoc_batch_create_default('contacts', 'companies', ARRAY[
-	('1', '2', NULL, NULL),
-	('3', '2', NULL, NULL),
-	(NULL, '2', NULL, NULL),
-	('5', '', NULL, NULL),
+	('1', '2', NULL, NULL, NULL),
+	('3', '2', NULL, NULL, NULL),
+	(NULL, '2', NULL, NULL, NULL),
+	('5', '', NULL, NULL, NULL),
 	NULL,
-	('6', '2', '{279}', NULL),
-	('7', '2', NULL, 'HUBSPOT_DEFINED')]::hs_assoc_input[])
+	('6', '2', '{279}', NULL, NULL),
+	('7', '2', NULL, 'HUBSPOT_DEFINED', NULL)]::hs_assoc_input[])
 ORDER BY input_no;
 SELECT input_no, from_id, to_id, ok, labels, error_category, error_message
 FROM hs_assoc_batch_create('contacts', 'companies', ARRAY[
-	('1', '2', '{1}', NULL),
-	('3', '2', '{279,1}', 'HUBSPOT_DEFINED'),
-	('4', '2', NULL, NULL),
-	('5', '2', '{}', NULL),
-	('6', '2', '{279,NULL}', NULL),
-	('7', '2', '{0}', NULL),
-	('8', '2', '{279}', 'none'),
+	('1', '2', '{1}', NULL, NULL),
+	('3', '2', '{279,1}', 'HUBSPOT_DEFINED', NULL),
+	('4', '2', NULL, NULL, NULL),
+	('5', '2', '{}', NULL, NULL),
+	('6', '2', '{279,NULL}', NULL, NULL),
+	('7', '2', '{0}', NULL, NULL),
+	('8', '2', '{279}', 'none', NULL),
 	NULL]::hs_assoc_input[])
 ORDER BY input_no;
 SELECT request, body FROM requests;
 -- of any shape
 SELECT input_no, from_id, ok FROM hs_assoc_batch_create_default('contacts', 'companies',
-	ARRAY[[('1', '2', NULL, NULL), ('3', '2', NULL, NULL)], [('5', '2', NULL, NULL), ('7', '2', NULL, NULL)]]::hs_assoc_input[])
+	ARRAY[[('1', '2', NULL, NULL, NULL), ('3', '2', NULL, NULL, NULL)], [('5', '2', NULL, NULL, NULL), ('7', '2', NULL, NULL, NULL)]]::hs_assoc_input[])
 ORDER BY input_no;
 SELECT count(*), bool_and(ok) FROM links, hs_assoc_batch_create('contacts', 'companies',
-	ARRAY[ROW(contact, company, ARRAY[type], NULL)::hs_assoc_input]) WHERE no <= 3;
+	ARRAY[ROW(contact, company, ARRAY[type], NULL, NULL)::hs_assoc_input]) WHERE no <= 3;
 SELECT input_no, from_id, ok FROM hs_assoc_batch_create('contacts', 'companies',
-	(SELECT array_agg(ROW(contact, company, ARRAY[type], NULL)::hs_assoc_input ORDER BY no) FROM links WHERE no <= 3))
+	(SELECT array_agg(ROW(contact, company, ARRAY[type], NULL, NULL)::hs_assoc_input ORDER BY no) FROM links WHERE no <= 3))
 ORDER BY input_no;
 
 --
@@ -163,7 +163,7 @@ FROM (VALUES
 	('SELECT 1 AS from_id, 2 AS to_id, 279.0 AS type_id'),
 	('SELECT 1 AS from_id, 2 AS to_id, ''{279}''::bigint[] AS type_ids'),
 	('SELECT 1 AS from_id, 2 AS to_id, ''{279}''::text AS type_ids'),
-	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id, 1 AS label')) AS v (query),
+	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id, 1 AS lable')) AS v (query),
 	LATERAL sim.try(format('SELECT try_columns(%L)', query));
 -- nothing of this was sent
 SELECT count(*) FROM sim.requests();
@@ -238,7 +238,7 @@ SELECT entry->'inputs' AS inputs FROM jsonb_array_elements(sim.control('GET', '/
 SELECT sim.control('GET', '/associations/count?from_type=contacts&to_type=companies');
 CALL sim.forget();
 SELECT count(*), bool_and(ok) AS ok, complete(array_agg(input_no), 4001)
-FROM hs_assoc_batch_create('contacts', 'companies', (SELECT array_agg(ROW(n, 1, '{1}', NULL)::hs_assoc_input) FROM generate_series(1, 4001) AS n));
+FROM hs_assoc_batch_create('contacts', 'companies', (SELECT array_agg(ROW(n, 1, '{1}', NULL, NULL)::hs_assoc_input) FROM generate_series(1, 4001) AS n));
 SELECT entry->'inputs' AS inputs FROM jsonb_array_elements(sim.control('GET', '/log')->'requests') AS entry ORDER BY 1 DESC;
 SELECT sim.control('GET', '/associations/count?from_type=contacts&to_type=companies');
 

@@ -346,6 +346,77 @@ FROM (VALUES
 	('pat-' || repeat('x', 4093))) AS v (value), LATERAL try_token(value);
 
 --
+-- A user mapping has one source of tokens: a token, a file or OAuth's three options
+--
+CREATE FUNCTION try_mapping(options text,
+	OUT outcome text, OUT message text, OUT hint text, OUT shown boolean)
+LANGUAGE sql AS $$
+	SELECT tried.outcome, tried.message, tried.hint,
+		concat(tried.message, tried.detail, tried.hint) ~ 'shown'
+	FROM sim.try(format('CREATE USER MAPPING FOR PUBLIC SERVER hubspot %s', options)) AS tried
+$$;
+
+SELECT options, outcome, message, hint
+FROM (VALUES
+	-- right
+	(''),
+	($$OPTIONS (access_token 'x')$$),
+	($$OPTIONS (access_token_file '/run/secrets/hubspot')$$),
+	($$OPTIONS (refresh_token 'x', client_secret 'x', client_id 'x')$$),
+	-- more than one
+	($$OPTIONS (access_token 'x', access_token_file '/run/secrets/hubspot')$$),
+	($$OPTIONS (access_token 'x', client_id 'x', client_secret 'x', refresh_token 'x')$$),
+	($$OPTIONS (access_token_file '/x', client_id 'x', client_secret 'x', refresh_token 'x')$$),
+	($$OPTIONS (access_token 'x', access_token_file '/x', refresh_token 'x')$$),
+	-- a part of the three
+	($$OPTIONS (client_id 'x')$$),
+	($$OPTIONS (client_secret 'x')$$),
+	($$OPTIONS (refresh_token 'x')$$),
+	($$OPTIONS (client_id 'x', client_secret 'x')$$),
+	($$OPTIONS (client_id 'x', refresh_token 'x')$$),
+	($$OPTIONS (client_secret 'x', refresh_token 'x')$$)) AS v (options),
+	LATERAL try_mapping(options)
+\gx
+
+-- wrong values, which are not shown but for a file's name
+SELECT name, replace(value, E'\n', '\n') AS value, outcome, message, hint, shown
+FROM (VALUES
+	('access_token_file', ''),
+	('access_token_file', 'token'),
+	('access_token_file', '~/token'),
+	('client_id', ''),
+	('client_id', 'shown id'),
+	('client_secret', ''),
+	('client_secret', 'shown secret'),
+	('client_secret', E'shown\n'),
+	('refresh_token', ''),
+	('refresh_token', 'shown tökén')) AS v (name, value),
+	LATERAL try_mapping(format('OPTIONS (%I %L)', name, value))
+\gx
+SELECT name, outcome, shown
+FROM (VALUES ('client_id'), ('client_secret'), ('refresh_token')) AS v (name),
+	LATERAL try_mapping(format('OPTIONS (%I %L)', name, 'shown' || repeat('x', 4092)));
+SELECT name, outcome, hint
+FROM (VALUES ('acess_token_file'), ('clientid'), ('client_secrets'), ('refresh-token')) AS v (name),
+	LATERAL try_mapping(format('OPTIONS (%I ''x'')', name));
+CREATE SERVER tried FOREIGN DATA WRAPPER hubspot_assoc OPTIONS (refresh_token 'x');
+
+-- from one to another, in one command
+ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot OPTIONS (ADD client_id 'x', ADD client_secret 'x', ADD refresh_token 'x');
+\echo :LAST_ERROR_SQLSTATE
+ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot
+	OPTIONS (DROP access_token, ADD client_id 'x', ADD client_secret 'x', ADD refresh_token 'x');
+ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot OPTIONS (DROP client_secret);
+\echo :LAST_ERROR_SQLSTATE
+SELECT ok, error_category, error_message FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
+ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot
+	OPTIONS (DROP client_id, DROP client_secret, DROP refresh_token, ADD access_token_file '/nonexistent/token');
+SELECT ok FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
+\echo :LAST_ERROR_SQLSTATE
+ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot OPTIONS (DROP access_token_file, ADD access_token 'test-token');
+SELECT ok FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
+
+--
 -- ALTER: what is wrong is refused, what is right counts from the next call
 --
 ALTER SERVER hubspot OPTIONS (ADD concurrency '0');
@@ -433,6 +504,10 @@ ALTER SERVER theirs OPTIONS (ADD ca_file '/etc/ssl/certs/private.pem');
 SET ROLE regress_hubspot_user;
 ALTER SERVER theirs OPTIONS (SET ca_file '/etc/passwd');
 ALTER SERVER theirs OPTIONS (DROP ca_file);
+ALTER USER MAPPING FOR CURRENT_USER SERVER theirs OPTIONS (DROP access_token, ADD access_token_file '/etc/passwd');
+\echo :LAST_ERROR_SQLSTATE
+ALTER USER MAPPING FOR CURRENT_USER SERVER theirs
+	OPTIONS (DROP access_token, ADD client_id 'x', ADD client_secret 'x', ADD refresh_token 'x');
 RESET ROLE;
 
 --
@@ -461,6 +536,6 @@ RESET hubspot_assoc.server;
 
 DROP OWNED BY regress_hubspot_user CASCADE;
 DROP ROLE regress_hubspot_user;
-DROP FUNCTION try_server_option, try_token;
+DROP FUNCTION try_server_option, try_token, try_mapping;
 \set ECHO none
 \i :end

@@ -164,7 +164,7 @@ ALTER EXTENSION hubspot_assoc SET SCHEMA regress_hubspot;
 SET search_path = pg_catalog;
 SELECT ok, types FROM regress_hubspot.hs_assoc_create_default('contacts', 51, 'companies', 2);
 SELECT ok, types FROM regress_hubspot.hs_assoc_batch_create_default('contacts', 'companies',
-	ARRAY[('52', '2', NULL, NULL)]::regress_hubspot.hs_assoc_input[]);
+	ARRAY[('52', '2', NULL, NULL, NULL)]::regress_hubspot.hs_assoc_input[]);
 SELECT http_status FROM regress_hubspot.hs_assoc_request('GET', '/crm/objects/2026-03/contacts/51/associations/companies');
 RESET search_path;
 ALTER EXTENSION hubspot_assoc SET SCHEMA public;

@@ -57,7 +57,8 @@ WITH RECURSIVE pages AS (
 	SELECT 1 AS page, r.body FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies?limit=2') AS r
 	UNION ALL
 	SELECT page + 1, r.body FROM pages,
-		hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies?limit=2&after=' || (pages.body->'paging'->'next'->>'after')) AS r
+		hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies?limit=2&after=' ||
+			replace(replace(pages.body->'paging'->'next'->>'after', '+', '%2B'), '=', '%3D')) AS r
 	WHERE pages.body->'paging' IS NOT NULL)
 SELECT page, result->'toObjectId' AS company FROM pages, jsonb_array_elements(body->'results') AS result ORDER BY page, company;
 

@@ -12,7 +12,8 @@
  *			put while there is room; ...
  *
  * Every row that was put comes back from get exactly once, whatever happens
- * on the way.  Outcomes come in the order in which requests are settled.
+ * on the way; where associations are read, once for each of them, and once if
+ * it failed.  Outcomes come in the order in which requests are settled.
  *
  * Inputs are cut into chunks of as many pairs as a request may hold:
  *
@@ -27,7 +28,12 @@
  *
  * Where types are given, HubSpot replaces the labels of a pair.  So a chunk
  * with a pair that an earlier one has, too, waits for that one: the later row
- * wins, not the faster request.
+ * wins, not the faster request.  If labels are to be kept, a chunk's first
+ * requests read those that its pairs have (keep.c).
+ *
+ * The associations of a record come in pages.  When the rows of a page have
+ * been got, the record is put again, for its next page, into the open chunk:
+ * further pages share requests with records that come for the first time.
  *
  * A chunk has a memory context of its own for its inputs, requests and
  * results.  There are at most two chunks more than may be in flight (one
@@ -49,9 +55,12 @@
 
 #include "batch.h"
 #include "call.h"
+#include "chunk.h"
+#include "keep.h"
 #include "match.h"
 #include "request.h"
 #include "response.h"
+#include "type.h"
 
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
@@ -61,12 +70,6 @@
  * other; a chunk takes no more of them than this many times its pairs.
  */
 #define ROWS_PER_PAIR	16
-
-/*
- * Ids have some ten digits.  Those that are too long to be sent must not make
- * a chunk grow without a bound either.
- */
-#define MAX_CHUNK_BYTES	(1024 * 1024)
 
 /* So many inputs may be put without asking again whether there is room. */
 #define MAX_ROOM		256
@@ -80,31 +83,12 @@
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
 
-typedef struct Chunk
-{
-	dlist_node	node;			/* in the batch's chunks or ready */
-	MemoryContext context;
-	HubspotUnit **units;
-	int			nunits;
-	int			maxunits;		/* that there is room for, so far */
-	int			nsendable;		/* of these, not settled when put */
-	Size		bytes;			/* of the ids */
-	int			nrows;			/* entries of more_rows, of all units */
-	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
-	int			nrequests;		/* that are not settled */
-	int			nwaits_for;		/* earlier chunks with a pair of ours */
-	List	   *followers;		/* chunks that wait for this one */
-
-	/* the next row to get */
-	int			unit_position;
-	int			rows_position;
-	int64		row_position;
-} Chunk;
-
 typedef struct Request
 {
 	HubspotCall call;			/* owner is the request */
-	Chunk	   *chunk;
+	HubspotChunk *chunk;
+	const HubspotEndpoint *endpoint;
+	const HubspotPairs *pairs;	/* these units, and maybe others */
 	HubspotUnit **units;
 	int			nunits;
 } Request;
@@ -117,10 +101,12 @@ struct HubspotBatch
 	const char *from_type;
 	const char *to_type;
 	bool		symmetric;		/* both sides have one object type */
-	int			limit;			/* pairs of a chunk */
+	bool		keep_labels;
+	int			limit;			/* inputs of a chunk */
 	HubspotCalls *calls;
 	HubspotPairs *pairs;		/* of all units that are to be sent */
-	Chunk	   *open;			/* or NULL */
+	HubspotTypeSet *types;		/* of associations that are read */
+	HubspotChunk *open;			/* or NULL */
 	int			last_nunits;	/* of the last chunk that was closed */
 	MemoryContext spare_context;	/* of a chunk that is gone, or NULL */
 	dlist_head	chunks;			/* neither open nor ready */
@@ -132,6 +118,8 @@ struct HubspotBatch
 	HubspotBatchCounts counts;
 };
 
+static int	request_limit(const HubspotConnection *connection,
+						  const HubspotEndpoint *endpoint);
 static char *types_problem(const HubspotBatch *batch,
 						   const HubspotInput *input,
 						   const HubspotUnit *chain);
@@ -140,40 +128,41 @@ static bool find_place(const HubspotBatch *batch, const HubspotInput *input,
 static MemoryContext chunk_context(HubspotBatch *batch);
 static void open_chunk(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
-static HubspotUnit *add_unit(Chunk *chunk, const HubspotInput *input,
-							 int64 input_no);
-static HubspotSlice copy_id(HubspotSlice id, char *place);
-static const HubspotTypeList *share_types(Chunk *chunk,
-										  const HubspotTypeList *types);
 static void follow_older(HubspotBatch *batch, const HubspotUnit *unit);
-static void start_chunk(HubspotBatch *batch, Chunk *chunk);
-static void start_request(HubspotBatch *batch, Chunk *chunk,
+static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
+static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
+						HubspotUnit **units, int nunits);
+static void start_request(HubspotBatch *batch, const Request *like,
 						  HubspotUnit **units, int nunits);
 static const char *request_path(const HubspotBatch *batch,
-								const HubspotInput *first);
-static void encode_body(const HubspotBatch *batch, Request *request);
+								const HubspotEndpoint *endpoint,
+								const HubspotUnit *first);
+static void encode_body(Request *request);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
 static void match_reply(HubspotBatch *batch, Request *request);
-static void finish_chunk(HubspotBatch *batch, Chunk *chunk);
+static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 static void stop(HubspotBatch *batch, const HubspotError *error);
-static void set_not_sent(HubspotBatch *batch, HubspotUnit **units, int nunits);
-static void give_context(HubspotBatch *batch, Chunk *chunk);
-static bool next_row(Chunk *chunk, HubspotOutcome *outcome);
+static void set_error(HubspotUnit **units, int nunits,
+					  const HubspotError *error);
 
 /*
  * Begin a batch in the current memory context; deleting that ends it, and
- * whatever it has in flight.  The object types must live as long.
+ * whatever it has in flight.  The object types must live as long.  keep_labels
+ * is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
  */
 HubspotBatch *
 hubspot_batch_create(const HubspotConnection *connection,
 					 HubspotOperation operation,
-					 const char *from_type, const char *to_type)
+					 const char *from_type, const char *to_type,
+					 bool keep_labels)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc batch",
 												  ALLOCSET_DEFAULT_SIZES);
 	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
-	int			batch_size = connection->options->batch_size;
 
 	batch->context = context;
 	batch->connection = connection;
@@ -181,14 +170,25 @@ hubspot_batch_create(const HubspotConnection *connection,
 	batch->from_type = from_type;
 	batch->to_type = to_type;
 	batch->symmetric = (pg_strcasecmp(from_type, to_type) == 0);
-	batch->limit = Max(batch->endpoint->batch_limit, 1);
-	if (batch_size > 0)
-		batch->limit = Min(batch->limit, batch_size);
+	batch->keep_labels = keep_labels;
+	batch->limit = request_limit(connection, batch->endpoint);
 	batch->calls = hubspot_calls_create(context, connection);
 	batch->pairs = hubspot_pairs_create(context);
+	batch->types = hubspot_types_create(context);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
+}
+
+/* The most inputs of a request. */
+static int
+request_limit(const HubspotConnection *connection,
+			  const HubspotEndpoint *endpoint)
+{
+	int			limit = Max(endpoint->batch_limit, 1);
+	int			batch_size = connection->options->batch_size;
+
+	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }
 
 /*
@@ -204,8 +204,8 @@ hubspot_batch_room(const HubspotBatch *batch)
 	/* inputs that could not go together may have made more than these */
 	if (batch->finished || batch->nchunks > max_chunks)
 		return 0;
-	if (batch->open && batch->open->nunits < batch->limit)
-		room -= batch->open->nunits;
+	if (batch->open && batch->open->ninputs < batch->limit)
+		room -= batch->open->ninputs;
 	else if (batch->nchunks == max_chunks)
 		return 0;
 
@@ -216,27 +216,29 @@ hubspot_batch_room(const HubspotBatch *batch)
 }
 
 /*
- * Put an input, which is copied.  If it has a problem, it is not sent, and its
- * outcome is the error INVALID_INPUT with that text.
+ * Put an input, which is copied.  If it has an error, which is copied, too, it
+ * is not sent, and that is its outcome.
  */
 void
 hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
-				  const char *problem)
+				  const HubspotError *error)
 {
-	int64		input_no = ++batch->counts.read;
 	HubspotUnit *chain = NULL;
 	HubspotUnit *unit = NULL;
+	char	   *problem = NULL;
 	uint32		hash = 0;
 	MemoryContext old;
 
 	Assert(hubspot_batch_room(batch) > 0);
-	if (problem == NULL)
+	batch->counts.read++;
+	if (error == NULL)
 	{
 		hash = hubspot_pair_hash(input);
 		chain = hubspot_pairs_chain(batch->pairs, input, hash);
 		problem = types_problem(batch, input, chain);
 	}
-	if (batch->open && !find_place(batch, input, problem ? NULL : chain, &unit))
+	if (batch->open &&
+		!find_place(batch, input, error || problem ? NULL : chain, &unit))
 	{
 		close_chunk(batch);
 		unit = NULL;
@@ -248,22 +250,27 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	if (unit)
 	{
 		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
-		if (hubspot_unit_add_row(unit, input_no))
+		if (hubspot_unit_add_row(unit, input->no))
 			batch->open->nrows++;
 	}
 	else
 	{
-		unit = add_unit(batch->open, input, input_no);
-		if (problem)
+		unit = hubspot_chunk_add(batch->open, input, !error && !problem);
+		if (error)
+		{
+			unit->error = hubspot_copy_error(error);
+			unit->http_status = error->http_status;
+			unit->correlation_id = unit->error->correlation_id;
+		}
+		else if (problem)
 			unit->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-											 HUBSPOT_INVALID_INPUT,
-											 pstrdup(problem));
+											 HUBSPOT_INVALID_INPUT, problem);
 		else
 		{
 			unit->hash = hash;
 			hubspot_pairs_add(batch->pairs, unit);
-			batch->open->nsendable++;
-			if (batch->endpoint->takes_types && unit->older)
+			if (batch->endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR &&
+				unit->older)
 				follow_older(batch, unit);
 		}
 	}
@@ -309,6 +316,13 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 		return !batch->finished;
 	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
 		return true;
+
+	/* next pages wait for those of other records, but for no more than these */
+	if (batch->open && batch->finished && dlist_is_empty(&batch->chunks))
+	{
+		close_chunk(batch);
+		return true;
+	}
 	(void) hubspot_calls_wait(batch->calls, until);
 	return true;
 }
@@ -336,19 +350,14 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 
 		if (!dlist_is_empty(&batch->ready))
 		{
-			Chunk	   *chunk = dlist_head_element(Chunk, node, &batch->ready);
+			HubspotChunk *chunk = dlist_head_element(HubspotChunk, node, &batch->ready);
 
-			if (next_row(chunk, outcome))
-			{
-				if (outcome->error)
-					batch->counts.failed++;
-				else
-					batch->counts.confirmed++;
+			if (hubspot_chunk_next_row(chunk, outcome))
 				return true;
-			}
-			dlist_delete(&chunk->node);
-			give_context(batch, chunk);
-			batch->nchunks--;
+			hubspot_chunk_count(chunk, &batch->counts.confirmed,
+								&batch->counts.failed);
+			continue_records(batch, chunk);
+			free_chunk(batch, chunk);
 			continue;
 		}
 		call = hubspot_calls_next(batch->calls);
@@ -358,12 +367,40 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 	}
 }
 
-/* Free a chunk; its context may serve another one. */
+/* Put the records of a chunk again that have a next page. */
 static void
-give_context(HubspotBatch *batch, Chunk *chunk)
+continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
+{
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		const HubspotUnit *unit = chunk->units[i];
+		HubspotUnit *next;
+
+		if (unit->error || unit->after.data == NULL)
+			continue;
+		next = hubspot_pairs_chain(batch->pairs, &unit->input, unit->hash);
+		if (batch->open &&
+			((next && next->chunk == batch->open) ||
+			 !hubspot_chunk_has_room(batch->open, &unit->input, batch->limit)))
+			close_chunk(batch);
+		if (batch->open == NULL)
+			open_chunk(batch);
+		next = hubspot_chunk_continue(batch->open, unit);
+		hubspot_pairs_add(batch->pairs, next);
+	}
+}
+
+/* A chunk is gone; its context may serve another one. */
+static void
+free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	MemoryContext context = chunk->context;
+	ListCell   *lc;
 
+	dlist_delete(&chunk->node);
+	batch->nchunks--;
+	foreach(lc, chunk->replies)
+		hubspot_call_free(lfirst(lc));
 	if (batch->spare_context == NULL && chunk->nunits >= LARGE_CHUNK)
 	{
 		MemoryContextReset(context);
@@ -394,27 +431,33 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 /*
  * Is there a place for an input in the open chunk?  *unit is the one to merge
  * it into, if its pair is there.  The reverse of a pair that the chunk has
- * must wait for another one: the answer to the one could be taken for an
- * answer to the other.
+ * must wait for another one where the answer to the one could be taken for an
+ * answer to the other, or where the labels that one adds are to be kept by the
+ * other.
  */
 static bool
 find_place(const HubspotBatch *batch, const HubspotInput *input,
 		   HubspotUnit *chain, HubspotUnit **unit)
 {
-	const Chunk *chunk = batch->open;
+	const HubspotChunk *chunk = batch->open;
 
 	for (; chain && chain->chunk == chunk; chain = chain->older)
 	{
 		if (hubspot_same_pair(&chain->input, input))
 		{
+			/* of a record, a page is read at a time */
+			if (chain->after.data)
+				return false;
 			*unit = chain;
 			return chunk->nrows < batch->limit * ROWS_PER_PAIR ||
-				hubspot_unit_is_next_row(chain, batch->counts.read);
+				hubspot_unit_is_next_row(chain, input->no);
 		}
-		if (!batch->symmetric)
+		if (batch->keep_labels ||
+			(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
+			 !batch->symmetric))
 			return false;
 	}
-	return chunk->nunits < batch->limit && chunk->bytes < MAX_CHUNK_BYTES;
+	return hubspot_chunk_has_room(chunk, input, batch->limit);
 }
 
 /*
@@ -443,14 +486,10 @@ chunk_context(HubspotBatch *batch)
 static void
 open_chunk(HubspotBatch *batch)
 {
-	MemoryContext context = chunk_context(batch);
-	Chunk	   *chunk = MemoryContextAllocZero(context, sizeof(Chunk));
-
-	chunk->context = context;
-	chunk->maxunits = Min(Max(batch->last_nunits, FIRST_UNITS), batch->limit);
-	chunk->units = MemoryContextAlloc(context,
-									  sizeof(HubspotUnit *) * chunk->maxunits);
-	batch->open = chunk;
+	batch->open = hubspot_chunk_create(chunk_context(batch),
+									   batch->endpoint->input_shape,
+									   Min(Max(batch->last_nunits, FIRST_UNITS),
+										   batch->limit));
 	batch->nchunks++;
 }
 
@@ -458,60 +497,13 @@ open_chunk(HubspotBatch *batch)
 static void
 close_chunk(HubspotBatch *batch)
 {
-	Chunk	   *chunk = batch->open;
+	HubspotChunk *chunk = batch->open;
 
 	batch->open = NULL;
 	batch->last_nunits = chunk->nunits;
 	dlist_push_tail(&batch->chunks, &chunk->node);
 	if (chunk->nwaits_for == 0)
 		start_chunk(batch, chunk);
-}
-
-static HubspotUnit *
-add_unit(Chunk *chunk, const HubspotInput *input, int64 input_no)
-{
-	HubspotUnit *unit;
-	char	   *ids;
-
-	if (chunk->nunits == chunk->maxunits)
-	{
-		chunk->maxunits *= 2;
-		chunk->units = repalloc(chunk->units,
-								sizeof(HubspotUnit *) * chunk->maxunits);
-	}
-	unit = palloc(sizeof(HubspotUnit) + input->from_id.len + input->to_id.len);
-	memset(unit, 0, sizeof(HubspotUnit));
-	ids = (char *) (unit + 1);
-	unit->input.from_id = copy_id(input->from_id, ids);
-	unit->input.to_id = copy_id(input->to_id, ids + input->from_id.len);
-	unit->input.types = share_types(chunk, input->types);
-	unit->chunk = chunk;
-	unit->rows.first = input_no;
-	unit->rows.count = 1;
-	chunk->units[chunk->nunits++] = unit;
-	chunk->bytes += input->from_id.len + input->to_id.len;
-	return unit;
-}
-
-static HubspotSlice
-copy_id(HubspotSlice id, char *place)
-{
-	if (id.data)
-		id.data = memcpy(place, id.data, id.len);
-	return id;
-}
-
-/* A copy of the types, or the last unit's if they are the same. */
-static const HubspotTypeList *
-share_types(Chunk *chunk, const HubspotTypeList *types)
-{
-	if (types == NULL)
-		return NULL;
-	if (chunk->last_types == NULL ||
-		!hubspot_has_types(chunk->last_types, types) ||
-		!hubspot_has_types(types, chunk->last_types))
-		chunk->last_types = hubspot_merge_types(NULL, types);
-	return chunk->last_types;
 }
 
 /*
@@ -522,7 +514,7 @@ static void
 follow_older(HubspotBatch *batch, const HubspotUnit *unit)
 {
 	const HubspotUnit *older = unit->older;
-	Chunk	   *earlier;
+	HubspotChunk *earlier;
 	MemoryContext old;
 
 	while (older && (older->chunk == batch->open ||
@@ -542,7 +534,7 @@ follow_older(HubspotBatch *batch, const HubspotUnit *unit)
 
 /* Send all units of a closed chunk that are not settled. */
 static void
-start_chunk(HubspotBatch *batch, Chunk *chunk)
+start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 	HubspotUnit **units = palloc(sizeof(HubspotUnit *) * Max(chunk->nsendable, 1));
@@ -553,66 +545,118 @@ start_chunk(HubspotBatch *batch, Chunk *chunk)
 		if (!hubspot_unit_is_settled(chunk->units[i]))
 			units[nunits++] = chunk->units[i];
 	}
-	if (batch->stopped)
+	if (batch->keep_labels && nunits > 0)
 	{
-		set_not_sent(batch, units, nunits);
-		nunits = 0;
+		chunk->keep = hubspot_keep_create(units, nunits);
+		read_labels(batch, chunk);
 	}
-	if (nunits > 0)
-		start_request(batch, chunk, units, nunits);
 	else
-		finish_chunk(batch, chunk);
+		start_units(batch, chunk, units, nunits);
 	MemoryContextSwitchTo(old);
 }
 
+/* Read the labels that a chunk's pairs have; when that is done, send them. */
 static void
-start_request(HubspotBatch *batch, Chunk *chunk, HubspotUnit **units, int nunits)
+read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 {
-	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	int			nrecords;
+	HubspotUnit **records = hubspot_keep_unread(chunk->keep, &nrecords);
+	Request		like = {.chunk = chunk};
+	int			limit;
+
+	like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
+	like.pairs = hubspot_keep_pairs(chunk->keep);
+	limit = request_limit(batch->connection, like.endpoint);
+	if (batch->stopped)
+	{
+		set_error(records, nrecords, batch->not_sent);
+		hubspot_keep_take(chunk->keep, records, nrecords, batch->pairs);
+		nrecords = 0;
+	}
+	if (nrecords == 0)
+	{
+		int			nunits;
+		HubspotUnit **units = hubspot_keep_finish(chunk->keep, &nunits);
+
+		chunk->keep = NULL;
+		start_units(batch, chunk, units, nunits);
+	}
+	for (int i = 0; i < nrecords; i += limit)
+		start_request(batch, &like, records + i, Min(limit, nrecords - i));
+}
+
+/* Send some units of a chunk, which is ready if there are none. */
+static void
+start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
+			int nunits)
+{
+	Request		like = {.chunk = chunk,.endpoint = batch->endpoint,
+	.pairs = batch->pairs};
+
+	if (batch->stopped)
+		set_error(units, nunits, batch->not_sent);
+	if (nunits > 0 && !batch->stopped)
+		start_request(batch, &like, units, nunits);
+	else
+		finish_chunk(batch, chunk);
+}
+
+/* Send units in a request with the chunk, endpoint and pairs of another one. */
+static void
+start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
+			  int nunits)
+{
+	MemoryContext old = MemoryContextSwitchTo(like->chunk->context);
 	Request    *request = palloc0(sizeof(Request));
 
-	request->chunk = chunk;
+	request->chunk = like->chunk;
+	request->endpoint = like->endpoint;
+	request->pairs = like->pairs;
 	request->units = units;
 	request->nunits = nunits;
 	for (int i = 0; i < nunits; i++)
 		units[i]->sent_with = request;
-	request->call.method = batch->endpoint->method;
-	request->call.path = request_path(batch, &units[0]->input);
-	request->call.repeatable = batch->endpoint->repeatable;
+	request->call.method = request->endpoint->method;
+	request->call.path = request_path(batch, request->endpoint, units[0]);
+	request->call.repeatable = request->endpoint->repeatable;
 	request->call.owner = request;
-	encode_body(batch, request);
-	chunk->nrequests++;
+	encode_body(request);
+	request->chunk->nrequests++;
 	hubspot_calls_start(batch->calls, &request->call);
 	MemoryContextSwitchTo(old);
 }
 
-/* The ids of a single pair stand in the path, those of a batch in the body. */
+/* The ids of a single input stand in the path, those of a batch in the body. */
 static const char *
-request_path(const HubspotBatch *batch, const HubspotInput *first)
+request_path(const HubspotBatch *batch, const HubspotEndpoint *endpoint,
+			 const HubspotUnit *first)
 {
 	const char *version = batch->connection->options->api_version;
 	const char *arguments[4] = {batch->from_type, batch->to_type};
 	StringInfoData path;
 
-	if (batch->endpoint->batch_limit == 0)
+	if (endpoint->batch_limit == 0)
 	{
-		arguments[1] = pnstrdup(first->from_id.data, first->from_id.len);
+		arguments[1] = pnstrdup(first->input.from_id.data, first->input.from_id.len);
 		arguments[2] = batch->to_type;
-		arguments[3] = pnstrdup(first->to_id.data, first->to_id.len);
+		arguments[3] = pnstrdup(first->input.to_id.data, first->input.to_id.len);
 	}
 	initStringInfo(&path);
-	hubspot_append_path(&path, batch->endpoint, version, arguments);
+	hubspot_append_path(&path, endpoint, version, arguments);
+	if (endpoint->batch_limit == 0 && first->after.data)
+		hubspot_append_cursor(&path, pnstrdup(first->after.data, first->after.len));
 	return path.data;
 }
 
 static void
-encode_body(const HubspotBatch *batch, Request *request)
+encode_body(Request *request)
 {
+	const HubspotEndpoint *endpoint = request->endpoint;
 	HubspotEncoder encoder;
 
-	if (batch->endpoint->batch_limit == 0)
+	if (endpoint->batch_limit == 0)
 	{
-		if (!batch->endpoint->takes_types)
+		if (endpoint->input_shape != HUBSPOT_INPUT_TYPED_PAIR)
 			return;
 		initStringInfo(&encoder.body);
 		hubspot_encode_types(&encoder.body, request->units[0]->input.types);
@@ -621,7 +665,16 @@ encode_body(const HubspotBatch *batch, Request *request)
 	{
 		hubspot_encode_begin(&encoder, request->nunits);
 		for (int i = 0; i < request->nunits; i++)
-			hubspot_encode_input(&encoder, &request->units[i]->input);
+		{
+			const HubspotUnit *unit = request->units[i];
+
+			if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
+				hubspot_encode_record(&encoder, unit->input.from_id, unit->after);
+			else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+				hubspot_encode_grouped(&encoder, &unit->input);
+			else
+				hubspot_encode_input(&encoder, &unit->input);
+		}
 		hubspot_encode_end(&encoder);
 	}
 	request->call.body = encoder.body.data;
@@ -633,19 +686,34 @@ static void
 settle_request(HubspotBatch *batch, HubspotCall *call)
 {
 	Request    *request = call->owner;
-	Chunk	   *chunk = request->chunk;
+	HubspotChunk *chunk = request->chunk;
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 
+	if (call->error && batch->stopped == NULL)
+		stop(batch, call->error);
 	if (call->attempts == 0)
-		set_not_sent(batch, request->units, request->nunits);
+		set_error(request->units, request->nunits, batch->not_sent);
 	else
 		match_reply(batch, request);
-	hubspot_call_free(call);
+	if (chunk->keep)
+		hubspot_keep_take(chunk->keep, request->units, request->nunits,
+						  batch->pairs);
 	if (call->body)
 		pfree(unconstify(char *, call->body));
 
+	/* the units of a chunk that is read point into the replies */
+	if (request->endpoint->input_shape == HUBSPOT_INPUT_RECORD && !chunk->keep)
+		chunk->replies = lappend(chunk->replies, call);
+	else
+		hubspot_call_free(call);
+
 	if (--chunk->nrequests == 0)
-		finish_chunk(batch, chunk);
+	{
+		if (chunk->keep)
+			read_labels(batch, chunk);
+		else
+			finish_chunk(batch, chunk);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -658,12 +726,13 @@ match_reply(HubspotBatch *batch, Request *request)
 
 	match.units = request->units;
 	match.nunits = request->nunits;
-	match.pairs = batch->pairs;
+	match.pairs = request->pairs;
 	match.sent_with = request;
 	match.from_type = batch->from_type;
 	match.to_type = batch->to_type;
-	match.shape = batch->endpoint->reply_shape;
-	match.many = batch->endpoint->batch_limit > 0;
+	match.shape = request->endpoint->reply_shape;
+	match.types = batch->types;
+	match.many = request->endpoint->batch_limit > 0;
 	split = hubspot_match_reply(&match, request->call.reply,
 								request->call.attempts);
 
@@ -676,16 +745,21 @@ match_reply(HubspotBatch *batch, Request *request)
 		request->units[0]->error->ends_sending)
 		stop(batch, request->units[0]->error);
 
+	/* what is read next will have as long an answer */
+	if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && split > 0 &&
+		!request->chunk->keep)
+		batch->limit = Min(batch->limit, split);
+
 	if (split > 0)
-		start_request(batch, request->chunk, request->units, split);
+		start_request(batch, request, request->units, split);
 	if (nunsettled > split)
-		start_request(batch, request->chunk, request->units + split,
+		start_request(batch, request, request->units + split,
 					  nunsettled - split);
 }
 
 /* All of a chunk's units are settled. */
 static void
-finish_chunk(HubspotBatch *batch, Chunk *chunk)
+finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	ListCell   *lc;
 
@@ -698,7 +772,7 @@ finish_chunk(HubspotBatch *batch, Chunk *chunk)
 	}
 	foreach(lc, chunk->followers)
 	{
-		Chunk	   *follower = lfirst(lc);
+		HubspotChunk *follower = lfirst(lc);
 
 		if (--follower->nwaits_for == 0 && follower != batch->open)
 			start_chunk(batch, follower);
@@ -710,56 +784,27 @@ static void
 stop(HubspotBatch *batch, const HubspotError *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	HubspotError *copy = hubspot_make_error(error->sqlstate,
-											pstrdup(error->category),
-											pstrdup(error->message));
+	HubspotError *copy = hubspot_copy_error(error);
 
-	copy->http_status = error->http_status;
 	batch->stopped = copy;
-	batch->not_sent = hubspot_make_error(error->sqlstate, HUBSPOT_NOT_SENT,
-										 psprintf("not sent after HubSpot refused the account's requests: %s",
-												  error->message));
+	batch->not_sent = copy;
+	if (!error->no_token)
+	{
+		copy->correlation_id = NULL;	/* its rows have it */
+		batch->not_sent = hubspot_make_error(error->sqlstate, HUBSPOT_NOT_SENT,
+											 psprintf("not sent after HubSpot refused the account's requests: %s",
+													  error->message));
+	}
 	MemoryContextSwitchTo(old);
 }
 
 static void
-set_not_sent(HubspotBatch *batch, HubspotUnit **units, int nunits)
+set_error(HubspotUnit **units, int nunits, const HubspotError *error)
 {
 	for (int i = 0; i < nunits; i++)
-		units[i]->error = batch->not_sent;
-}
-
-/* The next row of a ready chunk, or false if there are no more. */
-static bool
-next_row(Chunk *chunk, HubspotOutcome *outcome)
-{
-	const HubspotUnit *unit;
-	const HubspotRows *rows;
-
-	if (chunk->unit_position == chunk->nunits)
-		return false;
-	unit = chunk->units[chunk->unit_position];
-	rows = chunk->rows_position == 0 ? &unit->rows :
-		&unit->more_rows[chunk->rows_position - 1];
-
-	Assert(hubspot_unit_is_settled(unit));
-	outcome->input_no = rows->first + chunk->row_position;
-	outcome->from_id = unit->input.from_id;
-	outcome->to_id = unit->input.to_id;
-	outcome->error = unit->error;
-	outcome->http_status = unit->http_status;
-	outcome->correlation_id = unit->correlation_id;
-	outcome->types = unit->types;
-	outcome->labels = unit->labels;
-
-	if (++chunk->row_position == rows->count)
 	{
-		chunk->row_position = 0;
-		if (++chunk->rows_position > unit->nmore_rows)
-		{
-			chunk->rows_position = 0;
-			chunk->unit_position++;
-		}
+		units[i]->error = error;
+		units[i]->http_status = error->http_status;
+		units[i]->correlation_id = error->correlation_id;
 	}
-	return true;
 }

@@ -31,10 +31,11 @@ typedef struct HubspotBatchCounts
 extern HubspotBatch *hubspot_batch_create(const HubspotConnection *connection,
 										  HubspotOperation operation,
 										  const char *from_type,
-										  const char *to_type);
+										  const char *to_type,
+										  bool keep_labels);
 extern int	hubspot_batch_room(const HubspotBatch *batch);
 extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
-							  const char *problem);
+							  const HubspotError *error);
 extern void hubspot_batch_finish(HubspotBatch *batch);
 extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
 extern void hubspot_batch_drive(HubspotBatch *batch);

@@ -15,6 +15,11 @@
  * that asked for it is then the final one.  A reply that refuses the account
  * ends the sending: nothing that waits is sent any more.
  *
+ * Before a call is sent, there must be an access token.  If it has to be
+ * fetched, this is waited for on the spot, since nothing else can be sent; what
+ * is in flight goes on.  A call whose token turns out to have expired is sent
+ * once more, with a new one, which counts as no attempt either.
+ *
  * IDENTIFICATION
  *	  src/call.c
  *
@@ -27,17 +32,20 @@
 #include "utils/memutils.h"
 
 #include "call.h"
+#include "endpoint.h"
 #include "response.h"
 #include "transport.h"
 
 struct HubspotCalls
 {
+	MemoryContext context;
 	const HubspotConnection *connection;
 	HubspotExchange *exchange;
 	dlist_head	waiting;		/* by age; a retry goes before what is new */
 	dlist_head	done;
 	int			in_flight;
-	bool		stopped;		/* nothing more is sent */
+	bool		stopped;		/* nothing more is sent, ... */
+	const HubspotError *error;	/* ... for want of a token, or NULL */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
@@ -45,9 +53,11 @@ struct HubspotCalls
 static void send_waiting(HubspotCalls *calls, int64 *wake);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
+static HubspotError *fetch_token(HubspotCalls *calls);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
+static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /* Begin the calls of a statement; what is in flight ends with the context. */
 HubspotCalls *
@@ -56,6 +66,7 @@ hubspot_calls_create(MemoryContext context, const HubspotConnection *connection)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
 
+	calls->context = context;
 	calls->connection = connection;
 	calls->exchange = hubspot_exchange_create(context);
 	dlist_init(&calls->waiting);
@@ -77,14 +88,18 @@ hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
 	call->transfer = NULL;
 	call->reply = NULL;
 	call->attempts = 0;
+	call->may_have_acted = false;
 	call->not_before = 0;
+	call->renewed = false;
+	call->error = calls->error;
 	dlist_push_tail(calls->stopped ? &calls->done : &calls->waiting, &call->node);
 	send_waiting(calls, &wake);
 }
 
 /*
  * Wait until a call has come back, or the time is until.  True:
- * hubspot_calls_next() has one.  This is the only function that waits.
+ * hubspot_calls_next() has one.  Only this function waits,
+ * and whichever sends a call for which a token has to be fetched.
  */
 bool
 hubspot_calls_wait(HubspotCalls *calls, int64 until)
@@ -103,7 +118,10 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 	}
 }
 
-/* Let the calls move on as far as they can without waiting. */
+/*
+ * Let the calls move on as far as they can without waiting (but for an access
+ * token, if it has to be fetched).
+ */
 void
 hubspot_calls_drive(HubspotCalls *calls)
 {
@@ -123,6 +141,34 @@ hubspot_calls_next(HubspotCalls *calls)
 	return dlist_container(HubspotCall, node, dlist_pop_head_node(&calls->done));
 }
 
+/*
+ * Start one call and wait until it has come back.  Its reply lives as long as
+ * the current memory context, if it isn't freed before.
+ */
+void
+hubspot_call_perform(const HubspotConnection *connection, HubspotCall *call)
+{
+	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
+
+	hubspot_calls_start(calls, call);
+	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
+	(void) hubspot_calls_next(calls);
+}
+
+/*
+ * What a call that has come back has failed with, or NULL: its reply is a
+ * success.  The error lives as long as the reply.
+ */
+const HubspotError *
+hubspot_call_error(const HubspotCall *call)
+{
+	if (call->error)
+		return call->error;
+	if (hubspot_reply_is_success(call->reply))
+		return NULL;
+	return hubspot_reply_error(call->reply, call->attempts);
+}
+
 /* Free the reply of a call that has come back. */
 void
 hubspot_call_free(HubspotCall *call)
@@ -134,16 +180,27 @@ hubspot_call_free(HubspotCall *call)
 }
 
 /*
- * Send nothing more, after a reply that refuses the account.  What waits, or
- * is started from now on, comes back as it is: with the reply of its last
- * attempt, or without any.
+ * Send nothing more, after a reply that refuses the account, or for want of a
+ * token.  What waits, or is started from now on, comes back as it is: with the
+ * reply of its last attempt, or without any.
  */
 static void
 stop(HubspotCalls *calls)
 {
 	calls->stopped = true;
 	while (!dlist_is_empty(&calls->waiting))
-		dlist_push_tail(&calls->done, dlist_pop_head_node(&calls->waiting));
+	{
+		HubspotCall *call = dlist_container(HubspotCall, node,
+											dlist_pop_head_node(&calls->waiting));
+
+		/* a 401 or a 429 that cost no attempt is no answer */
+		if (call->attempts == 0)
+		{
+			hubspot_call_free(call);
+			call->error = calls->error;
+		}
+		dlist_push_tail(&calls->done, &call->node);
+	}
 }
 
 const HubspotCallCounts *
@@ -179,8 +236,52 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		call = next_waiting(calls, now, wake);
 		if (call == NULL)
 			break;
+		if (calls->connection->token &&
+			!hubspot_token_is_ready(calls->connection->token))
+		{
+			calls->error = fetch_token(calls);
+			if (calls->error)
+				stop(calls);
+			continue;			/* time has passed */
+		}
 		send_call(calls, call, now);
 	}
+}
+
+/*
+ * Fetch an access token, and wait for it.  Returns why there is none, for as
+ * long as the calls live, or NULL.
+ */
+static HubspotError *
+fetch_token(HubspotCalls *calls)
+{
+	HubspotConnection connection = *calls->connection;
+	HubspotAccessToken *token = connection.token;
+	MemoryContext context = AllocSetContextCreate(calls->context,
+												  "hubspot_assoc token request",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotError *error;
+	HubspotCall call = {0};
+	StringInfoData body;
+
+	initStringInfo(&body);
+	hubspot_token_encode_request(token, &body);
+	connection.token = NULL;
+	call.method = "POST";
+	call.path = hubspot_token_path(connection.options->api_version);
+	call.body = body.data;
+	call.body_len = body.len;
+	call.form = true;
+	call.repeatable = true;
+	hubspot_call_perform(&connection, &call);
+	explicit_bzero(body.data, body.len);
+	error = hubspot_token_take_reply(token, call.reply, call.attempts, call.sent);
+	hubspot_call_free(&call);
+	MemoryContextSwitchTo(old);
+	if (error == NULL)
+		MemoryContextDelete(context);
+	return error;
 }
 
 /* The first call whose backoff is over, or NULL and when one's will be. */
@@ -214,9 +315,14 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 
 	request.method = call->method;
 	request.url = calls->url.data;
-	request.bearer = options->access_token;
+	request.bearer = NULL;
+	if (calls->connection->token)
+		request.bearer = hubspot_token_use(calls->connection->token,
+										   &call->token_serial);
 	request.body = call->body;
 	request.body_len = call->body_len;
+	request.content_type = call->form ? "application/x-www-form-urlencoded" :
+		"application/json";
 	request.repeatable = call->repeatable;
 	request.connect_timeout = options->connect_timeout;
 	request.request_timeout = options->request_timeout;
@@ -224,6 +330,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.ca_file = options->ca_file;
 	request.user_agent = options->user_agent;
 
+	call->sent = now;
 	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
 	dlist_delete(&call->node);
 	hubspot_throttle_sent(calls->connection->throttle, now);
@@ -262,6 +369,11 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 	if (calls->stopped)
 		advice = HUBSPOT_FINAL;
+	else if (renew_token(calls, call))
+	{
+		dlist_push_head(&calls->waiting, &call->node);
+		return;
+	}
 	if (advice == HUBSPOT_PARK)
 	{
 		calls->counts.rate_limited++;
@@ -284,6 +396,9 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (advice == HUBSPOT_RETRY && wait <= most &&
 		call->attempts <= options->max_retries)
 	{
+		if (call->reply->failure == HUBSPOT_HTTP_BROKEN ||
+			call->reply->status >= 500)
+			call->may_have_acted = true;
 		call->not_before = now +
 			Min(most, hubspot_retry_delay(call->attempts, wait, most,
 										  pg_prng_double(&pg_global_prng_state)));
@@ -293,4 +408,22 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	dlist_push_tail(&calls->done, &call->node);
 	if (hubspot_reply_refuses_account(call->reply))
 		stop(calls);
+}
+
+/*
+ * Is the reply about nothing but the token, and is there another one, or can
+ * one be fetched?  Once a call: if that is refused too, it is the answer.
+ */
+static bool
+renew_token(HubspotCalls *calls, HubspotCall *call)
+{
+	bool		again;
+
+	if (calls->connection->token == NULL ||
+		!hubspot_reply_is_unauthorized(call->reply))
+		return false;
+	again = !call->renewed;
+	call->renewed = true;
+	return hubspot_token_renew(calls->connection->token, call->token_serial,
+							   call->reply) && again;
 }

@@ -28,6 +28,11 @@
 #define HUBSPOT_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
 #endif
 
+/* 18 has another mark, which stands before the declaration. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 /* 16 has one function for the privileges of all kinds of objects. */
 static inline AclResult
 hubspot_server_aclcheck(Oid serverid, Oid userid, AclMode mode)

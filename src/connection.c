@@ -5,8 +5,9 @@
  *
  * What lives for the session is the throttle of each account: HubSpot counts
  * the requests of the last ten seconds, whichever statement sent them.  (The
- * network connections live for it, too, in transport.c.)  The options belong
- * to one statement, which must not see them change halfway.
+ * network connections live for it, too, in transport.c, and so do OAuth's
+ * access tokens, in token.c.)  The options belong to one statement, which must
+ * not see them change halfway.
  *
  * IDENTIFICATION
  *	  src/connection.c
@@ -51,6 +52,7 @@ hubspot_connect(const char *server)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
 					   GetForeignServer(serverid)->servername);
 	connection->options = hubspot_get_options(serverid, userid);
+	connection->token = hubspot_token_create(connection->options);
 	connection->throttle = account_throttle(serverid);
 	return connection;
 }

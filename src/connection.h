@@ -13,10 +13,12 @@
 
 #include "option.h"
 #include "throttle.h"
+#include "token.h"
 
 typedef struct HubspotConnection
 {
 	const HubspotOptions *options;
+	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotThrottle *throttle;	/* the account's, lives for the session */
 } HubspotConnection;
 

@@ -18,8 +18,13 @@
 #define PAIR_TAIL		"{}/{}/associations/{}/{}"
 #define DEFAULT_TAIL	"{}/{}/associations/default/{}/{}"
 
+/* The most that a page can hold. */
+#define LIST_TAIL		"{}/{}/associations/{}?limit=500"
+
 /* Arguments: the two object types. */
 #define BATCH_TAIL		"{}/{}/batch/"
+#define LABELS_TAIL		"{}/{}/labels"
+#define LIMITS_TAIL		"definitions/configurations/"
 
 /* The default version begins the dated ones; v4 is older than all of them. */
 #define UNDATED_VERSION			"v4"
@@ -31,22 +36,86 @@
  */
 #define MAX_ID_LEN		100
 
+/* Likewise for categories. */
+#define MAX_CATEGORY_LEN	63
+
+/* What is not repeatable makes something new each time, or may refuse to. */
 static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_CREATE_DEFAULT] = {
-		"PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL, 0, false, true,
-		HUBSPOT_REPLY_ENVELOPE
+		"PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL,
+		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_ENVELOPE
 	},
 	[HUBSPOT_CREATE] = {
-		"PUT", HUBSPOT_OBJECTS, PAIR_TAIL, 0, true, true,
-		HUBSPOT_REPLY_PAIR
+		"PUT", HUBSPOT_OBJECTS, PAIR_TAIL,
+		HUBSPOT_INPUT_TYPED_PAIR, 0, true, HUBSPOT_REPLY_PAIR
 	},
 	[HUBSPOT_BATCH_CREATE_DEFAULT] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "associate/default", 2000,
-		false, true, HUBSPOT_REPLY_ENVELOPE
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "associate/default",
+		HUBSPOT_INPUT_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
 	},
 	[HUBSPOT_BATCH_CREATE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "create", 2000,
-		true, true, HUBSPOT_REPLY_ENVELOPE
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "create",
+		HUBSPOT_INPUT_TYPED_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
+	},
+	[HUBSPOT_ARCHIVE] = {
+		"DELETE", HUBSPOT_OBJECTS, PAIR_TAIL,
+		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_BATCH_ARCHIVE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "archive",
+		HUBSPOT_INPUT_GROUP, 100, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_BATCH_ARCHIVE_LABELS] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "labels/archive",
+		HUBSPOT_INPUT_TYPED_PAIR, 100, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIST] = {
+		"GET", HUBSPOT_OBJECTS, LIST_TAIL,
+		HUBSPOT_INPUT_RECORD, 0, true, HUBSPOT_REPLY_PAGE
+	},
+	[HUBSPOT_BATCH_READ] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "read",
+		HUBSPOT_INPUT_RECORD, 1000, true, HUBSPOT_REPLY_RECORDS
+	},
+	[HUBSPOT_LABELS] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LABEL_CREATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LABEL_UPDATE] = {
+		"PUT", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LABEL_DELETE] = {
+		"DELETE", HUBSPOT_ASSOCIATIONS, LABELS_TAIL "/{}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMITS_ALL] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "all",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LIMITS] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "{}/{}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LIMIT_CREATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "create",
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMIT_UPDATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "update",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMIT_PURGE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "purge",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_HIGH_USAGE_REPORT] = {
+		"POST", HUBSPOT_ASSOCIATIONS, "usage/high-usage-report/{}",
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_REPORT
 	}
 };
 
@@ -63,7 +132,6 @@ static const struct
 	{"0-5", "ticket", "tickets"}
 };
 
-static void append_segment(StringInfo url, const char *segment);
 static int	object_type_number(const char *name);
 
 const HubspotEndpoint *
@@ -115,7 +183,7 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 	{
 		if (*p == '{')
 		{
-			append_segment(url, *arguments++);
+			hubspot_append_encoded(url, *arguments++);
 			p++;
 		}
 		else
@@ -123,13 +191,32 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 	}
 }
 
-/* Append a text as one segment of a path, or value of a query. */
-static void
-append_segment(StringInfo url, const char *segment)
+/* Append the place in a list from which on a page is wanted. */
+void
+hubspot_append_cursor(StringInfo url, const char *after)
+{
+	appendStringInfoString(url, "&after=");
+	hubspot_append_encoded(url, after);
+}
+
+/* The path that gives access tokens, beginning with a slash. */
+const char *
+hubspot_token_path(const char *version)
+{
+	return strcmp(version, UNDATED_VERSION) == 0 ?
+		"/oauth/v3/token" : "/oauth/2026-03/token";
+}
+
+/*
+ * Append a text percent-encoded: as one segment of a path, or as a value of a
+ * query or a form.
+ */
+void
+hubspot_append_encoded(StringInfo url, const char *text)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	for (const unsigned char *p = (const unsigned char *) segment; *p; p++)
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
 	{
 		if (*p < 0x80 && (isalnum(*p) || strchr("-._~", *p) != NULL))
 			appendStringInfoCharMacro(url, *p);
@@ -219,4 +306,18 @@ hubspot_id_problem(const char *id, int len)
 			return pstrdup("it has a character that is white space or not printable ASCII");
 	}
 	return NULL;
+}
+
+/* Can it be a category?  New ones may come, so only the shape is checked. */
+bool
+hubspot_is_category(const char *category)
+{
+	size_t		len = strlen(category);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (!(category[i] >= 'A' && category[i] <= 'Z') && category[i] != '_')
+			return false;
+	}
+	return len > 0 && len <= MAX_CATEGORY_LEN;
 }

@@ -1,11 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  The SQL functions that associate: arguments in, rows or an ERROR out.
- *
- * All functions that associate are one loop (run_batch) over a source of
- * inputs, with an operation of the API and a sink for the outcomes: a single
- * call is a batch of one, sent to the endpoint for one.
+ *	  The SQL functions on associations: arguments in, rows or an ERROR out.
  *
  * IDENTIFICATION
  *	  src/functions.c
@@ -14,85 +10,63 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
-#include "batch.h"
-#include "connection.h"
-#include "result.h"
-#include "source.h"
-#include "transport.h"
-
-/* What a call of one of the functions asks for, apart from its inputs. */
-typedef struct Task
-{
-	const HubspotConnection *connection;
-	HubspotOperation operation;
-	char	   *from_type;
-	char	   *to_type;
-	bool		raise;			/* on_error => 'raise' */
-} Task;
-
-/* Where the outcomes go. */
-typedef struct Sink
-{
-	HubspotResultRow *row;
-	Tuplestorestate *tupstore;	/* of a set */
-	TupleDesc	tupdesc;
-	Datum		result;			/* of a single call */
-} Sink;
+#include "argument.h"
+#include "statement.h"
 
 /* What a single call's FmgrInfo keeps from one call to the next. */
 typedef struct SingleState
 {
 	TupleDesc	tupdesc;
 	HubspotResultRow *row;
-} SingleState;
 
-/* When a statement's progress is to be told next. */
-typedef struct Progress
-{
-	const HubspotBatch *batch;
-	int64		started;
-	int64		interval;		/* microseconds, 0: off */
-	int64		next;
-} Progress;
+	/* labels that were looked up for a call before, in the same statement */
+	MemoryContext labels_context;
+	HubspotLabels *labels;		/* or NULL */
+	TimestampTz labels_statement;	/* when that began */
+} SingleState;
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
 PG_FUNCTION_INFO_V1(hs_assoc_create_default_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_create);
 PG_FUNCTION_INFO_V1(hs_assoc_create_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_archive);
+PG_FUNCTION_INFO_V1(hs_assoc_archive_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_list);
+PG_FUNCTION_INFO_V1(hs_assoc_list_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default_array);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_read);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_read_array);
 
-static Datum create_single(FunctionCallInfo fcinfo, HubspotOperation operation,
-						   bool bigint_ids);
-static Datum create_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
-						  bool query);
-static void set_task(FunctionCallInfo fcinfo, Task *task,
-					 HubspotOperation operation, int to_type,
-					 int on_error);
-static char *object_type(FunctionCallInfo fcinfo, int argument,
-						 const char *name);
+static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation,
+						bool bigint_ids);
+static Datum run_list(FunctionCallInfo fcinfo, bool bigint_id);
+static Datum run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
+					   const char *inputs);
+static void set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
+						  HubspotOperation operation, int to_type,
+						  int on_error);
+static HubspotLabels *single_labels(SingleState *state,
+									const HubspotStatement *statement);
 static bool raises(FunctionCallInfo fcinfo, int argument);
-static const char *server_name(FunctionCallInfo fcinfo, int argument);
+static bool keeps_labels(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
+static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
 static SingleState *single_state(FunctionCallInfo fcinfo);
-static void run_batch(const Task *task, HubspotSource *source, Sink *sink);
-static void sink_outcome(const Task *task, Sink *sink,
-						 const HubspotOutcome *outcome);
-static void warn_stopped(const HubspotError *error);
-static void start_progress(Progress *progress, const HubspotBatch *batch);
-static void tell_progress(void *state);
 
 /*
  * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
@@ -100,38 +74,76 @@ static void tell_progress(void *state);
  *
  * Associates two records with the default type of their object types.  Returns
  * one hs_assoc_result, whose ok is true only if HubSpot confirmed it.  Misuse
- * is an ERROR, and with on_error 'raise' every failure is.  All functions that
- * associate share these arguments, results and errors.
+ * is an ERROR, and with on_error 'raise' every failure is.  All functions here
+ * share these arguments, results and errors.
  */
 Datum
 hs_assoc_create_default(PG_FUNCTION_ARGS)
 {
-	return create_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false);
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false);
 }
 
 Datum
 hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
 {
-	return create_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true);
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true);
 }
 
 /*
  * hs_assoc_create(from_type, from_id, to_type, to_id, type_ids, category,
- * on_error, server): PUT .../associations/{toType}/{toId}
+ * labels, on_error, keep_labels, server):
+ * PUT .../associations/{toType}/{toId}
  *
- * Associates two records with types of one category, in place of the
- * USER_DEFINED ones that the pair has.
+ * Associates two records with types, by their numbers or labels, in place of
+ * the USER_DEFINED ones that the pair has; with keep_labels, besides these.
  */
 Datum
 hs_assoc_create(PG_FUNCTION_ARGS)
 {
-	return create_single(fcinfo, HUBSPOT_CREATE, false);
+	return run_single(fcinfo, HUBSPOT_CREATE, false);
 }
 
 Datum
 hs_assoc_create_bigint(PG_FUNCTION_ARGS)
 {
-	return create_single(fcinfo, HUBSPOT_CREATE, true);
+	return run_single(fcinfo, HUBSPOT_CREATE, true);
+}
+
+/*
+ * hs_assoc_archive(from_type, from_id, to_type, to_id, on_error, server):
+ * DELETE .../associations/{toType}/{toId}
+ *
+ * Removes all associations of two records.  That there are none is ok.
+ */
+Datum
+hs_assoc_archive(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, false);
+}
+
+Datum
+hs_assoc_archive_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, true);
+}
+
+/*
+ * hs_assoc_list(from_type, from_id, to_type, server):
+ * GET .../associations/{toType}
+ *
+ * Reads all associations of a record.  Returns one hs_assoc_association for
+ * each record and type; every failure is an ERROR.
+ */
+Datum
+hs_assoc_list(PG_FUNCTION_ARGS)
+{
+	return run_list(fcinfo, false);
+}
+
+Datum
+hs_assoc_list_bigint(PG_FUNCTION_ARGS)
+{
+	return run_list(fcinfo, true);
 }
 
 /*
@@ -144,79 +156,168 @@ hs_assoc_create_bigint(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_batch_create_default(PG_FUNCTION_ARGS)
 {
-	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, true);
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, NULL);
 }
 
 Datum
 hs_assoc_batch_create_default_array(PG_FUNCTION_ARGS)
 {
-	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, false);
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, "inputs");
 }
 
 /*
- * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error, server):
- * POST .../batch/create
+ * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error,
+ * keep_labels, server): POST .../batch/create
  *
- * Associates the pairs of a query (from_id, to_id, type_id or type_ids,
- * category) or of an hs_assoc_input[] with these types, in place of the
- * USER_DEFINED ones that each pair has.  Returns one hs_assoc_result for each
- * input.
+ * Associates the pairs of a query (from_id, to_id, type_id or type_ids, label
+ * or labels, category) or of an hs_assoc_input[] with these types, in place of
+ * the USER_DEFINED ones that each pair has; with keep_labels, besides these.
+ * Returns one hs_assoc_result for each input.
  */
 Datum
 hs_assoc_batch_create(PG_FUNCTION_ARGS)
 {
-	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE, true);
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE, NULL);
 }
 
 Datum
 hs_assoc_batch_create_array(PG_FUNCTION_ARGS)
 {
-	return create_batch(fcinfo, HUBSPOT_BATCH_CREATE, false);
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE, "inputs");
 }
 
-static Datum
-create_single(FunctionCallInfo fcinfo, HubspotOperation operation,
-			  bool bigint_ids)
+/*
+ * hs_assoc_batch_archive(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/archive
+ *
+ * Removes all associations of the pairs of a query (from_id, to_id) or of an
+ * hs_assoc_input[].  Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_archive(PG_FUNCTION_ARGS)
 {
-	bool		takes_types = hubspot_endpoint(operation)->takes_types;
-	int			on_error = takes_types ? 6 : 4;
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE, NULL);
+}
+
+Datum
+hs_assoc_batch_archive_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE, "inputs");
+}
+
+/*
+ * hs_assoc_batch_archive_labels(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/labels/archive
+ *
+ * Removes types from the pairs of a query (columns as for the batch create) or
+ * of an hs_assoc_input[].  Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_archive_labels(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE_LABELS, NULL);
+}
+
+Datum
+hs_assoc_batch_archive_labels_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE_LABELS, "inputs");
+}
+
+/*
+ * hs_assoc_batch_read(from_type, to_type, query | from_ids, on_error, server):
+ * POST .../batch/read
+ *
+ * Reads all associations of the records of a query (from_id) or of an array of
+ * ids.  Returns one hs_assoc_association for each input, record and type, and
+ * one for each input that could not be read.
+ */
+Datum
+hs_assoc_batch_read(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_READ, NULL);
+}
+
+Datum
+hs_assoc_batch_read_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_READ, "from_ids");
+}
+
+/* A pair: (from_type, from_id, to_type, to_id, [types,] on_error, ...). */
+static Datum
+run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
+{
+	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
+	bool		takes_types = (shape == HUBSPOT_INPUT_TYPED_PAIR);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc call",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SingleState *state = single_state(fcinfo);
-	Sink		sink = {0};
-	Task		task;
+	HubspotSink sink = {.row = state->row,.tupdesc = state->tupdesc};
+	HubspotStatement statement;
+	HubspotLabels *labels = NULL;
 	HubspotInput ids = {0};
 	ArrayType  *type_ids = NULL;
 	char	   *category = NULL;
+	ArrayType  *label_array = NULL;
 
-	sink.row = state->row;
-	sink.tupdesc = state->tupdesc;
-	set_task(fcinfo, &task, operation, 2, on_error);
+	set_statement(fcinfo, &statement, operation, 2, takes_types ? 7 : 4);
 	ids.from_id = id_argument(fcinfo, 1, bigint_ids);
 	ids.to_id = id_argument(fcinfo, 3, bigint_ids);
 	if (takes_types && !PG_ARGISNULL(4))
 		type_ids = PG_GETARG_ARRAYTYPE_P(4);
 	if (takes_types && !PG_ARGISNULL(5))
 		category = text_to_cstring(PG_GETARG_TEXT_PP(5));
+	if (takes_types && !PG_ARGISNULL(6))
+		label_array = PG_GETARG_ARRAYTYPE_P(6);
+	if (label_array)
+		labels = single_labels(state, &statement);
 
-	run_batch(&task,
-			  hubspot_source_single(&ids, takes_types, type_ids, category),
-			  &sink);
+	hubspot_statement_run(&statement,
+						  hubspot_source_single(&ids, shape, labels, type_ids,
+												category, label_array),
+						  &sink);
 	MemoryContextSwitchTo(old);
 	sink.result = datumCopy(sink.result, false, -1);
 	MemoryContextDelete(context);
 	return sink.result;
 }
 
+/* A record: (from_type, from_id, to_type, server). */
 static Datum
-create_batch(FunctionCallInfo fcinfo, HubspotOperation operation, bool query)
+run_list(FunctionCallInfo fcinfo, bool bigint_id)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool		takes_types = hubspot_endpoint(operation)->takes_types;
-	Task		task;
-	Sink		sink = {0};
+	HubspotSink sink = {0};
+	MemoryContext old = begin_set(fcinfo, &sink);
+	MemoryContext context = CurrentMemoryContext;
+	HubspotStatement statement;
+	HubspotInput id = {0};
+
+	set_statement(fcinfo, &statement, HUBSPOT_LIST, 2, -1);
+	id.from_id = id_argument(fcinfo, 1, bigint_id);
+	hubspot_statement_run(&statement,
+						  hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, NULL,
+												NULL, NULL, NULL),
+						  &sink);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
+
+/*
+ * Many: (from_type, to_type, query or array, on_error, ...).  inputs is the
+ * name of the array, or NULL if it is a query.
+ */
+static Datum
+run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
+		  const char *inputs)
+{
+	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
+	HubspotSink sink = {0};
+	HubspotStatement statement;
+	HubspotLabels *labels = NULL;
 	HubspotSource *source;
 	MemoryContext context;
 	MemoryContext old;
@@ -225,59 +326,68 @@ create_batch(FunctionCallInfo fcinfo, HubspotOperation operation, bool query)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null",
-						query ? "query" : "inputs")));
-	InitMaterializedSRF(fcinfo, 0);
-	sink.tupstore = rsinfo->setResult;
-	sink.tupdesc = rsinfo->setDesc;
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	sink.row = hubspot_result_create(context, sink.tupdesc);
-	set_task(fcinfo, &task, operation, 1, 3);
-	if (query)
-		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
-									  takes_types);
+						inputs ? inputs : "query")));
+	old = begin_set(fcinfo, &sink);
+	context = CurrentMemoryContext;
+	set_statement(fcinfo, &statement, operation, 1, 3);
+	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
+		labels = hubspot_labels_create(statement.connection,
+									   statement.from_type, statement.to_type);
+	if (inputs)
+		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), shape, labels);
 	else
-		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), takes_types);
-	run_batch(&task, source, &sink);
+		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
+									  shape, labels);
+	hubspot_statement_run(&statement, source, &sink);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return (Datum) 0;
 }
 
-/* The arguments that all functions have; server follows on_error. */
+/*
+ * The arguments that all functions have: object types, on_error (at -1: every
+ * failure is an ERROR), keep_labels after it where labels may be replaced, and
+ * server as the last one.
+ */
 static void
-set_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
-		 int to_type, int on_error)
+set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
+			  HubspotOperation operation, int to_type, int on_error)
 {
-	task->operation = operation;
-	task->from_type = object_type(fcinfo, 0, "from_type");
-	task->to_type = object_type(fcinfo, to_type, "to_type");
-	task->raise = raises(fcinfo, on_error);
-	task->connection = hubspot_connect(server_name(fcinfo, on_error + 1));
+	statement->operation = operation;
+	statement->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
+	statement->to_type = hubspot_object_type_argument(fcinfo, to_type, "to_type");
+	statement->raise = (on_error < 0 || raises(fcinfo, on_error));
+	statement->keep_labels = (operation == HUBSPOT_CREATE ||
+							  operation == HUBSPOT_BATCH_CREATE) &&
+		keeps_labels(fcinfo, on_error + 1);
+	statement->connection =
+		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
 }
 
-static char *
-object_type(FunctionCallInfo fcinfo, int argument, const char *name)
+/*
+ * The labels of a single call.  Those of the calls before it are good for it,
+ * too, as long as it is one statement of the client's that makes them all.
+ */
+static HubspotLabels *
+single_labels(SingleState *state, const HubspotStatement *statement)
 {
-	char	   *type;
-	char	   *problem;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	MemoryContext old;
 
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name),
-				 errhint("It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".")));
-	type = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	problem = hubspot_id_problem(type, strlen(type));
-	if (problem)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid object type \"%s\" in argument \"%s\": %s",
-						type, name, problem),
-				 errhint("It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".")));
-	return type;
+	if (state->labels && state->labels_statement == now &&
+		hubspot_labels_serve(state->labels, statement->connection,
+							 statement->from_type, statement->to_type))
+		return state->labels;
+
+	state->labels = NULL;
+	MemoryContextReset(state->labels_context);
+	old = MemoryContextSwitchTo(state->labels_context);
+	state->labels = hubspot_labels_create(statement->connection,
+										  statement->from_type,
+										  statement->to_type);
+	state->labels_statement = now;
+	MemoryContextSwitchTo(old);
+	return state->labels;
 }
 
 static bool
@@ -294,10 +404,14 @@ raises(FunctionCallInfo fcinfo, int argument)
 	return on_error[1] == 'a';
 }
 
-static const char *
-server_name(FunctionCallInfo fcinfo, int argument)
+static bool
+keeps_labels(FunctionCallInfo fcinfo, int argument)
 {
-	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "keep_labels")));
+	return PG_GETARG_BOOL(argument);
 }
 
 static HubspotSlice
@@ -324,6 +438,27 @@ id_argument(FunctionCallInfo fcinfo, int argument, bool bigint_id)
 	return id;
 }
 
+/*
+ * Begin the result of a function that returns a set, and a memory context for
+ * the call, which becomes the current one.  Returns the one before.
+ */
+static MemoryContext
+begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext old;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sink->tupstore = rsinfo->setResult;
+	sink->tupdesc = rsinfo->setDesc;
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	sink->row = hubspot_result_create(context, sink->tupdesc);
+	return old;
+}
+
 /* What the result type means doesn't change between calls of one statement. */
 static SingleState *
 single_state(FunctionCallInfo fcinfo)
@@ -337,108 +472,14 @@ single_state(FunctionCallInfo fcinfo)
 
 		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		state = palloc(sizeof(SingleState));
+		state = palloc0(sizeof(SingleState));
 		state->tupdesc = BlessTupleDesc(CreateTupleDescCopy(tupdesc));
 		state->row = hubspot_result_create(CurrentMemoryContext, tupdesc);
+		state->labels_context = AllocSetContextCreate(CurrentMemoryContext,
+													  "hubspot_assoc labels",
+													  ALLOCSET_SMALL_SIZES);
 		fcinfo->flinfo->fn_extra = state;
 		MemoryContextSwitchTo(old);
 	}
 	return state;
-}
-
-/* From the source into the batch, and from there into the sink. */
-static void
-run_batch(const Task *task, HubspotSource *source, Sink *sink)
-{
-	HubspotBatch *batch = hubspot_batch_create(task->connection, task->operation,
-											   task->from_type, task->to_type);
-	bool		warned = false;
-	HubspotOutcome outcome;
-	Progress	progress;
-
-	start_progress(&progress, batch);
-	hubspot_source_fill(source, batch, tell_progress, &progress);
-	while (hubspot_batch_wait(batch, progress.next))
-	{
-		while (hubspot_batch_get(batch, &outcome))
-		{
-			sink_outcome(task, sink, &outcome);
-			if (!warned && outcome.error &&
-				strcmp(outcome.error->category, HUBSPOT_NOT_SENT) == 0)
-			{
-				warn_stopped(hubspot_batch_stopped(batch));
-				warned = true;
-			}
-		}
-		hubspot_source_fill(source, batch, tell_progress, &progress);
-		tell_progress(&progress);
-	}
-	hubspot_source_close(source);
-}
-
-static void
-sink_outcome(const Task *task, Sink *sink, const HubspotOutcome *outcome)
-{
-	Datum	   *values;
-	bool	   *isnull;
-
-	CHECK_FOR_INTERRUPTS();
-	if (outcome->error && task->raise)
-		hubspot_throw_error(outcome->error,
-							psprintf("could not associate %s %s with %s %s",
-									 task->from_type,
-									 outcome->from_id.data ?
-									 pnstrdup(outcome->from_id.data, outcome->from_id.len) : "NULL",
-									 task->to_type,
-									 outcome->to_id.data ?
-									 pnstrdup(outcome->to_id.data, outcome->to_id.len) : "NULL"),
-							true);
-	hubspot_result_fill(sink->row, outcome, &values, &isnull);
-	if (sink->tupstore)
-		tuplestore_putvalues(sink->tupstore, sink->tupdesc, values, isnull);
-	else
-		sink->result = HeapTupleGetDatum(heap_form_tuple(sink->tupdesc,
-														 values, isnull));
-}
-
-/* Once a statement, if inputs were not sent: the rows say so one by one. */
-static void
-warn_stopped(const HubspotError *error)
-{
-	ereport(WARNING,
-			(errcode(error->sqlstate),
-			 errmsg("HubSpot refuses the account's requests, nothing more is sent"),
-			 errdetail("%s", hubspot_error_detail(error)),
-			 errhint("%s The inputs that were not sent have the error category %s.",
-					 hubspot_error_hint(error, true), HUBSPOT_NOT_SENT)));
-}
-
-static void
-start_progress(Progress *progress, const HubspotBatch *batch)
-{
-	progress->batch = batch;
-	progress->started = hubspot_now();
-	progress->interval = (int64) hubspot_progress_interval * 1000;
-	progress->next = progress->interval > 0 ?
-		progress->started + progress->interval : HUBSPOT_NEVER;
-}
-
-/* Called often; tells it when it is time. */
-static void
-tell_progress(void *state)
-{
-	Progress   *progress = state;
-	int64		now = hubspot_now();
-	HubspotBatchCounts counts;
-
-	if (now < progress->next)
-		return;
-	hubspot_batch_counts(progress->batch, &counts);
-	ereport(NOTICE,
-			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s",
-					(long long) counts.read, (long long) counts.confirmed,
-					(long long) counts.failed, (long long) counts.requests,
-					(long long) counts.retries, (long long) counts.rate_limited,
-					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started))));
-	progress->next = now + progress->interval;
 }

@@ -28,9 +28,10 @@ typedef struct HubspotHttpRequest
 {
 	const char *method;
 	const char *url;
-	const char *bearer;			/* token for the Authorization header */
-	const char *body;			/* NULL: no body; else JSON in UTF-8 */
+	const char *bearer;			/* token for the Authorization header, or NULL */
+	const char *body;			/* or NULL: no body */
 	size_t		body_len;
+	const char *content_type;	/* of the body */
 	bool		repeatable;		/* it may be sent again if a kept connection
 								 * turns out to be closed */
 	int			connect_timeout;	/* ms, name lookup and TLS included */

@@ -4,38 +4,58 @@
  *	  Associate HubSpot CRM records from SQL: the door, and a map.
  *
  * A call of an SQL function goes down through these files and its results
- * come up again.  Includes go only downward.
+ * come up again.  Includes go only downward (test/headerscheck has the rows).
  *
- *	9  hubspot_assoc.c	module magic, settings
- *	8  functions.c		SQL functions that associate: arguments in, rows out
+ *	   hubspot_assoc.c	module magic, settings
+ *
+ *	   functions.c		SQL functions on associations: arguments in, rows out
+ *	   definitions.c	SQL functions on labels, limits and the report
  *	   passthrough.c	the SQL function for the rest of the API
- *	7  source.c			inputs from a query or an array
- *	   result.c			outcomes to rows, or to an ERROR
- *	6  batch.c			many inputs: cut, kept in flight, answered
- *	5  call.c			API calls: throttled, sent, sent again
- *	4  connection.c		an account, as the current role may use it
+ *	   argument.c		what all of these want of their arguments
+ *
+ *	   statement.c		one call, from its inputs to its rows
+ *	   source.c			inputs from a query or an array
+ *	   draft.c			an input while it is read
+ *	   sort.c			inputs in the order of their from_id
+ *	   result.c			outcomes to rows
+ *	   error.c			error values to an ERROR
+ *
+ *	   batch.c			many inputs: cut, kept in flight, answered
+ *	   labels.c			association types by their labels
+ *	   call.c			API calls: throttled, sent, sent again
+ *
+ *	   connection.c		an account, as the current role may use it
+ *	   token.c			where its access tokens come from
+ *	   refresh.c		refresh tokens, which answers may replace
  *	   match.c			what an answer says of each input
- *	3  request.c		structs to JSON
- *	   response.c		status and JSON to structs, or an error value
+ *	   keep.c			the labels that pairs have
+ *
+ *	   request.c		structs to JSON
+ *	   response.c		JSON to structs
+ *	   failure.c		replies that are no success, as error values
  *	   transport.c		libcurl on PostgreSQL's wait events
- *	2  option.c			what the user said
+ *
+ *	   option.c			what the user said
  *	   context.c		which inputs an error names
- *	1  endpoint.c		what HubSpot offers
+ *	   chunk.c			inputs that go together, and their rows
+ *	   unit.c			one of them: a pair, or a record that is read
+ *	   type.c			association types
+ *	   endpoint.c		what HubSpot offers
  *	   throttle.c		when a request may go
- *	   unit.c			a pair in a batch, and its rows
  *	   json.c, lexer.c	JSON by declared fields
  *	   host.c			hosts of URLs and lists
  *	   sockets.c		sockets to watch, on a WaitEventSet
- *	0  hubspot_assoc.h	the nouns
+ *
+ *	   hubspot_assoc.h	the nouns
  *	   http.h			a request and a reply
  *	   compat.h			PostgreSQL's versions
  *
  * Some facts are known to one file alone: HubSpot's paths and limits to
- * endpoint.c, JSON keys to request.c, response.c and context.c, libcurl to
- * transport.c, server and user mapping options to option.c.
+ * endpoint.c, JSON keys to request.c, response.c, failure.c and context.c,
+ * libcurl to transport.c, server and user mapping options to option.c.
  *
  * What HubSpot or the network does wrong is data (HubspotError) until it
- * becomes a column or an ERROR in rows 7 and 8.  Only misuse, a cancel and
+ * becomes a column or an ERROR in result.c or error.c.  Only misuse, a cancel and
  * lack of memory are thrown from below.  Whatever isn't palloc'd belongs to a
  * memory context by a reset callback, so that no error path has to free it.
  *

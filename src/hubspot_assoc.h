@@ -35,7 +35,15 @@ typedef struct HubspotAssociationType
 {
 	const char *category;
 	int32		type_id;
+	const char *label;			/* NULL: it has none, or it isn't known */
 } HubspotAssociationType;
+
+/* One of a record's associations, of one type. */
+typedef struct HubspotAssociation
+{
+	HubspotSlice to_id;
+	const HubspotAssociationType *type;
+} HubspotAssociation;
 
 /* The most types of one pair: HubSpot allows 50 labels for two object types. */
 #define HUBSPOT_MAX_TYPES	100
@@ -55,11 +63,13 @@ typedef struct HubspotLabelList
 } HubspotLabelList;
 
 /*
- * An association that somebody wants: one row of the source.  A missing id
- * has data NULL.  types is NULL for the operations that take none.
+ * What somebody wants something done to: one row of the source.  A missing id
+ * has data NULL, and so has the to_id of an operation on records.  types is
+ * NULL for the operations that take none.
  */
 typedef struct HubspotInput
 {
+	int64		no;				/* from 1 */
 	HubspotSlice from_id;
 	HubspotSlice to_id;
 	const HubspotTypeList *types;
@@ -77,16 +87,19 @@ typedef struct HubspotError
 								 * others may pass without them */
 	bool		ends_sending;	/* it refuses the account: whatever is sent
 								 * next will meet the same */
+	bool		not_found;		/* what it names isn't there */
+	bool		no_associations;	/* the record it names has none */
+	bool		no_token;		/* there was no access token to send it with */
 	const char *category;
 	const char *message;
 	const char *correlation_id; /* or NULL */
 	HubspotSlice object;		/* the API's error object, JSON in UTF-8 */
 } HubspotError;
 
-/* What became of one input. */
+/* What became of one input, or one of the associations that it has. */
 typedef struct HubspotOutcome
 {
-	int64		input_no;		/* from 1 */
+	int64		input_no;
 	HubspotSlice from_id;
 	HubspotSlice to_id;
 	const HubspotError *error;	/* NULL: HubSpot confirmed it */
@@ -94,6 +107,7 @@ typedef struct HubspotOutcome
 	const char *correlation_id; /* or NULL */
 	const HubspotTypeList *types;	/* or NULL */
 	const HubspotLabelList *labels; /* or NULL */
+	const HubspotAssociation *association;	/* of an operation that reads */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_ASSOC_H */

@@ -276,6 +276,10 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 			if (token == HUBSPOT_TOKEN_OBJECT_START)
 				return read_object(reader, field->shape, target);
 			break;
+		case HUBSPOT_JSON_NOTED_LIST:
+			if (token == HUBSPOT_TOKEN_ARRAY_START)
+				*(bool *) member = true;
+			/* FALLTHROUGH */
 		case HUBSPOT_JSON_LIST:
 			if (token == HUBSPOT_TOKEN_ARRAY_START)
 				return read_list(reader, field->shape);

@@ -26,7 +26,8 @@ typedef enum HubspotJsonKind
 	HUBSPOT_JSON_RAW,			/* HubspotSlice, any value as it came */
 	HUBSPOT_JSON_TEXTS,			/* List of char *, of an array of strings */
 	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, same struct */
-	HUBSPOT_JSON_LIST			/* array of objects, each given to item() */
+	HUBSPOT_JSON_LIST,			/* array of objects, each given to item() */
+	HUBSPOT_JSON_NOTED_LIST		/* the same, with a bool that it was there */
 } HubspotJsonKind;
 
 typedef struct HubspotJsonField
@@ -45,6 +46,10 @@ typedef struct HubspotJsonField
 /* A field that holds fields or a list of further ones. */
 #define HUBSPOT_JSON_NESTED(name, kind, shape) \
 	{name, sizeof(name) - 1, kind, 0, shape}
+
+/* A list whose presence goes into a member of struct type. */
+#define HUBSPOT_JSON_LIST_NOTED_IN(name, shape, type, member) \
+	{name, sizeof(name) - 1, HUBSPOT_JSON_NOTED_LIST, offsetof(type, member), shape}
 
 struct HubspotJsonShape
 {

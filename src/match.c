@@ -33,9 +33,13 @@
 #include "lexer.h"
 #include "match.h"
 #include "response.h"
+#include "type.h"
 
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
+
+/* The place of a next page goes back to HubSpot as it came. */
+#define MAX_CURSOR_LEN	1000
 
 /* The state of reading one successful reply. */
 typedef struct Reading
@@ -48,9 +52,11 @@ typedef struct Reading
 	HubspotUnit *last;			/* whose result came last */
 	const HubspotTypeList *last_types;	/* made last, to be shared */
 	List	   *errors;			/* of HubspotError */
+	const HubspotError *unnamed;	/* the first that names no input */
 } Reading;
 
-static int	refused(const HubspotMatch *match, const List *errors);
+static int	refused(const HubspotMatch *match, const List *errors,
+					bool too_large);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
 static void take_result(void *state, const HubspotResult *result);
 static void take_error(void *state, HubspotError *error);
@@ -61,7 +67,12 @@ static const HubspotTypeList *add_type(Reading *reading,
 									   const HubspotTypeList *types,
 									   const HubspotResult *result);
 static const HubspotLabelList *make_labels(HubspotSlice labels);
+static void take_page(Reading *reading, HubspotUnit *unit,
+					  const HubspotResult *result);
+static void confirm_rest(Reading *reading);
 static void settle_errors(Reading *reading);
+static void settle(const HubspotMatch *match, HubspotUnit *unit,
+				   const HubspotError *error);
 static void settle_missing(Reading *reading, const HubspotEnvelope *envelope);
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
 static int	settle_named(const HubspotMatch *match, const HubspotError *error,
@@ -77,6 +88,14 @@ static int	settle_id(const HubspotMatch *match, const HubspotNamedId *named,
 static int	settle_types(const HubspotMatch *match, const HubspotNames *names,
 						 const HubspotError *error);
 
+/* Are they records, of which pages of associations are read? */
+static inline bool
+reads(const HubspotMatch *match)
+{
+	return match->shape == HUBSPOT_REPLY_RECORDS ||
+		match->shape == HUBSPOT_REPLY_PAGE;
+}
+
 static inline HubspotSlice
 slice_of(const char *text)
 {
@@ -89,7 +108,7 @@ slice_of(const char *text)
 static HubspotUnit *
 unit_of_pair(const HubspotMatch *match, HubspotSlice from_id, HubspotSlice to_id)
 {
-	HubspotInput key = {from_id, to_id, NULL};
+	HubspotInput key = {.from_id = from_id,.to_id = to_id};
 	HubspotUnit *unit = hubspot_pairs_chain(match->pairs, &key,
 											hubspot_pair_hash(&key));
 
@@ -114,21 +133,22 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 {
 	Reading		reading = {.match = match,.reply = reply};
 	HubspotReplySink sink = {&reading, take_result, take_error,
-	2 * match->nunits + MORE_ERRORS};
+	2 * match->nunits + MORE_ERRORS, match->types};
 	HubspotEnvelope envelope;
 
 	if (!hubspot_reply_is_success(reply))
-		return refused(match, list_make1(hubspot_reply_error(reply, attempts)));
+		return refused(match, list_make1(hubspot_reply_error(reply, attempts)),
+					   reply->failure == HUBSPOT_HTTP_TOO_LARGE);
 
 	reading.symmetric = (pg_strcasecmp(match->from_type, match->to_type) == 0);
 	reading.correlation_id = hubspot_correlation_id(reply);
 
-	/* of one pair, there may be nothing to say but that it's done */
-	if (reply->status == 204 && reply->body_len == 0 && match->nunits == 1)
+	/* there may be nothing to say but that it's done */
+	if (reply->body_len == 0 &&
+		(match->shape == HUBSPOT_REPLY_SILENT ||
+		 (reply->status == 204 && !reads(match) && match->nunits == 1)))
 	{
-		HubspotResult none = {0};
-
-		confirm(&reading, match->units[0], &none);
+		confirm_rest(&reading);
 		return 0;
 	}
 	if (!hubspot_read_reply(reply, match->shape, &sink, &envelope))
@@ -142,26 +162,31 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		return 0;
 	}
 	if (envelope.canceled && reading.last == NULL && reading.errors != NIL)
-		return refused(match, reading.errors);
+		return refused(match, reading.errors, false);
 	settle_errors(&reading);
+	if (match->shape == HUBSPOT_REPLY_SILENT && reading.unnamed == NULL &&
+		envelope.nerrors <= list_length(reading.errors) &&
+		(envelope.complete || envelope.status == NULL))
+		confirm_rest(&reading);
 	settle_missing(&reading, &envelope);
 	return 0;
 }
 
 /*
  * A request was refused as a whole: settle the units that its errors name, or
- * find the way to those that are to blame.  Returns as hubspot_match_reply.
+ * find the way to those that are to blame.  An answer that is too large to be
+ * read is asked for in parts.  Returns as hubspot_match_reply.
  */
 static int
-refused(const HubspotMatch *match, const List *errors)
+refused(const HubspotMatch *match, const List *errors, bool too_large)
 {
-	const HubspotError *first = linitial(errors);
+	HubspotError *first = linitial(errors);
 	int			nnamed = 0;
 	int			nsuspects = 0;
 	int			nunsettled;
 	ListCell   *lc;
 
-	if (first->ends_sending || match->nunits == 1)
+	if (first->ends_sending)
 	{
 		settle_rest(match, first);
 		return 0;
@@ -169,12 +194,20 @@ refused(const HubspotMatch *match, const List *errors)
 	foreach(lc, errors)
 		nnamed += settle_named(match, lfirst(lc), true);
 
+	/* what wasn't found may be the endpoint, unless an input is named */
+	if (match->many)
+		first->not_found = false;
+	if (match->nunits == 1)
+	{
+		settle_rest(match, first);
+		return 0;
+	}
 	nunsettled = sort_units(match, &nsuspects);
 	if (nnamed > 0)
 		return nsuspects < nunsettled ? nsuspects : 0;
 	if (nsuspects > 0 && nsuspects < nunsettled)
 		return nsuspects;
-	if (first->about_inputs)
+	if (first->about_inputs || (reads(match) && too_large))
 		return (nunsettled + 1) / 2;
 	settle_rest(match, first);
 	return 0;
@@ -221,10 +254,17 @@ take_result(void *state, const HubspotResult *result)
 	HubspotUnit *unit;
 
 	CHECK_FOR_INTERRUPTS();
-	if (result->from_id.data == NULL || result->to_id.data == NULL)
+	if (reading->match->shape == HUBSPOT_REPLY_PAGE)
+		unit = reading->match->units[0];
+	else if (reading->match->shape == HUBSPOT_REPLY_SILENT ||
+			 result->from_id.data == NULL ||
+			 (result->to_id.data == NULL && !reads(reading->match)))
 		return;
-	unit = find_unit(reading, result);
-	if (unit)
+	else
+		unit = find_unit(reading, result);
+
+	/* a record that is there twice would have its associations twice */
+	if (unit && !(unit->confirmed && reads(reading->match)))
 	{
 		confirm(reading, unit, result);
 		reading->last = unit;
@@ -249,8 +289,10 @@ static HubspotUnit *
 find_unit(Reading *reading, const HubspotResult *result)
 {
 	const HubspotMatch *match = reading->match;
-	HubspotInput key = {result->from_id, result->to_id, NULL};
+	HubspotInput key = {.from_id = result->from_id,.to_id = result->to_id};
 
+	if (reads(match))
+		key.to_id = match->units[0]->input.to_id;
 	if (reading->last)
 	{
 		if (hubspot_same_pair(&reading->last->input, &key))
@@ -272,6 +314,11 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 	unit->http_status = reading->reply->status;
 	if (!reading->match->many)
 		unit->correlation_id = reading->correlation_id;
+	if (reads(reading->match))
+	{
+		take_page(reading, unit, result);
+		return;
+	}
 
 	/*
 	 * The reverse of a pair of equal numbers looks like the pair itself; the
@@ -283,6 +330,40 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		unit->types = add_type(reading, unit->types, result);
 	if (result->labels.data)
 		unit->labels = make_labels(result->labels);
+}
+
+/* A page of a record's associations; one that leads nowhere is no answer. */
+static void
+take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
+{
+	const HubspotMatch *match = reading->match;
+
+	if (result->after.data &&
+		(result->after.len > MAX_CURSOR_LEN ||
+		 (unit->after.data && hubspot_same_id(unit->after, result->after))))
+	{
+		settle(match, unit,
+			   hubspot_unconfirmed(reading->reply, result->after.len > MAX_CURSOR_LEN ?
+								   "the place of the next page is too long" :
+								   "the page says that it is followed by itself"));
+		return;
+	}
+	unit->associations = result->associations;
+	unit->nassociations = result->nassociations;
+	unit->after = result->after;
+}
+
+/* All that is not settled is done. */
+static void
+confirm_rest(Reading *reading)
+{
+	const HubspotResult none = {0};
+
+	for (int i = 0; i < reading->match->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(reading->match->units[i]))
+			confirm(reading, reading->match->units[i], &none);
+	}
 }
 
 /* The types and the one of a result, in a list that others may share. */
@@ -306,6 +387,7 @@ add_type(Reading *reading, const HubspotTypeList *types,
 	type.category = hubspot_text_from_utf8(result->category.data,
 										   result->category.len);
 	type.type_id = result->type_id;
+	type.label = NULL;
 	if (ntypes == HUBSPOT_MAX_TYPES || hubspot_has_type(types, &type))
 		return types;
 	longer = palloc(offsetof(HubspotTypeList, types) +
@@ -349,7 +431,11 @@ settle_errors(Reading *reading)
 	ListCell   *lc;
 
 	foreach(lc, reading->errors)
-		(void) settle_named(reading->match, lfirst(lc), false);
+	{
+		if (settle_named(reading->match, lfirst(lc), false) == 0 &&
+			reading->unnamed == NULL)
+			reading->unnamed = lfirst(lc);
+	}
 }
 
 /*
@@ -360,7 +446,7 @@ static void
 settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 {
 	const HubspotMatch *match = reading->match;
-	const HubspotError *unnamed = reading->errors ? linitial(reading->errors) : NULL;
+	const HubspotError *unnamed = reading->unnamed;
 	HubspotError *error;
 	const char *reason;
 	int			nmissing = 0;
@@ -388,15 +474,27 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 	settle_rest(match, error);
 }
 
+/*
+ * Settle a unit by an error, unless that says no more than what was wanted:
+ * there is nothing to remove, or nothing to read.
+ */
 static void
-settle(HubspotUnit *unit, const HubspotError *error)
+settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError *error)
 {
-	unit->confirmed = false;
+	bool		nothing_to_do =
+	(match->shape == HUBSPOT_REPLY_SILENT && error->not_found) ||
+	(reads(match) && error->no_associations);
+
+	unit->confirmed = nothing_to_do;
 	unit->types = NULL;
 	unit->labels = NULL;
-	unit->error = error;
+	unit->associations = NULL;
+	unit->nassociations = 0;
+	unit->after.data = NULL;
+	unit->error = nothing_to_do ? NULL : error;
 	unit->http_status = error->http_status;
-	unit->correlation_id = error->correlation_id;
+	unit->correlation_id = nothing_to_do && match->many ? NULL :
+		error->correlation_id;
 }
 
 static void
@@ -405,7 +503,7 @@ settle_rest(const HubspotMatch *match, const HubspotError *error)
 	for (int i = 0; i < match->nunits; i++)
 	{
 		if (!hubspot_unit_is_settled(match->units[i]))
-			settle(match->units[i], error);
+			settle(match, match->units[i], error);
 	}
 }
 
@@ -449,15 +547,17 @@ settle_sides(const HubspotMatch *match, const HubspotNames *names,
 	bool		exact = (names->from_ids && names->to_ids);
 	int			n = 0;
 
-	if (list_length(names->from_ids) == 1 && list_length(names->to_ids) == 1)
+	if (list_length(names->from_ids) == 1 &&
+		(list_length(names->to_ids) == 1 || reads(match)))
 	{
 		HubspotUnit *unit = unit_of_pair(match,
 										 slice_of(linitial(names->from_ids)),
-										 slice_of(linitial(names->to_ids)));
+										 slice_of(reads(match) ? "" :
+												  linitial(names->to_ids)));
 
 		if (unit == NULL)
 			return 0;
-		settle(unit, error);
+		settle(match, unit, error);
 		return 1;
 	}
 	for (int i = 0; i < match->nunits; i++)
@@ -465,14 +565,13 @@ settle_sides(const HubspotMatch *match, const HubspotNames *names,
 		HubspotUnit *unit = match->units[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (exact ? named_pair(names, &unit->input) :
-			!hubspot_unit_is_settled(unit) &&
-			(contains(names->from_ids, unit->input.from_id) ||
-			 contains(names->to_ids, unit->input.to_id)))
-		{
-			settle(unit, error);
-			n++;
-		}
+		if (exact ? !named_pair(names, &unit->input) :
+			!(contains(names->from_ids, unit->input.from_id) ||
+			  contains(names->to_ids, unit->input.to_id)))
+			continue;
+		if (exact || !hubspot_unit_is_settled(unit))
+			settle(match, unit, error);
+		n++;
 	}
 
 	/* lists of both sides that are no pairs: each may name units of its own */
@@ -564,17 +663,15 @@ settle_id(const HubspotMatch *match, const HubspotNamedId *named,
 	{
 		HubspotUnit *unit = match->units[i];
 
-		if (hubspot_unit_is_settled(unit) ||
-			!((may_be_from && hubspot_same_id(unit->input.from_id, id)) ||
+		if (!((may_be_from && hubspot_same_id(unit->input.from_id, id)) ||
 			  (may_be_to && hubspot_same_id(unit->input.to_id, id))))
 			continue;
 		if (sure)
-		{
-			settle(unit, error);
 			n++;
-		}
 		else
 			unit->suspect = true;
+		if (sure && !hubspot_unit_is_settled(unit))
+			settle(match, unit, error);
 	}
 	return n;
 }
@@ -594,12 +691,11 @@ settle_types(const HubspotMatch *match, const HubspotNames *names,
 		{
 			HubspotUnit *unit = match->units[i];
 
-			if (!hubspot_unit_is_settled(unit) &&
-				hubspot_has_type(unit->input.types, lfirst(lc)))
-			{
-				settle(unit, error);
-				n++;
-			}
+			if (!hubspot_has_type(unit->input.types, lfirst(lc)))
+				continue;
+			if (!hubspot_unit_is_settled(unit))
+				settle(match, unit, error);
+			n++;
 		}
 	}
 	return n;

@@ -13,6 +13,7 @@
 
 #include "endpoint.h"
 #include "http.h"
+#include "type.h"
 #include "unit.h"
 
 /* What was sent, to match a reply to; see hubspot_match_reply(). */
@@ -25,8 +26,10 @@ typedef struct HubspotMatch
 	const char *from_type;
 	const char *to_type;
 	HubspotReplyShape shape;
-	bool		many;			/* the endpoint takes many inputs; those that
-								 * it confirms need no correlation id */
+	HubspotTypeSet *types;		/* of records' associations */
+	bool		many;			/* the endpoint takes many inputs: those that
+								 * it confirms need no correlation id, and a
+								 * 404 of all of them says nothing of one */
 } HubspotMatch;
 
 extern int	hubspot_match_reply(const HubspotMatch *match,

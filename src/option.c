@@ -22,12 +22,15 @@
 #include <ctype.h>
 
 #include "access/reloptions.h"
+#include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
@@ -71,9 +74,9 @@ typedef struct Option
 #define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
 	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
 	 default_value, min, max, superuser_only}
-#define MAPPING_OPTION(name, kind) \
+#define MAPPING_OPTION(name, kind, superuser_only) \
 	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
-	 NULL, 0, 0, false}
+	 NULL, 0, 0, superuser_only}
 
 #define MINUTE	(60 * 1000)
 #define HOUR	(60 * MINUTE)
@@ -92,9 +95,21 @@ static const Option option_table[] = {
 	SERVER_OPTION(ca_file, OPTION_FILE, NULL, 0, 0, true),
 	SERVER_OPTION(user_agent, OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
 
-	/* access_token_file and the OAuth options will stand here, too */
-	MAPPING_OPTION(access_token, OPTION_SECRET)
+	MAPPING_OPTION(access_token, OPTION_SECRET, false),
+	MAPPING_OPTION(access_token_file, OPTION_FILE, true),
+	/* the id is no secret, but easily mistaken for one */
+	MAPPING_OPTION(client_id, OPTION_SECRET, false),
+	MAPPING_OPTION(client_secret, OPTION_SECRET, false),
+	MAPPING_OPTION(refresh_token, OPTION_SECRET, false)
 };
+
+/* The options that OAuth needs, all of them. */
+static const char *const oauth_options[] = {
+	"client_id", "client_secret", "refresh_token"
+};
+
+/* What may stand in a user mapping in place of access_token, for hints. */
+#define OTHER_TOKEN_OPTIONS	"or access_token_file, or client_id, client_secret and refresh_token"
 
 /* What is allowed, said in the hint when a value isn't. */
 static const char *const allowed_values[] = {
@@ -114,6 +129,8 @@ PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
 static const HubspotOptions *default_options(void);
 static const Option *find_option(const char *name, Oid catalog);
+static void check_mapping(const List *list);
+static bool has_option(const List *list, const char *name);
 static void refuse_option(const char *name, Oid catalog);
 static char *option_names(Oid catalog);
 static const char *closest_option(const char *name, Oid catalog);
@@ -126,6 +143,7 @@ static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
 static void set_option(HubspotOptions *options, const Option *option,
 					   const char *value);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
+static bool has_own_mapping(const ForeignServer *server, Oid userid);
 
 void
 hubspot_define_settings(void)
@@ -189,6 +207,11 @@ hubspot_get_options(Oid serverid, Oid userid)
 	const List *lists[2];
 
 	*options = *default_options();
+	options->server_name = server->servername;
+	options->server = serverid;
+	options->user = userid;
+	options->mapping = mapping->umid;
+	options->own_mapping = has_own_mapping(server, userid);
 	lists[0] = server->options;
 	lists[1] = mapping->options;
 	for (size_t i = 0; i < lengthof(lists); i++)
@@ -208,14 +231,49 @@ hubspot_get_options(Oid serverid, Oid userid)
 	}
 
 	check_host(server->servername, options->base_url);
-	if (options->access_token == NULL)
+	if (options->access_token == NULL && options->access_token_file == NULL &&
+		options->client_id == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("user mapping for server \"%s\" has no access token",
 						server->servername),
-				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...').",
-						 quote_identifier(server->servername))));
+				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...'), %s.",
+						 quote_identifier(server->servername),
+						 OTHER_TOKEN_OPTIONS)));
 	return options;
+}
+
+/* Printable ASCII without spaces, not too long? */
+bool
+hubspot_is_token(const char *value)
+{
+	return is_text(value, '!');
+}
+
+/*
+ * Store a new refresh token in the user mapping that the options come from, as
+ * ALTER USER MAPPING does, with its checks and its errors.
+ */
+void
+hubspot_set_refresh_token(const HubspotOptions *options,
+						  const char *refresh_token)
+{
+	AlterUserMappingStmt *statement = makeNode(AlterUserMappingStmt);
+	RoleSpec   *role = makeNode(RoleSpec);
+	DefElem    *option;
+
+	role->roletype = options->own_mapping ? ROLESPEC_CSTRING : ROLESPEC_PUBLIC;
+	role->rolename = options->own_mapping ?
+		GetUserNameFromId(options->user, false) : NULL;
+	role->location = -1;
+	option = makeDefElemExtended(NULL, pstrdup("refresh_token"),
+								 (Node *) makeString(pstrdup(refresh_token)),
+								 DEFELEM_SET, -1);
+	statement->user = role;
+	statement->servername = pstrdup(options->server_name);
+	statement->options = list_make1(option);
+	(void) AlterUserMapping(statement);
+	CommandCounterIncrement();
 }
 
 /* All defaults, which are constants and need no memory but this. */
@@ -251,7 +309,60 @@ hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
 			refuse_option(def->defname, catalog);
 		check_option(option, defGetString(def));
 	}
+	if (catalog == UserMappingRelationId)
+		check_mapping(list);
 	PG_RETURN_VOID();
+}
+
+/*
+ * A token comes from one place.  None at all is allowed, for a mapping that is
+ * to get its options later.
+ */
+static void
+check_mapping(const List *list)
+{
+	const char *sources[lengthof(oauth_options) + 2];
+	const char *missing = NULL;
+	int			nsources = 0;
+	int			noauth = 0;
+
+	for (size_t i = 0; i < lengthof(oauth_options); i++)
+	{
+		if (!has_option(list, oauth_options[i]))
+			missing = missing ? psprintf("%s, %s", missing, oauth_options[i]) :
+				oauth_options[i];
+		else if (noauth++ == 0)
+			sources[nsources++] = oauth_options[i];
+	}
+	if (has_option(list, "access_token_file"))
+		sources[nsources++] = "access_token_file";
+	if (has_option(list, "access_token"))
+		sources[nsources++] = "access_token";
+
+	if (nsources > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("options \"%s\" and \"%s\" exclude each other",
+						sources[1], sources[0]),
+				 errhint("A user mapping has access_token, %s.", OTHER_TOKEN_OPTIONS)));
+	if (noauth > 0 && missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("missing options of OAuth: %s", missing),
+				 errhint("A user mapping has access_token, %s.", OTHER_TOKEN_OPTIONS)));
+}
+
+static bool
+has_option(const List *list, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static const Option *
@@ -383,7 +494,7 @@ check_option(const Option *option, const char *value)
 			valid = is_absolute_path(value);
 			break;
 		case OPTION_SECRET:
-			valid = is_text(value, '!');
+			valid = hubspot_is_token(value);
 			break;
 	}
 	if (!valid && option->kind == OPTION_SECRET)
@@ -496,12 +607,7 @@ set_option(HubspotOptions *options, const Option *option, const char *value)
 static UserMapping *
 get_user_mapping(const ForeignServer *server, Oid userid)
 {
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							   ObjectIdGetDatum(userid),
-							   ObjectIdGetDatum(server->serverid)) &&
-		!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							   ObjectIdGetDatum(InvalidOid),
-							   ObjectIdGetDatum(server->serverid)))
+	if (!has_own_mapping(server, userid) && !has_own_mapping(server, InvalidOid))
 	{
 		const char *user = GetUserNameFromId(userid, false);
 
@@ -509,9 +615,18 @@ get_user_mapping(const ForeignServer *server, Oid userid)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("user mapping for user \"%s\" and server \"%s\" not found",
 						user, server->servername),
-				 errhint("Create it with CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...').",
+				 errhint("Create it with CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...'), %s.",
 						 quote_identifier(user),
-						 quote_identifier(server->servername))));
+						 quote_identifier(server->servername), OTHER_TOKEN_OPTIONS)));
 	}
 	return GetUserMapping(userid, server->serverid);
+}
+
+/* InvalidOid stands for PUBLIC. */
+static bool
+has_own_mapping(const ForeignServer *server, Oid userid)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+								 ObjectIdGetDatum(userid),
+								 ObjectIdGetDatum(server->serverid));
 }

@@ -28,8 +28,19 @@ typedef struct HubspotOptions
 	const char *ca_file;		/* or NULL */
 	const char *user_agent;
 
-	/* user mapping */
+	/* user mapping: one of the three ways to a token */
 	const char *access_token;
+	const char *access_token_file;
+	const char *client_id;
+	const char *client_secret;
+	const char *refresh_token;
+
+	/* where they come from */
+	const char *server_name;
+	Oid			server;
+	Oid			user;			/* who wants to use the server ... */
+	Oid			mapping;		/* ... and by which user mapping: ... */
+	bool		own_mapping;	/* the user's own, or PUBLIC's */
 } HubspotOptions;
 
 /* Settings */
@@ -38,5 +49,8 @@ extern int	hubspot_progress_interval;	/* ms, 0: off */
 extern void hubspot_define_settings(void);
 extern Oid	hubspot_get_server(const char *name);
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
+extern bool hubspot_is_token(const char *value);
+extern void hubspot_set_refresh_token(const HubspotOptions *options,
+									  const char *refresh_token);
 
 #endif							/* HUBSPOT_OPTION_H */

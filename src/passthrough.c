@@ -22,10 +22,10 @@
 #include "call.h"
 #include "connection.h"
 #include "endpoint.h"
+#include "error.h"
 #include "json.h"
 #include "lexer.h"
 #include "response.h"
-#include "result.h"
 #include "transport.h"
 
 /* One header while its object is being made. */
@@ -80,8 +80,9 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	connection = hubspot_connect(PG_ARGISNULL(3) ? NULL :
 								 NameStr(*PG_GETARG_NAME(3)));
 	call = perform(connection, method, path, body);
-	if (call->reply->failure != HUBSPOT_HTTP_OK)
-		hubspot_throw_error(hubspot_reply_error(call->reply, call->attempts),
+	if (call->error || call->reply->failure != HUBSPOT_HTTP_OK)
+		hubspot_throw_error(call->error ? call->error :
+							hubspot_reply_error(call->reply, call->attempts),
 							psprintf("could not get an answer to %s %s", method, path),
 							false);
 
@@ -134,7 +135,6 @@ static HubspotCall *
 perform(const HubspotConnection *connection, const char *method,
 		const char *path, Jsonb *body)
 {
-	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
 	HubspotCall *call = palloc0(sizeof(HubspotCall));
 
 	call->method = method;
@@ -149,9 +149,8 @@ perform(const HubspotConnection *connection, const char *method,
 		call->body = pg_server_to_any(json, strlen(json), PG_UTF8);
 		call->body_len = strlen(call->body);
 	}
-	hubspot_calls_start(calls, call);
-	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
-	return hubspot_calls_next(calls);
+	hubspot_call_perform(connection, call);
+	return call;
 }
 
 static Jsonb *

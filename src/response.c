@@ -1,15 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * response.c
- *	  HTTP status and JSON to structs, or to an error value.
+ *	  The JSON of replies to structs.
  *
  * Each kind of answer is a table of the fields that matter in it.  Nothing is
  * relied on: every field may be missing or of another kind, unknown ones may
- * come, and what is not JSON at all is an error value like any other.
- *
- * The category UNCONFIRMED is given to every failure after which HubSpot may
- * or may not have acted: no answer, one that cannot be read, and HubSpot's own
- * failures (5xx), whatever they say.
+ * come, and what is not JSON at all is told to the caller.
  *
  * IDENTIFICATION
  *	  src/response.c
@@ -20,53 +16,17 @@
 
 #include <ctype.h>
 
-#include "mb/pg_wchar.h"
-#include "utils/builtins.h"
-
 #include "json.h"
-#include "lexer.h"
 #include "response.h"
 
-#define SECOND				INT64CONST(1000000) /* in microseconds */
+/* Room for the associations of one record, at first. */
+#define FIRST_ASSOCIATIONS	16
 
-/* A lock on a record (423) lasts about this long, says HubSpot. */
-#define LOCKED_WAIT			(2 * SECOND)
+/* Longer than any of HubSpot's words for a refused token. */
+#define MAX_CATEGORY_LEN	100
 
-/* How long a 429 parks an account if it doesn't say itself. */
-#define SECONDLY_WAIT		(1 * SECOND)
-#define TEN_SECONDLY_WAIT	(10 * SECOND)
-
-/* The policy of a 429 that will not pass for hours. */
-#define DAILY_POLICY		"DAILY"
-#define SECONDLY_POLICY		"SECONDLY"
-
-#define CORRELATION_HEADER	"x-hubspot-correlation-id"
-
-/* A reason goes into each row that it is about: so much of it is kept. */
-#define MAX_ERROR_MESSAGE	1000
-
-/* HubSpot's status for a malformed token, although a 5xx. */
-#define STATUS_BAD_TOKEN	530
-
-/* The fields of an error: a whole reply, or an item of one. */
-typedef struct ErrorFields
-{
-	const char *category;
-	const char *message;
-	const char *correlation_id;
-	const char *policy;			/* of a 429 */
-} ErrorFields;
-
-static const HubspotJsonField error_fields[] = {
-	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_TEXT, ErrorFields, message),
-	HUBSPOT_JSON_FIELD("correlationId", HUBSPOT_JSON_TEXT, ErrorFields, correlation_id),
-	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, ErrorFields, category),
-	HUBSPOT_JSON_FIELD("policyName", HUBSPOT_JSON_TEXT, ErrorFields, policy)
-};
-
-static const HubspotJsonShape error_shape = {
-	HUBSPOT_JSON_FIELDS(error_fields)
-};
+/* How long an access token lives if the answer doesn't say it, in seconds. */
+#define USUAL_TOKEN_LIFE	1800
 
 /* A result: with both ids and a type, or with both ids and labels. */
 static const HubspotJsonField result_from_fields[] = {
@@ -106,6 +66,68 @@ static const HubspotJsonShape result_shape = {
 	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item
 };
 
+/* A record with its associations: types within others within records. */
+typedef struct TypeFields
+{
+	HubspotSlice category;
+	HubspotSlice label;
+	int32		type_id;
+} TypeFields;
+
+typedef struct OtherFields
+{
+	HubspotSlice to_id;
+} OtherFields;
+
+static void type_item(void *state, const void *item, HubspotSlice raw);
+static void other_item(void *state, const void *item, HubspotSlice raw);
+static void record_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField type_fields[] = {
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_ID, TypeFields, category),
+	HUBSPOT_JSON_FIELD("typeId", HUBSPOT_JSON_INT, TypeFields, type_id),
+	HUBSPOT_JSON_FIELD("label", HUBSPOT_JSON_ID, TypeFields, label)
+};
+static const HubspotJsonShape type_shape = {
+	HUBSPOT_JSON_FIELDS(type_fields),.item_size = sizeof(TypeFields),.item = type_item
+};
+static const HubspotJsonField other_fields[] = {
+	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, OtherFields, to_id),
+	HUBSPOT_JSON_NESTED("associationTypes", HUBSPOT_JSON_LIST, &type_shape)
+};
+static const HubspotJsonShape other_shape = {
+	HUBSPOT_JSON_FIELDS(other_fields),.item_size = sizeof(OtherFields),.item = other_item
+};
+static const HubspotJsonField next_fields[] = {
+	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, HubspotResult, after)
+};
+static const HubspotJsonShape next_shape = {
+	HUBSPOT_JSON_FIELDS(next_fields)
+};
+static const HubspotJsonField paging_fields[] = {
+	HUBSPOT_JSON_NESTED("next", HUBSPOT_JSON_OBJECT, &next_shape)
+};
+static const HubspotJsonShape paging_shape = {
+	HUBSPOT_JSON_FIELDS(paging_fields)
+};
+static const HubspotJsonField record_fields[] = {
+	HUBSPOT_JSON_NESTED("from", HUBSPOT_JSON_OBJECT, &result_from_shape),
+	HUBSPOT_JSON_LIST_NOTED_IN("to", &other_shape, HubspotResult, listed),
+	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+};
+static const HubspotJsonShape record_shape = {
+	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item
+};
+
+/* The associations of one record, which the answer doesn't name. */
+static const HubspotJsonField page_fields[] = {
+	HUBSPOT_JSON_LIST_NOTED_IN("results", &other_shape, HubspotResult, listed),
+	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+};
+static const HubspotJsonShape page_shape = {
+	HUBSPOT_JSON_FIELDS(page_fields)
+};
+
 /* The answer to one labelled pair, bare or wrapped. */
 static const HubspotJsonField bare_pair_fields[] = {PAIR_FIELDS};
 static const HubspotJsonShape bare_pair_shape = {
@@ -123,20 +145,27 @@ static const HubspotJsonShape pair_shape = {
 typedef struct EnvelopeFields
 {
 	const char *status;
+	int32		nerrors;
 } EnvelopeFields;
 
 static void error_item(void *state, const void *item, HubspotSlice raw);
 
-static const HubspotJsonShape error_item_shape = {
-	HUBSPOT_JSON_FIELDS(error_fields),.item_size = sizeof(ErrorFields),.item = error_item
-};
-static const HubspotJsonField envelope_fields[] = {
-	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status),
-	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, &result_shape),
+/* An error is read as a whole, by failure.c. */
+static const HubspotJsonShape error_item_shape = {.item = error_item};
+
+#define ENVELOPE_FIELDS(item_shape) \
+	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
+	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape), \
+	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_INT, EnvelopeFields, nerrors), \
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
-};
+
+static const HubspotJsonField envelope_fields[] = {ENVELOPE_FIELDS(&result_shape)};
 static const HubspotJsonShape envelope_shape = {
 	HUBSPOT_JSON_FIELDS(envelope_fields)
+};
+static const HubspotJsonField records_fields[] = {ENVELOPE_FIELDS(&record_shape)};
+static const HubspotJsonShape records_shape = {
+	HUBSPOT_JSON_FIELDS(records_fields)
 };
 
 /* The state of the callbacks of an envelope's items. */
@@ -146,96 +175,42 @@ typedef struct EnvelopeState
 	const HubspotHttpReply *reply;
 	const char *correlation_id; /* of the reply, or NULL */
 	int			nerrors;
+
+	/* the associations of the record that is being read */
+	HubspotAssociation *associations;
+	int			nassociations;
+	int			max_associations;	/* that there is room for */
+	int			first_of_other; /* that of the one that is being read */
 } EnvelopeState;
 
-static void correlation_header(void *state, HubspotSlice name,
-							   HubspotSlice value);
-static void read_error_fields(HubspotSlice object, ErrorFields *fields);
-static void set_object(HubspotError *error, HubspotSlice object);
-static const char *clip(const char *text);
-static int	status_sqlstate(int status);
-static bool refuses_inputs(int status, const char *message);
-static const char *failure_message(const HubspotHttpReply *reply);
-
-static HubspotSlice
-reply_body(const HubspotHttpReply *reply)
+/* The answer of the token endpoint, and what it says of a refusal. */
+typedef struct TokenFields
 {
-	HubspotSlice body = {reply->body, (int) reply->body_len};
+	HubspotTokenReply token;
+	const char *status;
+	const char *category;
+	const char *message;
+	const char *description;
+	const char *error;
+} TokenFields;
 
-	return body;
-}
+static const HubspotJsonField token_fields[] = {
+	HUBSPOT_JSON_FIELD("access_token", HUBSPOT_JSON_TEXT, TokenFields, token.access_token),
+	HUBSPOT_JSON_FIELD("refresh_token", HUBSPOT_JSON_TEXT, TokenFields, token.refresh_token),
+	HUBSPOT_JSON_FIELD("expires_in", HUBSPOT_JSON_INT, TokenFields, token.expires_in),
+	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, TokenFields, status),
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, TokenFields, category),
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_TEXT, TokenFields, message),
+	HUBSPOT_JSON_FIELD("error_description", HUBSPOT_JSON_TEXT, TokenFields, description),
+	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_TEXT, TokenFields, error)
+};
+static const HubspotJsonShape token_shape = {
+	HUBSPOT_JSON_FIELDS(token_fields)
+};
 
-/*
- * What to do about the reply of an attempt.  *wait is how long to wait first,
- * in microseconds, or 0 if that is for the caller to choose; *asked, whether
- * HubSpot itself said so.  What is not repeatable is tried again only if
- * HubSpot cannot have acted on it.
- */
-HubspotAdvice
-hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
-					 int64 *wait, bool *asked)
-{
-	ErrorFields fields;
-
-	/* a date may have passed; a longer one than that is waited for by nobody */
-	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
-	*asked = (*wait > 0);
-
-	if (reply->failure == HUBSPOT_HTTP_UNREACHABLE)
-		return HUBSPOT_RETRY;
-	if (reply->failure == HUBSPOT_HTTP_BROKEN)
-		return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
-	if (reply->failure != HUBSPOT_HTTP_OK)
-		return HUBSPOT_FINAL;
-
-	switch (reply->status)
-	{
-		case 429:
-			read_error_fields(reply_body(reply), &fields);
-			if (fields.policy && strcmp(fields.policy, DAILY_POLICY) == 0)
-				return HUBSPOT_FINAL;
-			if (*wait == 0)
-				*wait = (fields.policy && strcmp(fields.policy, SECONDLY_POLICY) == 0) ?
-					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
-			return HUBSPOT_PARK;
-		case 423:
-			*wait = Max(*wait, LOCKED_WAIT);
-			return HUBSPOT_RETRY;
-		case 477:
-			return HUBSPOT_RETRY;
-		case 500:
-		case 502:
-		case 503:
-		case 504:
-		case 521:
-		case 522:
-		case 523:
-		case 524:
-			return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
-		default:
-			return HUBSPOT_FINAL;
-	}
-}
-
-/*
- * Does a final reply refuse the account, so that whatever is sent next will be
- * refused, too?  (A 429 is final only if waiting won't help.)
- */
-bool
-hubspot_reply_refuses_account(const HubspotHttpReply *reply)
-{
-	return reply->failure == HUBSPOT_HTTP_OK &&
-		(reply->status == 401 || reply->status == 403 ||
-		 reply->status == 429 || reply->status == STATUS_BAD_TOKEN);
-}
-
-/* Success codes have changed unannounced; any of them is one. */
-bool
-hubspot_reply_is_success(const HubspotHttpReply *reply)
-{
-	return reply->failure == HUBSPOT_HTTP_OK &&
-		reply->status >= 200 && reply->status <= 299;
-}
+static bool is_category(const char *status);
+static void add_association(EnvelopeState *envelope,
+							const HubspotAssociationType *type);
 
 /*
  * Read a successful reply; its items go to the sink as they are read, valid
@@ -250,23 +225,39 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	EnvelopeFields fields = {0};
 	EnvelopeState state = {.sink = sink,.reply = reply};
 	HubspotResult pair = {0};
+	HubspotResult page = {0};
 	bool		read = false;
 
 	switch (shape)
 	{
 		case HUBSPOT_REPLY_ENVELOPE:
-			read = hubspot_json_read(reply_body(reply), &envelope_shape,
+		case HUBSPOT_REPLY_SILENT:
+			read = hubspot_json_read(hubspot_reply_body(reply), &envelope_shape,
+									 &fields, &state);
+			break;
+		case HUBSPOT_REPLY_RECORDS:
+			read = hubspot_json_read(hubspot_reply_body(reply), &records_shape,
 									 &fields, &state);
 			break;
 		case HUBSPOT_REPLY_PAIR:
-			read = hubspot_json_read(reply_body(reply), &pair_shape, &pair, NULL);
+			read = hubspot_json_read(hubspot_reply_body(reply), &pair_shape, &pair, NULL);
 			if (read)
 				sink->result(sink->state, &pair);
 			break;
+		case HUBSPOT_REPLY_PAGE:
+			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
+				page.listed;
+			if (read)
+				record_item(&state, &page, hubspot_reply_body(reply));
+			break;
+		case HUBSPOT_REPLY_DEFINITIONS:
+		case HUBSPOT_REPLY_REPORT:
+			elog(ERROR, "unexpected shape of a reply: %d", (int) shape);
 	}
 	envelope->status = fields.status;
 	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
 	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
+	envelope->nerrors = Max(fields.nerrors, state.nerrors);
 	return read;
 }
 
@@ -278,251 +269,299 @@ result_item(void *state, const void *item, HubspotSlice raw)
 	sink->result(sink->state, item);
 }
 
+/* A type of the association that is being read: its to_id comes later. */
+static void
+type_item(void *state, const void *item, HubspotSlice raw)
+{
+	const TypeFields *fields = item;
+	EnvelopeState *envelope = state;
+
+	if (fields->category.data == NULL && fields->type_id == 0)
+		return;
+	add_association(envelope,
+					hubspot_types_get(envelope->sink->types, fields->category,
+									  fields->type_id, fields->label));
+}
+
+/* The one that is associated; without its id it is none. */
+static void
+other_item(void *state, const void *item, HubspotSlice raw)
+{
+	HubspotSlice to_id = ((const OtherFields *) item)->to_id;
+	EnvelopeState *envelope = state;
+
+	if (to_id.data == NULL)
+		envelope->nassociations = envelope->first_of_other;
+	else if (envelope->nassociations == envelope->first_of_other)
+		add_association(envelope, NULL);
+	for (int i = envelope->first_of_other; i < envelope->nassociations; i++)
+		envelope->associations[i].to_id = to_id;
+	envelope->first_of_other = envelope->nassociations;
+}
+
+static void
+add_association(EnvelopeState *envelope, const HubspotAssociationType *type)
+{
+	if (envelope->nassociations == envelope->max_associations)
+	{
+		envelope->max_associations = Max(2 * envelope->max_associations,
+										 FIRST_ASSOCIATIONS);
+		if (envelope->associations == NULL)
+			envelope->associations = palloc(sizeof(HubspotAssociation) *
+											envelope->max_associations);
+		else
+			envelope->associations = repalloc_huge(envelope->associations,
+												   sizeof(HubspotAssociation) *
+												   envelope->max_associations);
+	}
+	envelope->associations[envelope->nassociations++].type = type;
+}
+
+/*
+ * A record: its associations are the ones that were read within it.  Without a
+ * list of them the answer doesn't say that there are none.
+ */
+static void
+record_item(void *state, const void *item, HubspotSlice raw)
+{
+	EnvelopeState *envelope = state;
+	HubspotResult result = *(const HubspotResult *) item;
+	Size		size = sizeof(HubspotAssociation) * envelope->nassociations;
+
+	if (result.after.len == 0)
+		result.after.data = NULL;
+	result.nassociations = envelope->nassociations;
+	if (size > 0)
+		result.associations = memcpy(palloc_extended(size, MCXT_ALLOC_HUGE),
+									 envelope->associations, size);
+	envelope->nassociations = envelope->first_of_other = 0;
+	if (result.listed)
+		envelope->sink->result(envelope->sink->state, &result);
+}
+
 static void
 error_item(void *state, const void *item, HubspotSlice raw)
 {
 	EnvelopeState *envelope = state;
-	const ErrorFields *fields = item;
-	HubspotError *error;
 
 	/* more than that can say nothing new of so many inputs */
 	if (envelope->nerrors++ >= envelope->sink->max_errors)
 		return;
 	if (envelope->correlation_id == NULL)
 		envelope->correlation_id = hubspot_correlation_id(envelope->reply);
-	error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-							   fields->category ? fields->category :
-							   psprintf("HTTP_%d", envelope->reply->status),
-							   fields->message ? clip(fields->message) :
-							   "HubSpot gave no reason");
-	error->http_status = envelope->reply->status;
-	error->about_inputs = true;
-	error->correlation_id = fields->correlation_id ? fields->correlation_id :
-		envelope->correlation_id;
-	set_object(error, raw);
-	envelope->sink->error(envelope->sink->state, error);
+	envelope->sink->error(envelope->sink->state,
+						  hubspot_item_error(envelope->reply, raw,
+											 envelope->correlation_id));
 }
 
-/* An error value without an answer, palloc'd; the texts are not copied. */
-HubspotError *
-hubspot_make_error(int sqlstate, const char *category, const char *message)
+/* An association type among labels or limits. */
+typedef struct DefinitionFields
 {
-	HubspotError *error = palloc0(sizeof(HubspotError));
+	const char *category;
+	int32		type_id;
+	const char *label;
+	HubspotSlice limit;			/* null has no data, unlike 0 */
+} DefinitionFields;
 
-	error->sqlstate = sqlstate;
-	error->category = category;
-	error->message = message;
-	return error;
-}
+typedef struct DefinitionsFields
+{
+	bool		has_results;
+} DefinitionsFields;
+
+static void definition_item(void *state, const void *item, HubspotSlice raw);
+static bool read_limit(HubspotSlice digits, HubspotDefinition *definition);
+
+static const HubspotJsonField definition_fields[] = {
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, DefinitionFields, category),
+	HUBSPOT_JSON_FIELD("typeId", HUBSPOT_JSON_INT, DefinitionFields, type_id),
+	HUBSPOT_JSON_FIELD("label", HUBSPOT_JSON_TEXT, DefinitionFields, label),
+	HUBSPOT_JSON_FIELD("userEnforcedMaxToObjectIds", HUBSPOT_JSON_ID, DefinitionFields, limit)
+};
+static const HubspotJsonShape definition_shape = {
+	HUBSPOT_JSON_FIELDS(definition_fields),.item_size = sizeof(DefinitionFields),
+	.item = definition_item
+};
+static const HubspotJsonField definitions_fields[] = {
+	HUBSPOT_JSON_LIST_NOTED_IN("results", &definition_shape, DefinitionsFields, has_results)
+};
+static const HubspotJsonShape definitions_shape = {
+	HUBSPOT_JSON_FIELDS(definitions_fields)
+};
+
+/* The state of the callback of definitions. */
+typedef struct DefinitionsState
+{
+	List	   *definitions;
+	bool		unreadable;
+} DefinitionsState;
 
 /*
- * The error that a reply is which is no success, after so many attempts.
- * This is the one place where a failure of HubSpot or of the network becomes
- * an error value.
+ * Read a successful reply that lists labels or limits: a list of
+ * HubspotDefinition, palloc'd.  False: it is no such list, or lists what is no
+ * association type; what is left out here would be missed elsewhere.
  */
-HubspotError *
-hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
+bool
+hubspot_read_definitions(const HubspotHttpReply *reply, List **definitions)
 {
-	HubspotSlice body = reply_body(reply);
-	HubspotError *error;
-	ErrorFields fields;
+	DefinitionsFields fields = {false};
+	DefinitionsState state = {NIL, false};
+	bool		read;
 
-	if (reply->failure != HUBSPOT_HTTP_OK)
-	{
-		bool		unreadable = (reply->failure == HUBSPOT_HTTP_TOO_LARGE ||
-								  reply->failure == HUBSPOT_HTTP_UNREADABLE);
-
-		error = hubspot_make_error(unreadable ? ERRCODE_PROTOCOL_VIOLATION :
-								   ERRCODE_CONNECTION_FAILURE,
-								   HUBSPOT_UNCONFIRMED,
-								   failure_message(reply));
-	}
-	else
-	{
-		read_error_fields(body, &fields);
-		error = hubspot_make_error(status_sqlstate(reply->status), NULL,
-								   fields.message ? clip(fields.message) : NULL);
-		if (error->sqlstate == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
-			error->category = HUBSPOT_UNCONFIRMED;
-		else
-			error->category = fields.category ? fields.category :
-				psprintf("HTTP_%d", reply->status);
-		if (error->message == NULL)
-			error->message = psprintf("HTTP status %d without a reason",
-									  reply->status);
-		error->about_inputs = refuses_inputs(reply->status, error->message);
-		error->ends_sending = hubspot_reply_refuses_account(reply);
-		error->correlation_id = fields.correlation_id;
-		set_object(error, body);
-	}
-	error->http_status = reply->status;
-	if (error->correlation_id == NULL)
-		error->correlation_id = hubspot_correlation_id(reply);
-	if (attempts > 1)
-		error->message = psprintf("%s (after %d attempts)", error->message, attempts);
-	return error;
-}
-
-/* The error of an input that a successful reply doesn't confirm. */
-HubspotError *
-hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
-{
-	HubspotError *error;
-
-	error = hubspot_make_error(ERRCODE_PROTOCOL_VIOLATION, HUBSPOT_UNCONFIRMED,
-							   reason);
-	error->http_status = reply->status;
-	error->correlation_id = hubspot_correlation_id(reply);
-	return error;
-}
-
-/* The correlation id in the headers, palloc'd, or NULL. */
-char *
-hubspot_correlation_id(const HubspotHttpReply *reply)
-{
-	char	   *id = NULL;
-
-	hubspot_each_header(reply, &id, correlation_header);
-	return id;
+	read = hubspot_json_read(hubspot_reply_body(reply), &definitions_shape, &fields, &state);
+	*definitions = state.definitions;
+	return read && fields.has_results && !state.unreadable;
 }
 
 static void
-correlation_header(void *state, HubspotSlice name, HubspotSlice value)
+definition_item(void *state, const void *item, HubspotSlice raw)
 {
-	if (name.len == strlen(CORRELATION_HEADER) &&
-		pg_strncasecmp(name.data, CORRELATION_HEADER, name.len) == 0)
-		*(char **) state = hubspot_text_from_utf8(value.data, value.len);
+	DefinitionsState *definitions = state;
+	const DefinitionFields *fields = item;
+	HubspotDefinition *definition = palloc0(sizeof(HubspotDefinition));
+
+	definition->type.category = fields->category;
+	definition->type.type_id = fields->type_id;
+	definition->type.label = fields->label;
+	if (fields->category == NULL || fields->type_id < 1 ||
+		!read_limit(fields->limit, definition))
+		definitions->unreadable = true;
+	definitions->definitions = lappend(definitions->definitions, definition);
 }
 
-/* Give each header to header(), in the order in which they came. */
-void
-hubspot_each_header(const HubspotHttpReply *reply, void *state,
-					void (*header) (void *state, HubspotSlice name,
-									HubspotSlice value))
-{
-	const char *p = reply->headers;
-	const char *end = p + reply->headers_len;
-
-	while (p && p < end)
-	{
-		const char *line_end = memchr(p, '\n', end - p);
-		const char *colon;
-
-		if (line_end == NULL)
-			line_end = end;
-		colon = memchr(p, ':', line_end - p);
-		/* the status line has none before its end, or begins with HTTP/ */
-		if (colon && strncmp(p, "HTTP/", Min(5, line_end - p)) != 0)
-		{
-			HubspotSlice name = {p, colon - p};
-			HubspotSlice value;
-			const char *value_end = line_end;
-
-			for (colon++; colon < value_end && isspace((unsigned char) *colon);)
-				colon++;
-			while (value_end > colon && isspace((unsigned char) value_end[-1]))
-				value_end--;
-			value.data = colon;
-			value.len = value_end - colon;
-			header(state, name, value);
-		}
-		p = line_end + 1;
-	}
-}
-
-static void
-read_error_fields(HubspotSlice object, ErrorFields *fields)
-{
-	memset(fields, 0, sizeof(*fields));
-	if (!hubspot_json_read(object, &error_shape, fields, NULL))
-		memset(fields, 0, sizeof(*fields));
-}
-
-/* Keep an error object, palloc'd. */
-static void
-set_object(HubspotError *error, HubspotSlice object)
-{
-	error->object.len = object.len;
-	error->object.data = object.len > 0 ?
-		memcpy(palloc(object.len), object.data, object.len) : NULL;
-}
-
-/* A text of no more than MAX_ERROR_MESSAGE bytes; a longer one is cut off. */
-static const char *
-clip(const char *text)
-{
-	int			len = strlen(text);
-
-	if (len <= MAX_ERROR_MESSAGE)
-		return text;
-	return psprintf("%.*s...", pg_mbcliplen(text, len, MAX_ERROR_MESSAGE), text);
-}
-
-static int
-status_sqlstate(int status)
-{
-	switch (status)
-	{
-		case 401:
-		case STATUS_BAD_TOKEN:
-			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-		case 403:
-			return ERRCODE_INSUFFICIENT_PRIVILEGE;
-		case 423:
-		case 429:
-		case 477:
-			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-		default:
-			if (status >= 400 && status <= 499)
-				return ERRCODE_INVALID_PARAMETER_VALUE;
-			if (status >= 500 && status <= 599)
-				return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
-			return ERRCODE_PROTOCOL_VIOLATION;
-	}
-}
-
-/*
- * Can a refusal be about some of a request's inputs?  A refused object type is
- * the path's, not theirs.
- */
+/* False: there is one, but not a number from 0 to 2^31 - 1. */
 static bool
-refuses_inputs(int status, const char *message)
+read_limit(HubspotSlice digits, HubspotDefinition *definition)
 {
-	static const char bad_type[] = "Unable to infer object type";
+	int64		value = 0;
 
-	if (status == 400)
-		return strncmp(message, bad_type, strlen(bad_type)) != 0;
-	return status == 409 || status == 413 || status == 422 || status == 437;
+	if (digits.data == NULL)
+		return true;
+	for (int i = 0; i < digits.len; i++)
+	{
+		if (!isdigit((unsigned char) digits.data[i]))
+			return false;
+		value = value * 10 + (digits.data[i] - '0');
+		if (value > PG_INT32_MAX)
+			return false;
+	}
+	definition->has_limit = true;
+	definition->max_to_ids = (int32) value;
+	return digits.len > 0;
 }
 
-static const char *
-failure_message(const HubspotHttpReply *reply)
+/* A high-usage report, before its number is read. */
+typedef struct ReportFields
 {
-	const char *what = "could not send the request";
+	const char *user_id;
+	const char *user_email;
+	const char *enqueue_time;
+} ReportFields;
 
-	switch (reply->failure)
+static const HubspotJsonField report_fields[] = {
+	HUBSPOT_JSON_FIELD("userId", HUBSPOT_JSON_TEXT, ReportFields, user_id),
+	HUBSPOT_JSON_FIELD("userEmail", HUBSPOT_JSON_TEXT, ReportFields, user_email),
+	HUBSPOT_JSON_FIELD("enqueueTime", HUBSPOT_JSON_TEXT, ReportFields, enqueue_time)
+};
+static const HubspotJsonShape report_shape = {
+	HUBSPOT_JSON_FIELDS(report_fields)
+};
+
+/* Read a successful reply that tells of a report.  False: it doesn't. */
+bool
+hubspot_read_report(const HubspotHttpReply *reply, HubspotReport *report)
+{
+	ReportFields fields = {0};
+	char	   *end;
+
+	if (!hubspot_json_read(hubspot_reply_body(reply), &report_shape, &fields, NULL) ||
+		fields.user_id == NULL || fields.enqueue_time == NULL)
+		return false;
+	errno = 0;
+	report->user_id = strtoll(fields.user_id, &end, 10);
+	report->user_email = fields.user_email;
+	report->enqueue_time = fields.enqueue_time;
+	return errno == 0 && end > fields.user_id && *end == '\0';
+}
+
+/* What an envelope comes to, where it isn't about many inputs. */
+typedef struct DoneState
+{
+	int			nresults;
+	HubspotError *error;		/* the first one */
+} DoneState;
+
+static void done_result(void *state, const HubspotResult *result);
+static void done_error(void *state, HubspotError *error);
+
+/*
+ * Read a successful reply to an operation that HubSpot answers with an
+ * envelope, or with anything at all.  True: it says that it is done.  *error
+ * is what it says went wrong nevertheless, or NULL.
+ */
+bool
+hubspot_read_done(const HubspotHttpReply *reply, HubspotError **error)
+{
+	DoneState	state = {0};
+	HubspotReplySink sink = {.state = &state,.result = done_result,
+	.error = done_error,.max_errors = 1};
+	HubspotEnvelope envelope;
+	bool		read;
+
+	read = hubspot_read_reply(reply, HUBSPOT_REPLY_SILENT, &sink, &envelope);
+	if (state.error == NULL && read &&
+		(envelope.canceled || envelope.nerrors > 0))
+		state.error = hubspot_item_error(reply, hubspot_reply_body(reply),
+										 hubspot_correlation_id(reply));
+	*error = state.error;
+	return reply->status == 204 ||
+		(read && (envelope.complete || state.nresults > 0));
+}
+
+static void
+done_result(void *state, const HubspotResult *result)
+{
+	((DoneState *) state)->nresults++;
+}
+
+static void
+done_error(void *state, HubspotError *error)
+{
+	DoneState  *done = state;
+
+	if (done->error == NULL)
+		done->error = error;
+}
+
+/*
+ * Read the answer of the token endpoint, be it a token or a refusal; the texts
+ * are palloc'd.  False: it holds no token.
+ */
+bool
+hubspot_read_token(const HubspotHttpReply *reply, HubspotTokenReply *token)
+{
+	TokenFields fields = {.token.expires_in = USUAL_TOKEN_LIFE};
+
+	if (reply->failure != HUBSPOT_HTTP_OK ||
+		!hubspot_json_read(hubspot_reply_body(reply), &token_shape, &fields, NULL))
 	{
-		case HUBSPOT_HTTP_OK:
-		case HUBSPOT_HTTP_FAILED:
-			break;
-		case HUBSPOT_HTTP_UNREACHABLE:
-			what = "could not reach HubSpot";
-			break;
-		case HUBSPOT_HTTP_UNTRUSTED:
-			what = "could not establish a trusted connection";
-			break;
-		case HUBSPOT_HTTP_BROKEN:
-			what = "no complete answer";
-			break;
-		case HUBSPOT_HTTP_TOO_LARGE:
-			return psprintf("the answer is larger than %d MB, or its headers than %d kB",
-							HUBSPOT_MAX_REPLY / (1024 * 1024),
-							HUBSPOT_MAX_HEADERS / 1024);
-		case HUBSPOT_HTTP_UNREADABLE:
-			what = "the answer is not HTTP";
-			break;
+		memset(token, 0, sizeof(*token));
+		return false;
 	}
-	return psprintf("%s: %s", what,
-					hubspot_text_from_utf8(reply->failure_text,
-										   strlen(reply->failure_text)));
+	*token = fields.token;
+	if (is_category(fields.status))
+		token->word = fields.status;
+	else if (is_category(fields.category))
+		token->word = fields.category;
+	token->reason = fields.message ? fields.message :
+		fields.description ? fields.description : fields.error;
+	return hubspot_reply_is_success(reply) && token->access_token;
+}
+
+/* HubSpot's words for what went wrong are in capitals, other uses are not. */
+static bool
+is_category(const char *status)
+{
+	return status && isupper((unsigned char) status[0]) &&
+		strlen(status) <= MAX_CATEGORY_LEN &&
+		status[strspn(status, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }

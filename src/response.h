@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * response.h
- *	  HTTP status and JSON to structs, or to an error value.
+ *	  The JSON of replies to structs.
  *
  * IDENTIFICATION
  *	  src/response.h
@@ -11,19 +11,18 @@
 #ifndef HUBSPOT_RESPONSE_H
 #define HUBSPOT_RESPONSE_H
 
+#include "nodes/pg_list.h"
+
 #include "endpoint.h"
 #include "http.h"
+#include "failure.h"
 #include "hubspot_assoc.h"
+#include "type.h"
 
-/* What an attempt's reply asks for. */
-typedef enum HubspotAdvice
-{
-	HUBSPOT_FINAL,				/* nothing more: read it */
-	HUBSPOT_RETRY,				/* the attempt failed; another may not */
-	HUBSPOT_PARK				/* the whole account has to wait */
-} HubspotAdvice;
-
-/* One item of results: an association that HubSpot confirms. */
+/*
+ * One item of results: an association that HubSpot confirms, or a record with
+ * its associations, whose from_id has no data if there is only one.
+ */
 typedef struct HubspotResult
 {
 	HubspotSlice from_id;
@@ -31,6 +30,13 @@ typedef struct HubspotResult
 	HubspotSlice category;		/* no data: the answer has labels instead */
 	int32		type_id;
 	HubspotSlice labels;		/* JSON array; no data: none were given */
+
+	/* of a record */
+	bool		listed;			/* there is a list of associations */
+	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
+	int			nassociations;
+	HubspotSlice after;			/* where the next page begins; no data: there
+								 * is none */
 } HubspotResult;
 
 /* What the reply to a batch says of itself. */
@@ -39,7 +45,20 @@ typedef struct HubspotEnvelope
 	const char *status;			/* or NULL */
 	bool		canceled;
 	bool		complete;
+	int			nerrors;		/* as it says, or as there are */
 } HubspotEnvelope;
+
+/* The answer that gives an access token, or doesn't; each may be NULL. */
+typedef struct HubspotTokenReply
+{
+	const char *access_token;
+	const char *refresh_token;	/* the one to use from now on */
+	int32		expires_in;		/* seconds */
+
+	/* why there is none, both or either */
+	const char *word;			/* HubSpot's category */
+	const char *reason;
+} HubspotTokenReply;
 
 /* Where the items of a reply go. */
 typedef struct HubspotReplySink
@@ -48,26 +67,37 @@ typedef struct HubspotReplySink
 	void		(*result) (void *state, const HubspotResult *result);
 	void		(*error) (void *state, HubspotError *error);
 	int			max_errors;		/* further ones are left out */
+	HubspotTypeSet *types;		/* for the associations of records */
 } HubspotReplySink;
 
-extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
-										  bool repeatable, int64 *wait,
-										  bool *asked);
-extern bool hubspot_reply_refuses_account(const HubspotHttpReply *reply);
-extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
 extern bool hubspot_read_reply(const HubspotHttpReply *reply,
 							   HubspotReplyShape shape,
 							   const HubspotReplySink *sink,
 							   HubspotEnvelope *envelope);
-extern HubspotError *hubspot_make_error(int sqlstate, const char *category,
-										const char *message);
-extern HubspotError *hubspot_reply_error(const HubspotHttpReply *reply,
-										 int attempts);
-extern HubspotError *hubspot_unconfirmed(const HubspotHttpReply *reply,
-										 const char *reason);
-extern char *hubspot_correlation_id(const HubspotHttpReply *reply);
-extern void hubspot_each_header(const HubspotHttpReply *reply, void *state,
-								void (*header) (void *state, HubspotSlice name,
-												HubspotSlice value));
+extern bool hubspot_read_token(const HubspotHttpReply *reply,
+							   HubspotTokenReply *token);
+
+/* An association type as the account defines it. */
+typedef struct HubspotDefinition
+{
+	HubspotAssociationType type;
+	bool		has_limit;
+	int32		max_to_ids;		/* if it has one */
+} HubspotDefinition;
+
+/* A high-usage report that was requested. */
+typedef struct HubspotReport
+{
+	int64		user_id;
+	const char *user_email;		/* or NULL */
+	const char *enqueue_time;	/* ISO 8601 */
+} HubspotReport;
+
+extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
+									 List **definitions);
+extern bool hubspot_read_report(const HubspotHttpReply *reply,
+								HubspotReport *report);
+extern bool hubspot_read_done(const HubspotHttpReply *reply,
+							  HubspotError **error);
 
 #endif							/* HUBSPOT_RESPONSE_H */

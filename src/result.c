@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.c
- *	  Outcomes to SQL: rows of hs_assoc_result, or an ERROR.
+ *	  Outcomes to rows of SQL.
  *
  * IDENTIFICATION
  *	  src/result.c
@@ -40,6 +40,23 @@ enum
 	RESULT_NCOLUMNS
 };
 
+/* The columns of hs_assoc_association. */
+enum
+{
+	ASSOCIATION_INPUT_NO,
+	ASSOCIATION_FROM_ID,
+	ASSOCIATION_TO_ID,
+	ASSOCIATION_CATEGORY,
+	ASSOCIATION_TYPE_ID,
+	ASSOCIATION_LABEL,
+	ASSOCIATION_ERROR_CATEGORY,
+	ASSOCIATION_ERROR_MESSAGE,
+	ASSOCIATION_ERROR,
+	ASSOCIATION_NCOLUMNS
+};
+
+#define MAX_NCOLUMNS	RESULT_NCOLUMNS
+
 /*
  * An error object goes into each row that it is about, and may be some proxy's
  * page: so much of it is kept, as text if that makes it unreadable.
@@ -64,10 +81,18 @@ typedef union IdText
 	char		space[VARHDRSZ + USUAL_ID_LEN];
 } IdText;
 
+/* A text and the datum that was made of it. */
+typedef struct CachedText
+{
+	char	   *text;			/* or NULL */
+	Datum		datum;
+} CachedText;
+
 struct HubspotResultRow
 {
-	Datum		values[RESULT_NCOLUMNS];
-	bool		isnull[RESULT_NCOLUMNS];
+	void		(*fill) (HubspotResultRow *row, const HubspotOutcome *outcome);
+	Datum		values[MAX_NCOLUMNS];
+	bool		isnull[MAX_NCOLUMNS];
 
 	IdText		ids[2];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
@@ -81,8 +106,18 @@ struct HubspotResultRow
 	HubspotAssociationType last_type;
 	Datum		last_types;
 	Datum		no_labels;
+
+	/* most associations have texts of the last one's type; here are copies */
+	CachedText	category;
+	CachedText	label;
 };
 
+static void prepare_result(HubspotResultRow *row, TupleDesc tupdesc);
+static void fill_result(HubspotResultRow *row, const HubspotOutcome *outcome);
+static void fill_association(HubspotResultRow *row,
+							 const HubspotOutcome *outcome);
+static Datum text_datum(const HubspotResultRow *row, CachedText *last,
+						const char *text);
 static Datum id_datum(HubspotSlice id, IdText *space);
 static Jsonb *error_jsonb(const HubspotError *error);
 static Datum types_datum(HubspotResultRow *row, const HubspotTypeList *types);
@@ -91,27 +126,41 @@ static Datum make_types(const HubspotResultRow *row,
 static Datum labels_datum(const HubspotResultRow *row,
 						  const HubspotLabelList *labels);
 
-/* What makes rows of outcomes, in context; tupdesc is that of hs_assoc_result. */
+/*
+ * What makes rows of outcomes, in context; tupdesc is that of hs_assoc_result
+ * or of hs_assoc_association.
+ */
 HubspotResultRow *
 hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotResultRow *row = palloc0(sizeof(HubspotResultRow));
-	Oid			type;
 
-	if (tupdesc->natts != RESULT_NCOLUMNS)
-		elog(ERROR, "hs_assoc_result has %d columns", tupdesc->natts);
-	type = get_element_type(TupleDescAttr(tupdesc, RESULT_TYPES)->atttypid);
-	row->type_tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
-	get_typlenbyvalalign(type, &row->type_len, &row->type_by_value,
-						 &row->type_align);
 	row->row_context = AllocSetContextCreate(context, "hubspot_assoc result row",
 											 ALLOCSET_SMALL_SIZES);
 	row->types_context = AllocSetContextCreate(context, "hubspot_assoc result types",
 											   ALLOCSET_SMALL_SIZES);
-	row->no_labels = PointerGetDatum(construct_empty_array(TEXTOID));
+	if (tupdesc->natts == ASSOCIATION_NCOLUMNS)
+		row->fill = fill_association;
+	else if (tupdesc->natts == RESULT_NCOLUMNS)
+		prepare_result(row, tupdesc);
+	else
+		elog(ERROR, "unexpected row type of %d columns", tupdesc->natts);
 	MemoryContextSwitchTo(old);
 	return row;
+}
+
+static void
+prepare_result(HubspotResultRow *row, TupleDesc tupdesc)
+{
+	Oid			type;
+
+	row->fill = fill_result;
+	type = get_element_type(TupleDescAttr(tupdesc, RESULT_TYPES)->atttypid);
+	row->type_tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
+	get_typlenbyvalalign(type, &row->type_len, &row->type_by_value,
+						 &row->type_align);
+	row->no_labels = PointerGetDatum(construct_empty_array(TEXTOID));
 }
 
 /* The values of an outcome's row, which are valid until the next one. */
@@ -119,12 +168,16 @@ void
 hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
 					Datum **values, bool **isnull)
 {
-	const HubspotError *error = outcome->error;
 	MemoryContext old;
 
 	MemoryContextReset(row->row_context);
 	old = MemoryContextSwitchTo(row->row_context);
 	memset(row->isnull, true, sizeof(row->isnull));
+	row->fill(row, outcome);
+	MemoryContextSwitchTo(old);
+	*values = row->values;
+	*isnull = row->isnull;
+}
 
 #define SET(column, condition, datum) \
 	do { \
@@ -134,6 +187,11 @@ hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
 			row->isnull[column] = false; \
 		} \
 	} while (0)
+
+static void
+fill_result(HubspotResultRow *row, const HubspotOutcome *outcome)
+{
+	const HubspotError *error = outcome->error;
 
 	SET(RESULT_INPUT_NO, true, Int64GetDatum(outcome->input_no));
 	SET(RESULT_FROM_ID, outcome->from_id.data, id_datum(outcome->from_id, &row->ids[0]));
@@ -153,74 +211,60 @@ hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
 		SET(RESULT_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
 		SET(RESULT_ERROR, object, JsonbPGetDatum(object));
 	}
-#undef SET
-	MemoryContextSwitchTo(old);
-	*values = row->values;
-	*isnull = row->isnull;
 }
 
-/*
- * Make an error value an ERROR; what says what could not be done, repeatable
- * whether doing it twice is as good as once.
- */
-void
-hubspot_throw_error(const HubspotError *error, const char *what, bool repeatable)
+/* An association, or the error of a record that has no to_id then. */
+static void
+fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 {
-	ereport(ERROR,
-			(errcode(error->sqlstate),
-			 errmsg("%s", what),
-			 errdetail("%s", hubspot_error_detail(error)),
-			 errhint("%s", hubspot_error_hint(error, repeatable))));
-}
+	const HubspotError *error = outcome->error;
+	const HubspotAssociation *association = outcome->association;
 
-/* HubSpot's words, and how to find the answer again. */
-char *
-hubspot_error_detail(const HubspotError *error)
-{
-	StringInfoData detail;
-
-	initStringInfo(&detail);
-	appendStringInfo(&detail, "%s: %s",
-					 error->category ? error->category : "HubSpot",
-					 error->message);
-	if (error->http_status != 0)
-		appendStringInfo(&detail, " (HTTP status %d", error->http_status);
-	if (error->correlation_id)
-		appendStringInfo(&detail, "%scorrelation id %s",
-						 error->http_status ? ", " : " (", error->correlation_id);
-	if (error->http_status != 0 || error->correlation_id)
-		appendStringInfoChar(&detail, ')');
-	appendStringInfoChar(&detail, '.');
-	return detail.data;
-}
-
-/* What the user can do about an error. */
-const char *
-hubspot_error_hint(const HubspotError *error, bool repeatable)
-{
-	const char *unknown = repeatable ?
-	"It is unknown whether HubSpot acted; to create an association again does no harm." :
-	"It is unknown whether HubSpot acted.";
-
-	switch (error->sqlstate)
+	SET(ASSOCIATION_INPUT_NO, true, Int64GetDatum(outcome->input_no));
+	SET(ASSOCIATION_FROM_ID, outcome->from_id.data,
+		id_datum(outcome->from_id, &row->ids[0]));
+	if (association)
+		SET(ASSOCIATION_TO_ID, true, id_datum(association->to_id, &row->ids[1]));
+	if (association && association->type)
 	{
-		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
-			return "Set a valid token with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
-		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			return "Give the private app or service key of the token the scopes that HubSpot asks for.";
-		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
-			return "Send it again when HubSpot's limit allows it.";
-		case ERRCODE_CONNECTION_FAILURE:
-			return psprintf("Check the server's options and the network. %s", unknown);
-		case ERRCODE_PROTOCOL_VIOLATION:
-			if (error->http_status >= 300 && error->http_status <= 399)
-				return "Redirects are never followed. Check the option base_url of the server.";
-			return unknown;
-		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-			return unknown;
-		default:
-			return "Correct the object types, ids or association types.";
+		const HubspotAssociationType *type = association->type;
+
+		SET(ASSOCIATION_CATEGORY, type->category,
+			text_datum(row, &row->category, type->category));
+		SET(ASSOCIATION_TYPE_ID, type->type_id != 0, Int32GetDatum(type->type_id));
+		SET(ASSOCIATION_LABEL, type->label,
+			text_datum(row, &row->label, type->label));
 	}
+	if (error)
+	{
+		Jsonb	   *object = error_jsonb(error);
+
+		SET(ASSOCIATION_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
+		SET(ASSOCIATION_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
+		SET(ASSOCIATION_ERROR, object, JsonbPGetDatum(object));
+	}
+}
+#undef SET
+
+/* The datum of a text, the last row's if that had the same. */
+static Datum
+text_datum(const HubspotResultRow *row, CachedText *last, const char *text)
+{
+	MemoryContext old;
+
+	if (last->text && strcmp(last->text, text) == 0)
+		return last->datum;
+	if (last->text)
+	{
+		pfree(last->text);
+		pfree(DatumGetPointer(last->datum));
+		last->text = NULL;
+	}
+	old = MemoryContextSwitchTo(row->types_context);
+	last->datum = CStringGetTextDatum(text);
+	last->text = pstrdup(text);
+	MemoryContextSwitchTo(old);
+	return last->datum;
 }
 
 static Datum

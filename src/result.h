@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.h
- *	  Outcomes to SQL: rows of hs_assoc_result, or an ERROR.
+ *	  Outcomes to rows of SQL.
  *
  * IDENTIFICATION
  *	  src/result.h
@@ -22,10 +22,5 @@ extern HubspotResultRow *hubspot_result_create(MemoryContext context,
 extern void hubspot_result_fill(HubspotResultRow *row,
 								const HubspotOutcome *outcome,
 								Datum **values, bool **isnull);
-extern void hubspot_throw_error(const HubspotError *error, const char *what,
-								bool repeatable);
-extern const char *hubspot_error_hint(const HubspotError *error,
-									  bool repeatable);
-extern char *hubspot_error_detail(const HubspotError *error);
 
 #endif							/* HUBSPOT_RESULT_H */

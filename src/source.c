@@ -7,8 +7,12 @@
  * from the executor into the batch, without a copy on the way.  So a query of
  * any length needs no more memory than the batch has room for.
  *
- * What is wrong with one row (no id, no type) is that row's outcome; what is
- * wrong with all of them (a column that is missing or unknown) is an ERROR.
+ * Where HubSpot takes the records to be parted from one as a group, the rows
+ * are sorted first (sort.c), so that the groups are as large as they can be.
+ *
+ * What is wrong with one row (no id, no type, a label that there isn't) is
+ * that row's outcome; what is wrong with all of them (a column that is missing
+ * or unknown) is an ERROR.
  *
  * IDENTIFICATION
  *	  src/source.c
@@ -17,14 +21,11 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
@@ -35,12 +36,10 @@
 #include "utils/portal.h"
 #include "utils/typcache.h"
 
-#include "endpoint.h"
+#include "failure.h"
+#include "sort.h"
 #include "source.h"
 #include "transport.h"
-
-#define DEFAULT_CATEGORY	"HUBSPOT_DEFINED"
-#define MAX_CATEGORY_LEN	63
 
 /*
  * A query that takes its time must not stop what is in flight: requests move
@@ -48,96 +47,102 @@
  */
 #define DRIVE_INTERVAL		10000
 
-/* The columns of a query, in no order, and the attributes of hs_assoc_input. */
+/* Rows of a query that are fetched at a time, if they are to be sorted. */
+#define SORT_FETCH			1000
+
+/*
+ * The columns of a query, in no order, and the attributes of hs_assoc_input in
+ * theirs.  An operation takes all up to some, or all.
+ */
 typedef enum ColumnKind
 {
 	COLUMN_FROM_ID,
 	COLUMN_TO_ID,
 	COLUMN_TYPE_IDS,
 	COLUMN_CATEGORY,
-	COLUMN_TYPE_ID				/* of a query only */
+	COLUMN_LABELS,
+	COLUMN_TYPE_ID,				/* of a query only */
+	COLUMN_LABEL				/* likewise */
 } ColumnKind;
 
-#define NCOLUMNS	(COLUMN_TYPE_ID + 1)
+#define NCOLUMNS	(COLUMN_LABEL + 1)
 
 static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_FROM_ID] = "from_id",
 	[COLUMN_TO_ID] = "to_id",
 	[COLUMN_TYPE_IDS] = "type_ids",
 	[COLUMN_CATEGORY] = "category",
-	[COLUMN_TYPE_ID] = "type_id"
+	[COLUMN_LABELS] = "labels",
+	[COLUMN_TYPE_ID] = "type_id",
+	[COLUMN_LABEL] = "label"
 };
 
-typedef struct Column
+/* Two names for the same, of which a query may have one. */
+static const struct
 {
-	int			position;		/* from 0, or -1: there is none */
-	Oid			type;
-	FmgrInfo	output;			/* of ids and category that aren't text */
-} Column;
-
-/* The input that is being read. */
-typedef struct Row
-{
-	HubspotInput input;
-	const char *problem;
-	bool		has_types;		/* type_id, type_ids or category is given */
-	int			ntype_ids;
-	const int32 *type_ids;
-	const char *category;		/* or NULL */
-} Row;
+	ColumnKind	one;
+	ColumnKind	other;
+}			alternatives[] = {
+	{COLUMN_TYPE_ID, COLUMN_TYPE_IDS},
+	{COLUMN_LABEL, COLUMN_LABELS}
+};
 
 struct HubspotSource
 {
 	DestReceiver receiver;		/* must be first; of a query */
-	bool		takes_types;
+	HubspotInputShape shape;
 	bool		at_end;
+	int64		ninputs;		/* so far */
 	MemoryContext row_context;	/* reset for each row */
 	HubspotBatch *batch;		/* while it is being filled */
 	int64		driven;			/* when the batch could last move on */
 	void		(*tick) (void *state);
 	void	   *tick_state;
+	HubspotSort *sort;			/* of the rows, or NULL */
+	bool		sorted;
+	HubspotLabels *labels;		/* to look labels up in, or NULL */
 
-	/* the types of the last row, which tend to be those of the next one */
-	MemoryContext types_context;
-	HubspotTypeList *types;		/* or NULL */
+	HubspotLastTypes last_types;
 
 	/* a query */
 	Portal		portal;			/* or NULL */
-	Column		columns[NCOLUMNS];
+	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
+	HubspotColumn columns[NCOLUMNS];
 
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
-	TupleDesc	tupdesc;
-	Row		   *single;			/* or NULL */
+	TupleDesc	tupdesc;		/* of its elements, if they are rows */
+	HubspotDraft *single;		/* or NULL */
 };
 
-static HubspotSource *create_source(bool takes_types);
+static HubspotSource *create_source(HubspotInputShape shape,
+									HubspotLabels *labels);
+static int	last_column(HubspotInputShape shape);
 static void find_columns(HubspotSource *source, TupleDesc tupdesc);
+static const char *column_hint(HubspotInputShape shape);
 static void check_columns(const HubspotSource *source);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
+static bool read_all(HubspotSource *source);
+static bool put_sorted(HubspotSource *source);
+static void drive(HubspotSource *source);
 static void receiver_startup(DestReceiver *self, int operation,
 							 TupleDesc typeinfo);
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_element(HubspotSource *source);
-static void put_row(HubspotSource *source, Row *row);
-static HubspotSlice read_id(Column *column, Datum value, char *buffer);
-static char *read_text(Column *column, Datum value);
-static bool read_type_id(Column *column, Datum value, int32 *type_id);
-static void read_type_ids(Row *row, ArrayType *array);
-static void check_id(Row *row, const char *name, HubspotSlice id);
-static void check_types(const HubspotSource *source, Row *row);
-static bool is_category(const char *category);
-static const HubspotTypeList *make_types(HubspotSource *source, const Row *row);
+static void read_element(HubspotSource *source, HubspotDraft *draft, Datum element);
+static void put_draft(HubspotSource *source, HubspotDraft *draft);
 
 /*
- * The rows of a query.  ERROR if it isn't one that returns rows, or if its
- * columns aren't those that the operation needs.
+ * The rows of a query, for an operation whose inputs have that shape.  ERROR
+ * if it isn't one that returns rows, or if its columns aren't those that the
+ * operation needs.
  */
 HubspotSource *
-hubspot_source_query(const char *query, bool takes_types)
+hubspot_source_query(const char *query, HubspotInputShape shape,
+					 HubspotLabels *labels)
 {
-	HubspotSource *source = create_source(takes_types);
+	HubspotSource *source = create_source(shape, labels);
 	SPIParseOpenOptions options = {.cursorOptions = CURSOR_OPT_NO_SCROLL};
 
 	source->receiver.receiveSlot = receive_slot;
@@ -156,33 +161,39 @@ hubspot_source_query(const char *query, bool takes_types)
 	return source;
 }
 
-/* The elements of an hs_assoc_input[]. */
+/* The elements of an hs_assoc_input[], or of a text[] of records' ids. */
 HubspotSource *
-hubspot_source_array(ArrayType *inputs, bool takes_types)
+hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
+					 HubspotLabels *labels)
 {
-	HubspotSource *source = create_source(takes_types);
+	HubspotSource *source = create_source(shape, labels);
 
 	source->iterator = array_create_iterator(inputs, 0, NULL);
+	if (shape == HUBSPOT_INPUT_RECORD)
+		return source;
 	source->tupdesc = lookup_rowtype_tupdesc_copy(ARR_ELEMTYPE(inputs), -1);
-	if (source->tupdesc->natts != COLUMN_CATEGORY + 1)
+	if (source->tupdesc->natts != COLUMN_LABELS + 1)
 		elog(ERROR, "hs_assoc_input has %d columns", source->tupdesc->natts);
 	return source;
 }
 
-/* One input; ids without data are null, and so may type_ids and category be. */
+/* One input; ids without data are null, and so may the others be. */
 HubspotSource *
-hubspot_source_single(const HubspotInput *ids, bool takes_types,
-					  ArrayType *type_ids, const char *category)
+hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
+					  HubspotLabels *labels, ArrayType *type_ids,
+					  const char *category, ArrayType *label_array)
 {
 	HubspotSource *source = palloc0(sizeof(HubspotSource));
 
-	source->takes_types = takes_types;
-	source->types_context = CurrentMemoryContext;
-	source->single = palloc0(sizeof(Row));
+	source->shape = shape;
+	source->labels = labels;
+	source->single = palloc0(sizeof(HubspotDraft));
 	source->single->input = *ids;
 	source->single->category = category;
 	if (type_ids)
-		read_type_ids(source->single, type_ids);
+		hubspot_draft_type_ids(source->single, type_ids);
+	if (label_array)
+		hubspot_draft_labels(source->single, label_array);
 	return source;
 }
 
@@ -200,9 +211,13 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 	source->driven = hubspot_coarse_now();
 	source->tick = tick;
 	source->tick_state = state;
+	if (source->sort && !source->sorted)
+		source->sorted = read_all(source);
 	while (!source->at_end && (room = hubspot_batch_room(batch)) > 0)
 	{
-		if (source->portal)
+		if (source->sorted)
+			source->at_end = !put_sorted(source);
+		else if (source->portal)
 			source->at_end = PortalRunFetch(source->portal, FETCH_FORWARD, room,
 											&source->receiver) < (uint64) room;
 		else
@@ -212,44 +227,105 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 	}
 }
 
+/* Read all rows and sort them. */
+static bool
+read_all(HubspotSource *source)
+{
+	if (source->portal)
+	{
+		while (PortalRunFetch(source->portal, FETCH_FORWARD, SORT_FETCH,
+							  &source->receiver) == SORT_FETCH)
+			;
+	}
+	else
+	{
+		while (put_element(source))
+			;
+	}
+	hubspot_sort_perform(source->sort);
+	return true;
+}
+
+/* The next of the sorted rows.  False: there is none. */
+static bool
+put_sorted(HubspotSource *source)
+{
+	HubspotInput input;
+	const char *problem;
+	HubspotError *error = NULL;
+
+	if (!hubspot_sort_next(source->sort, &input, &problem))
+		return false;
+	if (problem)
+		error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+								   HUBSPOT_INVALID_INPUT, problem);
+	hubspot_batch_put(source->batch, &input, error);
+	if (error)
+		pfree(error);
+	drive(source);
+	return true;
+}
+
 void
 hubspot_source_close(HubspotSource *source)
 {
 	if (source->portal)
 		SPI_cursor_close(source->portal);
 	source->portal = NULL;
+	if (source->sort)
+		hubspot_sort_end(source->sort);
+	source->sort = NULL;
 }
 
 /* A source of many rows. */
 static HubspotSource *
-create_source(bool takes_types)
+create_source(HubspotInputShape shape, HubspotLabels *labels)
 {
 	HubspotSource *source = palloc0(sizeof(HubspotSource));
 
-	source->takes_types = takes_types;
+	source->shape = shape;
+	source->labels = labels;
 	source->row_context = AllocSetContextCreate(CurrentMemoryContext,
 												"hubspot_assoc row",
 												ALLOCSET_SMALL_SIZES);
-	source->types_context = AllocSetContextCreate(CurrentMemoryContext,
-												  "hubspot_assoc types",
-												  ALLOCSET_SMALL_SIZES);
+	source->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
+													   "hubspot_assoc types",
+													   ALLOCSET_SMALL_SIZES);
+	if (shape == HUBSPOT_INPUT_GROUP)
+		source->sort = hubspot_sort_create();
 	return source;
+}
+
+/* The last of the columns that inputs of a shape may have. */
+static int
+last_column(HubspotInputShape shape)
+{
+	switch (shape)
+	{
+		case HUBSPOT_INPUT_RECORD:
+			return COLUMN_FROM_ID;
+		case HUBSPOT_INPUT_TYPED_PAIR:
+			return COLUMN_LABEL;
+		default:
+			return COLUMN_TO_ID;
+	}
 }
 
 /* Find the columns by name; ERROR for one that has none of the names. */
 static void
 find_columns(HubspotSource *source, TupleDesc tupdesc)
 {
+	int			last = last_column(source->shape);
+
 	for (int i = 0; i < NCOLUMNS; i++)
-		source->columns[i].position = -1;
+		source->positions[i] = -1;
 
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 		const char *name = NameStr(attribute->attname);
-		int			last = source->takes_types ? COLUMN_TYPE_ID : COLUMN_TO_ID;
 		int			kind;
-		Column	   *column;
+		HubspotColumn *column;
 		Oid			output;
 		bool		is_varlena;
 
@@ -262,64 +338,88 @@ find_columns(HubspotSource *source, TupleDesc tupdesc)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
 					 errmsg("the query has a column \"%s\" that the operation doesn't know", name),
-					 source->takes_types ?
-					 errhint("The columns are from_id, to_id, type_id or type_ids, and category.") :
-					 errhint("The columns are from_id and to_id.")));
+					 errhint("%s", column_hint(source->shape))));
 		column = &source->columns[kind];
-		if (column->position >= 0)
+		if (source->positions[kind] >= 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("the query has more than one column \"%s\"", name)));
 		check_column_type(attribute, kind);
-		column->position = i;
+		source->positions[kind] = i;
 		column->type = getBaseType(attribute->atttypid);
 		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
 		fmgr_info(output, &column->output);
 	}
 }
 
+/* The columns that there may be. */
+static const char *
+column_hint(HubspotInputShape shape)
+{
+	switch (shape)
+	{
+		case HUBSPOT_INPUT_RECORD:
+			return "The column is from_id.";
+		case HUBSPOT_INPUT_TYPED_PAIR:
+			return "The columns are from_id, to_id, type_id or type_ids, label or labels, and category.";
+		default:
+			return "The columns are from_id and to_id.";
+	}
+}
+
 static void
 check_columns(const HubspotSource *source)
 {
-	const Column *columns = source->columns;
+	const int  *positions = source->positions;
 
-	for (int kind = COLUMN_FROM_ID; kind <= COLUMN_TO_ID; kind++)
+	for (int kind = COLUMN_FROM_ID;
+		 kind <= Min(last_column(source->shape), COLUMN_TO_ID); kind++)
 	{
-		if (columns[kind].position < 0)
+		if (positions[kind] < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("the query has no column \"%s\"", column_names[kind]),
 					 errhint("Name the column of the query with AS %s.", column_names[kind])));
 	}
-	if (!source->takes_types)
+	if (source->shape != HUBSPOT_INPUT_TYPED_PAIR)
 		return;
-	if (columns[COLUMN_TYPE_ID].position < 0 && columns[COLUMN_TYPE_IDS].position < 0)
+	if (positions[COLUMN_TYPE_ID] < 0 && positions[COLUMN_TYPE_IDS] < 0 &&
+		positions[COLUMN_LABEL] < 0 && positions[COLUMN_LABELS] < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the query has no column \"type_id\" or \"type_ids\""),
-				 errhint("To associate with the default type, use hs_assoc_batch_create_default.")));
-	if (columns[COLUMN_TYPE_ID].position >= 0 && columns[COLUMN_TYPE_IDS].position >= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-				 errmsg("the query has both a column \"type_id\" and a column \"type_ids\"")));
+				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\" or \"labels\""),
+				 errhint("To associate with the default type, use hs_assoc_batch_create_default; to remove all types, hs_assoc_batch_archive.")));
+	for (size_t i = 0; i < lengthof(alternatives); i++)
+	{
+		if (positions[alternatives[i].one] >= 0 &&
+			positions[alternatives[i].other] >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+					 errmsg("the query has both a column \"%s\" and a column \"%s\"",
+							column_names[alternatives[i].one],
+							column_names[alternatives[i].other])));
+	}
 }
 
-/* Ids and category may be of any type, types are integers. */
+/* Ids, categories and a label may be of any type, type ids are integers. */
 static void
 check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 {
 	Oid			type = getBaseType(attribute->atttypid);
+	const char *wanted = NULL;
 
 	if (kind == COLUMN_TYPE_ID && type != INT4OID && type != INT8OID && type != INT2OID)
+		wanted = "an integer";
+	else if (kind == COLUMN_TYPE_IDS && type != INT4ARRAYOID)
+		wanted = "integer[]";
+	else if (kind == COLUMN_LABELS && type != TEXTARRAYOID)
+		wanted = "text[]";
+	if (wanted)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the query is of type %s, not an integer",
-						column_names[kind], format_type_be(attribute->atttypid))));
-	if (kind == COLUMN_TYPE_IDS && type != INT4ARRAYOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the query is of type %s, not integer[]",
-						column_names[kind], format_type_be(attribute->atttypid))));
+				 errmsg("column \"%s\" of the query is of type %s, not %s",
+						column_names[kind],
+						format_type_be(attribute->atttypid), wanted)));
 }
 
 static void
@@ -338,11 +438,9 @@ static bool
 receive_slot(TupleTableSlot *slot, DestReceiver *self)
 {
 	HubspotSource *source = (HubspotSource *) self;
-	Column	   *columns = source->columns;
 	MemoryContext old;
-	Row			row = {0};
+	HubspotDraft draft = {0};
 	char		buffers[2][MAXINT8LEN + 1];
-	int32		type_id;
 
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
@@ -350,36 +448,39 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 
 	for (int kind = 0; kind < NCOLUMNS; kind++)
 	{
-		Column	   *column = &columns[kind];
+		HubspotColumn *column = &source->columns[kind];
+		int			position = source->positions[kind];
 		Datum		value;
 
-		if (column->position < 0 || slot->tts_isnull[column->position])
+		if (position < 0 || slot->tts_isnull[position])
 			continue;
-		value = slot->tts_values[column->position];
+		value = slot->tts_values[position];
 		switch ((ColumnKind) kind)
 		{
 			case COLUMN_FROM_ID:
-				row.input.from_id = read_id(column, value, buffers[0]);
+				draft.input.from_id = hubspot_read_id(column, value, buffers[0]);
 				break;
 			case COLUMN_TO_ID:
-				row.input.to_id = read_id(column, value, buffers[1]);
+				draft.input.to_id = hubspot_read_id(column, value, buffers[1]);
 				break;
 			case COLUMN_TYPE_ID:
-				row.type_ids = &type_id;
-				row.ntype_ids = 1;
-				if (!read_type_id(column, value, &type_id))
-					row.problem = psprintf("type_id %s is not valid: it must be from 1 to %d",
-										   read_text(column, value), PG_INT32_MAX);
+				hubspot_draft_type_id(&draft, column, value);
 				break;
 			case COLUMN_TYPE_IDS:
-				read_type_ids(&row, DatumGetArrayTypeP(value));
+				hubspot_draft_type_ids(&draft, DatumGetArrayTypeP(value));
 				break;
 			case COLUMN_CATEGORY:
-				row.category = read_text(column, value);
+				draft.category = hubspot_read_text(column, value);
+				break;
+			case COLUMN_LABEL:
+				hubspot_draft_label(&draft, hubspot_read_text(column, value));
+				break;
+			case COLUMN_LABELS:
+				hubspot_draft_labels(&draft, DatumGetArrayTypeP(value));
 				break;
 		}
 	}
-	put_row(source, &row);
+	put_draft(source, &draft);
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -389,17 +490,13 @@ static bool
 put_element(HubspotSource *source)
 {
 	MemoryContext old;
-	Row			row = {0};
+	HubspotDraft draft = {0};
 	Datum		element;
 	bool		isnull;
-	Datum		values[NCOLUMNS];
-	bool		isnulls[NCOLUMNS];
-	HeapTupleData tuple;
-	Column		text = {.type = TEXTOID};
 
 	if (source->single)
 	{
-		put_row(source, source->single);
+		put_draft(source, source->single);
 		return false;
 	}
 	CHECK_FOR_INTERRUPTS();
@@ -409,243 +506,71 @@ put_element(HubspotSource *source)
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
 	if (isnull)
-		row.problem = "the input is null";
+		hubspot_draft_refuse(&draft, pstrdup("the input is null"));
 	else
-	{
-		HeapTupleHeader header = DatumGetHeapTupleHeader(element);
-
-		tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-		ItemPointerSetInvalid(&tuple.t_self);
-		tuple.t_tableOid = InvalidOid;
-		tuple.t_data = header;
-		heap_deform_tuple(&tuple, source->tupdesc, values, isnulls);
-		if (!isnulls[COLUMN_FROM_ID])
-			row.input.from_id = read_id(&text, values[COLUMN_FROM_ID], NULL);
-		if (!isnulls[COLUMN_TO_ID])
-			row.input.to_id = read_id(&text, values[COLUMN_TO_ID], NULL);
-		if (!isnulls[COLUMN_TYPE_IDS])
-			read_type_ids(&row, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
-		if (!isnulls[COLUMN_CATEGORY])
-			row.category = read_text(&text, values[COLUMN_CATEGORY]);
-	}
-	put_row(source, &row);
+		read_element(source, &draft, element);
+	put_draft(source, &draft);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* Check a row and put it. */
 static void
-put_row(HubspotSource *source, Row *row)
+read_element(HubspotSource *source, HubspotDraft *draft, Datum element)
 {
-	int64		now;
+	HeapTupleHeader header;
+	HeapTupleData tuple;
+	Datum		values[NCOLUMNS];
+	bool		isnull[NCOLUMNS];
+	HubspotColumn text = {.type = TEXTOID};
 
-	if (row->problem == NULL)
-		check_id(row, "from_id", row->input.from_id);
-	if (row->problem == NULL)
-		check_id(row, "to_id", row->input.to_id);
-	if (row->problem == NULL)
-		check_types(source, row);
-	if (row->problem == NULL && source->takes_types)
-		row->input.types = make_types(source, row);
-	hubspot_batch_put(source->batch, &row->input, row->problem);
-
-	now = hubspot_coarse_now();
-	if (now - source->driven >= DRIVE_INTERVAL)
+	if (source->tupdesc == NULL)
 	{
-		source->driven = now;
-		hubspot_batch_drive(source->batch);
-		source->tick(source->tick_state);
-	}
-}
-
-/*
- * An id as text; buffer takes those of integers.  It lives as long as the
- * row.
- */
-static HubspotSlice
-read_id(Column *column, Datum value, char *buffer)
-{
-	HubspotSlice id;
-
-	switch (column->type)
-	{
-		case TEXTOID:
-		case VARCHAROID:
-			{
-				text	   *packed = DatumGetTextPP(value);
-
-				id.data = VARDATA_ANY(packed);
-				id.len = VARSIZE_ANY_EXHDR(packed);
-				break;
-			}
-		case BPCHAROID:
-			{
-				text	   *packed = DatumGetTextPP(value);
-
-				/* without the padding, as its cast to text does */
-				id.data = VARDATA_ANY(packed);
-				id.len = bpchartruelen(unconstify(char *, id.data),
-									   VARSIZE_ANY_EXHDR(packed));
-				break;
-			}
-		case INT8OID:
-			id.len = pg_lltoa(DatumGetInt64(value), buffer);
-			id.data = buffer;
-			break;
-		case INT4OID:
-			id.len = pg_ltoa(DatumGetInt32(value), buffer);
-			id.data = buffer;
-			break;
-		default:
-			id.data = OutputFunctionCall(&column->output, value);
-			id.len = strlen(id.data);
-			break;
-	}
-	return id;
-}
-
-static char *
-read_text(Column *column, Datum value)
-{
-	if (column->type == TEXTOID)
-		return TextDatumGetCString(value);
-	if (column->type == BPCHAROID)
-	{
-		HubspotSlice text = read_id(column, value, NULL);
-
-		return pnstrdup(text.data, text.len);
-	}
-	return OutputFunctionCall(&column->output, value);
-}
-
-static bool
-read_type_id(Column *column, Datum value, int32 *type_id)
-{
-	int64		number;
-
-	switch (column->type)
-	{
-		case INT8OID:
-			number = DatumGetInt64(value);
-			break;
-		case INT2OID:
-			number = DatumGetInt16(value);
-			break;
-		default:
-			number = DatumGetInt32(value);
-			break;
-	}
-	*type_id = (int32) number;
-	return number >= 1 && number <= PG_INT32_MAX;
-}
-
-static void
-read_type_ids(Row *row, ArrayType *array)
-{
-	Datum	   *elements;
-	bool	   *isnull;
-	int32	   *type_ids;
-
-	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-					  &elements, &isnull, &row->ntype_ids);
-	type_ids = palloc(sizeof(int32) * row->ntype_ids);
-	for (int i = 0; i < row->ntype_ids; i++)
-	{
-		if (isnull[i])
-			row->problem = "type_ids has a null";
-		type_ids[i] = isnull[i] ? 0 : DatumGetInt32(elements[i]);
-	}
-	row->type_ids = type_ids;
-	row->has_types = true;
-}
-
-static void
-check_id(Row *row, const char *name, HubspotSlice id)
-{
-	const char *problem;
-
-	if (id.data == NULL)
-	{
-		row->problem = psprintf("%s is null", name);
+		draft->input.from_id = hubspot_read_id(&text, element, NULL);
 		return;
 	}
-	problem = hubspot_id_problem(id.data, id.len);
-	if (problem)
-		row->problem = psprintf("%s \"%s\" is not valid: %s", name,
-								pnstrdup(id.data, pg_mbcliplen(id.data, id.len, 100)),
-								problem);
+	header = DatumGetHeapTupleHeader(element);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, source->tupdesc, values, isnull);
+	if (!isnull[COLUMN_FROM_ID])
+		draft->input.from_id = hubspot_read_id(&text, values[COLUMN_FROM_ID], NULL);
+	if (!isnull[COLUMN_TO_ID])
+		draft->input.to_id = hubspot_read_id(&text, values[COLUMN_TO_ID], NULL);
+	if (!isnull[COLUMN_TYPE_IDS])
+		hubspot_draft_type_ids(draft, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
+	if (!isnull[COLUMN_CATEGORY])
+		draft->category = hubspot_read_text(&text, values[COLUMN_CATEGORY]);
+	if (!isnull[COLUMN_LABELS])
+		hubspot_draft_labels(draft, DatumGetArrayTypeP(values[COLUMN_LABELS]));
 }
 
+/* Check an input and put it, or give it to the sort. */
 static void
-check_types(const HubspotSource *source, Row *row)
+put_draft(HubspotSource *source, HubspotDraft *draft)
 {
-	if (!source->takes_types)
-	{
-		if (row->has_types || row->category)
-			row->problem = "the operation takes neither type_ids nor a category";
+	draft->input.no = ++source->ninputs;
+	hubspot_draft_check(draft, source->shape);
+	if (source->shape == HUBSPOT_INPUT_TYPED_PAIR)
+		hubspot_draft_make_types(draft, source->labels, &source->last_types);
+	if (source->sort)
+		hubspot_sort_put(source->sort, &draft->input,
+						 draft->error ? draft->error->message : NULL);
+	else
+		hubspot_batch_put(source->batch, &draft->input, draft->error);
+	drive(source);
+}
+
+/* Let what is in flight move on, now and then. */
+static void
+drive(HubspotSource *source)
+{
+	int64		now = hubspot_coarse_now();
+
+	if (now - source->driven < DRIVE_INTERVAL)
 		return;
-	}
-	if (row->ntype_ids == 0)
-		row->problem = "there is no type_id";
-	else if (row->ntype_ids > HUBSPOT_MAX_TYPES)
-		row->problem = psprintf("there are more than %d type_ids",
-								HUBSPOT_MAX_TYPES);
-	for (int i = 0; i < row->ntype_ids && row->problem == NULL; i++)
-	{
-		if (row->type_ids[i] < 1)
-			row->problem = psprintf("type_id %d is not valid: it must be from 1 to %d",
-									row->type_ids[i], PG_INT32_MAX);
-	}
-	if (row->problem == NULL && row->category && !is_category(row->category))
-		row->problem = psprintf("category \"%s\" is not valid: it must be HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one in capital letters",
-								pnstrdup(row->category,
-										 pg_mbcliplen(row->category, strlen(row->category), 100)));
-}
-
-/* New categories may come, so only the shape is checked. */
-static bool
-is_category(const char *category)
-{
-	size_t		len = strlen(category);
-
-	for (size_t i = 0; i < len; i++)
-	{
-		if (!(category[i] >= 'A' && category[i] <= 'Z') && category[i] != '_')
-			return false;
-	}
-	return len > 0 && len <= MAX_CATEGORY_LEN;
-}
-
-/* The types of a row; the last row's list again if it is the same. */
-static const HubspotTypeList *
-make_types(HubspotSource *source, const Row *row)
-{
-	const char *category = row->category ? row->category : DEFAULT_CATEGORY;
-	HubspotTypeList *types = source->types;
-
-	if (types && types->ntypes == row->ntype_ids &&
-		strcmp(types->types[0].category, category) == 0)
-	{
-		int			i = 0;
-
-		while (i < types->ntypes && types->types[i].type_id == row->type_ids[i])
-			i++;
-		if (i == types->ntypes)
-			return types;
-	}
-
-	if (source->single == NULL)
-		MemoryContextReset(source->types_context);
-	types = MemoryContextAlloc(source->types_context,
-							   offsetof(HubspotTypeList, types) +
-							   sizeof(HubspotAssociationType) * row->ntype_ids);
-	category = MemoryContextStrdup(source->types_context, category);
-	types->ntypes = row->ntype_ids;
-	for (int i = 0; i < row->ntype_ids; i++)
-	{
-		types->types[i].category = category;
-		types->types[i].type_id = row->type_ids[i];
-	}
-	source->types = types;
-	return types;
+	source->driven = now;
+	hubspot_batch_drive(source->batch);
+	source->tick(source->tick_state);
 }

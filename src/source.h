@@ -14,15 +14,22 @@
 #include "utils/array.h"
 
 #include "batch.h"
+#include "draft.h"
 
 typedef struct HubspotSource HubspotSource;
 
-extern HubspotSource *hubspot_source_query(const char *query, bool takes_types);
-extern HubspotSource *hubspot_source_array(ArrayType *inputs, bool takes_types);
+extern HubspotSource *hubspot_source_query(const char *query,
+										   HubspotInputShape shape,
+										   HubspotLabels *labels);
+extern HubspotSource *hubspot_source_array(ArrayType *inputs,
+										   HubspotInputShape shape,
+										   HubspotLabels *labels);
 extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
-											bool takes_types,
+											HubspotInputShape shape,
+											HubspotLabels *labels,
 											ArrayType *type_ids,
-											const char *category);
+											const char *category,
+											ArrayType *label_array);
 extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 								void (*tick) (void *state), void *state);
 extern void hubspot_source_close(HubspotSource *source);

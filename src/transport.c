@@ -442,15 +442,20 @@ static struct curl_slist *
 make_headers(const HubspotHttpRequest *request)
 {
 	struct curl_slist *headers = NULL;
-	char	   *lines[5];
+	char	   *authorization = NULL;
+	char	   *content_type = NULL;
+	char	   *lines[4];
 	int			nlines = 0;
 
-	lines[nlines++] = psprintf("Authorization: Bearer %s", request->bearer);
+	if (request->bearer)
+		lines[nlines++] = authorization = psprintf("Authorization: Bearer %s",
+												   request->bearer);
 	lines[nlines++] = "Accept: application/json";
 	/* don't ask for leave to send a body: that costs a round trip */
 	lines[nlines++] = "Expect:";
 	if (request->body)
-		lines[nlines++] = "Content-Type: application/json";
+		lines[nlines++] = content_type = psprintf("Content-Type: %s",
+												  request->content_type);
 	else if (strcmp(request->method, "GET") != 0)
 		lines[nlines++] = "Content-Length: 0";
 	for (int i = 0; i < nlines; i++)
@@ -467,8 +472,13 @@ make_headers(const HubspotHttpRequest *request)
 		}
 		headers = longer;
 	}
-	explicit_bzero(lines[0], strlen(lines[0]));
-	pfree(lines[0]);
+	if (authorization)
+	{
+		explicit_bzero(authorization, strlen(authorization));
+		pfree(authorization);
+	}
+	if (content_type)
+		pfree(content_type);
 	return headers;
 }
 

@@ -154,55 +154,30 @@ hubspot_unit_add_row(HubspotUnit *unit, int64 input_no)
 	return true;
 }
 
-/* Is the type in the list, which may be NULL? */
-bool
-hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *type)
+/* Give a unit the rows of another one, which are copied. */
+void
+hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other)
 {
-	for (int i = 0; types && i < types->ntypes; i++)
-	{
-		if (types->types[i].type_id == type->type_id &&
-			strcmp(types->types[i].category, type->category) == 0)
-			return true;
-	}
-	return false;
+	int			room = 1;
+
+	unit->rows = other->rows;
+	unit->nmore_rows = other->nmore_rows;
+	if (other->nmore_rows == 0)
+		return;
+	while (room < other->nmore_rows)
+		room *= 2;
+	unit->more_rows = palloc(sizeof(HubspotRows) * room);
+	memcpy(unit->more_rows, other->more_rows,
+		   sizeof(HubspotRows) * other->nmore_rows);
 }
 
-/* The types of both lists, each once; palloc'd if there are more than types. */
-const HubspotTypeList *
-hubspot_merge_types(const HubspotTypeList *types, const HubspotTypeList *more)
+/* How many rows ask for the unit? */
+int64
+hubspot_unit_row_count(const HubspotUnit *unit)
 {
-	HubspotTypeList *merged;
-	int			ntypes = types ? types->ntypes : 0;
+	int64		count = unit->rows.count;
 
-	if (more == NULL || hubspot_has_types(types, more))
-		return types;
-	merged = palloc(offsetof(HubspotTypeList, types) +
-					sizeof(HubspotAssociationType) * (ntypes + more->ntypes));
-	merged->ntypes = ntypes;
-	if (ntypes > 0)
-		memcpy(merged->types, types->types,
-			   sizeof(HubspotAssociationType) * ntypes);
-	for (int i = 0; i < more->ntypes; i++)
-	{
-		HubspotAssociationType *type = &merged->types[merged->ntypes];
-
-		if (hubspot_has_type(merged, &more->types[i]))
-			continue;
-		type->category = pstrdup(more->types[i].category);
-		type->type_id = more->types[i].type_id;
-		merged->ntypes++;
-	}
-	return merged;
-}
-
-/* Has a list all types of another one? */
-bool
-hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
-{
-	for (int i = 0; i < others->ntypes; i++)
-	{
-		if (!hubspot_has_type(types, &others->types[i]))
-			return false;
-	}
-	return true;
+	for (int i = 0; i < unit->nmore_rows; i++)
+		count += unit->more_rows[i].count;
+	return count;
 }

@@ -41,6 +41,12 @@ typedef struct HubspotUnit
 	int			http_status;
 	const char *correlation_id;
 
+	/* of a record whose associations are read, a page at a time */
+	const HubspotAssociation *associations; /* of the last page */
+	int			nassociations;
+	HubspotSlice after;			/* where the next page begins; no data: at the
+								 * start, or there is none */
+
 	HubspotRows rows;
 	HubspotRows *more_rows;		/* rows that came later, palloc'd */
 	int			nmore_rows;
@@ -60,12 +66,8 @@ extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
 extern void hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit);
 extern bool hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no);
 extern bool hubspot_unit_add_row(HubspotUnit *unit, int64 input_no);
-extern bool hubspot_has_type(const HubspotTypeList *types,
-							 const HubspotAssociationType *type);
-extern bool hubspot_has_types(const HubspotTypeList *types,
-							  const HubspotTypeList *others);
-extern const HubspotTypeList *hubspot_merge_types(const HubspotTypeList *types,
-												  const HubspotTypeList *more);
+extern void hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other);
+extern int64 hubspot_unit_row_count(const HubspotUnit *unit);
 
 static inline bool
 hubspot_unit_is_settled(const HubspotUnit *unit)

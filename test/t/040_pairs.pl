@@ -369,7 +369,7 @@ is_deeply(
 is($session->query(
 		q{SELECT error_category, error_message
 		FROM hs_assoc_create('companies', 1, 'companies', 2, ARRAY(SELECT generate_series(1, 101)))}),
-	'INVALID_INPUT|there are more than 100 type_ids', 'too many types in a call');
+	'INVALID_INPUT|there are more than 100 type_ids and labels', 'too many types in a call');
 
 $session->quit;
 done_testing();

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * error.h
+ *	  Error values to an ERROR, or to the words of one.
+ *
+ * IDENTIFICATION
+ *	  src/error.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ERROR_H
+#define HUBSPOT_ERROR_H
+
+#include "compat.h"
+#include "hubspot_assoc.h"
+
+/* What may have been done where HubSpot's answer doesn't tell. */
+typedef enum HubspotDoubt
+{
+	HUBSPOT_MAYBE_DONE = false, /* all of it, or nothing */
+	HUBSPOT_REPEATABLE = true,	/* the same, but twice is as good as once */
+	HUBSPOT_NOTHING_DONE		/* HubSpot cannot have acted */
+} HubspotDoubt;
+
+extern void hubspot_throw_error(const HubspotError *error, const char *what,
+								HubspotDoubt doubt) pg_attribute_noreturn();
+extern const char *hubspot_error_hint(const HubspotError *error,
+									  HubspotDoubt doubt);
+extern char *hubspot_error_detail(const HubspotError *error);
+
+#endif							/* HUBSPOT_ERROR_H */

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh.c
+ *	  A new refresh token of OAuth into the user mapping.
+ *
+ * HubSpot may give a new refresh token at any time, in the midst of a query.
+ * What has to be written is one row of a catalog, by the rights of the current
+ * role, in the transaction of the caller: there is no other one.  So it can be
+ * impossible, or be undone with the transaction, and in both cases somebody
+ * should know: nobody can use the account any more if HubSpot refuses the old
+ * refresh token, and the new one is lost.
+ *
+ * IDENTIFICATION
+ *	  src/refresh.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "refresh.h"
+
+/* Nobody changes a user mapping for long, but may forget to commit. */
+#define STORE_LOCK_TIMEOUT	"100ms"
+
+/*
+ * The nesting level of the transaction that has stored a refresh token and
+ * is not committed, or 0.
+ */
+static int	store_level = 0;
+
+static void try_store(const HubspotOptions *options,
+					  const List *refresh_tokens);
+static void watch_transactions(void);
+static void transaction_ends(XactEvent event, void *arg);
+static void subtransaction_ends(SubXactEvent event, SubTransactionId mine,
+								SubTransactionId parent, void *arg);
+static void warn_rolled_back(void);
+
+/*
+ * Store the first of the refresh tokens, which has replaced the others, in the
+ * user mapping that the options come from.  Returns why that can't be done, a
+ * sentence, or NULL if it is.
+ *
+ * This can happen amidst a query, so whatever it does is undone if it fails.
+ */
+const char *
+hubspot_store_refresh_token(const HubspotOptions *options,
+							const List *refresh_tokens)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const char *volatile reason = NULL;
+
+	if (RecoveryInProgress())
+		return "The server is a standby.";
+	if (XactReadOnly)
+		return "The transaction is read-only.";
+	if (IsInParallelMode())
+		return "A parallel operation is under way.";
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		try_store(options, refresh_tokens);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		reason = psprintf("%c%s.", toupper((unsigned char) error->message[0]),
+						  error->message + 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (reason == NULL)
+		watch_transactions();
+	return reason;
+}
+
+/* Is the refresh token of the options one of these? */
+bool
+hubspot_is_refresh_token(const HubspotOptions *options,
+						 const List *refresh_tokens)
+{
+	ListCell   *lc;
+
+	foreach(lc, refresh_tokens)
+	{
+		if (strcmp(lfirst(lc), options->refresh_token) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ERROR if it can't be done. */
+static void
+try_store(const HubspotOptions *options, const List *refresh_tokens)
+{
+	HubspotOptions *present;
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", STORE_LOCK_TIMEOUT, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/* somebody may have given the mapping another client in the meantime */
+	AcceptInvalidationMessages();
+	present = hubspot_get_options(options->server, options->user);
+	if (present->mapping != options->mapping || present->client_id == NULL ||
+		strcmp(present->client_id, options->client_id) != 0 ||
+		!hubspot_is_refresh_token(present, refresh_tokens))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the user mapping has been changed")));
+	hubspot_set_refresh_token(present, linitial(refresh_tokens));
+	AtEOXact_GUC(true, nest_level);
+}
+
+/* A refresh token was stored: see whether it stays. */
+static void
+watch_transactions(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(transaction_ends, NULL);
+		RegisterSubXactCallback(subtransaction_ends, NULL);
+		registered = true;
+	}
+	store_level = GetCurrentTransactionNestLevel();
+}
+
+static void
+transaction_ends(XactEvent event, void *arg)
+{
+	if (store_level == 0)
+		return;
+	if (event == XACT_EVENT_ABORT)
+		warn_rolled_back();
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
+		event == XACT_EVENT_PREPARE)
+		store_level = 0;
+}
+
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId mine,
+					SubTransactionId parent, void *arg)
+{
+	if (store_level < GetCurrentTransactionNestLevel())
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		store_level = GetCurrentTransactionNestLevel() - 1;
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		warn_rolled_back();
+		store_level = 0;
+	}
+}
+
+/* The catalogs cannot be read here, so it is not said for which server. */
+static void
+warn_rolled_back(void)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("the new refresh token of OAuth is no longer in the user mapping, as the transaction was rolled back"),
+			 errhint("The session goes on with it, and stores it again when it uses the server the next time. After the session's end, HubSpot may refuse the old one.")));
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * sort.h
+ *	  Inputs in the order of their from_id.
+ *
+ * IDENTIFICATION
+ *	  src/sort.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SORT_H
+#define HUBSPOT_SORT_H
+
+#include "hubspot_assoc.h"
+
+typedef struct HubspotSort HubspotSort;
+
+extern HubspotSort *hubspot_sort_create(void);
+extern void hubspot_sort_put(HubspotSort *sort, const HubspotInput *input,
+							 const char *problem);
+extern void hubspot_sort_perform(HubspotSort *sort);
+extern bool hubspot_sort_next(HubspotSort *sort, HubspotInput *input,
+							  const char **problem);
+extern void hubspot_sort_end(HubspotSort *sort);
+
+#endif							/* HUBSPOT_SORT_H */

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.h
+ *	  One call of a function that associates, from its inputs to its rows.
+ *
+ * IDENTIFICATION
+ *	  src/statement.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_STATEMENT_H
+#define HUBSPOT_STATEMENT_H
+
+#include "utils/tuplestore.h"
+
+#include "connection.h"
+#include "endpoint.h"
+#include "result.h"
+#include "source.h"
+
+/* What is asked for, apart from the inputs. */
+typedef struct HubspotStatement
+{
+	const HubspotConnection *connection;
+	HubspotOperation operation;
+	const char *from_type;
+	const char *to_type;
+	bool		keep_labels;
+	bool		raise;			/* on_error => 'raise' */
+} HubspotStatement;
+
+/* Where the outcomes go. */
+typedef struct HubspotSink
+{
+	HubspotResultRow *row;
+	TupleDesc	tupdesc;
+	Tuplestorestate *tupstore;	/* of a set; NULL: there is one row */
+	Datum		result;			/* that row, palloc'd */
+} HubspotSink;
+
+extern void hubspot_statement_run(const HubspotStatement *statement,
+								  HubspotSource *source, HubspotSink *sink);
+
+#endif							/* HUBSPOT_STATEMENT_H */

@@ -1,0 +1,504 @@
+/*-------------------------------------------------------------------------
+ *
+ * token.c
+ *	  Where the access token of a request comes from.
+ *
+ * A user mapping has one of three sources: the token itself, a file that holds
+ * it, or an OAuth client that fetches one.
+ *
+ * A file is read for each statement, and again when HubSpot refuses what was
+ * in it.
+ *
+ * A token of OAuth lives for some minutes.  The session keeps it, for all
+ * statements of a user mapping, and counts the ones that it has got: a request
+ * whose token has expired on its way, and was replaced in the meantime, is
+ * sent again with the new one.  So however many requests are in flight, one
+ * token is fetched.  Fetching is call.c's: here is what to ask, and what to
+ * make of the answer.
+ *
+ * A refresh token lives for ever, but may be replaced by the answer.  The new
+ * one is written to the user mapping (refresh.c), which cannot be done always.
+ * So the session goes on with what it has, and remembers the refresh tokens
+ * that it replaced: as long as the user mapping still has one of those, it is
+ * taken for what it is, and written anew for each statement.
+ *
+ * Texts from the outside are searched for our secrets before anybody sees
+ * them: some servers repeat the form that they refuse.
+ *
+ * IDENTIFICATION
+ *	  src/token.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "nodes/pg_list.h"
+#include "storage/fd.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "endpoint.h"
+#include "refresh.h"
+#include "request.h"
+#include "response.h"
+#include "token.h"
+#include "transport.h"
+
+/* The most that a file may hold, and more than any token has. */
+#define MAX_FILE_SIZE	4096
+
+/* A token is renewed so much before its end, or at a tenth of its life. */
+#define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */
+
+/* Stands where a secret stood. */
+#define HIDDEN			"***"
+
+/* What the session has got from OAuth for a user mapping. */
+typedef struct SessionToken
+{
+	MemoryContext context;		/* this and its texts are in it */
+	char	   *base_url;
+	char	   *client_id;
+	char	   *client_secret;
+	List	   *refresh_tokens; /* the one in use, then those it replaced */
+	char	   *bearer;			/* or NULL: has to be fetched */
+	int64		serial;			/* of the bearer, 0: none has been fetched */
+	int64		expires;		/* when the bearer is renewed */
+	bool		used;			/* the bearer has been */
+	TimestampTz tried;			/* statement that tried to store last */
+} SessionToken;
+
+typedef struct SessionEntry
+{
+	Oid			mapping;		/* hash key */
+	SessionToken *token;		/* or NULL */
+} SessionEntry;
+
+struct HubspotAccessToken
+{
+	const HubspotOptions *options;
+	MemoryContext context;		/* of the statement */
+	const char *bearer;			/* NULL: OAuth's, which the session has */
+	int64		serial;			/* how often the file was read anew */
+};
+
+static HTAB *session_tokens = NULL;
+static int64 last_serial = 0;
+
+static char *read_file(const char *path, int elevel);
+static SessionToken *session_token(const HubspotOptions *options);
+static bool is_same_client(const SessionToken *session,
+						   const HubspotOptions *options);
+static SessionToken *make_session_token(const HubspotOptions *options);
+static void forget_bearer(SessionToken *session);
+static void forget_text(char *text);
+static void take_refresh_token(const HubspotOptions *options,
+							   SessionToken *session,
+							   const char *refresh_token);
+static void store_refresh_token(const HubspotOptions *options,
+								SessionToken *session);
+static void hide_secrets(const HubspotOptions *options,
+						 const SessionToken *session,
+						 const HubspotTokenReply *reply, const char **text);
+static void hide(const char **text, const char *secret);
+static void replace(StringInfo result, const char *text, const char *secret);
+
+/*
+ * The access token of a statement with these options, which it keeps.  ERROR
+ * if there is a file and it can't be read.
+ */
+HubspotAccessToken *
+hubspot_token_create(const HubspotOptions *options)
+{
+	HubspotAccessToken *token = palloc0(sizeof(HubspotAccessToken));
+
+	token->options = options;
+	token->context = CurrentMemoryContext;
+	if (options->access_token)
+		token->bearer = options->access_token;
+	else if (options->access_token_file)
+		token->bearer = read_file(options->access_token_file, ERROR);
+	else
+	{
+		SessionToken *session = session_token(options);
+
+		if (strcmp(linitial(session->refresh_tokens), options->refresh_token) != 0 &&
+			session->tried != GetCurrentStatementStartTimestamp())
+			store_refresh_token(options, session);
+	}
+	return token;
+}
+
+/* False: a token has to be fetched before the next request is sent. */
+bool
+hubspot_token_is_ready(const HubspotAccessToken *token)
+{
+	const SessionToken *session;
+
+	if (token->bearer)
+		return true;
+	session = session_token(token->options);
+
+	/* one that came expired is worth a try, or nothing would ever be sent */
+	return session->bearer &&
+		(!session->used || hubspot_now() < session->expires);
+}
+
+/*
+ * The token for a request, which has to be ready; valid until a token is
+ * fetched.  *serial is for hubspot_token_renew().
+ */
+const char *
+hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
+{
+	SessionToken *session;
+
+	*serial = token->serial;
+	if (token->bearer)
+		return token->bearer;
+	session = session_token(token->options);
+	session->used = true;
+	*serial = session->serial;
+	return session->bearer;
+}
+
+/*
+ * The reply, a 401, refuses the token of that serial.  True: the request may
+ * be sent again, with another token, which may have to be fetched.
+ */
+bool
+hubspot_token_renew(HubspotAccessToken *token, int64 serial,
+					const HubspotHttpReply *reply)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session;
+
+	if (options->access_token)
+		return false;
+	if (options->access_token_file)
+	{
+		MemoryContext old;
+		char	   *bearer;
+
+		if (serial != token->serial)
+			return true;
+		/* a file that has become unreadable is the next statement's error */
+		old = MemoryContextSwitchTo(token->context);
+		bearer = read_file(options->access_token_file, DEBUG1);
+		MemoryContextSwitchTo(old);
+		if (bearer == NULL || strcmp(bearer, token->bearer) == 0)
+			return false;
+		token->bearer = bearer;
+		token->serial++;
+		return true;
+	}
+
+	session = session_token(options);
+	if (serial != session->serial)
+		return true;
+	/* a token that was revoked is of no use to later statements either */
+	forget_bearer(session);
+	return hubspot_reply_is_expired(reply);
+}
+
+/*
+ * Read a token from a file; palloc'd.  What is wrong is reported at elevel,
+ * and if that is no ERROR, NULL is returned.  What the file holds is in no
+ * message.
+ */
+static char *
+read_file(const char *path, int elevel)
+{
+	char		content[MAX_FILE_SIZE + 1];
+	const char *problem = NULL;
+	char	   *token;
+	struct stat st;
+	ssize_t		len = 0;
+	int			fd;
+
+	/* a FIFO or a device must not make us wait */
+	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | PG_BINARY);
+	if (fd < 0)
+	{
+		ereport(elevel,
+				(errcode_for_file_access(),
+				 errmsg("could not open access_token_file \"%s\": %m", path)));
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0)
+		problem = "Its status cannot be read.";
+	else if (!S_ISREG(st.st_mode))
+		problem = "It is not a regular file.";
+	else if (st.st_mode & S_IRWXO)
+		problem = "Others than its owner and its group have access to it.";
+	else
+	{
+		/* one more than allowed shows that there is too much */
+		len = read(fd, content, sizeof(content));
+		if (len < 0)
+			problem = "It cannot be read.";
+		else if (len > MAX_FILE_SIZE)
+			problem = "It is larger than 4096 bytes.";
+	}
+	(void) CloseTransientFile(fd);
+
+	if (problem == NULL)
+	{
+		while (len > 0 && isspace((unsigned char) content[len - 1]))
+			len--;
+		content[Min(len, MAX_FILE_SIZE)] = '\0';
+		if (len == 0)
+			problem = "It is empty.";
+		else if (strlen(content) != (size_t) len || !hubspot_is_token(content))
+			problem = "It holds something else than a token: a space, or what is not printable ASCII.";
+	}
+	token = problem ? NULL : pstrdup(content);
+	explicit_bzero(content, sizeof(content));
+	if (problem)
+		ereport(elevel,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid access_token_file \"%s\"", path),
+				 errdetail("%s", problem),
+				 errhint("It must be a regular file of at most 4096 bytes, with mode 0600 or 0640, that holds nothing but the token.")));
+	return token;
+}
+
+/*
+ * What the session has for the user mapping of the options, after whatever it
+ * had has been forgotten if it belongs to other ones.
+ */
+static SessionToken *
+session_token(const HubspotOptions *options)
+{
+	SessionEntry *entry;
+	bool		found;
+
+	if (session_tokens == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(Oid);
+		control.entrysize = sizeof(SessionEntry);
+		session_tokens = hash_create("hubspot_assoc tokens", 8, &control,
+									 HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(session_tokens, &options->mapping, HASH_ENTER, &found);
+	if (!found)
+		entry->token = NULL;
+	if (entry->token && !is_same_client(entry->token, options))
+	{
+		SessionToken *old = entry->token;
+		ListCell   *lc;
+
+		entry->token = NULL;
+		forget_bearer(old);
+		forget_text(old->client_secret);
+		foreach(lc, old->refresh_tokens)
+			forget_text(lfirst(lc));
+		MemoryContextDelete(old->context);
+	}
+	if (entry->token == NULL)
+		entry->token = make_session_token(options);
+	return entry->token;
+}
+
+/* A refresh token that the session has replaced is as good as the new one. */
+static bool
+is_same_client(const SessionToken *session, const HubspotOptions *options)
+{
+	if (strcmp(session->base_url, options->base_url) != 0 ||
+		strcmp(session->client_id, options->client_id) != 0 ||
+		strcmp(session->client_secret, options->client_secret) != 0)
+		return false;
+	return hubspot_is_refresh_token(options, session->refresh_tokens);
+}
+
+static SessionToken *
+make_session_token(const HubspotOptions *options)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "hubspot_assoc token",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SessionToken *session = palloc0(sizeof(SessionToken));
+
+	session->context = context;
+	session->base_url = pstrdup(options->base_url);
+	session->client_id = pstrdup(options->client_id);
+	session->client_secret = pstrdup(options->client_secret);
+	session->refresh_tokens = list_make1(pstrdup(options->refresh_token));
+	MemoryContextSwitchTo(old);
+	return session;
+}
+
+static void
+forget_bearer(SessionToken *session)
+{
+	if (session->bearer)
+	{
+		forget_text(session->bearer);
+		pfree(session->bearer);
+		session->bearer = NULL;
+	}
+}
+
+static void
+forget_text(char *text)
+{
+	explicit_bzero(text, strlen(text));
+}
+
+/* Append the body of the request that fetches a token. */
+void
+hubspot_token_encode_request(const HubspotAccessToken *token, StringInfo body)
+{
+	const SessionToken *session = session_token(token->options);
+
+	hubspot_encode_refresh(body, session->client_id, session->client_secret,
+						   linitial(session->refresh_tokens));
+}
+
+/*
+ * Take the token from the answer to that request, whose last attempt was sent
+ * at a time of hubspot_now().  An answer that has none is returned as an
+ * error, palloc'd, in which no secret stands.
+ */
+HubspotError *
+hubspot_token_take_reply(const HubspotAccessToken *token,
+						 const HubspotHttpReply *reply, int attempts,
+						 int64 sent)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session = session_token(options);
+	HubspotTokenReply fields;
+	HubspotError *error;
+
+	forget_bearer(session);
+	if (hubspot_read_token(reply, &fields) &&
+		hubspot_is_token(fields.access_token))
+	{
+		int64		life = (int64) Max(fields.expires_in, 0) * 1000000;
+
+		session->bearer = MemoryContextStrdup(session->context,
+											  fields.access_token);
+		session->serial = ++last_serial;
+		session->expires = sent + life - Min(life / 10, RENEWAL_MARGIN);
+		session->used = false;
+		if (fields.refresh_token &&
+			strcmp(fields.refresh_token, linitial(session->refresh_tokens)) != 0)
+			take_refresh_token(options, session, fields.refresh_token);
+		return NULL;
+	}
+
+	/* our own words have no secret in them, unless it is a part of a word */
+	hide_secrets(options, session, &fields, &fields.reason);
+	hide_secrets(options, session, &fields, &fields.word);
+	error = hubspot_token_error(reply, fields.word, fields.reason, attempts);
+	hide_secrets(options, session, &fields, &error->correlation_id);
+	return error;
+}
+
+/* A new refresh token has come. */
+static void
+take_refresh_token(const HubspotOptions *options, SessionToken *session,
+				   const char *refresh_token)
+{
+	MemoryContext old;
+
+	if (!hubspot_is_token(refresh_token))
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("could not store the new refresh token of server \"%s\"",
+						options->server_name),
+				 errdetail("It is empty, too long, or not printable ASCII.")));
+		return;
+	}
+	old = MemoryContextSwitchTo(session->context);
+	session->refresh_tokens = lcons(pstrdup(refresh_token),
+									session->refresh_tokens);
+	MemoryContextSwitchTo(old);
+	store_refresh_token(options, session);
+}
+
+/*
+ * Write the refresh token in use to the user mapping.  A WARNING says if and
+ * why that can't be done.
+ */
+static void
+store_refresh_token(const HubspotOptions *options, SessionToken *session)
+{
+	const char *reason;
+
+	session->tried = GetCurrentStatementStartTimestamp();
+	reason = hubspot_store_refresh_token(options, session->refresh_tokens);
+	if (reason)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("could not store the new refresh token of server \"%s\" in the user mapping",
+						options->server_name),
+				 errdetail("%s", reason),
+				 errhint("The session goes on with the new one, and tries to store it whenever it uses the server. After its end, HubSpot may refuse the old one.")));
+}
+
+/* Take all secrets out of a text, or leave it as it is. */
+static void
+hide_secrets(const HubspotOptions *options, const SessionToken *session,
+			 const HubspotTokenReply *reply, const char **text)
+{
+	ListCell   *lc;
+
+	if (*text == NULL)
+		return;
+	hide(text, session->client_secret);
+	hide(text, options->refresh_token);
+	foreach(lc, session->refresh_tokens)
+		hide(text, lfirst(lc));
+	if (reply->access_token)
+		hide(text, reply->access_token);
+	if (reply->refresh_token)
+		hide(text, reply->refresh_token);
+}
+
+/* Take a secret out of a text, also where it stands as in a form. */
+static void
+hide(const char **text, const char *secret)
+{
+	StringInfoData form;
+	StringInfoData result;
+
+	if (secret[0] == '\0')
+		return;
+	initStringInfo(&form);
+	hubspot_append_encoded(&form, secret);
+	initStringInfo(&result);
+	replace(&result, *text, form.data);
+	*text = result.data;
+	initStringInfo(&result);
+	replace(&result, *text, secret);
+	*text = result.data;
+}
+
+/* Append a text with HIDDEN in place of a secret, in upper or lower case. */
+static void
+replace(StringInfo result, const char *text, const char *secret)
+{
+	size_t		len = strlen(secret);
+
+	while (*text != '\0')
+	{
+		if (pg_strncasecmp(text, secret, len) == 0)
+		{
+			appendStringInfoString(result, HIDDEN);
+			text += len;
+		}
+		else
+			appendStringInfoChar(result, *text++);
+	}
+}
