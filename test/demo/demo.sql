@@ -53,9 +53,35 @@ FROM hs_assoc_batch_create('contacts', 'companies',
      FROM crm_links JOIN sent ON input_no = link_no
      WHERE NOT ok ORDER BY link_no');
 
--- What HubSpot says about the contact that two were merged into
+-- The notes know who is a key user: a label, given by its name
 
-SELECT http_status, result->>'toObjectId' AS company_id, result->'associationTypes' AS types
-FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/70100009/associations/companies'),
-    jsonb_array_elements(body->'results') AS result;
+SELECT * FROM hs_assoc_label_create('contacts', 'companies', 'Key user', 'key_user');
 
+SELECT ok, labels, count(*)
+FROM hs_assoc_batch_create('contacts', 'companies',
+    $$ SELECT contact_id AS from_id, company_id AS to_id, note AS label
+       FROM crm_links WHERE note = 'key user' $$)
+GROUP BY 1, 2;
+
+-- ... and who has left: these associations are removed
+
+SELECT ok, count(*)
+FROM hs_assoc_batch_archive('contacts', 'companies',
+    $$ SELECT contact_id AS from_id, company_id AS to_id
+       FROM crm_links WHERE note = 'left in spring?' $$)
+GROUP BY ok;
+
+DELETE FROM crm_links WHERE note = 'left in spring?';
+
+-- Read back: what HubSpot holds, and whether the table says the same
+
+CREATE TABLE held AS
+SELECT * FROM hs_assoc_batch_read('contacts', 'companies',
+    'SELECT DISTINCT contact_id AS from_id FROM crm_links');
+
+SELECT category, type_id, label, count(*)
+FROM held GROUP BY 1, 2, 3 ORDER BY 1, 2;
+
+SELECT contact_id::text, company_id FROM crm_links
+EXCEPT
+SELECT from_id, to_id FROM held;

@@ -1,0 +1,44 @@
+# The README's recipes: their SQL and their output are those of the regression
+# test compositions, word for word.
+
+use strict;
+use warnings;
+
+use FindBin;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $top = "$FindBin::Bin/../..";
+
+# Tabs here, blanks there: only the words count.
+sub words
+{
+	my ($text) = @_;
+	$text =~ s/\s+/ /g;
+	return $text;
+}
+
+my $readme = slurp_file("$top/README.md");
+my $tested = words(slurp_file("$top/expected/compositions.out"));
+
+my ($recipes) = $readme =~ /^## Recipes\n(.*?)^## /ms
+  or BAIL_OUT('README.md has no recipes');
+my $task = '';
+my $blocks = 0;
+
+while ($recipes =~ /^### (.*)\n|^```(\w*)\n((?s:.*?))^```\n/gm)
+{
+	if (defined $1)
+	{
+		$task = $1;
+		next;
+	}
+	my ($kind, $text) = ($2 || 'output', words($3));
+	my ($begin) = $text =~ /^(.{1,50})/;
+
+	ok(index($tested, $text) >= 0, "$task: $kind: $begin");
+	$blocks++;
+}
+cmp_ok($blocks, '>', 20, 'there are so many blocks');
+
+done_testing();
