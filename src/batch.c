@@ -103,6 +103,7 @@ struct HubspotBatch
 	bool		symmetric;		/* both sides have one object type */
 	bool		keep_labels;
 	int			limit;			/* inputs of a chunk */
+	int			keep_limit;		/* records of which labels are read at once */
 	HubspotCalls *calls;
 	HubspotPairs *pairs;		/* of all units that are to be sent */
 	HubspotTypeSet *types;		/* of associations that are read */
@@ -172,6 +173,8 @@ hubspot_batch_create(const HubspotConnection *connection,
 	batch->symmetric = (pg_strcasecmp(from_type, to_type) == 0);
 	batch->keep_labels = keep_labels;
 	batch->limit = request_limit(connection, batch->endpoint);
+	batch->keep_limit = request_limit(connection,
+									  hubspot_endpoint(HUBSPOT_BATCH_READ));
 	batch->calls = hubspot_calls_create(context, connection);
 	batch->pairs = hubspot_pairs_create(context);
 	batch->types = hubspot_types_create(context);
@@ -562,11 +565,10 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 	int			nrecords;
 	HubspotUnit **records = hubspot_keep_unread(chunk->keep, &nrecords);
 	Request		like = {.chunk = chunk};
-	int			limit;
+	int			limit = batch->keep_limit;
 
 	like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
 	like.pairs = hubspot_keep_pairs(chunk->keep);
-	limit = request_limit(batch->connection, like.endpoint);
 	if (batch->stopped)
 	{
 		set_error(records, nrecords, batch->not_sent);
@@ -702,7 +704,8 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 		pfree(unconstify(char *, call->body));
 
 	/* the units of a chunk that is read point into the replies */
-	if (request->endpoint->input_shape == HUBSPOT_INPUT_RECORD && !chunk->keep)
+	if (request->endpoint->input_shape == HUBSPOT_INPUT_RECORD && !chunk->keep &&
+		call->reply && hubspot_reply_is_success(call->reply))
 		chunk->replies = lappend(chunk->replies, call);
 	else
 		hubspot_call_free(call);
@@ -746,9 +749,13 @@ match_reply(HubspotBatch *batch, Request *request)
 		stop(batch, request->units[0]->error);
 
 	/* what is read next will have as long an answer */
-	if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && split > 0 &&
-		!request->chunk->keep)
-		batch->limit = Min(batch->limit, split);
+	if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && split > 0)
+	{
+		if (request->chunk->keep)
+			batch->keep_limit = Min(batch->keep_limit, split);
+		else
+			batch->limit = Min(batch->limit, split);
+	}
 
 	if (split > 0)
 		start_request(batch, request, request->units, split);

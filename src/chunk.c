@@ -116,6 +116,12 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 	next->hash = unit->hash;
 	next->after.data = pnstrdup(unit->after.data, unit->after.len);
 	next->after.len = unit->after.len;
+	next->npages = unit->npages;
+	if (unit->mark.data)
+	{
+		next->mark.data = pnstrdup(unit->mark.data, unit->mark.len);
+		next->mark.len = unit->mark.len;
+	}
 	hubspot_unit_copy_rows(next, unit);
 	MemoryContextSwitchTo(old);
 	return next;

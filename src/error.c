@@ -58,7 +58,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
 			if (error->no_token)
 				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
-			return "Set a valid token with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
+			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return "Give the private app or service key of the token the scopes that HubSpot asks for.";
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:

@@ -283,6 +283,8 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 		case HUBSPOT_JSON_LIST:
 			if (token == HUBSPOT_TOKEN_ARRAY_START)
 				return read_list(reader, field->shape);
+			if (token != HUBSPOT_TOKEN_NULL && field->shape->odd)
+				field->shape->odd(reader->state);
 			break;
 		case HUBSPOT_JSON_RAW:
 			{
@@ -299,7 +301,7 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 	return hubspot_lexer_skip_value(&reader->lexer);
 }
 
-/* An array of objects; elements that are none are skipped. */
+/* An array of objects; elements that are none are told of and skipped. */
 static bool
 read_list(JsonReader *reader, const HubspotJsonShape *shape)
 {
@@ -322,8 +324,13 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 			raw.len = reader->lexer.previous_end - raw.data;
 			shape->item(reader->state, item, raw);
 		}
-		else if (!hubspot_lexer_skip_value(&reader->lexer))
-			return false;
+		else
+		{
+			if (shape->odd)
+				shape->odd(reader->state);
+			if (!hubspot_lexer_skip_value(&reader->lexer))
+				return false;
+		}
 		if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
 		{
 			pfree(item);

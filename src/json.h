@@ -58,6 +58,8 @@ struct HubspotJsonShape
 	size_t		item_size;		/* of a LIST's element */
 	/* raw is the element's own text */
 	void		(*item) (void *state, const void *item, HubspotSlice raw);
+	/* for what is no list, or an element that is no object; or NULL */
+	void		(*odd) (void *state);
 };
 
 #define HUBSPOT_JSON_FIELDS(array)	.nfields = lengthof(array), .fields = (array)

@@ -45,6 +45,7 @@ struct HubspotKeep
 	int			nunits;
 	Record	  **records;
 	int			nrecords;
+	HubspotUnit **unread;		/* of these, and room for all */
 };
 
 static Record *find_record(HubspotKeep *keep, HubspotSlice from_id);
@@ -64,6 +65,7 @@ hubspot_keep_create(HubspotUnit **units, int nunits)
 	keep->nunits = nunits;
 	keep->record_of = palloc(sizeof(Record *) * nunits);
 	keep->records = palloc(sizeof(Record *) * nunits);
+	keep->unread = palloc(sizeof(HubspotUnit *) * nunits);
 	for (int i = 0; i < nunits; i++)
 	{
 		keep->record_of[i] = find_record(keep, units[i]->input.from_id);
@@ -98,19 +100,20 @@ hubspot_keep_pairs(const HubspotKeep *keep)
 	return keep->pairs;
 }
 
-/* The records of which a page is to be read, palloc'd; none: all is read. */
+/*
+ * The records of which a page is to be read, until this is asked again; none:
+ * all is read.
+ */
 HubspotUnit **
 hubspot_keep_unread(HubspotKeep *keep, int *nrecords)
 {
-	HubspotUnit **unread = palloc(sizeof(HubspotUnit *) * keep->nrecords);
-
 	*nrecords = 0;
 	for (int i = 0; i < keep->nrecords; i++)
 	{
 		if (!hubspot_unit_is_settled(&keep->records[i]->unit))
-			unread[(*nrecords)++] = &keep->records[i]->unit;
+			keep->unread[(*nrecords)++] = &keep->records[i]->unit;
 	}
-	return unread;
+	return keep->unread;
 }
 
 /*
@@ -135,11 +138,17 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 		take_page(record, pairs, keep->units[0]->chunk);
 		if (record->unit.after.data && record->nwanted > 0)
 		{
-			/* the reply that it points into will be gone */
+			/* the reply that they point into will be gone */
+			bool		marked = (record->unit.mark.data == record->unit.after.data);
+
 			record->unit.after.data = pnstrdup(record->unit.after.data,
 											   record->unit.after.len);
+			if (marked)
+				record->unit.mark.data = record->unit.after.data;
 			record->unit.confirmed = false;
 		}
+		if (record->unit.associations)
+			pfree(unconstify(HubspotAssociation *, record->unit.associations));
 		record->unit.associations = NULL;
 		record->unit.nassociations = 0;
 	}
@@ -162,8 +171,12 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 			while (unit && !(unit->chunk == chunk &&
 							 hubspot_same_pair(&unit->input, &key)))
 				unit = unit->older;
-			if (unit)
+			if (unit && !unit->labels_known)
+			{
+				/* it may come again, if something is put before it */
+				unit->labels_known = true;
 				record->nwanted--;
+			}
 		}
 		if (unit && association->type && association->type->category &&
 			strcmp(association->type->category, REPLACED_CATEGORY) == 0)

@@ -38,6 +38,9 @@
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
 
+/* Accepted, which is not done. */
+#define STATUS_ACCEPTED	202
+
 /* The place of a next page goes back to HubSpot as it came. */
 #define MAX_CURSOR_LEN	1000
 
@@ -67,6 +70,7 @@ static const HubspotTypeList *add_type(Reading *reading,
 									   const HubspotTypeList *types,
 									   const HubspotResult *result);
 static const HubspotLabelList *make_labels(HubspotSlice labels);
+static bool same_page(const HubspotUnit *unit, const HubspotResult *result);
 static void take_page(Reading *reading, HubspotUnit *unit,
 					  const HubspotResult *result);
 static void confirm_rest(Reading *reading);
@@ -145,7 +149,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 
 	/* there may be nothing to say but that it's done */
 	if (reply->body_len == 0 &&
-		(match->shape == HUBSPOT_REPLY_SILENT ||
+		((match->shape == HUBSPOT_REPLY_SILENT && reply->status != STATUS_ACCEPTED) ||
 		 (reply->status == 204 && !reads(match) && match->nunits == 1)))
 	{
 		confirm_rest(&reading);
@@ -166,7 +170,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 	settle_errors(&reading);
 	if (match->shape == HUBSPOT_REPLY_SILENT && reading.unnamed == NULL &&
 		envelope.nerrors <= list_length(reading.errors) &&
-		(envelope.complete || envelope.status == NULL))
+		(envelope.complete || (envelope.status == NULL && !envelope.is_error)))
 		confirm_rest(&reading);
 	settle_missing(&reading, &envelope);
 	return 0;
@@ -263,12 +267,36 @@ take_result(void *state, const HubspotResult *result)
 	else
 		unit = find_unit(reading, result);
 
-	/* a record that is there twice would have its associations twice */
-	if (unit && !(unit->confirmed && reads(reading->match)))
+	if (unit == NULL)
+		return;
+	if (unit->confirmed && reads(reading->match))
 	{
-		confirm(reading, unit, result);
-		reading->last = unit;
+		/* a record that is there twice would have its associations twice */
+		if (!same_page(unit, result))
+			settle(reading->match, unit,
+				   hubspot_unconfirmed(reading->reply,
+									   "it is twice in HubSpot's answer, with other associations"));
+		return;
 	}
+	if (!(unit->error && reads(reading->match)))
+		confirm(reading, unit, result);
+	reading->last = unit;
+}
+
+/* Has a record's second result the page that the first one had? */
+static bool
+same_page(const HubspotUnit *unit, const HubspotResult *result)
+{
+	if (result->unreadable || unit->nassociations != result->nassociations ||
+		!hubspot_same_id(unit->after, result->after))
+		return false;
+	for (int i = 0; i < unit->nassociations; i++)
+	{
+		if (!hubspot_same_id(unit->associations[i].to_id,
+							 result->associations[i].to_id))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -332,25 +360,37 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		unit->labels = make_labels(result->labels);
 }
 
-/* A page of a record's associations; one that leads nowhere is no answer. */
+/*
+ * A page of a record's associations.  One that cannot be read in full, or that
+ * leads back to where another one began, is no answer.
+ *
+ * To find a circle of any length, the place of a page is remembered until there
+ * are twice as many pages, and compared with each that comes.
+ */
 static void
 take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 {
-	const HubspotMatch *match = reading->match;
+	const char *problem = NULL;
 
-	if (result->after.data &&
-		(result->after.len > MAX_CURSOR_LEN ||
-		 (unit->after.data && hubspot_same_id(unit->after, result->after))))
+	if (result->unreadable)
+		problem = "HubSpot's answer has an association that cannot be read";
+	else if (result->after.len > MAX_CURSOR_LEN)
+		problem = "the place of the next page is too long";
+	else if (result->after.data && unit->mark.data &&
+			 hubspot_same_id(unit->mark, result->after))
+		problem = "the pages go in a circle";
+	if (problem)
 	{
-		settle(match, unit,
-			   hubspot_unconfirmed(reading->reply, result->after.len > MAX_CURSOR_LEN ?
-								   "the place of the next page is too long" :
-								   "the page says that it is followed by itself"));
+		settle(reading->match, unit,
+			   hubspot_unconfirmed(reading->reply, problem));
 		return;
 	}
 	unit->associations = result->associations;
 	unit->nassociations = result->nassociations;
 	unit->after = result->after;
+	unit->npages++;
+	if ((unit->npages & (unit->npages - 1)) == 0)
+		unit->mark = result->after;
 }
 
 /* All that is not settled is done. */
@@ -557,7 +597,10 @@ settle_sides(const HubspotMatch *match, const HubspotNames *names,
 
 		if (unit == NULL)
 			return 0;
-		settle(match, unit, error);
+
+		/* that there is nothing is belied by a result */
+		if (!(error->no_associations && hubspot_unit_is_settled(unit)))
+			settle(match, unit, error);
 		return 1;
 	}
 	for (int i = 0; i < match->nunits; i++)
@@ -684,6 +727,14 @@ settle_types(const HubspotMatch *match, const HubspotNames *names,
 	int			n = 0;
 	ListCell   *lc;
 
+	/* a type that isn't there is no pair that is gone */
+	if (error->not_found)
+	{
+		HubspotError *copy = hubspot_copy_error(error);
+
+		copy->not_found = false;
+		error = copy;
+	}
 	foreach(lc, names->types)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -33,10 +33,13 @@
 #define STORE_LOCK_TIMEOUT	"100ms"
 
 /*
- * The nesting level of the transaction that has stored a refresh token and
- * is not committed, or 0.
+ * The nesting levels of the innermost and the outermost of the transactions
+ * that have stored refresh tokens and are not committed, or 0.
  */
 static int	store_level = 0;
+static int	outer_store_level = 0;
+
+static int	rollbacks = 0;
 
 static void try_store(const HubspotOptions *options,
 					  const List *refresh_tokens);
@@ -149,6 +152,15 @@ watch_transactions(void)
 		registered = true;
 	}
 	store_level = GetCurrentTransactionNestLevel();
+	if (outer_store_level == 0 || outer_store_level > store_level)
+		outer_store_level = store_level;
+}
+
+/* How often what was stored has been rolled back since the session began. */
+int
+hubspot_refresh_rollbacks(void)
+{
+	return rollbacks;
 }
 
 static void
@@ -160,21 +172,30 @@ transaction_ends(XactEvent event, void *arg)
 		warn_rolled_back();
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
 		event == XACT_EVENT_PREPARE)
-		store_level = 0;
+		store_level = outer_store_level = 0;
 }
 
 static void
 subtransaction_ends(SubXactEvent event, SubTransactionId mine,
 					SubTransactionId parent, void *arg)
 {
-	if (store_level < GetCurrentTransactionNestLevel())
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (store_level < level)
 		return;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		store_level = GetCurrentTransactionNestLevel() - 1;
+	{
+		store_level = level - 1;
+		outer_store_level = Min(outer_store_level, store_level);
+	}
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		warn_rolled_back();
-		store_level = 0;
+
+		/* an outer one may have stored another before */
+		if (outer_store_level >= level)
+			outer_store_level = 0;
+		store_level = outer_store_level;
 	}
 }
 
@@ -182,6 +203,7 @@ subtransaction_ends(SubXactEvent event, SubTransactionId mine,
 static void
 warn_rolled_back(void)
 {
+	rollbacks++;
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
 			 errmsg("the new refresh token of OAuth is no longer in the user mapping, as the transaction was rolled back"),

@@ -17,6 +17,7 @@
 
 extern const char *hubspot_store_refresh_token(const HubspotOptions *options,
 											   const List *refresh_tokens);
+extern int	hubspot_refresh_rollbacks(void);
 extern bool hubspot_is_refresh_token(const HubspotOptions *options,
 									 const List *refresh_tokens);
 

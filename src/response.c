@@ -19,6 +19,9 @@
 #include "json.h"
 #include "response.h"
 
+/* A larger number is no count of errors. */
+#define MAX_COUNT	1000000
+
 /* Room for the associations of one record, at first. */
 #define FIRST_ASSOCIATIONS	16
 
@@ -81,6 +84,7 @@ typedef struct OtherFields
 
 static void type_item(void *state, const void *item, HubspotSlice raw);
 static void other_item(void *state, const void *item, HubspotSlice raw);
+static void odd_association(void *state);
 static void record_item(void *state, const void *item, HubspotSlice raw);
 
 static const HubspotJsonField type_fields[] = {
@@ -89,17 +93,20 @@ static const HubspotJsonField type_fields[] = {
 	HUBSPOT_JSON_FIELD("label", HUBSPOT_JSON_ID, TypeFields, label)
 };
 static const HubspotJsonShape type_shape = {
-	HUBSPOT_JSON_FIELDS(type_fields),.item_size = sizeof(TypeFields),.item = type_item
+	HUBSPOT_JSON_FIELDS(type_fields),.item_size = sizeof(TypeFields),.item = type_item,
+	.odd = odd_association
 };
 static const HubspotJsonField other_fields[] = {
 	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, OtherFields, to_id),
 	HUBSPOT_JSON_NESTED("associationTypes", HUBSPOT_JSON_LIST, &type_shape)
 };
 static const HubspotJsonShape other_shape = {
-	HUBSPOT_JSON_FIELDS(other_fields),.item_size = sizeof(OtherFields),.item = other_item
+	HUBSPOT_JSON_FIELDS(other_fields),.item_size = sizeof(OtherFields),.item = other_item,
+	.odd = odd_association
 };
 static const HubspotJsonField next_fields[] = {
-	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, HubspotResult, after)
+	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, HubspotResult, after),
+	HUBSPOT_JSON_FIELD("link", HUBSPOT_JSON_ID, HubspotResult, next_link)
 };
 static const HubspotJsonShape next_shape = {
 	HUBSPOT_JSON_FIELDS(next_fields)
@@ -145,18 +152,27 @@ static const HubspotJsonShape pair_shape = {
 typedef struct EnvelopeFields
 {
 	const char *status;
-	int32		nerrors;
+	HubspotSlice nerrors;
+	HubspotSlice message;		/* these are an error's */
+	HubspotSlice category;
+	HubspotSlice error;
 } EnvelopeFields;
 
 static void error_item(void *state, const void *item, HubspotSlice raw);
+static void odd_error(void *state);
 
 /* An error is read as a whole, by failure.c. */
-static const HubspotJsonShape error_item_shape = {.item = error_item};
+static const HubspotJsonShape error_item_shape = {
+	.item = error_item,.odd = odd_error
+};
 
 #define ENVELOPE_FIELDS(item_shape) \
 	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
 	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape), \
-	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_INT, EnvelopeFields, nerrors), \
+	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors), \
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_ID, EnvelopeFields, message), \
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_ID, EnvelopeFields, category), \
+	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_ID, EnvelopeFields, error), \
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
 
 static const HubspotJsonField envelope_fields[] = {ENVELOPE_FIELDS(&result_shape)};
@@ -181,6 +197,7 @@ typedef struct EnvelopeState
 	int			nassociations;
 	int			max_associations;	/* that there is room for */
 	int			first_of_other; /* that of the one that is being read */
+	bool		unreadable;		/* there was one that cannot be read */
 } EnvelopeState;
 
 /* The answer of the token endpoint, and what it says of a refusal. */
@@ -209,6 +226,7 @@ static const HubspotJsonShape token_shape = {
 };
 
 static bool is_category(const char *status);
+static int	count_of(HubspotSlice digits);
 static void add_association(EnvelopeState *envelope,
 							const HubspotAssociationType *type);
 
@@ -257,8 +275,27 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	envelope->status = fields.status;
 	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
 	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
-	envelope->nerrors = Max(fields.nerrors, state.nerrors);
+	envelope->nerrors = Max(count_of(fields.nerrors), state.nerrors);
+	envelope->is_error = (fields.message.data || fields.category.data ||
+						  fields.error.data);
+	if (state.associations)
+		pfree(state.associations);
 	return read;
+}
+
+/* A count of errors, which is 1 if it is no number. */
+static int
+count_of(HubspotSlice digits)
+{
+	int			count = 0;
+
+	for (int i = 0; i < digits.len; i++)
+	{
+		if (!isdigit((unsigned char) digits.data[i]) || count > MAX_COUNT)
+			return 1;
+		count = count * 10 + (digits.data[i] - '0');
+	}
+	return count;
 }
 
 static void
@@ -276,27 +313,38 @@ type_item(void *state, const void *item, HubspotSlice raw)
 	const TypeFields *fields = item;
 	EnvelopeState *envelope = state;
 
-	if (fields->category.data == NULL && fields->type_id == 0)
-		return;
-	add_association(envelope,
-					hubspot_types_get(envelope->sink->types, fields->category,
-									  fields->type_id, fields->label));
+	if (fields->type_id < 1)
+		envelope->unreadable = true;
+	else
+		add_association(envelope,
+						hubspot_types_get(envelope->sink->types, fields->category,
+										  fields->type_id, fields->label));
 }
 
-/* The one that is associated; without its id it is none. */
+/* The one that is associated; without an id, nobody knows which one it is. */
 static void
 other_item(void *state, const void *item, HubspotSlice raw)
 {
 	HubspotSlice to_id = ((const OtherFields *) item)->to_id;
 	EnvelopeState *envelope = state;
 
-	if (to_id.data == NULL)
+	if (to_id.data == NULL || hubspot_id_problem(to_id.data, to_id.len) != NULL)
+	{
 		envelope->nassociations = envelope->first_of_other;
+		envelope->unreadable = true;
+	}
 	else if (envelope->nassociations == envelope->first_of_other)
 		add_association(envelope, NULL);
 	for (int i = envelope->first_of_other; i < envelope->nassociations; i++)
 		envelope->associations[i].to_id = to_id;
 	envelope->first_of_other = envelope->nassociations;
+}
+
+/* What stands for an association, or a type of one, and isn't an object. */
+static void
+odd_association(void *state)
+{
+	((EnvelopeState *) state)->unreadable = true;
 }
 
 static void
@@ -330,11 +378,15 @@ record_item(void *state, const void *item, HubspotSlice raw)
 
 	if (result.after.len == 0)
 		result.after.data = NULL;
+	/* a next page that is told of has to be found */
+	result.unreadable = envelope->unreadable ||
+		(result.next_link.len > 0 && result.after.data == NULL);
 	result.nassociations = envelope->nassociations;
 	if (size > 0)
 		result.associations = memcpy(palloc_extended(size, MCXT_ALLOC_HUGE),
 									 envelope->associations, size);
 	envelope->nassociations = envelope->first_of_other = 0;
+	envelope->unreadable = false;
 	if (result.listed)
 		envelope->sink->result(envelope->sink->state, &result);
 }
@@ -352,6 +404,13 @@ error_item(void *state, const void *item, HubspotSlice raw)
 	envelope->sink->error(envelope->sink->state,
 						  hubspot_item_error(envelope->reply, raw,
 											 envelope->correlation_id));
+}
+
+/* An error that cannot be read is one more than there are. */
+static void
+odd_error(void *state)
+{
+	((EnvelopeState *) state)->nerrors += ((EnvelopeState *) state)->sink->max_errors + 1;
 }
 
 /* An association type among labels or limits. */

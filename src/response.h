@@ -32,11 +32,13 @@ typedef struct HubspotResult
 	HubspotSlice labels;		/* JSON array; no data: none were given */
 
 	/* of a record */
-	bool		listed;			/* there is a list of associations */
+	bool		listed;			/* there is a list of associations ... */
+	bool		unreadable;		/* ... of which some cannot be read */
 	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
 	int			nassociations;
 	HubspotSlice after;			/* where the next page begins; no data: there
 								 * is none */
+	HubspotSlice next_link;		/* to it, for those that follow links */
 } HubspotResult;
 
 /* What the reply to a batch says of itself. */
@@ -46,6 +48,7 @@ typedef struct HubspotEnvelope
 	bool		canceled;
 	bool		complete;
 	int			nerrors;		/* as it says, or as there are */
+	bool		is_error;		/* it has what only an error has */
 } HubspotEnvelope;
 
 /* The answer that gives an access token, or doesn't; each may be NULL. */

@@ -77,7 +77,7 @@ enum
 
 typedef union IdText
 {
-	text		header;			/* for its alignment */
+	int32		header;			/* for its alignment */
 	char		space[VARHDRSZ + USUAL_ID_LEN];
 } IdText;
 

@@ -71,7 +71,11 @@ typedef struct SessionToken
 	int64		serial;			/* of the bearer, 0: none has been fetched */
 	int64		expires;		/* when the bearer is renewed */
 	bool		used;			/* the bearer has been */
-	TimestampTz tried;			/* statement that tried to store last */
+
+	/* when the session last tried to store a refresh token */
+	TimestampTz tried_statement;
+	TimestampTz tried_transaction;
+	int			tried_rollbacks;
 } SessionToken;
 
 typedef struct SessionEntry
@@ -101,6 +105,7 @@ static void forget_text(char *text);
 static void take_refresh_token(const HubspotOptions *options,
 							   SessionToken *session,
 							   const char *refresh_token);
+static bool may_try(const SessionToken *session);
 static void store_refresh_token(const HubspotOptions *options,
 								SessionToken *session);
 static void hide_secrets(const HubspotOptions *options,
@@ -129,7 +134,7 @@ hubspot_token_create(const HubspotOptions *options)
 		SessionToken *session = session_token(options);
 
 		if (strcmp(linitial(session->refresh_tokens), options->refresh_token) != 0 &&
-			session->tried != GetCurrentStatementStartTimestamp())
+			may_try(session))
 			store_refresh_token(options, session);
 	}
 	return token;
@@ -428,6 +433,18 @@ take_refresh_token(const HubspotOptions *options, SessionToken *session,
 }
 
 /*
+ * Is it worth trying again to store the refresh token?  Once a statement, and
+ * again in a new transaction, or after a rollback.
+ */
+static bool
+may_try(const SessionToken *session)
+{
+	return session->tried_statement != GetCurrentStatementStartTimestamp() ||
+		session->tried_transaction != GetCurrentTransactionStartTimestamp() ||
+		session->tried_rollbacks != hubspot_refresh_rollbacks();
+}
+
+/*
  * Write the refresh token in use to the user mapping.  A WARNING says if and
  * why that can't be done.
  */
@@ -436,7 +453,9 @@ store_refresh_token(const HubspotOptions *options, SessionToken *session)
 {
 	const char *reason;
 
-	session->tried = GetCurrentStatementStartTimestamp();
+	session->tried_statement = GetCurrentStatementStartTimestamp();
+	session->tried_transaction = GetCurrentTransactionStartTimestamp();
+	session->tried_rollbacks = hubspot_refresh_rollbacks();
 	reason = hubspot_store_refresh_token(options, session->refresh_tokens);
 	if (reason)
 		ereport(WARNING,

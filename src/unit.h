@@ -46,6 +46,10 @@ typedef struct HubspotUnit
 	int			nassociations;
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */
+	HubspotSlice mark;			/* where a page before it began, or no data */
+	uint32		npages;			/* that were read */
+
+	bool		labels_known;	/* of a pair: those that it has were read */
 
 	HubspotRows rows;
 	HubspotRows *more_rows;		/* rows that came later, palloc'd */
