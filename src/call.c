@@ -36,6 +36,9 @@
 #include "response.h"
 #include "transport.h"
 
+/* What is shorter is no token, and may be part of any word. */
+#define MIN_SECRET_LEN	8
+
 struct HubspotCalls
 {
 	MemoryContext context;
@@ -57,6 +60,7 @@ static HubspotError *fetch_token(HubspotCalls *calls);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
+static void hide_token(const HubspotCalls *calls, const HubspotCall *call);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /* Begin the calls of a statement; what is in flight ends with the context. */
@@ -367,6 +371,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	HubspotAdvice advice;
 
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
+	hide_token(calls, call);
 	if (calls->stopped)
 		advice = HUBSPOT_FINAL;
 	else if (renew_token(calls, call))
@@ -408,6 +413,20 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	dlist_push_tail(&calls->done, &call->node);
 	if (hubspot_reply_refuses_account(call->reply))
 		stop(calls);
+}
+
+/* Some gateways repeat the request that they refuse. */
+static void
+hide_token(const HubspotCalls *calls, const HubspotCall *call)
+{
+	const char *bearer = NULL;
+
+	if (hubspot_reply_is_success(call->reply))
+		return;
+	if (calls->connection->token)
+		bearer = hubspot_token_secret(calls->connection->token);
+	if (bearer && strlen(bearer) >= MIN_SECRET_LEN)
+		hubspot_transfer_hide(call->transfer, bearer);
 }
 
 /*

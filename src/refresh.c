@@ -90,8 +90,11 @@ hubspot_store_refresh_token(const HubspotOptions *options,
 		CurrentResourceOwner = owner;
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
-		reason = psprintf("%c%s.", toupper((unsigned char) error->message[0]),
-						  error->message + 1);
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			reason = "Another transaction is changing the user mapping.";
+		else
+			reason = psprintf("%c%s.", toupper((unsigned char) error->message[0]),
+							  error->message + 1);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

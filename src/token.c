@@ -173,6 +173,13 @@ hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
 	return session->bearer;
 }
 
+/* The token that requests are sent with now, to be hidden, or NULL. */
+const char *
+hubspot_token_secret(const HubspotAccessToken *token)
+{
+	return token->bearer ? token->bearer : session_token(token->options)->bearer;
+}
+
 /*
  * The reply, a 401, refuses the token of that serial.  True: the request may
  * be sent again, with another token, which may have to be fetched.

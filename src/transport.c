@@ -293,6 +293,26 @@ hubspot_transfer_reply(const HubspotTransfer *transfer)
 	return &transfer->reply;
 }
 
+/* Write over a secret wherever it stands in the reply of a transfer. */
+void
+hubspot_transfer_hide(HubspotTransfer *transfer, const char *secret)
+{
+	size_t		len = strlen(secret);
+	Received   *parts[] = {&transfer->header, &transfer->body};
+
+	for (size_t i = 0; i < lengthof(parts) && len > 0; i++)
+	{
+		char	   *end = parts[i]->data + parts[i]->len;
+		char	   *p = parts[i]->data;
+
+		while (p && (p = memmem(p, end - p, secret, len)) != NULL)
+		{
+			memset(p, '*', len);
+			p += len;
+		}
+	}
+}
+
 /* Forget a transfer; one that is still in flight is broken off. */
 void
 hubspot_transfer_free(HubspotTransfer *transfer)

@@ -103,6 +103,16 @@ like(outcome(q{SELECT * FROM hs_assoc_batch_create('contacts', 'companies',
 like(outcome(q{SELECT * FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/1/associations/companies')}),
 	qr/^200\|/m, 'a request');
 
+# a gateway that repeats what it refuses
+$hubspot->rules({ action => { status => 400, headers => { 'X-Refused' => "Bearer $token" },
+		body => { category => 'REFUSED', message => "Authorization: Bearer $token, no", more => [ $token ] } } });
+like(outcome(q{SELECT * FROM hs_assoc_create_default('contacts', 1, 'companies', 2)}), qr/Bearer \*+, no.*"more": \["\*+"\]/,
+	'an answer that repeats the token');
+like(outcome(q{SELECT hs_assoc_create_default('contacts', 1, 'companies', 2, on_error => 'raise')}), qr/DETAIL:  REFUSED: .*Bearer \*+, no/,
+	'as an error');
+like(outcome(q{SELECT * FROM hs_assoc_request('GET', '/x')}), qr/"x-refused": "Bearer \*+".*"more": \["\*+"\]/, 'as it came');
+$hubspot->clear_rules;
+
 my %actions = (
 	(map { ("status $_" => { status => $_ }) } 302, 400, 401, 403, 404, 409, 413, 422, 423, 429, 437, 477, 500, 503, 530),
 	'daily quota' => { status => 429, body => { policyName => 'DAILY', message => 'no more' } },
