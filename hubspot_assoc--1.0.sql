@@ -69,7 +69,7 @@ COMMENT ON COLUMN hs_assoc_result.types IS
 COMMENT ON COLUMN hs_assoc_result.http_status IS
 'HTTP status of the answer that decided this input, or null if there was none';
 COMMENT ON COLUMN hs_assoc_result.error_category IS
-'null if ok; else HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (neither confirmed nor refused), NOT_SENT (after HubSpot had refused the account)';
+'null if ok; else HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (neither confirmed nor refused), NOT_SENT (the account was refused, or what had to be asked first failed: an access token, labels)';
 COMMENT ON COLUMN hs_assoc_result.error_message IS
 'null if ok; else the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_result.correlation_id IS
@@ -117,7 +117,7 @@ COMMENT ON COLUMN hs_assoc_association.type_id IS
 COMMENT ON COLUMN hs_assoc_association.label IS
 'label of the type, or null for an unlabelled one';
 COMMENT ON COLUMN hs_assoc_association.error_category IS
-'null, or HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (no answer for this record), NOT_SENT (after HubSpot had refused the account)';
+'null, or HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (no answer for this record), NOT_SENT (the account was refused, or what had to be asked first failed: an access token, labels)';
 COMMENT ON COLUMN hs_assoc_association.error_message IS
 'null, or the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_association.error IS
@@ -160,7 +160,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_default'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create_default(text, text, text, text, text, name) IS
-'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_create_default(
 	from_type text,
@@ -173,7 +173,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_default_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create_default(text, bigint, text, bigint, text, name) IS
-'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_create(
 	from_type text,
@@ -190,7 +190,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create(text, text, text, text, int[], text, text[], text, boolean, name) IS
-'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_create(
 	from_type text,
@@ -207,7 +207,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, bigint, int[], text, text[], text, boolean, name) IS
-'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
 	from_type text,
@@ -219,7 +219,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_default'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create_default(text, text, text, text, name) IS
-'Associates the pairs of a query with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of a query with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
 	from_type text,
@@ -231,7 +231,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_default_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create_default(text, text, hs_assoc_input[], text, name) IS
-'Associates the pairs of an array with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of an array with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_create(
 	from_type text,
@@ -244,7 +244,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create(text, text, text, text, boolean, name) IS
-'Associates the pairs of a query with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of a query with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_create(
 	from_type text,
@@ -257,7 +257,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create(text, text, hs_assoc_input[], text, boolean, name) IS
-'Associates the pairs of an array with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of an array with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 --
 -- Remove
@@ -273,7 +273,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_archive(text, text, text, text, text, name) IS
-'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_archive(
 	from_type text,
@@ -286,7 +286,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_archive_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_archive(text, bigint, text, bigint, text, name) IS
-'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_archive(
 	from_type text,
@@ -298,7 +298,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive(text, text, text, text, name) IS
-'Removes all associations of the pairs of a query, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of the pairs of a query, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_archive(
 	from_type text,
@@ -310,7 +310,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive(text, text, hs_assoc_input[], text, name) IS
-'Removes all associations of the pairs of an array, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of the pairs of an array, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_archive_labels(
 	from_type text,
@@ -322,7 +322,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, text, text, name) IS
-'Removes association types of the pairs of a query: POST .../batch/labels/archive. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes association types of the pairs of a query: POST .../batch/labels/archive. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_archive_labels(
 	from_type text,
@@ -334,7 +334,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, hs_assoc_input[], text, name) IS
-'Removes association types of the pairs of an array: POST .../batch/labels/archive. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes association types of the pairs of an array: POST .../batch/labels/archive. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 --
 -- Read
@@ -348,7 +348,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_list(text, text, text, name) IS
-'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_list(
 	from_type text,
@@ -359,7 +359,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_list_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_list(text, bigint, text, name) IS
-'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_batch_read(
 	from_type text,
@@ -371,7 +371,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_read'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text, text, name) IS
-'Reads the associations of the records of a query: POST .../batch/read, all pages. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the column from_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Reads the associations of the records of a query: POST .../batch/read, all pages. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the column from_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 CREATE FUNCTION hs_assoc_batch_read(
 	from_type text,
@@ -383,7 +383,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_read_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text[], text, name) IS
-'Reads the associations of the records of an array: POST .../batch/read, all pages. Arguments: the object types of both sides; from_ids: record ids. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Reads the associations of the records of an array: POST .../batch/read, all pages. Arguments: the object types of both sides; from_ids: record ids. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
 
 --
 -- Labels
@@ -396,7 +396,7 @@ RETURNS SETOF hs_assoc_type
 AS 'MODULE_PATHNAME', 'hs_assoc_labels'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_labels(text, text, name) IS
-'Association types from one object type to another, with their labels: GET .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; server: the account, null for the setting hubspot_assoc.server. Result: one row for each type. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Association types from one object type to another, with their labels: GET .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; server: the account, null for the setting hubspot_assoc.server. Result: one row for each type. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_label_create(
 	from_type text,
@@ -409,7 +409,7 @@ RETURNS SETOF hs_assoc_type
 AS 'MODULE_PATHNAME', 'hs_assoc_label_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_create(text, text, text, text, text, name) IS
-'Defines a label: POST .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; label: as people see it; name: HubSpot''s internal one, which neither begins with a digit nor has a hyphen; inverse_label: of the other direction, null for the same label; server: the account, null for the setting hubspot_assoc.server. Result: the new types, one for each direction, or one for both. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Defines a label: POST .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; label: as people see it; name: HubSpot''s internal one, which neither begins with a digit nor has a hyphen; inverse_label: of the other direction, null for the same label; server: the account, null for the setting hubspot_assoc.server. Result: the new types, one for each direction, or one for both. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
 
 CREATE FUNCTION hs_assoc_label_update(
 	from_type text,
@@ -422,7 +422,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_label_update'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_update(text, text, int, text, text, name) IS
-'Renames a label: PUT .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; label, inverse_label: new ones (null: the other direction stays as it is); server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Renames a label: PUT .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; label, inverse_label: new ones (null: the other direction is left to HubSpot); server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_label_delete(
 	from_type text,
@@ -433,7 +433,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_label_delete'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_delete(text, text, int, name) IS
-'Deletes a label, of both directions and from all pairs that have it: DELETE .../labels/{associationTypeId}. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Deletes a label, of both directions and from all pairs that have it: DELETE .../labels/{associationTypeId}. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 --
 -- Limits and reports
@@ -446,7 +446,7 @@ RETURNS SETOF hs_assoc_limit
 AS 'MODULE_PATHNAME', 'hs_assoc_limits'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limits(text, text, name) IS
-'Limits that the account has set: GET .../definitions/configurations/{from}/{to}, or .../all if both object types are null. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction, or null; server: the account, null for the setting hubspot_assoc.server. Result: one row for each limit. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Limits that the account has set: GET .../definitions/configurations/{from}/{to}, or .../all if both object types are null. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction, or null; server: the account, null for the setting hubspot_assoc.server. Result: one row for each limit. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_limit_create(
 	from_type text,
@@ -459,7 +459,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_create(text, text, text, int, int, name) IS
-'Sets a limit on how many records may be associated to one: POST .../definitions/configurations/{from}/{to}/batch/create. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Sets a limit on how many records may be associated to one: POST .../definitions/configurations/{from}/{to}/batch/create. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
 
 CREATE FUNCTION hs_assoc_limit_update(
 	from_type text,
@@ -472,7 +472,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_update'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_update(text, text, text, int, int, name) IS
-'Changes a limit: POST .../definitions/configurations/{from}/{to}/batch/update. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Changes a limit: POST .../definitions/configurations/{from}/{to}/batch/update. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_limit_purge(
 	from_type text,
@@ -484,7 +484,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_purge'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_purge(text, text, text, int, name) IS
-'Removes a limit: POST .../definitions/configurations/{from}/{to}/batch/purge. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Removes a limit: POST .../definitions/configurations/{from}/{to}/batch/purge. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
 
 CREATE FUNCTION hs_assoc_high_usage_report(
 	INOUT user_id bigint,
@@ -494,7 +494,7 @@ CREATE FUNCTION hs_assoc_high_usage_report(
 AS 'MODULE_PATHNAME', 'hs_assoc_high_usage_report'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_high_usage_report(bigint, name) IS
-'Has HubSpot send a user the report of records that come near their limits of associations: POST .../usage/high-usage-report/{userId}. Arguments: user_id: HubSpot''s number of the user; server: the account, null for the setting hubspot_assoc.server. Result: the user and when the report was enqueued. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Has HubSpot send a user the report of records that come near their limits of associations: POST .../usage/high-usage-report/{userId}. Arguments: user_id: HubSpot''s number of the user; server: the account, null for the setting hubspot_assoc.server. Result: the user and when the report was enqueued. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
 
 --
 -- Anything else
@@ -508,4 +508,4 @@ CREATE FUNCTION hs_assoc_request(method text, path text,
 AS 'MODULE_PATHNAME', 'hs_assoc_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_request(text, text, jsonb, name) IS
-'Sends one request to the account''s own host, with its token, throttle and retries. Arguments: method (GET, POST, PUT, PATCH or DELETE), path (begins with one slash, percent-encoded, with the query), body or null, server (null for the setting hubspot_assoc.server). Result: the HTTP status, the headers (names in lower case) and the body (a JSON string if it isn''t JSON, null if there is none). An HTTP error is a result. Errors: 22023 bad argument, 08006 or 08P01 if there is no answer to be read; POST and PATCH are sent again only if nothing can have been done.';
+'Sends one request to the account''s own host, with its token, throttle and retries. Arguments: method (GET, POST, PUT, PATCH or DELETE), path (begins with one slash, percent-encoded, with the query), body or null, server (null for the setting hubspot_assoc.server). Result: the HTTP status, the headers (names in lower case) and the body (a JSON string if it isn''t JSON, null if there is none). An HTTP error is a result. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 08006 or 08P01 if there is no answer to be read; 28000, 53400 or 38000 if OAuth gives no access token. POST and PATCH are sent again only if nothing can have been done.';

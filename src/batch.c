@@ -232,7 +232,7 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	uint32		hash = 0;
 	MemoryContext old;
 
-	Assert(hubspot_batch_room(batch) > 0);
+	Assert(!batch->finished);
 	batch->counts.read++;
 	if (error == NULL)
 	{

@@ -36,9 +36,6 @@
 #include "response.h"
 #include "transport.h"
 
-/* What is shorter is no token, and may be part of any word. */
-#define MIN_SECRET_LEN	8
-
 struct HubspotCalls
 {
 	MemoryContext context;
@@ -60,7 +57,6 @@ static HubspotError *fetch_token(HubspotCalls *calls);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
-static void hide_token(const HubspotCalls *calls, const HubspotCall *call);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /* Begin the calls of a statement; what is in flight ends with the context. */
@@ -243,7 +239,10 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		if (calls->connection->token &&
 			!hubspot_token_is_ready(calls->connection->token))
 		{
-			calls->error = fetch_token(calls);
+			calls->error = hubspot_token_refusal(calls->connection->token,
+												 calls->context);
+			if (calls->error == NULL)
+				calls->error = fetch_token(calls);
 			if (calls->error)
 				stop(calls);
 			continue;			/* time has passed */
@@ -371,7 +370,10 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	HubspotAdvice advice;
 
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
-	hide_token(calls, call);
+
+	/* some gateways repeat the request that they refuse */
+	if (!hubspot_reply_is_success(call->reply))
+		hubspot_transfer_hide_token(call->transfer);
 	if (calls->stopped)
 		advice = HUBSPOT_FINAL;
 	else if (renew_token(calls, call))
@@ -413,20 +415,6 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	dlist_push_tail(&calls->done, &call->node);
 	if (hubspot_reply_refuses_account(call->reply))
 		stop(calls);
-}
-
-/* Some gateways repeat the request that they refuse. */
-static void
-hide_token(const HubspotCalls *calls, const HubspotCall *call)
-{
-	const char *bearer = NULL;
-
-	if (hubspot_reply_is_success(call->reply))
-		return;
-	if (calls->connection->token)
-		bearer = hubspot_token_secret(calls->connection->token);
-	if (bearer && strlen(bearer) >= MIN_SECRET_LEN)
-		hubspot_transfer_hide(call->transfer, bearer);
 }
 
 /*

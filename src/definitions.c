@@ -77,7 +77,6 @@ static void change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 static void perform(Task *task);
 static void fail(const Task *task, const HubspotError *error) pg_attribute_noreturn();
 static void fail_unreadable(const Task *task, const char *reason) pg_attribute_noreturn();
-static HubspotDoubt task_doubt(const Task *task);
 static const char *where_to_look(HubspotOperation operation);
 static List *read_definitions(const Task *task);
 static void put_labels(FunctionCallInfo fcinfo, const List *definitions);
@@ -438,7 +437,7 @@ perform(Task *task)
 static void
 fail(const Task *task, const HubspotError *error)
 {
-	HubspotDoubt doubt = task_doubt(task);
+	HubspotDoubt doubt = hubspot_call_doubt(&task->call);
 	const char *hint = hubspot_error_hint(error, doubt);
 	const char *sight = where_to_look(task->operation);
 
@@ -459,22 +458,6 @@ static void
 fail_unreadable(const Task *task, const char *reason)
 {
 	fail(task, hubspot_unconfirmed(task->call.reply, reason));
-}
-
-/* What may have been done, where the answer doesn't tell? */
-static HubspotDoubt
-task_doubt(const Task *task)
-{
-	const HubspotEndpoint *endpoint = hubspot_endpoint(task->operation);
-	const HubspotHttpReply *reply = task->call.reply;
-
-	/* there is no reply if nothing could be sent */
-	if (strcmp(endpoint->method, "GET") == 0 || reply == NULL ||
-		((reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
-		  reply->failure == HUBSPOT_HTTP_UNTRUSTED) &&
-		 !task->call.may_have_acted))
-		return HUBSPOT_NOTHING_DONE;
-	return endpoint->repeatable ? HUBSPOT_REPEATABLE : HUBSPOT_MAYBE_DONE;
 }
 
 /*

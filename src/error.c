@@ -60,7 +60,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
 			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			return "Give the private app or service key of the token the scopes that HubSpot asks for.";
+			return "Give the app or service key of the token the scopes that HubSpot asks for.";
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
 			return "Send it again when HubSpot's limit allows it.";
 		case ERRCODE_CONNECTION_FAILURE:
@@ -92,4 +92,17 @@ doubt_hint(const HubspotError *error, HubspotDoubt doubt)
 			return "Nothing has changed; try it again.";
 	}
 	return "It is unknown whether HubSpot acted.";
+}
+
+/* What may a call have done whose reply (if there is one) doesn't tell? */
+HubspotDoubt
+hubspot_call_doubt(const HubspotCall *call)
+{
+	const HubspotHttpReply *reply = call->reply;
+
+	if (strcmp(call->method, "GET") == 0 || reply == NULL ||
+		((reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
+		  reply->failure == HUBSPOT_HTTP_UNTRUSTED) && !call->may_have_acted))
+		return HUBSPOT_NOTHING_DONE;
+	return call->repeatable ? HUBSPOT_REPEATABLE : HUBSPOT_MAYBE_DONE;
 }

@@ -12,13 +12,14 @@
 #define HUBSPOT_ERROR_H
 
 #include "compat.h"
+#include "call.h"
 #include "hubspot_assoc.h"
 
 /* What may have been done where HubSpot's answer doesn't tell. */
 typedef enum HubspotDoubt
 {
-	HUBSPOT_MAYBE_DONE = false, /* all of it, or nothing */
-	HUBSPOT_REPEATABLE = true,	/* the same, but twice is as good as once */
+	HUBSPOT_MAYBE_DONE,			/* all of it, or nothing */
+	HUBSPOT_REPEATABLE,			/* the same, but twice is as good as once */
 	HUBSPOT_NOTHING_DONE		/* HubSpot cannot have acted */
 } HubspotDoubt;
 
@@ -26,6 +27,7 @@ extern void hubspot_throw_error(const HubspotError *error, const char *what,
 								HubspotDoubt doubt) pg_attribute_noreturn();
 extern const char *hubspot_error_hint(const HubspotError *error,
 									  HubspotDoubt doubt);
+extern HubspotDoubt hubspot_call_doubt(const HubspotCall *call);
 extern char *hubspot_error_detail(const HubspotError *error);
 
 #endif							/* HUBSPOT_ERROR_H */

@@ -20,17 +20,18 @@
 #include "argument.h"
 #include "statement.h"
 
-/* What a single call's FmgrInfo keeps from one call to the next. */
-typedef struct SingleState
+/* What a function's FmgrInfo keeps from one call to the next. */
+typedef struct CallState
 {
-	TupleDesc	tupdesc;
-	HubspotResultRow *row;
-
 	/* labels that were looked up for a call before, in the same statement */
 	MemoryContext labels_context;
 	HubspotLabels *labels;		/* or NULL */
 	TimestampTz labels_statement;	/* when that began */
-} SingleState;
+
+	/* of a function that returns one row; or NULL */
+	TupleDesc	tupdesc;
+	HubspotResultRow *row;
+} CallState;
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
 PG_FUNCTION_INFO_V1(hs_assoc_create_default_bigint);
@@ -59,14 +60,15 @@ static Datum run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 static void set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
 						  HubspotOperation operation, int to_type,
 						  int on_error);
-static HubspotLabels *single_labels(SingleState *state,
-									const HubspotStatement *statement);
+static HubspotLabels *statement_labels(FunctionCallInfo fcinfo,
+									   const HubspotStatement *statement);
 static bool raises(FunctionCallInfo fcinfo, int argument);
 static bool keeps_labels(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
 static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
-static SingleState *single_state(FunctionCallInfo fcinfo);
+static CallState *call_state(FunctionCallInfo fcinfo);
+static CallState *single_state(FunctionCallInfo fcinfo);
 
 /*
  * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
@@ -254,7 +256,7 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 												  "hubspot_assoc call",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	SingleState *state = single_state(fcinfo);
+	CallState  *state = single_state(fcinfo);
 	HubspotSink sink = {.row = state->row,.tupdesc = state->tupdesc};
 	HubspotStatement statement;
 	HubspotLabels *labels = NULL;
@@ -273,7 +275,7 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 	if (takes_types && !PG_ARGISNULL(6))
 		label_array = PG_GETARG_ARRAYTYPE_P(6);
 	if (label_array)
-		labels = single_labels(state, &statement);
+		labels = statement_labels(fcinfo, &statement);
 
 	hubspot_statement_run(&statement,
 						  hubspot_source_single(&ids, shape, labels, type_ids,
@@ -331,8 +333,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	context = CurrentMemoryContext;
 	set_statement(fcinfo, &statement, operation, 1, 3);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
-		labels = hubspot_labels_create(statement.connection,
-									   statement.from_type, statement.to_type);
+		labels = statement_labels(fcinfo, &statement);
 	if (inputs)
 		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), shape, labels);
 	else
@@ -365,12 +366,14 @@ set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
 }
 
 /*
- * The labels of a single call.  Those of the calls before it are good for it,
- * too, as long as it is one statement of the client's that makes them all.
+ * What labels are looked up with.  What was looked up for the calls before is
+ * good for this one, too, as long as one statement of the client's makes them
+ * all.
  */
 static HubspotLabels *
-single_labels(SingleState *state, const HubspotStatement *statement)
+statement_labels(FunctionCallInfo fcinfo, const HubspotStatement *statement)
 {
+	CallState  *state = call_state(fcinfo);
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 	MemoryContext old;
 
@@ -459,26 +462,39 @@ begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
 	return old;
 }
 
-/* What the result type means doesn't change between calls of one statement. */
-static SingleState *
-single_state(FunctionCallInfo fcinfo)
+static CallState *
+call_state(FunctionCallInfo fcinfo)
 {
-	SingleState *state = fcinfo->flinfo->fn_extra;
+	CallState  *state = fcinfo->flinfo->fn_extra;
 
 	if (state == NULL)
+	{
+		MemoryContext context = fcinfo->flinfo->fn_mcxt;
+
+		state = MemoryContextAllocZero(context, sizeof(CallState));
+		state->labels_context = AllocSetContextCreate(context,
+													  "hubspot_assoc labels",
+													  ALLOCSET_SMALL_SIZES);
+		fcinfo->flinfo->fn_extra = state;
+	}
+	return state;
+}
+
+/* What the result type means doesn't change between calls of one statement. */
+static CallState *
+single_state(FunctionCallInfo fcinfo)
+{
+	CallState  *state = call_state(fcinfo);
+
+	if (state->row == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 		TupleDesc	tupdesc;
 
 		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		state = palloc0(sizeof(SingleState));
 		state->tupdesc = BlessTupleDesc(CreateTupleDescCopy(tupdesc));
 		state->row = hubspot_result_create(CurrentMemoryContext, tupdesc);
-		state->labels_context = AllocSetContextCreate(CurrentMemoryContext,
-													  "hubspot_assoc labels",
-													  ALLOCSET_SMALL_SIZES);
-		fcinfo->flinfo->fn_extra = state;
 		MemoryContextSwitchTo(old);
 	}
 	return state;

@@ -287,12 +287,13 @@ take_result(void *state, const HubspotResult *result)
 static bool
 same_page(const HubspotUnit *unit, const HubspotResult *result)
 {
-	if (result->unreadable || unit->nassociations != result->nassociations ||
+	if (result->problem || unit->nassociations != result->nassociations ||
 		!hubspot_same_id(unit->after, result->after))
 		return false;
 	for (int i = 0; i < unit->nassociations; i++)
 	{
-		if (!hubspot_same_id(unit->associations[i].to_id,
+		if (unit->associations[i].type != result->associations[i].type ||
+			!hubspot_same_id(unit->associations[i].to_id,
 							 result->associations[i].to_id))
 			return false;
 	}
@@ -370,11 +371,9 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 static void
 take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 {
-	const char *problem = NULL;
+	const char *problem = result->problem;
 
-	if (result->unreadable)
-		problem = "HubSpot's answer has an association that cannot be read";
-	else if (result->after.len > MAX_CURSOR_LEN)
+	if (result->after.len > MAX_CURSOR_LEN)
 		problem = "the place of the next page is too long";
 	else if (result->after.data && unit->mark.data &&
 			 hubspot_same_id(unit->mark, result->after))

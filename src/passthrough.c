@@ -84,7 +84,7 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 		hubspot_throw_error(call->error ? call->error :
 							hubspot_reply_error(call->reply, call->attempts),
 							psprintf("could not get an answer to %s %s", method, path),
-							false);
+							hubspot_call_doubt(call));
 
 	reply_body.data = call->reply->body;
 	reply_body.len = (int) call->reply->body_len;

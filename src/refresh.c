@@ -22,6 +22,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "foreign/foreign.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -131,6 +132,10 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 
 	/* somebody may have given the mapping another client in the meantime */
 	AcceptInvalidationMessages();
+	if (GetForeignServerExtended(options->server, FSV_MISSING_OK) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the server has been dropped")));
 	present = hubspot_get_options(options->server, options->user);
 	if (present->mapping != options->mapping || present->client_id == NULL ||
 		strcmp(present->client_id, options->client_id) != 0 ||

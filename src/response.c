@@ -170,9 +170,9 @@ static const HubspotJsonShape error_item_shape = {
 	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
 	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape), \
 	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors), \
-	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_ID, EnvelopeFields, message), \
-	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_ID, EnvelopeFields, category), \
-	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_ID, EnvelopeFields, error), \
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message), \
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category), \
+	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_RAW, EnvelopeFields, error), \
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
 
 static const HubspotJsonField envelope_fields[] = {ENVELOPE_FIELDS(&result_shape)};
@@ -226,6 +226,7 @@ static const HubspotJsonShape token_shape = {
 };
 
 static bool is_category(const char *status);
+static bool is_given(HubspotSlice raw);
 static int	count_of(HubspotSlice digits);
 static void add_association(EnvelopeState *envelope,
 							const HubspotAssociationType *type);
@@ -276,11 +277,18 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
 	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
 	envelope->nerrors = Max(count_of(fields.nerrors), state.nerrors);
-	envelope->is_error = (fields.message.data || fields.category.data ||
-						  fields.error.data);
+	envelope->is_error = is_given(fields.message) || is_given(fields.category) ||
+		is_given(fields.error);
 	if (state.associations)
 		pfree(state.associations);
 	return read;
+}
+
+/* Is there a value, other than null? */
+static bool
+is_given(HubspotSlice raw)
+{
+	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
 }
 
 /* A count of errors, which is 1 if it is no number. */
@@ -313,7 +321,7 @@ type_item(void *state, const void *item, HubspotSlice raw)
 	const TypeFields *fields = item;
 	EnvelopeState *envelope = state;
 
-	if (fields->type_id < 1)
+	if (fields->type_id < 1 || fields->category.data == NULL)
 		envelope->unreadable = true;
 	else
 		add_association(envelope,
@@ -378,9 +386,10 @@ record_item(void *state, const void *item, HubspotSlice raw)
 
 	if (result.after.len == 0)
 		result.after.data = NULL;
-	/* a next page that is told of has to be found */
-	result.unreadable = envelope->unreadable ||
-		(result.next_link.len > 0 && result.after.data == NULL);
+	if (envelope->unreadable)
+		result.problem = "HubSpot's answer has an association that cannot be read";
+	else if (result.next_link.len > 0 && result.after.data == NULL)
+		result.problem = "HubSpot's answer doesn't say where the next page is";
 	result.nassociations = envelope->nassociations;
 	if (size > 0)
 		result.associations = memcpy(palloc_extended(size, MCXT_ALLOC_HUGE),

@@ -32,8 +32,8 @@ typedef struct HubspotResult
 	HubspotSlice labels;		/* JSON array; no data: none were given */
 
 	/* of a record */
-	bool		listed;			/* there is a list of associations ... */
-	bool		unreadable;		/* ... of which some cannot be read */
+	bool		listed;			/* there is a list of associations */
+	const char *problem;		/* why that isn't all of them, or NULL */
 	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
 	int			nassociations;
 	HubspotSlice after;			/* where the next page begins; no data: there

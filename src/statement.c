@@ -16,12 +16,16 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "batch.h"
 #include "error.h"
 #include "statement.h"
 #include "transport.h"
+
+/* So much of an id that is none is shown. */
+#define MAX_SHOWN	100
 
 /* When a statement's progress is to be told next. */
 typedef struct Progress
@@ -128,11 +132,15 @@ throw_outcome(const HubspotStatement *statement, const HubspotOutcome *outcome)
 	hubspot_throw_error(outcome->error, what, doubt);
 }
 
-/* An id for a message. */
+/* An id for a message, which may be anything. */
 static const char *
 id_text(HubspotSlice id)
 {
-	return id.data ? pnstrdup(id.data, id.len) : "NULL";
+	if (id.data == NULL)
+		return "NULL";
+	if (hubspot_id_problem(id.data, id.len) == NULL)
+		return pnstrdup(id.data, id.len);
+	return psprintf("\"%.*s\"", pg_mbcliplen(id.data, id.len, MAX_SHOWN), id.data);
 }
 
 /* Once a statement, if inputs were not sent: the rows say so one by one. */

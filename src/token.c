@@ -72,6 +72,11 @@ typedef struct SessionToken
 	int64		expires;		/* when the bearer is renewed */
 	bool		used;			/* the bearer has been */
 
+	/* why HubSpot refused to give a token, in this statement */
+	HubspotError *refusal;		/* in a context of its own, or NULL */
+	MemoryContext refusal_context;
+	TimestampTz refused_statement;
+
 	/* when the session last tried to store a refresh token */
 	TimestampTz tried_statement;
 	TimestampTz tried_transaction;
@@ -102,6 +107,7 @@ static bool is_same_client(const SessionToken *session,
 static SessionToken *make_session_token(const HubspotOptions *options);
 static void forget_bearer(SessionToken *session);
 static void forget_text(char *text);
+static void remember_refusal(SessionToken *session, const HubspotError *error);
 static void take_refresh_token(const HubspotOptions *options,
 							   SessionToken *session,
 							   const char *refresh_token);
@@ -140,6 +146,26 @@ hubspot_token_create(const HubspotOptions *options)
 	return token;
 }
 
+/*
+ * Why HubSpot refused to give a token to another call of the same statement, a
+ * copy in context, or NULL.  What a million rows would ask again was answered.
+ */
+HubspotError *
+hubspot_token_refusal(const HubspotAccessToken *token, MemoryContext context)
+{
+	const SessionToken *session = session_token(token->options);
+	MemoryContext old;
+	HubspotError *copy;
+
+	if (session->refusal == NULL ||
+		session->refused_statement != GetCurrentStatementStartTimestamp())
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	copy = hubspot_copy_error(session->refusal);
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
 /* False: a token has to be fetched before the next request is sent. */
 bool
 hubspot_token_is_ready(const HubspotAccessToken *token)
@@ -171,13 +197,6 @@ hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
 	session->used = true;
 	*serial = session->serial;
 	return session->bearer;
-}
-
-/* The token that requests are sent with now, to be hidden, or NULL. */
-const char *
-hubspot_token_secret(const HubspotAccessToken *token)
-{
-	return token->bearer ? token->bearer : session_token(token->options)->bearer;
 }
 
 /*
@@ -341,6 +360,9 @@ make_session_token(const HubspotOptions *options)
 	SessionToken *session = palloc0(sizeof(SessionToken));
 
 	session->context = context;
+	session->refusal_context = AllocSetContextCreate(context,
+													 "hubspot_assoc token refusal",
+													 ALLOCSET_SMALL_SIZES);
 	session->base_url = pstrdup(options->base_url);
 	session->client_id = pstrdup(options->client_id);
 	session->client_secret = pstrdup(options->client_secret);
@@ -413,7 +435,21 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 	hide_secrets(options, session, &fields, &fields.word);
 	error = hubspot_token_error(reply, fields.word, fields.reason, attempts);
 	hide_secrets(options, session, &fields, &error->correlation_id);
+	if (error->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
+		remember_refusal(session, error);
 	return error;
+}
+
+static void
+remember_refusal(SessionToken *session, const HubspotError *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->refusal_context);
+
+	session->refusal = NULL;
+	MemoryContextReset(session->refusal_context);
+	session->refusal = hubspot_copy_error(error);
+	session->refused_statement = GetCurrentStatementStartTimestamp();
+	MemoryContextSwitchTo(old);
 }
 
 /* A new refresh token has come. */

@@ -21,9 +21,10 @@
 typedef struct HubspotAccessToken HubspotAccessToken;
 
 extern HubspotAccessToken *hubspot_token_create(const HubspotOptions *options);
+extern HubspotError *hubspot_token_refusal(const HubspotAccessToken *token,
+										   MemoryContext context);
 extern bool hubspot_token_is_ready(const HubspotAccessToken *token);
 extern const char *hubspot_token_use(const HubspotAccessToken *token, int64 *serial);
-extern const char *hubspot_token_secret(const HubspotAccessToken *token);
 extern bool hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 								const HubspotHttpReply *reply);
 extern void hubspot_token_encode_request(const HubspotAccessToken *token,

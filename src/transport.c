@@ -76,6 +76,10 @@
 /* Read and write this much at once: a batch has some 250 kB each way. */
 #define CURL_BUFFER_SIZE		(128L * 1024)
 
+/* The header that carries a token. */
+#define AUTHORIZATION			"Authorization: Bearer "
+#define MIN_TOKEN_LEN			8
+
 /* Buffers begin at this size and double. */
 #define FIRST_BUFFER_SIZE		4096
 
@@ -293,19 +297,30 @@ hubspot_transfer_reply(const HubspotTransfer *transfer)
 	return &transfer->reply;
 }
 
-/* Write over a secret wherever it stands in the reply of a transfer. */
+/*
+ * Write over the token that a request carried, wherever it stands in the reply.
+ * One that is very short is no token, and may be part of any word.
+ */
 void
-hubspot_transfer_hide(HubspotTransfer *transfer, const char *secret)
+hubspot_transfer_hide_token(HubspotTransfer *transfer)
 {
-	size_t		len = strlen(secret);
+	const char *token = NULL;
+	size_t		len;
 	Received   *parts[] = {&transfer->header, &transfer->body};
 
-	for (size_t i = 0; i < lengthof(parts) && len > 0; i++)
+	for (struct curl_slist *header = transfer->headers; header; header = header->next)
+	{
+		if (strncmp(header->data, AUTHORIZATION, strlen(AUTHORIZATION)) == 0)
+			token = header->data + strlen(AUTHORIZATION);
+	}
+	if (token == NULL || (len = strlen(token)) < MIN_TOKEN_LEN)
+		return;
+	for (size_t i = 0; i < lengthof(parts); i++)
 	{
 		char	   *end = parts[i]->data + parts[i]->len;
 		char	   *p = parts[i]->data;
 
-		while (p && (p = memmem(p, end - p, secret, len)) != NULL)
+		while (p && (p = memmem(p, end - p, token, len)) != NULL)
 		{
 			memset(p, '*', len);
 			p += len;
@@ -468,7 +483,7 @@ make_headers(const HubspotHttpRequest *request)
 	int			nlines = 0;
 
 	if (request->bearer)
-		lines[nlines++] = authorization = psprintf("Authorization: Bearer %s",
+		lines[nlines++] = authorization = psprintf(AUTHORIZATION "%s",
 												   request->bearer);
 	lines[nlines++] = "Accept: application/json";
 	/* don't ask for leave to send a body: that costs a round trip */
