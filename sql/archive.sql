@@ -107,7 +107,29 @@ SELECT n, a.* FROM (VALUES
 	(18, '{"status": 401}', '{}'),
 	(19, '{"status": 403}', '{}'),
 	(20, '{"status": 500}', '{}'),
-	(21, '{"status": 302}', '{}')) AS v (n, action, settings), LATERAL archive(action::jsonb, settings::jsonb) AS a
+	(21, '{"status": 302}', '{}'),
+	-- errors in any form
+	(31, '{"status": 200, "body": {"message": "Internal error", "correlationId": "c0ffee"}}', '{}'),
+	(32, '{"status": 200, "body": {"category": "VALIDATION_ERROR"}}', '{}'),
+	(33, '{"status": 200, "body": {"error": "nope"}}', '{}'),
+	(34, '{"status": 200, "body": {"error": {"message": "nope"}}}', '{}'),
+	(35, '{"status": 200, "body": {"status": "error"}}', '{}'),
+	(36, '{"status": 200, "body": {"status": "COMPLETE", "errors": ["pair 101-9003 failed"]}}', '{}'),
+	(37, '{"status": 200, "body": {"status": "COMPLETE", "errors": [null]}}', '{}'),
+	(38, '{"status": 200, "body": {"status": "COMPLETE", "errors": {"message": "No."}}}', '{}'),
+	(39, '{"status": 200, "body": {"status": "COMPLETE", "errors": "No."}}', '{}'),
+	(40, '{"status": 200, "body": {"status": "COMPLETE", "errors": [{}]}}', '{}'),
+	(41, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": 1}}', '{}'),
+	(42, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": "1", "errors": []}}', '{}'),
+	(43, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": 1.0, "errors": null}}', '{}'),
+	(44, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": 1e3}}', '{}'),
+	(45, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": 99999999999999999999}}', '{}'),
+	(46, '{"status": 200, "body": {"numErrors": 1}}', '{}'),
+	-- these are none
+	(51, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": 0, "errors": []}}', '{}'),
+	(52, '{"status": 200, "body": {"status": "COMPLETE", "numErrors": "0", "errors": null}}', '{}'),
+	(53, '{"status": 200, "body": {"status": null, "errors": null, "message": null, "category": null, "error": null}}', '{}'),
+	(54, '{"status": 202, "body": {"status": "COMPLETE"}}', '{}')) AS v (n, action, settings), LATERAL archive(action::jsonb, settings::jsonb) AS a
 ORDER BY n;
 ALTER SERVER hubspot OPTIONS (DROP max_retries, DROP max_retry_delay);
 -- ids and arguments that are wrong
@@ -273,7 +295,23 @@ INSERT INTO answers (action) VALUES
 	('{"text": "<html>"}'),
 	('{"text": "{\"status\": \"COMPLETE\""}'),
 	('{"pad": 17000000}'),
-	('{"truncate": 10}');
+	('{"truncate": 10}'),
+	('{"status": 202, "act": true, "text": ""}'),
+	('{"body": {"message": "Internal error", "correlationId": "c0ffee"}}'),
+	('{"body": {"category": "VALIDATION_ERROR"}}'),
+	('{"body": {"error": "nope"}}'),
+	('{"body": {"error": {"message": "nope"}}}'),
+	('{"body": {"status": "error"}}'),
+	('{"envelope": {"errors": ["pair 2-21 failed"]}}'),
+	('{"envelope": {"errors": {"message": "No."}}}'),
+	('{"envelope": {"errors": "No."}}'),
+	('{"envelope": {"errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}, "b"]}}'),
+	('{"envelope": {"numErrors": 1}}'),
+	('{"envelope": {"numErrors": "1"}}'),
+	('{"envelope": {"numErrors": 1.0}}'),
+	('{"envelope": {"numErrors": 2, "errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}]}}'),
+	('{"envelope": {"numErrors": 1, "errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}]}}'),
+	('{"envelope": {"numErrors": 0, "errors": []}}');
 -- as the simulator has removed them all, only what is done is what it holds
 SELECT n, action, outcomes, requests, categories FROM answers, LATERAL remove(action) ORDER BY n;
 -- without a body
@@ -388,6 +426,23 @@ SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 
 FROM sim.try($$SELECT hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id, 999 AS type_id', 'raise')$$)
 \gx
 SELECT hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id, NULL::int AS type_id', 'raise');
+-- a type that isn't there is no pair that is gone: who wants it removed may want more
+CREATE FUNCTION remove_types(action jsonb, OUT input_no bigint, OUT ok boolean, OUT http_status int, OUT category text) RETURNS SETOF record
+LANGUAGE plpgsql AS $$
+BEGIN
+	CALL sim.rule(action, '{"first": 1}');
+	RETURN QUERY SELECT r.input_no, r.ok, r.http_status, r.error_category FROM hs_assoc_batch_archive_labels('contacts', 'companies', ARRAY[
+		('1', '2', '{1,3}', 'USER_DEFINED', NULL), ('3', '4', '{3}', 'USER_DEFINED', NULL), ('5', '6', '{1}', 'USER_DEFINED', NULL)]::hs_assoc_input[]) AS r;
+END $$;
+SELECT n, r.* FROM (VALUES
+	(1, '{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
+		{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"associationSpec": ["USER_DEFINED=3"]}}]}}'),
+	(2, '{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
+		{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"associationSpec": ["USER_DEFINED=3"]}},
+		{"category": "OBJECT_NOT_FOUND", "message": "b", "context": {"fromObjectId": ["3"], "toObjectId": ["4"]}}]}}'),
+	(3, '{"status": 404, "body": {"category": "OBJECT_NOT_FOUND", "message": "a", "correlationId": "c0ffee", "context": {"associationSpec": ["USER_DEFINED=3"]}}}')) AS v (n, action),
+	LATERAL remove_types(action::jsonb) AS r ORDER BY n, r.input_no;
+CALL sim.forget_requests();
 -- rows of a pair that follow each other are one input, and of a missing one all are ok
 CALL sim.rule('{"errors": [{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"fromObjectId": ["1"], "toObjectId": ["1"]}}]}');
 SELECT input_no, ok, http_status, error_category FROM hs_assoc_batch_archive_labels('contacts', 'companies',
@@ -396,7 +451,7 @@ SELECT body FROM requests;
 
 DROP TABLE links, pairs, answers;
 DROP VIEW requests, groups;
-DROP FUNCTION define, archive, remove;
+DROP FUNCTION define, archive, remove, remove_types;
 DROP PROCEDURE hold;
 \set ECHO none
 \i :end

@@ -322,6 +322,23 @@ SELECT bool_and(ok) AS ok, count(*) FROM hs_assoc_batch_create('contacts', 'comp
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '9';
 SELECT request, count(*) FROM requests GROUP BY request ORDER BY request;
 CALL sim.set('{"page_size": 500}');
+-- one that comes again, on the same page and on the next one, doesn't stand for another that comes later
+SELECT input_no, ok FROM hs_assoc_batch_create('contacts', 'companies',
+	$$SELECT * FROM (VALUES (21, 101, 'Manager'), (21, 102, 'Manager'), (21, 103, 'Advisor')) AS v (from_id, to_id, label)$$) ORDER BY input_no;
+SELECT jsonb_array_length(sim.control('POST', '/rules', jsonb_agg(jsonb_build_object(
+	'match', jsonb_build_object('path', '/read$', 'nth', n),
+	'action', jsonb_build_object('status', 200, 'body', jsonb_build_object('results', jsonb_build_array(jsonb_build_object(
+		'from', jsonb_build_object('id', 21), 'to', companies, 'paging', jsonb_build_object('next', jsonb_build_object('after', next)))))))))->'ids') AS pages
+FROM (VALUES (1, '{101,105,101}', 'A'), (2, '{101,104,102}', 'B'), (3, '{102,103}', NULL)) AS v (n, ids, next),
+	LATERAL (SELECT jsonb_agg(jsonb_build_object('toObjectId', id, 'associationTypes', jsonb_build_array(jsonb_build_object(
+			'category', 'USER_DEFINED', 'typeId', CASE id WHEN 103 THEN 3 ELSE 1 END)))) AS companies
+		FROM unnest(ids::int[]) AS id) AS c;
+CALL sim.forget_requests();
+SELECT input_no, ok, labels FROM hs_assoc_batch_create('contacts', 'companies',
+	'SELECT 21 AS from_id, n AS to_id, ''Owner'' AS label FROM generate_series(101, 103) AS n', keep_labels => true) ORDER BY input_no;
+CALL sim.no_rule();
+TABLE requests;
+SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '21';
 -- a type of the account's that has no label
 SELECT ok FROM hs_assoc_create_default('contacts', 1, '2-77', 5);
 SELECT define('contacts', '2-77', 'Renter') AS renter;
@@ -379,7 +396,37 @@ SELECT n, action, k.* FROM (VALUES
 	(2, '{"results": ["drop:2"], "errors": [{"category": "SOME", "message": "No.", "context": {"fromObjectId": ["2"]}}]}', '{"path": "/read$"}'),
 	(3, '{"status": 400}', '{"path": "/read$", "id": "2"}')) AS v (n, action, match), LATERAL keep(action::jsonb, match::jsonb) AS k
 ORDER BY n, k.input_no;
+-- half of what it has is not what it has
+SELECT n, of_2, k.* FROM (VALUES
+	(1, '[held, {"id": "101"}]'),
+	(2, '[held, "101"]'),
+	(3, '[held, {"toObjectId": "102", "associationTypes": [{"category": "USER_DEFINED"}]}]'),
+	(4, '[held], "paging": {"next": {"link": "?after=YXQ%2BMjoxMDE%3D"}}'),
+	(5, '[held]}, {"from": {"id": "2"}, "to": []')) AS v (n, of_2),
+	LATERAL keep(jsonb_build_object('text', replace(
+			format('{"results": [{"from": {"id": "1"}, "to": [held]}, {"from": {"id": "2"}, "to": %s}, {"from": {"id": "3"}, "to": [held]}]}', of_2),
+			'held', '{"toObjectId": "101", "associationTypes": [{"category": "USER_DEFINED", "typeId": 1}]}')), '{"path": "/read$"}') AS k
+ORDER BY n, k.input_no;
 SELECT * FROM sim.holds('contacts', 'companies');
+-- pages that go in a circle, of one page, of two and of three, before which there may be others; of 50, the last of which leads nowhere
+CREATE FUNCTION go_round(first int, length int, OUT ok boolean, OUT category text, OUT message text, OUT reads bigint, OUT writes bigint)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sim.control('DELETE', '/rules');
+	PERFORM sim.control('POST', '/rules', jsonb_agg(jsonb_build_object('match', jsonb_build_object('path', '/read$', 'nth', n),
+		'action', jsonb_build_object('status', 200, 'text', format('{"results": [{"from": {"id": "51"}, "to": [{"toObjectId": %s}], "paging": %s}]}', n,
+			CASE WHEN n < 50 THEN format('{"next": {"after": "%s"}}', CASE WHEN n > first THEN first + 1 + (n - first) % length ELSE n END)
+				ELSE 'null' END)))
+		ORDER BY n))
+	FROM generate_series(1, 50) AS n;
+	CALL sim.forget_requests();
+	SELECT r.ok, r.error_category, r.error_message INTO ok, category, message
+	FROM hs_assoc_create('contacts', 51, 'companies', 101, '{3}', 'USER_DEFINED', keep_labels => true) AS r;
+	SELECT count(*) FILTER (WHERE request LIKE '%/read'), count(*) FILTER (WHERE request NOT LIKE '%/read') INTO reads, writes FROM sim.requests();
+	CALL sim.no_rule();
+END $$;
+SELECT first, length, g.* FROM (VALUES (0, 1), (0, 2), (0, 3), (5, 1), (4, 2), (5, 3), (0, 50)) AS v (first, length),
+	LATERAL go_round(first, length) AS g ORDER BY first, length;
 -- with on_error => 'raise'
 CALL sim.rule('{"status": 500}', '{"path": "/read$"}');
 SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') AS detail, hint
@@ -401,7 +448,7 @@ SELECT * FROM sim.holds('contacts', 'companies');
 
 DROP TABLE links;
 DROP VIEW requests;
-DROP FUNCTION define, lookup, keep;
+DROP FUNCTION define, lookup, keep, go_round;
 DROP DOMAIN role;
 DROP TYPE rank;
 \set ECHO none

@@ -356,6 +356,9 @@ INSERT INTO actions (action) VALUES
 	('{"results": ["drop:2"], "errors": [{"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "message": "a", "context": {"fromObjectId": ["2"]}}]}'),
 	('{"results": ["drop:2"], "errors": [{"category": "OBJECT_NOT_FOUND", "subCategory": {"name": "x"}, "message": "a", "context": {"id": "2"}}]}'),
 	('{"errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}]}'),
+	-- that there is nothing is belied by a result
+	('{"errors": [{"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "message": "a", "context": {"fromObjectId": ["2"]}}]}'),
+	('{"errors": [{"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "message": "a", "context": {"ids": ["1", "2", "4"]}}]}'),
 	('{"status": 400}'),
 	('{"status": 401}'),
 	('{"status": 403}'),
@@ -381,6 +384,86 @@ CALL sim.forget_requests();
 SELECT input_no, from_id, to_id, category, type_id, label, error_category
 FROM hs_assoc_batch_read('contacts', 'companies', '{1,2,3,4,5,6}'::text[]) ORDER BY input_no, to_id, type_id;
 TABLE requests;
+-- what can't be read is not left out: nobody can tell what contact 2 has
+CREATE FUNCTION odd(item text, paging text DEFAULT 'null', encoding text DEFAULT 'utf-8', OUT batch text, OUT list text, OUT detail text)
+LANGUAGE plpgsql AS $$
+DECLARE
+	action jsonb := jsonb_build_object('encoding', encoding);
+	items text := format('[{"toObjectId": 21}, %s {"toObjectId": 22}], "paging": %s', item || ',', paging);
+BEGIN
+	SELECT concat_ws(' ', outcomes, categories) INTO batch
+	FROM look(action || jsonb_build_object('text', format('{"results": [
+		{"from": {"id": 1}, "to": [{"toObjectId": 11}, {"toObjectId": 12}]}, {"from": {"id": 2}, "to": %s},
+		{"from": {"id": 3}, "to": [{"toObjectId": 31}, {"toObjectId": 32}]}, {"from": {"id": 4}, "to": []},
+		{"from": {"id": 5}, "to": [{"toObjectId": 51}, {"toObjectId": 52}]}, {"from": {"id": 6}, "to": [{"toObjectId": 61}, {"toObjectId": 62}]}]}',
+		items)));
+	SELECT l.outcome, substring(l.detail, '[^(]+') INTO list, detail FROM list(action || jsonb_build_object('text', format('{"results": %s}', items))) AS l;
+END $$;
+SELECT n, item, o.* FROM (VALUES
+	(1, '{"associationTypes": [{"category": "A", "typeId": 1}]}'),
+	(2, '{}'),
+	(3, '{"toObjectId": null}'),
+	(4, '{"toObjectId": ["9"]}'),
+	(5, '{"id": "9", "type": "contact_to_company"}'),
+	(6, '"9"'),
+	(7, '9'),
+	(8, 'null'),
+	(9, '["9"]'),
+	-- types without a number or a category: what isn't named can't be kept
+	(10, '{"toObjectId": 9, "associationTypes": [{"typeId": 1}]}'),
+	(11, '{"toObjectId": 9, "associationTypes": [{"category": "A"}]}'),
+	(12, '{"toObjectId": 9, "associationTypes": [{"category": "A", "typeId": 1}, {"category": "A", "typeId": null}]}'),
+	(13, '{"toObjectId": 9, "associationTypes": [{"category": "A", "typeId": 0}]}'),
+	(14, '{"toObjectId": 9, "associationTypes": [{"category": "A", "typeId": 2147483648}]}'),
+	(15, '{"toObjectId": 9, "associationTypes": [{"category": "A", "typeId": "none"}]}'),
+	(16, '{"toObjectId": 9, "associationTypes": [1]}'),
+	(17, '{"toObjectId": 9, "associationTypes": [null]}'),
+	(18, '{"toObjectId": 9, "associationTypes": {"category": "A", "typeId": 1}}'),
+	(19, '{"toObjectId": 9, "associationTypes": "A"}'),
+	-- ids that are none, or not in any encoding
+	(21, '{"toObjectId": ""}'),
+	(22, '{"toObjectId": ".."}'),
+	(23, '{"toObjectId": "9 9"}'),
+	(24, '{"toObjectId": "9\n"}'),
+	(25, '{"toObjectId": "9\u0000"}'),
+	(26, '{"toObjectId": "9\u007f"}'),
+	(27, '{"toObjectId": "\u00fc"}'),
+	(28, '{"toObjectId": "\ud83d\ude00"}'),
+	(29, '{"toObjectId": "9ü日"}')) AS v (n, item), LATERAL odd(item) AS o ORDER BY n;
+SELECT o.* FROM odd('{"toObjectId": "9ü"}', encoding => 'latin-1') AS o;
+SELECT length, o.* FROM unnest('{101,1000000}'::int[]) AS length, LATERAL odd(format('{"toObjectId": "%s"}', repeat('9', length))) AS o ORDER BY length;
+CALL sim.rule(jsonb_build_object('base64', encode('{"results": [{"from": {"id": "1"}, "to": [{"toObjectId": "9\377\376"}]}]}', 'base64')));
+SELECT input_no, from_id, to_id, error_category, error_message FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]);
+-- a next page that nobody can find
+SELECT n, paging, o.* FROM (VALUES
+	(1, '{"next": {"link": "?after=YXQ%2BMToxMQ%3D%3D"}}'),
+	(2, '{"next": {"link": "?after=YXQ%2BMToxMQ%3D%3D", "after": null}}'),
+	(3, '{"next": {"after": "", "link": "?after=YXQ%2BMToxMQ%3D%3D"}}'),
+	(4, '{"next": {"after": {"id": "22"}, "link": "?after=YXQ%2BMToxMQ%3D%3D"}}')) AS v (n, paging),
+	LATERAL odd('{"toObjectId": 9}', paging) AS o ORDER BY n;
+SELECT o.* FROM odd('{"toObjectId": 9}', format('{"next": {"after": "%s"}}', repeat('x', 1001))) AS o;
+-- what can be read
+CALL sim.rule(jsonb_build_object('text', format('{"results": [{"from": {"id": "1"}, "paging": {"next": null},
+	"to": [{"toObjectId": "%s", "associationTypes": null}, {"toObjectId": 9}]}]}', repeat('9', 100))));
+SELECT to_id, category, type_id, error_category FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]) ORDER BY to_id;
+-- a record that is there twice: the same, or nobody knows what it has
+SELECT n, l.* FROM (VALUES
+	(1, '{"toObjectId": 21}, {"toObjectId": 22}'),
+	(2, '{"toObjectId": "21"}, {"toObjectId": "22"}'),
+	(3, '{"toObjectId": 21}'),
+	(4, ''),
+	(5, '{"toObjectId": 21}, {"toObjectId": 23}'),
+	(6, '{"toObjectId": 21}, {"toObjectId": 22}, {"toObjectId": 23}'),
+	(7, '{"toObjectId": 21}, {"toObjectId": 22}], "paging": {"next": {"after": "7"}}, "more": ['),
+	(8, '{"toObjectId": 21}, {"toObjectId": 22, "associationTypes": [{"category": "A", "typeId": 1}]}'),
+	(9, '{"toObjectId": 21}, {"toObjectId": 22}, {}')) AS v (n, items),
+	LATERAL look(jsonb_build_object('text', format('{"results": [
+		{"from": {"id": 1}, "to": [{"toObjectId": 11}, {"toObjectId": 12}]}, {"from": {"id": 2}, "to": [{"toObjectId": 21}, {"toObjectId": 22}]},
+		{"from": {"id": 3}, "to": [{"toObjectId": 31}, {"toObjectId": 32}]}, {"from": {"id": 2}, "to": [%s]}, {"from": {"id": 4}, "to": []},
+		{"from": {"id": 5}, "to": [{"toObjectId": 51}, {"toObjectId": 52}]}, {"from": {"id": 6}, "to": [{"toObjectId": 61}, {"toObjectId": 62}]}]}',
+		items))) AS l ORDER BY n;
+CALL sim.rule('{"text": "{\"results\": [{\"from\": {\"id\": 1}, \"to\": [{\"toObjectId\": 2}]}, {\"from\": {\"id\": 1}, \"to\": [{\"toObjectId\": 3}]}]}"}');
+SELECT input_no, to_id, error_category, error_message FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]);
 -- labels are texts
 CALL sim.rule('{"body": {"results": [{"from": {"id": "1"}, "to": [{"toObjectId": "2", "associationTypes": [
 	{"category": "USER_DEFINED", "typeId": 1, "label": "Ä \"1\" \\ 日本"}, {"category": "USER_DEFINED", "typeId": 2, "label": ""}]}]}]}}');
@@ -396,6 +479,29 @@ FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]) ORDER BY to_id;
 CALL sim.rule('{"status": 200, "body": {"results": [], "paging": {"next": {"after": "YXQ+MToy"}}}}');
 SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') AS detail
 FROM sim.try('SELECT count(*) FROM hs_assoc_list(''contacts'', 1, ''companies'')');
+-- or the same places again and again, after others or not; of 50 pages, the last of which leads nowhere
+CREATE FUNCTION go_round(first int, length int, OUT associations bigint, OUT problem text, OUT requests bigint,
+	OUT list text, OUT list_problem text, OUT list_requests bigint)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sim.control('DELETE', '/rules');
+	PERFORM sim.control('POST', '/rules', jsonb_agg(jsonb_build_object('match', jsonb_build_object('method', method, 'nth', n),
+		'action', jsonb_build_object('status', 200, 'text', format(body, n,
+			CASE WHEN n < 50 THEN format('{"next": {"after": "%s"}}', CASE WHEN n > first THEN first + 1 + (n - first) % length ELSE n END)
+				ELSE 'null' END)))
+		ORDER BY n))
+	FROM generate_series(1, 50) AS n, (VALUES
+		('POST', '{"results": [{"from": {"id": "1"}, "to": [{"toObjectId": %s}], "paging": %s}]}'),
+		('GET', '{"results": [{"toObjectId": %s}], "paging": %s}')) AS v (method, body);
+	CALL sim.forget_requests();
+	SELECT count(to_id), max(error_message) INTO associations, problem FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]);
+	SELECT count(*) INTO requests FROM sim.requests();
+	SELECT outcome, substring(detail, '[^(]+') INTO list, list_problem FROM sim.try('SELECT count(*) FROM hs_assoc_list(''contacts'', 1, ''companies'')');
+	SELECT count(*) INTO list_requests FROM sim.requests();
+	CALL sim.no_rule();
+END $$;
+SELECT first, length, g.* FROM (VALUES (0, 1), (0, 2), (0, 3), (1, 1), (4, 2), (5, 3), (9, 7), (0, 50)) AS v (first, length),
+	LATERAL go_round(first, length) AS g ORDER BY first, length;
 CALL sim.no_rule();
 
 -- what the row of a failure says
@@ -508,7 +614,7 @@ RESET ROLE;
 
 DROP TABLE people, cuts, actions;
 DROP VIEW requests;
-DROP FUNCTION define, list, read, look;
+DROP FUNCTION define, list, read, look, odd, go_round;
 DROP PROCEDURE hold;
 DROP OWNED BY regress_hubspot_reader;
 DROP ROLE regress_hubspot_reader;

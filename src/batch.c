@@ -65,12 +65,6 @@
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
 
-/*
- * Rows of pairs that were put before cost memory if they don't follow each
- * other; a chunk takes no more of them than this many times its pairs.
- */
-#define ROWS_PER_PAIR	16
-
 /* So many inputs may be put without asking again whether there is room. */
 #define MAX_ROOM		256
 
@@ -170,7 +164,7 @@ hubspot_batch_create(const HubspotConnection *connection,
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->from_type = from_type;
 	batch->to_type = to_type;
-	batch->symmetric = (pg_strcasecmp(from_type, to_type) == 0);
+	batch->symmetric = hubspot_same_object_type(from_type, to_type);
 	batch->keep_labels = keep_labels;
 	batch->limit = request_limit(connection, batch->endpoint);
 	batch->keep_limit = request_limit(connection,
@@ -452,7 +446,7 @@ find_place(const HubspotBatch *batch, const HubspotInput *input,
 			if (chain->after.data)
 				return false;
 			*unit = chain;
-			return chunk->nrows < batch->limit * ROWS_PER_PAIR ||
+			return hubspot_chunk_has_row_room(chunk, batch->limit) ||
 				hubspot_unit_is_next_row(chain, input->no);
 		}
 		if (batch->keep_labels ||
@@ -521,7 +515,7 @@ follow_older(HubspotBatch *batch, const HubspotUnit *unit)
 	MemoryContext old;
 
 	while (older && (older->chunk == batch->open ||
-					 !(batch->symmetric ||
+					 !(batch->symmetric || batch->keep_labels ||
 					   hubspot_same_pair(&older->input, &unit->input))))
 		older = older->older;
 	if (older == NULL)
@@ -733,6 +727,7 @@ match_reply(HubspotBatch *batch, Request *request)
 	match.sent_with = request;
 	match.from_type = batch->from_type;
 	match.to_type = batch->to_type;
+	match.symmetric = batch->symmetric;
 	match.shape = request->endpoint->reply_shape;
 	match.types = batch->types;
 	match.many = request->endpoint->batch_limit > 0;

@@ -25,9 +25,16 @@
  */
 #define MAX_GROUP_UNITS	20000
 
-/* ... nor inputs that are not sent; so many for each that may be. */
+/* ... nor inputs that are not sent; so many may there be for each that is, ... */
 #define UNITS_PER_INPUT	2
 
+/*
+ * ... nor rows of pairs that were put before, which cost memory if they don't
+ * follow each other; so many for each pair.
+ */
+#define ROWS_PER_UNIT	16
+
+static int	max_units(const HubspotChunk *chunk, int limit);
 static bool same_group(const HubspotChunk *chunk, const HubspotInput *input);
 static HubspotSlice copy_id(HubspotSlice id, char *place);
 static const HubspotTypeList *share_types(HubspotChunk *chunk,
@@ -55,11 +62,23 @@ bool
 hubspot_chunk_has_room(const HubspotChunk *chunk, const HubspotInput *input,
 					   int limit)
 {
-	int			most = (chunk->shape == HUBSPOT_INPUT_GROUP ?
-						MAX_GROUP_UNITS : limit * UNITS_PER_INPUT);
-
 	return (chunk->ninputs < limit || same_group(chunk, input)) &&
-		chunk->nunits < most && chunk->bytes < MAX_CHUNK_BYTES;
+		chunk->nunits < max_units(chunk, limit) &&
+		chunk->bytes < MAX_CHUNK_BYTES;
+}
+
+/* May a row be added to a unit that is there? */
+bool
+hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit)
+{
+	return chunk->nrows < max_units(chunk, limit) * ROWS_PER_UNIT;
+}
+
+static int
+max_units(const HubspotChunk *chunk, int limit)
+{
+	return chunk->shape == HUBSPOT_INPUT_GROUP ?
+		MAX_GROUP_UNITS : limit * UNITS_PER_INPUT;
 }
 
 /* Is it part of the last input, as HubSpot counts them? */

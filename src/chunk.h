@@ -52,6 +52,7 @@ extern HubspotChunk *hubspot_chunk_create(MemoryContext context,
 										  int maxunits);
 extern bool hubspot_chunk_has_room(const HubspotChunk *chunk,
 								   const HubspotInput *input, int limit);
+extern bool hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit);
 extern HubspotUnit *hubspot_chunk_add(HubspotChunk *chunk,
 									  const HubspotInput *input,
 									  bool sendable);

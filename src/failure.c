@@ -75,6 +75,7 @@ static const HubspotJsonShape error_shape = {
 static const char *failure_message(const HubspotHttpReply *reply);
 static int	status_sqlstate(int status);
 static bool refuses_inputs(int status, const char *message);
+static bool refuses_type(const char *message);
 static void read_error_fields(HubspotSlice object, ErrorFields *fields);
 static void set_absence(HubspotError *error, const ErrorFields *fields);
 static void set_object(HubspotError *error, HubspotSlice object);
@@ -251,7 +252,8 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 		set_absence(error, &fields);
 
 		/* some other server's page says nothing of HubSpot's records */
-		if (reply->status == 404 && (fields.message || fields.correlation_id))
+		if (reply->status == 404 && (fields.message || fields.correlation_id) &&
+			!refuses_type(error->message))
 			error->not_found = true;
 		error->correlation_id = fields.correlation_id;
 		set_object(error, body);
@@ -326,10 +328,8 @@ status_sqlstate(int status)
 static bool
 refuses_inputs(int status, const char *message)
 {
-	static const char bad_type[] = "Unable to infer object type";
-
 	if (status == 400)
-		return strncmp(message, bad_type, strlen(bad_type)) != 0;
+		return !refuses_type(message);
 	return status == 409 || status == 413 || status == 422 || status == 437;
 }
 
@@ -407,6 +407,15 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 	error->http_status = reply->status;
 	error->correlation_id = hubspot_correlation_id(reply);
 	return error;
+}
+
+/* Is it an object type that HubSpot doesn't know? */
+static bool
+refuses_type(const char *message)
+{
+	static const char bad_type[] = "Unable to infer object type";
+
+	return strncmp(message, bad_type, strlen(bad_type)) == 0;
 }
 
 static void

@@ -50,7 +50,6 @@ typedef struct Reading
 	const HubspotMatch *match;
 	const HubspotHttpReply *reply;
 	const char *correlation_id;
-	bool		symmetric;		/* both sides have one object type */
 	int			expected;		/* where the next result is likely to be */
 	HubspotUnit *last;			/* whose result came last */
 	const HubspotTypeList *last_types;	/* made last, to be shared */
@@ -144,7 +143,6 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		return refused(match, list_make1(hubspot_reply_error(reply, attempts)),
 					   reply->failure == HUBSPOT_HTTP_TOO_LARGE);
 
-	reading.symmetric = (pg_strcasecmp(match->from_type, match->to_type) == 0);
 	reading.correlation_id = hubspot_correlation_id(reply);
 
 	/* there may be nothing to say but that it's done */
@@ -326,7 +324,7 @@ find_unit(Reading *reading, const HubspotResult *result)
 	{
 		if (hubspot_same_pair(&reading->last->input, &key))
 			return reading->last;
-		if (!reading->symmetric && hubspot_reverse_pair(&reading->last->input, &key))
+		if (!reading->match->symmetric && hubspot_reverse_pair(&reading->last->input, &key))
 			return NULL;
 	}
 	if (reading->expected < match->nunits &&
@@ -354,7 +352,7 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 	 * direction that was asked for comes first.
 	 */
 	if (result->category.data && result->type_id != 0 &&
-		!(unit->types && !reading->symmetric &&
+		!(unit->types && !reading->match->symmetric &&
 		  hubspot_same_id(unit->input.from_id, unit->input.to_id)))
 		unit->types = add_type(reading, unit->types, result);
 	if (result->labels.data)
@@ -699,7 +697,7 @@ settle_id(const HubspotMatch *match, const HubspotNamedId *named,
 		in_to |= hubspot_same_id(match->units[i]->input.to_id, id);
 	}
 	sure = !refused || !(may_be_from && may_be_to && in_from && in_to) ||
-		pg_strcasecmp(match->from_type, match->to_type) == 0;
+		match->symmetric;
 
 	for (int i = 0; i < match->nunits; i++)
 	{
@@ -729,8 +727,9 @@ settle_types(const HubspotMatch *match, const HubspotNames *names,
 	/* a type that isn't there is no pair that is gone */
 	if (error->not_found)
 	{
-		HubspotError *copy = hubspot_copy_error(error);
+		HubspotError *copy = palloc(sizeof(HubspotError));
 
+		*copy = *error;
 		copy->not_found = false;
 		error = copy;
 	}

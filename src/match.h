@@ -25,6 +25,7 @@ typedef struct HubspotMatch
 	const void *sent_with;		/* what marks these units */
 	const char *from_type;
 	const char *to_type;
+	bool		symmetric;		/* these are one object type */
 	HubspotReplyShape shape;
 	HubspotTypeSet *types;		/* of records' associations */
 	bool		many;			/* the endpoint takes many inputs: those that

@@ -19,7 +19,7 @@
 #include "json.h"
 #include "response.h"
 
-/* A larger number is no count of errors. */
+/* More errors than that are not told apart. */
 #define MAX_COUNT	1000000
 
 /* Room for the associations of one record, at first. */
@@ -191,6 +191,7 @@ typedef struct EnvelopeState
 	const HubspotHttpReply *reply;
 	const char *correlation_id; /* of the reply, or NULL */
 	int			nerrors;
+	int			nodd;			/* errors that cannot be read */
 
 	/* the associations of the record that is being read */
 	HubspotAssociation *associations;
@@ -276,7 +277,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	envelope->status = fields.status;
 	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
 	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
-	envelope->nerrors = Max(count_of(fields.nerrors), state.nerrors);
+	envelope->nerrors = Max(count_of(fields.nerrors), state.nerrors + state.nodd);
 	envelope->is_error = is_given(fields.message) || is_given(fields.category) ||
 		is_given(fields.error);
 	if (state.associations)
@@ -291,16 +292,16 @@ is_given(HubspotSlice raw)
 	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
 }
 
-/* A count of errors, which is 1 if it is no number. */
+/* A count of errors, which is large if it is no number, or one too large. */
 static int
 count_of(HubspotSlice digits)
 {
 	int			count = 0;
 
-	for (int i = 0; i < digits.len; i++)
+	for (int i = 0; i < digits.len && count < MAX_COUNT; i++)
 	{
-		if (!isdigit((unsigned char) digits.data[i]) || count > MAX_COUNT)
-			return 1;
+		if (!isdigit((unsigned char) digits.data[i]))
+			return MAX_COUNT;
 		count = count * 10 + (digits.data[i] - '0');
 	}
 	return count;
@@ -415,11 +416,10 @@ error_item(void *state, const void *item, HubspotSlice raw)
 											 envelope->correlation_id));
 }
 
-/* An error that cannot be read is one more than there are. */
 static void
 odd_error(void *state)
 {
-	((EnvelopeState *) state)->nerrors += ((EnvelopeState *) state)->sink->max_errors + 1;
+	((EnvelopeState *) state)->nodd++;
 }
 
 /* An association type among labels or limits. */
@@ -437,6 +437,7 @@ typedef struct DefinitionsFields
 } DefinitionsFields;
 
 static void definition_item(void *state, const void *item, HubspotSlice raw);
+static void odd_definition(void *state);
 static bool read_limit(HubspotSlice digits, HubspotDefinition *definition);
 
 static const HubspotJsonField definition_fields[] = {
@@ -447,7 +448,7 @@ static const HubspotJsonField definition_fields[] = {
 };
 static const HubspotJsonShape definition_shape = {
 	HUBSPOT_JSON_FIELDS(definition_fields),.item_size = sizeof(DefinitionFields),
-	.item = definition_item
+	.item = definition_item,.odd = odd_definition
 };
 static const HubspotJsonField definitions_fields[] = {
 	HUBSPOT_JSON_LIST_NOTED_IN("results", &definition_shape, DefinitionsFields, has_results)
@@ -494,6 +495,12 @@ definition_item(void *state, const void *item, HubspotSlice raw)
 		!read_limit(fields->limit, definition))
 		definitions->unreadable = true;
 	definitions->definitions = lappend(definitions->definitions, definition);
+}
+
+static void
+odd_definition(void *state)
+{
+	((DefinitionsState *) state)->unreadable = true;
 }
 
 /* False: there is one, but not a number from 0 to 2^31 - 1. */

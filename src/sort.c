@@ -4,8 +4,8 @@
  *	  Inputs in the order of their from_id.
  *
  * That is the server's own sort, which goes to disk beyond work_mem.  The ids
- * are sorted by their bytes, and inputs of one id stay in the order in which
- * they were put.
+ * are sorted by their bytes, inputs of one from_id by their to_id, and those of
+ * one pair in the order in which they were put.
  *
  * IDENTIFICATION
  *	  src/sort.c
@@ -28,13 +28,13 @@
 enum
 {
 	SORT_FROM_ID,
-	SORT_NO,
 	SORT_TO_ID,
+	SORT_NO,
 	SORT_PROBLEM,
 	SORT_NCOLUMNS
 };
 
-#define SORT_NKEYS	2
+#define SORT_NKEYS	3
 
 struct HubspotSort
 {
@@ -49,16 +49,16 @@ struct HubspotSort
 HubspotSort *
 hubspot_sort_create(void)
 {
-	static AttrNumber columns[SORT_NKEYS] = {SORT_FROM_ID + 1, SORT_NO + 1};
-	static Oid	operators[SORT_NKEYS] = {TextLessOperator, Int8LessOperator};
-	static Oid	collations[SORT_NKEYS] = {C_COLLATION_OID, InvalidOid};
-	static bool nulls_first[SORT_NKEYS] = {false, false};
+	static AttrNumber columns[SORT_NKEYS] = {SORT_FROM_ID + 1, SORT_TO_ID + 1, SORT_NO + 1};
+	static Oid	operators[SORT_NKEYS] = {TextLessOperator, TextLessOperator, Int8LessOperator};
+	static Oid	collations[SORT_NKEYS] = {C_COLLATION_OID, C_COLLATION_OID, InvalidOid};
+	static bool nulls_first[SORT_NKEYS] = {false, false, false};
 	HubspotSort *sort = palloc0(sizeof(HubspotSort));
 	TupleDesc	tupdesc = CreateTemplateTupleDesc(SORT_NCOLUMNS);
 
 	TupleDescInitEntry(tupdesc, SORT_FROM_ID + 1, "from_id", TEXTOID, -1, 0);
-	TupleDescInitEntry(tupdesc, SORT_NO + 1, "no", INT8OID, -1, 0);
 	TupleDescInitEntry(tupdesc, SORT_TO_ID + 1, "to_id", TEXTOID, -1, 0);
+	TupleDescInitEntry(tupdesc, SORT_NO + 1, "no", INT8OID, -1, 0);
 	TupleDescInitEntry(tupdesc, SORT_PROBLEM + 1, "problem", TEXTOID, -1, 0);
 	sort->in = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	sort->out = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);

@@ -82,7 +82,7 @@ hubspot_unit_is_settled(const HubspotUnit *unit)
 static inline bool
 hubspot_same_id(HubspotSlice a, HubspotSlice b)
 {
-	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 static inline bool

@@ -9,9 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use POSIX ();
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $limit = 32 * 1024;			# in kB, for a batch of any length
 my $rows = 200_000;
@@ -169,38 +167,6 @@ sub warm_session
 	$session->query($_)
 	  foreach sprintf($labelled, 'LIMIT 3000'), sprintf($default, 'LIMIT 3000', 'hubspot');
 	return $session;
-}
-
-# Runs the statement; its output, and in kB how much memory was added at the
-# most, and at the end.
-sub measure
-{
-	my ($session, $sql) = @_;
-	my $before = private_memory($session->pid);
-
-	pipe my $read, my $write or die "pipe: $!";
-	my $sampler = fork // die "fork: $!";
-	if ($sampler == 0)
-	{
-		my ($peak, $ended) = (0, 0);
-		local $SIG{TERM} = sub { $ended = 1 };
-		until ($ended)
-		{
-			my $now = private_memory($session->pid);
-			$peak = $now if $now > $peak;
-			sleep 0.005;
-		}
-		syswrite $write, $peak;
-		POSIX::_exit(0);
-	}
-	close $write;
-	my $out = $session->query($sql);
-	my $after = private_memory($session->pid);
-	kill 'TERM', $sampler;
-	my $peak = <$read>;
-	waitpid $sampler, 0;
-	$peak = $after if $after > $peak;
-	return ($out, $peak - $before, $after - $before);
 }
 
 sub within

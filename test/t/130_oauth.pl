@@ -529,6 +529,68 @@ is(outcome($undone, 'ROLLBACK'), '', 'is rolled back');
 is(call($undone, 'undone'), 't|200||', 'it is stored again');
 is(outcome($undone, 'BEGIN;' . sprintf($call, 'undone') . '; COMMIT'), 't|200||', 'a transaction that needs no store says nothing');
 
+my $no_longer = qr/WARNING:  01000: the new refresh token of OAuth is no longer in the user mapping/;
+
+# Two of them, one in a savepoint: each is told of.
+outcome($undone, 'BEGIN');
+$hubspot->expire_oauth;
+is(call($undone, 'undone'), 't|200||', 'a transaction that stores one');
+outcome($undone, 'SAVEPOINT s');
+$hubspot->expire_oauth;
+fetched();
+is(call($undone, 'undone'), 't|200||', 'and another one in a savepoint');
+is(fetched(), 1, 'which was fetched there');
+like(outcome($undone, 'ROLLBACK TO s'), $no_longer, 'that one is undone');
+like(outcome($undone, 'ROLLBACK'), $no_longer, 'and then the first one');
+is(call($undone, 'undone'), 't|200||', 'the last one is stored again');
+is_stored('undone', 'for all others');
+
+# Undone amid a statement: what comes after it in the same one stores it again.
+create_client('blocks', rotate => 1);
+$hubspot->rules({ match => { path => '^/crm', first => 1 }, action => { status => 400 } });
+fetched();
+my $seen = outcome($undone, q{
+	CREATE TEMP TABLE outcomes (i int, outcome text);
+	DO $$
+	BEGIN
+		FOR i IN 1 .. 4 LOOP
+			BEGIN
+				PERFORM hs_assoc_create_default('contacts', i, 'companies', i, on_error => 'raise', server => 'blocks');
+				INSERT INTO outcomes VALUES (i, 'ok');
+			EXCEPTION WHEN invalid_parameter_value THEN
+				INSERT INTO outcomes VALUES (i, 'failed');
+			END;
+		END LOOP;
+	END $$;
+	SELECT string_agg(outcome, ' ' ORDER BY i) FROM outcomes});
+like($seen, qr/^failed ok ok ok\n/, 'blocks, of which the first one fails');
+my @told = $seen =~ /$no_longer/g;
+is(scalar @told, 1, '... and is told of once');
+is(fetched(), 1, '... one token was fetched');
+$hubspot->clear_rules;
+is_stored('blocks', 'the next one has stored it');
+is_stored('blocks', 'for all others');
+
+create_client('parts', rotate => 1);
+$node->safe_psql('postgres', q{CREATE PROCEDURE parts(ends text[]) LANGUAGE plpgsql AS $$
+	DECLARE
+		how text;
+	BEGIN
+		FOREACH how IN ARRAY ends LOOP
+			PERFORM hs_assoc_create_default('contacts', 1, 'companies', 2, on_error => 'raise', server => 'parts');
+			IF how = 'COMMIT' THEN COMMIT; ELSE ROLLBACK; END IF;
+		END LOOP;
+	END $$});
+foreach my $ends ([ 'ROLLBACK', 'COMMIT' ], [ 'ROLLBACK', 'ROLLBACK', 'COMMIT', 'COMMIT' ])
+{
+	my $name = join ', ', @$ends;
+	my $fresh = start_session($node);
+	my @warnings = outcome($fresh, "CALL parts('{$name}')") =~ /$no_longer/g;
+	is(scalar @warnings, scalar(grep { $_ eq 'ROLLBACK' } @$ends), "a procedure: $name");
+	$fresh->quit;
+	is_stored('parts', 'what is committed is stored');
+}
+
 # Somebody else is about to change the mapping.
 create_client('locked', rotate => 1);
 outcome($other, q{BEGIN; ALTER USER MAPPING FOR PUBLIC SERVER locked OPTIONS (SET client_id 'id-locked')});

@@ -9,9 +9,8 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use JSON::PP;
 use List::Util qw(max sum);
-use POSIX ();
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $limit = 32 * 1024;			# in kB, for any number of records
 my $companies = 60_000;
@@ -23,6 +22,7 @@ my $other = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 2, max_retry_delay => '20ms');
 create_account($node, $hubspot, name => 'small', rate_limit => 0, batch_size => 7, max_retries => 0);
 create_account($node, $other, name => 'other', rate_limit => 0, batch_size => 50);
+create_account($node, $hubspot, name => 'narrow', rate_limit => 0, concurrency => 1, max_retries => 0);
 
 # One contact with very many companies, and the same among others
 $hubspot->control('POST', '/associations', {
@@ -158,6 +158,65 @@ foreach my $call (
 			WHERE name LIKE 'hubspot_assoc%' AND name <> 'hubspot_assoc accounts'}), '0', "$name: nothing of it is left");
 	$session->quit;
 }
+
+#
+# Answers that are too large: none is kept until the records have been read in parts
+#
+$hubspot->reset;
+$hubspot->control('POST', '/associations', {
+		from_type => 'contacts', to_type => 'companies',
+		generate => { first_from => 1, count => 1000, per_from => 2, first_to => 1, to_count => 100 } });
+{
+	my $session = warm_session();
+	my $large = { pad => 17_000_000 };
+
+	$hubspot->rules({ match => { path => 'batch/read$', first => 8 }, action => $large });
+	my ($out, $peak, $after) = measure($session, q{SELECT count(*), count(DISTINCT (from_id, to_id)), count(error_category)
+		FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 1000) i', server => 'narrow')});
+	is($out, '2000|2000|0', 'answers that are too large');
+	is($hubspot->hits->{rules}[0]{hits}, 8, 'answers that are too large: eight of them');
+	within($peak, 2 * 16 * 1024 + 16 * 1024, 'answers that are too large: one at a time');
+	within($after, 4 * 1024, 'answers that are too large: afterwards');
+
+	# what has been too large once is not asked for again, with the next page
+	$hubspot->settings({ page_size => 1 });
+	$hubspot->clear_rules;
+	$hubspot->rules({ match => { path => 'batch/read$', first => 1 }, action => $large });
+	$hubspot->clear_log;
+	is($session->query(q{SELECT bool_and(ok), count(*) FROM hs_assoc_batch_create('contacts', 'companies',
+			'SELECT i AS from_id, 999 AS to_id, 279 AS type_id FROM generate_series(1, 4) i', keep_labels => true)}),
+		't|4', 'labels to keep, in an answer that is too large');
+	is(join(' ', map { $_->{inputs} } @{ $hubspot->log(path => 'batch/read$') }), '4 2 2 2 2',
+		'labels to keep: they are read in parts until the end');
+	$session->quit;
+}
+
+# Labels to keep, of a record with very many associations, none of them the pair's
+$hubspot->reset;
+{
+	my $session = warm_session();
+	my ($pages, $per_page) = (60, 10_000);
+	my $to = join ',', map { qq({"toObjectId":$_}) } 1 .. $per_page;
+
+	foreach my $page (1 .. $pages)
+	{
+		my $next = $page < $pages ? qq({"after":"$page"}) : 'null';
+		$hubspot->rules({ match => { path => 'batch/read$', nth => $page },
+				action => { status => 200, text => qq({"results":[{"from":{"id":"1"},"paging":{"next":$next},"to":[$to]}]}) } });
+	}
+	$hubspot->clear_log;
+	my ($out, $peak, $after) = measure($session,
+		q{SELECT ok FROM hs_assoc_create('contacts', 1, 'companies', 999999, '{279}', keep_labels => true)});
+	is($out, 't', 'labels to keep, on many pages');
+	is($hubspot->log_count('batch/read$'), $pages, 'labels to keep: all pages are read');
+	within($peak, 8 * 1024, 'labels to keep: a page at a time');
+	within($after, 1024, 'labels to keep: afterwards');
+	$session->quit;
+}
+$hubspot->reset;
+$hubspot->control('POST', '/associations', {
+		from_type => 'contacts', to_type => 'companies',
+		generate => { first_from => 1, count => 20, per_from => 5000, first_to => 1 } });
 
 # A cursor that is closed early
 {
@@ -297,6 +356,28 @@ foreach my $fault (sort keys %faults)
 	$session->quit;
 }
 
+#
+# Ids are what ids are, in databases of any encoding
+#
+$node->safe_psql('postgres', q{CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'});
+create_account($node, $hubspot, dbname => 'latin', rate_limit => 0, max_retries => 0);
+foreach my $id ("9\x{fc}", '9\u00fc', '\ud83d\ude00', "\x{1f600}")
+{
+	my $session = start_session($node, 'latin');
+
+	$hubspot->reset;
+	$hubspot->rules([
+		{ match => { method => 'POST' }, action => { text => qq({"results":[{"from":{"id":"1"},"to":[{"toObjectId":"$id"}]}]}) } },
+		{ match => { method => 'GET' }, action => { text => qq({"results":[{"toObjectId":"$id"}]}) } } ]);
+	is($session->query(q{SELECT to_id, error_category FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[])}),
+		'|UNCONFIRMED', 'LATIN1: an id that is none');
+	$session->send(q{SELECT to_id FROM hs_assoc_list('contacts', 1, 'companies')});
+	my ($out, $err) = $session->finish;
+	is($out, '', 'LATIN1: nor in a list');
+	like($err, qr/ERROR:  08P01: .*UNCONFIRMED: /s, 'LATIN1: which ends');
+	$session->quit;
+}
+
 done_testing();
 
 # A session that has done each kind of thing once.
@@ -307,36 +388,6 @@ sub warm_session
 	$session->query(q{SELECT count(*), count(DISTINCT from_id) FROM hs_assoc_batch_read('contacts', 'companies',
 		'SELECT i AS from_id FROM generate_series(1, 2000) i')});
 	return $session;
-}
-
-# Runs the statement; its output, and how much memory in kB was added at the most.
-sub measure
-{
-	my ($session, $sql) = @_;
-	my $before = private_memory($session->pid);
-
-	pipe my $read, my $write or die "pipe: $!";
-	my $sampler = fork // die "fork: $!";
-	if ($sampler == 0)
-	{
-		my ($peak, $ended) = (0, 0);
-		local $SIG{TERM} = sub { $ended = 1 };
-		until ($ended)
-		{
-			my $now = private_memory($session->pid);
-			$peak = $now if $now > $peak;
-			sleep 0.005;
-		}
-		syswrite $write, $peak;
-		POSIX::_exit(0);
-	}
-	close $write;
-	my $out = $session->query($sql);
-	my $after = private_memory($session->pid);
-	kill 'TERM', $sampler;
-	my $peak = <$read>;
-	waitpid $sampler, 0;
-	return ($out, max($peak, $after) - $before);
 }
 
 sub within

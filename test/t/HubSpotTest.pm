@@ -37,12 +37,14 @@ use warnings;
 
 use Carp;
 use Exporter 'import';
+use List::Util qw(max);
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session
-  wait_until descriptors private_memory);
+  wait_until descriptors private_memory measure);
 
 my $nodes = 0;
 
@@ -177,6 +179,43 @@ sub private_memory
 	my $sum = 0;
 	$sum += $1 while $smaps =~ /^Private_\w+:\s+(\d+) kB/mg;
 	return $sum;
+}
+
+=item measure($session, sql)
+
+Runs the statement in a HubSpotTest::Session; its output, and how much memory,
+in kB, that added to its backend at the most, and at the end. The backend is
+looked at every 5 ms.
+
+=cut
+
+sub measure
+{
+	my ($session, $sql) = @_;
+	my $before = private_memory($session->pid);
+
+	pipe my $read, my $write or croak "pipe: $!";
+	my $sampler = fork // croak "fork: $!";
+	if ($sampler == 0)
+	{
+		my ($peak, $ended) = (0, 0);
+		local $SIG{TERM} = sub { $ended = 1 };
+		until ($ended)
+		{
+			my $now = private_memory($session->pid);
+			$peak = $now if $now > $peak;
+			sleep 0.005;
+		}
+		syswrite $write, $peak;
+		POSIX::_exit(0);
+	}
+	close $write;
+	my $out = $session->query($sql);
+	my $after = private_memory($session->pid);
+	kill 'TERM', $sampler;
+	my $peak = <$read>;
+	waitpid $sampler, 0;
+	return ($out, max($peak, $after) - $before, $after - $before);
 }
 
 =back
