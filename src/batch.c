@@ -36,10 +36,11 @@
  * further pages share requests with records that come for the first time.
  *
  * A chunk has a memory context of its own for its inputs, requests and
- * results.  There are at most two chunks more than may be in flight (one
+ * results.  There are at most two full chunks more than may be in flight (one
  * being filled, and one that goes as soon as there is a place), so memory
- * doesn't grow with the number of inputs.  (There may be some more, and smaller
- * ones, if inputs cannot go together.)
+ * doesn't grow with the number of inputs.  Inputs that cannot go together make
+ * more of them, and smaller ones, but no more than MAX_ROOM before the next
+ * wait; and the next pages of a chunk take the place of that.
  *
  * IDENTIFICATION
  *	  src/batch.c
@@ -130,10 +131,6 @@ static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 						HubspotUnit **units, int nunits);
 static void start_request(HubspotBatch *batch, const Request *like,
 						  HubspotUnit **units, int nunits);
-static const char *request_path(const HubspotBatch *batch,
-								const HubspotEndpoint *endpoint,
-								const HubspotUnit *first);
-static void encode_body(Request *request);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
 static void match_reply(HubspotBatch *batch, Request *request);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
@@ -613,68 +610,17 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 	for (int i = 0; i < nunits; i++)
 		units[i]->sent_with = request;
 	request->call.method = request->endpoint->method;
-	request->call.path = request_path(batch, request->endpoint, units[0]);
+	request->call.path = hubspot_request_path(request->endpoint,
+											  batch->connection->options->api_version,
+											  batch->from_type, batch->to_type,
+											  units[0]);
 	request->call.repeatable = request->endpoint->repeatable;
 	request->call.owner = request;
-	encode_body(request);
+	request->call.body = hubspot_request_body(request->endpoint, units, nunits,
+											  &request->call.body_len);
 	request->chunk->nrequests++;
 	hubspot_calls_start(batch->calls, &request->call);
 	MemoryContextSwitchTo(old);
-}
-
-/* The ids of a single input stand in the path, those of a batch in the body. */
-static const char *
-request_path(const HubspotBatch *batch, const HubspotEndpoint *endpoint,
-			 const HubspotUnit *first)
-{
-	const char *version = batch->connection->options->api_version;
-	const char *arguments[4] = {batch->from_type, batch->to_type};
-	StringInfoData path;
-
-	if (endpoint->batch_limit == 0)
-	{
-		arguments[1] = pnstrdup(first->input.from_id.data, first->input.from_id.len);
-		arguments[2] = batch->to_type;
-		arguments[3] = pnstrdup(first->input.to_id.data, first->input.to_id.len);
-	}
-	initStringInfo(&path);
-	hubspot_append_path(&path, endpoint, version, arguments);
-	if (endpoint->batch_limit == 0 && first->after.data)
-		hubspot_append_cursor(&path, pnstrdup(first->after.data, first->after.len));
-	return path.data;
-}
-
-static void
-encode_body(Request *request)
-{
-	const HubspotEndpoint *endpoint = request->endpoint;
-	HubspotEncoder encoder;
-
-	if (endpoint->batch_limit == 0)
-	{
-		if (endpoint->input_shape != HUBSPOT_INPUT_TYPED_PAIR)
-			return;
-		initStringInfo(&encoder.body);
-		hubspot_encode_types(&encoder.body, request->units[0]->input.types);
-	}
-	else
-	{
-		hubspot_encode_begin(&encoder, request->nunits);
-		for (int i = 0; i < request->nunits; i++)
-		{
-			const HubspotUnit *unit = request->units[i];
-
-			if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
-				hubspot_encode_record(&encoder, unit->input.from_id, unit->after);
-			else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
-				hubspot_encode_grouped(&encoder, &unit->input);
-			else
-				hubspot_encode_input(&encoder, &unit->input);
-		}
-		hubspot_encode_end(&encoder);
-	}
-	request->call.body = encoder.body.data;
-	request->call.body_len = encoder.body.len;
 }
 
 /* A call has come back: settle its units, or send some of them again. */

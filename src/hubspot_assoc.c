@@ -28,15 +28,16 @@
  *	   token.c			where its access tokens come from
  *	   refresh.c		refresh tokens, which answers may replace
  *	   match.c			what an answer says of each input
+ *	   blame.c			which inputs an error is about
  *	   keep.c			the labels that pairs have
  *
- *	   request.c		structs to JSON
+ *	   request.c		structs to paths and JSON
  *	   response.c		JSON to structs
  *	   failure.c		replies that are no success, as error values
  *	   transport.c		libcurl on PostgreSQL's wait events
  *
  *	   option.c			what the user said
- *	   context.c		which inputs an error names
+ *	   context.c		what the context of an error names
  *	   chunk.c			inputs that go together, and their rows
  *	   unit.c			one of them: a pair, or a record that is read
  *	   type.c			association types

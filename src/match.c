@@ -5,18 +5,15 @@
  *
  * HubSpot promises no order, neither of results nor of errors, and may leave
  * inputs out, give them twice, or add others.  So everything is matched by
- * ids, and an input counts as created only if a result names it.
+ * ids, and an input counts as done only if a result names it: the pair that was
+ * created, the record that was read.  Only where success names nothing, as for
+ * removals, is that done which no error names.
  *
  * A result of a pair (a, b) may come with one of (b, a), the same association
  * in the other direction.  Ids of different object types may be equal, so that
  * the reverse of one input can look like another one: the batch never sends
  * two such inputs together, unless both sides have one type, where the two
  * mean the same.
- *
- * What an error means is decided from what it names: inputs of which HubSpot
- * said so exactly, or of one side's id.  An id that may be meant of either
- * side makes suspects, not offenders: they are sent again, apart from the
- * others.
  *
  * IDENTIFICATION
  *	  src/match.c
@@ -28,7 +25,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 
-#include "context.h"
+#include "blame.h"
 #include "json.h"
 #include "lexer.h"
 #include "match.h"
@@ -74,52 +71,8 @@ static void take_page(Reading *reading, HubspotUnit *unit,
 					  const HubspotResult *result);
 static void confirm_rest(Reading *reading);
 static void settle_errors(Reading *reading);
-static void settle(const HubspotMatch *match, HubspotUnit *unit,
-				   const HubspotError *error);
 static void settle_missing(Reading *reading, const HubspotEnvelope *envelope);
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
-static int	settle_named(const HubspotMatch *match, const HubspotError *error,
-						 bool refused);
-static int	settle_sides(const HubspotMatch *match, const HubspotNames *names,
-						 const HubspotError *error, bool refused);
-static bool named_pair(const HubspotNames *names, const HubspotInput *input);
-static bool contains(const List *ids, HubspotSlice id);
-static int	settle_ids(const HubspotMatch *match, const HubspotNames *names,
-					   const HubspotError *error, bool refused);
-static int	settle_id(const HubspotMatch *match, const HubspotNamedId *named,
-					  const HubspotError *error, bool refused);
-static int	settle_types(const HubspotMatch *match, const HubspotNames *names,
-						 const HubspotError *error);
-
-/* Are they records, of which pages of associations are read? */
-static inline bool
-reads(const HubspotMatch *match)
-{
-	return match->shape == HUBSPOT_REPLY_RECORDS ||
-		match->shape == HUBSPOT_REPLY_PAGE;
-}
-
-static inline HubspotSlice
-slice_of(const char *text)
-{
-	HubspotSlice slice = {text, (int) strlen(text)};
-
-	return slice;
-}
-
-/* The unit of a match that has the pair of ids, or NULL. */
-static HubspotUnit *
-unit_of_pair(const HubspotMatch *match, HubspotSlice from_id, HubspotSlice to_id)
-{
-	HubspotInput key = {.from_id = from_id,.to_id = to_id};
-	HubspotUnit *unit = hubspot_pairs_chain(match->pairs, &key,
-											hubspot_pair_hash(&key));
-
-	while (unit && !(unit->sent_with == match->sent_with &&
-					 hubspot_same_pair(&unit->input, &key)))
-		unit = unit->older;
-	return unit;
-}
 
 /*
  * Settle the units that a final reply speaks of, after so many attempts.
@@ -148,7 +101,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 	/* there may be nothing to say but that it's done */
 	if (reply->body_len == 0 &&
 		((match->shape == HUBSPOT_REPLY_SILENT && reply->status != STATUS_ACCEPTED) ||
-		 (reply->status == 204 && !reads(match) && match->nunits == 1)))
+		 (reply->status == 204 && !hubspot_match_reads(match) && match->nunits == 1)))
 	{
 		confirm_rest(&reading);
 		return 0;
@@ -194,7 +147,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		return 0;
 	}
 	foreach(lc, errors)
-		nnamed += settle_named(match, lfirst(lc), true);
+		nnamed += hubspot_blame(match, lfirst(lc), true);
 
 	/* what wasn't found may be the endpoint, unless an input is named */
 	if (match->many)
@@ -209,7 +162,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		return nsuspects < nunsettled ? nsuspects : 0;
 	if (nsuspects > 0 && nsuspects < nunsettled)
 		return nsuspects;
-	if (first->about_inputs || (reads(match) && too_large))
+	if (first->about_inputs || (hubspot_match_reads(match) && too_large))
 		return (nunsettled + 1) / 2;
 	settle_rest(match, first);
 	return 0;
@@ -260,23 +213,23 @@ take_result(void *state, const HubspotResult *result)
 		unit = reading->match->units[0];
 	else if (reading->match->shape == HUBSPOT_REPLY_SILENT ||
 			 result->from_id.data == NULL ||
-			 (result->to_id.data == NULL && !reads(reading->match)))
+			 (result->to_id.data == NULL && !hubspot_match_reads(reading->match)))
 		return;
 	else
 		unit = find_unit(reading, result);
 
 	if (unit == NULL)
 		return;
-	if (unit->confirmed && reads(reading->match))
+	if (unit->confirmed && hubspot_match_reads(reading->match))
 	{
 		/* a record that is there twice would have its associations twice */
 		if (!same_page(unit, result))
-			settle(reading->match, unit,
-				   hubspot_unconfirmed(reading->reply,
-									   "it is twice in HubSpot's answer, with other associations"));
+			hubspot_settle(reading->match, unit,
+						   hubspot_unconfirmed(reading->reply,
+											   "it is twice in HubSpot's answer, with other associations"));
 		return;
 	}
-	if (!(unit->error && reads(reading->match)))
+	if (!(unit->error && hubspot_match_reads(reading->match)))
 		confirm(reading, unit, result);
 	reading->last = unit;
 }
@@ -318,7 +271,7 @@ find_unit(Reading *reading, const HubspotResult *result)
 	const HubspotMatch *match = reading->match;
 	HubspotInput key = {.from_id = result->from_id,.to_id = result->to_id};
 
-	if (reads(match))
+	if (hubspot_match_reads(match))
 		key.to_id = match->units[0]->input.to_id;
 	if (reading->last)
 	{
@@ -331,7 +284,7 @@ find_unit(Reading *reading, const HubspotResult *result)
 		hubspot_same_pair(&match->units[reading->expected]->input, &key))
 		return match->units[reading->expected++];
 
-	return unit_of_pair(match, key.from_id, key.to_id);
+	return hubspot_match_unit(match, key.from_id, key.to_id);
 }
 
 static void
@@ -341,7 +294,7 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 	unit->http_status = reading->reply->status;
 	if (!reading->match->many)
 		unit->correlation_id = reading->correlation_id;
-	if (reads(reading->match))
+	if (hubspot_match_reads(reading->match))
 	{
 		take_page(reading, unit, result);
 		return;
@@ -378,8 +331,8 @@ take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		problem = "the pages go in a circle";
 	if (problem)
 	{
-		settle(reading->match, unit,
-			   hubspot_unconfirmed(reading->reply, problem));
+		hubspot_settle(reading->match, unit,
+					   hubspot_unconfirmed(reading->reply, problem));
 		return;
 	}
 	unit->associations = result->associations;
@@ -469,7 +422,7 @@ settle_errors(Reading *reading)
 
 	foreach(lc, reading->errors)
 	{
-		if (settle_named(reading->match, lfirst(lc), false) == 0 &&
+		if (hubspot_blame(reading->match, lfirst(lc), false) == 0 &&
 			reading->unnamed == NULL)
 			reading->unnamed = lfirst(lc);
 	}
@@ -511,241 +464,12 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 	settle_rest(match, error);
 }
 
-/*
- * Settle a unit by an error, unless that says no more than what was wanted:
- * there is nothing to remove, or nothing to read.
- */
-static void
-settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError *error)
-{
-	bool		nothing_to_do =
-	(match->shape == HUBSPOT_REPLY_SILENT && error->not_found) ||
-	(reads(match) && error->no_associations);
-
-	unit->confirmed = nothing_to_do;
-	unit->types = NULL;
-	unit->labels = NULL;
-	unit->associations = NULL;
-	unit->nassociations = 0;
-	unit->after.data = NULL;
-	unit->error = nothing_to_do ? NULL : error;
-	unit->http_status = error->http_status;
-	unit->correlation_id = nothing_to_do && match->many ? NULL :
-		error->correlation_id;
-}
-
 static void
 settle_rest(const HubspotMatch *match, const HubspotError *error)
 {
 	for (int i = 0; i < match->nunits; i++)
 	{
 		if (!hubspot_unit_is_settled(match->units[i]))
-			settle(match, match->units[i], error);
+			hubspot_settle(match, match->units[i], error);
 	}
-}
-
-/*
- * Settle the units that an error names.  If the whole request was refused,
- * those that it only may have named become suspects instead.  Returns how
- * many it named, suspects left out.
- */
-static int
-settle_named(const HubspotMatch *match, const HubspotError *error,
-			 bool refused)
-{
-	int			nnamed = 0;
-	ListCell   *lc;
-
-	CHECK_FOR_INTERRUPTS();
-	foreach(lc, hubspot_error_names(error))
-	{
-		const HubspotNames *names = lfirst(lc);
-		int			n = 0;
-
-		if (names->from_ids || names->to_ids)
-			n = settle_sides(match, names, error, refused);
-		if (n == 0 && names->ids)
-			n = settle_ids(match, names, error, refused);
-		if (n == 0 && names->types)
-			n = settle_types(match, names, error);
-		nnamed += n;
-	}
-	return nnamed;
-}
-
-/*
- * Units of a from id, of a to id, or of both.  Only the last is as sure as a
- * result that says otherwise.
- */
-static int
-settle_sides(const HubspotMatch *match, const HubspotNames *names,
-			 const HubspotError *error, bool refused)
-{
-	bool		exact = (names->from_ids && names->to_ids);
-	int			n = 0;
-
-	if (list_length(names->from_ids) == 1 &&
-		(list_length(names->to_ids) == 1 || reads(match)))
-	{
-		HubspotUnit *unit = unit_of_pair(match,
-										 slice_of(linitial(names->from_ids)),
-										 slice_of(reads(match) ? "" :
-												  linitial(names->to_ids)));
-
-		if (unit == NULL)
-			return 0;
-
-		/* that there is nothing is belied by a result */
-		if (!(error->no_associations && hubspot_unit_is_settled(unit)))
-			settle(match, unit, error);
-		return 1;
-	}
-	for (int i = 0; i < match->nunits; i++)
-	{
-		HubspotUnit *unit = match->units[i];
-
-		CHECK_FOR_INTERRUPTS();
-		if (exact ? !named_pair(names, &unit->input) :
-			!(contains(names->from_ids, unit->input.from_id) ||
-			  contains(names->to_ids, unit->input.to_id)))
-			continue;
-		if (exact || !hubspot_unit_is_settled(unit))
-			settle(match, unit, error);
-		n++;
-	}
-
-	/* lists of both sides that are no pairs: each may name units of its own */
-	for (int i = 0; exact && refused && n == 0 && i < match->nunits; i++)
-		match->units[i]->suspect =
-			contains(names->from_ids, match->units[i]->input.from_id) ||
-			contains(names->to_ids, match->units[i]->input.to_id);
-	return n;
-}
-
-/* Both sides in one context: pairs if there are as many, else all of them. */
-static bool
-named_pair(const HubspotNames *names, const HubspotInput *input)
-{
-	ListCell   *from_cell;
-	ListCell   *to_cell;
-
-	if (list_length(names->from_ids) != list_length(names->to_ids))
-		return contains(names->from_ids, input->from_id) &&
-			contains(names->to_ids, input->to_id);
-	forboth(from_cell, names->from_ids, to_cell, names->to_ids)
-	{
-		if (hubspot_same_id(slice_of(lfirst(from_cell)), input->from_id) &&
-			hubspot_same_id(slice_of(lfirst(to_cell)), input->to_id))
-			return true;
-	}
-	return false;
-}
-
-static bool
-contains(const List *ids, HubspotSlice id)
-{
-	ListCell   *lc;
-
-	foreach(lc, ids)
-	{
-		if (hubspot_same_id(slice_of(lfirst(lc)), id))
-			return true;
-	}
-	return false;
-}
-
-/* Units of ids that may be of either side. */
-static int
-settle_ids(const HubspotMatch *match, const HubspotNames *names,
-		   const HubspotError *error, bool refused)
-{
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, names->ids)
-		n += settle_id(match, lfirst(lc), error, refused);
-	return n;
-}
-
-/*
- * Which side an id means is sure if its object type tells, if both sides have
- * that type, or if it stands on one side only.
- */
-static int
-settle_id(const HubspotMatch *match, const HubspotNamedId *named,
-		  const HubspotError *error, bool refused)
-{
-	HubspotSlice id = slice_of(named->id);
-	bool		may_be_from = true;
-	bool		may_be_to = true;
-	bool		in_from = false;
-	bool		in_to = false;
-	bool		sure;
-	int			n = 0;
-
-	CHECK_FOR_INTERRUPTS();
-	if (named->object_type)
-	{
-		may_be_from = hubspot_same_object_type(match->from_type, named->object_type);
-		may_be_to = hubspot_same_object_type(match->to_type, named->object_type);
-		if (!may_be_from && !may_be_to)
-			may_be_from = may_be_to = true;
-	}
-	for (int i = 0; i < match->nunits; i++)
-	{
-		in_from |= hubspot_same_id(match->units[i]->input.from_id, id);
-		in_to |= hubspot_same_id(match->units[i]->input.to_id, id);
-	}
-	sure = !refused || !(may_be_from && may_be_to && in_from && in_to) ||
-		match->symmetric;
-
-	for (int i = 0; i < match->nunits; i++)
-	{
-		HubspotUnit *unit = match->units[i];
-
-		if (!((may_be_from && hubspot_same_id(unit->input.from_id, id)) ||
-			  (may_be_to && hubspot_same_id(unit->input.to_id, id))))
-			continue;
-		if (sure)
-			n++;
-		else
-			unit->suspect = true;
-		if (sure && !hubspot_unit_is_settled(unit))
-			settle(match, unit, error);
-	}
-	return n;
-}
-
-/* Units that were to get a type which the error refuses. */
-static int
-settle_types(const HubspotMatch *match, const HubspotNames *names,
-			 const HubspotError *error)
-{
-	int			n = 0;
-	ListCell   *lc;
-
-	/* a type that isn't there is no pair that is gone */
-	if (error->not_found)
-	{
-		HubspotError *copy = palloc(sizeof(HubspotError));
-
-		*copy = *error;
-		copy->not_found = false;
-		error = copy;
-	}
-	foreach(lc, names->types)
-	{
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < match->nunits; i++)
-		{
-			HubspotUnit *unit = match->units[i];
-
-			if (!hubspot_has_type(unit->input.types, lfirst(lc)))
-				continue;
-			if (!hubspot_unit_is_settled(unit))
-				settle(match, unit, error);
-			n++;
-		}
-	}
-	return n;
 }

@@ -21,18 +21,94 @@
 #include "endpoint.h"
 #include "request.h"
 
+/* The body of a batch, while inputs are added to it. */
+typedef struct Encoder
+{
+	StringInfoData body;
+	const HubspotTypeList *types;	/* those of the last input ... */
+	StringInfoData types_json;	/* ... as JSON */
+	HubspotSlice group;			/* from_id of the group that is open, if any */
+} Encoder;
+
 /* An input has about this many bytes, so that the body seldom has to grow. */
 #define USUAL_INPUT_SIZE	128
 
+static void encode_types(StringInfo body, const HubspotTypeList *types);
+static void encode_begin(Encoder *encoder, int ninputs);
+static void encode_input(Encoder *encoder, const HubspotInput *input);
+static void encode_grouped(Encoder *encoder, const HubspotInput *input);
+static void encode_record(Encoder *encoder, HubspotSlice id,
+						  HubspotSlice after);
+static void encode_end(Encoder *encoder);
+static void append_text(StringInfo body, const char *before, const char *text);
 static char *add_id(char *p, HubspotSlice id);
 
 /* A constant piece of JSON, whose length the compiler knows. */
 #define APPEND_LITERAL(body, literal) \
 	appendBinaryStringInfo(body, literal, sizeof(literal) - 1)
 
+/*
+ * The path of a request, palloc'd.  The ids of a single input stand in it, those
+ * of a batch in the body.
+ */
+char *
+hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
+					 const char *from_type, const char *to_type,
+					 const HubspotUnit *first)
+{
+	const char *arguments[4] = {from_type, to_type};
+	StringInfoData path;
+
+	if (endpoint->batch_limit == 0)
+	{
+		arguments[1] = pnstrdup(first->input.from_id.data, first->input.from_id.len);
+		arguments[2] = to_type;
+		arguments[3] = pnstrdup(first->input.to_id.data, first->input.to_id.len);
+	}
+	initStringInfo(&path);
+	hubspot_append_path(&path, endpoint, version, arguments);
+	if (endpoint->batch_limit == 0 && first->after.data)
+		hubspot_append_cursor(&path, pnstrdup(first->after.data, first->after.len));
+	return path.data;
+}
+
+/* The body of a request, palloc'd, or NULL if it has none. */
+char *
+hubspot_request_body(const HubspotEndpoint *endpoint, HubspotUnit **units,
+					 int nunits, size_t *len)
+{
+	Encoder		encoder;
+
+	if (endpoint->batch_limit == 0)
+	{
+		if (endpoint->input_shape != HUBSPOT_INPUT_TYPED_PAIR)
+			return NULL;
+		initStringInfo(&encoder.body);
+		encode_types(&encoder.body, units[0]->input.types);
+	}
+	else
+	{
+		encode_begin(&encoder, nunits);
+		for (int i = 0; i < nunits; i++)
+		{
+			const HubspotUnit *unit = units[i];
+
+			if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
+				encode_record(&encoder, unit->input.from_id, unit->after);
+			else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+				encode_grouped(&encoder, &unit->input);
+			else
+				encode_input(&encoder, &unit->input);
+		}
+		encode_end(&encoder);
+	}
+	*len = encoder.body.len;
+	return encoder.body.data;
+}
+
 /* The types of a pair, as an array. */
-void
-hubspot_encode_types(StringInfo body, const HubspotTypeList *types)
+static void
+encode_types(StringInfo body, const HubspotTypeList *types)
 {
 	char		digits[12];
 
@@ -52,8 +128,8 @@ hubspot_encode_types(StringInfo body, const HubspotTypeList *types)
 }
 
 /* Begin the body of a batch of about that many inputs. */
-void
-hubspot_encode_begin(HubspotEncoder *encoder, int ninputs)
+static void
+encode_begin(Encoder *encoder, int ninputs)
 {
 	initStringInfo(&encoder->body);
 	enlargeStringInfo(&encoder->body, ninputs * USUAL_INPUT_SIZE);
@@ -73,8 +149,8 @@ hubspot_encode_begin(HubspotEncoder *encoder, int ninputs)
 	(memcpy(p, literal, sizeof(literal) - 1), p += sizeof(literal) - 1)
 
 /* Add an input; most have the types of the one before. */
-void
-hubspot_encode_input(HubspotEncoder *encoder, const HubspotInput *input)
+static void
+encode_input(Encoder *encoder, const HubspotInput *input)
 {
 	StringInfo	body = &encoder->body;
 	char	   *p;
@@ -82,7 +158,7 @@ hubspot_encode_input(HubspotEncoder *encoder, const HubspotInput *input)
 	if (input->types && input->types != encoder->types)
 	{
 		resetStringInfo(&encoder->types_json);
-		hubspot_encode_types(&encoder->types_json, input->types);
+		encode_types(&encoder->types_json, input->types);
 		encoder->types = input->types;
 	}
 
@@ -110,8 +186,8 @@ hubspot_encode_input(HubspotEncoder *encoder, const HubspotInput *input)
 }
 
 /* Add an input to those of its from_id, if that is the last one's, too. */
-void
-hubspot_encode_grouped(HubspotEncoder *encoder, const HubspotInput *input)
+static void
+encode_grouped(Encoder *encoder, const HubspotInput *input)
 {
 	StringInfo	body = &encoder->body;
 	HubspotSlice from_id = input->from_id;
@@ -121,8 +197,7 @@ hubspot_encode_grouped(HubspotEncoder *encoder, const HubspotInput *input)
 	enlargeStringInfo(body, sizeof(BEFORE_FROM BEFORE_GROUP AFTER_GROUP) +
 					  2 * (from_id.len + input->to_id.len) + 20);
 	p = body->data + body->len;
-	if (encoder->group.data && encoder->group.len == from_id.len &&
-		memcmp(encoder->group.data, from_id.data, from_id.len) == 0)
+	if (encoder->group.data && hubspot_same_id(encoder->group, from_id))
 		*p++ = ',';
 	else
 	{
@@ -143,9 +218,9 @@ hubspot_encode_grouped(HubspotEncoder *encoder, const HubspotInput *input)
 }
 
 /* Add a record, and where the page of its associations begins, if any. */
-void
-hubspot_encode_record(HubspotEncoder *encoder, HubspotSlice id,
-					  HubspotSlice after)
+static void
+encode_record(Encoder *encoder, HubspotSlice id,
+			  HubspotSlice after)
 {
 	StringInfo	body = &encoder->body;
 	char	   *p;
@@ -166,8 +241,8 @@ hubspot_encode_record(HubspotEncoder *encoder, HubspotSlice id,
 	appendStringInfoChar(body, '}');
 }
 
-void
-hubspot_encode_end(HubspotEncoder *encoder)
+static void
+encode_end(Encoder *encoder)
 {
 	if (encoder->group.data)
 		APPEND_LITERAL(&encoder->body, AFTER_GROUP);
@@ -189,8 +264,6 @@ add_id(char *p, HubspotSlice id)
 	*p++ = '"';
 	return p;
 }
-
-static void append_text(StringInfo body, const char *before, const char *text);
 
 /* A new label; inverse_label may be NULL. */
 char *

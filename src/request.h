@@ -13,26 +13,15 @@
 
 #include "lib/stringinfo.h"
 
-#include "hubspot_assoc.h"
+#include "endpoint.h"
+#include "unit.h"
 
-/* The body of a batch, while inputs are added to it. */
-typedef struct HubspotEncoder
-{
-	StringInfoData body;
-	const HubspotTypeList *types;	/* those of the last input ... */
-	StringInfoData types_json;	/* ... as JSON */
-	HubspotSlice group;			/* from_id of the group that is open, if any */
-} HubspotEncoder;
-
-extern void hubspot_encode_types(StringInfo body, const HubspotTypeList *types);
-extern void hubspot_encode_begin(HubspotEncoder *encoder, int ninputs);
-extern void hubspot_encode_input(HubspotEncoder *encoder,
-								 const HubspotInput *input);
-extern void hubspot_encode_grouped(HubspotEncoder *encoder,
-								   const HubspotInput *input);
-extern void hubspot_encode_record(HubspotEncoder *encoder, HubspotSlice id,
-								  HubspotSlice after);
-extern void hubspot_encode_end(HubspotEncoder *encoder);
+extern char *hubspot_request_path(const HubspotEndpoint *endpoint,
+								  const char *version, const char *from_type,
+								  const char *to_type, const HubspotUnit *first);
+extern char *hubspot_request_body(const HubspotEndpoint *endpoint,
+								  HubspotUnit **units, int nunits,
+								  size_t *len);
 extern void hubspot_encode_refresh(StringInfo body, const char *client_id,
 								   const char *client_secret,
 								   const char *refresh_token);
