@@ -54,6 +54,7 @@ static void send_waiting(HubspotCalls *calls, int64 *wake);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static HubspotError *fetch_token(HubspotCalls *calls);
+static HubspotError *request_token(HubspotCalls *calls);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
@@ -257,6 +258,16 @@ send_waiting(HubspotCalls *calls, int64 *wake)
  */
 static HubspotError *
 fetch_token(HubspotCalls *calls)
+{
+	HubspotError *error = request_token(calls);
+
+	if (error && hubspot_token_reload(calls->connection->token))
+		error = request_token(calls);
+	return error;
+}
+
+static HubspotError *
+request_token(HubspotCalls *calls)
 {
 	HubspotConnection connection = *calls->connection;
 	HubspotAccessToken *token = connection.token;

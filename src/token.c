@@ -41,7 +41,9 @@
 #include "nodes/pg_list.h"
 #include "storage/fd.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "endpoint.h"
 #include "refresh.h"
@@ -104,6 +106,8 @@ static char *read_file(const char *path, int elevel);
 static SessionToken *session_token(const HubspotOptions *options);
 static bool is_same_client(const SessionToken *session,
 						   const HubspotOptions *options);
+static bool has_same_client(const SessionToken *session,
+							const HubspotOptions *options);
 static SessionToken *make_session_token(const HubspotOptions *options);
 static void forget_bearer(SessionToken *session);
 static void forget_text(char *text);
@@ -343,11 +347,17 @@ session_token(const HubspotOptions *options)
 static bool
 is_same_client(const SessionToken *session, const HubspotOptions *options)
 {
-	if (strcmp(session->base_url, options->base_url) != 0 ||
-		strcmp(session->client_id, options->client_id) != 0 ||
-		strcmp(session->client_secret, options->client_secret) != 0)
-		return false;
-	return hubspot_is_refresh_token(options, session->refresh_tokens);
+	return has_same_client(session, options) &&
+		hubspot_is_refresh_token(options, session->refresh_tokens);
+}
+
+/* The same, whatever the refresh token is. */
+static bool
+has_same_client(const SessionToken *session, const HubspotOptions *options)
+{
+	return strcmp(session->base_url, options->base_url) == 0 &&
+		strcmp(session->client_id, options->client_id) == 0 &&
+		strcmp(session->client_secret, options->client_secret) == 0;
 }
 
 static SessionToken *
@@ -424,6 +434,7 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 		session->serial = ++last_serial;
 		session->expires = sent + life - Min(life / 10, RENEWAL_MARGIN);
 		session->used = false;
+		session->refusal = NULL;
 		if (fields.refresh_token &&
 			strcmp(fields.refresh_token, linitial(session->refresh_tokens)) != 0)
 			take_refresh_token(options, session, fields.refresh_token);
@@ -438,6 +449,34 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 	if (error->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
 		remember_refusal(session, error);
 	return error;
+}
+
+/*
+ * After a refusal: has another session stored another refresh token in the user
+ * mapping since the statement began?  True: a token may be asked for with that.
+ */
+bool
+hubspot_token_reload(const HubspotAccessToken *token)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session = session_token(options);
+	const HubspotOptions *present;
+	MemoryContext old;
+
+	AcceptInvalidationMessages();
+	if (session->refusal == NULL ||
+		!SearchSysCacheExists1(USERMAPPINGOID, ObjectIdGetDatum(options->mapping)))
+		return false;
+	present = hubspot_get_options(options->server, options->user);
+	if (present->mapping != options->mapping || present->client_id == NULL ||
+		!has_same_client(session, present) ||
+		hubspot_is_refresh_token(present, session->refresh_tokens))
+		return false;
+	old = MemoryContextSwitchTo(session->context);
+	session->refresh_tokens = lcons(pstrdup(present->refresh_token),
+									session->refresh_tokens);
+	MemoryContextSwitchTo(old);
+	return true;
 }
 
 static void

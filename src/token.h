@@ -32,5 +32,6 @@ extern void hubspot_token_encode_request(const HubspotAccessToken *token,
 extern HubspotError *hubspot_token_take_reply(const HubspotAccessToken *token,
 											  const HubspotHttpReply *reply,
 											  int attempts, int64 sent);
+extern bool hubspot_token_reload(const HubspotAccessToken *token);
 
 #endif							/* HUBSPOT_TOKEN_H */

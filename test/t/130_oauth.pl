@@ -62,7 +62,13 @@ sub outcome
 {
 	my ($session, $sql) = @_;
 	$session->send($sql);
-	my ($out, $err) = $session->finish;
+	return outcome_of($session);
+}
+
+# The same of a statement that was sent.
+sub outcome_of
+{
+	my ($out, $err) = $_[0]->finish;
 	$output .= "$out\n$err\n";
 	return $err eq '' ? $out : "$out\n$err";
 }
@@ -590,6 +596,24 @@ foreach my $ends ([ 'ROLLBACK', 'COMMIT' ], [ 'ROLLBACK', 'ROLLBACK', 'COMMIT', 
 	$fresh->quit;
 	is_stored('parts', 'what is committed is stored');
 }
+
+# Another session replaces the refresh token while a statement goes on with the old one.
+create_client('shared', rotate => 1, batch_size => 1, concurrency => 1);
+my ($long, $short) = (start_session($node), start_session($node));
+is(call($long, 'shared'), 't|200||', 'a session');
+$other->query('SELECT pg_advisory_lock(7)');
+$long->send(q{SELECT count(*) FILTER (WHERE ok) FROM hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT i AS from_id, i AS to_id FROM generate_series(1, 4) AS i
+	WHERE CASE WHEN i = 4 THEN pg_advisory_lock_shared(7) IS NOT NULL ELSE true END', server => 'shared')});
+wait_until(sub { $other->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) == 1 });
+$hubspot->expire_oauth;
+is(call($short, 'shared'), 't|200||', 'another one gets a new refresh token');
+$hubspot->expire_oauth;
+$hubspot->clear_log;
+$other->query('SELECT pg_advisory_unlock(7)');
+is(outcome_of($long), '4', 'which the first one takes up amidst a statement');
+is(answers() =~ /token: 2$/, 1, 'after the old one was refused');
+$_->quit foreach $long, $short;
 
 # Somebody else is about to change the mapping.
 create_client('locked', rotate => 1);
