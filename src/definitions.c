@@ -420,8 +420,7 @@ perform(Task *task)
 	if (error)
 	{
 		/* an attempt before this one removed it, and its answer was lost */
-		if (removes && task->call.may_have_acted && task->call.reply &&
-			hubspot_reply_is_gone(task->call.reply))
+		if (removes && task->call.may_have_acted && error->not_found)
 			return;
 		fail(task, error);
 	}

@@ -155,21 +155,6 @@ hubspot_reply_is_success(const HubspotHttpReply *reply)
 		reply->status >= 200 && reply->status <= 299;
 }
 
-/*
- * Does HubSpot say that what a request was about isn't there?  A 404 in other
- * words may come from a proxy, and only means that there is no such path.
- */
-bool
-hubspot_reply_is_gone(const HubspotHttpReply *reply)
-{
-	ErrorFields fields;
-
-	if (reply->failure != HUBSPOT_HTTP_OK || reply->status != 404)
-		return false;
-	read_error_fields(hubspot_reply_body(reply), &fields);
-	return fields.message != NULL || fields.correlation_id != NULL;
-}
-
 /* Does a reply refuse the access token, for whatever reason? */
 bool
 hubspot_reply_is_unauthorized(const HubspotHttpReply *reply)

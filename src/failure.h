@@ -35,7 +35,6 @@ extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
 										  bool *asked);
 extern bool hubspot_reply_refuses_account(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
-extern bool hubspot_reply_is_gone(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_unauthorized(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_expired(const HubspotHttpReply *reply);
 extern HubspotError *hubspot_make_error(int sqlstate, const char *category,

@@ -122,7 +122,7 @@ static void find_columns(HubspotSource *source, TupleDesc tupdesc);
 static const char *column_hint(HubspotInputShape shape);
 static void check_columns(const HubspotSource *source);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
-static bool read_all(HubspotSource *source);
+static void sort_all(HubspotSource *source);
 static bool put_sorted(HubspotSource *source);
 static void drive(HubspotSource *source);
 static void receiver_startup(DestReceiver *self, int operation,
@@ -212,7 +212,7 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 	source->tick = tick;
 	source->tick_state = state;
 	if (source->sort && !source->sorted)
-		source->sorted = read_all(source);
+		sort_all(source);
 	while (!source->at_end && (room = hubspot_batch_room(batch)) > 0)
 	{
 		if (source->sorted)
@@ -228,8 +228,8 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 }
 
 /* Read all rows and sort them. */
-static bool
-read_all(HubspotSource *source)
+static void
+sort_all(HubspotSource *source)
 {
 	if (source->portal)
 	{
@@ -243,7 +243,7 @@ read_all(HubspotSource *source)
 			;
 	}
 	hubspot_sort_perform(source->sort);
-	return true;
+	source->sorted = true;
 }
 
 /* The next of the sorted rows.  False: there is none. */
@@ -555,10 +555,12 @@ put_draft(HubspotSource *source, HubspotDraft *draft)
 	if (source->shape == HUBSPOT_INPUT_TYPED_PAIR)
 		hubspot_draft_make_types(draft, source->labels, &source->last_types);
 	if (source->sort)
+	{
 		hubspot_sort_put(source->sort, &draft->input,
 						 draft->error ? draft->error->message : NULL);
-	else
-		hubspot_batch_put(source->batch, &draft->input, draft->error);
+		return;
+	}
+	hubspot_batch_put(source->batch, &draft->input, draft->error);
 	drive(source);
 }
 
