@@ -253,7 +253,8 @@ foreach my $status (sort keys %refusals)
 	is($categories[0], 'UNCONFIRMED', "$status while another waits for its retry: that one");
 	is($categories[8], $category, "$status while another waits for its retry: this one");
 	is($categories[99], 'NOT_SENT', "$status while another waits for its retry: the last one");
-	cmp_ok($hubspot->log_count, '<=', 13, "$status while another waits for its retry: requests");
+	# the refusal may be answered after some that were sent with it and after it
+	cmp_ok($hubspot->log_count, '<=', 20, "$status while another waits for its retry: requests");
 	$session->query(q{ALTER SERVER hubspot OPTIONS (SET max_retries '0')});
 }
 
