@@ -12,7 +12,7 @@ RETURNS void
 AS 'MODULE_PATHNAME'
 LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION hs_assoc_fdw_validator(text[], oid) IS
-'Validates the options of servers and user mappings of the foreign-data wrapper hubspot_assoc. Errors: HV00D for an option that is unknown or out of range, 42501 for one that the caller may not set or a host that is not allowed.';
+'Validates the options of servers and user mappings of the foreign-data wrapper hubspot_assoc. Errors: HV00D for an option that is unknown or out of range, and for options of a login that exclude each other or lack one; 42501 for one that the caller may not set or a host that is not allowed.';
 
 CREATE FOREIGN DATA WRAPPER hubspot_assoc VALIDATOR hs_assoc_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER hubspot_assoc IS
