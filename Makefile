@@ -17,10 +17,10 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(addprefix src/, argument.o batch.o blame.o call.o chunk.o connection.o context.o definitions.o draft.o endpoint.o \
-	error.o failure.o functions.o host.o hubspot_assoc.o json.o keep.o labels.o lexer.o match.o option.o passthrough.o \
-	refresh.o request.o response.o result.o sockets.o sort.o source.o statement.o throttle.o token.o transport.o \
-	type.o unit.o)
+OBJS = $(addprefix src/, answer.o argument.o batch.o blame.o call.o chunk.o connection.o context.o \
+	definitions.o draft.o endpoint.o error.o failure.o functions.o host.o hubspot_assoc.o json.o keep.o \
+	labels.o lexer.o match.o option.o passthrough.o refresh.o request.o response.o result.o sockets.o sort.o \
+	source.o statement.o throttle.o token.o tokenfile.o transport.o type.o unit.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc

@@ -50,17 +50,16 @@
 #include "postgres.h"
 
 #include "lib/ilist.h"
-#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 #include "batch.h"
 #include "call.h"
 #include "chunk.h"
+#include "failure.h"
 #include "keep.h"
 #include "match.h"
 #include "request.h"
-#include "response.h"
 #include "type.h"
 
 /* Chunks beyond those in flight; see above. */

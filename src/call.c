@@ -33,7 +33,7 @@
 
 #include "call.h"
 #include "endpoint.h"
-#include "response.h"
+#include "failure.h"
 #include "transport.h"
 
 struct HubspotCalls

@@ -184,6 +184,12 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		Assert(hubspot_unit_is_settled(unit));
 		if (reads && unit->error == NULL)
 		{
+			/* nothing, for however many rows */
+			if (unit->nassociations == 0)
+			{
+				chunk->unit_position++;
+				continue;
+			}
 			if (chunk->association_position == unit->nassociations)
 			{
 				chunk->association_position = 0;

@@ -28,13 +28,13 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "answer.h"
 #include "argument.h"
 #include "call.h"
 #include "connection.h"
 #include "endpoint.h"
 #include "error.h"
 #include "request.h"
-#include "response.h"
 
 /* The most arguments that a path has. */
 #define MAX_ARGUMENTS	3

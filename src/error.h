@@ -11,8 +11,8 @@
 #ifndef HUBSPOT_ERROR_H
 #define HUBSPOT_ERROR_H
 
-#include "compat.h"
 #include "call.h"
+#include "compat.h"
 #include "hubspot_assoc.h"
 
 /* What may have been done where HubSpot's answer doesn't tell. */

@@ -26,13 +26,15 @@
  *
  *	   connection.c		an account, as the current role may use it
  *	   token.c			where its access tokens come from
+ *	   tokenfile.c		the file that holds one
  *	   refresh.c		refresh tokens, which answers may replace
  *	   match.c			what an answer says of each input
  *	   blame.c			which inputs an error is about
  *	   keep.c			the labels that pairs have
  *
  *	   request.c		structs to paths and JSON
- *	   response.c		JSON to structs
+ *	   response.c		JSON to structs, of replies about inputs
+ *	   answer.c			the same of other replies
  *	   failure.c		replies that are no success, as error values
  *	   transport.c		libcurl on PostgreSQL's wait events
  *
@@ -52,8 +54,8 @@
  *	   compat.h			PostgreSQL's versions
  *
  * Some facts are known to one file alone: HubSpot's paths and limits to
- * endpoint.c, JSON keys to request.c, response.c, failure.c and context.c,
- * libcurl to transport.c, server and user mapping options to option.c.
+ * endpoint.c, JSON keys to request.c, response.c, answer.c, failure.c and
+ * context.c, libcurl to transport.c, server and user mapping options to option.c.
  *
  * What HubSpot or the network does wrong is data (HubspotError) until it
  * becomes a column or an ERROR in result.c or error.c.  Only misuse, a cancel and

@@ -22,8 +22,10 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
+#include "failure.h"
 #include "keep.h"
-#include "response.h"
 #include "type.h"
 
 /* HubSpot replaces the types of this category, and leaves others. */
@@ -164,6 +166,7 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 	{
 		const HubspotAssociation *association = &record->unit.associations[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (i == 0 || !hubspot_same_id(association->to_id, key.to_id))
 		{
 			key.to_id = association->to_id;

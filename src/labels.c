@@ -22,15 +22,16 @@
 #include "catalog/pg_collation.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/formatting.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
+#include "answer.h"
 #include "call.h"
 #include "endpoint.h"
 #include "labels.h"
-#include "response.h"
 
 /*
  * A reason goes into each row that it is about, where it must not be longer
@@ -414,6 +415,7 @@ sort_candidates(HubspotLabels *labels, const char *lower, const char *category)
 		Candidate  *candidate = &labels->candidates[i];
 		int			distance;
 
+		CHECK_FOR_INTERRUPTS();
 		distance = varstr_levenshtein_less_equal(lower, len, candidate->lower,
 												 compared_len(candidate->lower),
 												 1, 1, 1, most, true);

@@ -23,9 +23,9 @@
 #include "connection.h"
 #include "endpoint.h"
 #include "error.h"
+#include "failure.h"
 #include "json.h"
 #include "lexer.h"
-#include "response.h"
 #include "transport.h"
 
 /* One header while its object is being made. */

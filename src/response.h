@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * response.h
- *	  The JSON of replies to structs.
+ *	  The JSON of replies about inputs to structs.
  *
  * IDENTIFICATION
  *	  src/response.h
@@ -14,8 +14,8 @@
 #include "nodes/pg_list.h"
 
 #include "endpoint.h"
-#include "http.h"
 #include "failure.h"
+#include "http.h"
 #include "hubspot_assoc.h"
 #include "type.h"
 
@@ -51,18 +51,6 @@ typedef struct HubspotEnvelope
 	bool		is_error;		/* it has what only an error has */
 } HubspotEnvelope;
 
-/* The answer that gives an access token, or doesn't; each may be NULL. */
-typedef struct HubspotTokenReply
-{
-	const char *access_token;
-	const char *refresh_token;	/* the one to use from now on */
-	int32		expires_in;		/* seconds */
-
-	/* why there is none, both or either */
-	const char *word;			/* HubSpot's category */
-	const char *reason;
-} HubspotTokenReply;
-
 /* Where the items of a reply go. */
 typedef struct HubspotReplySink
 {
@@ -77,30 +65,5 @@ extern bool hubspot_read_reply(const HubspotHttpReply *reply,
 							   HubspotReplyShape shape,
 							   const HubspotReplySink *sink,
 							   HubspotEnvelope *envelope);
-extern bool hubspot_read_token(const HubspotHttpReply *reply,
-							   HubspotTokenReply *token);
-
-/* An association type as the account defines it. */
-typedef struct HubspotDefinition
-{
-	HubspotAssociationType type;
-	bool		has_limit;
-	int32		max_to_ids;		/* if it has one */
-} HubspotDefinition;
-
-/* A high-usage report that was requested. */
-typedef struct HubspotReport
-{
-	int64		user_id;
-	const char *user_email;		/* or NULL */
-	const char *enqueue_time;	/* ISO 8601 */
-} HubspotReport;
-
-extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
-									 List **definitions);
-extern bool hubspot_read_report(const HubspotHttpReply *reply,
-								HubspotReport *report);
-extern bool hubspot_read_done(const HubspotHttpReply *reply,
-							  HubspotError **error);
 
 #endif							/* HUBSPOT_RESPONSE_H */

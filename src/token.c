@@ -32,28 +32,20 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "access/xact.h"
 #include "nodes/pg_list.h"
-#include "storage/fd.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "answer.h"
 #include "endpoint.h"
 #include "refresh.h"
 #include "request.h"
-#include "response.h"
 #include "token.h"
+#include "tokenfile.h"
 #include "transport.h"
-
-/* The most that a file may hold, and more than any token has. */
-#define MAX_FILE_SIZE	4096
 
 /* A token is renewed so much before its end, or at a tenth of its life. */
 #define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */
@@ -102,7 +94,6 @@ struct HubspotAccessToken
 static HTAB *session_tokens = NULL;
 static int64 last_serial = 0;
 
-static char *read_file(const char *path, int elevel);
 static SessionToken *session_token(const HubspotOptions *options);
 static bool is_same_client(const SessionToken *session,
 						   const HubspotOptions *options);
@@ -138,7 +129,7 @@ hubspot_token_create(const HubspotOptions *options)
 	if (options->access_token)
 		token->bearer = options->access_token;
 	else if (options->access_token_file)
-		token->bearer = read_file(options->access_token_file, ERROR);
+		token->bearer = hubspot_read_token_file(options->access_token_file, ERROR);
 	else
 	{
 		SessionToken *session = session_token(options);
@@ -225,7 +216,7 @@ hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 			return true;
 		/* a file that has become unreadable is the next statement's error */
 		old = MemoryContextSwitchTo(token->context);
-		bearer = read_file(options->access_token_file, DEBUG1);
+		bearer = hubspot_read_token_file(options->access_token_file, DEBUG1);
 		MemoryContextSwitchTo(old);
 		if (bearer == NULL || strcmp(bearer, token->bearer) == 0)
 			return false;
@@ -240,68 +231,6 @@ hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 	/* a token that was revoked is of no use to later statements either */
 	forget_bearer(session);
 	return hubspot_reply_is_expired(reply);
-}
-
-/*
- * Read a token from a file; palloc'd.  What is wrong is reported at elevel,
- * and if that is no ERROR, NULL is returned.  What the file holds is in no
- * message.
- */
-static char *
-read_file(const char *path, int elevel)
-{
-	char		content[MAX_FILE_SIZE + 1];
-	const char *problem = NULL;
-	char	   *token;
-	struct stat st;
-	ssize_t		len = 0;
-	int			fd;
-
-	/* a FIFO or a device must not make us wait */
-	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | PG_BINARY);
-	if (fd < 0)
-	{
-		ereport(elevel,
-				(errcode_for_file_access(),
-				 errmsg("could not open access_token_file \"%s\": %m", path)));
-		return NULL;
-	}
-	if (fstat(fd, &st) < 0)
-		problem = "Its status cannot be read.";
-	else if (!S_ISREG(st.st_mode))
-		problem = "It is not a regular file.";
-	else if (st.st_mode & S_IRWXO)
-		problem = "Others than its owner and its group have access to it.";
-	else
-	{
-		/* one more than allowed shows that there is too much */
-		len = read(fd, content, sizeof(content));
-		if (len < 0)
-			problem = "It cannot be read.";
-		else if (len > MAX_FILE_SIZE)
-			problem = "It is larger than 4096 bytes.";
-	}
-	(void) CloseTransientFile(fd);
-
-	if (problem == NULL)
-	{
-		while (len > 0 && isspace((unsigned char) content[len - 1]))
-			len--;
-		content[Min(len, MAX_FILE_SIZE)] = '\0';
-		if (len == 0)
-			problem = "It is empty.";
-		else if (strlen(content) != (size_t) len || !hubspot_is_token(content))
-			problem = "It holds something else than a token: a space, or what is not printable ASCII.";
-	}
-	token = problem ? NULL : pstrdup(content);
-	explicit_bzero(content, sizeof(content));
-	if (problem)
-		ereport(elevel,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid access_token_file \"%s\"", path),
-				 errdetail("%s", problem),
-				 errhint("It must be a regular file of at most 4096 bytes, with mode 0600 or 0640, that holds nothing but the token.")));
-	return token;
 }
 
 /*

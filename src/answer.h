@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.h
+ *	  The JSON of replies about definitions and tokens to structs.
+ *
+ * IDENTIFICATION
+ *	  src/answer.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ANSWER_H
+#define HUBSPOT_ANSWER_H
+
+#include "nodes/pg_list.h"
+
+#include "failure.h"
+#include "http.h"
+#include "hubspot_assoc.h"
+
+/* The answer that gives an access token, or doesn't; each may be NULL. */
+typedef struct HubspotTokenReply
+{
+	const char *access_token;
+	const char *refresh_token;	/* the one to use from now on */
+	int32		expires_in;		/* seconds */
+
+	/* why there is none, both or either */
+	const char *word;			/* HubSpot's category */
+	const char *reason;
+} HubspotTokenReply;
+
+/* An association type as the account defines it. */
+typedef struct HubspotDefinition
+{
+	HubspotAssociationType type;
+	bool		has_limit;
+	int32		max_to_ids;		/* if it has one */
+} HubspotDefinition;
+
+/* A high-usage report that was requested. */
+typedef struct HubspotReport
+{
+	int64		user_id;
+	const char *user_email;		/* or NULL */
+	const char *enqueue_time;	/* ISO 8601 */
+} HubspotReport;
+
+extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
+									 List **definitions);
+extern bool hubspot_read_report(const HubspotHttpReply *reply,
+								HubspotReport *report);
+extern bool hubspot_read_done(const HubspotHttpReply *reply,
+							  HubspotError **error);
+extern bool hubspot_read_token(const HubspotHttpReply *reply,
+							   HubspotTokenReply *token);
+
+#endif							/* HUBSPOT_ANSWER_H */
