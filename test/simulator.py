@@ -12,7 +12,7 @@ Command line
 ------------
     simulator.py [--host 127.0.0.1] [--port 0] [--control-port 0]
                  [--tls-cert FILE --tls-key FILE] [--latency MS]
-                 [--token TOKEN] [--discard]
+                 [--token TOKEN] [--discard] [--journal FILE]
 
     --port, --control-port  0 lets the system choose
     --tls-cert, --tls-key   the API speaks TLS (the control port never does)
@@ -20,6 +20,7 @@ Command line
     --token TOKEN           the default account's token ("test-token")
     --discard               the fast path counts what it creates, but does not
                             keep it: for measurements of any length
+    --journal FILE          associations outlive the process: see "Journal"
 
 Prints one line, "port=NNN control=NNN", then serves until SIGTERM, SIGINT,
 or the end of the process that started it.
@@ -54,6 +55,8 @@ GET  /stats             connections_open, connections_accepted, requests,
                         {"batch_read": {"requests", "inputs"}, ...}, of the
                         requests that came as far as their operation, without
                         those that a rule kept from taking effect
+GET  /stats?token=      requests, inputs and operations of one account: of
+                        the requests whose access token led to it
 GET  /settings[?token=] the account's settings
 POST /settings          change some; answers all of them:
     bad_batch           how a batch with bad inputs is answered; in a read
@@ -96,6 +99,11 @@ GET  /associations?from_type=&to_type=[&from_id=][&token=]
                         "types": [{"category", "type_id", "label"}]}]}
 GET  /associations/count?from_type=&to_type=[&token=]
                         {"count"}
+GET  /associations/table?from_type=&to_type=[&token=]
+                        all of them as text, cheap even for 100,000: a line
+                        "from,to,types" for each, in the order of the ids;
+                        types are "category=type_id", with blanks between
+                        them, for instance "101,9001,HUBSPOT_DEFINED=279"
 POST /associations      {"from_type", "to_type", "pairs": [[from, to], ...]}
                         or, instead of pairs, "generate": {"first_from",
                         "count", "per_from", "first_to", "to_count"}, which
@@ -165,6 +173,33 @@ action, combinable:
     close               before: closed without an answer
     hang                never answered, kept open
     close_after         closed after the reply; silent_close: without saying
+
+To stall one account: match the token that its requests carry, with delay_ms,
+or with hang for good.  While there is a rule, the fast path rests for all
+accounts; the account's setting latency_ms delays without that.
+
+Journal
+-------
+With --journal every change of associations, whoever made it and in whatever
+account, is handed to the kernel before the reply to it starts, and at the
+start the file is played back.  So whatever a client or a test was told is
+still there after a kill -9.  A change that took effect, but was not answered
+yet, is there as well; of one request, either all changes are or none.
+
+What comes back: associations with their types; labels, and the ids that the
+types of custom objects were given; the accounts that the control port added,
+without those that it deleted, and all scopes.  What does not: settings, limits
+on associations, which records exist, OAuth clients and their tokens, rules,
+the log, statistics.  The default account is found by --token, which must be
+what it was.
+
+POST /reset empties the journal as well.  It only grows otherwise.  It holds
+the tokens, as they are, to tell accounts by.
+
+Each line is a request's changes: a JSON array of [what, token, argument, ...].
+A last line without its end is of a write that was cut short, so nobody was
+told of it: it is cut off at the start.  Any other line that makes no sense
+keeps the simulator from starting.
 
 Ideas
 -----
@@ -520,9 +555,13 @@ class Definition:
 
 
 class Definitions:
-    """The association types of one account."""
+    """
+    The association types of one account.  "note" is told of new ones, which
+    may come of a mere look at a custom object type.
+    """
 
-    def __init__(self):
+    def __init__(self, note):
+        self.note = note
         self.by_key = {}
         self.by_direction = {}
         self.next_id = 1
@@ -550,6 +589,7 @@ class Definitions:
         A new type in both directions; a list of one definition where record
         types are equal and the label says the same both ways, else of two.
         """
+        self.note("define", from_id, to_id, label, inverse_label, name)
         type_id = self.next_id
         paired = inverse_label is not None
         alone = from_id == to_id and not paired
@@ -808,13 +848,43 @@ POLICIES = {"TEN_SECONDLY_ROLLING": 10000, "SECONDLY": 1000,
             "DAILY": 86400000}
 
 
-class Account:
-    """Everything that one token leads to."""
+class Counts:
+    """Requests, the inputs of their batches, and both for each operation."""
 
-    def __init__(self, token, scopes=None, latency_ms=0):
+    __slots__ = ("requests", "inputs", "operations")
+
+    def __init__(self):
+        self.requests = 0
+        self.inputs = 0
+        self.operations = {}
+
+    def add(self, operation, inputs):
+        """Counts a request; "operation" can be None."""
+        self.requests += 1
+        self.inputs += inputs
+        if operation is not None:
+            counts = self.operations.setdefault(
+                operation, {"requests": 0, "inputs": 0})
+            counts["requests"] += 1
+            counts["inputs"] += inputs
+
+    def show(self):
+        return {"requests": self.requests, "inputs": self.inputs,
+                "operations": self.operations}
+
+
+class Account:
+    """
+    Everything that one token leads to.  Associations and labels are changed
+    by its methods alone, so that the journal knows of it.
+    """
+
+    def __init__(self, token, scopes=None, latency_ms=0, journal=None):
         self.token = token
         self.scopes = scopes
-        self.definitions = Definitions()
+        self.journal = journal or Journal()
+        self.counts = Counts()
+        self.definitions = Definitions(self.note)
         self.store = Store(self.definitions)
         self.missing = {}
         self.existing = {}
@@ -848,6 +918,68 @@ class Account:
 
     def definitions_changed(self):
         self.fast_types.clear()
+
+    def note(self, what, *arguments):
+        """Tells the journal of a change."""
+        self.journal.note(what, self.token, *arguments)
+
+    def link(self, from_id, source, to_id, target, types, replace):
+        """Associates two records, as Store.link()."""
+        self.note("link", from_id, source, to_id, target, types, replace)
+        self.store.link(from_id, source, to_id, target, types, replace)
+
+    def link_many(self, from_id, to_id, types, replace, pairs):
+        """The same for many pairs."""
+        if self.journal.is_open():
+            pairs = list(pairs)
+            self.note("link_many", from_id, to_id, types, replace, pairs)
+        self.store.link_many(from_id, to_id, types, replace, pairs)
+
+    def link_table(self, from_id, to_id, types, replace, table):
+        """The same for a table of the fast path."""
+        self.note("link_table", from_id, to_id, types, replace, table)
+        self.store.defer(from_id, to_id, types, replace, table)
+
+    def unlink(self, from_id, source, to_id, target, types):
+        """Takes two records apart, as Store.unlink()."""
+        found = self.store.unlink(from_id, source, to_id, target, types)
+        if found:
+            self.note("unlink", from_id, source, to_id, target, types)
+        return found
+
+    def clear(self):
+        """Takes everything apart."""
+        self.note("clear")
+        self.store.clear()
+
+    def define(self, from_id, to_id, label, inverse_label, name):
+        """A new label, as Definitions.add_user_defined(), which notes it."""
+        made = self.definitions.add_user_defined(from_id, to_id, label,
+                                                 inverse_label, name)
+        self.definitions_changed()
+        return made
+
+    def relabel(self, type_id, label, inverse_label):
+        """Other words for a label."""
+        self.note("relabel", type_id, label, inverse_label)
+        definition = self.definitions.by_key[("USER_DEFINED", type_id)]
+        other = self.definitions.by_key[("USER_DEFINED", definition.inverse)]
+        definition.label = label
+        if inverse_label is not None:
+            other.label = inverse_label
+        elif not definition.paired:
+            other.label = label
+        self.definitions_changed()
+
+    def drop_label(self, type_id):
+        """A label is gone, and with it what it says of any pair."""
+        self.note("drop_label", type_id)
+        definition = self.definitions.by_key[("USER_DEFINED", type_id)]
+        self.store.drop_type(definition)
+        self.definitions.remove(definition)
+        self.definitions_changed()
+        for gone in (definition.type_id, definition.inverse):
+            self.limits.pop(("USER_DEFINED", gone), None)
 
     def change_settings(self, changes):
         """Takes over settings; ValueError, and none of them, if one is bad."""
@@ -956,25 +1088,39 @@ class OAuthClient:
 class State:
     """All accounts, OAuth clients and the access tokens they got."""
 
-    def __init__(self, default_token, latency_ms, discard):
+    def __init__(self, default_token, latency_ms, discard, journal):
         self.default_token = default_token
         self.latency_ms = latency_ms
         self.discard = discard
+        self.journal = journal
         self.reset()
 
     def reset(self):
+        self.journal.clear()
         self.accounts = {}
         self.clients = {}
         self.access_tokens = {}
-        self.default = self.add_account(self.default_token, None)
+        self.default = self.new_account(self.default_token)
+
+    def new_account(self, token):
+        account = Account(token, None, self.latency_ms, self.journal)
+        self.accounts[token] = account
+        return account
 
     def add_account(self, token, scopes):
-        account = self.accounts.get(token)
-        if account is None:
-            account = Account(token, None, self.latency_ms)
-            self.accounts[token] = account
-        account.scopes = None if scopes is None else frozenset(scopes)
-        return account
+        """Adds an account, or changes its scopes."""
+        scopes = None if scopes is None else frozenset(scopes)
+        self.journal.note("add_account", token, scopes)
+        account = self.accounts.get(token) or self.new_account(token)
+        account.scopes = scopes
+        if token == self.default_token:
+            self.default = account
+
+    def delete_account(self, token):
+        """What still leads to the account is of no interest any more."""
+        account = self.accounts.pop(token)
+        self.journal.note("delete_account", token)
+        account.journal = Journal()
 
     def account_of(self, authorization):
         """The account behind an Authorization header; ApiError if none."""
@@ -1042,6 +1188,98 @@ class OAuthError(ApiError):
 def oauth_error(error, status, message):
     return OAuthError(400, message, status, error=error,
                       error_description=message)
+
+
+# ---------------------------------------------------------------------------
+# The journal
+# ---------------------------------------------------------------------------
+
+# What changes are called, which is how the methods are that make them.
+ACCOUNT_CHANGES = frozenset(["link", "link_many", "link_table", "unlink",
+                             "clear", "define", "relabel", "drop_label"])
+STATE_CHANGES = frozenset(["add_account", "delete_account"])
+
+
+class Journal:
+    """
+    The changes that outlive the process.  They are noted as they are made,
+    and written, all those of a request at once, before its reply starts.
+    Without a file, and while that is played back, nothing is noted.
+    """
+
+    def __init__(self):
+        self.file = None
+        self.changes = []
+
+    def is_open(self):
+        return self.file is not None
+
+    def note(self, *change):
+        if self.file is not None:
+            self.changes.append(change)
+
+    def write(self):
+        """Hands what was noted to the kernel."""
+        if not self.changes:
+            return
+        line = JOURNAL_JSON.encode(self.changes).encode("utf-8") + b"\n"
+        self.changes = []
+        try:
+            while line:
+                line = line[os.write(self.file, line):]
+        except OSError as problem:
+            sys.exit("simulator.py: could not write the journal: %s"
+                     % problem)
+
+    def clear(self):
+        """Forgets everything, also what was written."""
+        self.changes = []
+        if self.file is not None:
+            os.ftruncate(self.file, 0)
+
+    def open(self, path, state):
+        """Makes the changes that the file tells of; then goes on with it."""
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = 0
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    for change in json.loads(line):
+                        self.repeat(state, *map(as_tuples, change))
+                except (ValueError, LookupError, TypeError,
+                        AttributeError) as problem:
+                    sys.exit("simulator.py: %s, line %d: %s: %s" % (
+                        path, number, type(problem).__name__, problem))
+                size += len(line)
+        os.ftruncate(file, size)
+        self.file = file
+
+    @staticmethod
+    def repeat(state, what, token, *arguments):
+        """Makes one change again."""
+        if what in STATE_CHANGES:
+            getattr(state, what)(token, *arguments)
+        elif what in ACCOUNT_CHANGES:
+            if what == "link_table":
+                arguments = (*arguments[:-1], arguments[-1].encode("ascii"))
+            getattr(state.accounts[token], what)(*arguments)
+        else:
+            raise ValueError("there is no change %r" % (what,))
+
+
+def journal_json(value):
+    """What JSON has no form for: a table of the fast path, scopes."""
+    return value.decode("ascii") if isinstance(value, bytes) else list(value)
+
+
+JOURNAL_JSON = json.JSONEncoder(separators=(",", ":"), default=journal_json)
+
+
+def as_tuples(value):
+    """JSON's arrays as tuples, also where they are inside others."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------------------
@@ -1575,15 +1813,15 @@ class Call:
         if not replace:
             types = (self.plain_type().key(),)
         if types:
-            self.account.store.link(self.from_type.id, source,
-                                    self.to_type.id, target, types, replace)
+            self.account.link(self.from_type.id, source, self.to_type.id,
+                              target, types, replace)
 
     def unlink(self, source, target, types=None):
         """Takes apart; whether there was anything."""
         if self.dry:
             return True
-        return self.account.store.unlink(self.from_type.id, source,
-                                         self.to_type.id, target, types)
+        return self.account.unlink(self.from_type.id, source,
+                                   self.to_type.id, target, types)
 
     def id_formats(self):
         """How record ids stand in this account's replies: from, to."""
@@ -1905,9 +2143,8 @@ def labels_create(call):
                        "VALIDATION_ERROR")
     if call.dry:
         return Reply(200, {"results": []})
-    made = definitions.add_user_defined(call.from_type.id, call.to_type.id,
-                                        label, inverse, name)
-    call.account.definitions_changed()
+    made = call.account.define(call.from_type.id, call.to_type.id, label,
+                               inverse, name)
     return Reply(200, {"results": [d.entry() for d in made]})
 
 
@@ -1924,28 +2161,15 @@ def find_label(call, type_id):
 def labels_update(call):
     type_id, label, inverse = call.body
     definition = find_label(call, type_id)
-    if call.dry:
-        return Reply(204)
-    other = call.account.definitions.by_key[
-        ("USER_DEFINED", definition.inverse)]
-    definition.label = label
-    if inverse is not None:
-        other.label = inverse
-    elif not definition.paired:
-        other.label = label
-    call.account.definitions_changed()
+    if not call.dry:
+        call.account.relabel(definition.type_id, label, inverse)
     return Reply(204)
 
 
 def labels_delete(call):
     definition = find_label(call, call.parts["type_id"])
     if not call.dry:
-        account = call.account
-        account.store.drop_type(definition)
-        account.definitions.remove(definition)
-        account.definitions_changed()
-        for type_id in (definition.type_id, definition.inverse):
-            account.limits.pop(("USER_DEFINED", type_id), None)
+        call.account.drop_label(definition.type_id)
     return Reply(204)
 
 
@@ -2355,8 +2579,8 @@ def fast_default(call, body):
 
 def fast_keep(call, types, replace, table):
     if not call.state.discard:
-        call.account.store.defer(call.from_type.id, call.to_type.id, types,
-                                 replace, table)
+        call.account.link_table(call.from_type.id, call.to_type.id, types,
+                                replace, table)
 
 
 FAST_PATHS = {"labelled": fast_labelled, "default": fast_default}
@@ -2703,7 +2927,7 @@ class Request:
 
     __slots__ = ("method", "path", "query", "version", "headers", "body",
                  "received", "correlation", "latency_ms", "operation",
-                 "inputs", "noop", "pairs")
+                 "account", "inputs", "noop", "pairs")
 
     def __init__(self, line, headers):
         words = line.split(" ")
@@ -2718,6 +2942,7 @@ class Request:
         self.headers = headers
         self.body = b""
         self.operation = None
+        self.account = None
         self.inputs = None
         self.noop = False
         self.pairs = None
@@ -3128,7 +3353,7 @@ class LogEntry:
     def close(self):
         """The request has been worked on: keeps only what will be shown."""
         self.body = self.request.body[:LOGGED_BODY]
-        self.request.body = self.request.pairs = None
+        self.request.body = self.request.pairs = self.request.account = None
 
     def show(self):
         request = self.request
@@ -3165,9 +3390,7 @@ class ApiServer:
         self.rules = []
         self.clear_log()
         self.accepted = 0
-        self.requests = 0
-        self.inputs = 0
-        self.operations = {}
+        self.counts = Counts()
         self.max_in_flight = self.in_flight
 
     def clear_log(self):
@@ -3189,7 +3412,6 @@ class ApiServer:
 
     def handle(self, connection, request):
         """Works a request out at once, and sends the reply in due time."""
-        self.requests += 1
         self.logged += 1
         entry = LogEntry(self.logged, request.received - self.start, request,
                          connection.number, self.in_flight)
@@ -3204,6 +3426,7 @@ class ApiServer:
         else:
             reply = self.obey(rule, request)
             entry.rule = rule.id
+        self.state.journal.write()
         self.count(request)
         entry.close()
         fault = reply.fault or NO_FAULT
@@ -3216,12 +3439,15 @@ class ApiServer:
     def count(self, request):
         """Adds a request to the statistics."""
         inputs = request.inputs or 0
-        self.inputs += inputs
-        if request.operation is not None:
-            counts = self.operations.setdefault(
-                request.operation, {"requests": 0, "inputs": 0})
-            counts["requests"] += 1
-            counts["inputs"] += inputs
+        self.counts.add(request.operation, inputs)
+        account = request.account
+        if account is None:
+            # A rule, perhaps, has kept anybody from asking.
+            try:
+                account = self.state.account_of(request.headers.authorization)
+            except ApiError:
+                return
+        account.counts.add(request.operation, inputs)
 
     # Rules
 
@@ -3258,6 +3484,7 @@ class ApiServer:
             if request.path in OAUTH_PATHS:
                 return self.give_token(request, dry)
             account = self.state.account_of(request.headers.authorization)
+            request.account = account
             request.latency_ms = account.settings["latency_ms"]
             call = Call(request, account, self.state, dry)
             if account.settings["rate_limit"] is not None:
@@ -3348,14 +3575,18 @@ class Control:
     def handle(self, connection, request):
         request.correlation = "control"
         try:
-            reply = Reply(200, self.dispatch(request))
+            reply = self.dispatch(request)
+            if not isinstance(reply, Reply):
+                reply = Reply(200, reply)
         except (ValueError, KeyError, TypeError, AttributeError, LookupError,
                 re.error, ApiError) as problem:
             reply = Reply(400, {"error": "%s: %s" % (
                 type(problem).__name__, problem)})
+        self.state.journal.write()
         connection.respond(reply, 0)
 
     def dispatch(self, request):
+        """What is answered: a JSON value, or a Reply."""
         query = dict(urllib.parse.parse_qsl(request.query,
                                             keep_blank_values=True))
         parts = request.path.strip("/").split("/")
@@ -3387,14 +3618,14 @@ class Control:
     def health(self, _query):
         return {"ok": True}
 
-    def stats(self, _query):
+    def stats(self, query):
+        if "token" in query:
+            return self.account(query).counts.show()
         return {"connections_open": len(self.api.connections),
                 "connections_accepted": self.api.accepted,
-                "requests": self.api.requests,
                 "in_flight": self.api.in_flight,
                 "max_in_flight": self.api.max_in_flight,
-                "inputs": self.api.inputs,
-                "operations": self.api.operations}
+                **self.api.counts.show()}
 
     def get_settings(self, query):
         return self.account(query).settings
@@ -3412,7 +3643,7 @@ class Control:
         return {"ok": True}
 
     def delete_account(self, token):
-        del self.state.accounts[token]
+        self.state.delete_account(token)
         return {"ok": True}
 
     def set_objects(self, body):
@@ -3442,6 +3673,23 @@ class Control:
                 for key in row[target]]} for target in sorted(row, key=int)]
         return {"count": len(found), "associations": found}
 
+    def get_association_table(self, query):
+        account = self.account(query)
+        table = account.store.table(*self.direction(query))
+        tails = {}
+        lines = []
+        for source in sorted(table, key=int):
+            row = table[source]
+            for target in sorted(row, key=int):
+                types = row[target]
+                tail = tails.get(types)
+                if tail is None:
+                    tail = tails[types] = " ".join("%s=%d" % key
+                                                   for key in types)
+                lines.append("%s,%s,%s\n" % (source, target, tail))
+        return Reply(200, "".join(lines).encode("ascii"),
+                     content_type="text/csv;charset=utf-8")
+
     def count_associations(self, query):
         account = self.account(query)
         return {"count": account.store.count(*self.direction(query))}
@@ -3465,7 +3713,7 @@ class Control:
             require_record_ids(*itertools.chain(*pairs))
         else:
             pairs = self.generate(**body["generate"])
-        account.store.link_many(from_type.id, to_type.id, types, True, pairs)
+        account.link_many(from_type.id, to_type.id, types, True, pairs)
         return {"count": account.store.count(from_type.id, to_type.id)}
 
     @staticmethod
@@ -3480,7 +3728,7 @@ class Control:
                 yield source, target
 
     def delete_associations(self, query):
-        self.account(query).store.clear()
+        self.account(query).clear()
         return {"ok": True}
 
     def add_oauth(self, body):
@@ -3535,6 +3783,7 @@ class Control:
         ("POST", "objects"): set_objects,
         ("GET", "associations"): get_associations,
         ("GET", "associations/count"): count_associations,
+        ("GET", "associations/table"): get_association_table,
         ("POST", "associations"): add_associations,
         ("DELETE", "associations"): delete_associations,
         ("POST", "oauth"): add_oauth,
@@ -3608,7 +3857,11 @@ def parse_arguments():
     parser.add_argument("--discard", action="store_true",
                         help="count what the fast path creates, but do not "
                         "keep it")
+    parser.add_argument("--journal", metavar="FILE",
+                        help="keep associations there for the next start")
     arguments = parser.parse_args()
+    if arguments.discard and arguments.journal:
+        parser.error("--discard and --journal exclude each other")
     if bool(arguments.tls_cert) != bool(arguments.tls_key):
         parser.error("--tls-cert and --tls-key go together")
     return arguments
@@ -3625,7 +3878,11 @@ def tls_context(arguments):
 
 async def serve(arguments, loop):
     """Opens both ports, and says where they are."""
-    state = State(arguments.token, arguments.latency, arguments.discard)
+    journal = Journal()
+    state = State(arguments.token, arguments.latency, arguments.discard,
+                  journal)
+    if arguments.journal:
+        journal.open(arguments.journal, state)
     api = ApiServer(state, loop)
     control = Control(state, api)
     servers = []

@@ -75,7 +75,7 @@ sub start_node
 =item start_simulator(option => value, ...)
 
 A HubSpotTest::Simulator of its own; the options are those of
-test/simulator.py, with _ for -: tls_cert, latency, token, ...
+test/simulator.py, with _ for -: tls_cert, latency, token, journal, ...
 
 =cut
 
@@ -230,7 +230,15 @@ as their argument, and what is answered as their result.
 
 =item port, control_port, url
 
-=item settings({...}), stats, reset
+=item pid
+
+The process's; undef while there is none.
+
+=item settings({...}), reset
+
+=item stats([token => ...])
+
+Of everything, or of one account.
 
 =item rules({...} | [...]), hits, clear_rules
 
@@ -241,6 +249,11 @@ as their argument, and what is answered as their result.
 The list of them.
 
 =item association_count(from_type, to_type[, token => ...])
+
+=item association_table(from_type, to_type[, token => ...])
+
+All of them as text, "from,to,types" in each line, in the order of the ids; to
+be used where there are many.
 
 =item log([path => regex,] [limit => n])
 
@@ -253,6 +266,15 @@ The list of requests.
 Any other request.
 
 =item stop
+
+=item kill
+
+The same with SIGKILL; both wait until the process is gone.
+
+=item start
+
+Starts it again after that, with the options and on the ports it had. What it
+still knows then is what a journal has kept.
 
 =back
 
@@ -273,49 +295,78 @@ my $script = dirname(__FILE__) . '/../simulator.py';
 sub new
 {
 	my ($class, %options) = @_;
-	my @arguments;
-
-	foreach my $name (sort keys %options)
-	{
-		(my $flag = "--$name") =~ tr/_/-/;
-		push @arguments, $flag, $options{$name};
-	}
-	my $pid = open my $output, '-|', 'python3', $script, @arguments
-	  or croak "could not start $script: $!";
-	my $line = <$output> // '';
-	my ($port, $control_port) = $line =~ /^port=(\d+) control=(\d+)$/
-	  or croak "$script did not start";
-
-	return bless {
-		pid => $pid,
-		output => $output,
+	my $self = bless {
+		options => {%options},
 		scheme => $options{tls_cert} ? 'https' : 'http',
-		port => $port,
-		control_port => $control_port,
 		http => HTTP::Tiny->new(timeout => 30, proxy => undef, keep_alive => 0),
 	}, $class;
+
+	$self->launch or croak "$script did not start";
+	return $self;
 }
 
-sub port { return $_[0]{port} }
-sub control_port { return $_[0]{control_port} }
-sub url { return "$_[0]{scheme}://127.0.0.1:$_[0]{port}" }
+# Starts the process, and keeps its ports for the next time; whether it runs.
+sub launch
+{
+	my ($self) = @_;
+	my $options = $self->{options};
+	my @arguments;
+
+	foreach my $name (sort keys %$options)
+	{
+		(my $flag = "--$name") =~ tr/_/-/;
+		push @arguments, $flag, $options->{$name};
+	}
+	$self->{pid} = open $self->{output}, '-|', 'python3', $script, @arguments
+	  or croak "could not start $script: $!";
+	my $line = readline($self->{output}) // '';
+	if ($line =~ /^port=(\d+) control=(\d+)$/)
+	{
+		@$options{qw(port control_port)} = ($1, $2);
+		return 1;
+	}
+	$self->stop;
+	return 0;
+}
+
+sub start
+{
+	my ($self) = @_;
+	croak 'the simulator runs already' if $self->{pid};
+
+	# Meanwhile somebody's connection may have been given one of the ports.
+	HubSpotTest::wait_until(sub { $self->launch }, 10);
+	return;
+}
+
+sub pid { return $_[0]{pid} }
+sub port { return $_[0]{options}{port} }
+sub control_port { return $_[0]{options}{control_port} }
+sub url { return "$_[0]{scheme}://127.0.0.1:" . $_[0]->port }
 
 sub control
+{
+	my $content = request(@_);
+	return $content ? decode_json($content) : undef;
+}
+
+# What the control port answers, as it is.
+sub request
 {
 	my ($self, $method, $path, $body, %parameters) = @_;
 	my $query = $self->{http}->www_form_urlencode(\%parameters);
 	my $reply = $self->{http}->request(
 		$method,
-		"http://127.0.0.1:$self->{control_port}$path" . ($query ? "?$query" : ''),
+		'http://127.0.0.1:' . $self->control_port . $path . ($query ? "?$query" : ''),
 		{ content => defined $body ? encode_json($body) : '' });
 
 	croak "simulator: $method $path: $reply->{status} $reply->{content}"
 	  unless $reply->{success};
-	return $reply->{content} ? decode_json($reply->{content}) : undef;
+	return $reply->{content};
 }
 
 sub settings { return $_[0]->control('POST', '/settings', $_[1]) }
-sub stats { return $_[0]->control('GET', '/stats') }
+sub stats { return shift->control('GET', '/stats', undef, @_) }
 sub reset { return $_[0]->control('POST', '/reset') }
 sub rules { return $_[0]->control('POST', '/rules', $_[1]) }
 sub hits { return $_[0]->control('GET', '/rules') }
@@ -340,6 +391,13 @@ sub association_count
 		from_type => $from_type, to_type => $to_type, %more)->{count};
 }
 
+sub association_table
+{
+	my ($self, $from_type, $to_type, %more) = @_;
+	return $self->request('GET', '/associations/table', undef,
+		from_type => $from_type, to_type => $to_type, %more);
+}
+
 sub log
 {
 	my ($self, %which) = @_;
@@ -353,12 +411,15 @@ sub log_count
 		defined $path ? (path => $path) : ())->{count};
 }
 
-sub stop
+sub stop { return $_[0]->end('TERM') }
+sub kill { return $_[0]->end('KILL') }
+
+sub end
 {
-	my ($self) = @_;
+	my ($self, $signal) = @_;
 	return unless $self->{pid};
 	local ($?, $!);
-	kill 'TERM', delete $self->{pid};
+	CORE::kill($signal, delete $self->{pid});
 	close $self->{output};			# waits for it
 	return;
 }
