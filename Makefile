@@ -17,16 +17,19 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(addprefix src/, answer.o argument.o batch.o blame.o call.o chunk.o connection.o context.o \
-	definitions.o draft.o endpoint.o error.o failure.o functions.o host.o hubspot_assoc.o json.o keep.o \
-	labels.o lexer.o match.o option.o passthrough.o refresh.o request.o response.o result.o sockets.o sort.o \
-	source.o statement.o throttle.o token.o tokenfile.o transport.o type.o unit.o)
+OBJS = $(addprefix src/, account.o answer.o argument.o batch.o blame.o call.o change.o chunk.o claim.o connection.o \
+	context.o damper.o database.o definitions.o delivery.o delta.o draft.o dropped.o endpoint.o \
+	enqueue.o error.o failure.o functions.o hold.o host.o hubspot_assoc.o json.o keep.o labels.o \
+	launcher.o lexer.o link.o link_trigger.o match.o option.o outbox.o passthrough.o place.o \
+	queue.o refresh.o request.o response.o result.o sender.o shared.o sockets.o sort.o source.o \
+	statement.o statistics.o sync.o sync_ddl.o sync_rows.o synced.o throttle.o token.o tokenfile.o \
+	transaction.o transport.o type.o unit.o wake.o worker.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc
 DATA = hubspot_assoc--1.0.sql
 
-REGRESS = options privileges create batch errors request operations read archive labels definitions compositions
+REGRESS = options privileges create batch errors request operations read archive labels definitions compositions statistics enqueue sync sync_ddl
 # each file has a simulator of its own
 REGRESS_OPTS = --launcher=$(srcdir)/test/with_simulator
 ENCODING = UTF8
@@ -75,10 +78,10 @@ test:
 	if [ $$status = 125 ]; then echo '0 passed, 1 failed'; fi; exit $$status
 
 demo:
-	@test/with_cluster test/with_simulator test/demo/run
+	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
 
 bench:
-	@test/with_cluster -c shared_buffers=256MB test/bench/run $(BENCH_ARGS)
+	@test/with_cluster -c shared_buffers=256MB -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
 
 headerscheck:
 	@CC='$(CC)' FLAGS='$(CPPFLAGS) $(CFLAGS)' test/headerscheck

@@ -187,7 +187,7 @@ SELECT provolatile AS volatile, proparallel AS parallel, proisstrict AS strict, 
 FROM pg_proc WHERE oid IN (SELECT objid FROM members WHERE classid = 'pg_proc'::regclass)
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 6;
 SELECT typname AS type, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) AS columns
-FROM pg_type JOIN pg_attribute ON attrelid = typrelid
+FROM pg_type JOIN pg_attribute ON attrelid = typrelid JOIN pg_class ON pg_class.oid = typrelid AND relkind = 'c'
 WHERE pg_type.oid IN (SELECT objid FROM members WHERE classid = 'pg_type'::regclass) AND attnum > 0
 GROUP BY typname ORDER BY typname
 \gx

@@ -133,6 +133,7 @@ static void start_request(HubspotBatch *batch, const Request *like,
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
 static void match_reply(HubspotBatch *batch, Request *request);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk);
 static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 static void stop(HubspotBatch *batch, const HubspotError *error);
@@ -347,8 +348,6 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 
 			if (hubspot_chunk_next_row(chunk, outcome))
 				return true;
-			hubspot_chunk_count(chunk, &batch->counts.confirmed,
-								&batch->counts.failed);
 			continue_records(batch, chunk);
 			free_chunk(batch, chunk);
 			continue;
@@ -717,6 +716,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		if (chunk->units[i]->listed)
 			hubspot_pairs_remove(batch->pairs, chunk->units[i]);
 	}
+	count_outcomes(batch, chunk);
 	foreach(lc, chunk->followers)
 	{
 		HubspotChunk *follower = lfirst(lc);
@@ -724,6 +724,41 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		if (--follower->nwaits_for == 0 && follower != batch->open)
 			start_chunk(batch, follower);
 	}
+}
+
+/*
+ * Count the rows of a chunk, for the batch and the account, now that they are
+ * settled: whoever gets them may end the statement with the first failure.
+ */
+static void
+count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk)
+{
+	HubspotAccount *account = batch->connection->account;
+	int64		confirmed = 0;
+	int64		failed = 0;
+	const char *category = NULL;
+	int64		rows = 0;		/* that failed with it, one after the other */
+
+	hubspot_chunk_count(chunk, &confirmed, &failed);
+	batch->counts.confirmed += confirmed;
+	batch->counts.failed += failed;
+	hubspot_account_count_inputs(account, confirmed + failed, confirmed);
+	for (int i = 0; i < chunk->nunits && failed > 0; i++)
+	{
+		const HubspotUnit *unit = chunk->units[i];
+
+		if (unit->error == NULL)
+			continue;
+		if (category && strcmp(category, unit->error->category) != 0)
+		{
+			hubspot_account_count_error(account, category, rows);
+			rows = 0;
+		}
+		category = unit->error->category;
+		rows += hubspot_unit_row_count(unit);
+	}
+	if (category)
+		hubspot_account_count_error(account, category, rows);
 }
 
 /* Send nothing more, because of an error that all of it would meet. */

@@ -21,8 +21,8 @@ typedef struct HubspotBatch HubspotBatch;
 typedef struct HubspotBatchCounts
 {
 	int64		read;			/* inputs that were put */
-	int64		confirmed;
-	int64		failed;			/* got and not confirmed */
+	int64		confirmed;		/* of those that are settled */
+	int64		failed;			/* likewise, the others */
 	int64		requests;
 	int64		retries;
 	int64		rate_limited;

@@ -13,12 +13,15 @@
  * account: it costs the call no attempt, and what else waits goes no earlier.
  * A wait that is longer than max_retry_delay is not waited for; the reply
  * that asked for it is then the final one.  A reply that refuses the account
- * ends the sending: nothing that waits is sent any more.
+ * ends the sending: nothing that waits is sent any more.  Who can do something
+ * else meanwhile is "impatient": its calls come back where others would wait.
  *
  * Before a call is sent, there must be an access token.  If it has to be
  * fetched, this is waited for on the spot, since nothing else can be sent; what
- * is in flight goes on.  A call whose token turns out to have expired is sent
- * once more, with a new one, which counts as no attempt either.
+ * is in flight goes on.  Only then the call takes its place in the account's
+ * window, which other processes want as well.  A call whose token turns out to
+ * have expired is sent once more, with a new one, which counts as no attempt
+ * either.
  *
  * IDENTIFICATION
  *	  src/call.c
@@ -35,6 +38,9 @@
 #include "endpoint.h"
 #include "failure.h"
 #include "transport.h"
+
+/* An impatient call waits no longer than that, in microseconds. */
+#define IMPATIENT_WAIT	INT64CONST(1000000)
 
 struct HubspotCalls
 {
@@ -53,8 +59,10 @@ struct HubspotCalls
 static void send_waiting(HubspotCalls *calls, int64 *wake);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
-static HubspotError *fetch_token(HubspotCalls *calls);
-static HubspotError *request_token(HubspotCalls *calls);
+static HubspotError *fetch_token(const HubspotConnection *connection,
+								 MemoryContext context);
+static HubspotError *request_token(const HubspotConnection *account,
+								   MemoryContext parent);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
@@ -225,53 +233,78 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 	{
 		int64		now = hubspot_now();
 		int64		when;
-		HubspotCall *call;
+		HubspotCall *call = next_waiting(calls, now, wake);
 
-		when = hubspot_throttle_when(calls->connection->throttle,
-									 options->rate_limit, now);
-		if (when > now)
-		{
-			*wake = when;
-			break;
-		}
-		call = next_waiting(calls, now, wake);
 		if (call == NULL)
 			break;
+		if (calls->connection->send_until > 0 &&
+			now >= calls->connection->send_until)
+		{
+			*wake = HUBSPOT_NEVER;
+			break;
+		}
 		if (calls->connection->token &&
 			!hubspot_token_is_ready(calls->connection->token))
 		{
+			/* its request needs a place, too: don't wait for that in there */
+			when = hubspot_account_when(calls->connection->account,
+										options->rate_limit, now);
+			if (when > now)
+			{
+				*wake = when;
+				break;
+			}
 			calls->error = hubspot_token_refusal(calls->connection->token,
 												 calls->context);
 			if (calls->error == NULL)
-				calls->error = fetch_token(calls);
+				calls->error = fetch_token(calls->connection, calls->context);
 			if (calls->error)
 				stop(calls);
 			continue;			/* time has passed */
+		}
+		if (!hubspot_account_take(calls->connection->account,
+								  options->rate_limit, now, &when))
+		{
+			*wake = when;
+			break;
 		}
 		send_call(calls, call, now);
 	}
 }
 
 /*
- * Fetch an access token, and wait for it.  Returns why there is none, for as
- * long as the calls live, or NULL.
+ * Fetch an access token if one is needed, and wait for it, as the first call
+ * would do.  Returns why there is none, palloc'd, or NULL.  What was refused
+ * before is asked again.
+ */
+const HubspotError *
+hubspot_authorize(const HubspotConnection *connection)
+{
+	if (connection->token == NULL || hubspot_token_is_ready(connection->token))
+		return NULL;
+	return fetch_token(connection, CurrentMemoryContext);
+}
+
+/*
+ * Fetch an access token, and wait for it.  Returns why there is none, in that
+ * memory context, or NULL.
  */
 static HubspotError *
-fetch_token(HubspotCalls *calls)
+fetch_token(const HubspotConnection *connection, MemoryContext context)
 {
-	HubspotError *error = request_token(calls);
+	HubspotError *error = request_token(connection, context);
 
-	if (error && hubspot_token_reload(calls->connection->token))
-		error = request_token(calls);
+	if (error && hubspot_token_reload(connection->token))
+		error = request_token(connection, context);
 	return error;
 }
 
 static HubspotError *
-request_token(HubspotCalls *calls)
+request_token(const HubspotConnection *account, MemoryContext parent)
 {
-	HubspotConnection connection = *calls->connection;
+	HubspotConnection connection = *account;
 	HubspotAccessToken *token = connection.token;
-	MemoryContext context = AllocSetContextCreate(calls->context,
+	MemoryContext context = AllocSetContextCreate(parent,
 												  "hubspot_assoc token request",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -347,7 +380,8 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	call->sent = now;
 	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
 	dlist_delete(&call->node);
-	hubspot_throttle_sent(calls->connection->throttle, now);
+	hubspot_account_count_request(calls->connection->account,
+								  call->attempts > 0, call->body_len);
 	calls->in_flight++;
 	calls->counts.requests++;
 	if (call->attempts > 0)
@@ -364,6 +398,10 @@ take_replies(HubspotCalls *calls)
 		HubspotCall *call = owner;
 
 		call->reply = hubspot_transfer_reply(call->transfer);
+		hubspot_account_count_reply(calls->connection->account,
+									call->reply->status == 429,
+									call->reply->body_len,
+									hubspot_transfer_duration(call->transfer));
 		calls->in_flight--;
 		judge(calls, call);
 	}
@@ -375,11 +413,14 @@ judge(HubspotCalls *calls, HubspotCall *call)
 {
 	const HubspotOptions *options = calls->connection->options;
 	int64		most = (int64) options->max_retry_delay * 1000;
+	int64		patience = most;
 	int64		now = hubspot_now();
 	int64		wait;
 	bool		asked;
 	HubspotAdvice advice;
 
+	if (calls->connection->impatient)
+		patience = Min(most, IMPATIENT_WAIT);
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 
 	/* some gateways repeat the request that they refuse */
@@ -395,9 +436,10 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (advice == HUBSPOT_PARK)
 	{
 		calls->counts.rate_limited++;
-		if (wait <= most)
+		if (wait <= most || !asked || calls->connection->impatient)
+			hubspot_account_park(calls->connection->account, now + Min(wait, most));
+		if (wait <= patience)
 		{
-			hubspot_throttle_park(calls->connection->throttle, now + wait);
 			dlist_push_head(&calls->waiting, &call->node);
 			return;
 		}
@@ -405,21 +447,20 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		/* less than the usual pause may do, but not for ever */
 		if (!asked)
 		{
-			hubspot_throttle_park(calls->connection->throttle, now + most);
 			advice = HUBSPOT_RETRY;
 			wait = most;
 		}
 	}
 	call->attempts++;
-	if (advice == HUBSPOT_RETRY && wait <= most &&
+	if (advice == HUBSPOT_RETRY && wait <= patience &&
 		call->attempts <= options->max_retries)
 	{
 		if (call->reply->failure == HUBSPOT_HTTP_BROKEN ||
 			call->reply->status >= 500)
 			call->may_have_acted = true;
 		call->not_before = now +
-			Min(most, hubspot_retry_delay(call->attempts, wait, most,
-										  pg_prng_double(&pg_global_prng_state)));
+			Min(patience, hubspot_retry_delay(call->attempts, wait, most,
+											  pg_prng_double(&pg_global_prng_state)));
 		dlist_push_head(&calls->waiting, &call->node);
 		return;
 	}

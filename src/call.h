@@ -62,6 +62,7 @@ extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
 extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
 extern void hubspot_calls_drive(HubspotCalls *calls);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
+extern const HubspotError *hubspot_authorize(const HubspotConnection *connection);
 extern void hubspot_call_perform(const HubspotConnection *connection,
 								 HubspotCall *call);
 extern const HubspotError *hubspot_call_error(const HubspotCall *call);

@@ -11,6 +11,9 @@
 #ifndef HUBSPOT_COMPAT_H
 #define HUBSPOT_COMPAT_H
 
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "fmgr.h"
 #include "storage/latch.h"
@@ -43,6 +46,34 @@ hubspot_server_aclcheck(Oid serverid, Oid userid, AclMode mode)
 	return pg_foreign_server_aclcheck(serverid, userid, mode);
 #endif
 }
+
+/* likewise for who owns them */
+static inline bool
+hubspot_owns_database(Oid database, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, userid);
+#else
+	return pg_database_ownercheck(database, userid);
+#endif
+}
+
+static inline bool
+hubspot_table_ownercheck(Oid relid, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, userid);
+#else
+	return pg_class_ownercheck(relid, userid);
+#endif
+}
+
+/* 18 has generated columns that are not stored. */
+#if PG_VERSION_NUM >= 180000
+#define HUBSPOT_GENERATED_VIRTUAL	ATTRIBUTE_GENERATED_VIRTUAL
+#else
+#define HUBSPOT_GENERATED_VIRTUAL	'v'
+#endif
 
 /* 17 wants a resource owner, or none: the set is freed by whoever made it. */
 static inline WaitEventSet *

@@ -11,15 +11,17 @@
 #ifndef HUBSPOT_CONNECTION_H
 #define HUBSPOT_CONNECTION_H
 
+#include "account.h"
 #include "option.h"
-#include "throttle.h"
 #include "token.h"
 
 typedef struct HubspotConnection
 {
 	const HubspotOptions *options;
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
-	HubspotThrottle *throttle;	/* the account's, lives for the session */
+	HubspotAccount *account;	/* lives for the session */
+	bool		impatient;		/* a call comes back rather than wait long */
+	int64		send_until;		/* nothing is sent from then on, 0: no bound */
 } HubspotConnection;
 
 extern HubspotConnection *hubspot_connect(const char *server);

@@ -218,6 +218,9 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 								   ERRCODE_CONNECTION_FAILURE,
 								   HUBSPOT_UNCONFIRMED,
 								   failure_message(reply));
+		error->unsent = (reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
+						 reply->failure == HUBSPOT_HTTP_UNTRUSTED ||
+						 reply->failure == HUBSPOT_HTTP_FAILED);
 	}
 	else
 	{

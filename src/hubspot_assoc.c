@@ -8,10 +8,31 @@
  *
  *	   hubspot_assoc.c	module magic, settings
  *
+ *	   launcher.c		starts workers in the databases that have something to send
+ *	   database.c		what it knows of them
+ *	   hold.c			keeps them out of databases that are dropped or copied
+ *	   worker.c			a process that sends the outbox of a database
  *	   functions.c		SQL functions on associations: arguments in, rows out
  *	   definitions.c	SQL functions on labels, limits and the report
  *	   passthrough.c	the SQL function for the rest of the API
+ *	   queue.c			SQL functions on the outbox
+ *	   sync.c			SQL functions on tables kept in sync
+ *	   sync_rows.c		their triggers
+ *	   sync_ddl.c		event triggers that follow DDL on them
+ *	   statistics.c		SQL functions that show throttles and counters
  *	   argument.c		what all of these want of their arguments
+ *
+ *	   sender.c			sends what is due in the outbox
+ *	   delivery.c		rows on their way to HubSpot and back
+ *	   enqueue.c		inputs of a query into the outbox
+ *	   claim.c			what of the outbox is sent next, and what became of it
+ *	   change.c			changes of tables kept in sync into the outbox
+ *	   delta.c			the rows of these changes, in SQL
+ *	   dropped.c		what was dropped that a sync needs
+ *	   link.c			which tables can be kept in sync, and their triggers
+ *	   synced.c			what is kept in sync
+ *	   transaction.c	short transactions of a sender
+ *	   outbox.c			the outbox itself
  *
  *	   statement.c		one call, from its inputs to its rows
  *	   source.c			inputs from a query or an array
@@ -25,6 +46,11 @@
  *	   call.c			API calls: throttled, sent, sent again
  *
  *	   connection.c		an account, as the current role may use it
+ *	   account.c		its throttle and its statistics
+ *	   damper.c			pairs that change all the time
+ *	   wake.c			databases in which something was committed
+ *	   place.c			the places of workers
+ *	   shared.c			areas of shared memory
  *	   token.c			where its access tokens come from
  *	   tokenfile.c		the file that holds one
  *	   refresh.c		refresh tokens, which answers may replace
@@ -70,9 +96,16 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 
+#include "account.h"
 #include "compat.h"
+#include "damper.h"
+#include "hold.h"
+#include "launcher.h"
 #include "option.h"
+#include "place.h"
+#include "wake.h"
 
 HUBSPOT_MODULE_MAGIC("hubspot_assoc", "1.0");
 
@@ -82,4 +115,17 @@ void
 _PG_init(void)
 {
 	hubspot_define_settings();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		hubspot_accounts_add();
+		hubspot_damper_add();
+	}
+	/* what pg_upgrade does is no reason to send anything */
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
+	{
+		hubspot_places_add();
+		hubspot_wake_add();
+		hubspot_hold_add();
+		hubspot_launcher_register();
+	}
 }

@@ -90,6 +90,7 @@ typedef struct HubspotError
 	bool		not_found;		/* what it names isn't there */
 	bool		no_associations;	/* the record it names has none */
 	bool		no_token;		/* there was no access token to send it with */
+	bool		unsent;			/* the request didn't get to HubSpot */
 	const char *category;
 	const char *message;
 	const char *correlation_id; /* or NULL */

@@ -5,8 +5,9 @@
  *
  * HubSpot speaks of types by numbers, which differ from account to account;
  * people speak of them by labels.  The labels of a direction are looked up
- * once, when the first of them is asked for, and if that fails, it has failed
- * for all that are asked for afterwards.
+ * once, when the first of them is asked for (or before, by who cannot wait
+ * then), and if that fails, it has failed for all that are asked for
+ * afterwards.
  *
  * A label is compared as HubSpot shows it, and only if there is none, without
  * regard to case, as the database's locale sees it.  What is found, or isn't,
@@ -79,7 +80,6 @@ struct HubspotLabels
 	const char *last_problem;	/* ... for this reason */
 };
 
-static void look_up(HubspotLabels *labels);
 static const HubspotError *lookup_error(const HubspotCall *call,
 										List **definitions);
 static void set_candidates(HubspotLabels *labels, List *definitions);
@@ -149,57 +149,26 @@ hubspot_labels_serve(HubspotLabels *labels, const HubspotConnection *connection,
 }
 
 /*
- * The type that has a label, among those of a category, or of any if that is
- * NULL; it lives as long as the labels do.
- *
- * NULL, and *error set, if there is none or more than one, or if the look-up
- * has failed.  The error lives as long as the current memory context, or as
- * the labels do.
+ * Look the labels up with GET .../labels, unless that has been done.  NULL, or
+ * why it has failed, for as long as the labels live.
  */
-const HubspotAssociationType *
-hubspot_labels_find(HubspotLabels *labels, const char *label,
-					const char *category, const HubspotError **error)
-{
-	if (!labels->looked_up)
-		look_up(labels);
-	if (labels->failure)
-	{
-		*error = labels->failure;
-		return NULL;
-	}
-	if (!is_last(labels, label, category))
-	{
-		MemoryContext old;
-
-		labels->last_label = NULL;
-		MemoryContextReset(labels->last_context);
-		old = MemoryContextSwitchTo(labels->last_context);
-		labels->last_type = find(labels, label, category, &labels->last_problem);
-		labels->last_category = category ? pstrdup(category) : NULL;
-		labels->last_label = pstrdup(label);
-		MemoryContextSwitchTo(old);
-	}
-	if (labels->last_type == NULL)
-		*error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-									HUBSPOT_INVALID_INPUT,
-									pstrdup(labels->last_problem));
-	return labels->last_type;
-}
-
-/* GET .../labels */
-static void
-look_up(HubspotLabels *labels)
+const HubspotError *
+hubspot_labels_look_up(HubspotLabels *labels)
 {
 	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_LABELS);
 	const char *arguments[] = {labels->from_type, labels->to_type};
-	MemoryContext context = AllocSetContextCreate(labels->context,
-												  "hubspot_assoc look-up of labels",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext context;
+	MemoryContext old;
 	StringInfoData path;
 	HubspotCall call = {0};
 	List	   *definitions = NIL;
 
+	if (labels->looked_up)
+		return labels->failure;
+	context = AllocSetContextCreate(labels->context,
+									"hubspot_assoc look-up of labels",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint,
 						labels->connection->options->api_version, arguments);
@@ -216,6 +185,7 @@ look_up(HubspotLabels *labels)
 	labels->looked_up = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return labels->failure;
 }
 
 /*
@@ -260,6 +230,40 @@ set_candidates(HubspotLabels *labels, List *definitions)
 		candidate->type = &definition->type;
 		candidate->lower = str_tolower(label, strlen(label), DEFAULT_COLLATION_OID);
 	}
+}
+
+/*
+ * The type that has a label, among those of a category, or of any if that is
+ * NULL; it lives as long as the labels do.
+ *
+ * NULL, and *error set, if there is none or more than one, or if the look-up
+ * has failed.  The error lives as long as the current memory context, or as
+ * the labels do.
+ */
+const HubspotAssociationType *
+hubspot_labels_find(HubspotLabels *labels, const char *label,
+					const char *category, const HubspotError **error)
+{
+	*error = hubspot_labels_look_up(labels);
+	if (*error)
+		return NULL;
+	if (!is_last(labels, label, category))
+	{
+		MemoryContext old;
+
+		labels->last_label = NULL;
+		MemoryContextReset(labels->last_context);
+		old = MemoryContextSwitchTo(labels->last_context);
+		labels->last_type = find(labels, label, category, &labels->last_problem);
+		labels->last_category = category ? pstrdup(category) : NULL;
+		labels->last_label = pstrdup(label);
+		MemoryContextSwitchTo(old);
+	}
+	if (labels->last_type == NULL)
+		*error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+									HUBSPOT_INVALID_INPUT,
+									pstrdup(labels->last_problem));
+	return labels->last_type;
 }
 
 /* A million rows ask for the same few labels. */

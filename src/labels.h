@@ -23,6 +23,7 @@ extern HubspotLabels *hubspot_labels_create(const HubspotConnection *connection,
 extern bool hubspot_labels_serve(HubspotLabels *labels,
 								 const HubspotConnection *connection,
 								 const char *from_type, const char *to_type);
+extern const HubspotError *hubspot_labels_look_up(HubspotLabels *labels);
 extern const HubspotAssociationType *hubspot_labels_find(HubspotLabels *labels,
 														 const char *label,
 														 const char *category,

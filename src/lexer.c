@@ -17,9 +17,12 @@
 
 #include <ctype.h>
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/memutils.h"
 
 #include "lexer.h"
 
@@ -42,6 +45,7 @@ static void decode_string(StringInfo out, const char *text, int len);
 static int	decode_escape(StringInfo out, const char *text, const char *end);
 static pg_wchar hex_escape(const char *text, const char *end);
 static void append_converted(StringInfo out, const char *text, int n);
+static FmgrInfo *find_conversion(int encoding);
 static void append_code_point(StringInfo out, pg_wchar code);
 
 /* Start on the first token; false if there is none. */
@@ -441,8 +445,8 @@ static void
 append_converted(StringInfo out, const char *text, int n)
 {
 	int			encoding = GetDatabaseEncoding();
-	Oid			proc = InvalidOid;
-	unsigned char buffer[MAX_CONVERSION_GROWTH * 8];
+	FmgrInfo   *conversion = NULL;
+	char		buffer[MAX_CONVERSION_GROWTH * 8];
 
 	if (encoding == PG_UTF8)
 	{
@@ -453,12 +457,44 @@ append_converted(StringInfo out, const char *text, int n)
 		return;
 	}
 	if (n > 0 && encoding != PG_SQL_ASCII)
-		proc = FindDefaultConversionProc(PG_UTF8, encoding);
-	if (OidIsValid(proc) &&
-		pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
-									  (unsigned char *) unconstify(char *, text),
-									  n, buffer, sizeof(buffer), true) == n)
-		appendStringInfoString(out, (char *) buffer);
+		conversion = find_conversion(encoding);
+	if (conversion &&
+		DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(PG_UTF8),
+									Int32GetDatum(encoding),
+									CStringGetDatum(text),
+									CStringGetDatum(buffer), Int32GetDatum(n),
+									BoolGetDatum(true))) == n)
+		appendStringInfoString(out, buffer);
 	else
 		appendStringInfoChar(out, '?');
+}
+
+/*
+ * The conversion from UTF-8 to the server's encoding, or NULL.  It is looked
+ * up once a session, if need be in a transaction of its own: a sender of the
+ * outbox has none open while it reads replies.
+ */
+static FmgrInfo *
+find_conversion(int encoding)
+{
+	static FmgrInfo conversion;
+	static bool looked_up = false;
+
+	if (!looked_up)
+	{
+		MemoryContext context = CurrentMemoryContext;
+		bool		begin = !IsTransactionState();
+		Oid			proc;
+
+		if (begin)
+			StartTransactionCommand();
+		proc = FindDefaultConversionProc(PG_UTF8, encoding);
+		if (OidIsValid(proc))
+			fmgr_info_cxt(proc, &conversion, TopMemoryContext);
+		if (begin)
+			CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		looked_up = true;
+	}
+	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
 }

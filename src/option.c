@@ -21,7 +21,10 @@
 
 #include <ctype.h>
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
@@ -91,6 +94,8 @@ static const Option option_table[] = {
 	SERVER_OPTION(concurrency, OPTION_INTEGER, "4", 1, 64, false),
 	SERVER_OPTION(batch_size, OPTION_INTEGER, NULL, 1, 2000, false),
 	SERVER_OPTION(rate_limit, OPTION_INTEGER, "100", 0, HUBSPOT_MAX_RATE_LIMIT, false),
+	SERVER_OPTION(max_attempts, OPTION_INTEGER, "20", 1, 1000, false),
+	SERVER_OPTION(sent_retention, OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
 	SERVER_OPTION(proxy, OPTION_PROXY, NULL, 0, 0, true),
 	SERVER_OPTION(ca_file, OPTION_FILE, NULL, 0, 0, true),
 	SERVER_OPTION(user_agent, OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
@@ -122,11 +127,16 @@ static const char *const allowed_values[] = {
 };
 
 int			hubspot_progress_interval = 10000;
+int			hubspot_workers = 4;
+int			hubspot_poll_interval = 60000;
+int			hubspot_max_accounts = 64;
 static char *server_setting = NULL;
 static char *allowed_hosts_setting = NULL;
 
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
+static int	compare_servers(const ListCell *a, const ListCell *b);
+static HubspotOptions *server_options(const ForeignServer *server);
 static const HubspotOptions *default_options(void);
 static const Option *find_option(const char *name, Oid catalog);
 static void check_mapping(const List *list);
@@ -142,6 +152,7 @@ static void check_host(const char *name, const char *base_url);
 static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
 static void set_option(HubspotOptions *options, const Option *option,
 					   const char *value);
+static void set_options(HubspotOptions *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
 static bool has_own_mapping(const ForeignServer *server, Oid userid);
 
@@ -164,6 +175,22 @@ hubspot_define_settings(void)
 							"0 turns them off.",
 							&hubspot_progress_interval, 10000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.workers",
+							"Most background workers that send outboxes, of all databases together.",
+							"0: none is started. They need the library in shared_preload_libraries.",
+							&hubspot_workers, 4, 0, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.poll_interval",
+							"How often the outbox of a database is looked at if no commit wakes a worker.",
+							"Prepared transactions and restored dumps wake none.",
+							&hubspot_poll_interval, 60000, 10, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	/* the size of shared memory cannot change later */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("hubspot_assoc.max_accounts",
+								"Most accounts whose throttle and statistics are in shared memory.",
+								NULL, &hubspot_max_accounts, 64, 1, 10000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hubspot_assoc");
 }
 
@@ -203,32 +230,12 @@ hubspot_get_options(Oid serverid, Oid userid)
 {
 	ForeignServer *server = GetForeignServer(serverid);
 	UserMapping *mapping = get_user_mapping(server, userid);
-	HubspotOptions *options = palloc(sizeof(HubspotOptions));
-	const List *lists[2];
+	HubspotOptions *options = server_options(server);
 
-	*options = *default_options();
-	options->server_name = server->servername;
-	options->server = serverid;
 	options->user = userid;
 	options->mapping = mapping->umid;
 	options->own_mapping = has_own_mapping(server, userid);
-	lists[0] = server->options;
-	lists[1] = mapping->options;
-	for (size_t i = 0; i < lengthof(lists); i++)
-	{
-		ListCell   *lc;
-
-		foreach(lc, lists[i])
-		{
-			DefElem    *def = lfirst_node(DefElem, lc);
-			const Option *option;
-
-			option = find_option(def->defname, i == 0 ? ForeignServerRelationId :
-								 UserMappingRelationId);
-			if (option)
-				set_option(options, option, defGetString(def));
-		}
-	}
+	set_options(options, mapping->options, UserMappingRelationId);
 
 	check_host(server->servername, options->base_url);
 	if (options->access_token == NULL && options->access_token_file == NULL &&
@@ -240,6 +247,57 @@ hubspot_get_options(Oid serverid, Oid userid)
 				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...'), %s.",
 						 quote_identifier(server->servername),
 						 OTHER_TOKEN_OPTIONS)));
+	return options;
+}
+
+/*
+ * The servers of this database that are accounts, by their names: a list of
+ * HubspotOptions without those of user mappings; palloc'd.
+ */
+List *
+hubspot_all_servers(void)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid(WRAPPER_NAME, true);
+	Relation	relation = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	List	   *servers = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+		ForeignServer *server;
+
+		if (form->srvfdw != wrapper)
+			continue;
+		/* it may have been dropped since */
+		server = GetForeignServerExtended(form->oid, FSV_MISSING_OK);
+		if (server)
+			servers = lappend(servers, server_options(server));
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	list_sort(servers, compare_servers);
+	return servers;
+}
+
+static int
+compare_servers(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((HubspotOptions *) lfirst(a))->server_name,
+				  ((HubspotOptions *) lfirst(b))->server_name);
+}
+
+/* The options of a server as they stand now, none of a user mapping. */
+static HubspotOptions *
+server_options(const ForeignServer *server)
+{
+	HubspotOptions *options = palloc(sizeof(HubspotOptions));
+
+	*options = *default_options();
+	options->server_name = server->servername;
+	options->server = server->serverid;
+	set_options(options, server->options, ForeignServerRelationId);
 	return options;
 }
 
@@ -600,6 +658,22 @@ set_option(HubspotOptions *options, const Option *option, const char *value)
 		default:
 			*(const char **) member = value;
 			break;
+	}
+}
+
+/* Options that are none by now, of an earlier version, are passed over. */
+static void
+set_options(HubspotOptions *options, const List *list, Oid catalog)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const Option *option = find_option(def->defname, catalog);
+
+		if (option)
+			set_option(options, option, defGetString(def));
 	}
 }
 

@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_OPTION_H
 #define HUBSPOT_OPTION_H
 
+#include "nodes/pg_list.h"
+
 /* The options of a server and a user mapping, with the defaults filled in. */
 typedef struct HubspotOptions
 {
@@ -24,6 +26,8 @@ typedef struct HubspotOptions
 	int			concurrency;
 	int			batch_size;		/* 0: as many as the operation allows */
 	int			rate_limit;		/* requests in 10 s, 0: no limit */
+	int			max_attempts;	/* of a row of the outbox */
+	int			sent_retention; /* ms that a sent row of the outbox is kept */
 	const char *proxy;			/* or NULL */
 	const char *ca_file;		/* or NULL */
 	const char *user_agent;
@@ -45,10 +49,14 @@ typedef struct HubspotOptions
 
 /* Settings */
 extern int	hubspot_progress_interval;	/* ms, 0: off */
+extern int	hubspot_workers;	/* at the most, 0: none */
+extern int	hubspot_poll_interval;	/* ms */
+extern int	hubspot_max_accounts;
 
 extern void hubspot_define_settings(void);
 extern Oid	hubspot_get_server(const char *name);
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
+extern List *hubspot_all_servers(void);
 extern bool hubspot_is_token(const char *value);
 extern void hubspot_set_refresh_token(const HubspotOptions *options,
 									  const char *refresh_token);

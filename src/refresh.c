@@ -4,8 +4,9 @@
  *	  A new refresh token of OAuth into the user mapping.
  *
  * HubSpot may give a new refresh token at any time, in the midst of a query.
- * What has to be written is one row of a catalog, by the rights of the current
- * role, in the transaction of the caller: there is no other one.  So it can be
+ * What has to be written is one row of a catalog, by the rights of the role
+ * whose user mapping it is, or of the current one if it is PUBLIC's, in the
+ * transaction of the caller: there is no other one.  So it can be
  * impossible, or be undone with the transaction, and in both cases somebody
  * should know: nobody can use the account any more if HubSpot refuses the old
  * refresh token, and the new one is lost.
@@ -23,6 +24,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -126,6 +128,8 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 {
 	HubspotOptions *present;
 	int			nest_level = NewGUCNestLevel();
+	Oid			user;
+	int			security_context;
 
 	(void) set_config_option("lock_timeout", STORE_LOCK_TIMEOUT, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -143,7 +147,14 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the user mapping has been changed")));
+
+	/* whoever sends an outbox, a role may change its own mapping */
+	GetUserIdAndSecContext(&user, &security_context);
+	if (options->own_mapping)
+		SetUserIdAndSecContext(options->user, security_context |
+							   SECURITY_LOCAL_USERID_CHANGE);
 	hubspot_set_refresh_token(present, linitial(refresh_tokens));
+	SetUserIdAndSecContext(user, security_context);
 	AtEOXact_GUC(true, nest_level);
 }
 

@@ -9,6 +9,8 @@
  *
  * Where HubSpot takes the records to be parted from one as a group, the rows
  * are sorted first (sort.c), so that the groups are as large as they can be.
+ * Somebody else than a batch may take the rows, too, for the outbox: as they
+ * come, before anything is asked of HubSpot.
  *
  * What is wrong with one row (no id, no type, a label that there isn't) is
  * that row's outcome; what is wrong with all of them (a column that is missing
@@ -47,7 +49,7 @@
  */
 #define DRIVE_INTERVAL		10000
 
-/* Rows of a query that are fetched at a time, if they are to be sorted. */
+/* Rows that are read at a time, if they are to be sorted. */
 #define SORT_FETCH			1000
 
 /*
@@ -99,7 +101,8 @@ struct HubspotSource
 	void		(*tick) (void *state);
 	void	   *tick_state;
 	HubspotSort *sort;			/* of the rows, or NULL */
-	bool		sorted;
+	HubspotTakeDraft take;		/* who takes the rows; NULL: the batch */
+	void	   *take_state;
 	HubspotLabels *labels;		/* to look labels up in, or NULL */
 
 	HubspotLastTypes last_types;
@@ -122,6 +125,7 @@ static void find_columns(HubspotSource *source, TupleDesc tupdesc);
 static const char *column_hint(HubspotInputShape shape);
 static void check_columns(const HubspotSource *source);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
+static bool read_rows(HubspotSource *source, int count);
 static void sort_all(HubspotSource *source);
 static bool put_sorted(HubspotSource *source);
 static void drive(HubspotSource *source);
@@ -211,39 +215,56 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 	source->driven = hubspot_coarse_now();
 	source->tick = tick;
 	source->tick_state = state;
-	if (source->sort && !source->sorted)
+	if (source->shape == HUBSPOT_INPUT_GROUP && source->sort == NULL)
 		sort_all(source);
 	while (!source->at_end && (room = hubspot_batch_room(batch)) > 0)
 	{
-		if (source->sorted)
+		if (source->sort)
 			source->at_end = !put_sorted(source);
-		else if (source->portal)
-			source->at_end = PortalRunFetch(source->portal, FETCH_FORWARD, room,
-											&source->receiver) < (uint64) room;
 		else
-			source->at_end = !put_element(source);
+			source->at_end = !read_rows(source, room);
 		if (source->at_end)
 			hubspot_batch_finish(batch);
 	}
+}
+
+/*
+ * Give the next rows, so many or what is left, to take(state, draft), in place
+ * of a batch: in their order, checked, but without their types.  A draft lives
+ * until take() returns.  False: there are no more rows.
+ */
+bool
+hubspot_source_read(HubspotSource *source, int count, HubspotTakeDraft take,
+					void *state)
+{
+	source->take = take;
+	source->take_state = state;
+	return read_rows(source, count);
+}
+
+/* Read so many rows, or what is left.  False: there are no more. */
+static bool
+read_rows(HubspotSource *source, int count)
+{
+	if (source->portal)
+		return PortalRunFetch(source->portal, FETCH_FORWARD, count,
+							  &source->receiver) == (uint64) count;
+	while (count-- > 0)
+	{
+		if (!put_element(source))
+			return false;
+	}
+	return true;
 }
 
 /* Read all rows and sort them. */
 static void
 sort_all(HubspotSource *source)
 {
-	if (source->portal)
-	{
-		while (PortalRunFetch(source->portal, FETCH_FORWARD, SORT_FETCH,
-							  &source->receiver) == SORT_FETCH)
-			;
-	}
-	else
-	{
-		while (put_element(source))
-			;
-	}
+	source->sort = hubspot_sort_create();
+	while (read_rows(source, SORT_FETCH))
+		;
 	hubspot_sort_perform(source->sort);
-	source->sorted = true;
 }
 
 /* The next of the sorted rows.  False: there is none. */
@@ -291,8 +312,6 @@ create_source(HubspotInputShape shape, HubspotLabels *labels)
 	source->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 													   "hubspot_assoc types",
 													   ALLOCSET_SMALL_SIZES);
-	if (shape == HUBSPOT_INPUT_GROUP)
-		source->sort = hubspot_sort_create();
 	return source;
 }
 
@@ -388,7 +407,7 @@ check_columns(const HubspotSource *source)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\" or \"labels\""),
-				 errhint("To associate with the default type, use hs_assoc_batch_create_default; to remove all types, hs_assoc_batch_archive.")));
+				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
 	for (size_t i = 0; i < lengthof(alternatives); i++)
 	{
 		if (positions[alternatives[i].one] >= 0 &&
@@ -546,12 +565,17 @@ read_element(HubspotSource *source, HubspotDraft *draft, Datum element)
 		hubspot_draft_labels(draft, DatumGetArrayTypeP(values[COLUMN_LABELS]));
 }
 
-/* Check an input and put it, or give it to the sort. */
+/* Check an input and put it, or give it to the sort, or to whoever takes it. */
 static void
 put_draft(HubspotSource *source, HubspotDraft *draft)
 {
 	draft->input.no = ++source->ninputs;
 	hubspot_draft_check(draft, source->shape);
+	if (source->take)
+	{
+		source->take(source->take_state, draft);
+		return;
+	}
 	if (source->shape == HUBSPOT_INPUT_TYPED_PAIR)
 		hubspot_draft_make_types(draft, source->labels, &source->last_types);
 	if (source->sort)

@@ -18,6 +18,8 @@
 
 typedef struct HubspotSource HubspotSource;
 
+typedef void (*HubspotTakeDraft) (void *state, const HubspotDraft *draft);
+
 extern HubspotSource *hubspot_source_query(const char *query,
 										   HubspotInputShape shape,
 										   HubspotLabels *labels);
@@ -32,6 +34,8 @@ extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 											ArrayType *label_array);
 extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 								void (*tick) (void *state), void *state);
+extern bool hubspot_source_read(HubspotSource *source, int count,
+								HubspotTakeDraft take, void *state);
 extern void hubspot_source_close(HubspotSource *source);
 
 #endif							/* HUBSPOT_SOURCE_H */

@@ -37,6 +37,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "answer.h"
@@ -91,6 +92,13 @@ struct HubspotAccessToken
 	int64		serial;			/* how often the file was read anew */
 };
 
+/* What was begun, in order to use the catalogs, and is to be ended. */
+typedef struct CatalogAccess
+{
+	bool		transaction;
+	bool		snapshot;
+} CatalogAccess;
+
 static HTAB *session_tokens = NULL;
 static int64 last_serial = 0;
 
@@ -102,13 +110,18 @@ static bool has_same_client(const SessionToken *session,
 static SessionToken *make_session_token(const HubspotOptions *options);
 static void forget_bearer(SessionToken *session);
 static void forget_text(char *text);
+static const char *present_refresh_token(const HubspotOptions *options,
+										 const SessionToken *session);
 static void remember_refusal(SessionToken *session, const HubspotError *error);
 static void take_refresh_token(const HubspotOptions *options,
 							   SessionToken *session,
 							   const char *refresh_token);
+static void use_refresh_token(SessionToken *session, const char *refresh_token);
 static bool may_try(const SessionToken *session);
 static void store_refresh_token(const HubspotOptions *options,
 								SessionToken *session);
+static CatalogAccess begin_catalog_access(void);
+static void end_catalog_access(CatalogAccess access);
 static void hide_secrets(const HubspotOptions *options,
 						 const SessionToken *session,
 						 const HubspotTokenReply *reply, const char **text);
@@ -389,23 +402,35 @@ hubspot_token_reload(const HubspotAccessToken *token)
 {
 	const HubspotOptions *options = token->options;
 	SessionToken *session = session_token(options);
+	CatalogAccess access;
+	const char *refresh_token;
+
+	if (session->refusal == NULL)
+		return false;
+	access = begin_catalog_access();
+	refresh_token = present_refresh_token(options, session);
+	end_catalog_access(access);
+	if (refresh_token)
+		use_refresh_token(session, refresh_token);
+	return refresh_token != NULL;
+}
+
+/* The one that the user mapping has now; NULL: the session knows it. */
+static const char *
+present_refresh_token(const HubspotOptions *options,
+					  const SessionToken *session)
+{
 	const HubspotOptions *present;
-	MemoryContext old;
 
 	AcceptInvalidationMessages();
-	if (session->refusal == NULL ||
-		!SearchSysCacheExists1(USERMAPPINGOID, ObjectIdGetDatum(options->mapping)))
-		return false;
+	if (!SearchSysCacheExists1(USERMAPPINGOID, ObjectIdGetDatum(options->mapping)))
+		return NULL;
 	present = hubspot_get_options(options->server, options->user);
 	if (present->mapping != options->mapping || present->client_id == NULL ||
 		!has_same_client(session, present) ||
 		hubspot_is_refresh_token(present, session->refresh_tokens))
-		return false;
-	old = MemoryContextSwitchTo(session->context);
-	session->refresh_tokens = lcons(pstrdup(present->refresh_token),
-									session->refresh_tokens);
-	MemoryContextSwitchTo(old);
-	return true;
+		return NULL;
+	return present->refresh_token;
 }
 
 static void
@@ -425,8 +450,6 @@ static void
 take_refresh_token(const HubspotOptions *options, SessionToken *session,
 				   const char *refresh_token)
 {
-	MemoryContext old;
-
 	if (!hubspot_is_token(refresh_token))
 	{
 		ereport(WARNING,
@@ -436,11 +459,19 @@ take_refresh_token(const HubspotOptions *options, SessionToken *session,
 				 errdetail("It is empty, too long, or not printable ASCII.")));
 		return;
 	}
-	old = MemoryContextSwitchTo(session->context);
+	use_refresh_token(session, refresh_token);
+	store_refresh_token(options, session);
+}
+
+/* The session goes on with another refresh token. */
+static void
+use_refresh_token(SessionToken *session, const char *refresh_token)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
 	session->refresh_tokens = lcons(pstrdup(refresh_token),
 									session->refresh_tokens);
 	MemoryContextSwitchTo(old);
-	store_refresh_token(options, session);
 }
 
 /*
@@ -462,12 +493,14 @@ may_try(const SessionToken *session)
 static void
 store_refresh_token(const HubspotOptions *options, SessionToken *session)
 {
+	CatalogAccess access = begin_catalog_access();
 	const char *reason;
 
 	session->tried_statement = GetCurrentStatementStartTimestamp();
 	session->tried_transaction = GetCurrentTransactionStartTimestamp();
 	session->tried_rollbacks = hubspot_refresh_rollbacks();
 	reason = hubspot_store_refresh_token(options, session->refresh_tokens);
+	end_catalog_access(access);
 	if (reason)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
@@ -475,6 +508,43 @@ store_refresh_token(const HubspotOptions *options, SessionToken *session)
 						options->server_name),
 				 errdetail("%s", reason),
 				 errhint("The session goes on with the new one, and tries to store it whenever it uses the server. After its end, HubSpot may refuse the old one.")));
+}
+
+/*
+ * The sender of an outbox waits for tokens with no transaction open, or in one
+ * without a snapshot.  What it needs to use the catalogs is begun, and ended,
+ * with the memory context that the caller has.
+ */
+static CatalogAccess
+begin_catalog_access(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	CatalogAccess access;
+
+	access.transaction = !IsTransactionState();
+	if (access.transaction)
+		StartTransactionCommand();
+	access.snapshot = !ActiveSnapshotSet();
+	if (access.snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	return access;
+}
+
+static void
+end_catalog_access(CatalogAccess access)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (access.snapshot)
+	{
+		/* nor may that of the catalogs hold back vacuum while we wait */
+		PopActiveSnapshot();
+		InvalidateCatalogSnapshotConditionally();
+	}
+	if (access.transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 }
 
 /* Take all secrets out of a text, or leave it as it is. */

@@ -113,6 +113,7 @@ struct HubspotTransfer
 	bool		active;
 	bool		connected;
 	int64		started;
+	int64		ended;
 	int64		connect_deadline;
 	int64		deadline;
 	HubspotHttpReply reply;
@@ -295,6 +296,14 @@ hubspot_transfer_reply(const HubspotTransfer *transfer)
 {
 	Assert(!transfer->active);
 	return &transfer->reply;
+}
+
+/* Microseconds from the start of a transfer to its end, seen from here. */
+int64
+hubspot_transfer_duration(const HubspotTransfer *transfer)
+{
+	Assert(!transfer->active);
+	return transfer->ended - transfer->started;
 }
 
 /*
@@ -590,6 +599,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	(void) curl_multi_remove_handle(session.multi, transfer->easy);
 
+	transfer->ended = hubspot_now();
 	reply->failure = failure;
 	reply->failure_text = (failure == HUBSPOT_HTTP_OK) ? NULL : text;
 	reply->status = (int) status;

@@ -30,6 +30,7 @@ extern bool hubspot_exchange_wait(HubspotExchange *exchange, int64 until);
 extern HubspotTransfer *hubspot_exchange_next(HubspotExchange *exchange,
 											  void **owner);
 extern const HubspotHttpReply *hubspot_transfer_reply(const HubspotTransfer *transfer);
+extern int64 hubspot_transfer_duration(const HubspotTransfer *transfer);
 extern void hubspot_transfer_hide_token(HubspotTransfer *transfer);
 extern void hubspot_transfer_free(HubspotTransfer *transfer);
 extern int64 hubspot_now(void);

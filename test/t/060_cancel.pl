@@ -55,8 +55,6 @@ my @fillers = fill_backlog($black_hole->sockport);
 
 create_account($node, $hubspot, rate_limit => 0);
 create_account($node, $hubspot, name => 'one_by_one', concurrency => 2, batch_size => 1, rate_limit => 0);
-create_account($node, $hubspot, name => 'throttled', rate_limit => 1);
-create_account($node, $hubspot, name => 'parked');
 create_account($node, $hubspot, name => 'black_hole',
 	base_url => 'http://127.0.0.1:' . $black_hole->sockport);
 create_account($node, $hubspot, name => 'tls', base_url => 'https://127.0.0.1:' . $silent->sockport);
@@ -105,8 +103,9 @@ my @phases = (
 	},
 	{
 		name => 'throttled',
-		sql => sprintf($call, 1, 'throttled'),
-		prepare => sprintf($call, 1, 'throttled'),
+		account => { rate_limit => 1 },
+		sql => sprintf($call, 1, 'fresh'),
+		prepare => sprintf($call, 1, 'fresh'),
 		reached => sub { waits($_[0]) }
 	},
 	{
@@ -117,7 +116,8 @@ my @phases = (
 	},
 	{
 		name => 'parked by a 429',
-		sql => sprintf($call, 604, 'parked'),
+		account => {},
+		sql => sprintf($call, 604, 'fresh'),
 		reached => sub { $hubspot->stats->{requests} > $_[0]{requests}
 			  && $hubspot->stats->{in_flight} == 0 && waits($_[0]) }
 	},
@@ -163,6 +163,7 @@ sub test_phase
 		my $state = { pid => $session->pid };
 		my ($out, $err, $start);
 
+		fresh_account(%{ $phase->{account} }) if $phase->{account};
 		$session->query($phase->{prepare}) if $phase->{prepare};
 		$session->query("SET statement_timeout = '" . $statement_timeout * 1000 . "ms'")
 		  if $way eq 'timeout';
@@ -227,7 +228,8 @@ is($open, 'none', 'sessions that ended have closed their connections');
 	my $session = start_session($node);
 	my $requests = $hubspot->stats->{requests};
 
-	$session->send(sprintf $call, 605, 'parked');
+	fresh_account();
+	$session->send(sprintf $call, 605, 'fresh');
 	wait_until(sub { $hubspot->stats->{requests} > $requests
 		  && $hubspot->stats->{in_flight} == 0
 		  && waits({ pid => $session->pid }) });
@@ -235,7 +237,7 @@ is($open, 'none', 'sessions that ended have closed their connections');
 	my (undef, $err) = $session->finish;
 	like($err, qr/57014/, 'a call that waits for a parked account is canceled');
 	is($session->query(q{SELECT ok FROM
-			hs_assoc_create_default('contacts', 605, 'companies', 2, server => 'parked')}),
+			hs_assoc_create_default('contacts', 605, 'companies', 2, server => 'fresh')}),
 		't', 'the account goes on after its wait');
 	is($hubspot->stats->{requests}, $requests + 2, 'with one request');
 	$session->quit;
@@ -356,6 +358,16 @@ SKIP:
 }
 
 done_testing();
+
+# The server "fresh", which nobody has used: with the library preloaded, a throttle
+# that is full, or parked, is so for all sessions.
+sub fresh_account
+{
+	my (%options) = @_;
+	$node->safe_psql('postgres', 'SET client_min_messages = warning; DROP SERVER IF EXISTS fresh CASCADE');
+	create_account($node, $hubspot, name => 'fresh', %options);
+	return;
+}
 
 # The median of the times, and each of them for whoever wants to see.
 sub within_limit

@@ -248,11 +248,15 @@ foreach my $role (qw(db_owner postgres))
 {
 	my $user = $role eq 'postgres' ? $node->safe_psql('postgres', 'SELECT current_user') : $role;
 	my $dump = "$dir/$role.sql";
-	$node->command_ok([ 'pg_dump', '-U', $user, '-f', $dump, '-d', $node->connstr('owned') ],
+
+	# the outbox is the extension's owner's
+	my @without = $role eq 'postgres' ? () : '--exclude-table-data=hs_assoc_*';
+	$node->command_ok([ 'pg_dump', '-U', $user, @without, '-f', $dump, '-d', $node->connstr('owned') ],
 		"pg_dump by $role");
 	my $text = slurp_file($dump);
 	like($text, qr/^CREATE EXTENSION IF NOT EXISTS hubspot_assoc WITH SCHEMA public;/m, "$role: the extension");
-	unlike($text, qr/hs_assoc_/, "$role: but not what belongs to it");
+	unlike($text, qr/CREATE (?:TABLE|FUNCTION|VIEW|SEQUENCE)/, "$role: but not what belongs to it");
+	is(() = $text =~ /^(?:COPY|SELECT pg_catalog\.setval\().*hs_assoc_/mg, @without ? 0 : 7, "$role: or the rows of its tables");
 	like($text, qr/^CREATE SERVER hubspot FOREIGN DATA WRAPPER hubspot_assoc OPTIONS \(/m, "$role: the server");
 	like($text, qr/^CREATE USER MAPPING FOR public SERVER hubspot OPTIONS \(\n    access_token '$token'\n\);/m,
 		"$role: PUBLIC's mapping");

@@ -197,6 +197,175 @@ test_park(void)
 	check(hubspot_throttle_when(&throttle, 5, 36 * SECOND) == 35 * SECOND + WINDOW, "the longer one of park and window counts");
 }
 
+/* Who reads the clock first need not come first. */
+static void
+test_order(void)
+{
+	reset();
+	hubspot_throttle_sent(&throttle, 3 * SECOND);
+	hubspot_throttle_sent(&throttle, 2 * SECOND);
+	hubspot_throttle_sent(&throttle, 4 * SECOND);
+	check(hubspot_throttle_when(&throttle, 3, 5 * SECOND) == 3 * SECOND + WINDOW, "times out of order: the first");
+	check(hubspot_throttle_when(&throttle, 2, 5 * SECOND) == 3 * SECOND + WINDOW, "times out of order: the late one counts as the one before it");
+	check(hubspot_throttle_when(&throttle, 1, 5 * SECOND) == 4 * SECOND + WINDOW, "times out of order: the last");
+}
+
+static void
+test_used(void)
+{
+	bool		as_expected = true;
+	int64		now = SECOND;
+
+	reset();
+	check(hubspot_throttle_used(&throttle, SECOND) == 0, "a new account has used nothing");
+	check(hubspot_throttle_is_idle(&throttle, SECOND), "and is idle");
+	send_at(SECOND);
+	send_at(2 * SECOND);
+	check(hubspot_throttle_used(&throttle, 2 * SECOND) == 2, "two are in the window");
+	check(hubspot_throttle_used(&throttle, SECOND + WINDOW - 1) == 2, "until its end");
+	check(hubspot_throttle_used(&throttle, SECOND + WINDOW) == 1, "then one has left it");
+	check(!hubspot_throttle_is_idle(&throttle, 2 * SECOND + WINDOW - 1), "with one in it, it isn't idle");
+	check(hubspot_throttle_used(&throttle, 2 * SECOND + WINDOW) == 0, "then both have");
+	check(hubspot_throttle_is_idle(&throttle, 2 * SECOND + WINDOW), "and it is");
+	hubspot_throttle_park(&throttle, 60 * SECOND);
+	check(!hubspot_throttle_is_idle(&throttle, 60 * SECOND - 1), "a parked one isn't");
+	check(hubspot_throttle_is_idle(&throttle, 60 * SECOND), "until its time has come");
+
+	reset();
+	for (int i = 0; i < 5000; i++)
+	{
+		int			used = 0;
+
+		now += (int64) (random_fraction() * random_fraction() * SECOND / 10);
+		send_at(now);
+		while (used < Min(ntimes, HUBSPOT_MAX_RATE_LIMIT) && times[ntimes - 1 - used] > now - WINDOW)
+			used++;
+		if (hubspot_throttle_used(&throttle, now) != used)
+			as_expected = false;
+	}
+	check(as_expected, "5,000 requests: used as a list says");
+	for (int i = 0; i < 2 * HUBSPOT_MAX_RATE_LIMIT; i++)
+		send_at(now);
+	check(hubspot_throttle_used(&throttle, now) == HUBSPOT_MAX_RATE_LIMIT, "never more than are kept");
+}
+
+/* Two throttles of one account, as one that knew of all. */
+static void
+test_merge(void)
+{
+	static HubspotThrottle parts[2];
+	bool		as_expected = true;
+
+	for (int round = 0; round < 20; round++)
+	{
+		int			count = (int) (random_fraction() * 3 * HUBSPOT_MAX_RATE_LIMIT);
+		double		share = round < 2 ? round : random_fraction();
+		int64		now = SECOND;
+
+		reset();
+		memset(parts, 0, sizeof(parts));
+		for (int i = 0; i < count; i++)
+		{
+			now += (int64) (random_fraction() * SECOND / 50);
+			send_at(now);
+			hubspot_throttle_sent(&parts[random_fraction() < share], now);
+		}
+		hubspot_throttle_park(&parts[round % 2], round * SECOND);
+		hubspot_throttle_park(&throttle, round * SECOND);
+		hubspot_throttle_merge(&parts[0], &parts[1]);
+		for (int limit = 0; limit <= HUBSPOT_MAX_RATE_LIMIT; limit++)
+		{
+			if (hubspot_throttle_when(&parts[0], limit, now) != hubspot_throttle_when(&throttle, limit, now))
+				as_expected = false;
+		}
+		hubspot_throttle_sent(&parts[0], now);
+		hubspot_throttle_sent(&throttle, now);
+		if (hubspot_throttle_when(&parts[0], 1, now) != hubspot_throttle_when(&throttle, 1, now) ||
+			hubspot_throttle_used(&parts[0], now) != hubspot_throttle_used(&throttle, now))
+			as_expected = false;
+	}
+	check(as_expected, "two throttles merged: as one that knew of all");
+}
+
+static void
+test_pace(void)
+{
+	reset();
+	check(hubspot_throttle_pace(&throttle, 100, SECOND) == SECOND, "pace: a new account sends at once");
+	for (int i = 0; i < 49; i++)
+		send_at(SECOND);
+	check(hubspot_throttle_pace(&throttle, 100, SECOND) == SECOND, "pace: at once with less than half of the window used");
+	check(hubspot_throttle_pace(&throttle, 0, SECOND) == SECOND, "pace: at once without a limit");
+	send_at(SECOND);
+	check(hubspot_throttle_pace(&throttle, 100, SECOND) == SECOND + WINDOW / 51, "pace: with half of it used, as much as is left lasts until that leaves");
+	check(hubspot_throttle_pace(&throttle, 100, 2 * SECOND) == 2 * SECOND, "pace: who comes late need not wait");
+	check(hubspot_throttle_pace(&throttle, 101, SECOND) == SECOND, "pace: a higher limit counts at once");
+	check(hubspot_throttle_pace(&throttle, 50, SECOND) == SECOND + WINDOW, "pace: nothing left, as the throttle says");
+	check(hubspot_throttle_pace(&throttle, 10, SECOND) == SECOND + WINDOW, "pace: a lower limit, too");
+	check(hubspot_throttle_pace(&throttle, 100, 2 * SECOND + WINDOW) == 2 * SECOND + WINDOW, "pace: an idle account sends at once");
+	hubspot_throttle_park(&throttle, 30 * SECOND);
+	check(hubspot_throttle_pace(&throttle, 100, SECOND) == 30 * SECOND, "pace: a parked account waits");
+	check(hubspot_throttle_pace(&throttle, 0, SECOND) == 30 * SECOND, "pace: without a limit, too");
+
+	/* one that leaves soon doesn't make up for many that don't */
+	reset();
+	send_at(SECOND);
+	for (int i = 0; i < 49; i++)
+		send_at(11 * SECOND);
+	check(hubspot_throttle_pace(&throttle, 100, 11 * SECOND) == 11 * SECOND + WINDOW / 52, "pace: the whole window counts, not only its oldest request");
+}
+
+/*
+ * One who sends all the time at the pace that he is told, beside others who
+ * use a share of the limit at random: the throttle never blocks him for long,
+ * and the limit is used.
+ */
+static void
+test_pacing(int limit, double share)
+{
+	int64		now = 100 * SECOND;
+	int64		settled = now + 2 * WINDOW;
+	int64		end = now + 12 * WINDOW;
+	int64		other = now;
+	int64		last = now;
+	int64		longest = 0;
+	int			before = 0;		/* sent until it had settled */
+	bool		never_blocked = true;
+	char		name[100];
+
+	reset();
+	while (now < end)
+	{
+		int64		when = hubspot_throttle_pace(&throttle, limit, now);
+
+		if (share > 0 && other <= when)
+		{
+			now = Max(now, other);
+			if (hubspot_throttle_when(&throttle, limit, now) == now)
+				send_at(now);
+			other += (int64) (random_fraction() * 2 * WINDOW / (limit * share));
+			continue;
+		}
+		if (hubspot_throttle_when(&throttle, limit, when) != when)
+			never_blocked = false;
+		now = when;
+		if (before == 0 && now >= settled)
+			before = ntimes;
+		if (before > 0)
+			longest = Max(longest, now - last);
+		last = now;
+		send_at(now);
+	}
+	snprintf(name, sizeof(name), "pace, limit %d, others %.0f %%: never before the throttle says", limit, share * 100);
+	check(never_blocked, name);
+	snprintf(name, sizeof(name), "pace, limit %d, others %.0f %%: never more in ten seconds", limit, share * 100);
+	check(most_in_window() <= limit, name);
+	snprintf(name, sizeof(name), "pace, limit %d, others %.0f %%: no two requests are far from each other", limit, share * 100);
+	check(longest <= (share > 0 ? WINDOW / 2 : WINDOW / limit + 1), name);
+	snprintf(name, sizeof(name), "pace, limit %d, others %.0f %%: the limit is used", limit, share * 100);
+	check(ntimes - before >= 0.9 * limit * (end - settled) / WINDOW, name);
+}
+
 static void
 test_delay(void)
 {
@@ -247,6 +416,16 @@ main(int argc, char **argv)
 	test_window();
 	test_limit_changes();
 	test_park();
+	test_order();
+	test_used();
+	test_merge();
+	test_pace();
+	test_pacing(1, 0);
+	test_pacing(10, 0);
+	test_pacing(100, 0);
+	test_pacing(190, 0.2);
+	test_pacing(100, 0.5);
+	test_pacing(HUBSPOT_MAX_RATE_LIMIT, 0);
 	for (size_t i = 0; i < lengthof(limits); i++)
 	{
 		test_wrap(limits[i], true);

@@ -1,0 +1,462 @@
+--
+-- Tables that are kept in sync: what their triggers enqueue
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set begin :abs_srcdir '/sql/include/begin.sql'
+\set enqueued :abs_srcdir '/sql/include/enqueued.sql'
+\set end :abs_srcdir '/sql/include/end.sql'
+\set ECHO none
+\i :begin
+\set ECHO none
+\i :enqueued
+SET client_min_messages = notice;
+
+CREATE TABLE links (dropped int, contact_id bigint, company_id text, note text,
+	PRIMARY KEY (contact_id, company_id));
+ALTER TABLE links DROP COLUMN dropped;
+INSERT INTO links VALUES (1, 'a'), (2, 'b');
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+-- what was there before isn't enqueued, without backfill
+SELECT * FROM enqueued();
+SELECT link_table, from_type, from_column, to_type, to_column, type_id, label, type_id_column, label_column,
+	category, server, role = current_user::regrole AS mine, active FROM hs_assoc_sync;
+SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'links'::regclass ORDER BY 1;
+
+--
+-- Statements
+--
+INSERT INTO links VALUES (3, 'c');
+INSERT INTO links SELECT n, 'd' FROM generate_series(4, 6) AS n;
+INSERT INTO links SELECT 7, 'e' WHERE false;
+SELECT * FROM enqueued();
+COPY links (contact_id, company_id) FROM stdin;
+8	f
+9	g
+\.
+SELECT * FROM enqueued();
+-- an UPDATE of nothing, of no row, of a key, of all keys, and one that moves a value on
+UPDATE links SET note = 'new', company_id = company_id;
+UPDATE links SET company_id = 'x' WHERE contact_id = 77;
+SELECT * FROM enqueued();
+UPDATE links SET company_id = 'x' WHERE contact_id = 1;
+SELECT * FROM enqueued();
+UPDATE links SET company_id = upper(company_id) WHERE contact_id < 5;
+SELECT * FROM enqueued();
+CREATE TABLE chain (contact_id int, company_id int, UNIQUE (contact_id) DEFERRABLE, UNIQUE (contact_id, company_id));
+INSERT INTO chain VALUES (1, 10), (2, 10), (3, 10);
+SELECT hs_assoc_enable_sync('chain', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE chain DROP CONSTRAINT chain_contact_id_company_id_key, ADD UNIQUE (company_id, contact_id);
+UPDATE chain SET contact_id = contact_id + 1 WHERE contact_id = 3;
+UPDATE chain SET contact_id = contact_id - 1;
+SELECT * FROM enqueued();
+DROP TABLE chain;
+-- INSERT ... ON CONFLICT
+INSERT INTO links VALUES (1, 'X', 'more'), (10, 'h', NULL) ON CONFLICT (contact_id, company_id) DO UPDATE SET note = excluded.note;
+SELECT * FROM enqueued();
+INSERT INTO links VALUES (1, 'X'), (11, 'i') ON CONFLICT (contact_id, company_id) DO UPDATE SET company_id = 'j';
+SELECT * FROM enqueued();
+INSERT INTO links VALUES (1, 'j'), (11, 'i') ON CONFLICT DO NOTHING;
+SELECT * FROM enqueued();
+-- MERGE: what goes comes before what comes
+MERGE INTO links AS l USING (VALUES (1, 'j'), (2, 'k'), (12, 'l')) AS v (contact_id, company_id) ON l.contact_id = v.contact_id
+WHEN MATCHED AND l.company_id = v.company_id THEN DELETE
+WHEN MATCHED THEN UPDATE SET company_id = v.company_id
+WHEN NOT MATCHED THEN INSERT (contact_id, company_id) VALUES (v.contact_id, v.company_id);
+SELECT * FROM enqueued();
+DELETE FROM links WHERE contact_id > 9;
+DELETE FROM links WHERE contact_id > 9;
+SELECT * FROM enqueued();
+-- rolled back, all of it or a part
+BEGIN;
+INSERT INTO links VALUES (20, 'a');
+ROLLBACK;
+BEGIN;
+INSERT INTO links VALUES (21, 'a');
+SAVEPOINT s;
+DELETE FROM links;
+ROLLBACK TO s;
+INSERT INTO links VALUES (22, 'a');
+COMMIT;
+SELECT * FROM enqueued();
+TRUNCATE links;
+SELECT * FROM enqueued();
+TRUNCATE links;
+SELECT * FROM enqueued();
+-- cascades of foreign keys are one statement for each table
+CREATE TABLE contacts (id bigint PRIMARY KEY);
+INSERT INTO contacts SELECT generate_series(1, 4);
+ALTER TABLE links ADD FOREIGN KEY (contact_id) REFERENCES contacts ON DELETE CASCADE ON UPDATE CASCADE;
+INSERT INTO links VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');
+UPDATE contacts SET id = id + 10 WHERE id < 3;
+DELETE FROM contacts WHERE id > 3;
+SELECT * FROM enqueued();
+TRUNCATE contacts CASCADE;
+SELECT * FROM enqueued();
+ALTER TABLE links DROP CONSTRAINT links_contact_id_fkey;
+DROP TABLE contacts;
+
+--
+-- Statements within statements: what counts is what is in the table at last
+--
+WITH gone AS (DELETE FROM links RETURNING *), come AS (INSERT INTO links VALUES (1, 'a'), (2, 'b') RETURNING *)
+SELECT count(*) FROM gone;
+WITH come AS (INSERT INTO links VALUES (3, 'c') RETURNING *)
+UPDATE links SET company_id = 'z' FROM come WHERE links.contact_id = 1;
+SELECT * FROM enqueued();
+-- a trigger that puts right what has come
+CREATE FUNCTION put_right() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM links WHERE company_id = 'wrong';
+	UPDATE links SET company_id = lower(company_id) WHERE company_id <> lower(company_id);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER put_right AFTER INSERT ON links FOR EACH ROW EXECUTE FUNCTION put_right();
+INSERT INTO links VALUES (4, 'D'), (5, 'e'), (6, 'wrong');
+SELECT * FROM enqueued();
+DROP TRIGGER put_right ON links;
+-- one that puts back what has gone, and one that takes away what it has become
+CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO links SELECT OLD.*;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER put_back AFTER DELETE ON links FOR EACH ROW WHEN (OLD.contact_id = 1) EXECUTE FUNCTION put_back();
+DELETE FROM links WHERE contact_id < 3;
+SELECT * FROM enqueued();
+DROP TRIGGER put_back ON links;
+CREATE FUNCTION take_away() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM links WHERE contact_id = NEW.contact_id;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER take_away AFTER UPDATE ON links FOR EACH ROW WHEN (OLD.contact_id = 3) EXECUTE FUNCTION take_away();
+UPDATE links SET contact_id = contact_id + 30;
+SELECT * FROM enqueued();
+TABLE links ORDER BY 1;
+DROP TRIGGER take_away ON links;
+
+--
+-- The end of it
+--
+SELECT hs_assoc_disable_sync('links');
+SELECT hs_assoc_disable_sync('links');
+DELETE FROM links;
+SELECT * FROM enqueued();
+TABLE hs_assoc_sync;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'links'::regclass;
+
+--
+-- Backfill
+--
+INSERT INTO links VALUES (1, 'a'), (2, 'b');
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true);
+SELECT * FROM enqueued();
+-- as the table is, not as a snapshot shows it
+SELECT hs_assoc_disable_sync('links');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO links VALUES (3, 'c');
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true);
+INSERT INTO links VALUES (4, 'd');
+TRUNCATE links;
+COMMIT;
+SELECT * FROM enqueued();
+DROP TABLE links;
+
+--
+-- Association types: one for all rows, or in a column
+--
+CREATE TABLE links (deal_id int NOT NULL, company_id int NOT NULL, type smallint, label varchar(20), big bigint,
+	UNIQUE (deal_id, company_id));
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id => 5);
+SELECT hs_assoc_enable_sync('links', '0-3', 'deal_id', '0-2', 'company_id', type_id => 7, category => 'USER_DEFINED');
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', label => 'It''s "ours"');
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', label => 'ours', category => 'INTEGRATOR_DEFINED');
+INSERT INTO links VALUES (1, 2);
+DELETE FROM links;
+SELECT * FROM enqueued();
+SELECT hs_assoc_disable_sync('links');
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'type', category => 'USER_DEFINED');
+SELECT hs_assoc_enable_sync('links', 'companies', 'company_id', 'deals', 'deal_id', label_column => 'label');
+INSERT INTO links VALUES (1, 2, 3, 'left'), (2, 2, 4, 'right'), (3, 2, NULL, NULL);
+SELECT * FROM enqueued();
+UPDATE links SET type = 9 WHERE deal_id = 1;
+UPDATE links SET label = 'both' WHERE deal_id < 3;
+UPDATE links SET label = NULL;
+SELECT * FROM enqueued();
+TRUNCATE links;
+SELECT * FROM enqueued();
+SELECT hs_assoc_disable_sync('links');
+-- numbers that are none don't stop who writes them
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'big', backfill => true);
+INSERT INTO links (deal_id, company_id, big) VALUES (1, 2, 3), (2, 2, 3000000000), (3, 2, -1);
+SELECT * FROM enqueued();
+SELECT hs_assoc_disable_sync('links');
+-- a row of each type
+ALTER TABLE links DROP CONSTRAINT links_deal_id_company_id_key;
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'type');
+CREATE UNIQUE INDEX ON links (type, deal_id, company_id);
+SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'type');
+INSERT INTO links VALUES (9, 9, 1), (9, 9, 2);
+DELETE FROM links WHERE type = 1;
+UPDATE links SET type = 3 WHERE type = 2;
+SELECT * FROM enqueued();
+DROP TABLE links;
+
+--
+-- Types of ids, and names
+--
+CREATE TYPE color AS ENUM ('red', 'green');
+CREATE DOMAIN id AS text CHECK (VALUE <> '');
+CREATE DOMAIN padded AS char(8);
+CREATE TYPE two AS (a int, b text);
+-- casts that nobody calls
+CREATE FUNCTION to_text(color) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE CAST (color AS text) WITH FUNCTION to_text(color) AS IMPLICIT;
+CREATE FUNCTION to_text(two) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE CAST (two AS text) WITH FUNCTION to_text(two) AS IMPLICIT;
+CREATE SCHEMA "Odd schema";
+CREATE TABLE "Odd schema"."Odd ""table""" ("Uuid" uuid, "it's" id, enum color, "select" padded, numeric numeric, composite two,
+	UNIQUE ("Uuid"), UNIQUE ("it's"), UNIQUE (enum), UNIQUE ("select"), UNIQUE (composite));
+SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'Uuid', 'b', 'it''s');
+SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'enum', 'b', 'select');
+SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'numeric', 'b', 'composite');
+INSERT INTO "Odd schema"."Odd ""table""" VALUES ('00000000-0000-0000-0000-000000000001', 'Ä b', 'red', 'x', 1.50, (1, 'q'));
+SELECT * FROM enqueued();
+UPDATE "Odd schema"."Odd ""table""" SET enum = 'green', numeric = 1.5, "it's" = 'Ä b';
+SELECT * FROM enqueued();
+-- the same, checked against the table
+WITH come AS (INSERT INTO "Odd schema"."Odd ""table""" VALUES ('00000000-0000-0000-0000-000000000002', 'c', 'red', 'y', 2, (2, 'q')))
+UPDATE "Odd schema"."Odd ""table""" SET "Uuid" = '00000000-0000-0000-0000-000000000003', enum = enum, "select" = 'z', composite = (3, 'q');
+SELECT * FROM enqueued();
+TRUNCATE "Odd schema"."Odd ""table""";
+SELECT * FROM enqueued();
+DROP SCHEMA "Odd schema" CASCADE;
+TABLE hs_assoc_sync;
+DROP TYPE color, two CASCADE;
+DROP DOMAIN id, padded;
+
+--
+-- Nulls are left out
+--
+SELECT hs_assoc_stat_reset();
+CREATE TABLE deals (id int PRIMARY KEY, company_id int, contact_id int, amount int);
+SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'contacts', 'contact_id', server => 'sim_control');
+INSERT INTO deals VALUES (1, 10, 100), (2, NULL, 200), (3, NULL, NULL);
+SELECT * FROM enqueued();
+UPDATE deals SET amount = 1;
+UPDATE deals SET company_id = 20 WHERE id = 2;
+UPDATE deals SET company_id = NULL;
+SELECT * FROM enqueued();
+UPDATE deals SET id = id + 1 WHERE id = 3;
+DELETE FROM deals;
+SELECT * FROM enqueued();
+INSERT INTO deals VALUES (1, 10), (2, NULL);
+SELECT hs_assoc_disable_sync('deals');
+SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'companies', 'company_id', backfill => true);
+SELECT * FROM enqueued();
+-- inserted, made null, and of the backfill
+SELECT server, skipped FROM hs_assoc_stat() ORDER BY server;
+DROP TABLE deals;
+
+--
+-- Wrong arguments
+--
+CREATE TABLE t (a int, b int, c text, d int, generated int GENERATED ALWAYS AS (a + 1) STORED);
+CREATE VIEW v AS TABLE t;
+CREATE TEMP TABLE temporary (LIKE t);
+CREATE UNLOGGED TABLE unlogged (LIKE t);
+CREATE UNIQUE INDEX ON t (a, b, c);
+CREATE UNIQUE INDEX ON t (a) WHERE b > 0;
+CREATE UNIQUE INDEX ON t ((a + 1));
+CREATE UNIQUE INDEX ON t (a, (b + 1));
+CREATE INDEX ON t (a, b);
+ALTER TABLE t ADD UNIQUE (b, a) DEFERRABLE;
+SELECT v.call, t.outcome, t.message, t.detail, t.hint
+FROM (VALUES
+	('NULL, ''x'', ''a'', ''y'', ''b'''),
+	('4294967295::oid, ''x'', ''a'', ''y'', ''b'''),
+	('''v'', ''x'', ''a'', ''y'', ''b'''),
+	('''t_a_b_idx'', ''x'', ''a'', ''y'', ''b'''),
+	('''temporary'', ''x'', ''a'', ''y'', ''b'''),
+	('''unlogged'', ''x'', ''a'', ''y'', ''b'''),
+	('''pg_catalog.pg_class'', ''x'', ''oid'', ''y'', ''relname'''),
+	('''hs_assoc_outbox'', ''x'', ''from_id'', ''y'', ''to_id'''),
+	('''t'', NULL, ''a'', ''y'', ''b'''),
+	('''t'', ''x'', NULL, ''y'', ''b'''),
+	('''t'', ''x'', ''a'', ''y'', NULL'),
+	('''t'', ''x y'', ''a'', ''y'', ''b'''),
+	('''t'', ''x'', ''a'', ''y'', ''company'''),
+	('''t'', ''x'', ''a'', ''y'', ''generate'''),
+	('''t'', ''x'', ''a'', ''y'', ''ctid'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id_column => ''e'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id_column => ''c'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id => 0'),
+	('''t'', ''x'', ''a'', ''y'', ''b'', label => '''''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id => 1, label => ''x'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id_column => ''c'', label_column => ''c'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', category => ''USER_DEFINED'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id => 1, category => ''user defined'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', server => ''nobody'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', label_column => ''c'''),
+	('''t'', ''x'', ''a'', ''y'', ''b'', type_id_column => ''d''')) AS v (call),
+	LATERAL sim.try('SELECT hs_assoc_enable_sync(' || call || ')') AS t;
+SELECT * FROM sim.try('SELECT hs_assoc_disable_sync(NULL)');
+CREATE UNIQUE INDEX ON t (b) INCLUDE (d);
+SELECT hs_assoc_enable_sync('t', 'x', 'generated', 'y', 'b');
+SELECT * FROM sim.try($$SELECT hs_assoc_enable_sync('t', 'x', 'generated', 'y', 'b')$$);
+SELECT hs_assoc_enable_sync('t', 'x', 'generated', 'y', 'b', server => 'sim_control');
+INSERT INTO t VALUES (1, 2);
+SELECT * FROM enqueued();
+DROP TABLE t, temporary, unlogged CASCADE;
+
+--
+-- Other triggers with the function
+--
+CREATE TABLE t (a int PRIMARY KEY, b int);
+CREATE TRIGGER mine AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+INSERT INTO t VALUES (1, 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT hs_assoc_disable_sync('t');
+INSERT INTO t VALUES (1, 2);
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+CREATE TRIGGER row AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows FOR EACH ROW EXECUTE FUNCTION hs_assoc_sync_rows();
+INSERT INTO t VALUES (2, 2);
+DROP TRIGGER row ON t;
+CREATE TRIGGER swapped AFTER UPDATE ON t REFERENCING NEW TABLE AS old_rows OLD TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+UPDATE t SET b = 3;
+DROP TRIGGER swapped ON t;
+CREATE TRIGGER before BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+INSERT INTO t VALUES (3, 2);
+DROP TRIGGER before ON t;
+SELECT * FROM enqueued();
+SELECT hs_assoc_sync_rows();
+SELECT hs_assoc_sync_ddl();
+-- those that are like ours but for something
+SELECT hs_assoc_disable_sync('t');
+CREATE TRIGGER never AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+DROP TRIGGER never ON t;
+CREATE TRIGGER none AFTER DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+DROP TRIGGER none ON t;
+CREATE TRIGGER named AFTER DELETE ON t REFERENCING OLD TABLE AS others FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+DROP TRIGGER named ON t;
+CREATE TRIGGER few AFTER UPDATE OF a ON t FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+DROP TRIGGER few ON t;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER hs_assoc_sync_delete AFTER DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION nothing();
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+SELECT hs_assoc_disable_sync('t');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 't'::regclass;
+DROP TRIGGER hs_assoc_sync_delete ON t;
+DROP FUNCTION nothing;
+SELECT hs_assoc_enable_sync('t', 'x', 'a', 'y', 'b');
+SELECT active FROM hs_assoc_sync;
+CREATE OR REPLACE TRIGGER hs_assoc_sync_insert AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+	WHEN (false) EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT active FROM hs_assoc_sync;
+CREATE OR REPLACE TRIGGER hs_assoc_sync_insert AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+	EXECUTE FUNCTION hs_assoc_sync_rows();
+SELECT active FROM hs_assoc_sync;
+-- where changes are applied that others have made
+SET session_replication_role = replica;
+INSERT INTO t VALUES (4, 2);
+ALTER TABLE t RENAME b TO c;
+RESET session_replication_role;
+SELECT * FROM enqueued();
+SELECT to_column FROM hs_assoc_sync;
+DROP TABLE t;
+
+--
+-- Privileges
+--
+CREATE ROLE regress_hubspot_owner;
+CREATE ROLE regress_hubspot_writer;
+CREATE ROLE regress_hubspot_other;
+GRANT CREATE ON SCHEMA public TO regress_hubspot_owner, regress_hubspot_other;
+SET ROLE regress_hubspot_owner;
+CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
+GRANT INSERT, UPDATE, DELETE, SELECT, TRUNCATE ON links TO regress_hubspot_writer;
+GRANT TRIGGER ON links TO regress_hubspot_other;
+RESET ROLE;
+GRANT USAGE ON SCHEMA sim TO regress_hubspot_owner, regress_hubspot_other;
+SET ROLE regress_hubspot_owner;
+SELECT * FROM sim.try($$SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')$$);
+RESET ROLE;
+GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_owner, regress_hubspot_other;
+SET ROLE regress_hubspot_other;
+SELECT * FROM sim.try($$SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')$$);
+SELECT * FROM sim.try($$SELECT hs_assoc_disable_sync('links')$$);
+-- DDL of whoever has no privilege here
+CREATE TABLE theirs (contact_id int PRIMARY KEY, company_id int);
+ALTER TABLE theirs RENAME contact_id TO id;
+SET ROLE regress_hubspot_owner;
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true);
+SET ROLE regress_hubspot_writer;
+INSERT INTO links VALUES (1, 2), (3, 4);
+UPDATE links SET company_id = 5 WHERE contact_id = 1;
+DELETE FROM links WHERE contact_id = 3;
+WITH come AS (INSERT INTO links VALUES (7, 8)) UPDATE links SET company_id = 6;
+TRUNCATE links;
+TABLE hs_assoc_outbox;
+TABLE hs_assoc_sync_config;
+RESET ROLE;
+SELECT DISTINCT role FROM hs_assoc_outbox;
+SELECT * FROM enqueued();
+-- a table of one's own gets nobody's rows in, nor does a trigger on another's
+SET ROLE regress_hubspot_other;
+CREATE TRIGGER theirs AFTER INSERT ON theirs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+	EXECUTE FUNCTION hs_assoc_sync_rows('links', 'regress_hubspot_owner');
+INSERT INTO theirs VALUES (1, 2);
+CREATE TRIGGER theirs AFTER DELETE ON links REFERENCING OLD TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+SET ROLE regress_hubspot_owner;
+INSERT INTO links VALUES (1, 2);
+DELETE FROM links;
+DROP TRIGGER theirs ON links;
+ALTER TABLE links RENAME company_id TO firm_id;
+DELETE FROM links;
+-- row-level security that holds for the owner as well: an error, rather than rows left out
+INSERT INTO links VALUES (1, 2), (3, 4);
+ALTER TABLE links ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON links USING (contact_id < 2);
+TRUNCATE links;
+ALTER TABLE links NO FORCE ROW LEVEL SECURITY;
+TRUNCATE links;
+RESET ROLE;
+SELECT * FROM enqueued();
+SET ROLE regress_hubspot_owner;
+SELECT hs_assoc_disable_sync('links');
+INSERT INTO links VALUES (1, 2), (3, 4);
+ALTER TABLE links FORCE ROW LEVEL SECURITY;
+SELECT * FROM sim.try($$SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'firm_id', backfill => true)$$);
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'firm_id');
+RESET ROLE;
+-- superusers may do it for others, also for those that may not use our schema
+SELECT hs_assoc_disable_sync('links');
+CREATE SCHEMA s AUTHORIZATION regress_hubspot_owner;
+ALTER TABLE links SET SCHEMA s;
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM regress_hubspot_owner;
+SELECT hs_assoc_enable_sync('s.links', 'contacts', 'contact_id', 'companies', 'firm_id');
+SET ROLE regress_hubspot_owner;
+ALTER TABLE s.links NO FORCE ROW LEVEL SECURITY;
+INSERT INTO s.links VALUES (5, 6);
+UPDATE s.links SET firm_id = 7 WHERE contact_id = 5;
+DELETE FROM s.links WHERE contact_id = 5;
+TRUNCATE s.links;
+DROP TRIGGER hs_assoc_sync_insert ON s.links;
+RESET ROLE;
+SELECT * FROM enqueued();
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 's.links'::regclass;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+SELECT hs_assoc_enable_sync('s.links', 'contacts', 'contact_id', 'companies', 'firm_id');
+DROP OWNED BY regress_hubspot_owner, regress_hubspot_writer, regress_hubspot_other CASCADE;
+DROP ROLE regress_hubspot_owner, regress_hubspot_writer, regress_hubspot_other;
+DROP FUNCTION put_right, put_back, take_away, enqueued;
+
+\set ECHO none
+\i :end

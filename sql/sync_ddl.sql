@@ -1,0 +1,325 @@
+--
+-- Tables that are kept in sync: changes of the tables themselves
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set begin :abs_srcdir '/sql/include/begin.sql'
+\set enqueued :abs_srcdir '/sql/include/enqueued.sql'
+\set end :abs_srcdir '/sql/include/end.sql'
+\set ECHO none
+\i :begin
+\set ECHO none
+\i :enqueued
+SET client_min_messages = notice;
+
+--
+-- Columns, indexes and triggers that a sync needs
+--
+CREATE TABLE deals (id int PRIMARY KEY, company_id int, contact_id int, amount int);
+SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'contacts', 'contact_id');
+ALTER TABLE deals RENAME COLUMN company_id TO firm_id;
+ALTER VIEW deals RENAME COLUMN id TO deal_id;
+SELECT from_column, to_column FROM hs_assoc_sync ORDER BY id;
+INSERT INTO deals VALUES (5, 50);
+-- names that change their places
+ALTER TABLE deals RENAME firm_id TO x;
+ALTER TABLE deals RENAME contact_id TO firm_id;
+ALTER TABLE deals RENAME x TO contact_id;
+ALTER TABLE deals RENAME amount TO price;
+UPDATE deals SET firm_id = 60 WHERE deal_id = 5;
+ALTER TABLE deals RENAME TO offers;
+CREATE SCHEMA s;
+ALTER TABLE offers SET SCHEMA s;
+INSERT INTO s.offers VALUES (6, 66);
+SELECT link_table, from_column, to_column FROM hs_assoc_sync ORDER BY id;
+SELECT * FROM enqueued();
+ALTER TABLE s.offers SET SCHEMA public;
+-- types may change, as far as they are still right
+ALTER TABLE offers ALTER contact_id TYPE bigint, ALTER firm_id TYPE text;
+INSERT INTO offers VALUES (7, 4000000000, 'x');
+SELECT * FROM enqueued();
+ALTER TABLE offers SET UNLOGGED;
+-- what a sync needs is not dropped by itself
+ALTER TABLE offers DROP COLUMN contact_id;
+ALTER TABLE offers DROP CONSTRAINT deals_pkey;
+DROP INDEX deals_pkey;
+ALTER TABLE offers DROP COLUMN price;
+CREATE UNIQUE INDEX offers_idx ON offers (deal_id);
+ALTER TABLE offers DROP CONSTRAINT deals_pkey;
+DROP INDEX offers_idx;
+DROP INDEX CONCURRENTLY offers_idx;
+SELECT indisvalid FROM pg_index WHERE indexrelid = 'offers_idx'::regclass;
+REINDEX INDEX offers_idx;
+REINDEX INDEX CONCURRENTLY offers_idx;
+SELECT * FROM offers ORDER BY 1;
+-- with CASCADE, it ends that sync, and the last one takes the triggers with it
+ALTER TABLE offers DROP COLUMN contact_id CASCADE;
+INSERT INTO offers VALUES (8, 'y');
+SELECT * FROM enqueued();
+CREATE DOMAIN id AS text;
+ALTER TABLE offers ALTER COLUMN firm_id TYPE id;
+DROP DOMAIN id;
+DROP DOMAIN id CASCADE;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'offers'::regclass;
+DROP TABLE offers;
+-- a trigger that is dropped ends all syncs of the table
+CREATE TABLE links (contact_id int, company_id int, type_id int, UNIQUE (contact_id, company_id));
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('links', 'a', 'contact_id', 'b', 'company_id', type_id_column => 'type_id');
+ALTER TABLE links ALTER type_id TYPE text;
+DROP TRIGGER hs_assoc_sync_delete ON links;
+INSERT INTO links VALUES (1, 2);
+SELECT * FROM enqueued();
+TABLE hs_assoc_sync;
+-- one that is disabled doesn't, and may have another name
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TRIGGER hs_assoc_sync_insert ON links RENAME TO something_else;
+ALTER TABLE links DISABLE TRIGGER something_else;
+INSERT INTO links VALUES (3, 4);
+SELECT active FROM hs_assoc_sync;
+SELECT hs_assoc_enable_sync('links', 'a', 'contact_id', 'b', 'company_id');
+ALTER TABLE links ENABLE REPLICA TRIGGER something_else;
+SELECT active FROM hs_assoc_sync;
+SELECT hs_assoc_enable_sync('links', 'a', 'contact_id', 'b', 'company_id');
+ALTER TABLE links ENABLE TRIGGER something_else;
+SELECT active FROM hs_assoc_sync;
+SELECT hs_assoc_enable_sync('links', 'a', 'contact_id', 'b', 'company_id');
+SELECT hs_assoc_disable_sync('links');
+SELECT * FROM enqueued();
+-- two tables: what ends the sync of one leaves the other alone
+CREATE TABLE more_links (contact_id int, company_id int, UNIQUE (contact_id), UNIQUE (company_id));
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('more_links', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_disable_sync('more_links');
+SELECT link_table, active FROM hs_assoc_sync;
+SELECT hs_assoc_enable_sync('more_links', 'contacts', 'contact_id', 'companies', 'company_id');
+DROP TRIGGER hs_assoc_sync_insert ON more_links;
+SELECT link_table, active FROM hs_assoc_sync;
+SELECT hs_assoc_enable_sync('more_links', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE more_links DROP COLUMN contact_id CASCADE;
+SELECT link_table, active FROM hs_assoc_sync;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'more_links'::regclass;
+DROP TABLE more_links;
+INSERT INTO links VALUES (5, 6);
+SELECT hs_assoc_disable_sync('links');
+SELECT * FROM enqueued();
+-- a table OF a type
+CREATE TYPE link AS (contact_id int, company_id int);
+CREATE TABLE typed OF link (UNIQUE (contact_id, company_id));
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TYPE link RENAME ATTRIBUTE company_id TO firm_id CASCADE;
+INSERT INTO typed VALUES (1, 2);
+SELECT * FROM enqueued();
+ALTER TYPE link DROP ATTRIBUTE firm_id;
+ALTER TYPE link DROP ATTRIBUTE firm_id CASCADE;
+DROP TABLE typed;
+
+--
+-- Partitions
+--
+-- two levels, columns in different orders
+CREATE TABLE parts (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY RANGE (contact_id);
+CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (company_id);
+CREATE TABLE parts_low_low (junk int, company_id int NOT NULL, contact_id int NOT NULL);
+ALTER TABLE parts_low_low DROP COLUMN junk;
+ALTER TABLE parts_low ATTACH PARTITION parts_low_low FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (100) TO (200);
+CREATE TABLE other (contact_id int, company_id int, region int, UNIQUE (contact_id, company_id, region)) PARTITION BY LIST (region);
+SELECT hs_assoc_enable_sync('other', 'contacts', 'contact_id', 'companies', 'company_id');
+DROP TABLE other;
+INSERT INTO parts VALUES (1, 2), (101, 102);
+SELECT hs_assoc_enable_sync('parts_high', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('parts', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true);
+SELECT * FROM enqueued();
+SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%' GROUP BY 1 ORDER BY 1;
+-- by the table, by a partition, by one of that
+INSERT INTO parts VALUES (3, 4), (103, 104);
+INSERT INTO parts_low VALUES (5, 6);
+INSERT INTO parts_low_low (contact_id, company_id) VALUES (7, 8);
+INSERT INTO parts_high VALUES (107, 108);
+SELECT * FROM enqueued();
+UPDATE parts SET contact_id = contact_id + 100 WHERE contact_id = 3;
+UPDATE parts_low_low SET company_id = company_id + 10 WHERE contact_id = 7;
+DELETE FROM parts_high WHERE contact_id = 107;
+SELECT * FROM enqueued();
+-- a new partition, one that comes with rows, one below that, and one in a schema of its own
+CREATE TABLE parts_3 PARTITION OF parts FOR VALUES FROM (200) TO (300);
+INSERT INTO parts_3 VALUES (200, 1);
+CREATE TABLE parts_4 (company_id int NOT NULL, contact_id int NOT NULL) PARTITION BY RANGE (contact_id);
+CREATE TABLE parts_4_1 PARTITION OF parts_4 FOR VALUES FROM (300) TO (400);
+INSERT INTO parts_4_1 VALUES (1, 301);
+ALTER TABLE parts ATTACH PARTITION parts_4 FOR VALUES FROM (300) TO (500);
+INSERT INTO parts_4_1 VALUES (1, 302);
+CREATE TABLE parts_4_2 PARTITION OF parts_4 FOR VALUES FROM (400) TO (500);
+INSERT INTO parts_4_2 VALUES (1, 401);
+CREATE SCHEMA more CREATE TABLE parts_5 PARTITION OF public.parts FOR VALUES FROM (500) TO (600);
+INSERT INTO more.parts_5 VALUES (501, 1);
+SELECT * FROM enqueued();
+-- one whose name stands for another table
+CREATE TEMP TABLE parts_7 (a int);
+CREATE TABLE parts_7 PARTITION OF parts FOR VALUES FROM (700) TO (800);
+INSERT INTO public.parts_7 VALUES (701, 1);
+SELECT * FROM enqueued();
+DROP TABLE pg_temp.parts_7, public.parts_7;
+-- those that go take no trigger along, nor are their rows removed
+ALTER TABLE parts DETACH PARTITION parts_4;
+INSERT INTO parts_4 VALUES (1, 303);
+INSERT INTO parts_4_2 VALUES (1, 403);
+DROP TABLE parts_4;
+ALTER TABLE parts DETACH PARTITION parts_3 CONCURRENTLY;
+INSERT INTO parts_3 VALUES (203, 1);
+DROP TABLE more.parts_5;
+SELECT * FROM enqueued();
+SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%' GROUP BY 1 ORDER BY 1;
+-- partitions that can't be
+CREATE UNIQUE INDEX ON parts_3 (contact_id, company_id);
+SELECT hs_assoc_enable_sync('parts_3', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE parts ATTACH PARTITION parts_3 FOR VALUES FROM (200) TO (300);
+SELECT hs_assoc_disable_sync('parts_3');
+CREATE FOREIGN DATA WRAPPER regress_hubspot_other;
+CREATE SERVER regress_hubspot_other FOREIGN DATA WRAPPER regress_hubspot_other;
+CREATE FOREIGN TABLE parts_f (contact_id int NOT NULL, company_id int NOT NULL) SERVER regress_hubspot_other;
+CREATE TABLE parts_6 (contact_id int, company_id int) PARTITION BY RANGE (contact_id);
+ALTER TABLE parts ATTACH PARTITION parts_f FOR VALUES FROM (600) TO (650);
+ALTER TABLE parts_6 ATTACH PARTITION parts_f FOR VALUES FROM (600) TO (650);
+SELECT hs_assoc_enable_sync('parts_6', 'contacts', 'contact_id', 'companies', 'company_id');
+DROP FOREIGN DATA WRAPPER regress_hubspot_other CASCADE;
+DROP TABLE parts_6;
+-- one partition, or all; a partition's trigger is the table's
+SELECT hs_assoc_disable_sync('parts_low');
+TRUNCATE parts_high;
+SELECT * FROM enqueued();
+TRUNCATE parts;
+SELECT * FROM enqueued();
+CREATE TABLE contacts (id int PRIMARY KEY);
+INSERT INTO contacts VALUES (1), (2), (101);
+ALTER TABLE parts ADD FOREIGN KEY (contact_id) REFERENCES contacts ON DELETE CASCADE ON UPDATE CASCADE;
+INSERT INTO parts VALUES (1, 1), (2, 2), (101, 101);
+UPDATE contacts SET id = 102 WHERE id = 1;
+DELETE FROM contacts;
+SELECT * FROM enqueued();
+DROP TABLE contacts CASCADE;
+ALTER TABLE parts RENAME company_id TO firm_id;
+INSERT INTO parts_low_low (contact_id, firm_id) VALUES (9, 9);
+SELECT * FROM enqueued();
+DROP TRIGGER hs_assoc_sync_update ON parts_low_low;
+ALTER TABLE parts_low_low DISABLE TRIGGER hs_assoc_sync_update;
+SELECT active FROM hs_assoc_sync;
+ALTER TABLE parts_low_low ENABLE ALWAYS TRIGGER hs_assoc_sync_update;
+SELECT active FROM hs_assoc_sync;
+-- rows are not to be lost by a crash
+ALTER TABLE parts_low_low SET UNLOGGED;
+CREATE UNLOGGED TABLE parts_8 PARTITION OF parts FOR VALUES FROM (800) TO (900);
+CREATE UNLOGGED TABLE parts_8 (contact_id int NOT NULL, firm_id int NOT NULL);
+ALTER TABLE parts ATTACH PARTITION parts_8 FOR VALUES FROM (800) TO (900);
+-- what triggers a partition comes with
+ALTER TABLE parts_8 SET LOGGED;
+CREATE TRIGGER mine AFTER INSERT ON parts_8 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+	WHEN (false) EXECUTE FUNCTION hs_assoc_sync_rows();
+ALTER TABLE parts ATTACH PARTITION parts_8 FOR VALUES FROM (800) TO (900);
+DROP TRIGGER mine ON parts_8;
+ALTER TABLE parts ATTACH PARTITION parts_8 FOR VALUES FROM (800) TO (900);
+SELECT active FROM hs_assoc_sync;
+DROP TRIGGER hs_assoc_sync_insert ON parts;
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%';
+ALTER TABLE parts_8 SET UNLOGGED;
+SELECT hs_assoc_enable_sync('parts', 'contacts', 'contact_id', 'companies', 'firm_id');
+DROP TABLE parts, parts_3;
+
+--
+-- Partitions of other owners
+--
+CREATE ROLE regress_hubspot_root;
+CREATE ROLE regress_hubspot_part;
+GRANT CREATE ON SCHEMA public TO regress_hubspot_root, regress_hubspot_part;
+GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_root;
+CREATE TABLE parts (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY RANGE (contact_id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (100) TO (200);
+ALTER TABLE parts OWNER TO regress_hubspot_root;
+ALTER TABLE parts_1 OWNER TO regress_hubspot_part;
+ALTER TABLE parts_2 OWNER TO regress_hubspot_root;
+SET ROLE regress_hubspot_root;
+SELECT hs_assoc_enable_sync('parts', 'contacts', 'contact_id', 'companies', 'company_id');
+INSERT INTO parts VALUES (1, 2), (101, 102);
+SET ROLE regress_hubspot_part;
+TRUNCATE parts_1;
+INSERT INTO parts_1 VALUES (3, 4);
+-- rows that the owner can't see are not to be left out
+ALTER TABLE parts_1 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+TRUNCATE parts_1;
+ALTER TABLE parts_1 NO FORCE ROW LEVEL SECURITY;
+-- nor does the sync end
+DROP TRIGGER hs_assoc_sync_insert ON parts_1;
+RESET ROLE;
+TRUNCATE parts;
+SELECT * FROM enqueued();
+SET ROLE regress_hubspot_root;
+ALTER TABLE parts DETACH PARTITION parts_1;
+RESET ROLE;
+SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%' GROUP BY 1;
+
+--
+-- DDL that does nothing to a table, by somebody who may do nothing to it
+--
+CREATE TABLE big (contact_id int) PARTITION BY RANGE (contact_id);
+CREATE TABLE big_1 PARTITION OF big FOR VALUES FROM (0) TO (100);
+CREATE TABLE theirs (contact_id int, company_id int) PARTITION BY RANGE (contact_id);
+ALTER TABLE theirs OWNER TO regress_hubspot_part;
+SET ROLE regress_hubspot_part;
+BEGIN;
+ALTER TABLE IF EXISTS nothing DETACH PARTITION parts;
+ALTER TABLE IF EXISTS nothing DETACH PARTITION parts_2;
+ALTER TABLE IF EXISTS nothing DETACH PARTITION big;
+ALTER TABLE IF EXISTS nothing DETACH PARTITION parts_2 FINALIZE;
+ALTER TABLE IF EXISTS nothing ATTACH PARTITION parts FOR VALUES FROM (0) TO (100);
+ALTER TABLE IF EXISTS nothing ATTACH PARTITION parts_2 FOR VALUES FROM (0) TO (100);
+ALTER TABLE IF EXISTS nothing RENAME COLUMN contact_id TO id;
+ALTER TABLE IF EXISTS nothing SET UNLOGGED;
+CREATE TABLE IF NOT EXISTS parts_2 PARTITION OF parts FOR VALUES FROM (0) TO (100);
+CREATE TABLE theirs_1 PARTITION OF theirs FOR VALUES FROM (0) TO (100);
+ALTER TABLE theirs DETACH PARTITION theirs_1;
+SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid()
+	AND relation IN ('parts'::regclass, 'parts_2'::regclass, 'big'::regclass, 'big_1'::regclass);
+COMMIT;
+ALTER TABLE theirs DETACH PARTITION parts_2;
+RESET ROLE;
+SELECT link_table, from_column, active FROM hs_assoc_sync;
+INSERT INTO parts_2 VALUES (103, 104);
+SELECT * FROM enqueued();
+DROP TABLE parts, parts_1, big, theirs, theirs_1;
+DROP OWNED BY regress_hubspot_root, regress_hubspot_part;
+DROP ROLE regress_hubspot_root, regress_hubspot_part;
+
+--
+-- Inheritance
+--
+CREATE TABLE parent (contact_id int, company_id int, UNIQUE (contact_id, company_id));
+SELECT hs_assoc_enable_sync('parent', 'contacts', 'contact_id', 'companies', 'company_id');
+CREATE TABLE child () INHERITS (parent);
+CREATE TABLE child (LIKE parent INCLUDING ALL);
+ALTER TABLE child INHERIT parent;
+SELECT hs_assoc_disable_sync('parent');
+ALTER TABLE child INHERIT parent;
+SELECT hs_assoc_enable_sync('parent', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('child', 'contacts', 'contact_id', 'companies', 'company_id');
+DROP TABLE parent CASCADE;
+
+DROP TABLE links;
+DROP SCHEMA more, s;
+DROP TYPE link;
+
+--
+-- The extension goes only if nothing is in sync any more
+--
+CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+\set VERBOSITY terse
+DROP EXTENSION hubspot_assoc;
+\set VERBOSITY default
+DROP TABLE links;
+TABLE hs_assoc_sync;
+
+DROP FUNCTION enqueued;
+\set ECHO none
+\i :end

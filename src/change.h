@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * change.h
+ *	  Changes of a link table into the outbox.
+ *
+ * IDENTIFICATION
+ *	  src/change.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CHANGE_H
+#define HUBSPOT_CHANGE_H
+
+#include "commands/trigger.h"
+
+#include "link.h"
+
+/* What one sync makes of the changes of a table. */
+typedef struct HubspotChange HubspotChange;
+
+extern HubspotChange *hubspot_change_create(const HubspotSync *sync, Oid table);
+extern void hubspot_change_free(HubspotChange *change);
+extern bool hubspot_change_matters(const HubspotChange *change,
+								   TriggerData *trigdata);
+extern void hubspot_change_enqueue(HubspotChange *change,
+								   TriggerData *trigdata, bool check);
+extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added,
+										  int64 *skipped);
+extern int64 hubspot_change_skipped(const HubspotChange *change,
+									TriggerData *trigdata);
+
+#endif							/* HUBSPOT_CHANGE_H */

@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.h
+ *	  What of the outbox is to be sent next, and what became of it.
+ *
+ * IDENTIFICATION
+ *	  src/claim.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CLAIM_H
+#define HUBSPOT_CLAIM_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+
+#include "hubspot_assoc.h"
+#include "outbox.h"
+
+/* A server as a role uses it, with rows in the outbox. */
+typedef struct HubspotClaimant
+{
+	const char *server;
+	Oid			role;
+	TimestampTz due;			/* when the first of its rows may be sent */
+	bool		backing_off;	/* nothing could be sent to it the last time */
+	bool		has_later;		/* rows that are not due yet */
+	bool		has_company;	/* rows of other roles for the server */
+	int64		turn;			/* sender.c's */
+} HubspotClaimant;
+
+/* Rows that can go into the same requests. */
+typedef struct HubspotLane
+{
+	const char *operation;
+	const char *from_type;
+	const char *to_type;
+	bool		keep_labels;
+	int			attempts;		/* that failed, of each of them */
+} HubspotLane;
+
+/* A row that was picked. */
+typedef struct HubspotClaim
+{
+	int64		id;
+	int64		pair;
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	ArrayType  *type_ids;		/* or NULL */
+	const char *category;		/* or NULL */
+	ArrayType  *labels;			/* or NULL */
+} HubspotClaim;
+
+/* A row that isn't done, and when it is to be sent again. */
+typedef struct HubspotDeferral
+{
+	int64		id;
+	TimestampTz not_before;
+} HubspotDeferral;
+
+extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
+extern bool hubspot_lease_take(const HubspotSchema *schema, const char *server);
+extern bool hubspot_lease_renew(const HubspotSchema *schema, const char *server);
+extern void hubspot_lease_describe(const HubspotSchema *schema,
+								   const HubspotClaimant *claimant,
+								   const HubspotLane *lane, int in_flight);
+extern void hubspot_lease_release(const HubspotSchema *schema,
+								  const char *server);
+extern void hubspot_lease_hold(void);
+extern void hubspot_lease_let_go(void);
+
+extern int64 hubspot_claim_prune(const HubspotSchema *schema,
+								 const HubspotClaimant *claimant, int window);
+extern void hubspot_claim_prune_others(const HubspotSchema *schema,
+									   const HubspotClaimant *claimant,
+									   int window);
+extern HubspotClaim *hubspot_claim_pick(const HubspotSchema *schema,
+										const HubspotClaimant *claimant,
+										int window, HubspotLane *lane,
+										int *nclaims);
+extern int64 hubspot_claim_defer_blocked(const HubspotSchema *schema,
+										 const HubspotClaimant *claimant,
+										 int window);
+extern void hubspot_claim_defer(const HubspotSchema *schema,
+								const HubspotDeferral *deferrals,
+								int ndeferrals);
+
+extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
+								int nids, TimestampTz sent_at, int keep);
+extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
+								 const HubspotError *error, int max_attempts);
+extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
+								 const HubspotError *error,
+								 TimestampTz not_before);
+extern void hubspot_settle_dead(const HubspotSchema *schema, int64 id,
+								const HubspotError *error);
+extern void hubspot_settle_account(const HubspotSchema *schema,
+								   const HubspotClaimant *claimant,
+								   const HubspotError *error);
+extern void hubspot_settle_forget(const HubspotSchema *schema);
+
+#endif							/* HUBSPOT_CLAIM_H */

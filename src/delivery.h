@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery.h
+ *	  Rows of the outbox on their way to HubSpot and back.
+ *
+ * IDENTIFICATION
+ *	  src/delivery.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_DELIVERY_H
+#define HUBSPOT_DELIVERY_H
+
+#include "datatype/timestamp.h"
+
+#include "claim.h"
+#include "transaction.h"
+
+/* What came of a round. */
+typedef struct HubspotRound
+{
+	bool		installed;		/* the database has the extension */
+	int64		rows;			/* that were sent, whatever came of them */
+	int64		removed;		/* that later ones had made needless */
+	int			waiting_accounts;	/* due, but not served in this round:
+									 * another process sends to them, or
+									 * only_healthy */
+	bool		paced;			/* an account is due, but spreads its requests */
+	TimestampTz next_due;		/* when to look again, if nothing wakes us
+								 * before; DT_NOEND: nothing waits */
+} HubspotRound;
+
+/* Rows of one account; see delivery.c. */
+typedef struct HubspotDelivery HubspotDelivery;
+
+extern HubspotDelivery *hubspot_delivery_prepare(HubspotTransaction *transaction,
+												 const HubspotClaimant *claimant,
+												 int64 max_rows,
+												 HubspotRound *round);
+extern int	hubspot_delivery_perform(HubspotTransaction *transaction,
+									 HubspotDelivery *delivery);
+
+#endif							/* HUBSPOT_DELIVERY_H */

@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.c
+ *	  SQL functions on the outbox: enqueue, flush, pause, resume.
+ *
+ * IDENTIFICATION
+ *	  src/queue.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "account.h"
+#include "argument.h"
+#include "compat.h"
+#include "enqueue.h"
+#include "option.h"
+#include "outbox.h"
+#include "sender.h"
+#include "wake.h"
+
+/* So much of a wrong value is shown. */
+#define MAX_SHOWN	100
+
+PG_FUNCTION_INFO_V1(hs_assoc_pair);
+PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
+PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
+PG_FUNCTION_INFO_V1(hs_assoc_flush);
+PG_FUNCTION_INFO_V1(hs_assoc_pause);
+PG_FUNCTION_INFO_V1(hs_assoc_resume);
+
+static char *operation_argument(FunctionCallInfo fcinfo, int argument);
+static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
+								 const char *operation);
+static void flush(HubspotSender *sender, const char *server, int64 max_rows);
+static void wait_until(TimestampTz time);
+static const char *server_name(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * hs_assoc_pair(server, from_id, to_id)
+ *
+ * A hash of a server and two ids, the same in either direction.  Object types
+ * are left out, because they have several names.
+ */
+Datum
+hs_assoc_pair(PG_FUNCTION_ARGS)
+{
+	uint64		hashes[3];
+
+	for (int i = 0; i < 3; i++)
+	{
+		text	   *value = PG_GETARG_TEXT_PP(i);
+
+		hashes[i] = hash_bytes_extended((unsigned char *) VARDATA_ANY(value),
+										VARSIZE_ANY_EXHDR(value), 0);
+	}
+	if (hashes[1] > hashes[2])
+	{
+		uint64		swap = hashes[1];
+
+		hashes[1] = hashes[2];
+		hashes[2] = swap;
+	}
+	PG_RETURN_INT64((int64) hash_combine64(hash_combine64(hashes[0], hashes[1]),
+										   hashes[2]));
+}
+
+/*
+ * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a
+ * statement.
+ *
+ * Wakes the worker of this database when the transaction commits.
+ */
+Datum
+hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"hs_assoc_outbox_wake")));
+	hubspot_wake_at_commit();
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * hs_assoc_enqueue(operation, from_type, to_type, query, keep_labels, server)
+ *
+ * Puts the operation on each row of the query into the outbox, on behalf of
+ * the current role, which needs USAGE on the server.  Whether it has a user
+ * mapping shows when it is sent.  Returns how many rows there were; those
+ * without from_id or to_id are skipped, and counted in hs_assoc_stat().  A row
+ * that could never be sent is an ERROR (22023).
+ */
+Datum
+hs_assoc_enqueue(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc call",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotEnqueue enqueue = {0};
+	const char *query;
+	Oid			serverid;
+	AclResult	aclresult;
+	int64		enqueued;
+	int64		skipped;
+
+	enqueue.operation = operation_argument(fcinfo, 0);
+	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type");
+	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type");
+	query = hubspot_text_argument(fcinfo, 3, "query");
+	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
+	enqueue.role = GetUserId();
+	serverid = hubspot_get_server(hubspot_server_argument(fcinfo, 5));
+	enqueue.server = GetForeignServer(serverid)->servername;
+	aclresult = hubspot_server_aclcheck(serverid, enqueue.role, ACL_USAGE);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER, enqueue.server);
+
+	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
+	if (skipped > 0)
+		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	PG_RETURN_INT64(enqueued);
+}
+
+/* The name of an operation of the outbox. */
+static char *
+operation_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *name = hubspot_text_argument(fcinfo, argument, "operation");
+	HubspotOperation operation;
+	const char *closest;
+
+	if (hubspot_outbox_operation(name, &operation))
+		return name;
+	closest = hubspot_outbox_closest_operation(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", "operation",
+					pnstrdup(name, pg_mbcliplen(name, strlen(name), MAX_SHOWN))),
+			 errdetail("The operations are create_default, create, archive and archive_labels."),
+			 closest ? errhint("Perhaps you meant \"%s\".", closest) : 0));
+}
+
+/* Only a create replaces labels. */
+static bool
+keep_labels_argument(FunctionCallInfo fcinfo, int argument,
+					 const char *operation)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "keep_labels")));
+	if (PG_GETARG_BOOL(argument) && strcmp(operation, "create") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is only for operation \"%s\"",
+						"keep_labels", "create")));
+	return PG_GETARG_BOOL(argument);
+}
+
+/*
+ * CALL hs_assoc_flush(max_rows, server)
+ *
+ * Sends what is due in the outbox, and commits as it goes.  Rounds follow each
+ * other until nothing is due that this process may send; what an account's rate
+ * holds back is waited for, what has failed is not.
+ */
+Datum
+hs_assoc_flush(PG_FUNCTION_ARGS)
+{
+	int64		max_rows = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT64(0);
+	const char *server = PG_ARGISNULL(1) ? NULL : hubspot_server_argument(fcinfo, 1);
+	bool		atomic = !(fcinfo->context && IsA(fcinfo->context, CallContext) &&
+						   !castNode(CallContext, fcinfo->context)->atomic);
+	HubspotSender *sender;
+
+	if (atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("hs_assoc_flush cannot run inside a transaction block or a function"),
+				 errdetail("It commits while it sends."),
+				 errhint("CALL it on its own.")));
+	if (max_rows < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_rows %lld is not valid", (long long) max_rows),
+				 errhint("It must be 1 or more, or null for all rows.")));
+	if (server)
+		(void) hubspot_get_server(server);
+
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	sender = hubspot_sender_create(HUBSPOT_SENDER_PROCEDURE);
+	PG_TRY();
+	{
+		flush(sender, server, max_rows);
+	}
+	PG_FINALLY();
+	{
+		hubspot_sender_end(sender);
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+static void
+flush(HubspotSender *sender, const char *server, int64 max_rows)
+{
+	HubspotRound round;
+
+	SPI_commit();				/* its snapshot was the CALL's */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		hubspot_sender_round(sender, server, max_rows, false, &round);
+		max_rows -= round.rows;
+		if (round.paced && round.next_due > 0)
+			wait_until(round.next_due);
+	} while (max_rows > 0 && round.installed &&
+			 (round.paced || round.next_due == 0));
+}
+
+/* Wait until a time has come. */
+static void
+wait_until(TimestampTz time)
+{
+	long		timeout;
+
+	while ((timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time)) > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 timeout, hubspot_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * hs_assoc_pause(server): stops sending the outbox of an account.
+ *
+ * Returns false if it was paused already.
+ */
+Datum
+hs_assoc_pause(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(hubspot_outbox_pause(hubspot_outbox_schema(false),
+										server_name(fcinfo, 0), GetUserId()));
+}
+
+/*
+ * hs_assoc_resume(server): has the outbox of an account sent again, at once,
+ * also if it was waiting after failures.
+ *
+ * Returns false if it wasn't paused.
+ */
+Datum
+hs_assoc_resume(PG_FUNCTION_ARGS)
+{
+	bool		was_paused = hubspot_outbox_resume(hubspot_outbox_schema(false),
+												   server_name(fcinfo, 0));
+
+	hubspot_wake_at_commit();
+	PG_RETURN_BOOL(was_paused);
+}
+
+/* The name of the server that an argument, or else the setting, names. */
+static const char *
+server_name(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			serverid = hubspot_get_server(hubspot_server_argument(fcinfo, argument));
+
+	return GetForeignServer(serverid)->servername;
+}

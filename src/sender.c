@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * sender.c
+ *	  Sends what is due in the outbox, an account at a time.
+ *
+ * A round takes an account that has something due, of those that no other
+ * process sends to, each in its turn, and sends rows of it (delivery.c).
+ *
+ * IDENTIFICATION
+ *	  src/sender.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "damper.h"
+#include "sender.h"
+
+/* When an account was served, in rounds of this sender. */
+typedef struct Turn
+{
+	char	   *server;
+	Oid			role;
+	int64		number;
+} Turn;
+
+struct HubspotSender
+{
+	MemoryContext context;
+	MemoryContext round_context;
+	HubspotTransaction transaction;
+	List	   *turns;			/* of the accounts that were served */
+	int64		last_turn;
+};
+
+static HubspotDelivery *begin_delivery(HubspotSender *sender,
+									   const char *server, int64 max_rows,
+									   bool only_healthy, HubspotRound *round);
+static void take_turns(HubspotSender *sender, List *claimants);
+static int	compare_turns(const ListCell *a, const ListCell *b);
+static void note_turn(HubspotSender *sender, const HubspotClaimant *claimant);
+static Turn *find_turn(const HubspotSender *sender,
+					   const HubspotClaimant *claimant);
+
+/* A sender; hubspot_sender_end() frees it. */
+HubspotSender *
+hubspot_sender_create(HubspotSenderKind kind)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "hubspot_assoc sender",
+												  ALLOCSET_DEFAULT_SIZES);
+	HubspotSender *sender = MemoryContextAllocZero(context, sizeof(HubspotSender));
+
+	sender->transaction.procedure = (kind == HUBSPOT_SENDER_PROCEDURE);
+	sender->context = context;
+	sender->round_context = AllocSetContextCreate(context, "hubspot_assoc round",
+												  ALLOCSET_DEFAULT_SIZES);
+	sender->transaction.context = sender->round_context;
+	hubspot_damper_begin();
+	hubspot_lease_hold();
+	return sender;
+}
+
+/* Let others have the leases that an ERROR has left. */
+void
+hubspot_sender_end(HubspotSender *sender)
+{
+	hubspot_lease_let_go();
+	MemoryContextDelete(sender->context);
+}
+
+/*
+ * Send some of what is due, of one server or of all (NULL), at most max_rows
+ * rows of one account.  Must be called without a transaction by a worker, and
+ * in a non-atomic SPI connection by a procedure; so it returns.  After an
+ * ERROR the transaction has to be aborted by the caller, and rounds may go on.
+ */
+void
+hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
+					 bool only_healthy, HubspotRound *round)
+{
+	MemoryContext old = CurrentMemoryContext;
+	HubspotDelivery *delivery;
+
+	MemoryContextReset(sender->round_context);
+	MemoryContextSwitchTo(sender->round_context);
+	memset(round, 0, sizeof(HubspotRound));
+	round->next_due = DT_NOEND;
+	sender->transaction.open = false;	/* an ERROR may have ended it */
+	delivery = begin_delivery(sender, server, max_rows, only_healthy, round);
+	if (delivery)
+	{
+		round->rows = hubspot_delivery_perform(&sender->transaction, delivery);
+		round->next_due = 0;	/* there may be more */
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Find an account to send to, and its rows, in one transaction; NULL: there
+ * are none.  Otherwise we have its lease.
+ */
+static HubspotDelivery *
+begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
+			   bool only_healthy, HubspotRound *round)
+{
+	HubspotTransaction *transaction = &sender->transaction;
+	TimestampTz now = GetCurrentTimestamp();
+	List	   *claimants;
+	ListCell   *lc;
+	HubspotDelivery *delivery = NULL;
+
+	if (!hubspot_transaction_begin(transaction))
+		return NULL;
+	round->installed = true;
+	claimants = hubspot_claimants(transaction->schema, server);
+	take_turns(sender, claimants);
+	foreach(lc, claimants)
+	{
+		const HubspotClaimant *claimant = lfirst(lc);
+
+		if (claimant->due > now)
+		{
+			round->next_due = Min(round->next_due, claimant->due);
+			continue;
+		}
+		if ((only_healthy && claimant->backing_off) ||
+			!hubspot_lease_take(transaction->schema, claimant->server))
+		{
+			round->waiting_accounts++;
+			continue;
+		}
+		delivery = hubspot_delivery_prepare(transaction, claimant, max_rows, round);
+		if (delivery)
+		{
+			note_turn(sender, claimant);
+			break;
+		}
+		hubspot_lease_release(transaction->schema, claimant->server);
+	}
+	hubspot_settle_forget(transaction->schema);
+	hubspot_transaction_end(transaction);
+	return delivery;
+}
+
+/*
+ * Let the accounts take turns: who was served longest ago comes first, and of
+ * those that were never served here, whoever waits for longest.
+ */
+static void
+take_turns(HubspotSender *sender, List *claimants)
+{
+	ListCell   *lc;
+
+	foreach(lc, claimants)
+	{
+		HubspotClaimant *claimant = lfirst(lc);
+		const Turn *turn = find_turn(sender, claimant);
+
+		claimant->turn = turn ? turn->number : 0;
+	}
+	list_sort(claimants, compare_turns);
+}
+
+static int
+compare_turns(const ListCell *a, const ListCell *b)
+{
+	const HubspotClaimant *one = lfirst(a);
+	const HubspotClaimant *other = lfirst(b);
+
+	if (one->turn != other->turn)
+		return one->turn < other->turn ? -1 : 1;
+	if (one->due != other->due)
+		return one->due < other->due ? -1 : 1;
+	return 0;
+}
+
+/* An account is being served. */
+static void
+note_turn(HubspotSender *sender, const HubspotClaimant *claimant)
+{
+	Turn	   *turn = find_turn(sender, claimant);
+
+	if (turn == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(sender->context);
+
+		turn = palloc(sizeof(Turn));
+		turn->server = pstrdup(claimant->server);
+		turn->role = claimant->role;
+		sender->turns = lappend(sender->turns, turn);
+		MemoryContextSwitchTo(old);
+	}
+	turn->number = ++sender->last_turn;
+}
+
+static Turn *
+find_turn(const HubspotSender *sender, const HubspotClaimant *claimant)
+{
+	ListCell   *lc;
+
+	foreach(lc, sender->turns)
+	{
+		Turn	   *turn = lfirst(lc);
+
+		if (turn->role == claimant->role && strcmp(turn->server, claimant->server) == 0)
+			return turn;
+	}
+	return NULL;
+}

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * synced.h
+ *	  What is kept in sync: the rows of hs_assoc_sync_config.
+ *
+ * IDENTIFICATION
+ *	  src/synced.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNCED_H
+#define HUBSPOT_SYNCED_H
+
+#include "nodes/pg_list.h"
+
+#include "outbox.h"
+
+/* Most columns that matter to a sync: both ids, and the type. */
+#define HUBSPOT_SYNC_COLUMNS	3
+
+/* Two columns that are kept in sync: a row of hs_assoc_sync_config. */
+typedef struct HubspotSync
+{
+	int32		id;
+	Oid			link_table;
+	const char *from_type;
+	const char *from_column;
+	const char *to_type;
+	const char *to_column;
+	int32		type_id;		/* 0: none */
+	const char *label;			/* or NULL; likewise all below */
+	const char *type_id_column;
+	const char *label_column;
+	const char *category;
+	const char *server;			/* not NULL */
+	Oid			role;
+} HubspotSync;
+
+extern List *hubspot_syncs(const HubspotSchema *schema, Oid link_table);
+extern void hubspot_sync_insert(const HubspotSchema *schema,
+								const HubspotSync *sync);
+extern void hubspot_sync_delete(const HubspotSchema *schema, int32 id);
+extern void hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
+								const char *column, const char *new_name);
+
+extern int	hubspot_sync_columns(const HubspotSync *sync,
+								 const char *columns[HUBSPOT_SYNC_COLUMNS]);
+
+#endif							/* HUBSPOT_SYNCED_H */

@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *	  Short transactions of a sender, as the owner of the outbox.
+ *
+ * Whoever sends must not keep a transaction open while the network is waited
+ * for.  A background worker has none then.  A procedure has one, which a commit
+ * has just begun and in which there is no snapshot, so that it holds nothing
+ * back.  Rows that are read in a transaction outlive it, in the memory context
+ * that is current while it is open.
+ *
+ * IDENTIFICATION
+ *	  src/transaction.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "transaction.h"
+
+/*
+ * What holds for our statements: no name from anywhere else, and plans by
+ * index, because the statistics of a queue are those of another moment.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			own_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"}
+};
+
+/*
+ * Begin a short transaction, as the owner of the tables (a procedure is in one
+ * already).  False, and no transaction: the extension isn't there.
+ */
+bool
+hubspot_transaction_begin(HubspotTransaction *transaction)
+{
+	Assert(!transaction->open);
+	if (!transaction->procedure)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+	}
+	/* each statement is to see what others have done, whatever the session's */
+	XactIsoLevel = XACT_READ_COMMITTED;
+	transaction->open = true;
+	transaction->schema = hubspot_outbox_lock();
+	if (transaction->schema == NULL)
+	{
+		transaction->open = false;
+		if (!transaction->procedure)
+			CommitTransactionCommand();
+		MemoryContextSwitchTo(transaction->context);
+		return false;
+	}
+	transaction->former = hubspot_outbox_become_owner(transaction->schema);
+	transaction->guc_level = NewGUCNestLevel();
+	for (size_t i = 0; i < lengthof(own_settings); i++)
+		(void) set_config_option(own_settings[i].name, own_settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	MemoryContextSwitchTo(transaction->context);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(transaction->context);
+	return true;
+}
+
+/* Commit it. */
+void
+hubspot_transaction_end(HubspotTransaction *transaction)
+{
+	Assert(transaction->open);
+	PopActiveSnapshot();
+	SPI_finish();
+	AtEOXact_GUC(false, transaction->guc_level);
+	hubspot_outbox_leave_owner(transaction->former);
+	transaction->open = false;
+	if (transaction->procedure)
+		SPI_commit();
+	else
+	{
+		CommitTransactionCommand();
+		pgstat_report_stat(false);
+	}
+	MemoryContextSwitchTo(transaction->context);
+}

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.h
+ *	  Short transactions of a sender, as the owner of the outbox.
+ *
+ * IDENTIFICATION
+ *	  src/transaction.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_TRANSACTION_H
+#define HUBSPOT_TRANSACTION_H
+
+#include "outbox.h"
+
+/* A sender's; all of one after the other. */
+typedef struct HubspotTransaction
+{
+	bool		procedure;		/* within CALL, and SPI_commit ends it; else a
+								 * background worker's own */
+	MemoryContext context;		/* current between begin and end, and after */
+	const HubspotSchema *schema;	/* while it is open */
+	bool		open;
+	int			guc_level;
+	HubspotFormerUser former;
+} HubspotTransaction;
+
+extern bool hubspot_transaction_begin(HubspotTransaction *transaction);
+extern void hubspot_transaction_end(HubspotTransaction *transaction);
+
+#endif							/* HUBSPOT_TRANSACTION_H */

@@ -1,0 +1,520 @@
+# The worker: woken at commit, in every database that has the extension, as many
+# as there may be; in nobody's way, and back after whatever ends it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use List::Util qw(max min);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# With this poll interval, what happens in a few seconds has been woken.
+my $soon = 5;
+my $node = start_node(
+	shared_preload_libraries => 'hubspot_assoc',
+	max_prepared_transactions => 5,
+	restart_after_crash => 'on',
+	'hubspot_assoc.poll_interval' => '10min');
+my $hubspot = start_simulator();
+my $monitor = start_session($node);
+my $next_id = 1;
+
+sub setting
+{
+	my ($name, $value) = @_;
+	$monitor->query("ALTER SYSTEM SET hubspot_assoc.$name = $value");
+	$monitor->query('SELECT pg_reload_conf()');
+	return;
+}
+
+sub enqueue_sql
+{
+	my ($count, $server) = @_;
+	my ($first, $last) = ($next_id, $next_id + ($count // 1) - 1);
+	$next_id = $last + 1;
+	return sprintf q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
+		'SELECT i AS from_id, 1 AS to_id FROM generate_series(%d, %d) i', server => '%s')},
+	  $first, $last, $server // 'hubspot';
+}
+
+sub enqueue { my ($session, @more) = @_; $session->query(enqueue_sql(@more)); return }
+sub outbox { return $_[0]->query('SELECT count(*) FROM hs_assoc_outbox') }
+sub wait_for_empty { my ($session, $time) = @_; return wait_until(sub { outbox($session) == 0 }, $time // $soon) }
+sub wait_for_request { wait_until(sub { $hubspot->stats->{in_flight} > 0 }, $soon); return }
+
+# The processes, "database pid state" of each.
+sub processes
+{
+	my ($kind, $condition) = @_;
+	return split /\n/, $monitor->query(
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc $kind' AND "
+		  . ($condition ? "($condition)" : 'true'));
+}
+
+sub workers { return processes('worker', @_) }
+sub launcher { return (processes('launcher'))[0] }
+sub in_database { return "datname = '$_[0]'" }
+
+# How long it takes until a process is gone.
+sub end_of
+{
+	my ($pid) = @_;
+	my $start = time;
+	wait_until(sub { !kill 0, $pid }, 20);
+	return time - $start;
+}
+
+sub activity
+{
+	my ($pid) = @_;
+	return $monitor->query(qq{SELECT concat_ws('|', backend_type, datname, state, query)
+		FROM pg_stat_activity WHERE pid = $pid});
+}
+
+# A database whose account is the same simulator's, with a token of its own.
+sub create_database
+{
+	my ($name, %options) = @_;
+	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	$hubspot->account({ token => "token-$name" });
+	create_account($node, $hubspot, dbname => $name, token => "token-$name", rate_limit => 0, %options);
+	return start_session($node, $name);
+}
+
+sub drop_database
+{
+	my ($session, $name) = @_;
+	$session->quit;
+	$node->safe_psql('postgres', "DROP DATABASE $name");
+	return;
+}
+
+#
+# Found without a restart, and woken
+#
+wait_until(sub { defined launcher() }, $soon);
+is(activity(launcher()), 'hubspot_assoc launcher|idle|', 'the launcher, in no database');
+wait_until(sub { workers() == 0 }, $soon);
+pass('no worker where the extension is not');
+
+create_account($node, $hubspot, rate_limit => 0);
+my $session = start_session($node);
+enqueue($session, 3);
+wait_for_empty($session);
+is($hubspot->association_count('contacts', 'companies'), 3, 'an extension made later: sent, without a restart');
+my ($idle) = workers();
+wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
+like(activity($idle), qr/^hubspot_assoc worker\|postgres\|idle\|/, 'and waits for more');
+
+my @latencies;
+foreach (1 .. 20)
+{
+	my $seen = $hubspot->log_count;
+	enqueue($session);
+	my $start = time;
+	wait_until(sub { $hubspot->log_count > $seen }, $soon);
+	push @latencies, (time - $start) * 1000;
+}
+@latencies = sort { $a <=> $b } @latencies;
+note sprintf 'commit to request: median %.0f ms, longest %.0f ms', $latencies[10], $latencies[-1];
+cmp_ok($latencies[10], '<', 500, 'at once after the commit');
+wait_for_empty($session);
+
+# What is not committed, or only later
+$session->query('BEGIN');
+enqueue($session, 2);
+$session->query('ROLLBACK');
+$session->query('BEGIN');
+$session->query('SAVEPOINT s');
+enqueue($session, 2);
+$session->query('ROLLBACK TO s');
+enqueue($session);
+my $sent = $hubspot->association_count('contacts', 'companies');
+$session->query('COMMIT');
+wait_for_empty($session);
+is($hubspot->association_count('contacts', 'companies'), $sent + 1, 'what is rolled back is not sent');
+
+# Nothing is held while nothing happens, or HubSpot takes its time
+my $held = 'xact_start IS NOT NULL OR backend_xmin IS NOT NULL OR backend_xid IS NOT NULL';
+my $locks = q{SELECT string_agg(concat_ws(' ', locktype, mode), ', ') FROM pg_locks WHERE pid = %d AND locktype <> 'advisory'};
+wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
+is(scalar workers($held), 0, 'idle: no transaction, no snapshot');
+is($monitor->query(sprintf $locks, workers()), '', 'idle: no lock');
+$hubspot->rules({ action => { delay_ms => 1000 } });
+enqueue($session);
+wait_for_request();
+is(scalar workers($held), 0, 'sending: no transaction, no snapshot');
+is($monitor->query(sprintf $locks, workers()), '', 'sending: no lock');
+like(activity(workers()), qr/^hubspot_assoc worker\|postgres\|active\|create_default of 1 pairs, contacts to companies, server hubspot$/,
+	'sending: what, and where to');
+wait_for_empty($session);
+$hubspot->clear_rules;
+
+# Each of many commits wakes; the callback is registered once
+{
+	my @times = split /\n/, $session->query(q{
+		CREATE TEMP TABLE times (n int, t timestamptz);
+		DO $$
+		BEGIN
+			FOR i IN 0 .. 50000 LOOP
+				IF i % 5000 = 0 THEN
+					INSERT INTO times VALUES (i, clock_timestamp());
+				END IF;
+				INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
+					VALUES ('hubspot', 'postgres', 'create_default', 'contacts', 1000000 + i, 'companies', '1');
+				COMMIT;
+			END LOOP;
+		END $$;
+		SELECT extract(epoch FROM t - lag(t) OVER (ORDER BY n)) FROM times ORDER BY n OFFSET 1});
+	note '5,000 commits, in s: ', join ' ', map { sprintf '%.2f', $_ } @times;
+	cmp_ok(min(@times[ 7 .. 9 ]), '<', 2 * max(@times[ 0 .. 2 ]), '50,000 commits: the last 5,000 about as fast as the first');
+	wait_for_empty($session, 20);
+}
+
+# Idle for a while: no process is left
+wait_until(sub { workers() == 0 }, 15);
+pass('no process is left where nothing happens');
+
+#
+# The poll
+#
+$session->query('BEGIN');
+enqueue($session);
+$session->query(q{PREPARE TRANSACTION 'later'});
+$session->query(q{COMMIT PREPARED 'later'});
+is(outbox($session), 1, 'a prepared transaction wakes nobody');
+setting('poll_interval', q{'200ms'});
+wait_for_empty($session);
+pass('the poll finds what it left');
+setting('poll_interval', q{'10min'});
+
+# A row that was refused for a while
+$hubspot->rules({ match => { first => 2 }, action => { status => 502 } });
+enqueue($session);
+wait_until(sub { outbox($session) == 1 && $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 }, $soon);
+my $retry_at = $session->query('SELECT extract(epoch FROM max(retry_at)) FROM hs_assoc_backoff');
+wait_for_empty($session, 20);
+my $late = time - $retry_at;
+note sprintf 'sent again %.0f ms after it was due', $late * 1000;
+cmp_ok(abs $late, '<', $soon, 'what waits for its time is sent then');
+$hubspot->clear_rules;
+
+#
+# As many as there may be
+#
+my %others = map { $_ => create_database($_) } qw(a b c);
+setting('workers', 2);
+$hubspot->rules({ action => { delay_ms => 300 } });
+{
+	my $most = 0;
+	enqueue($_, 5) foreach values %others, $session;
+	wait_until(
+		sub {
+			$most = max($most, scalar workers());
+			!grep { outbox($_) > 0 } values %others, $session;
+		}, 20);
+	is($most, 2, 'four databases, two workers: never more, and all are served');
+	is($hubspot->association_count('contacts', 'companies', token => "token-$_"), 5, "database $_")
+	  foreach sort keys %others;
+}
+setting('workers', 0);
+wait_until(sub { workers() == 0 }, $soon);
+pass('workers = 0: they go');
+enqueue($others{$_}) foreach qw(a b);
+is(join(' ', map { outbox($others{$_}) } qw(a b)), '1 1', 'workers = 0: nothing is sent');
+setting('workers', 1);
+wait_for_empty($others{$_}, 20) foreach qw(a b);
+pass('workers = 1: what waited is sent');
+setting('workers', 4);
+$hubspot->clear_rules;
+
+# Many new databases at a time, with something that woke nobody
+{
+	my $offset = -s $node->logfile;
+	my @copies = map { "copy$_" } 1 .. 10;
+	$others{c}->query('SET session_replication_role = replica');
+	enqueue($others{c});
+	$others{c}->quit;
+	$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE c") foreach @copies;
+	setting('poll_interval', q{'200ms'});
+	wait_until(
+		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, 20);
+	pass('ten new databases are found and served');
+	setting('poll_interval', q{'10min'});
+	unlike(slurp_file($node->logfile, $offset), qr/background worker slots/, 'with no more processes than there may be');
+	$node->safe_psql('postgres', "DROP DATABASE $_") foreach @copies;
+	$others{c} = start_session($node, 'c');
+}
+
+# An account that stalls holds nobody else up
+create_account($node, $hubspot, name => 'stalled', token => 'stalled', rate_limit => 0, request_timeout => '20s');
+$hubspot->account({ token => 'stalled' });
+$hubspot->rules({ match => { token => 'stalled' }, action => { hang => \1 } });
+enqueue($session, 1, 'stalled');
+wait_for_request();
+{
+	my @times;
+	foreach (1 .. 20)
+	{
+		my $start = time;
+		enqueue($session);
+		wait_until(sub { $session->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}) == 0 }, $soon);
+		push @times, time - $start;
+	}
+	note sprintf 'beside a stalled account: longest %.0f ms', max(@times) * 1000;
+	cmp_ok(max(@times), '<', 2, 'beside a stalled account: in time');
+	cmp_ok(scalar workers(in_database('postgres')), '<=', 3, 'beside a stalled account: no crowd');
+}
+
+# Accounts that failed and then stall take half of the workers at most
+{
+	setting('workers', 2);
+	create_account($node, $hubspot, name => $_, token => $_, rate_limit => 0, request_timeout => '20s')
+	  foreach qw(bad worse);
+	$hubspot->account({ token => $_ }) foreach qw(bad worse);
+	$hubspot->rules([ map { { match => { token => $_ }, action => { status => 401 } } } qw(bad worse) ]);
+	$session->query(q{DELETE FROM hs_assoc_outbox WHERE server = 'stalled'});
+	kill 'TERM', stalled();
+	enqueue($session, 1, $_) foreach qw(bad worse);
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 2 }, 20);
+	$hubspot->clear_rules;
+	$hubspot->rules([ map { { match => { token => $_ }, action => { hang => \1 } } } qw(bad worse) ]);
+	$session->query('UPDATE hs_assoc_backoff SET retry_at = now()');
+	enqueue($session);
+	wait_until(sub { $hubspot->stats->{in_flight} == 1 && workers() == 2 }, $soon);
+	my $start = time;
+	enqueue($session);
+	wait_until(sub { $session->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}) == 0 }, $soon);
+	note sprintf 'beside two that failed and stall: %.0f ms', (time - $start) * 1000;
+	is($hubspot->stats->{in_flight}, 1, 'of two workers, one alone serves accounts that have failed');
+	$session->query('DELETE FROM hs_assoc_outbox');
+	kill 'TERM', workers(q{query ~ 'server (bad|worse)'});
+	setting('workers', 4);
+	$hubspot->clear_rules;
+	$hubspot->rules({ match => { token => 'stalled' }, action => { hang => \1 } });
+	enqueue($session, 1, 'stalled');
+	wait_for_request();
+}
+
+#
+# SIGTERM
+#
+sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'}))[0] }
+{
+	my $pid = wait_until(sub { stalled() }, $soon);
+	kill 'TERM', $pid;
+	cmp_ok(end_of($pid), '<', 1, 'SIGTERM while sending: ends within a second');
+	$pid = wait_until(sub { my $new = stalled(); $new && $new != $pid && $new }, $soon);
+	pass('and another one sends it again');
+	$session->query(q{DELETE FROM hs_assoc_outbox WHERE server = 'stalled'});
+	kill 'TERM', $pid;
+	end_of($pid);
+	$hubspot->clear_rules;
+
+	wait_until(sub { workers() == 0 }, 20);
+	enqueue($session);
+	wait_for_empty($session);
+	wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
+	($pid) = workers();
+	kill 'TERM', $pid;
+	cmp_ok(end_of($pid), '<', 1, 'SIGTERM while idle: ends within a second');
+	enqueue($session);
+	wait_for_empty($session);
+	pass('and the next commit is served');
+
+	$pid = launcher();
+	kill 'TERM', $pid;
+	cmp_ok(end_of($pid), '<', 1, 'SIGTERM of the launcher: ends within a second');
+	enqueue($others{a});
+	wait_for_empty($others{a}, 20);
+	pass('and it comes back');
+}
+
+# A worker that fails is started again, not too often
+{
+	my $offset = -s $node->logfile;
+	$others{b}->query('ALTER TABLE hs_assoc_lease RENAME TO away');
+	enqueue($others{b});
+	wait_until(sub { slurp_file($node->logfile, $offset) =~ /ERROR:.*hs_assoc_lease.*ERROR:.*hs_assoc_lease/s }, 20);
+	sleep 1.5;		# the time in which there must not be another
+	my @errors = slurp_file($node->logfile, $offset) =~ /ERROR:.*hs_assoc_lease/g;
+	is(scalar @errors, 2, 'an error: tried again after 1 s, and 2 s');
+	enqueue($others{a});
+	wait_for_empty($others{a});
+	pass('another database is served');
+	$others{b}->query('ALTER TABLE away RENAME TO hs_assoc_lease');
+	wait_for_empty($others{b}, 20);
+	pass('and this one when it can be');
+}
+
+#
+# DROP, CREATE and ALTER DATABASE, DROP EXTENSION
+#
+$hubspot->rules([
+	map { { match => { token => "token-$_" }, action => { hang => \1 } } } qw(a b c)
+]);
+my $c = create_busy('c');
+
+# Has that database a request that isn't answered.
+sub create_busy
+{
+	my ($name) = @_;
+	my $busy = q{query LIKE '%server hubspot' AND } . in_database($name);
+	enqueue($others{$name}) if outbox($others{$name}) == 0;
+	wait_until(sub { workers($busy) > 0 }, $soon);
+	return (workers($busy))[0];
+}
+
+sub timed
+{
+	my ($sql, $name) = @_;
+	my $start = time;
+	my ($status, undef, $err) = $node->psql('postgres', $sql);
+	is($err, '', $name);
+	cmp_ok(time - $start, '<', 4, "$name: nothing hangs");
+	return;
+}
+
+$monitor->query('CREATE ROLE nobody LOGIN');
+{
+	my ($status, undef, $err) = $node->psql('postgres', 'SET ROLE nobody; DROP DATABASE c');
+	like($err, qr/must be owner of database c/, 'DROP DATABASE of another user');
+	is((workers(in_database('c')))[0], $c, 'leaves its worker alone');
+	$node->psql('postgres', 'ALTER DATABASE c SET TABLESPACE nowhere', on_error_stop => 0);
+	wait_until(sub { my ($pid) = workers(in_database('c')); $pid && $pid != $c }, $soon);
+	pass('after one that fails, another worker comes');
+}
+$others{c}->quit;
+timed('CREATE DATABASE copy TEMPLATE c', 'CREATE DATABASE of a busy template');
+timed('ALTER DATABASE c RENAME TO d', 'ALTER DATABASE RENAME while busy');
+$others{d} = start_session($node, 'd');
+create_busy('d');
+$others{d}->quit;
+timed('DROP DATABASE d', 'DROP DATABASE while busy');
+timed('DROP DATABASE copy', 'DROP DATABASE of the copy');
+
+my $b = create_busy('b');
+my $start = time;
+$others{b}->query('DROP EXTENSION hubspot_assoc CASCADE');
+cmp_ok(time - $start, '<', 4, 'DROP EXTENSION while busy: nothing hangs');
+is((workers(in_database('b')))[0], $b, 'DROP EXTENSION while busy: the worker is not disturbed');
+$hubspot->clear_rules;
+kill 'TERM', $b;
+end_of($b);
+enqueue($session);
+wait_for_empty($session);
+wait_until(sub { workers(in_database('b')) == 0 }, 20);
+pass('a database without the extension has no worker');
+create_account($node, $hubspot, dbname => 'b', token => 'token-b', rate_limit => 0);
+enqueue($others{b});
+wait_for_empty($others{b});
+pass('and has one again with it');
+
+#
+# kill -9
+#
+{
+	# All sessions end with it.
+	my $crash = sub {
+		my ($pid, $name) = @_;
+		my $a = $others{a};
+		enqueue($a, 3);
+		kill 'KILL', $pid;
+		wait_until(sub { !eval { $monitor->query('SELECT 1'); 1 } }, $soon);
+		wait_until(sub { eval { $node->psql('postgres', 'SELECT 1') == 0 } }, 30);
+		$monitor = start_session($node);
+		$session = start_session($node);
+		$others{$_} = start_session($node, $_) foreach qw(a b);
+		wait_for_empty($others{a}, 20);
+		pass("kill -9 of $name: goes on");
+	};
+	$crash->(launcher(), 'the launcher');
+	$hubspot->rules({ match => { token => 'token-b', first => 1 }, action => { hang => \1 } });
+	enqueue($others{b});
+	wait_for_request();
+	$crash->((workers(in_database('b')))[0], 'a worker');
+	wait_for_empty($others{b}, 20);
+	pass('what it was sending is sent again');
+	$hubspot->clear_rules;
+}
+
+#
+# One place, two databases: a busy one gives it away after ten seconds
+#
+setting('workers', 1);
+$hubspot->rules({ match => { token => 'token-a' }, action => { delay_ms => 200 } });
+{
+	# a request at a time, of one pair
+	$others{a}->query(q{ALTER SERVER hubspot OPTIONS (ADD batch_size '1', ADD concurrency '1')});
+	enqueue($others{a}, 150);
+	wait_until(sub { workers(in_database('a')) == 1 }, $soon);
+	my $start = time;
+	enqueue($others{b});
+	wait_for_empty($others{b}, 30);
+	note sprintf 'it waited %.1f s', time - $start;
+	cmp_ok(outbox($others{a}), '>', 0, 'beside a busy database, another one gets its turn');
+	$hubspot->clear_rules;
+	wait_for_empty($others{a}, 30);
+	pass('and the busy one the rest');
+}
+setting('workers', 4);
+
+#
+# Shutdown, with a request under way; and what is not started at all
+#
+foreach my $mode (qw(smart fast))
+{
+	$hubspot->rules({ match => { token => 'token-a', first => 1 }, action => { hang => \1 } });
+	enqueue($others{a});
+	wait_for_request();
+	$_->quit foreach $session, $monitor, @others{qw(a b)};
+	my $start = time;
+	$node->stop($mode);
+	cmp_ok(time - $start, '<', 5, "$mode shutdown while sending");
+	$node->start;
+	$monitor = start_session($node);
+	$session = start_session($node);
+	$others{$_} = start_session($node, $_) foreach qw(a b);
+	wait_for_empty($others{a}, 20);
+	pass("$mode shutdown: what was not sent is sent after it");
+}
+$_->quit foreach $session, $monitor, @others{qw(a b)};
+
+$node->stop;
+# enough for the launcher of logical replication, and ours
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+{
+	my $offset = -s $node->logfile;
+	$node->start;
+	my $complaint = qr/LOG: .*out of background worker slots.*HINT: .*max_worker_processes/s;
+	$session = start_session($node);
+	$monitor = start_session($node);
+	wait_until(sub { slurp_file($node->logfile, $offset) =~ $complaint }, $soon);
+	pass('no background worker is left: the log says what to do');
+	enqueue($session);
+	enqueue($session);
+	my @complaints = slurp_file($node->logfile, $offset) =~ /out of background worker slots/g;
+	is(scalar @complaints, 1, 'once');
+	is(outbox($session), 2, 'and writers go on');
+	$_->quit foreach $session, $monitor;
+}
+$node->stop;
+
+# As pg_upgrade starts it
+{
+	local $ENV{PGOPTIONS};
+	system_or_bail('pg_ctl', '-s', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', '-b', 'start');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'hubspot%'}),
+		0, 'nothing is started during pg_upgrade');
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_outbox'), 2, 'and nothing sent');
+	system_or_bail('pg_ctl', '-s', '-w', '-D', $node->data_dir, '-m', 'fast', 'stop');
+}
+
+my $log = slurp_file($node->logfile);
+unlike($log, qr/PANIC|TRAP:|was terminated by signal (?!9)/, 'nothing crashed');
+
+done_testing();
