@@ -85,3 +85,57 @@ FROM held GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT contact_id::text, company_id FROM crm_links
 EXCEPT
 SELECT from_id, to_id FROM held;
+
+-- A table that HubSpot follows: what is there, and each change from now on
+
+CREATE TABLE deal_companies (
+    deal_id    bigint,
+    company_id bigint,
+    PRIMARY KEY (deal_id, company_id)
+);
+INSERT INTO deal_companies VALUES (5200011, 9001002), (5200012, 9001003);
+
+SELECT hs_assoc_enable_sync('deal_companies', 'deals', 'deal_id', 'companies', 'company_id',
+                            backfill => true);
+
+-- A change is in the outbox in its own transaction; after the commit a worker sends it
+
+BEGIN;
+INSERT INTO deal_companies VALUES (5200013, 9001004), (5200014, 9001005);
+UPDATE deal_companies SET company_id = 9001006 WHERE deal_id = 5200012;
+DELETE FROM deal_companies WHERE deal_id = 5200011;
+
+SELECT operation, from_type, from_id, to_type, to_id FROM hs_assoc_outbox
+WHERE enqueued_at = now() ORDER BY id;
+COMMIT;
+
+-- A moment later: the outbox is empty, and HubSpot holds what the table says
+
+CALL until_sent();
+
+SELECT from_id, to_id, label
+FROM hs_assoc_batch_read('deals', 'companies', '{5200011,5200012,5200013,5200014}'::text[])
+ORDER BY 1, 2;
+
+-- What HubSpot refuses is a dead letter: here a label that there isn't
+
+SELECT hs_assoc_enqueue('create', 'deals', 'companies',
+    $$ SELECT deal_id AS from_id, company_id AS to_id, 'Reseller' AS label
+       FROM deal_companies WHERE deal_id > 5200012 $$, keep_labels => true);
+CALL until_sent();
+
+SELECT id, operation, from_id, to_id, labels, error_category, error_message
+FROM hs_assoc_dead_letter ORDER BY id;
+
+-- Mended, and sent again
+
+SELECT * FROM hs_assoc_label_create('deals', 'companies', 'Reseller', 'reseller');
+
+SELECT hs_assoc_retry();
+CALL until_sent();
+
+SELECT from_id, to_id, label
+FROM hs_assoc_batch_read('deals', 'companies', '{5200011,5200012,5200013,5200014}'::text[])
+WHERE label IS NOT NULL ORDER BY 1, 2;
+
+SELECT requests, inputs, confirmed, failed, errors FROM hs_assoc_stat();
