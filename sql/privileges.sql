@@ -199,7 +199,8 @@ SELECT fdwacl FROM pg_foreign_data_wrapper WHERE fdwname = 'hubspot_assoc';
 SELECT pg_describe_object(classid, objid, 0) AS without_comment
 FROM members
 WHERE obj_description(objid, classid::regclass::name) IS NULL
-	AND NOT EXISTS (SELECT FROM pg_type WHERE oid = objid AND typelem <> 0);
+	AND NOT EXISTS (SELECT FROM pg_type LEFT JOIN pg_class ON pg_class.oid = typrelid
+		WHERE pg_type.oid = objid AND (typelem <> 0 OR relkind <> 'c'));
 
 DROP VIEW mappings, members, held;
 DROP TABLE links;
