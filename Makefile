@@ -81,7 +81,7 @@ demo:
 	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
 
 bench:
-	@test/with_cluster -c shared_buffers=256MB -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
+	@test/with_cluster -c shared_buffers=256MB -c fsync=on -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
 
 headerscheck:
 	@CC='$(CC)' FLAGS='$(CPPFLAGS) $(CFLAGS)' test/headerscheck
