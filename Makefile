@@ -6,6 +6,17 @@
 #   make test           all tests; ONLY="checks regress simulator tap" for some,
 #                       REGRESS=batch or PROVE_TESTS=test/t/001_smoke.pl for one
 #
+# More tests, each of which installs what it needs; those that need root or more
+# than a few minutes say so:
+#   make test-all       all of what follows, and make test; ONLY="..." for some
+#   make sanitize       all tests under AddressSanitizer and UBSan
+#   make valgrind       all tests under valgrind
+#   make fuzz           libFuzzer over what reads answers, ids and options
+#   make coverage       which lines and branches the tests reach
+#   make analyze        static analysis
+#   make test-upgrade   pg_upgrade of a cluster with a filled outbox
+#   make test-matrix    make test on PostgreSQL 15, 17 and 18
+#
 # The PGXS way, for the server of PG_CONFIG:
 #   make, make install, make installcheck (TAP_TESTS= leaves out the TAP tests,
 #   which need IPC::Run)
@@ -77,6 +88,30 @@ test:
 	@WERROR=1 test/with_cluster test/run $(ONLY); status=$$?; \
 	if [ $$status = 125 ]; then echo '0 passed, 1 failed'; fi; exit $$status
 
+test-all:
+	@test/all $(ONLY)
+
+sanitize:
+	@test/sanitize $(ONLY)
+
+valgrind:
+	@test/valgrind $(ONLY)
+
+fuzz:
+	@test/fuzz/run
+
+coverage:
+	@test/coverage $(ONLY)
+
+analyze:
+	@test/analyze
+
+test-upgrade:
+	@test/upgrade
+
+test-matrix:
+	@test/matrix
+
 demo:
 	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
 
@@ -92,4 +127,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: test demo bench headerscheck indent indent-check curl-is-missing
+.PHONY: test test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo bench headerscheck indent indent-check curl-is-missing

@@ -44,7 +44,7 @@ use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session
-  wait_until descriptors private_memory measure);
+  wait_until descriptors private_memory measure patience instrumented);
 
 my $nodes = 0;
 
@@ -151,6 +151,33 @@ sub wait_until
 		croak 'waited in vain' if time > $end;
 		sleep 0.01;
 	}
+}
+
+=item patience(seconds)
+
+The time, multiplied by what the environment variable TEST_SLOWDOWN says
+(default 1): all limits of time go through this, since a server under valgrind
+is 30 times as slow.
+
+=cut
+
+sub patience
+{
+	my ($seconds) = @_;
+	return $seconds * ($ENV{TEST_SLOWDOWN} // 1);
+}
+
+=item instrumented()
+
+The name of what watches the server's memory, from the environment variable
+TEST_INSTRUMENTED ("AddressSanitizer", "valgrind"), or an empty string. What
+the server takes of memory says nothing about the extension then.
+
+=cut
+
+sub instrumented
+{
+	return $ENV{TEST_INSTRUMENTED} // '';
 }
 
 =item descriptors($pid)
