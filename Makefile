@@ -29,12 +29,13 @@
 
 MODULE_big = hubspot_assoc
 OBJS = $(addprefix src/, account.o answer.o argument.o batch.o blame.o call.o change.o chunk.o claim.o connection.o \
-	context.o damper.o database.o definitions.o delivery.o delta.o draft.o dropped.o endpoint.o \
-	enqueue.o error.o failure.o functions.o hold.o host.o hubspot_assoc.o json.o keep.o labels.o \
-	launcher.o lexer.o link.o link_trigger.o match.o option.o outbox.o passthrough.o place.o \
-	queue.o refresh.o request.o response.o result.o sender.o shared.o sockets.o sort.o source.o \
-	statement.o statistics.o sync.o sync_ddl.o sync_rows.o synced.o throttle.o token.o tokenfile.o \
-	transaction.o transport.o type.o unit.o wake.o worker.o)
+	context.o damper.o database.o definitions.o delivery.o delta.o draft.o dropped.o \
+	endpoint.o enqueue.o error.o failure.o functions.o hold.o host.o hubspot_assoc.o json.o \
+	keep.o labels.o launcher.o lease.o lexer.o link.o link_trigger.o match.o option.o outbox.o \
+	passthrough.o place.o plan.o queue.o refresh.o request.o response.o result.o sender.o \
+	settle.o shared.o sockets.o sort.o source.o statement.o statistics.o sync.o sync_ddl.o \
+	sync_rows.o synced.o throttle.o token.o tokenfile.o transaction.o transport.o type.o \
+	unit.o wake.o worker.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * claim.h
- *	  What of the outbox is to be sent next, and what became of it.
+ *	  What of the outbox is to be sent next.
  *
  * IDENTIFICATION
  *	  src/claim.h
@@ -60,16 +60,6 @@ typedef struct HubspotDeferral
 } HubspotDeferral;
 
 extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
-extern bool hubspot_lease_take(const HubspotSchema *schema, const char *server);
-extern bool hubspot_lease_renew(const HubspotSchema *schema, const char *server);
-extern void hubspot_lease_describe(const HubspotSchema *schema,
-								   const HubspotClaimant *claimant,
-								   const HubspotLane *lane, int in_flight);
-extern void hubspot_lease_release(const HubspotSchema *schema,
-								  const char *server);
-extern void hubspot_lease_hold(void);
-extern void hubspot_lease_let_go(void);
-
 extern int64 hubspot_claim_prune(const HubspotSchema *schema,
 								 const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotSchema *schema,
@@ -85,19 +75,5 @@ extern int64 hubspot_claim_defer_blocked(const HubspotSchema *schema,
 extern void hubspot_claim_defer(const HubspotSchema *schema,
 								const HubspotDeferral *deferrals,
 								int ndeferrals);
-
-extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
-								int nids, TimestampTz sent_at, int keep);
-extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
-								 const HubspotError *error, int max_attempts);
-extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
-								 const HubspotError *error,
-								 TimestampTz not_before);
-extern void hubspot_settle_dead(const HubspotSchema *schema, int64 id,
-								const HubspotError *error);
-extern void hubspot_settle_account(const HubspotSchema *schema,
-								   const HubspotClaimant *claimant,
-								   const HubspotError *error);
-extern void hubspot_settle_forget(const HubspotSchema *schema);
 
 #endif							/* HUBSPOT_CLAIM_H */

@@ -45,6 +45,8 @@
 #include "delivery.h"
 #include "draft.h"
 #include "failure.h"
+#include "lease.h"
+#include "settle.h"
 #include "transport.h"
 #include "unit.h"
 

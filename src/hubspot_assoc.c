@@ -25,13 +25,16 @@
  *	   sender.c			sends what is due in the outbox
  *	   delivery.c		rows on their way to HubSpot and back
  *	   enqueue.c		inputs of a query into the outbox
- *	   claim.c			what of the outbox is sent next, and what became of it
+ *	   lease.c			who sends to a server
+ *	   claim.c			what of the outbox is sent next
+ *	   settle.c			what became of it
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs
  *	   link.c			which tables can be kept in sync, and their triggers
  *	   synced.c			what is kept in sync
  *	   transaction.c	short transactions of a sender
+ *	   plan.c			statements on its tables, with their plans
  *	   outbox.c			the outbox itself
  *
  *	   statement.c		one call, from its inputs to its rows

@@ -18,7 +18,9 @@
 #include "utils/timestamp.h"
 
 #include "damper.h"
+#include "lease.h"
 #include "sender.h"
+#include "settle.h"
 
 /* When an account was served, in rounds of this sender. */
 typedef struct Turn

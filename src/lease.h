@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.h
+ *	  Who sends to a server: one process at a time, by a lease.
+ *
+ * IDENTIFICATION
+ *	  src/lease.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_LEASE_H
+#define HUBSPOT_LEASE_H
+
+#include "claim.h"
+
+extern bool hubspot_lease_take(const HubspotSchema *schema, const char *server);
+extern bool hubspot_lease_renew(const HubspotSchema *schema, const char *server);
+extern void hubspot_lease_describe(const HubspotSchema *schema,
+								   const HubspotClaimant *claimant,
+								   const HubspotLane *lane, int in_flight);
+extern void hubspot_lease_release(const HubspotSchema *schema,
+								  const char *server);
+extern void hubspot_lease_hold(void);
+extern void hubspot_lease_let_go(void);
+
+#endif							/* HUBSPOT_LEASE_H */

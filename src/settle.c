@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  What became of rows that were sent, and of their accounts.
+ *
+ * All functions here want a transaction, SPI, the search path pg_catalog, and
+ * to run as the owner of the tables.  Rows that somebody else has locked stay as
+ * they are, and are sent again: to wait for an operator's transaction would hold
+ * up all of the account.
+ *
+ * IDENTIFICATION
+ *	  src/settle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "json.h"
+#include "plan.h"
+#include "settle.h"
+
+/*
+ * Would the earlier row o, which had failed, undo something of the later row n
+ * of the pair, which is confirmed, if it were sent now?
+ */
+#define OUTDATES \
+	"CASE" \
+	" WHEN n.operation = 'archive' OR o.operation = 'archive'" \
+	"  OR n.operation = o.operation AND " HUBSPOT_SQL_SAME_TYPES " THEN true" \
+	" WHEN o.operation = 'create' AND NOT o.keep_labels THEN n.operation <> 'create_default'" \
+	" ELSE n.type_ids && o.type_ids OR n.labels && o.labels" \
+	" END"
+
+/* Those of the rows $1 that nobody has locked. */
+#define UNLOCKED \
+	"SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED"
+
+#define ROW_COLUMNS \
+	"id, server, role, operation, from_type, from_id, to_type, to_id," \
+	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
+
+/* The parameters after the first ones of a failure are the error's. */
+#define FAILURE			INT4OID, TEXTOID, TEXTOID, TEXTOID
+
+static HubspotStatement outdated_letters_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_dead_letter AS o USING %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " OUTDATES,
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+/* Dead letters that were put back while the later row was in flight */
+static HubspotStatement outdated_rows_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox AS o USING %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND o.error_category IS NOT NULL AND " OUTDATES,
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement done_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement done_keep_statement = {
+	.text =
+	"WITH done AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	" RETURNING " ROW_COLUMNS ", attempts) "
+	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)"
+	" SELECT done.*, $2, $2 + $3 * interval '1 ms' FROM done ON CONFLICT DO NOTHING",
+	.nparameters = 3,
+	.types = {INT8ARRAYOID, TIMESTAMPTZOID, INT4OID}
+};
+
+static HubspotStatement again_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = attempts + 1,"
+	" not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
+	"  interval '1 h') * (0.5 + random() / 2),"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND attempts + 1 < $6",
+	.nparameters = 6,
+	.types = {INT8ARRAYOID, FAILURE, INT4OID}
+};
+
+static HubspotStatement later_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET not_before = $6,"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 6,
+	.types = {INT8ARRAYOID, FAILURE, TIMESTAMPTZOID}
+};
+
+static HubspotStatement dead_statement = {
+	.text =
+	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	" RETURNING " ROW_COLUMNS ", attempts + 1) "
+	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
+	" http_status, error_category, error_message, correlation_id, error)"
+	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5, $6 FROM dead"
+	" ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, died_at = excluded.died_at,"
+	"  http_status = excluded.http_status, error_category = excluded.error_category,"
+	"  error_message = excluded.error_message, correlation_id = excluded.correlation_id,"
+	"  error = excluded.error",
+	.nparameters = 6,
+	.types = {INT8ARRAYOID, FAILURE, JSONBOID}
+};
+
+static HubspotStatement account_failed_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_backoff AS b (server, role, failures, retry_at,"
+	"  http_status, error_category, error_message)"
+	" VALUES ($1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5)"
+	" ON CONFLICT (server, role) DO UPDATE SET failures = b.failures + 1,"
+	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
+	"  http_status = excluded.http_status, error_category = excluded.error_category,"
+	"  error_message = excluded.error_message",
+	.nparameters = 5,
+	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+};
+
+static HubspotStatement account_well_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2",
+	.nparameters = 2,
+	.types = {HUBSPOT_ACCOUNT_TYPES}
+};
+
+static HubspotStatement forget_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_sent WHERE id = ANY (ARRAY("
+	" SELECT id FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
+	" ORDER BY keep_until LIMIT 10000))",
+};
+
+static void set_failure(Datum *values, char *nulls, const HubspotError *error);
+
+/*
+ * HubSpot has confirmed these; they are kept for so many milliseconds.  Dead
+ * letters of their pairs that would undo them are no longer of use.
+ */
+void
+hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
+					TimestampTz sent_at, int keep)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * nids);
+	Datum		values[3];
+
+	for (int i = 0; i < nids; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	values[0] = hubspot_array_of(elements, nids, INT8OID);
+	values[1] = TimestampTzGetDatum(sent_at);
+	hubspot_execute(schema, &outdated_letters_statement, values, NULL);
+	hubspot_execute(schema, &outdated_rows_statement, values, NULL);
+	values[2] = Int32GetDatum(keep);
+	hubspot_execute(schema, keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+}
+
+/*
+ * An attempt has failed, and another one may not.  False, and nothing done: it
+ * was the last one that the row had.
+ */
+bool
+hubspot_settle_again(const HubspotSchema *schema, int64 id,
+					 const HubspotError *error, int max_attempts)
+{
+	Datum		id_datum = Int64GetDatum(id);
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = Int32GetDatum(max_attempts);
+	return hubspot_execute(schema, &again_statement, values, nulls) > 0;
+}
+
+/* Nothing is wrong with the row, but it cannot be sent before that time. */
+void
+hubspot_settle_later(const HubspotSchema *schema, int64 id,
+					 const HubspotError *error, TimestampTz not_before)
+{
+	Datum		id_datum = Int64GetDatum(id);
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = TimestampTzGetDatum(not_before);
+	hubspot_execute(schema, &later_statement, values, nulls);
+}
+
+/* A row is given up; it becomes a dead letter. */
+void
+hubspot_settle_dead(const HubspotSchema *schema, int64 id,
+					const HubspotError *error)
+{
+	Datum		id_datum = Int64GetDatum(id);
+	Datum		values[6];
+	char		nulls[] = "      ";
+	Jsonb	   *object = error->object.data ? hubspot_json_to_jsonb(error->object) : NULL;
+
+	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = PointerGetDatum(object);
+	nulls[5] = object ? ' ' : 'n';
+	hubspot_execute(schema, &dead_statement, values, nulls);
+}
+
+/* The account can be used again (error NULL), or nothing can be sent to it. */
+void
+hubspot_settle_account(const HubspotSchema *schema,
+					   const HubspotClaimant *claimant, const HubspotError *error)
+{
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	if (error)
+		set_failure(values + 2, nulls + 2, error);
+	hubspot_execute(schema, error ? &account_failed_statement : &account_well_statement, values, nulls);
+}
+
+/* Forget some of the sent rows whose time is over. */
+void
+hubspot_settle_forget(const HubspotSchema *schema)
+{
+	hubspot_execute(schema, &forget_statement, NULL, NULL);
+}
+
+/* The four columns that tell of a failure. */
+static void
+set_failure(Datum *values, char *nulls, const HubspotError *error)
+{
+	values[0] = Int32GetDatum(error->http_status);
+	nulls[0] = error->http_status ? ' ' : 'n';
+	values[1] = CStringGetTextDatum(error->category);
+	values[2] = CStringGetTextDatum(error->message);
+	values[3] = error->correlation_id ? CStringGetTextDatum(error->correlation_id) : (Datum) 0;
+	nulls[3] = error->correlation_id ? ' ' : 'n';
+}

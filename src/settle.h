@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.h
+ *	  What became of rows that were sent, and of their accounts.
+ *
+ * IDENTIFICATION
+ *	  src/settle.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SETTLE_H
+#define HUBSPOT_SETTLE_H
+
+#include "claim.h"
+
+extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
+								int nids, TimestampTz sent_at, int keep);
+extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
+								 const HubspotError *error, int max_attempts);
+extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
+								 const HubspotError *error,
+								 TimestampTz not_before);
+extern void hubspot_settle_dead(const HubspotSchema *schema, int64 id,
+								const HubspotError *error);
+extern void hubspot_settle_account(const HubspotSchema *schema,
+								   const HubspotClaimant *claimant,
+								   const HubspotError *error);
+extern void hubspot_settle_forget(const HubspotSchema *schema);
+
+#endif							/* HUBSPOT_SETTLE_H */
