@@ -58,7 +58,7 @@ typedef struct JsonReader
 
 static bool open_reader(JsonReader *reader, HubspotSlice text, void *state);
 static bool read_object(JsonReader *reader, const HubspotJsonShape *shape,
-						void *target);
+						void *target, int *first);
 static const HubspotJsonField *find_field(const JsonReader *reader,
 										  const HubspotJsonShape *shape,
 										  int *expected);
@@ -82,10 +82,11 @@ hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
 				  void *target, void *state)
 {
 	JsonReader	reader;
+	int			first = 0;
 
 	return open_reader(&reader, text, state) &&
 		reader.lexer.token == HUBSPOT_TOKEN_OBJECT_START &&
-		read_object(&reader, shape, target) &&
+		read_object(&reader, shape, target, &first) &&
 		reader.lexer.token == HUBSPOT_TOKEN_END;
 }
 
@@ -186,38 +187,59 @@ open_reader(JsonReader *reader, HubspotSlice text, void *state)
 /*
  * The functions below begin on the first token of what they read and end on
  * the one after it.
+ *
+ * Objects tend to have their fields in one order, that of the declaration, and
+ * no white space: so it is first seen whether the key that is expected next
+ * stands there, which is far cheaper than to read the one that does and look
+ * for its field.  *first is the field to expect first, and then the one that
+ * came first: for the next object of a list.
  */
 static bool
-read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target)
+read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,
+			int *first)
 {
-	int			expected = 0;
+	HubspotLexer *lexer = &reader->lexer;
+	int			expected = *first;
 
-	if (!hubspot_lexer_next(&reader->lexer))
-		return false;
-	if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_END)
-		return hubspot_lexer_next(&reader->lexer);
-	for (;;)
+	/* from the start of the object, then from each comma */
+	for (int n = 0;; n++)
 	{
 		const HubspotJsonField *field;
 
-		if (reader->lexer.token != HUBSPOT_TOKEN_STRING)
+		if (shape->nfields > 0 &&
+			hubspot_lexer_take_key(lexer, shape->fields[expected].key,
+								   shape->fields[expected].key_len))
+			field = &shape->fields[expected];
+		else
+		{
+			if (!hubspot_lexer_next(lexer))
+				return false;
+			if (n == 0 && lexer->token == HUBSPOT_TOKEN_OBJECT_END)
+				return hubspot_lexer_next(lexer);
+			if (lexer->token != HUBSPOT_TOKEN_STRING)
+				return false;
+			field = find_field(reader, shape, &expected);
+			if (!hubspot_lexer_next(lexer) || lexer->token != HUBSPOT_TOKEN_COLON)
+				return false;
+		}
+		if (n == 0)
+			*first = expected;
+		if (field && ++expected == shape->nfields)
+			expected = 0;
+
+		if (!hubspot_lexer_next(lexer) ||
+			!(field ? read_value(reader, field, target) : hubspot_lexer_skip_value(lexer)))
 			return false;
-		field = find_field(reader, shape, &expected);
-		if (!hubspot_lexer_next(&reader->lexer) || reader->lexer.token != HUBSPOT_TOKEN_COLON ||
-			!hubspot_lexer_next(&reader->lexer))
-			return false;
-		if (field ? !read_value(reader, field, target) : !hubspot_lexer_skip_value(&reader->lexer))
-			return false;
-		if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_END)
-			return hubspot_lexer_next(&reader->lexer);
-		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))
+		if (lexer->token == HUBSPOT_TOKEN_OBJECT_END)
+			return hubspot_lexer_next(lexer);
+		if (lexer->token != HUBSPOT_TOKEN_COMMA)
 			return false;
 	}
 }
 
 /*
- * The declared field that the current token names, or NULL.  Objects tend to
- * have their fields in one order, so the search begins after the last hit.
+ * The declared field that the current token names, or NULL; *expected becomes
+ * its position.  The search begins there.
  */
 static const HubspotJsonField *
 find_field(const JsonReader *reader, const HubspotJsonShape *shape,
@@ -229,14 +251,15 @@ find_field(const JsonReader *reader, const HubspotJsonShape *shape,
 	{
 		const HubspotJsonField *field = &shape->fields[n];
 
-		if (++n == shape->nfields)
-			n = 0;
-		if (field->name_len == name.len &&
-			memcmp(field->name, name.data, name.len) == 0)
+		/* without the quotes and the colon */
+		if (field->key_len - 3 == name.len &&
+			memcmp(field->key + 1, name.data, name.len) == 0)
 		{
 			*expected = n;
 			return field;
 		}
+		if (++n == shape->nfields)
+			n = 0;
 	}
 	return NULL;
 }
@@ -248,6 +271,7 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 	HubspotToken token = reader->lexer.token;
 	bool		scalar = (token == HUBSPOT_TOKEN_STRING ||
 						  token == HUBSPOT_TOKEN_NUMBER);
+	int			first = 0;
 
 	switch (field->kind)
 	{
@@ -274,7 +298,7 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 		case HUBSPOT_JSON_OBJECT:
 			/* nesting is bounded by that of the declared shapes */
 			if (token == HUBSPOT_TOKEN_OBJECT_START)
-				return read_object(reader, field->shape, target);
+				return read_object(reader, field->shape, target, &first);
 			break;
 		case HUBSPOT_JSON_NOTED_LIST:
 			if (token == HUBSPOT_TOKEN_ARRAY_START)
@@ -285,6 +309,8 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 				return read_list(reader, field->shape);
 			if (token != HUBSPOT_TOKEN_NULL && field->shape->odd)
 				field->shape->odd(reader->state);
+			break;
+		case HUBSPOT_JSON_IGNORED:
 			break;
 		case HUBSPOT_JSON_RAW:
 			{
@@ -306,6 +332,7 @@ static bool
 read_list(JsonReader *reader, const HubspotJsonShape *shape)
 {
 	void	   *item = palloc(shape->item_size);
+	int			first = 0;
 
 	if (!hubspot_lexer_next(&reader->lexer))
 		return false;
@@ -319,7 +346,7 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 
 			raw.data = reader->lexer.token_start;
 			memset(item, 0, shape->item_size);
-			if (!read_object(reader, shape, item))
+			if (!read_object(reader, shape, item, &first))
 				return false;
 			raw.len = reader->lexer.previous_end - raw.data;
 			shape->item(reader->state, item, raw);

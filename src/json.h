@@ -25,6 +25,7 @@ typedef enum HubspotJsonKind
 	HUBSPOT_JSON_INT,			/* int32, of a number or a string */
 	HUBSPOT_JSON_RAW,			/* HubspotSlice, any value as it came */
 	HUBSPOT_JSON_TEXTS,			/* List of char *, of an array of strings */
+	HUBSPOT_JSON_IGNORED,		/* goes nowhere, but is expected */
 	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, same struct */
 	HUBSPOT_JSON_LIST,			/* array of objects, each given to item() */
 	HUBSPOT_JSON_NOTED_LIST		/* the same, with a bool that it was there */
@@ -32,24 +33,33 @@ typedef enum HubspotJsonKind
 
 typedef struct HubspotJsonField
 {
-	const char *name;
-	int			name_len;
+	const char *key;			/* the name in quotes, and the colon */
+	int			key_len;
 	HubspotJsonKind kind;
 	size_t		offset;			/* in the struct that is read into */
 	const HubspotJsonShape *shape;	/* of an OBJECT, or of a LIST's elements */
 } HubspotJsonField;
 
+#define HUBSPOT_JSON_KEY(name)	"\"" name "\":", sizeof("\"" name "\":") - 1
+
 /* A field whose value goes into a member of struct type. */
 #define HUBSPOT_JSON_FIELD(name, kind, type, member) \
-	{name, sizeof(name) - 1, kind, offsetof(type, member), NULL}
+	{HUBSPOT_JSON_KEY(name), kind, offsetof(type, member), NULL}
+
+/*
+ * A field that nobody wants.  All fields may be left out that are; this one
+ * comes so often that it should be recognized at once.
+ */
+#define HUBSPOT_JSON_UNWANTED(name) \
+	{HUBSPOT_JSON_KEY(name), HUBSPOT_JSON_IGNORED, 0, NULL}
 
 /* A field that holds fields or a list of further ones. */
 #define HUBSPOT_JSON_NESTED(name, kind, shape) \
-	{name, sizeof(name) - 1, kind, 0, shape}
+	{HUBSPOT_JSON_KEY(name), kind, 0, shape}
 
 /* A list whose presence goes into a member of struct type. */
 #define HUBSPOT_JSON_LIST_NOTED_IN(name, shape, type, member) \
-	{name, sizeof(name) - 1, HUBSPOT_JSON_NOTED_LIST, offsetof(type, member), shape}
+	{HUBSPOT_JSON_KEY(name), HUBSPOT_JSON_NOTED_LIST, offsetof(type, member), shape}
 
 struct HubspotJsonShape
 {

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "lexer.h"
@@ -59,10 +60,7 @@ hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text)
 	return hubspot_lexer_next(lexer);
 }
 
-/*
- * Go to the next token, which is HUBSPOT_TOKEN_END at the end of the text.  False:
- * what stands there begins none.
- */
+/* hubspot_lexer_next, where it isn't simple. */
 bool
 hubspot_lex_token(HubspotLexer *lexer)
 {
@@ -95,9 +93,12 @@ hubspot_lex_token(HubspotLexer *lexer)
 	}
 }
 
-/* Does any of the eight bytes end or interrupt the plain part of a string? */
-static inline bool
-has_special_byte(uint64 bytes)
+/*
+ * Which of the eight bytes ends or interrupts the plain part of a string?  The
+ * lowest bit that is set is in the first of them, seen from the low end.
+ */
+static inline uint64
+special_bytes(uint64 bytes)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
 	const uint64 highs = ones * 0x80;
@@ -110,6 +111,32 @@ has_special_byte(uint64 bytes)
 			((bytes - ones * ' ') & ~bytes)) & highs;
 }
 
+/* The end of the plain part of a string. */
+static inline const char *
+skip_plain(const char *p, const char *end)
+{
+	while (end - p >= 8)
+	{
+		uint64		bytes;
+		uint64		special;
+
+		memcpy(&bytes, p, 8);
+		special = special_bytes(bytes);
+		if (special != 0)
+		{
+#ifdef WORDS_BIGENDIAN
+			break;
+#else
+			return p + pg_rightmost_one_pos64(special) / 8;
+#endif
+		}
+		p += 8;
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
+		p++;
+	return p;
+}
+
 static bool
 lex_string(HubspotLexer *lexer)
 {
@@ -120,13 +147,7 @@ lex_string(HubspotLexer *lexer)
 	lexer->has_escapes = false;
 	for (;;)
 	{
-		uint64		bytes;
-
-		while (end - p >= 8 &&
-			   (memcpy(&bytes, p, 8), !has_special_byte(bytes)))
-			p += 8;
-		while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
-			p++;
+		p = skip_plain(p, end);
 		if (p == end || (unsigned char) *p < ' ')
 			return false;
 		if (*p == '"')
@@ -206,29 +227,19 @@ lex_word(HubspotLexer *lexer, const char *word, HubspotToken token)
 }
 
 /*
- * Skip a value of any depth, checking its grammar, without recursion: the
- * stack has a character for each level that is open.
+ * Skip an object or array of any depth, checking its grammar, without
+ * recursion: the stack has a character for each level that is open.
  */
 bool
-hubspot_lexer_skip_value(HubspotLexer *lexer)
+hubspot_lexer_skip_container(HubspotLexer *lexer)
 {
 	StringInfoData stack;
 	bool		value_due = true;
+	char		end = (lexer->token == HUBSPOT_TOKEN_OBJECT_START) ? '}' : ']';
 
-	switch (lexer->token)
-	{
-		case HUBSPOT_TOKEN_STRING:
-		case HUBSPOT_TOKEN_NUMBER:
-		case HUBSPOT_TOKEN_TRUE:
-		case HUBSPOT_TOKEN_FALSE:
-		case HUBSPOT_TOKEN_NULL:
-			return hubspot_lexer_next(lexer);
-		case HUBSPOT_TOKEN_OBJECT_START:
-		case HUBSPOT_TOKEN_ARRAY_START:
-			break;
-		default:
-			return false;
-	}
+	/* most are empty, and need no stack */
+	if (lexer->token_end < lexer->end && *lexer->token_end == end)
+		return hubspot_lexer_next(lexer) && hubspot_lexer_next(lexer);
 
 	initStringInfo(&stack);
 	for (;;)
@@ -285,37 +296,17 @@ hubspot_lexer_skip_value(HubspotLexer *lexer)
 	return false;
 }
 
-/* The current token's text, without a string's quotes, as it came. */
+/* hubspot_lexer_decoded of a string that has escapes. */
 HubspotSlice
-hubspot_lexer_scalar(const HubspotLexer *lexer)
-{
-	HubspotSlice slice;
-
-	slice.data = lexer->token_start;
-	slice.len = lexer->token_end - slice.data;
-	if (lexer->token == HUBSPOT_TOKEN_STRING)
-	{
-		slice.data++;
-		slice.len -= 2;
-	}
-	return slice;
-}
-
-/* Likewise, with its escapes decoded. */
-HubspotSlice
-hubspot_lexer_decoded(const HubspotLexer *lexer)
+hubspot_lexer_decode(const HubspotLexer *lexer)
 {
 	HubspotSlice slice = hubspot_lexer_scalar(lexer);
+	StringInfoData out;
 
-	if (lexer->token == HUBSPOT_TOKEN_STRING && lexer->has_escapes)
-	{
-		StringInfoData out;
-
-		init_text(&out, slice.len);
-		decode_string(&out, slice.data, slice.len);
-		slice.data = out.data;
-		slice.len = out.len;
-	}
+	init_text(&out, slice.len);
+	decode_string(&out, slice.data, slice.len);
+	slice.data = out.data;
+	slice.len = out.len;
 	return slice;
 }
 

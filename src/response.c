@@ -49,7 +49,9 @@ static const HubspotJsonShape result_spec_shape = {
 };
 
 #define PAIR_FIELDS \
+	HUBSPOT_JSON_UNWANTED("fromObjectTypeId"), \
 	HUBSPOT_JSON_FIELD("fromObjectId", HUBSPOT_JSON_ID, HubspotResult, from_id), \
+	HUBSPOT_JSON_UNWANTED("toObjectTypeId"), \
 	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, HubspotResult, to_id), \
 	HUBSPOT_JSON_FIELD("labels", HUBSPOT_JSON_RAW, HubspotResult, labels)
 
