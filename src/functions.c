@@ -28,9 +28,7 @@ typedef struct CallState
 	HubspotLabels *labels;		/* or NULL */
 	TimestampTz labels_statement;	/* when that began */
 
-	/* of a function that returns one row; or NULL */
-	TupleDesc	tupdesc;
-	HubspotResultRow *row;
+	HubspotResultRow *row;		/* of a function that returns one; or NULL */
 } CallState;
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
@@ -257,7 +255,7 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	CallState  *state = single_state(fcinfo);
-	HubspotSink sink = {.row = state->row,.tupdesc = state->tupdesc};
+	HubspotSink sink = {.row = state->row};
 	HubspotStatement statement;
 	HubspotLabels *labels = NULL;
 	HubspotInput ids = {0};
@@ -454,11 +452,10 @@ begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
 
 	InitMaterializedSRF(fcinfo, 0);
 	sink->tupstore = rsinfo->setResult;
-	sink->tupdesc = rsinfo->setDesc;
 	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	sink->row = hubspot_result_create(context, sink->tupdesc);
+	sink->row = hubspot_result_create(context, rsinfo->setDesc);
 	return old;
 }
 
@@ -493,8 +490,8 @@ single_state(FunctionCallInfo fcinfo)
 
 		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		state->tupdesc = BlessTupleDesc(CreateTupleDescCopy(tupdesc));
-		state->row = hubspot_result_create(CurrentMemoryContext, tupdesc);
+		state->row = hubspot_result_create(CurrentMemoryContext,
+										   BlessTupleDesc(tupdesc));
 		MemoryContextSwitchTo(old);
 	}
 	return state;

@@ -42,6 +42,7 @@
  *	   draft.c			an input while it is read
  *	   sort.c			inputs in the order of their from_id
  *	   result.c			outcomes to rows
+ *	   stencil.c		rows that differ in little
  *	   error.c			error values to an ERROR
  *
  *	   batch.c			many inputs: cut, kept in flight, answered

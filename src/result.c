@@ -22,6 +22,7 @@
 
 #include "json.h"
 #include "result.h"
+#include "stencil.h"
 
 /* The columns of hs_assoc_result. */
 enum
@@ -90,9 +91,14 @@ typedef struct CachedText
 
 struct HubspotResultRow
 {
+	MemoryContext context;
+	TupleDesc	tupdesc;
 	void		(*fill) (HubspotResultRow *row, const HubspotOutcome *outcome);
 	Datum		values[MAX_NCOLUMNS];
 	bool		isnull[MAX_NCOLUMNS];
+	bool		special;		/* apart from the ids, it has a value of its
+								 * own that is passed by reference */
+	HubspotStencils *stencils;	/* for what isn't; NULL: no row so far */
 
 	IdText		ids[2];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
@@ -112,23 +118,25 @@ struct HubspotResultRow
 	CachedText	label;
 };
 
+static void fill(HubspotResultRow *row, const HubspotOutcome *outcome);
 static void prepare_result(HubspotResultRow *row, TupleDesc tupdesc);
 static void fill_result(HubspotResultRow *row, const HubspotOutcome *outcome);
 static void fill_association(HubspotResultRow *row,
 							 const HubspotOutcome *outcome);
-static Datum text_datum(const HubspotResultRow *row, CachedText *last,
+static Datum text_datum(HubspotResultRow *row, CachedText *last,
 						const char *text);
 static Datum id_datum(HubspotSlice id, IdText *space);
+static void remade(HubspotResultRow *row);
 static Jsonb *error_jsonb(const HubspotError *error);
 static Datum types_datum(HubspotResultRow *row, const HubspotTypeList *types);
 static Datum make_types(const HubspotResultRow *row,
 						const HubspotTypeList *types);
-static Datum labels_datum(const HubspotResultRow *row,
+static Datum labels_datum(HubspotResultRow *row,
 						  const HubspotLabelList *labels);
 
 /*
- * What makes rows of outcomes, in context; tupdesc is that of hs_assoc_result
- * or of hs_assoc_association.
+ * What makes rows of outcomes, in context; tupdesc, which lives as long, is that
+ * of hs_assoc_result or of hs_assoc_association.
  */
 HubspotResultRow *
 hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
@@ -136,6 +144,8 @@ hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotResultRow *row = palloc0(sizeof(HubspotResultRow));
 
+	row->context = context;
+	row->tupdesc = tupdesc;
 	row->row_context = AllocSetContextCreate(context, "hubspot_assoc result row",
 											 ALLOCSET_SMALL_SIZES);
 	row->types_context = AllocSetContextCreate(context, "hubspot_assoc result types",
@@ -163,20 +173,43 @@ prepare_result(HubspotResultRow *row, TupleDesc tupdesc)
 	row->no_labels = PointerGetDatum(construct_empty_array(TEXTOID));
 }
 
-/* The values of an outcome's row, which are valid until the next one. */
+/* An outcome as a datum of the row type, palloc'd. */
+Datum
+hubspot_result_row(HubspotResultRow *row, const HubspotOutcome *outcome)
+{
+	fill(row, outcome);
+	return HeapTupleGetDatum(heap_form_tuple(row->tupdesc, row->values,
+											 row->isnull));
+}
+
+/* An outcome into a tuplestore. */
 void
-hubspot_result_fill(HubspotResultRow *row, const HubspotOutcome *outcome,
-					Datum **values, bool **isnull)
+hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
+				   Tuplestorestate *tupstore)
+{
+	fill(row, outcome);
+	if (row->special)
+	{
+		tuplestore_putvalues(tupstore, row->tupdesc, row->values, row->isnull);
+		return;
+	}
+	if (row->stencils == NULL)
+		row->stencils = hubspot_stencils_create(row->context, row->tupdesc);
+	hubspot_stencils_put(row->stencils, tupstore, row->values, row->isnull);
+}
+
+/* Set the values of an outcome's row, which are valid until the next one. */
+static void
+fill(HubspotResultRow *row, const HubspotOutcome *outcome)
 {
 	MemoryContext old;
 
 	MemoryContextReset(row->row_context);
 	old = MemoryContextSwitchTo(row->row_context);
 	memset(row->isnull, true, sizeof(row->isnull));
+	row->special = false;
 	row->fill(row, outcome);
 	MemoryContextSwitchTo(old);
-	*values = row->values;
-	*isnull = row->isnull;
 }
 
 #define SET(column, condition, datum) \
@@ -203,10 +236,13 @@ fill_result(HubspotResultRow *row, const HubspotOutcome *outcome)
 		Int32GetDatum(outcome->http_status));
 	SET(RESULT_CORRELATION_ID, outcome->correlation_id,
 		CStringGetTextDatum(outcome->correlation_id));
+	if (outcome->correlation_id)
+		row->special = true;
 	if (error)
 	{
 		Jsonb	   *object = error_jsonb(error);
 
+		row->special = true;
 		SET(RESULT_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
 		SET(RESULT_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
 		SET(RESULT_ERROR, object, JsonbPGetDatum(object));
@@ -239,6 +275,7 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 	{
 		Jsonb	   *object = error_jsonb(error);
 
+		row->special = true;
 		SET(ASSOCIATION_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
 		SET(ASSOCIATION_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
 		SET(ASSOCIATION_ERROR, object, JsonbPGetDatum(object));
@@ -248,12 +285,13 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 
 /* The datum of a text, the last row's if that had the same. */
 static Datum
-text_datum(const HubspotResultRow *row, CachedText *last, const char *text)
+text_datum(HubspotResultRow *row, CachedText *last, const char *text)
 {
 	MemoryContext old;
 
 	if (last->text && strcmp(last->text, text) == 0)
 		return last->datum;
+	remade(row);
 	if (last->text)
 	{
 		pfree(last->text);
@@ -265,6 +303,15 @@ text_datum(const HubspotResultRow *row, CachedText *last, const char *text)
 	last->text = pstrdup(text);
 	MemoryContextSwitchTo(old);
 	return last->datum;
+}
+
+/* A cached value is made anew, maybe in the place of the one before. */
+static void
+remade(HubspotResultRow *row)
+{
+	row->special = true;
+	if (row->stencils)
+		hubspot_stencils_forget(row->stencils);
 }
 
 static Datum
@@ -293,12 +340,16 @@ types_datum(HubspotResultRow *row, const HubspotTypeList *types)
 	MemoryContext old;
 
 	if (types->ntypes != 1)
+	{
+		row->special = true;
 		return make_types(row, types);
+	}
 	if (row->last_type.category &&
 		row->last_type.type_id == types->types[0].type_id &&
 		strcmp(row->last_type.category, types->types[0].category) == 0)
 		return row->last_types;
 
+	remade(row);
 	row->last_type.category = NULL;
 	MemoryContextReset(row->types_context);
 	old = MemoryContextSwitchTo(row->types_context);
@@ -333,12 +384,13 @@ make_types(const HubspotResultRow *row, const HubspotTypeList *types)
 }
 
 static Datum
-labels_datum(const HubspotResultRow *row, const HubspotLabelList *labels)
+labels_datum(HubspotResultRow *row, const HubspotLabelList *labels)
 {
 	Datum	   *elements;
 
 	if (labels->nlabels == 0)
 		return row->no_labels;
+	row->special = true;
 	elements = palloc(sizeof(Datum) * labels->nlabels);
 	for (int i = 0; i < labels->nlabels; i++)
 		elements[i] = CStringGetTextDatum(labels->labels[i]);

@@ -12,6 +12,7 @@
 #define HUBSPOT_RESULT_H
 
 #include "access/tupdesc.h"
+#include "utils/tuplestore.h"
 
 #include "batch.h"
 
@@ -19,8 +20,10 @@ typedef struct HubspotResultRow HubspotResultRow;
 
 extern HubspotResultRow *hubspot_result_create(MemoryContext context,
 											   TupleDesc tupdesc);
-extern void hubspot_result_fill(HubspotResultRow *row,
-								const HubspotOutcome *outcome,
-								Datum **values, bool **isnull);
+extern Datum hubspot_result_row(HubspotResultRow *row,
+								const HubspotOutcome *outcome);
+extern void hubspot_result_put(HubspotResultRow *row,
+							   const HubspotOutcome *outcome,
+							   Tuplestorestate *tupstore);
 
 #endif							/* HUBSPOT_RESULT_H */

@@ -14,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -84,18 +83,13 @@ static void
 sink_outcome(const HubspotStatement *statement, HubspotSink *sink,
 			 const HubspotOutcome *outcome)
 {
-	Datum	   *values;
-	bool	   *isnull;
-
 	CHECK_FOR_INTERRUPTS();
 	if (outcome->error && statement->raise)
 		throw_outcome(statement, outcome);
-	hubspot_result_fill(sink->row, outcome, &values, &isnull);
 	if (sink->tupstore)
-		tuplestore_putvalues(sink->tupstore, sink->tupdesc, values, isnull);
+		hubspot_result_put(sink->row, outcome, sink->tupstore);
 	else
-		sink->result = HeapTupleGetDatum(heap_form_tuple(sink->tupdesc,
-														 values, isnull));
+		sink->result = hubspot_result_row(sink->row, outcome);
 }
 
 static void

@@ -33,7 +33,6 @@ typedef struct HubspotStatement
 typedef struct HubspotSink
 {
 	HubspotResultRow *row;
-	TupleDesc	tupdesc;
 	Tuplestorestate *tupstore;	/* of a set; NULL: there is one row */
 	Datum		result;			/* that row, palloc'd */
 } HubspotSink;
