@@ -72,7 +72,7 @@
 #define LARGE_CHUNK		500
 
 /* What a unit takes of it, about, with its ids. */
-#define UNIT_SPACE		256
+#define UNIT_SPACE		208
 
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
@@ -368,7 +368,7 @@ continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
 		const HubspotUnit *unit = chunk->units[i];
 		HubspotUnit *next;
 
-		if (unit->error || unit->after.data == NULL)
+		if (unit->error || hubspot_unit_next_page(unit).data == NULL)
 			continue;
 		next = hubspot_pairs_chain(batch->pairs, &unit->input, unit->hash);
 		if (batch->open &&
@@ -438,7 +438,7 @@ find_place(const HubspotBatch *batch, const HubspotInput *input,
 		if (hubspot_same_pair(&chain->input, input))
 		{
 			/* of a record, a page is read at a time */
-			if (chain->after.data)
+			if (hubspot_unit_next_page(chain).data)
 				return false;
 			*unit = chain;
 			return hubspot_chunk_has_row_room(chunk, batch->limit) ||

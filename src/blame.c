@@ -69,9 +69,12 @@ hubspot_settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError 
 	unit->confirmed = nothing_to_do;
 	unit->types = NULL;
 	unit->labels = NULL;
-	unit->associations = NULL;
-	unit->nassociations = 0;
-	unit->after.data = NULL;
+	if (unit->page)
+	{
+		unit->page->associations = NULL;
+		unit->page->nassociations = 0;
+		unit->page->after.data = NULL;
+	}
 	unit->error = nothing_to_do ? NULL : error;
 	unit->http_status = error->http_status;
 	unit->correlation_id = nothing_to_do && match->many ? NULL :

@@ -34,8 +34,13 @@
  */
 #define ROWS_PER_UNIT	16
 
+/* Units are made in pieces of memory of this size, if they fit. */
+#define UNITS_PIECE		8192
+
 static int	max_units(const HubspotChunk *chunk, int limit);
 static bool same_group(const HubspotChunk *chunk, const HubspotInput *input);
+static HubspotUnit *make_unit(HubspotChunk *chunk, const HubspotInput *input);
+static void *take_space(HubspotChunk *chunk, Size size);
 static HubspotSlice copy_id(HubspotSlice id, char *place);
 static const HubspotTypeList *share_types(HubspotChunk *chunk,
 										  const HubspotTypeList *types);
@@ -95,7 +100,6 @@ hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 	HubspotUnit *unit;
-	char	   *ids;
 
 	if (chunk->nunits == chunk->maxunits)
 	{
@@ -103,15 +107,7 @@ hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
 		chunk->units = repalloc(chunk->units,
 								sizeof(HubspotUnit *) * chunk->maxunits);
 	}
-	unit = palloc(sizeof(HubspotUnit) + input->from_id.len + input->to_id.len);
-	memset(unit, 0, sizeof(HubspotUnit));
-	ids = (char *) (unit + 1);
-	unit->input.from_id = copy_id(input->from_id, ids);
-	unit->input.to_id = copy_id(input->to_id, ids + input->from_id.len);
-	unit->input.types = share_types(chunk, input->types);
-	unit->chunk = chunk;
-	unit->rows.first = input->no;
-	unit->rows.count = 1;
+	unit = make_unit(chunk, input);
 	if (sendable && !same_group(chunk, input))
 		chunk->ninputs++;
 	if (sendable)
@@ -131,19 +127,65 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 	HubspotUnit *next = hubspot_chunk_add(chunk, &unit->input, true);
+	const HubspotPage *page = unit->page;
 
 	next->hash = unit->hash;
-	next->after.data = pnstrdup(unit->after.data, unit->after.len);
-	next->after.len = unit->after.len;
-	next->npages = unit->npages;
-	if (unit->mark.data)
+	next->page->after.data = pnstrdup(page->after.data, page->after.len);
+	next->page->after.len = page->after.len;
+	next->page->npages = page->npages;
+	if (page->mark.data)
 	{
-		next->mark.data = pnstrdup(unit->mark.data, unit->mark.len);
-		next->mark.len = unit->mark.len;
+		next->page->mark.data = pnstrdup(page->mark.data, page->mark.len);
+		next->page->mark.len = page->mark.len;
 	}
 	hubspot_unit_copy_rows(next, unit);
 	MemoryContextSwitchTo(old);
 	return next;
+}
+
+static HubspotUnit *
+make_unit(HubspotChunk *chunk, const HubspotInput *input)
+{
+	HubspotUnit *unit = take_space(chunk, sizeof(HubspotUnit) +
+								   input->from_id.len + input->to_id.len);
+	char	   *ids = (char *) (unit + 1);
+
+	memset(unit, 0, sizeof(HubspotUnit));
+	unit->input.from_id = copy_id(input->from_id, ids);
+	unit->input.to_id = copy_id(input->to_id, ids + input->from_id.len);
+	unit->input.types = share_types(chunk, input->types);
+	unit->chunk = chunk;
+	unit->rows.first = input->no;
+	unit->rows.count = 1;
+	if (chunk->shape == HUBSPOT_INPUT_RECORD)
+	{
+		unit->page = take_space(chunk, sizeof(HubspotPage));
+		memset(unit->page, 0, sizeof(HubspotPage));
+	}
+	return unit;
+}
+
+/*
+ * Memory that lives as long as the chunk.  One palloc for each unit would cost
+ * more time, and half as much memory again.
+ */
+static void *
+take_space(HubspotChunk *chunk, Size size)
+{
+	void	   *place;
+
+	size = MAXALIGN(size);
+	if (size > UNITS_PIECE)
+		return palloc(size);
+	if (size > chunk->space_left)
+	{
+		chunk->space = palloc(UNITS_PIECE);
+		chunk->space_left = UNITS_PIECE;
+	}
+	place = chunk->space;
+	chunk->space += size;
+	chunk->space_left -= size;
+	return place;
 }
 
 static HubspotSlice
@@ -161,8 +203,7 @@ share_types(HubspotChunk *chunk, const HubspotTypeList *types)
 	if (types == NULL)
 		return NULL;
 	if (chunk->last_types == NULL ||
-		!hubspot_has_types(chunk->last_types, types) ||
-		!hubspot_has_types(types, chunk->last_types))
+		!hubspot_same_types(chunk->last_types, types))
 		chunk->last_types = hubspot_merge_types(NULL, types);
 	return chunk->last_types;
 }
@@ -185,18 +226,18 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		if (reads && unit->error == NULL)
 		{
 			/* nothing, for however many rows */
-			if (unit->nassociations == 0)
+			if (unit->page->nassociations == 0)
 			{
 				chunk->unit_position++;
 				continue;
 			}
-			if (chunk->association_position == unit->nassociations)
+			if (chunk->association_position == unit->page->nassociations)
 			{
 				chunk->association_position = 0;
 				next_row_of_unit(chunk, unit);
 				continue;
 			}
-			association = &unit->associations[chunk->association_position++];
+			association = &unit->page->associations[chunk->association_position++];
 		}
 		outcome->input_no = current_rows(chunk, unit)->first + chunk->row_position;
 		outcome->from_id = unit->input.from_id;
@@ -246,7 +287,7 @@ hubspot_chunk_count(const HubspotChunk *chunk, int64 *confirmed, int64 *failed)
 
 		if (unit->error)
 			*failed += hubspot_unit_row_count(unit);
-		else if (unit->after.data == NULL)
+		else if (hubspot_unit_next_page(unit).data == NULL)
 			*confirmed += hubspot_unit_row_count(unit);
 	}
 }

@@ -23,6 +23,8 @@ typedef struct HubspotChunk
 	dlist_node	node;			/* in one of the batch's lists */
 	MemoryContext context;
 	HubspotInputShape shape;
+	char	   *space;			/* room for more units, ... */
+	Size		space_left;		/* ... of so many bytes */
 	HubspotUnit **units;
 	int			nunits;
 	int			maxunits;		/* that there is room for, so far */

@@ -35,6 +35,7 @@
 typedef struct Record
 {
 	HubspotUnit unit;			/* must be first */
+	HubspotPage page;			/* its */
 	int			nwanted;		/* units that are not found yet */
 	const HubspotError *error;	/* of those units, if reading failed */
 } Record;
@@ -89,6 +90,7 @@ find_record(HubspotKeep *keep, HubspotSlice from_id)
 		record = palloc0(sizeof(Record));
 		record->unit.input = key;
 		record->unit.hash = hash;
+		record->unit.page = &record->page;
 		hubspot_pairs_add(keep->pairs, &record->unit);
 		keep->records[keep->nrecords++] = record;
 	}
@@ -138,21 +140,21 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 			continue;
 		}
 		take_page(record, pairs, keep->units[0]->chunk);
-		if (record->unit.after.data && record->nwanted > 0)
+		if (record->page.after.data && record->nwanted > 0)
 		{
 			/* the reply that they point into will be gone */
-			bool		marked = (record->unit.mark.data == record->unit.after.data);
+			bool		marked = (record->page.mark.data == record->page.after.data);
 
-			record->unit.after.data = pnstrdup(record->unit.after.data,
-											   record->unit.after.len);
+			record->page.after.data = pnstrdup(record->page.after.data,
+											   record->page.after.len);
 			if (marked)
-				record->unit.mark.data = record->unit.after.data;
+				record->page.mark.data = record->page.after.data;
 			record->unit.confirmed = false;
 		}
-		if (record->unit.associations)
-			pfree(unconstify(HubspotAssociation *, record->unit.associations));
-		record->unit.associations = NULL;
-		record->unit.nassociations = 0;
+		if (record->page.associations)
+			pfree(unconstify(HubspotAssociation *, record->page.associations));
+		record->page.associations = NULL;
+		record->page.nassociations = 0;
 	}
 }
 
@@ -162,9 +164,9 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 	HubspotInput key = {.from_id = record->unit.input.from_id};
 	HubspotUnit *unit = NULL;
 
-	for (int i = 0; i < record->unit.nassociations; i++)
+	for (int i = 0; i < record->page.nassociations; i++)
 	{
-		const HubspotAssociation *association = &record->unit.associations[i];
+		const HubspotAssociation *association = &record->page.associations[i];
 
 		CHECK_FOR_INTERRUPTS();
 		if (i == 0 || !hubspot_same_id(association->to_id, key.to_id))

@@ -238,13 +238,15 @@ take_result(void *state, const HubspotResult *result)
 static bool
 same_page(const HubspotUnit *unit, const HubspotResult *result)
 {
-	if (result->problem || unit->nassociations != result->nassociations ||
-		!hubspot_same_id(unit->after, result->after))
+	const HubspotPage *page = unit->page;
+
+	if (result->problem || page->nassociations != result->nassociations ||
+		!hubspot_same_id(page->after, result->after))
 		return false;
-	for (int i = 0; i < unit->nassociations; i++)
+	for (int i = 0; i < page->nassociations; i++)
 	{
-		if (unit->associations[i].type != result->associations[i].type ||
-			!hubspot_same_id(unit->associations[i].to_id,
+		if (page->associations[i].type != result->associations[i].type ||
+			!hubspot_same_id(page->associations[i].to_id,
 							 result->associations[i].to_id))
 			return false;
 	}
@@ -262,7 +264,7 @@ take_error(void *state, HubspotError *error)
 
 /*
  * The unit that a result is about, or NULL.  Results tend to come in the
- * order of the inputs, each followed by its reverse; looking there first
+ * order of the inputs, each maybe followed by its reverse; looking there first
  * spares most look-ups.
  */
 static HubspotUnit *
@@ -273,6 +275,9 @@ find_unit(Reading *reading, const HubspotResult *result)
 
 	if (hubspot_match_reads(match))
 		key.to_id = match->units[0]->input.to_id;
+	if (reading->expected < match->nunits &&
+		hubspot_same_pair(&match->units[reading->expected]->input, &key))
+		return match->units[reading->expected++];
 	if (reading->last)
 	{
 		if (hubspot_same_pair(&reading->last->input, &key))
@@ -280,9 +285,6 @@ find_unit(Reading *reading, const HubspotResult *result)
 		if (!reading->match->symmetric && hubspot_reverse_pair(&reading->last->input, &key))
 			return NULL;
 	}
-	if (reading->expected < match->nunits &&
-		hubspot_same_pair(&match->units[reading->expected]->input, &key))
-		return match->units[reading->expected++];
 
 	return hubspot_match_unit(match, key.from_id, key.to_id);
 }
@@ -322,12 +324,13 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 static void
 take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 {
+	HubspotPage *page = unit->page;
 	const char *problem = result->problem;
 
 	if (result->after.len > MAX_CURSOR_LEN)
 		problem = "the place of the next page is too long";
-	else if (result->after.data && unit->mark.data &&
-			 hubspot_same_id(unit->mark, result->after))
+	else if (result->after.data && page->mark.data &&
+			 hubspot_same_id(page->mark, result->after))
 		problem = "the pages go in a circle";
 	if (problem)
 	{
@@ -335,12 +338,12 @@ take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 					   hubspot_unconfirmed(reading->reply, problem));
 		return;
 	}
-	unit->associations = result->associations;
-	unit->nassociations = result->nassociations;
-	unit->after = result->after;
-	unit->npages++;
-	if ((unit->npages & (unit->npages - 1)) == 0)
-		unit->mark = result->after;
+	page->associations = result->associations;
+	page->nassociations = result->nassociations;
+	page->after = result->after;
+	page->npages++;
+	if ((page->npages & (page->npages - 1)) == 0)
+		page->mark = result->after;
 }
 
 /* All that is not settled is done. */

@@ -57,6 +57,7 @@ hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
 					 const HubspotUnit *first)
 {
 	const char *arguments[4] = {from_type, to_type};
+	HubspotSlice after = hubspot_unit_next_page(first);
 	StringInfoData path;
 
 	if (endpoint->batch_limit == 0)
@@ -67,8 +68,8 @@ hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
 	}
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint, version, arguments);
-	if (endpoint->batch_limit == 0 && first->after.data)
-		hubspot_append_cursor(&path, pnstrdup(first->after.data, first->after.len));
+	if (endpoint->batch_limit == 0 && after.data)
+		hubspot_append_cursor(&path, pnstrdup(after.data, after.len));
 	return path.data;
 }
 
@@ -94,7 +95,8 @@ hubspot_request_body(const HubspotEndpoint *endpoint, HubspotUnit **units,
 			const HubspotUnit *unit = units[i];
 
 			if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
-				encode_record(&encoder, unit->input.from_id, unit->after);
+				encode_record(&encoder, unit->input.from_id,
+							  hubspot_unit_next_page(unit));
 			else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
 				encode_grouped(&encoder, &unit->input);
 			else

@@ -176,3 +176,18 @@ hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
 	}
 	return true;
 }
+
+/* Are two lists the same, in one order? */
+bool
+hubspot_same_types(const HubspotTypeList *types, const HubspotTypeList *others)
+{
+	if (types->ntypes != others->ntypes)
+		return false;
+	for (int i = 0; i < types->ntypes; i++)
+	{
+		if (types->types[i].type_id != others->types[i].type_id ||
+			strcmp(types->types[i].category, others->types[i].category) != 0)
+			return false;
+	}
+	return true;
+}

@@ -25,6 +25,8 @@ extern bool hubspot_has_type(const HubspotTypeList *types,
 							 const HubspotAssociationType *type);
 extern bool hubspot_has_types(const HubspotTypeList *types,
 							  const HubspotTypeList *others);
+extern bool hubspot_same_types(const HubspotTypeList *types,
+							   const HubspotTypeList *others);
 extern const HubspotTypeList *hubspot_merge_types(const HubspotTypeList *types,
 												  const HubspotTypeList *more);
 

@@ -20,40 +20,44 @@ typedef struct HubspotRows
 	int64		count;
 } HubspotRows;
 
+/* The associations of a record, which are read a page at a time. */
+typedef struct HubspotPage
+{
+	const HubspotAssociation *associations; /* of the last page */
+	int			nassociations;
+	uint32		npages;			/* that were read */
+	HubspotSlice after;			/* where the next page begins; no data: at the
+								 * start, or there is none */
+	HubspotSlice mark;			/* where a page before it began, or no data */
+} HubspotPage;
+
 /*
  * A pair of records in a batch, and what became of it.  It is settled when it
- * is confirmed or has an error.  The ids lie behind the struct.
+ * is confirmed or has an error.  The ids lie behind the struct, which is kept
+ * small: a batch goes through thousands of them again and again.
  */
 typedef struct HubspotUnit
 {
 	HubspotInput input;			/* must be first */
 	uint32		hash;			/* of the pair, in either direction */
 	bool		listed;			/* in the batch's HubspotPairs */
+	bool		suspect;		/* may be why others were refused */
+	bool		confirmed;
+	bool		labels_known;	/* of a pair: those that it has were read */
 	void	   *chunk;			/* batch.c's */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
 	const void *sent_with;		/* the request that it is part of now */
 
-	bool		suspect;		/* may be why others were refused */
-	bool		confirmed;
 	const HubspotError *error;
 	const HubspotTypeList *types;	/* from the answer */
 	const HubspotLabelList *labels; /* likewise */
-	int			http_status;
 	const char *correlation_id;
-
-	/* of a record whose associations are read, a page at a time */
-	const HubspotAssociation *associations; /* of the last page */
-	int			nassociations;
-	HubspotSlice after;			/* where the next page begins; no data: at the
-								 * start, or there is none */
-	HubspotSlice mark;			/* where a page before it began, or no data */
-	uint32		npages;			/* that were read */
-
-	bool		labels_known;	/* of a pair: those that it has were read */
+	HubspotPage *page;			/* of a record that is read, or NULL */
 
 	HubspotRows rows;
 	HubspotRows *more_rows;		/* rows that came later, palloc'd */
 	int			nmore_rows;
+	int			http_status;
 } HubspotUnit;
 
 /*
@@ -77,6 +81,15 @@ static inline bool
 hubspot_unit_is_settled(const HubspotUnit *unit)
 {
 	return unit->confirmed || unit->error != NULL;
+}
+
+/* Where the next page of a record begins; no data: there is none. */
+static inline HubspotSlice
+hubspot_unit_next_page(const HubspotUnit *unit)
+{
+	const HubspotSlice none = {NULL, 0};
+
+	return unit->page ? unit->page->after : none;
 }
 
 static inline bool
