@@ -471,9 +471,12 @@ hubspot_each_header(const HubspotHttpReply *reply, void *state,
 									HubspotSlice value))
 {
 	const char *p = reply->headers;
-	const char *end = p + reply->headers_len;
+	const char *end;
 
-	while (p && p < end)
+	if (p == NULL)
+		return;
+	end = p + reply->headers_len;
+	while (p < end)
 	{
 		const char *line_end = memchr(p, '\n', end - p);
 		const char *colon;
