@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * unreached.c
+ *	  Functions of the server that the code under test names and that no fuzz
+ *	  target gets to; that it does is a finding.
+ *
+ * No header declares them here, since they return nothing.
+ *
+ * IDENTIFICATION
+ *	  test/fuzz/unreached.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#define UNREACHED(name) \
+void		name(void); \
+void \
+name(void) \
+{ \
+	fprintf(stderr, "%s was called\n", #name); \
+	abort(); \
+}
+
+UNREACHED(AlterUserMapping)
+UNREACHED(CommandCounterIncrement)
+UNREACHED(JsonbToCString)
+UNREACHED(makeDefElemExtended)
+UNREACHED(makeString)
+UNREACHED(systable_beginscan)
+UNREACHED(systable_endscan)
+UNREACHED(systable_getnext)
+UNREACHED(table_close)
+UNREACHED(table_open)
+UNREACHED(list_sort)
+UNREACHED(get_foreign_data_wrapper_oid)
+UNREACHED(GetForeignServerByName)
+UNREACHED(GetForeignDataWrapper)
+UNREACHED(GetForeignServerExtended)
+UNREACHED(GetUserNameFromId)
