@@ -111,7 +111,9 @@ test-upgrade:
 	@test/upgrade
 
 test-matrix:
-	@test/matrix
+	@test/setup debootstrap:debootstrap ip:iproute2 \
+		/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+	@test/matrix $(ONLY)
 
 demo:
 	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
