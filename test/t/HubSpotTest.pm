@@ -47,6 +47,7 @@ our @EXPORT = qw(start_node start_simulator create_account start_session
   wait_until descriptors private_memory measure patience instrumented);
 
 my $nodes = 0;
+my @nodes;
 
 =head1 FUNCTIONS
 
@@ -55,7 +56,9 @@ my $nodes = 0;
 =item start_node([initdb => [options],] setting => value, ...)
 
 A running PostgreSQL::Test::Cluster with these settings; by default without a
-locale, in UTF8.
+locale, in UTF8. At the test's end it is stopped at once, and with the environment
+variable TEST_STOP=fast so that its processes come to a regular end, which is when
+they say what they have counted.
 
 =cut
 
@@ -69,7 +72,18 @@ sub start_node
 	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'")
 	  foreach sort keys %settings;
 	$node->start;
+	push @nodes, $node;
 	return $node;
+}
+
+# Before the one of PostgreSQL::Test::Cluster, which then has nothing to stop.
+END
+{
+	if (($ENV{TEST_STOP} // '') eq 'fast')
+	{
+		local $?;
+		$_->stop('fast', fail_ok => 1) foreach @nodes;
+	}
 }
 
 =item start_simulator(option => value, ...)
