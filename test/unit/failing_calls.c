@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * failing_calls.c
+ *	  Preloaded into a server: a call that the extension makes fails.
+ *
+ * The file that FAILING_CALLS names holds a Fuse, which the test writes: the
+ * name of a function, how many calls of it from here on it is until the one
+ * that fails, and what that one returns (or sets errno to).  Calls are counted
+ * down in the file, so the test can read there whether it came to that.  Only
+ * calls that come from the extension's library count.
+ *
+ * Lookups of names in the domain .invalid find nothing, without asking anybody.
+ *
+ * IDENTIFICATION
+ *	  test/unit/failing_calls.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#define _GNU_SOURCE
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* libcurl wraps these in macros that check the types of arguments. */
+#undef curl_easy_setopt
+#undef curl_multi_setopt
+
+typedef struct Fuse
+{
+	char		function[32];
+	int32_t		calls;			/* 0: none fails (any more) */
+	int32_t		result;
+} Fuse;
+
+static Fuse none;
+static Fuse *fuse = &none;
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_realloc(void *pointer, size_t size);
+
+__attribute__((constructor))
+static void
+look_for_fuse(void)
+{
+	const char *name = getenv("FAILING_CALLS");
+	int			file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
+
+	if (file < 0)
+		return;
+	fuse = mmap(NULL, sizeof(Fuse), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (fuse == MAP_FAILED)
+		abort();
+	close(file);
+}
+
+/* Does this call, which comes from that address, fail? */
+static int
+fails(const char *function, void *caller)
+{
+	Dl_info		info;
+
+	return fuse->calls > 0 && strcmp(fuse->function, function) == 0 &&
+		dladdr(caller, &info) != 0 &&
+		strstr(info.dli_fname, "/hubspot_assoc.so") != NULL &&
+		__sync_sub_and_fetch(&fuse->calls, 1) == 0;
+}
+
+#define FAILS(function) fails(function, __builtin_return_address(0))
+
+/* The function that would have been called. */
+#define NEXT(function) ((__typeof__(&function)) dlsym(RTLD_NEXT, #function))
+
+static int
+with_errno(void)
+{
+	errno = fuse->result;
+	return -1;
+}
+
+void *
+malloc(size_t size)
+{
+	return FAILS("malloc") ? NULL : __libc_malloc(size);
+}
+
+void *
+realloc(void *pointer, size_t size)
+{
+	return FAILS("realloc") ? NULL : __libc_realloc(pointer, size);
+}
+
+int
+socket(int family, int type, int protocol)
+{
+	return FAILS("socket") ? with_errno() : NEXT(socket) (family, type, protocol);
+}
+
+int
+fstat(int file, struct stat *status)
+{
+	return FAILS("fstat") ? with_errno() : NEXT(fstat) (file, status);
+}
+
+ssize_t
+read(int file, void *buffer, size_t size)
+{
+	return FAILS("read") ? with_errno() : NEXT(read) (file, buffer, size);
+}
+
+int
+getaddrinfo(const char *name, const char *service,
+			const struct addrinfo *hints, struct addrinfo **result)
+{
+	const char *domain = name ? strrchr(name, '.') : NULL;
+
+	if (domain && strcmp(domain, ".invalid") == 0)
+		return EAI_NONAME;
+	return NEXT(getaddrinfo) (name, service, hints, result);
+}
+
+CURLcode
+curl_global_init(long flags)
+{
+	return FAILS("curl_global_init") ? (CURLcode) fuse->result :
+		NEXT(curl_global_init) (flags);
+}
+
+CURL *
+curl_easy_init(void)
+{
+	return FAILS("curl_easy_init") ? NULL : NEXT(curl_easy_init) ();
+}
+
+/* Each option has one argument, which fits into a register. */
+CURLcode
+curl_easy_setopt(CURL *easy, CURLoption option,...)
+{
+	va_list		arguments;
+	void	   *value;
+
+	va_start(arguments, option);
+	value = va_arg(arguments, void *);
+	va_end(arguments);
+	return FAILS("curl_easy_setopt") ? (CURLcode) fuse->result :
+		NEXT(curl_easy_setopt) (easy, option, value);
+}
+
+struct curl_slist *
+curl_slist_append(struct curl_slist *list, const char *text)
+{
+	return FAILS("curl_slist_append") ? NULL :
+		NEXT(curl_slist_append) (list, text);
+}
+
+CURLM *
+curl_multi_init(void)
+{
+	return FAILS("curl_multi_init") ? NULL : NEXT(curl_multi_init) ();
+}
+
+CURLMcode
+curl_multi_setopt(CURLM *multi, CURLMoption option,...)
+{
+	va_list		arguments;
+	void	   *value;
+
+	va_start(arguments, option);
+	value = va_arg(arguments, void *);
+	va_end(arguments);
+	return FAILS("curl_multi_setopt") ? (CURLMcode) fuse->result :
+		NEXT(curl_multi_setopt) (multi, option, value);
+}
+
+CURLMcode
+curl_multi_add_handle(CURLM *multi, CURL *easy)
+{
+	return FAILS("curl_multi_add_handle") ? (CURLMcode) fuse->result :
+		NEXT(curl_multi_add_handle) (multi, easy);
+}
+
+CURLMcode
+curl_multi_socket_action(CURLM *multi, curl_socket_t socket, int events,
+						 int *running)
+{
+	return FAILS("curl_multi_socket_action") ? (CURLMcode) fuse->result :
+		NEXT(curl_multi_socket_action) (multi, socket, events, running);
+}
