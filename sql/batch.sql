@@ -353,6 +353,14 @@ SELECT ok FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT co
 ROLLBACK;
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '110';
 
+-- an id is sent as it is, whatever it has of JSON's
+CALL sim.forget_requests();
+CALL sim.rule('{"status": 400, "body": {"message": "No."}}');
+SELECT input_no, from_id, ok, error_category FROM hs_assoc_batch_create_default('contacts', 'companies',
+	$$SELECT 'a"b\c' AS from_id, 9001 AS to_id$$);
+SELECT body::jsonb->'inputs'->0->'from'->>'id' AS from_id FROM sim.requests();
+CALL sim.no_rule();
+
 --
 -- on_error => 'raise'
 --

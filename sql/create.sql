@@ -300,10 +300,16 @@ ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot OPTIONS (SET access_token 'te
 EXECUTE associate(14);
 ALTER SERVER hubspot OPTIONS (ADD api_version '2026-09');
 EXECUTE associate(15);
-DEALLOCATE associate;
 SELECT request, status FROM sim.requests();
 SELECT * FROM sim.holds('contacts', 'companies') WHERE to_id = '9';
 SELECT * FROM sim.holds('contacts', 'companies', 'second-token') WHERE to_id = '9';
+-- a base URL may end with a slash
+\set slashed :simulator '/'
+ALTER SERVER hubspot OPTIONS (SET base_url :'slashed');
+EXECUTE associate(16);
+SELECT request, status FROM sim.requests();
+ALTER SERVER hubspot OPTIONS (SET base_url :'simulator');
+DEALLOCATE associate;
 
 \set ECHO none
 \i :end

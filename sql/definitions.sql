@@ -296,6 +296,8 @@ FROM (VALUES
 	(4, '{"status": 202, "body": {}}'),
 	(5, '{"status": 200, "body": []}'),
 	(6, '{"status": 200, "body": {"results": {}}}'),
+	(14, '{"status": 200, "body": {"results": [{"category": "USER_DEFINED", "typeId": 1, "userEnforcedMaxToObjectIds": "many"}]}}'),
+	(15, '{"status": 200, "body": {"results": [{"category": "USER_DEFINED", "typeId": 1, "userEnforcedMaxToObjectIds": 1.5}]}}'),
 	(7, '{"status": 200, "body": {"results": []}}'),
 	(8, '{"status": 200, "body": {"status": "COMPLETE"}}'),
 	(9, '{"status": 202, "body": {"status": "PENDING", "results": []}}'),

@@ -272,6 +272,10 @@ FROM (VALUES
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "errors": [{"context": {"objectId": ["2"], "objectType": ["CONTACT"]}}]}]}'),
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"objectId": ["2"], "objectType": ["COMPANY"]}}]}'),
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": "{fromObjectId=[2]}"}]}'),
+	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"objectId": ["2"], "objectType": ["DEAL"]}}]}'),
+	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"INVALID_OBJECT_IDS": ["2 is not valid"]}}]}'),
+	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"ids": ["2"], "INVALID_OBJECT_IDS": ["CONTACT=2 is not valid"]}}]}'),
+	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"fromObjectId": ["2"], "associationSpec": ["some", "HUBSPOT_DEFINED=x"]}}]}'),
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a"}]}')) AS v (action), LATERAL distort(action::jsonb) AS d;
 -- what an unconfirmed input's row says
 CALL sim.rule('{"act": true, "results": ["drop_pair:2:102"], "errors": [{"message": "One of them is bad", "category": "SOME", "correlationId": "c0ffee"}]}');
@@ -281,6 +285,12 @@ FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT contact AS f
 ORDER BY input_no;
 SELECT outcome, detail, hint FROM sim.try($$SELECT hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT contact AS from_id, company AS to_id FROM links WHERE no = 2', 'raise')$$);
+-- a pair that comes back with several types, one of them twice
+CALL sim.rule('{"body": {"results": [
+	{"from": {"id": "1"}, "to": {"id": "101"}, "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}},
+	{"from": {"id": "1"}, "to": {"id": "101"}, "associationSpec": {"associationCategory": "USER_DEFINED", "associationTypeId": 7}},
+	{"from": {"id": "1"}, "to": {"id": "101"}, "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}}]}}');
+SELECT input_no, ok, types FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT 1 AS from_id, 101 AS to_id');
 CALL sim.no_rule();
 
 --

@@ -446,6 +446,35 @@ SELECT input_no, ok, labels, error_category FROM hs_assoc_batch_create('contacts
 	'SELECT n AS from_id, 101 AS to_id, ''Advisor'' AS label FROM generate_series(1, 3) AS n', keep_labels => true) ORDER BY input_no;
 SELECT * FROM sim.holds('contacts', 'companies');
 
+-- the labels that a pair keeps and those that it is to get are more than it can have
+CALL sim.forget();
+SELECT jsonb_build_object('body', jsonb_build_object('results', jsonb_build_array(jsonb_build_object('from', '{"id": "1"}'::jsonb,
+		'to', jsonb_build_array(jsonb_build_object('toObjectId', '101', 'associationTypes',
+			jsonb_agg(jsonb_build_object('category', 'USER_DEFINED', 'typeId', n)))))))) AS action
+	FROM generate_series(1, 100) AS n
+\gset
+CALL sim.rule(:'action', '{"path": "/read$"}');
+SELECT input_no, ok, error_category, error_message FROM hs_assoc_batch_create('contacts', 'companies',
+	'SELECT 1 AS from_id, 101 AS to_id, ''USER_DEFINED'' AS category, 200 AS type_id', keep_labels => true);
+CALL sim.no_rule();
+SELECT request FROM sim.requests() WHERE request LIKE '%/create';
+-- labels for which a message has no room
+SELECT jsonb_build_object('body', jsonb_build_object('results',
+		jsonb_agg(jsonb_build_object('category', 'USER_DEFINED', 'typeId', n, 'label', 'A long label, number ' || n)))) AS action
+	FROM generate_series(1, 60) AS n
+\gset
+CALL sim.rule(:'action');
+SELECT length(error_message), right(error_message, 40) AS ends
+FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => '{Something}');
+SELECT jsonb_build_object('body', jsonb_build_object('results',
+		jsonb_agg(jsonb_build_object('category', 'USER_DEFINED', 'typeId', n, 'label', repeat('a', 20))))) AS action
+	FROM generate_series(1, 60) AS n
+\gset
+CALL sim.rule(:'action');
+SELECT length(error_message), left(error_message, 90) AS begins, right(error_message, 60) AS ends
+FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => ARRAY[repeat('a', 20)]);
+CALL sim.no_rule();
+
 DROP TABLE links;
 DROP VIEW requests;
 DROP FUNCTION define, lookup, keep, go_round;

@@ -612,6 +612,24 @@ SELECT from_id, to_id FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT 
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 
+-- pages of a record that several rows ask for
+CALL sim.forget();
+CALL hold('contacts', 'companies', '[[1, 11], [1, 12], [1, 13], [2, 11]]');
+CALL sim.set('{"page_size": 1}');
+SELECT input_no, from_id, to_id FROM hs_assoc_batch_read('contacts', 'companies',
+	'SELECT unnest AS from_id FROM unnest(''{1,2,1,2,1,2,1}''::int[])') ORDER BY input_no, to_id;
+CALL sim.set('{"page_size": 500}');
+-- more types than are remembered
+SELECT jsonb_build_object('body', jsonb_build_object('results', jsonb_build_array(jsonb_build_object('from', '{"id": "1"}'::jsonb,
+		'to', jsonb_build_array(jsonb_build_object('toObjectId', '2', 'associationTypes',
+			jsonb_agg(jsonb_build_object('category', 'USER_DEFINED', 'typeId', n, 'label', 'Label ' || n)))))))) AS action
+	FROM generate_series(1, 300) AS n
+\gset
+CALL sim.rule(:'action');
+SELECT count(*), count(DISTINCT type_id), bool_and(label = 'Label ' || type_id) AS labels
+FROM hs_assoc_batch_read('contacts', 'companies', ARRAY['1']);
+CALL sim.no_rule();
+
 DROP TABLE people, cuts, actions;
 DROP VIEW requests;
 DROP FUNCTION define, list, read, look, odd, go_round;

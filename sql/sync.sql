@@ -16,6 +16,8 @@ CREATE TABLE links (dropped int, contact_id bigint, company_id text, note text,
 ALTER TABLE links DROP COLUMN dropped;
 INSERT INTO links VALUES (1, 'a'), (2, 'b');
 SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'dropped');
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'compani_id');
 -- what was there before isn't enqueued, without backfill
 SELECT * FROM enqueued();
 SELECT link_table, from_type, from_column, to_type, to_column, type_id, label, type_id_column, label_column,
@@ -454,6 +456,16 @@ SELECT * FROM enqueued();
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 's.links'::regclass;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
 SELECT hs_assoc_enable_sync('s.links', 'contacts', 'contact_id', 'companies', 'firm_id');
+-- a table with types: what counts is what is in the table at last
+CREATE TABLE typed (contact_id int, company_id int, type_id int, PRIMARY KEY (contact_id, company_id, type_id));
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id',
+	type_id_column => 'type_id', category => 'USER_DEFINED');
+INSERT INTO typed VALUES (1, 2, 1), (1, 2, 3), (3, 4, 1);
+SELECT * FROM enqueued();
+WITH gone AS (DELETE FROM typed WHERE type_id = 1 RETURNING *), come AS (INSERT INTO typed VALUES (1, 2, 5), (5, 6, 5) RETURNING *)
+SELECT count(*) FROM gone;
+SELECT * FROM enqueued();
+DROP TABLE typed;
 DROP OWNED BY regress_hubspot_owner, regress_hubspot_writer, regress_hubspot_other CASCADE;
 DROP ROLE regress_hubspot_owner, regress_hubspot_writer, regress_hubspot_other;
 DROP FUNCTION put_right, put_back, take_away, enqueued;

@@ -56,6 +56,32 @@ SELECT * FROM offers ORDER BY 1;
 ALTER TABLE offers DROP COLUMN contact_id CASCADE;
 INSERT INTO offers VALUES (8, 'y');
 SELECT * FROM enqueued();
+-- also a generated one, with the column that it is generated of
+CREATE TABLE made (contact_id int PRIMARY KEY, firm int, company_id int GENERATED ALWAYS AS (firm * 10) STORED);
+SELECT hs_assoc_enable_sync('made', 'contacts', 'contact_id', 'companies', 'company_id');
+INSERT INTO made VALUES (1, 2);
+ALTER TABLE made DROP COLUMN firm;
+ALTER TABLE made DROP COLUMN firm CASCADE;
+INSERT INTO made VALUES (2);
+SELECT * FROM enqueued();
+DROP TABLE made;
+-- tables that are none of ours may do what they like
+CREATE TABLE elders (a int);
+CREATE TABLE heirs (a int);
+ALTER TABLE heirs INHERIT elders;
+ALTER TABLE heirs SET UNLOGGED;
+SELECT relpersistence, (SELECT count(*) FROM pg_inherits WHERE inhrelid = oid) AS parents FROM pg_class WHERE relname = 'heirs';
+DROP TABLE elders, heirs;
+-- with an index that is no longer valid, what counts is still what is in the table at last
+CREATE TABLE found (contact_id int NOT NULL, company_id int NOT NULL);
+CREATE UNIQUE INDEX found_idx ON found (contact_id, company_id);
+SELECT hs_assoc_enable_sync('found', 'contacts', 'contact_id', 'companies', 'company_id');
+INSERT INTO found VALUES (1, 2), (3, 4);
+DROP INDEX CONCURRENTLY found_idx;
+WITH gone AS (DELETE FROM found RETURNING *), come AS (INSERT INTO found VALUES (1, 2), (5, 6) RETURNING *)
+SELECT count(*) FROM gone;
+SELECT * FROM enqueued();
+DROP TABLE found;
 CREATE DOMAIN id AS text;
 ALTER TABLE offers ALTER COLUMN firm_id TYPE id;
 DROP DOMAIN id;

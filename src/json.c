@@ -291,10 +291,6 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 				*(char **) member = hubspot_text_from_utf8(slice.data, slice.len);
 			}
 			break;
-		case HUBSPOT_JSON_TEXTS:
-			if (token == HUBSPOT_TOKEN_ARRAY_START)
-				return read_texts(reader, (List **) member);
-			break;
 		case HUBSPOT_JSON_OBJECT:
 			/* nesting is bounded by that of the declared shapes */
 			if (token == HUBSPOT_TOKEN_OBJECT_START)
