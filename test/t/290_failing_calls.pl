@@ -21,24 +21,8 @@ use constant {
 	EMFILE => 24,
 };
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
-my $shim = "$dir/failing_calls.so";
-my $compiler = $ENV{CC} // 'cc';
-my $curl = `@{[ $ENV{CURL_CONFIG} // 'curl-config' ]} --cflags`;
-chomp $curl;
-plan skip_all => "no C compiler: $compiler" if system("$compiler --version >$dir/cc.log 2>&1") != 0;
-is(system("$compiler -shared -fPIC $curl -o $shim $FindBin::Bin/../unit/failing_calls.c -ldl >$dir/cc.log 2>&1"),
-	0, 'calls can be made to fail')
-  or diag(slurp_file("$dir/cc.log")), done_testing(), exit;
-
-my $fuse = "$dir/fuse";
-my $node;
-burn_out();
-{
-	local $ENV{FAILING_CALLS} = $fuse;
-	local $ENV{LD_PRELOAD} = join ' ', grep { $_ } $ENV{LD_PRELOAD}, $shim;
-	$node = start_node('hubspot_assoc.allowed_hosts' => '127.0.0.1, *.invalid');
-}
+my $fuse = start_fuse() or plan skip_all => 'no C compiler';
+my $node = start_node(fuse => $fuse, 'hubspot_assoc.allowed_hosts' => '127.0.0.1, *.invalid');
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
 create_account($node, $hubspot, name => 'named', base_url => 'https://name.invalid', max_retries => 0);
@@ -113,7 +97,7 @@ SKIP:
 #
 # A file that holds the token.
 #
-my $file = "$dir/token";
+my $file = PostgreSQL::Test::Utils::tempdir . '/token';
 append_to_file($file, "test-token\n");
 chmod 0600, $file;
 $node->safe_psql('postgres', qq{
@@ -142,33 +126,16 @@ sub call
 	return sprintf $call, ++$contact, $server // 'hubspot';
 }
 
-sub burn_out
-{
-	open my $handle, '>', $fuse or die "$fuse: $!";
-	binmode $handle;
-	print $handle pack('Z32 l l', '', 0, 0);
-	close $handle or die "$fuse: $!";
-	return;
-}
-
 # Runs the statement while that call of the function fails: whether it came to
 # that, and what it said.
 sub with_failure
 {
 	my ($session, $function, $number, $result, $sql) = @_;
-	my $bytes;
 
-	# In place, since servers have it mapped.
-	open my $handle, '+<', $fuse or die "$fuse: $!";
-	binmode $handle;
-	syswrite($handle, pack('Z32 l l', $function, $number, $result)) == 40 or die "$fuse: $!";
+	$fuse->blow($function, $number, $result);
 	$session->send($sql);
 	my ($out, $err) = $session->finish;
-	sysseek($handle, 0, 0);
-	sysread($handle, $bytes, 40) == 40 or die "$fuse: $!";
-	my (undef, $left) = unpack 'Z32 l l', $bytes;
-	sysseek($handle, 0, 0);
-	syswrite($handle, pack('Z32 l l', '', 0, 0));
-	close $handle;
-	return ($left == 0, $out, $err);
+	my $happened = $fuse->has_blown;
+	$fuse->replace;
+	return ($happened, $out, $err);
 }

@@ -43,7 +43,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(start_node start_simulator create_account start_session
+our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
   wait_until descriptors private_memory measure patience instrumented);
 
 my $nodes = 0;
@@ -53,10 +53,10 @@ my @nodes;
 
 =over
 
-=item start_node([initdb => [options],] setting => value, ...)
+=item start_node([initdb => [options],] [fuse => fuse,] setting => value, ...)
 
 A running PostgreSQL::Test::Cluster with these settings; by default without a
-locale, in UTF8. At the test's end it is stopped at once, and with the environment
+locale, in UTF8; with a fuse of start_fuse(). At the test's end it is stopped at once, and with the environment
 variable TEST_STOP=fast so that its processes come to a regular end, which is when
 they say what they have counted.
 
@@ -66,8 +66,12 @@ sub start_node
 {
 	my (%settings) = @_;
 	my $initdb = delete $settings{initdb} // [ '--no-locale', '-E', 'UTF8' ];
+	my $fuse = delete $settings{fuse};
 	my $node = PostgreSQL::Test::Cluster->new('node' . ++$nodes);
 
+	local @ENV{ 'FAILING_CALLS', 'LD_PRELOAD' } = (
+		$fuse->{file}, join ' ', grep { $_ } $ENV{LD_PRELOAD}, $fuse->{library})
+	  if $fuse;
 	$node->init(extra => $initdb);
 	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'")
 	  foreach sort keys %settings;
@@ -144,6 +148,18 @@ A HubSpotTest::Session: a psql that lives on, and its backend.
 sub start_session
 {
 	return HubSpotTest::Session->new(@_);
+}
+
+=item start_fuse()
+
+A HubSpotTest::Fuse, which makes calls of the extension fail in servers that are
+started with it; undef if there is no C compiler.
+
+=cut
+
+sub start_fuse
+{
+	return HubSpotTest::Fuse->new;
 }
 
 =item wait_until(sub { condition }[, seconds])
@@ -466,6 +482,86 @@ sub end
 }
 
 sub DESTROY { $_[0]->stop; return }
+
+=head1 HubSpotTest::Fuse
+
+What test/unit/failing_calls.c looks at.
+
+=over
+
+=item blow(function, number, result)
+
+From now on, that call of the function fails, if the extension makes it: 1 is the
+next one. The result is what it returns, or its errno.
+
+=item has_blown
+
+Whether it came to that.
+
+=item replace
+
+No call fails, and the clock is right.
+
+=item ahead(seconds)
+
+The extension's monotonic clock goes ahead of the right one.
+
+=back
+
+=cut
+
+package HubSpotTest::Fuse;
+
+use strict;
+use warnings;
+
+use Carp;
+use File::Basename;
+use PostgreSQL::Test::Utils;
+
+my $source = dirname(__FILE__) . '/../unit/failing_calls.c';
+my $layout = 'Z32 l l q';
+
+sub new
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir;
+	my $self = bless { file => "$dir/fuse", library => "$dir/failing_calls.so" }, $class;
+	my $compiler = $ENV{CC} // 'cc';
+	my $curl = $ENV{CURL_CONFIG} // 'curl-config';
+	my $log = "$dir/cc.log";
+
+	return if system("$compiler --version >$log 2>&1") != 0;
+	system("$compiler -shared -fPIC `$curl --cflags` -o $self->{library} $source -ldl >$log 2>&1") == 0
+	  or croak "could not compile $source: " . slurp_file($log);
+	append_to_file($self->{file}, '');
+	$self->replace;
+	return $self;
+}
+
+sub blow { my ($self, @what) = @_; $self->write(@what, 0); return }
+sub replace { my ($self) = @_; $self->write('', 0, 0, 0); return }
+sub ahead { my ($self, $seconds) = @_; $self->write('', 0, 0, $seconds); return }
+
+sub has_blown
+{
+	my ($self) = @_;
+	my (undef, $calls) = unpack $layout, slurp_file($self->{file});
+	return $calls == 0;
+}
+
+# In place, since servers have it mapped.
+sub write
+{
+	my ($self, @content) = @_;
+	my $bytes = pack $layout, @content;
+
+	open my $handle, '+<', $self->{file} or croak "$self->{file}: $!";
+	binmode $handle;
+	syswrite($handle, $bytes) == length $bytes or croak "$self->{file}: $!";
+	close $handle;
+	return;
+}
 
 =head1 HubSpotTest::Session
 

@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * failing_calls.c
- *	  Preloaded into a server: a call that the extension makes fails.
+ *	  Preloaded into a server: a call that the extension makes fails, and its
+ *	  clock goes ahead.
  *
  * The file that FAILING_CALLS names holds a Fuse, which the test writes: the
  * name of a function, how many calls of it from here on it is until the one
  * that fails, and what that one returns (or sets errno to).  Calls are counted
  * down in the file, so the test can read there whether it came to that.  Only
- * calls that come from the extension's library count.
+ * calls that come from the extension's library count.  To these, clocks that
+ * nobody sets are so many seconds ahead as the Fuse says.
  *
  * Lookups of names in the domain .invalid find nothing, without asking anybody.
  *
@@ -29,6 +31,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* libcurl wraps these in macros that check the types of arguments. */
@@ -40,6 +43,7 @@ typedef struct Fuse
 	char		function[32];
 	int32_t		calls;			/* 0: none fails (any more) */
 	int32_t		result;
+	int64_t		ahead;			/* seconds */
 } Fuse;
 
 static Fuse none;
@@ -63,19 +67,26 @@ look_for_fuse(void)
 	close(file);
 }
 
-/* Does this call, which comes from that address, fail? */
+/* Does a call that comes from that address come from the extension? */
 static int
-fails(const char *function, void *caller)
+is_ours(void *caller)
 {
 	Dl_info		info;
 
-	return fuse->calls > 0 && strcmp(fuse->function, function) == 0 &&
-		dladdr(caller, &info) != 0 &&
-		strstr(info.dli_fname, "/hubspot_assoc.so") != NULL &&
-		__sync_sub_and_fetch(&fuse->calls, 1) == 0;
+	return dladdr(caller, &info) != 0 &&
+		strstr(info.dli_fname, "/hubspot_assoc.so") != NULL;
 }
 
-#define FAILS(function) fails(function, __builtin_return_address(0))
+/* Does this call fail? */
+static int
+fails(const char *function, void *caller)
+{
+	return fuse->calls > 0 && strcmp(fuse->function, function) == 0 &&
+		is_ours(caller) && __sync_sub_and_fetch(&fuse->calls, 1) == 0;
+}
+
+#define CALLER __builtin_return_address(0)
+#define FAILS(function) fails(function, CALLER)
 
 /* The function that would have been called. */
 #define NEXT(function) ((__typeof__(&function)) dlsym(RTLD_NEXT, #function))
@@ -97,6 +108,16 @@ void *
 realloc(void *pointer, size_t size)
 {
 	return FAILS("realloc") ? NULL : __libc_realloc(pointer, size);
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int			result = NEXT(clock_gettime) (clock, now);
+
+	if (fuse->ahead != 0 && clock != CLOCK_REALTIME && is_ours(CALLER))
+		now->tv_sec += fuse->ahead;
+	return result;
 }
 
 int
