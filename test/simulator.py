@@ -111,6 +111,12 @@ POST /associations      {"from_type", "to_type", "pairs": [[from, to], ...]}
                         all in all to "to_count" others; optionally "types":
                         [{"category", "type_id"}]: put them in place
 DELETE /associations[?token=]
+POST /labels            {"from_type", "to_type", "label", "name",
+                        "inverse_label"}: a label, as if the API had been
+                        asked for it; "types": [{"category", "type_id"}], one
+                        for each direction, or one for both
+POST /limits            {"category", "type_id", "max_to_ids"}: likewise; null
+                        removes it
 POST /oauth             {"client_id", "client_secret", "refresh_token",
                         "expires_in", "rotate", "latency_ms"}: a client whose
                         access tokens lead to the account; the last three are
@@ -120,10 +126,15 @@ POST /oauth/expire      every access token given out so far has expired
 GET  /log[?path=REGEX][&limit=N]
                         {"count", "dropped", "requests": [...]}, the last N
 GET  /log/count[?path=REGEX]
+GET  /log/paths[?path=REGEX]
+                        {"requests": [[method, path, status], ...]}
 DELETE /log
 POST /rules             one rule or a list; {"ids": [...]}
 GET  /rules             all of them, with "id", "seen" and "hits"
 DELETE /rules
+POST /batch             [[method, path, body], ...]: requests to this port,
+                        one after the other; "replies": what is answered to
+                        each, texts as strings.  The first wrong one ends it
 
 A log entry has n, time_ms (since the start), method, path, query, status
 (null: no answer), inputs, token_hash (never the token), connection,
@@ -157,7 +168,7 @@ action, combinable:
                         or hang
     results             list of changes to the reply's results: shuffle,
                         reverse, drop:N, drop_pair:FROM:TO, double, foreign,
-                        numbers, unknown_keys, empty
+                        others, numbers, unknown_keys, empty
     errors              list of items appended to the reply's errors
     envelope            keys to set in the reply, or with null to remove
     nest, pad           an unknown key that holds the results N brackets
@@ -165,6 +176,7 @@ action, combinable:
     encoding            the body in this charset (the content type goes on to
                         say UTF-8, unless content_type says otherwise)
     content_type, redirect, chunked
+    informational       list of statuses 1xx that go ahead of the reply
     delay_ms, delay_body_ms
                         before the first byte; between headers and body
     drip                {"bytes", "interval_ms"}: the body in small pieces
@@ -2611,14 +2623,15 @@ ACTION_KEYS = frozenset([
     "status", "body", "text", "base64", "headers", "act", "delay_ms",
     "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
     "close_after", "silent_close", "chunked", "content_type", "results",
-    "errors", "envelope", "encoding", "nest", "pad", "redirect"])
+    "errors", "envelope", "encoding", "nest", "pad", "redirect",
+    "informational"])
 # With one of these the operation takes no effect unless "act" says so.
 PREVENTING_KEYS = frozenset(["status", "redirect", "reset", "close", "hang"])
 # These change the reply of the operation, so there must be one.
 CHANGING_KEYS = frozenset(["results", "errors", "envelope", "nest", "pad"])
 BODY_KEYS = frozenset(["body", "text", "base64"])
 TRANSFORMS = re.compile("shuffle|reverse|drop:[1-9][0-9]*|drop_pair:[^:]+:"
-                        "[^:]+|double|foreign|numbers|unknown_keys|empty")
+                        "[^:]+|double|foreign|others|numbers|unknown_keys|empty")
 UNKNOWN_VALUE = {"nested": [1, 2.5e3, {"deeper": None}, "\u00e4"], "on": True}
 
 
@@ -2813,7 +2826,9 @@ def change_results(data, change):
     elif name == "double":
         results[:] = [r for result in results for r in (result, result)]
     elif name == "foreign":
-        results[:] = foreign_results(results) + results
+        results[:] = foreign_results(results[:2]) + results
+    elif name == "others":
+        results[:] = foreign_results(results)
     elif name == "unknown_keys":
         results[:] = [{"unknownKey": UNKNOWN_VALUE, **r} for r in results]
     elif name == "drop":
@@ -2829,8 +2844,8 @@ def drop_pairs(results, pairs):
 
 
 def foreign_results(results):
-    """Copies of the first results, with ids that nobody sent."""
-    text = json.dumps(results[:2])
+    """Copies of results, with ids that nobody sent."""
+    text = json.dumps(results)
     return json.loads(re.sub(r'("(?:id|fromObjectId|toObjectId)": ?"?)',
                              r"\g<1>77700", text))
 
@@ -3255,6 +3270,8 @@ def render(reply, request):
             {"content-length", "transfer-encoding"} & set(map(
                 str.lower, headers)))
     lines = ["HTTP/1.1 %d %s" % (reply.status, reason(reply.status))]
+    lines[:0] = ["HTTP/1.1 %d %s\r\n" % (status, reason(status))
+                 for status in fault.get("informational", ())]
     lines += ["%s: %s" % field for field in headers.items()]
     head = "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n"
     return head, b"" if request.method == "HEAD" else body, closing
@@ -3587,19 +3604,29 @@ class Control:
 
     def dispatch(self, request):
         """What is answered: a JSON value, or a Reply."""
-        query = dict(urllib.parse.parse_qsl(request.query,
-                                            keep_blank_values=True))
-        parts = request.path.strip("/").split("/")
-        if request.method == "DELETE" and parts[0] == "accounts":
+        body = json.loads(request.body) \
+            if request.method == "POST" and request.body else {}
+        return self.perform(request.method, request.path, request.query, body)
+
+    def perform(self, method, path, query, body):
+        query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        parts = path.strip("/").split("/")
+        if method == "DELETE" and parts[0] == "accounts":
             return self.delete_account(urllib.parse.unquote(parts[1]))
-        handler = self.HANDLERS.get((request.method, "/".join(parts)))
+        handler = self.HANDLERS.get((method, "/".join(parts)))
         if handler is None:
-            raise ValueError("there is no %s %s" % (request.method,
-                                                    request.path))
-        if request.method != "POST":
-            return handler(self, query)
-        body = json.loads(request.body) if request.body else {}
-        return handler(self, body)
+            raise ValueError("there is no %s %s" % (method, path))
+        return handler(self, body if method == "POST" else query)
+
+    def batch(self, body):
+        replies = []
+        for method, target, *more in body:
+            path, _, query = target.partition("?")
+            reply = self.perform(method, path, query, *more or [{}])
+            if isinstance(reply, Reply):
+                reply = reply.body().decode("utf-8")
+            replies.append(reply)
+        return {"replies": replies}
 
     def account(self, options):
         """The account that "token" names, which is taken out of options."""
@@ -3731,6 +3758,25 @@ class Control:
         self.account(query).clear()
         return {"ok": True}
 
+    def add_label(self, body):
+        account = self.account(body)
+        made = account.define(*self.direction(body), body["label"],
+                              body.get("inverse_label"), body["name"])
+        return {"types": [{"category": definition.category,
+                           "type_id": definition.type_id}
+                          for definition in made]}
+
+    def add_limit(self, body):
+        account = self.account(body)
+        key = (body["category"], body["type_id"])
+        if key not in account.definitions.by_key:
+            raise ValueError("there is no such association type")
+        if body["max_to_ids"] is None:
+            account.limits.pop(key, None)
+        else:
+            account.limits[key] = body["max_to_ids"]
+        return {"ok": True}
+
     def add_oauth(self, body):
         client = OAuthClient(self.account(body), **body)
         self.state.clients[client.client_id] = client
@@ -3757,6 +3803,11 @@ class Control:
 
     def count_log(self, query):
         return {"count": len(self.logged(query))}
+
+    def get_log_paths(self, query):
+        return {"requests": [
+            [entry.request.method, entry.request.path, entry.status]
+            for entry in self.logged(query)]}
 
     def delete_log(self, _query):
         self.api.clear_log()
@@ -3786,14 +3837,18 @@ class Control:
         ("GET", "associations/table"): get_association_table,
         ("POST", "associations"): add_associations,
         ("DELETE", "associations"): delete_associations,
+        ("POST", "labels"): add_label,
+        ("POST", "limits"): add_limit,
         ("POST", "oauth"): add_oauth,
         ("POST", "oauth/expire"): expire_oauth,
         ("GET", "log"): get_log,
         ("GET", "log/count"): count_log,
+        ("GET", "log/paths"): get_log_paths,
         ("DELETE", "log"): delete_log,
         ("POST", "rules"): add_rules,
         ("GET", "rules"): get_rules,
         ("DELETE", "rules"): delete_rules,
+        ("POST", "batch"): batch,
     }
 
 

@@ -1424,6 +1424,53 @@ class FastPathTest(SimulatorTest):
         self.assertEqual(set(self.stored()), {("1", "2")})
 
 
+class ControlTest(SimulatorTest):
+    """What the control port puts in place."""
+
+    def test_labels(self):
+        made = self.control("POST", "/labels", {
+            "from_type": "contacts", "to_type": "companies",
+            "label": "Manager", "inverse_label": "Employer",
+            "name": "manager"})["types"]
+        self.assertEqual([m["category"] for m in made], ["USER_DEFINED"] * 2)
+        labels = self.api("GET", "/crm/v4/associations/contacts/companies"
+                          "/labels", status=200).json()["results"]
+        self.assertIn({"category": "USER_DEFINED", "label": "Manager",
+                       "typeId": made[0]["type_id"]}, labels)
+        self.batch([("1", "2")], [spec(made[0]["type_id"], "USER_DEFINED")],
+                   status=201)
+        self.assertIn(("USER_DEFINED", made[0]["type_id"], "Manager"),
+                      self.stored()[("1", "2")])
+
+    def test_limits(self):
+        path = "/crm/v4/associations/definitions/configurations/all"
+        limit = {"category": "HUBSPOT_DEFINED", "type_id": 279,
+                 "max_to_ids": 1}
+        self.control("POST", "/limits", limit)
+        self.assertEqual(self.api("GET", path).json()["results"], [
+            {"category": "HUBSPOT_DEFINED", "typeId": 279,
+             "userEnforcedMaxToObjectIds": 1}])
+        self.assertEqual(self.put("1", "2").status, 200)
+        self.assertEqual(self.put("1", "3").status, 400)
+        self.control("POST", "/limits", {**limit, "max_to_ids": None})
+        self.assertEqual(self.api("GET", path).json()["results"], [])
+        self.control("POST", "/limits", {**limit, "type_id": 9999}, 400)
+
+    def test_batch(self):
+        self.put("7", "8")
+        pairs = {"from_type": "contacts", "to_type": "companies",
+                 "pairs": [["1", "2"]]}
+        table = "/associations/table?from_type=contacts&to_type=companies"
+        replies = self.control("POST", "/batch", [
+            ["DELETE", "/associations"], ["POST", "/associations", pairs],
+            ["GET", table], ["GET", "/log/count"]])["replies"]
+        self.assertEqual(replies[2:],
+                         ["1,2,HUBSPOT_DEFINED=279\n", {"count": 1}])
+        self.control("POST", "/batch", [["GET", "/nothing"],
+                                        ["DELETE", "/associations"]], 400)
+        self.assertEqual(len(self.stored()), 1)
+
+
 class RuleTest(SimulatorTest):
     """Misbehaviour on demand."""
 
@@ -1596,6 +1643,9 @@ class RuleTest(SimulatorTest):
         self.assertEqual(len(foreign), 8)
         self.assertEqual(len(set(foreign) - set(plain)), 2)
         self.assertEqual(len(self.stored()), 6)
+        others = self.froms("others")
+        self.assertEqual(len(others), 6)
+        self.assertFalse(set(others) & set(plain))
 
     def test_changed_values(self):
         value = self.changed({"results": ["numbers", "unknown_keys"]})
@@ -1652,6 +1702,18 @@ class RuleTest(SimulatorTest):
                 taken = time.monotonic() - start
                 self.assertGreaterEqual(taken, low)
                 self.assertLess(taken, low + 0.5)
+
+    def test_informational(self):
+        self.rule({"informational": [102, 103]})
+        request = ("PUT " + DEFAULT_PUT % ("1", "2") + " HTTP/1.1\r\n"
+                   "Host: x\r\nAuthorization: Bearer " + TOKEN + "\r\n"
+                   "Connection: close\r\n\r\n").encode()
+        lines = self.raw(request).split(b"\r\n")
+        self.assertEqual([line.split(b" ")[1] for line in lines
+                          if line.startswith(b"HTTP/")],
+                         [b"102", b"103", b"200"])
+        self.assertEqual(lines[1], b"")
+        self.assertEqual(len(self.stored()), 1)
 
     def test_chunked(self):
         self.rule({"chunked": True})
