@@ -18,8 +18,11 @@ Command line
     --tls-cert, --tls-key   the API speaks TLS (the control port never does)
     --latency MS            each reply starts this long after its request came
     --token TOKEN           the default account's token ("test-token")
-    --discard               the fast path counts what it creates, but does not
-                            keep it: for measurements of any length
+    --discard               for measurements of any length: the fast path
+                            counts what it creates, but does not keep it; and
+                            a batch read or removal that was answered before,
+                            byte for byte, is answered as it was then, if
+                            nothing has changed since
     --journal FILE          associations outlive the process: see "Journal"
 
 Prints one line, "port=NNN control=NNN", then serves until SIGTERM, SIGINT,
@@ -54,7 +57,11 @@ GET  /stats             connections_open, connections_accepted, requests,
                         in_flight, max_in_flight, inputs; and "operations",
                         {"batch_read": {"requests", "inputs"}, ...}, of the
                         requests that came as far as their operation, without
-                        those that a rule kept from taking effect
+                        those that a rule kept from taking effect; with
+                        --discard also "digest", a sum of hashes of the whole
+                        requests, the same for the same ones in any order,
+                        within a process
+DELETE /stats           all of that from 0 on, but for the connections
 GET  /stats?token=      requests, inputs and operations of one account: of
                         the requests whose access token led to it
 GET  /settings[?token=] the account's settings
@@ -902,6 +909,7 @@ class Account:
         self.existing = {}
         self.limits = {}
         self.fast_types = {}
+        self.replies = {}       # see answer_again()
         self.recent = collections.deque()
         self.settings = {name: values[0] for name, values in SETTINGS.items()}
         self.settings.update(page_size=500, max_body_bytes=None,
@@ -921,6 +929,7 @@ class Account:
         return kind.id in self.missing or kind.id in self.existing
 
     def set_objects(self, kind, missing, existing):
+        self.replies.clear()
         self.missing.pop(kind.id, None)
         self.existing.pop(kind.id, None)
         if missing:
@@ -930,6 +939,7 @@ class Account:
 
     def definitions_changed(self):
         self.fast_types.clear()
+        self.replies.clear()
 
     def note(self, what, *arguments):
         """Tells the journal of a change."""
@@ -938,6 +948,7 @@ class Account:
     def link(self, from_id, source, to_id, target, types, replace):
         """Associates two records, as Store.link()."""
         self.note("link", from_id, source, to_id, target, types, replace)
+        self.replies.clear()
         self.store.link(from_id, source, to_id, target, types, replace)
 
     def link_many(self, from_id, to_id, types, replace, pairs):
@@ -945,23 +956,27 @@ class Account:
         if self.journal.is_open():
             pairs = list(pairs)
             self.note("link_many", from_id, to_id, types, replace, pairs)
+        self.replies.clear()
         self.store.link_many(from_id, to_id, types, replace, pairs)
 
     def link_table(self, from_id, to_id, types, replace, table):
         """The same for a table of the fast path."""
         self.note("link_table", from_id, to_id, types, replace, table)
+        self.replies.clear()
         self.store.defer(from_id, to_id, types, replace, table)
 
     def unlink(self, from_id, source, to_id, target, types):
         """Takes two records apart, as Store.unlink()."""
         found = self.store.unlink(from_id, source, to_id, target, types)
         if found:
+            self.replies.clear()
             self.note("unlink", from_id, source, to_id, target, types)
         return found
 
     def clear(self):
         """Takes everything apart."""
         self.note("clear")
+        self.replies.clear()
         self.store.clear()
 
     def define(self, from_id, to_id, label, inverse_label, name):
@@ -1000,6 +1015,8 @@ class Account:
             new[name] = self.checked_setting(name, value)
         if "rate_limit" in changes:
             self.recent.clear()
+        if changes.keys() - {"latency_ms", "rate_limit"}:
+            self.replies.clear()
         self.settings = new
 
     @staticmethod
@@ -2613,6 +2630,31 @@ def answer_fast(call):
     return FAST_PATHS[call.operation.fast](call, call.request.body)
 
 
+# What a request leads to that was answered before, with --discard
+REPEATED = frozenset(["batch_read", "batch_archive"])
+MAX_REPLIES = 10000             # more than these are forgotten, all of them
+
+
+def answer_again(call):
+    """The reply to a repeated request, or None."""
+    known = call.account.replies.get((call.request.path, call.request.body))
+    if known is None:
+        return None
+    call.request.inputs, status, data = known
+    return Reply(status, data)
+
+
+def remember_reply(call, reply):
+    """Has a plain reply given again, until something changes."""
+    if reply.data is None or reply.headers or reply.fault:
+        return
+    replies = call.account.replies
+    if len(replies) >= MAX_REPLIES:
+        replies.clear()
+    replies[call.request.path, call.request.body] = (
+        call.request.inputs, reply.status, reply.data)
+
+
 # ---------------------------------------------------------------------------
 # Rules
 # ---------------------------------------------------------------------------
@@ -2940,8 +2982,8 @@ class Headers:
 class Request:
     """A request as it came."""
 
-    __slots__ = ("method", "path", "query", "version", "headers", "body",
-                 "received", "correlation", "latency_ms", "operation",
+    __slots__ = ("head", "method", "path", "query", "version", "headers",
+                 "body", "received", "correlation", "latency_ms", "operation",
                  "account", "inputs", "noop", "pairs")
 
     def __init__(self, line, headers):
@@ -3133,13 +3175,15 @@ class HttpConnection(asyncio.Protocol):
             raise BadRequest(431, "the head is too long")
         if end < 0:
             return False
-        line, _, block = self.buffer[:end].partition(b"\r\n")
+        head = self.buffer[:end]
+        line, _, block = head.partition(b"\r\n")
         try:
             line = line.decode("ascii")
         except UnicodeDecodeError:
             raise BadRequest(400, "the request line is not ASCII")
         headers = Headers.of(block)
         self.request = Request(line, headers)
+        self.request.head = head
         self.buffer = self.buffer[end + 4:]
         if headers.chunked:
             self.chunks = ChunkedBody()
@@ -3407,7 +3451,11 @@ class ApiServer:
         self.rules = []
         self.clear_log()
         self.accepted = 0
+        self.clear_counts()
+
+    def clear_counts(self):
         self.counts = Counts()
+        self.digest = 0
         self.max_in_flight = self.in_flight
 
     def clear_log(self):
@@ -3457,6 +3505,8 @@ class ApiServer:
         """Adds a request to the statistics."""
         inputs = request.inputs or 0
         self.counts.add(request.operation, inputs)
+        if self.state.discard:
+            self.digest += hash((request.head, request.body))
         account = request.account
         if account is None:
             # A rule, perhaps, has kept anybody from asking.
@@ -3525,9 +3575,18 @@ class ApiServer:
             reply = answer_fast(call)
             if reply is not None:
                 return reply
+        again = self.state.discard and not self.rules and not call.dry and \
+            call.operation.name in REPEATED
+        if again:
+            reply = answer_again(call)
+            if reply is not None:
+                return reply
         if call.operation.check is not None:
             validate_body(call)
-        return call.operation.handler(call)
+        reply = call.operation.handler(call)
+        if again:
+            remember_reply(call, reply)
+        return reply
 
     def give_token(self, request, dry):
         """The OAuth token endpoint."""
@@ -3648,11 +3707,19 @@ class Control:
     def stats(self, query):
         if "token" in query:
             return self.account(query).counts.show()
+        digest = {"digest": "%016x" % (self.api.digest % 2 ** 64)} \
+            if self.state.discard else {}
         return {"connections_open": len(self.api.connections),
                 "connections_accepted": self.api.accepted,
                 "in_flight": self.api.in_flight,
                 "max_in_flight": self.api.max_in_flight,
-                **self.api.counts.show()}
+                **digest, **self.api.counts.show()}
+
+    def clear_stats(self, _query):
+        self.api.clear_counts()
+        for account in self.state.accounts.values():
+            account.counts = Counts()
+        return {"ok": True}
 
     def get_settings(self, query):
         return self.account(query).settings
@@ -3828,6 +3895,7 @@ class Control:
         ("POST", "reset"): reset,
         ("GET", "health"): health,
         ("GET", "stats"): stats,
+        ("DELETE", "stats"): clear_stats,
         ("GET", "settings"): get_settings,
         ("POST", "settings"): set_settings,
         ("POST", "accounts"): add_account,
@@ -3911,7 +3979,8 @@ def parse_arguments():
     parser.add_argument("--token", default="test-token")
     parser.add_argument("--discard", action="store_true",
                         help="count what the fast path creates, but do not "
-                        "keep it")
+                        "keep it; answer repeated reads and removals as "
+                        "before")
     parser.add_argument("--journal", metavar="FILE",
                         help="keep associations there for the next start")
     arguments = parser.parse_args()

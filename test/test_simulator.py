@@ -1423,6 +1423,61 @@ class FastPathTest(SimulatorTest):
             inputs([("1", "2")], [spec(279)])) + " ", status=201)
         self.assertEqual(set(self.stored()), {("1", "2")})
 
+    def test_answer_again(self):
+        """With --discard, what is repeated is not worked out again, unless
+        something has changed."""
+        simulator = Simulator("--discard")
+        self.addCleanup(simulator.stop)
+        self.use(simulator)
+
+        def read():
+            return self.api("POST", BATCH + "read",
+                            {"inputs": [{"id": "1"}]}).raw
+
+        def archive():
+            return self.api("POST", BATCH + "archive", {"inputs": [
+                {"from": {"id": "1"}, "to": [{"id": "2"}]}]}, status=200).raw
+
+        nothing = read()
+        self.assertEqual(read(), nothing)
+        self.put("1", "2")
+        found = read()
+        self.assertIn(b'"2"', found)
+        self.assertEqual(read(), found)
+        self.control("POST", "/settings", {"latency_ms": 1})
+        self.assertEqual(read(), found)
+        self.control("POST", "/settings", {"id_form": "number"})
+        self.assertNotEqual(read(), found)
+        archive()
+        self.assertEqual(self.stored(), {})
+        self.assertNotIn(b'"toObjectId"', read())
+        again = archive()
+        self.assertEqual(archive(), again)
+        self.put("1", "2")
+        archive()
+        self.assertEqual(self.stored(), {})
+        self.assertEqual(
+            self.control("GET", "/stats")["operations"]["batch_archive"],
+            {"requests": 4, "inputs": 4})
+
+    def test_digest(self):
+        """The same for the same requests in any order, for no others."""
+        simulator = Simulator("--discard")
+        self.addCleanup(simulator.stop)
+        self.use(simulator)
+
+        def digest(*pairs):
+            self.control("DELETE", "/stats")
+            for pair in pairs:
+                self.batch([pair], status=201)
+            return self.control("GET", "/stats")["digest"]
+
+        self.assertEqual(digest(), "0" * 16)
+        known = digest(("1", "2"), ("3", "4"))
+        self.assertEqual(digest(("3", "4"), ("1", "2")), known)
+        self.assertEqual(len({known, digest(("1", "2")), digest(
+            ("1", "2"), ("3", "5")), digest(("1", "2"), ("1", "2"))}), 4)
+
 
 class ControlTest(SimulatorTest):
     """What the control port puts in place."""
@@ -2058,6 +2113,17 @@ class LogTest(SimulatorTest):
                           stats["max_in_flight"], stats["in_flight"]),
                          (2, 2, 1, 1, 0))
         self.assertGreaterEqual(stats["connections_open"], 1)
+
+    def test_clear_stats(self):
+        self.put()
+        self.control("DELETE", "/stats")
+        for path in "/stats", "/stats?token=" + TOKEN:
+            stats = self.control("GET", path)
+            self.assertEqual((stats["requests"], stats["operations"]),
+                             (0, {}))
+        self.assertEqual(self.control("GET", "/stats")["max_in_flight"], 0)
+        self.put()
+        self.assertEqual(self.control("GET", "/stats")["requests"], 1)
 
     def test_operations(self):
         self.put()

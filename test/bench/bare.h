@@ -60,9 +60,12 @@ discard(char *bytes, size_t size, size_t count, void *arg)
 	return size * count;
 }
 
-/* The headers of every request; lives until the program ends. */
+/*
+ * The headers of every request, those that the extension sends, in its order;
+ * live until the program ends.
+ */
 static inline struct curl_slist *
-make_headers(const char *token)
+make_headers(const char *token, bool has_body)
 {
 	struct curl_slist *headers = NULL;
 	char		authorization[1024];
@@ -70,9 +73,12 @@ make_headers(const char *token)
 	snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s",
 			 token);
 	headers = curl_slist_append(headers, authorization);
-	headers = curl_slist_append(headers, "Content-Type: application/json");
+	headers = curl_slist_append(headers, "Accept: application/json");
 	/* or libcurl waits for a 100 before a large body */
 	headers = curl_slist_append(headers, "Expect:");
+	headers = curl_slist_append(headers, has_body ?
+								"Content-Type: application/json" :
+								"Content-Length: 0");
 	if (headers == NULL)
 		fail("out of memory");
 	return headers;
@@ -86,6 +92,7 @@ make_easy(struct curl_slist *headers)
 	if (easy == NULL)
 		fail("out of memory");
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "hubspot_assoc/1.0");
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");

@@ -1,9 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * bare_batch.c
- *		The least that hs_assoc_batch_create() could cost: reads the table
- *		"links" through COPY, builds the same bodies, byte for byte, sends
- *		them with N requests in flight and throws the answers away.
+ *		The least that a batch could cost: reads a table through COPY, builds
+ *		the same requests as the extension, byte for byte, sends them with N
+ *		in flight and throws the answers away.
+ *
+ * The operations, what they stand for, and the columns that are read:
+ *
+ *		create		hs_assoc_batch_create()			from_id, to_id, type_id
+ *		default		the outbox of tables in sync	from_id, to_id
+ *		read		hs_assoc_batch_read()			from_id
+ *		archive		hs_assoc_batch_archive()		from_id, to_id, sorted
+ *
+ * What is to be archived goes by from_id.  The extension sorts it by the bytes
+ * of the ids, here the server does, by the numbers: the same order if the ids
+ * of a column have as many digits, and the least that it could cost.
  *
  * Prints one line of name=value pairs.  client_cpu is this whole process,
  * from its start; server_cpu is the server process that feeds it, from the
@@ -19,38 +30,97 @@
 
 #include <libpq-fe.h>
 
-#define QUERY	"COPY (SELECT from_id, to_id, type_id FROM links) TO STDOUT"
-#define PATH	"/crm/associations/2026-03/contacts/companies/batch/create"
+#define PATH	"/crm/associations/2026-03/contacts/companies/batch/"
 
-/* The fixed parts of a body, around the three columns of each row */
+/* The fixed parts of a body, around the columns of each row */
 #define BODY_START	"{\"inputs\":["
 #define BEFORE_FROM	"{\"from\":{\"id\":\""
 #define BEFORE_TO	"\"},\"to\":{\"id\":\""
+#define AFTER_TO	"\"}},"
 #define BEFORE_TYPE \
 	"\"},\"types\":[{\"associationCategory\":\"HUBSPOT_DEFINED\"," \
 	"\"associationTypeId\":"
 #define AFTER_TYPE	"}]},"
+#define BEFORE_ID	"{\"id\":\""
+#define AFTER_ID	"\"},"
+#define BEFORE_GROUP	"\"},\"to\":["
+#define AFTER_GROUP	"]},"
 #define BODY_END	"]}"
 
-/* More than an input can take: the fixed parts and three integers of a row */
-#define MAX_INPUT_SIZE	256
+#define MAX_COLUMNS	3
+
+/* More than a row can take: the fixed parts and its integers */
+#define MAX_ROW_SIZE	256
+
+/* Of a body, at first */
+#define BODY_SIZE	(64 * 1024)
+
+#define PUT(end, literal) put(end, literal, sizeof(literal) - 1)
+
+typedef struct Column
+{
+	const char *text;
+	size_t		length;
+} Column;
 
 typedef struct Slot
 {
 	CURL	   *easy;
 	char	   *body;
+	size_t		size;			/* of the body's memory */
 } Slot;
 
+typedef struct Operation
+{
+	const char *name;
+	int			ncolumns;
+	const char *columns;
+	const char *order;
+	const char *tail;			/* of the path */
+	int			batch_size;		/* inputs of a request */
+	bool		grouped;		/* rows of a from_id are one input */
+	char	   *(*add) (char *end, const Column *columns, bool is_input);
+} Operation;
+
+static char *add_create(char *end, const Column *columns, bool is_input);
+static char *add_default(char *end, const Column *columns, bool is_input);
+static char *add_read(char *end, const Column *columns, bool is_input);
+static char *add_archive(char *end, const Column *columns, bool is_input);
+
+static const Operation operations[] = {
+	{
+		"create", 3, "from_id, to_id, type_id", "",
+		"create", 2000, false, add_create
+	},
+	{
+		"default", 2, "from_id, to_id", "",
+		"associate/default", 2000, false, add_default
+	},
+	{
+		"read", 1, "from_id", "",
+		"read", 1000, false, add_read
+	},
+	{
+		"archive", 2, "from_id, to_id", " ORDER BY from_id, to_id",
+		"archive", 100, true, add_archive
+	}
+};
+
+static const Operation *operation = &operations[0];
 static PGconn *connection;
 static CURLM *multi;
-static int	batch_size = 2000;
+static char *line;				/* read, but in no body yet; or NULL */
+static int	line_length;
 static long rows,
 			requests,
 			failures;
 
+static void choose_operation(const char *name);
 static void connect_to(const char *conninfo, clockid_t *server_clock);
-static void start_copy(void);
+static void start_copy(const char *table);
 static bool fill(Slot *slot);
+static bool next_line(void);
+static void split_line(Column *columns);
 static char *put(char *end, const char *bytes, size_t length);
 static void send_slot(Slot *slot);
 static Slot *wait_for_slot(void);
@@ -61,6 +131,7 @@ main(int argc, char **argv)
 	const char *conninfo = "";
 	const char *base_url = NULL;
 	const char *token = "token";
+	const char *table = "links";
 	int			concurrency = 4;
 	double		started = seconds(CLOCK_MONOTONIC);
 	double		server_started;
@@ -73,7 +144,7 @@ main(int argc, char **argv)
 	int			option;
 	int			used;
 
-	while ((option = getopt(argc, argv, "d:u:t:c:b:")) != -1)
+	while ((option = getopt(argc, argv, "d:u:t:c:o:f:")) != -1)
 	{
 		if (option == 'd')
 			conninfo = optarg;
@@ -83,30 +154,32 @@ main(int argc, char **argv)
 			token = optarg;
 		else if (option == 'c')
 			concurrency = atoi(optarg);
-		else if (option == 'b')
-			batch_size = atoi(optarg);
+		else if (option == 'o')
+			choose_operation(optarg);
+		else if (option == 'f')
+			table = optarg;
 	}
-	if (base_url == NULL || concurrency < 1 || batch_size < 1)
-		fail("usage: %s -u BASE_URL [-d CONNINFO] [-t TOKEN] [-c CONCURRENCY] [-b BATCH_SIZE]",
+	if (base_url == NULL || concurrency < 1)
+		fail("usage: %s -u BASE_URL [-d CONNINFO] [-t TOKEN] [-c CONCURRENCY] [-o OPERATION] [-f TABLE]",
 			 argv[0]);
 
 	connect_to(conninfo, &server_clock);
 	server_started = seconds(server_clock);
-	start_copy();
+	start_copy(table);
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	multi = curl_multi_init();
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) concurrency);
-	headers = make_headers(token);
-	snprintf(url, sizeof(url), "%s" PATH, base_url);
+	headers = make_headers(token, true);
+	snprintf(url, sizeof(url), "%s" PATH "%s", base_url, operation->tail);
 	slots = calloc(concurrency, sizeof(Slot));
 	for (int i = 0; i < concurrency; i++)
 	{
 		slots[i].easy = make_easy(headers);
 		curl_easy_setopt(slots[i].easy, CURLOPT_URL, url);
 		curl_easy_setopt(slots[i].easy, CURLOPT_PRIVATE, &slots[i]);
-		slots[i].body = malloc((size_t) batch_size * MAX_INPUT_SIZE +
-							   sizeof(BODY_START BODY_END));
+		slots[i].size = BODY_SIZE;
+		slots[i].body = malloc(slots[i].size);
 		if (slots[i].body == NULL)
 			fail("out of memory");
 	}
@@ -132,6 +205,20 @@ main(int argc, char **argv)
 	return failures > 0;
 }
 
+static void
+choose_operation(const char *name)
+{
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+	{
+		if (strcmp(operations[i].name, name) == 0)
+		{
+			operation = &operations[i];
+			return;
+		}
+	}
+	fail("there is no operation \"%s\"", name);
+}
+
 /* Connect, and find the clock of the server process. */
 static void
 connect_to(const char *conninfo, clockid_t *server_clock)
@@ -144,10 +231,14 @@ connect_to(const char *conninfo, clockid_t *server_clock)
 }
 
 static void
-start_copy(void)
+start_copy(const char *table)
 {
-	PGresult   *result = PQexec(connection, QUERY);
+	char		query[1024];
+	PGresult   *result;
 
+	snprintf(query, sizeof(query), "COPY (SELECT %s FROM %s%s) TO STDOUT",
+			 operation->columns, table, operation->order);
+	result = PQexec(connection, query);
 	if (PQresultStatus(result) != PGRES_COPY_OUT)
 		fail("%s", PQerrorMessage(connection));
 	PQclear(result);
@@ -161,52 +252,152 @@ start_copy(void)
 static bool
 fill(Slot *slot)
 {
-	char	   *end;
-	char	   *line;
-	int			length;
+	Column		columns[MAX_COLUMNS];
+	char		group[MAX_ROW_SIZE];
+	size_t		group_length = 0;
+	char	   *end = PUT(slot->body, BODY_START);
 	int			inputs = 0;
 
-	/* at the end of the rows the COPY is over, and must not be asked again */
-	if (PQtransactionStatus(connection) != PQTRANS_ACTIVE)
-		return false;
-
-	end = put(slot->body, BODY_START, strlen(BODY_START));
-	while (inputs < batch_size &&
-		   (length = PQgetCopyData(connection, &line, 0)) > 0)
+	while (next_line())
 	{
-		char	   *to_id = memchr(line, '\t', length) + 1;
-		char	   *type_id = memchr(to_id, '\t', line + length - to_id) + 1;
+		bool		is_input = true;
 
-		end = put(end, BEFORE_FROM, strlen(BEFORE_FROM));
-		end = put(end, line, to_id - line - 1);
-		end = put(end, BEFORE_TO, strlen(BEFORE_TO));
-		end = put(end, to_id, type_id - to_id - 1);
-		end = put(end, BEFORE_TYPE, strlen(BEFORE_TYPE));
-		/* the line ends with a newline */
-		end = put(end, type_id, line + length - type_id - 1);
-		end = put(end, AFTER_TYPE, strlen(AFTER_TYPE));
+		split_line(columns);
+		if (operation->grouped)
+		{
+			is_input = columns[0].length != group_length ||
+				memcmp(columns[0].text, group, group_length) != 0;
+			memcpy(group, columns[0].text, columns[0].length);
+			group_length = columns[0].length;
+		}
+		/* the line then waits for the next body */
+		if (is_input && inputs == operation->batch_size)
+			break;
+
+		if (slot->body + slot->size - end < MAX_ROW_SIZE)
+		{
+			size_t		length = end - slot->body;
+
+			slot->size *= 2;
+			slot->body = realloc(slot->body, slot->size);
+			if (slot->body == NULL)
+				fail("out of memory");
+			end = slot->body + length;
+		}
+		end = operation->add(end, columns, is_input);
 		PQfreemem(line);
-		inputs++;
-	}
-	if (inputs < batch_size)
-	{
-		PGresult   *result = PQgetResult(connection);
-
-		if (PQresultStatus(result) != PGRES_COMMAND_OK)
-			fail("%s", PQerrorMessage(connection));
-		PQclear(result);
-		PQclear(PQgetResult(connection));
+		line = NULL;
+		inputs += is_input;
+		rows++;
 	}
 	if (inputs == 0)
 		return false;
 
 	/* in place of the last comma */
-	end = put(end - 1, BODY_END, strlen(BODY_END));
+	if (operation->grouped)
+		end = PUT(end - 1, AFTER_GROUP);
+	end = PUT(end - 1, BODY_END);
 	curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS, slot->body);
 	curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDSIZE,
 					 (long) (end - slot->body));
-	rows += inputs;
 	return true;
+}
+
+/* Is there a line, from before or by reading it? */
+static bool
+next_line(void)
+{
+	PGresult   *result;
+
+	if (line)
+		return true;
+	/* at the end of the rows the COPY is over, and must not be asked again */
+	if (PQtransactionStatus(connection) != PQTRANS_ACTIVE)
+		return false;
+	line_length = PQgetCopyData(connection, &line, 0);
+	if (line_length > 0)
+	{
+		if (line_length > MAX_ROW_SIZE / 2)
+			fail("a row is too long");
+		return true;
+	}
+
+	result = PQgetResult(connection);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		fail("%s", PQerrorMessage(connection));
+	PQclear(result);
+	PQclear(PQgetResult(connection));
+	return false;
+}
+
+/* The columns of the line; they end with a tab, the last with a newline. */
+static void
+split_line(Column *columns)
+{
+	const char *start = line;
+	const char *end = line + line_length - 1;
+
+	for (int i = 0; i < operation->ncolumns; i++)
+	{
+		const char *tab = end;
+
+		if (i < operation->ncolumns - 1)
+			tab = memchr(start, '\t', end - start);
+		columns[i].text = start;
+		columns[i].length = tab - start;
+		start = tab + 1;
+	}
+}
+
+static char *
+add_create(char *end, const Column *columns, bool is_input)
+{
+	(void) is_input;
+	end = PUT(end, BEFORE_FROM);
+	end = put(end, columns[0].text, columns[0].length);
+	end = PUT(end, BEFORE_TO);
+	end = put(end, columns[1].text, columns[1].length);
+	end = PUT(end, BEFORE_TYPE);
+	end = put(end, columns[2].text, columns[2].length);
+	return PUT(end, AFTER_TYPE);
+}
+
+static char *
+add_default(char *end, const Column *columns, bool is_input)
+{
+	(void) is_input;
+	end = PUT(end, BEFORE_FROM);
+	end = put(end, columns[0].text, columns[0].length);
+	end = PUT(end, BEFORE_TO);
+	end = put(end, columns[1].text, columns[1].length);
+	return PUT(end, AFTER_TO);
+}
+
+static char *
+add_read(char *end, const Column *columns, bool is_input)
+{
+	(void) is_input;
+	end = PUT(end, BEFORE_ID);
+	end = put(end, columns[0].text, columns[0].length);
+	return PUT(end, AFTER_ID);
+}
+
+/* A row of the open group, or the first one of a new group. */
+static char *
+add_archive(char *end, const Column *columns, bool is_input)
+{
+	if (is_input)
+	{
+		/* in place of the comma after the last id of the group before */
+		if (end[-1] == ',')
+			end = PUT(end - 1, AFTER_GROUP);
+		end = PUT(end, BEFORE_FROM);
+		end = put(end, columns[0].text, columns[0].length);
+		end = PUT(end, BEFORE_GROUP);
+	}
+	end = PUT(end, BEFORE_ID);
+	end = put(end, columns[1].text, columns[1].length);
+	return PUT(end, AFTER_ID);
 }
 
 static char *

@@ -2,7 +2,8 @@
  *
  * bare_single.c
  *		The least that many calls of hs_assoc_create_default() could cost: the
- *		same requests, one after the other, on one kept connection.
+ *		same requests, byte for byte, one after the other, on one kept
+ *		connection, for CALLS contacts from FIRST on.
  *
  * Prints one line of name=value pairs; client_cpu is this whole process, from
  * its start.  A failed request is counted, and makes the exit status 1.
@@ -24,6 +25,7 @@ main(int argc, char **argv)
 {
 	const char *base_url = NULL;
 	const char *token = "token";
+	int			first = 1;
 	int			calls = 10000;
 	int			failures = 0;
 	double		started = seconds(CLOCK_MONOTONIC);
@@ -31,26 +33,26 @@ main(int argc, char **argv)
 	CURL	   *easy;
 	int			option;
 
-	while ((option = getopt(argc, argv, "u:t:n:")) != -1)
+	while ((option = getopt(argc, argv, "u:t:s:n:")) != -1)
 	{
 		if (option == 'u')
 			base_url = optarg;
 		else if (option == 't')
 			token = optarg;
+		else if (option == 's')
+			first = atoi(optarg);
 		else if (option == 'n')
 			calls = atoi(optarg);
 	}
 	if (base_url == NULL || calls < 1)
-		fail("usage: %s -u BASE_URL [-t TOKEN] [-n CALLS]", argv[0]);
+		fail("usage: %s -u BASE_URL [-t TOKEN] [-s FIRST] [-n CALLS]", argv[0]);
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	easy = make_easy(make_headers(token));
-	/* an empty body with its Content-Length of 0, as a PUT should have */
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+	easy = make_easy(make_headers(token, false));
+	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
 
-	for (int i = 1; i <= calls; i++)
+	for (int i = first; i < first + calls; i++)
 	{
 		snprintf(url, sizeof(url), "%s" PATH, base_url, i, TO_ID_OFFSET + i);
 		curl_easy_setopt(easy, CURLOPT_URL, url);

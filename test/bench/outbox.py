@@ -96,11 +96,7 @@ SELECT nextval('contact'), 1 + :client_id FROM generate_series(1, {rows});
 
 def run(parts, options, report):
     """Measure these parts."""
-    with Session("postgres") as session:
-        preloaded = session.value("SHOW shared_preload_libraries")
-    if "hubspot_assoc" not in preloaded:
-        note("hubspot_assoc is not in shared_preload_libraries, "
-             f"no part {', '.join(parts)}")
+    if not is_preloaded(parts):
         return
     for part in parts:
         with contextlib.ExitStack() as stack:
@@ -108,13 +104,24 @@ def run(parts, options, report):
             getattr(bench, "part_" + part)()
 
 
+def is_preloaded(parts):
+    """Is there a worker?  Says that there are no such parts, if not."""
+    with Session("postgres") as session:
+        preloaded = session.value("SHOW shared_preload_libraries")
+    if "hubspot_assoc" in preloaded:
+        return True
+    note("hubspot_assoc is not in shared_preload_libraries, "
+         f"no part {', '.join(parts)}")
+    return False
+
+
 class OutboxBench:
     """A part: its simulator, and a session to see to things."""
 
-    def __init__(self, options, report, stack):
+    def __init__(self, options, report, stack, *simulator_options):
         self.options = options
         self.report = report
-        self.simulator = Simulator()
+        self.simulator = Simulator(*simulator_options)
         stack.callback(self.simulator.stop)
         self.session = stack.enter_context(Session())
         self.session.run("""
