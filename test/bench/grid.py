@@ -12,8 +12,8 @@ import threading
 import time
 
 from apparatus import (DATABASE, STEP_TIMEOUT, TOKEN, Failure, Session,
-                       cpu_seconds, expect, note)
-from outbox import OutboxBench, is_preloaded
+                       anonymous_bytes, cpu_seconds, expect, note)
+from outbox import OutboxBench, Sampler, is_preloaded
 
 CALL_PARTS = "no"
 OUTBOX_PART = "p"
@@ -35,6 +35,13 @@ CALL_SECONDS_QUICK = 1
 OUTBOX_ROWS = 100000
 OUTBOX_ROWS_QUICK = 20000
 OUTBOX_BATCH_SIZE = 2000
+
+# How exactly it is known when the outbox is empty, in seconds
+POLL_INTERVAL = 0.01
+MEMORY_INTERVAL = 0.05
+
+WORKERS = """SELECT pid FROM pg_stat_activity
+WHERE backend_type = 'hubspot_assoc worker'"""
 
 SINGLE = """SELECT count(*) FILTER (WHERE r.ok)
 FROM generate_series({first}, {last}) i,
@@ -91,8 +98,8 @@ def ratios(extension, bare, name):
     return [e[name] / b[name] for e, b in zip(extension, bare)]
 
 
-def median(figures, name, scale=1.0):
-    return statistics.median(f[name] for f in figures) / scale
+def median(figures, name):
+    return statistics.median(f[name] for f in figures)
 
 
 def with_spread(figures):
@@ -111,7 +118,7 @@ class Table:
         theirs = [f"bare, {unit}/s", "bare, s", "bare, CPU s"]
         self.columns = heads + (theirs if with_bare_only else [
             f"{unit}/s", theirs[0], "s", theirs[1], "ratio",
-            "CPU s", theirs[2], "ratio", "simulator, CPU s", "MB"])
+            "CPU s", theirs[2], "CPU ratio", "simulator, CPU s", "MB"])
 
     def add(self, heads, count, extension, bare):
         def rate(figures):
@@ -131,7 +138,7 @@ class Table:
             heads + [rate(extension), rate(bare)] + pair("wall") +
             pair("cpu") + [
                 f"{median(extension, 'simulator_cpu'):.2f}",
-                f"{median(extension, 'growth', 2**20):.1f}"])
+                f"{median(extension, 'peak') / 2**20:.1f}"])
 
     def print(self):
         self.report.table(self.columns, self.rows)
@@ -300,7 +307,7 @@ def extension_calls(bench, ranges):
            sum(calls for _, calls in ranges))
     return {"wall": max(f["wall"] for f in figures),
             "cpu": sum(f["cpu"] for f in figures),
-            "growth": max(f["growth"] for f in figures)}
+            "peak": max(f["peak"] for f in figures)}
 
 
 # The outbox
@@ -341,7 +348,7 @@ class OutboxGrid(OutboxBench):
         report.heading(f"p. The outbox: {self.rows:,} rows inserted by one "
                        "statement, from its commit until all are sent and "
                        f"settled; medians of {self.options.repeat}")
-        report.text("CPU: of the worker; of the bare program and its server "
+        report.text("CPU: of the workers; of the bare program and its server "
                     "process, which reads the rows from a table.")
         table = Table(report, ["", "latency, ms", "in flight"], "rows", False)
         for latency_ms, concurrency in cells(self.options):
@@ -377,21 +384,40 @@ class OutboxGrid(OutboxBench):
         return figures
 
     def drain(self):
-        worker = self.worker()
-        before = cpu_seconds(worker)
-        self.session.run("INSERT INTO link SELECT * FROM source")
-        started = time.monotonic()
-        # asking the simulator costs less than asking the outbox
-        self.wait("not all rows were sent", lambda: self.simulator.counts()[
-            "inputs"] >= self.rows)
-        self.wait_until_sent()
-        wall = time.monotonic() - started
+        before = self.workers_cpu()
+        memory = WorkersMemory()
+        try:
+            self.session.run("INSERT INTO link SELECT * FROM source")
+            started = time.monotonic()
+            # asking the simulator costs less than asking the outbox
+            self.wait("not all rows were sent",
+                      lambda: self.simulator.counts()["inputs"] >= self.rows,
+                      POLL_INTERVAL)
+            self.wait("the outbox is not empty", lambda: self.waiting() == 0,
+                      POLL_INTERVAL)
+            wall = time.monotonic() - started
+        finally:
+            memory.end()
         self.check_dead_letters()
-        expect("the process of the worker", self.worker(), worker)
-        return {"wall": wall, "cpu": cpu_seconds(worker) - before}
+        return {"wall": wall, "peak": memory.peak, "cpu": sum(
+            cpu - before.get(pid, 0)
+            for pid, cpu in self.workers_cpu().items())}
 
-    def worker(self):
-        return int(self.session.value(f"""
-            SELECT pid FROM pg_stat_activity
-            WHERE datname = '{DATABASE}'
-            AND backend_type = 'hubspot_assoc worker'"""))
+    def workers_cpu(self):
+        """By their pids.  Who had something to do does not end at once."""
+        return {int(pid): cpu_seconds(int(pid))
+                for pid in self.session.value(WORKERS).split()}
+
+
+class WorkersMemory(Sampler):
+    """The most memory that a worker has."""
+
+    def __init__(self):
+        self.peak = 0
+        super().__init__(WORKERS, MEMORY_INTERVAL)
+
+    def take(self, moment, lines):
+        for pid in lines:
+            # it may have ended
+            with contextlib.suppress(OSError):
+                self.peak = max(self.peak, anonymous_bytes(int(pid)))

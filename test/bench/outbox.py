@@ -161,12 +161,12 @@ class OutboxBench:
         self.wait("the outbox is not empty",
                   lambda: self.waiting(server) == 0)
 
-    def wait(self, what, condition):
+    def wait(self, what, condition, interval=0.05):
         deadline = time.monotonic() + STEP_TIMEOUT
         while not condition():
             if time.monotonic() > deadline:
                 raise Failure(f"{what} after {STEP_TIMEOUT} s")
-            time.sleep(0.05)
+            time.sleep(interval)
 
     def start_over(self, *tables):
         """Nothing in the tables, the outbox and HubSpot."""
