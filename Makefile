@@ -23,6 +23,7 @@
 #
 # For those who change the source:
 #   make bench          measures; BENCH_ARGS="..." goes to test/bench/run
+#   make profile        where a backend's time goes, by perf
 #   make indent         lays the source out; make indent-check only tells
 #   make headerscheck   headers compile alone, includes go downward
 #   WERROR=1            warnings are errors
@@ -121,6 +122,10 @@ demo:
 bench:
 	@test/with_cluster -c shared_buffers=256MB -c fsync=on -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
 
+profile:
+	@test/setup perf:linux-perf
+	@$(MAKE) -s --no-print-directory bench BENCH_ARGS='--profile $(BENCH_ARGS)'
+
 headerscheck:
 	@CC='$(CC)' FLAGS='$(CPPFLAGS) $(CFLAGS)' test/headerscheck
 
@@ -130,4 +135,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: test test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo bench headerscheck indent indent-check curl-is-missing
+.PHONY: test test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo bench profile headerscheck indent indent-check curl-is-missing
