@@ -74,6 +74,9 @@
 /* What a unit takes of it, about, with its ids. */
 #define UNIT_SPACE		208
 
+/* Pairs that are fetched before they are removed, enough to hide the wait. */
+#define PAIRS_AHEAD		8
+
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
 
@@ -713,6 +716,9 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	dlist_push_tail(&batch->ready, &chunk->node);
 	for (int i = 0; i < chunk->nunits; i++)
 	{
+		if (i + PAIRS_AHEAD < chunk->nunits)
+			hubspot_pairs_expect(batch->pairs,
+								 chunk->units[i + PAIRS_AHEAD]->hash);
 		if (chunk->units[i]->listed)
 			hubspot_pairs_remove(batch->pairs, chunk->units[i]);
 	}

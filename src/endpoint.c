@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 
+#include "digits.h"
 #include "endpoint.h"
 
 /* Arguments: object type and id of the one record, then of the other. */
@@ -296,6 +297,8 @@ hubspot_id_problem(const char *id, int len)
 {
 	if (len == 0)
 		return pstrdup("it is empty");
+	if (len <= MAX_ID_LEN && hubspot_all_digits(id, len))
+		return NULL;
 	if (len > MAX_ID_LEN)
 		return psprintf("it is longer than %d characters", MAX_ID_LEN);
 	if (id[0] == '.' && (len == 1 || (len == 2 && id[1] == '.')))

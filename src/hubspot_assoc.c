@@ -76,6 +76,7 @@
  *	   endpoint.c		what HubSpot offers
  *	   throttle.c		when a request may go
  *	   json.c, lexer.c	JSON by declared fields
+ *	   digits.h			texts that are numbers
  *	   host.c			hosts of URLs and lists
  *	   sockets.c		sockets to watch, on a WaitEventSet
  *

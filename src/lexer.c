@@ -60,13 +60,15 @@ hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text)
 	return hubspot_lexer_next(lexer);
 }
 
-/* hubspot_lexer_next, where it isn't simple. */
+/* hubspot_lexer_next, where it isn't punctuation at once. */
 bool
 hubspot_lex_token(HubspotLexer *lexer)
 {
 	const char *p = lexer->token_end;
 
-	lexer->previous_end = p;
+	lexer->previous_end = lexer->token_start = p;
+	if (p < lexer->end && *p == '"')
+		return lex_string(lexer);
 	while (p < lexer->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
 		p++;
 	lexer->token_start = p;

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "digits.h"
 #include "endpoint.h"
 #include "request.h"
 
@@ -257,11 +258,19 @@ static char *
 add_id(char *p, HubspotSlice id)
 {
 	*p++ = '"';
-	for (int i = 0; i < id.len; i++)
+	if (hubspot_all_digits(id.data, id.len))
 	{
-		if (id.data[i] == '"' || id.data[i] == '\\')
-			*p++ = '\\';
-		*p++ = id.data[i];
+		memcpy(p, id.data, id.len);
+		p += id.len;
+	}
+	else
+	{
+		for (int i = 0; i < id.len; i++)
+		{
+			if (id.data[i] == '"' || id.data[i] == '\\')
+				*p++ = '\\';
+			*p++ = id.data[i];
+		}
 	}
 	*p++ = '"';
 	return p;

@@ -110,6 +110,8 @@ struct HubspotSource
 	/* a query */
 	Portal		portal;			/* or NULL */
 	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
+	int			nkinds;
+	ColumnKind	kinds[NCOLUMNS];	/* those that there are, in order */
 	HubspotColumn columns[NCOLUMNS];
 
 	/* an array, or one input */
@@ -369,6 +371,12 @@ find_columns(HubspotSource *source, TupleDesc tupdesc)
 		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
 		fmgr_info(output, &column->output);
 	}
+
+	for (int kind = 0; kind < NCOLUMNS; kind++)
+	{
+		if (source->positions[kind] >= 0)
+			source->kinds[source->nkinds++] = kind;
+	}
 }
 
 /* The columns that there may be. */
@@ -465,16 +473,17 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	old = MemoryContextSwitchTo(source->row_context);
 	slot_getallattrs(slot);
 
-	for (int kind = 0; kind < NCOLUMNS; kind++)
+	for (int i = 0; i < source->nkinds; i++)
 	{
+		ColumnKind	kind = source->kinds[i];
 		HubspotColumn *column = &source->columns[kind];
 		int			position = source->positions[kind];
 		Datum		value;
 
-		if (position < 0 || slot->tts_isnull[position])
+		if (slot->tts_isnull[position])
 			continue;
 		value = slot->tts_values[position];
-		switch ((ColumnKind) kind)
+		switch (kind)
 		{
 			case COLUMN_FROM_ID:
 				draft.input.from_id = hubspot_read_id(column, value, buffers[0]);

@@ -46,6 +46,12 @@ struct HubspotPairs
 /* It grows to what a batch has in flight. */
 #define FIRST_PAIRS		64
 
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(address)	__builtin_prefetch(address)
+#else
+#define PREFETCH(address)	((void) (address))
+#endif
+
 static HubspotRows *last_rows(HubspotUnit *unit);
 
 HubspotPairs *
@@ -65,6 +71,17 @@ hubspot_pair_hash(const HubspotInput *input)
 								   input->from_id.len) +
 						hash_bytes((const unsigned char *) input->to_id.data,
 								   input->to_id.len));
+}
+
+/*
+ * A pair of that hash is about to be looked up or removed: fetch its place in
+ * the table while there is something else to do.  Places follow no order, so
+ * without that, most of the time goes into waiting for memory.
+ */
+void
+hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash)
+{
+	PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
 }
 
 /*

@@ -68,6 +68,7 @@ typedef struct HubspotPairs HubspotPairs;
 
 extern HubspotPairs *hubspot_pairs_create(MemoryContext context);
 extern uint32 hubspot_pair_hash(const HubspotInput *input);
+extern void hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash);
 extern HubspotUnit *hubspot_pairs_chain(const HubspotPairs *pairs,
 										const HubspotInput *input, uint32 hash);
 extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
