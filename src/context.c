@@ -256,17 +256,21 @@ add_typed_id(HubspotNames *names, const char *text)
 	names->ids = lappend(names->ids, named);
 }
 
-/* "USER_DEFINED=3", whatever follows. */
+/* "USER_DEFINED=3", whatever follows; a number that is too large is no type. */
 static void
 add_type(HubspotNames *names, const char *text)
 {
 	const char *equals = strchr(text, '=');
 	HubspotAssociationType *type;
+	int64		type_id;
 
 	if (equals == NULL || !isdigit((unsigned char) equals[1]))
 		return;
-	type = palloc(sizeof(HubspotAssociationType));
+	type_id = strtoll(equals + 1, NULL, 10);
+	if (type_id > PG_INT32_MAX)
+		return;
+	type = palloc0(sizeof(HubspotAssociationType));
 	type->category = pnstrdup(text, equals - text);
-	type->type_id = (int32) strtol(equals + 1, NULL, 10);
+	type->type_id = (int32) type_id;
 	names->types = lappend(names->types, type);
 }
