@@ -440,8 +440,18 @@ SELECT n, r.* FROM (VALUES
 	(2, '{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
 		{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"associationSpec": ["USER_DEFINED=3"]}},
 		{"category": "OBJECT_NOT_FOUND", "message": "b", "context": {"fromObjectId": ["3"], "toObjectId": ["4"]}}]}}'),
-	(3, '{"status": 404, "body": {"category": "OBJECT_NOT_FOUND", "message": "a", "correlationId": "c0ffee", "context": {"associationSpec": ["USER_DEFINED=3"]}}}')) AS v (n, action),
+	(3, '{"status": 404, "body": {"category": "OBJECT_NOT_FOUND", "message": "a", "correlationId": "c0ffee", "context": {"associationSpec": ["USER_DEFINED=3"]}}}'),
+	-- 2^32 more is another one
+	(4, '{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
+		{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"associationSpec": ["USER_DEFINED=4294967299"]}}]}}')) AS v (n, action),
 	LATERAL remove_types(action::jsonb) AS r ORDER BY n, r.input_no;
+-- that another input is gone says nothing of the only one
+CALL sim.rule('{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
+	{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"fromObjectId": ["8"], "toObjectId": ["9"]}}]}}', '{"first": 1}');
+SELECT ok, http_status, error_category FROM hs_assoc_batch_archive('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
+CALL sim.rule('{"status": 207, "act": false, "body": {"status": "COMPLETE", "results": [], "errors": [
+	{"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "message": "a", "context": {"fromObjectId": ["8"]}}]}}', '{"first": 1}');
+SELECT input_no, to_id, error_category FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]);
 CALL sim.forget_requests();
 -- rows of a pair that follow each other are one input, and of a missing one all are ok
 CALL sim.rule('{"errors": [{"category": "OBJECT_NOT_FOUND", "message": "a", "context": {"fromObjectId": ["1"], "toObjectId": ["1"]}}]}');

@@ -26,6 +26,7 @@
 #include "nodes/pg_list.h"
 
 #include "blame.h"
+#include "context.h"
 #include "json.h"
 #include "lexer.h"
 #include "match.h"
@@ -72,6 +73,8 @@ static void take_page(Reading *reading, HubspotUnit *unit,
 static void confirm_rest(Reading *reading);
 static void settle_errors(Reading *reading);
 static void settle_missing(Reading *reading, const HubspotEnvelope *envelope);
+static const HubspotError *about_the_one(const HubspotMatch *match,
+										 const HubspotError *error);
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
 
 /*
@@ -154,7 +157,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		first->not_found = false;
 	if (match->nunits == 1)
 	{
-		settle_rest(match, first);
+		settle_rest(match, about_the_one(match, first));
 		return 0;
 	}
 	nunsettled = sort_units(match, &nsuspects);
@@ -453,7 +456,7 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 		return;
 	if (unnamed && match->nunits == 1)
 	{
-		settle_rest(match, unnamed);
+		settle_rest(match, about_the_one(match, unnamed));
 		return;
 	}
 	reason = "not in HubSpot's answer";
@@ -465,6 +468,33 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 	if (unnamed)
 		error->object = unnamed->object;
 	settle_rest(match, error);
+}
+
+/*
+ * What an error that names no input means for the only one that was sent.
+ * Where it names another one, it doesn't say that there was nothing to do.
+ */
+static const HubspotError *
+about_the_one(const HubspotMatch *match, const HubspotError *error)
+{
+	HubspotError *copy;
+	bool		names_others = false;
+	ListCell   *lc;
+
+	if (!match->many || !(error->not_found || error->no_associations))
+		return error;
+	foreach(lc, hubspot_error_names(error))
+	{
+		const HubspotNames *names = lfirst(lc);
+
+		names_others |= (names->from_ids || names->to_ids || names->ids);
+	}
+	if (!names_others)
+		return error;
+	copy = palloc(sizeof(HubspotError));
+	*copy = *error;
+	copy->not_found = copy->no_associations = false;
+	return copy;
 }
 
 static void
