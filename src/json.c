@@ -395,7 +395,7 @@ read_texts(JsonReader *reader, List **texts)
 static bool
 read_int(const JsonReader *reader, int32 *result)
 {
-	HubspotSlice digits = hubspot_lexer_scalar(&reader->lexer);
+	HubspotSlice digits = hubspot_lexer_decoded(&reader->lexer);
 	int64		value = 0;
 	int			i;
 	bool		negative = (digits.len > 0 && digits.data[0] == '-');
