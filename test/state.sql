@@ -30,5 +30,6 @@ SELECT 'sync', s.* FROM hs_assoc_sync s ORDER BY id;
 SELECT 'trigger', pg_get_triggerdef(oid), tgenabled
 FROM pg_trigger WHERE tgfoid = 'hs_assoc_sync_rows'::regproc
 ORDER BY pg_get_triggerdef(oid) COLLATE "C";
-SELECT 'server', srvname, srvowner::regrole, srvoptions, srvacl FROM pg_foreign_server ORDER BY srvname;
-SELECT 'mapping', srvname, usename, umoptions FROM pg_user_mappings ORDER BY srvname, usename;
+-- pg_dump puts options in the order of their names
+SELECT 'server', srvname, srvowner::regrole, (SELECT array_agg(o ORDER BY o) FROM unnest(srvoptions) AS o), srvacl FROM pg_foreign_server ORDER BY srvname;
+SELECT 'mapping', srvname, usename, (SELECT array_agg(o ORDER BY o) FROM unnest(umoptions) AS o) FROM pg_user_mappings ORDER BY srvname, usename;
