@@ -280,10 +280,11 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata, bool check)
 {
 	HubspotDeltaSource source = source_of(trigdata);
 	HubspotFormerUser former;
-	Tuplestorestate *rows;
 
 	if (check)
 	{
+		Tuplestorestate *rows;
+
 		former = hubspot_link_become_owner(change->delta.sync->link_table);
 		rows = collect(hubspot_delta_checked_rows(&change->delta, source));
 		hubspot_outbox_leave_owner(former);

@@ -84,13 +84,14 @@ hubspot_damper_until(int64 pair, int64 now)
 {
 	uint64		key;
 	DampedPair *place = find_place(pair, &key);
-	int64		delay = FIRST_DELAY;
 	int64		until = now;
 
 	if (lock)
 		LWLockAcquire(lock, LW_SHARED);
 	if (place->key == key && place->times >= FREE_SENDS)
 	{
+		int64		delay = FIRST_DELAY;
+
 		for (int i = FREE_SENDS; i < place->times && delay < MAX_DELAY; i++)
 			delay *= 2;
 		until = place->sent + Min(delay, MAX_DELAY);

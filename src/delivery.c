@@ -294,13 +294,13 @@ cut_claims(HubspotDelivery *delivery)
 	const HubspotEndpoint *endpoint = hubspot_endpoint(delivery->operation);
 	HubspotOptions *options = delivery->options;
 	int			limit = endpoint->batch_limit;
-	int			shift = Min(delivery->lane.attempts, 30);
+	int			attempts = delivery->lane.attempts;
 
 	if (options->batch_size > 0)
 		limit = Min(limit, options->batch_size);
-	if (shift > 0)
+	if (attempts > 0)
 	{
-		limit = Max(limit >> shift, 1);
+		limit = Max(limit >> Min(attempts, 30), 1);
 		options->batch_size = limit;
 	}
 	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)

@@ -291,7 +291,7 @@ end_syncs(const HubspotSchema *schema, Oid link_table, const HubspotSync *sync)
 		return;
 	foreach(lc, syncs)
 		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
-	if (hubspot_syncs(schema, link_table) != NIL)
+	if (sync && hubspot_syncs(schema, link_table) != NIL)
 	{
 		ereport(NOTICE,
 				(errmsg("columns \"%s\" and \"%s\" of table \"%s\" are no longer kept in sync",

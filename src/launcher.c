@@ -89,7 +89,7 @@ hubspot_launcher_main(Datum main_arg)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	handles = MemoryContextAllocZero(TopMemoryContext,
-									 max_worker_processes * sizeof(*handles));
+									 max_worker_processes * sizeof(BackgroundWorkerHandle *));
 	hubspot_databases_create();
 	hubspot_places_serve();
 	pgstat_report_activity(STATE_IDLE, NULL);

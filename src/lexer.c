@@ -39,6 +39,7 @@ const uint8 hubspot_punctuation[256] = {
 
 static bool lex_string(HubspotLexer *lexer);
 static bool lex_number(HubspotLexer *lexer);
+static inline bool skip_digits(const char **p, const char *end);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
 static void init_text(StringInfo text, size_t len);
@@ -187,19 +188,15 @@ lex_number(HubspotLexer *lexer)
 	const char *end = lexer->end;
 	const char *digits;
 
-#define SKIP_DIGITS() \
-	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++)
-
 	if (*p == '-')
 		p++;
-	SKIP_DIGITS();
-	if (p == digits || (*digits == '0' && p - digits > 1))
+	digits = p;
+	if (!skip_digits(&p, end) || (*digits == '0' && p - digits > 1))
 		return false;
 	if (p < end && *p == '.')
 	{
 		p++;
-		SKIP_DIGITS();
-		if (p == digits)
+		if (!skip_digits(&p, end))
 			return false;
 	}
 	if (p < end && (*p == 'e' || *p == 'E'))
@@ -207,14 +204,23 @@ lex_number(HubspotLexer *lexer)
 		p++;
 		if (p < end && (*p == '+' || *p == '-'))
 			p++;
-		SKIP_DIGITS();
-		if (p == digits)
+		if (!skip_digits(&p, end))
 			return false;
 	}
-#undef SKIP_DIGITS
 	lexer->token = HUBSPOT_TOKEN_NUMBER;
 	lexer->token_end = p;
 	return true;
+}
+
+/* Go to the end of some digits; false: there are none. */
+static inline bool
+skip_digits(const char **p, const char *end)
+{
+	const char *start = *p;
+
+	while (*p < end && **p >= '0' && **p <= '9')
+		(*p)++;
+	return *p > start;
 }
 
 static bool
@@ -350,12 +356,12 @@ decode_escape(StringInfo out, const char *text, const char *end)
 {
 	static const char names[] = "bfnrt";
 	static const char values[] = "\b\f\n\r\t";
-	const char *name;
 	pg_wchar	code;
 
 	if (text[1] != 'u')
 	{
-		name = strchr(names, text[1]);
+		const char *name = strchr(names, text[1]);
+
 		appendStringInfoChar(out, name ? values[name - names] : text[1]);
 		return 2;
 	}

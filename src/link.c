@@ -39,7 +39,7 @@
 
 static void check_column(Oid link_table, const char *column, Oid *type);
 static char *column_hint(Oid link_table, const char *column);
-static bool is_key(HeapTuple index, const AttrNumber *columns, int ncolumns);
+static bool is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns);
 static void check_inheritance(Oid link_table);
 
 /* ERROR unless the table has the columns, and they are as they must be. */

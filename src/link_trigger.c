@@ -70,7 +70,7 @@ typedef struct FoundTrigger
 } FoundTrigger;
 
 static List *find_triggers(const HubspotSchema *schema, Oid link_table);
-static bool has_our_name(const Form_pg_trigger trigger);
+static bool has_our_name(const FormData_pg_trigger * trigger);
 static int	shape_of(HeapTuple tuple, TupleDesc tupdesc);
 static bool same_name(Datum value, bool isnull, const char *expected);
 static void refuse_trigger(Oid link_table, const FoundTrigger *trigger);
@@ -188,7 +188,7 @@ find_triggers(const HubspotSchema *schema, Oid link_table)
 }
 
 static bool
-has_our_name(const Form_pg_trigger trigger)
+has_our_name(const FormData_pg_trigger * trigger)
 {
 	for (size_t i = 0; i < lengthof(triggers); i++)
 	{

@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "compat.h"
 #include "endpoint.h"
 #include "host.h"
 #include "option.h"
@@ -141,7 +142,7 @@ static const HubspotOptions *default_options(void);
 static const Option *find_option(const char *name, Oid catalog);
 static void check_mapping(const List *list);
 static bool has_option(const List *list, const char *name);
-static void refuse_option(const char *name, Oid catalog);
+static void refuse_option(const char *name, Oid catalog) pg_attribute_noreturn();
 static char *option_names(Oid catalog);
 static const char *closest_option(const char *name, Oid catalog);
 static void check_option(const Option *option, const char *value);

@@ -149,7 +149,7 @@ encode_begin(Encoder *encoder, int ninputs)
 #define AFTER_GROUP		"]}"
 #define BEFORE_ID		"{\"id\":"
 #define ADD_LITERAL(p, literal) \
-	(memcpy(p, literal, sizeof(literal) - 1), p += sizeof(literal) - 1)
+	(memcpy((p), literal, sizeof(literal) - 1), (p) += sizeof(literal) - 1)
 
 /* Add an input; most have the types of the one before. */
 static void

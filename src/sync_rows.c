@@ -120,14 +120,13 @@ static TriggerData *
 trigger_data(FunctionCallInfo fcinfo)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	const Trigger *trigger;
-	TriggerEvent event;
 	bool		ours = false;
 
 	if (CALLED_AS_TRIGGER(fcinfo))
 	{
-		trigger = trigdata->tg_trigger;
-		event = trigdata->tg_event;
+		const Trigger *trigger = trigdata->tg_trigger;
+		TriggerEvent event = trigdata->tg_event;
+
 		if (!TRIGGER_FIRED_FOR_STATEMENT(event))
 			ours = false;
 		else if (TRIGGER_FIRED_BY_TRUNCATE(event))

@@ -39,7 +39,7 @@ hubspot_read_token_file(const char *path, int elevel)
 	int			fd;
 
 	/* a FIFO or a device must not make us wait */
-	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | PG_BINARY);
+	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 	{
 		ereport(elevel,

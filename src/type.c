@@ -88,8 +88,9 @@ hubspot_types_get(HubspotTypeSet *set, HubspotSlice category, int32 type_id,
 static inline bool
 same_slice(HubspotSlice a, HubspotSlice b)
 {
-	return (a.data == NULL) == (b.data == NULL) && a.len == b.len &&
-		(a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+	if (a.data == NULL || b.data == NULL)
+		return a.data == b.data;
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
 static bool

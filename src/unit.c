@@ -114,8 +114,10 @@ void
 hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
 {
 	PairEntry  *entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
-	HubspotUnit *newer = (HubspotUnit *) entry->input;
+	HubspotUnit *newer;
 
+	Assert(entry != NULL);
+	newer = (HubspotUnit *) entry->input;
 	if (newer == unit && unit->older == NULL)
 		pairs_delete_item(pairs->table, entry);
 	else if (newer == unit)

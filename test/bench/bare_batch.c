@@ -173,6 +173,8 @@ main(int argc, char **argv)
 	headers = make_headers(token, true);
 	snprintf(url, sizeof(url), "%s" PATH "%s", base_url, operation->tail);
 	slots = calloc(concurrency, sizeof(Slot));
+	if (slots == NULL)
+		fail("out of memory");
 	for (int i = 0; i < concurrency; i++)
 	{
 		slots[i].easy = make_easy(headers);

@@ -21,7 +21,7 @@
 
 #define SECOND		INT64CONST(1000000)
 #define HUBSPOT_WINDOW	(10 * SECOND)	/* what HubSpot counts */
-#define WINDOW		(HUBSPOT_WINDOW + SECOND / 10)	/* what we keep to */
+#define WINDOW		(HUBSPOT_WINDOW + INT64CONST(100000))	/* what we keep to */
 #define MAX_SENT	20000
 
 static HubspotThrottle throttle;
