@@ -798,9 +798,9 @@ drive(curl_socket_t socket, int flags)
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
 	sigdelset(&all, SIGABRT);
-	sigprocmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	code = curl_multi_socket_action(session.multi, socket, flags, &running);
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (session.callback_failed)
 	{
 		session.callback_failed = false;
