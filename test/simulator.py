@@ -143,7 +143,7 @@ POST /batch             [[method, path, body], ...]: requests to this port,
                         one after the other; "replies": what is answered to
                         each, texts as strings.  The first wrong one ends it
 
-A log entry has n, time_ms (since the start), method, path, query, status
+A log entry has n, time_ms (of a clock that simulators share), method, path, query, status
 (null: no answer), inputs, token_hash (never the token), connection,
 http_version, content_type, headers (without authorization), body (its first
 4,000 characters, secrets left out), rule, noop (answered as a success
@@ -3440,7 +3440,6 @@ class ApiServer:
 
     def __init__(self, state, loop):
         self.state = state
-        self.start = loop.time()
         self.connections = set()
         self.numbers = itertools.count(1)
         self.in_flight = 0
@@ -3478,7 +3477,7 @@ class ApiServer:
     def handle(self, connection, request):
         """Works a request out at once, and sends the reply in due time."""
         self.logged += 1
-        entry = LogEntry(self.logged, request.received - self.start, request,
+        entry = LogEntry(self.logged, request.received, request,
                          connection.number, self.in_flight)
         self.log.append(entry)
         self.in_flight += 1

@@ -383,9 +383,9 @@ $monitor->query('CREATE ROLE nobody LOGIN');
 {
 	my ($status, undef, $err) = $node->psql('postgres', 'SET ROLE nobody; DROP DATABASE c');
 	like($err, qr/must be owner of database c/, 'DROP DATABASE of another user');
-	is((workers(in_database('c')))[0], $c, 'leaves its worker alone');
+	ok((grep { $_ == $c } workers(in_database('c'))), 'leaves its worker alone');
 	$node->psql('postgres', 'ALTER DATABASE c SET TABLESPACE nowhere', on_error_stop => 0);
-	wait_until(sub { my ($pid) = workers(in_database('c')); $pid && $pid != $c }, $soon);
+	wait_until(sub { my @pids = workers(in_database('c')); @pids && !grep { $_ == $c } @pids }, $soon);
 	pass('after one that fails, another worker comes');
 }
 $others{c}->quit;
@@ -401,7 +401,7 @@ my $b = create_busy('b');
 my $start = time;
 $others{b}->query('DROP EXTENSION hubspot_assoc CASCADE');
 cmp_ok(time - $start, '<', 4, 'DROP EXTENSION while busy: nothing hangs');
-is((workers(in_database('b')))[0], $b, 'DROP EXTENSION while busy: the worker is not disturbed');
+ok((grep { $_ == $b } workers(in_database('b'))), 'DROP EXTENSION while busy: the worker is not disturbed');
 $hubspot->clear_rules;
 kill 'TERM', $b;
 end_of($b);
