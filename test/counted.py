@@ -35,6 +35,12 @@ class Count:
             0 if self.passed else 77
 
 
+def roots():
+    """Where the roots of test/root are kept."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.abspath(os.environ.get("TEST_ROOTS") or f"{cache}/hubspot_assoc")
+
+
 def die_of_signals():
     """Signals end us as an error does, so that what runs is ended, too."""
     def end(number, _):
@@ -44,15 +50,16 @@ def die_of_signals():
         signal.signal(number, end)
 
 
-def run(command, prefix="", log=None, kill=signal.SIGTERM, **options):
+def run(command, prefix="", **options):
     """
     Shows what a command prints, each line with the prefix, and counts. It runs
-    in a process group of its own, which gets the signal if we end before it.
+    in a process group of its own, which is ended if we end before it.
     A command that doesn't say what it counted, or whose exit code says
     otherwise, has failed once more.
     """
     count = Count()
     counted = False
+    status = 0
     start = time.monotonic()
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -60,18 +67,20 @@ def run(command, prefix="", log=None, kill=signal.SIGTERM, **options):
         start_new_session=True, **options)
     try:
         for line in process.stdout:
+            make_says = re.match(r"make(?:\[\d+\])?: \*\*\* .*Error (\d+)$", line)
+            if make_says:           # of the exit code that it hides with its own
+                status = int(make_says[1])
+                continue
             print(prefix + line, end="", flush=True)
-            if log:
-                log.write(line)
             sum_line = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\n?", line)
             if sum_line:
                 count.passed, count.failed, count.skipped = (int(n or 0) for n in sum_line.groups())
             elif line.strip():
                 count.words = line.strip()
             counted = bool(sum_line)
-        count.status = process.wait()
+        count.status = process.wait() and (status or process.returncode)
     finally:
-        end(process, kill)
+        end(process)
     count.seconds = time.monotonic() - start
 
     if not counted:
@@ -91,11 +100,11 @@ def run(command, prefix="", log=None, kill=signal.SIGTERM, **options):
     return count
 
 
-def end(process, kill):
+def end(process):
     """Ends what is left of a process group; a minute to clean up."""
     if process.poll() is not None:
         return
-    os.killpg(process.pid, kill)
+    os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
