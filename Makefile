@@ -91,7 +91,7 @@ test:
 	if [ $$status = 125 ]; then echo '0 passed, 1 failed'; fi; exit $$status
 
 test-all:
-	@test/all $(ONLY)
+	@test/setup && test/all $(ONLY)
 
 sanitize:
 	@test/sanitize $(ONLY)
@@ -106,15 +106,15 @@ coverage:
 	@test/coverage $(ONLY)
 
 analyze:
-	@test/analyze
+	@test/setup clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck \
+		pyflakes3:pyflakes3 perlcritic:libperl-critic-perl
+	@test/analyze $(ONLY)
 
 test-upgrade:
 	@test/upgrade
 
 test-matrix:
-	@test/setup debootstrap:debootstrap ip:iproute2 \
-		/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
-	@test/matrix $(ONLY)
+	@test/setup && test/matrix $(ONLY)
 
 demo:
 	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
