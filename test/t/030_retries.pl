@@ -38,7 +38,7 @@ my %accounts = (
 	hubspot => {},
 	once => { max_retries => 0 },
 	patient => { max_retries => 1, max_retry_delay => '3s' },
-	hasty => { request_timeout => '200ms' },
+	hasty => { request_timeout => patience(200) . 'ms' },
 	closed => { base_url => 'http://127.0.0.1:' . $closed->sockport },
 	stubborn => { base_url => 'http://127.0.0.1:' . $closed->sockport, max_retries => 100 },
 	hole => { base_url => 'http://127.0.0.1:' . $hole->sockport, connect_timeout => '200ms' },
@@ -267,7 +267,7 @@ check_failure('no answer to a connection', 'single', 'hole', 'UNCONFIRMED', unde
 	$session->send("SELECT ok FROM $operations{default_batch}, server => 'stubborn')");
 	$node->wait_for_log(qr/NOTICE: .*\b[1-9]\d* retries/, $offset);
 	listen $closed, SOMAXCONN or die "could not listen: $!";
-	$closed->timeout(60);
+	$closed->timeout(patience(60));
 	my $connection = $closed->accept or die "no connection: $!";
 	my $request = '';
 	$request .= $_ while $request !~ /\}\]\}$/ && sysread $connection, $_, 65536;

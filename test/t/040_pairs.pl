@@ -242,13 +242,14 @@ is_deeply({ held() }, { '101-9001' => [ 1, 279 ] }, 'rows without a type: the ot
 is($hubspot->log_count, 1, 'rows without a type: one request');
 
 # A million rows of one pair, and of two that alternate
-my $million = 'SELECT 101 AS from_id, 9001 AS to_id%s FROM generate_series(1, 1000000)';
+my $rows = instrumented() eq 'valgrind' ? 50_000 : 1_000_000;
+my $many = "SELECT 101 AS from_id, 9001 AS to_id%s FROM generate_series(1, $rows)";
 foreach my $case (
-	[ 'default', 'hs_assoc_batch_create_default', sprintf($million, ''), 1 ],
-	[ 'labelled', 'hs_assoc_batch_create', sprintf($million, ', 279 AS type_id'), 1 ],
+	[ 'default', 'hs_assoc_batch_create_default', sprintf($many, ''), 1 ],
+	[ 'labelled', 'hs_assoc_batch_create', sprintf($many, ', 279 AS type_id'), 1 ],
 	[
 		'alternating', 'hs_assoc_batch_create',
-		'SELECT 100 + i % 2 AS from_id, 9001 AS to_id, 279 AS type_id FROM generate_series(1, 1000000) i',
+		"SELECT 100 + i % 2 AS from_id, 9001 AS to_id, 279 AS type_id FROM generate_series(1, $rows) i",
 		200
 	])
 {
@@ -264,10 +265,10 @@ foreach my $case (
 	is($session->query(
 			"SELECT count(*), count(*) FILTER (WHERE ok), min(input_no), max(input_no)
 			FROM $function('contacts', 'companies', '$query')"),
-		'1000000|1000000|1|1000000',
-		"a million rows, $name: results");
-	cmp_ok($hubspot->log_count, '<=', $most, "a million rows, $name: requests");
-	cmp_ok(private_memory($session->pid) - $before, '<', 32 * 1024, "a million rows, $name: memory");
+		"$rows|$rows|1|$rows",
+		"$rows rows, $name: results");
+	cmp_ok($hubspot->log_count, '<=', $most, "$rows rows, $name: requests");
+	takes_at_most(private_memory($session->pid) - $before, 32 * 1024, "$rows rows, $name: memory");
 }
 
 # Ids of contacts and companies can be equal: then the answer to one input

@@ -33,9 +33,9 @@ close $closed;
 create_account($node, $hubspot, token => $token, rate_limit => 0, max_retries => 1, max_retry_delay => '10ms');
 create_account($node, $hubspot, name => 'wrong', token => $wrong);
 create_account($node, $hubspot, name => 'https', token => $token, max_retries => 0,
-	base_url => "https://127.0.0.1:" . $hubspot->port, connect_timeout => '100ms');
+	base_url => "https://127.0.0.1:" . $hubspot->port, connect_timeout => patience(100) . 'ms');
 create_account($node, $hubspot, name => $_, token => $token, max_retries => 0,
-	base_url => "http://127.0.0.1:$ports{$_}", request_timeout => '100ms') foreach sort keys %ports;
+	base_url => "http://127.0.0.1:$ports{$_}", request_timeout => patience(100) . 'ms') foreach sort keys %ports;
 create_account($node, $hubspot, name => 'proxied', token => $token, max_retries => 0,
 	proxy => "http://127.0.0.1:$ports{closed}");
 

@@ -38,14 +38,14 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 	is($some, '50000|50000', '50,000 labelled inputs');
 	my ($all, $all_peak) = measure($session, sprintf $labelled, '');
 	is($all, "$rows|$rows", "$rows labelled inputs");
-	within($all_peak, $limit, 'while they are sent');
-	within($all_peak, $some_peak + 4 * 1024, 'four times the inputs take no more');
+	takes_at_most($all_peak, $limit, 'while they are sent');
+	takes_at_most($all_peak, $some_peak + 4 * 1024, 'four times the inputs take no more');
 	$session->quit;
 
 	$session = warm_session();
 	my ($out, $peak) = measure($session, sprintf $default, '', 'hubspot');
 	is($out, "$rows|$rows", "$rows inputs with the default type, two results each");
-	within($peak, $limit, 'while they are sent');
+	takes_at_most($peak, $limit, 'while they are sent');
 	$session->quit;
 }
 
@@ -55,7 +55,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 	$hubspot->objects({ type => 'contacts', missing => [ map { '' . 2 * $_ } 1 .. 10_000 ] });
 	my ($out, $peak) = measure($session, sprintf $default, 'ORDER BY from_id LIMIT 20000', 'hubspot');
 	is($out, '20000|10000', 'every other input fails');
-	within($peak, 1.5 * $limit, 'while they are sent');
+	takes_at_most($peak, 1.5 * $limit, 'while they are sent');
 	$hubspot->objects({ type => 'contacts', missing => [] });
 	$session->quit;
 }
@@ -72,7 +72,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 	my $session = warm_session();
 	$session->query(sprintf $labelled, 'LIMIT 100000');
 	my (undef, undef, $after) = measure($session, sprintf $labelled, 'LIMIT 100000');
-	within($after, 2 * 1024, 'another 100,000 inputs leave nothing behind');
+	takes_at_most($after, 2 * 1024, 'another 100,000 inputs leave nothing behind');
 	$session->quit;
 }
 
@@ -84,12 +84,12 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 	$session->query(sprintf $sql, 100);
 	my ($out, $peak) = measure($session, sprintf $sql, 3000);
 	is($out, '3000', '3,000 calls in one statement');
-	within($peak, 1024, 'take no memory each');
+	takes_at_most($peak, 1024, 'take no memory each');
 	($out, $peak) = measure($session, q{DO $$ BEGIN
 		FOR i IN 1 .. 3000 LOOP
 			PERFORM hs_assoc_create_default('contacts', i, 'companies', i);
 		END LOOP; END $$});
-	within($peak, 1024, 'nor do 3,000 in a loop');
+	takes_at_most($peak, 1024, 'nor do 3,000 in a loop');
 	$session->quit;
 }
 
@@ -111,8 +111,8 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 		$hubspot->rules({ match => { path => '/batch/' }, action => $action });
 		my ($out, $peak, $after) = measure($session, sprintf $default, 'LIMIT 2000', 'small');
 		is($out, $expected, "20 answers $name");
-		within($peak, $in_flight + $limit, "20 answers $name: no more than those in flight");
-		within($after, 4 * 1024, "20 answers $name: afterwards");
+		takes_at_most($peak, $in_flight + $limit, "20 answers $name: no more than those in flight");
+		takes_at_most($after, 4 * 1024, "20 answers $name: afterwards");
 		$hubspot->clear_rules;
 	}
 
@@ -121,8 +121,8 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 				body => { policyName => 'SECONDLY', message => 'x' x $mb } } });
 	my ($out, $peak, $after) = measure($session, sprintf $default, 'LIMIT 200', 'wide');
 	is($out, '200|200', 'a flood of long 429s');
-	within($peak, (16 + 2) * 4 * 1024 + $limit, 'a flood of 429s: no more than those that wait');
-	within($after, 4 * 1024, 'a flood of 429s: afterwards');
+	takes_at_most($peak, (16 + 2) * 4 * 1024 + $limit, 'a flood of 429s: no more than those that wait');
+	takes_at_most($after, 4 * 1024, 'a flood of 429s: afterwards');
 	is($hubspot->hits->{rules}[0]{hits}, 48, 'there was a flood');
 	$hubspot->clear_rules;
 	$session->quit;
@@ -143,7 +143,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 		$hubspot->clear_rules;
 		$hubspot->rules($way eq 'error' ? $long :
 			  [ $long, { match => { path => '/batch/' }, action => { hang => \1 } } ]);
-		$session->query("SET statement_timeout = '3s'") if $way eq 'timeout';
+		$session->query('SET statement_timeout = ' . patience(3000)) if $way eq 'timeout';
 		$session->send($sql);
 		if ($way eq 'cancel')
 		{
@@ -152,7 +152,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 		}
 		my (undef, $err) = $session->finish;
 		like($err, qr/ERROR:  (57014|22012)/, "$way: the call ends");
-		within(private_memory($session->pid) - $before, 4 * 1024, "$way: its memory is free");
+		takes_at_most(private_memory($session->pid) - $before, 4 * 1024, "$way: its memory is free");
 		$session->query('RESET statement_timeout');
 	}
 	$session->quit;
@@ -167,11 +167,4 @@ sub warm_session
 	$session->query($_)
 	  foreach sprintf($labelled, 'LIMIT 3000'), sprintf($default, 'LIMIT 3000', 'hubspot');
 	return $session;
-}
-
-sub within
-{
-	my ($added, $most, $name) = @_;
-	note("$name: $added kB");
-	return cmp_ok($added, '<=', $most, "$name: at most $most kB more");
 }

@@ -349,10 +349,10 @@ foreach my $try (1 .. 3)
 	$output .= $out . $err;
 	like($err, qr/ERROR:  57014:/, 'a cancel');
 }
-cmp_ok((sort { $a <=> $b } @late)[1], '<', 0.1, 'acts within 100 ms');
+cmp_ok((sort { $a <=> $b } @late)[1], '<', patience(0.1), 'acts within 100 ms');
 $output .= $views;
 like($views, qr/hs_assoc_create_default.*hangs/, 'the views were asked while the call was under way');
-$node->safe_psql('postgres', q{ALTER SERVER hangs OPTIONS (ADD request_timeout '100ms')});
+$node->safe_psql('postgres', "ALTER SERVER hangs OPTIONS (ADD request_timeout '@{[ patience(100) ]}ms')");
 like(call($session, 'hangs'), qr/^f\|\|NOT_SENT\|could not get an access token: .*request_timeout has passed/, 'a time-out');
 $hubspot->clear_rules;
 is(call($session, 'hangs'), 't|200||', 'and then it works');
@@ -620,7 +620,7 @@ create_client('locked', rotate => 1);
 outcome($other, q{BEGIN; ALTER USER MAPPING FOR PUBLIC SERVER locked OPTIONS (SET client_id 'id-locked')});
 my $begin = time;
 like(call($session, 'locked'), qr/^t\|200\|\|.*$could_not.*DETAIL:  Another transaction is changing the user mapping\./s, 'a lock');
-cmp_ok(time - $begin, '<', 5, 'is not waited for');
+cmp_ok(time - $begin, '<', patience(5), 'is not waited for');
 outcome($other, 'ROLLBACK');
 is(outcome($session, 'SHOW lock_timeout'), '0', 'the setting is as before');
 is(call($session, 'locked'), 't|200||', 'it is stored afterwards');

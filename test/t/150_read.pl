@@ -40,13 +40,13 @@ $hubspot->control('POST', '/associations', {
 	is($hubspot->log_count, $pages, 'a list of many: pages');
 	is(scalar(grep { $_->{query} !~ /^limit=500(&after=[\w%]+)?$/ } @{ $hubspot->log }), 0,
 		'a list of many: as long as they can be');
-	within($peak, $limit, 'a list of many');
+	takes_at_most($peak, $limit, 'a list of many');
 
 	$hubspot->clear_log;
 	($out, $peak) = measure($session, "SELECT $columns FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[])");
 	is($out, $expected, 'a batch of one with many');
 	is($hubspot->log_count, $pages, 'a batch of one with many: pages');
-	within($peak, $limit, 'a batch of one with many');
+	takes_at_most($peak, $limit, 'a batch of one with many');
 
 	# others come in the requests for its pages
 	$hubspot->control('POST', '/associations', {
@@ -63,7 +63,7 @@ $hubspot->control('POST', '/associations', {
 	cmp_ok(scalar @log, '<', $pages + 500 / 7, 'one with many among others: in fewer requests than on their own');
 	my @mixed = grep { $_->{body} =~ /"after"/ && $_->{body} =~ /\{"id":"\d+"\}/ } @log;
 	cmp_ok(scalar @mixed, '>', 0, 'one with many among others: they share requests');
-	within($peak, $limit, 'one with many among others');
+	takes_at_most($peak, $limit, 'one with many among others');
 	$session->quit;
 }
 
@@ -85,8 +85,8 @@ $hubspot->control('POST', '/associations', {
 	$associations = 3 * $contacts * 0.9;
 	is($out, "$associations|" . $contacts * 0.9 . '|0|0|t', 'four times as many');
 	is($hubspot->log_count, $contacts / 1000, 'many records: requests');
-	within($peak, $limit, 'many records');
-	within($peak, $some_peak + 8 * 1024, 'four times as many');
+	takes_at_most($peak, $limit, 'many records');
+	takes_at_most($peak, $some_peak + 8 * 1024, 'four times as many');
 	$session->quit;
 }
 
@@ -98,7 +98,7 @@ $hubspot->control('POST', '/associations', {
 		FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT 1 AS from_id FROM generate_series(1, 200000)')});
 	is($out, '600000|200000', 'one record very often');
 	is($hubspot->log_count, 1, 'one record very often: one request');
-	within($peak, $limit, 'one record very often');
+	takes_at_most($peak, $limit, 'one record very often');
 	$session->quit;
 }
 
@@ -152,8 +152,8 @@ foreach my $call (
 	}
 	my @sorted = sort { $a <=> $b } @times;
 	is_deeply(\@problems, [], "$name: canceled, and the next one is whole");
-	cmp_ok($sorted[ @sorted / 2 ], '<', 0.1, "$name: within 100 ms");
-	cmp_ok(private_memory($session->pid) - $memory, '<', 4 * 1024, "$name: no memory stays behind");
+	cmp_ok($sorted[ @sorted / 2 ], '<', patience(0.1), "$name: within 100 ms");
+	takes_at_most(private_memory($session->pid) - $memory, 4 * 1024, "$name: what stays behind");
 	is($session->query(q{SELECT count(*) FROM pg_backend_memory_contexts
 			WHERE name LIKE 'hubspot_assoc%' AND name <> 'hubspot_assoc accounts'}), '0', "$name: nothing of it is left");
 	$session->quit;
@@ -175,8 +175,8 @@ $hubspot->control('POST', '/associations', {
 		FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 1000) i', server => 'narrow')});
 	is($out, '2000|2000|0', 'answers that are too large');
 	is($hubspot->hits->{rules}[0]{hits}, 8, 'answers that are too large: eight of them');
-	within($peak, 2 * 16 * 1024 + 16 * 1024, 'answers that are too large: one at a time');
-	within($after, 4 * 1024, 'answers that are too large: afterwards');
+	takes_at_most($peak, 2 * 16 * 1024 + 16 * 1024, 'answers that are too large: one at a time');
+	takes_at_most($after, 4 * 1024, 'answers that are too large: afterwards');
 
 	# what has been too large once is not asked for again, with the next page
 	$hubspot->settings({ page_size => 1 });
@@ -209,8 +209,8 @@ $hubspot->reset;
 		q{SELECT ok FROM hs_assoc_create('contacts', 1, 'companies', 999999, '{279}', keep_labels => true)});
 	is($out, 't', 'labels to keep, on many pages');
 	is($hubspot->log_count('batch/read$'), $pages, 'labels to keep: all pages are read');
-	within($peak, 8 * 1024, 'labels to keep: a page at a time');
-	within($after, 1024, 'labels to keep: afterwards');
+	takes_at_most($peak, 8 * 1024, 'labels to keep: a page at a time');
+	takes_at_most($after, 1024, 'labels to keep: afterwards');
 	$session->quit;
 }
 $hubspot->reset;
@@ -388,11 +388,4 @@ sub warm_session
 	$session->query(q{SELECT count(*), count(DISTINCT from_id) FROM hs_assoc_batch_read('contacts', 'companies',
 		'SELECT i AS from_id FROM generate_series(1, 2000) i')});
 	return $session;
-}
-
-sub within
-{
-	my ($added, $most, $name) = @_;
-	note("$name: $added kB");
-	return cmp_ok($added, '<=', $most, "$name: at most $most kB more");
 }

@@ -56,7 +56,7 @@ INSERT INTO links VALUES (:f, :t) ON CONFLICT DO NOTHING;
 sub start_load
 {
 	my ($node) = @_;
-	return IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 120, '-f', $script, $node->connstr('postgres') ],
+	return IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', patience(120), '-f', $script, $node->connstr('postgres') ],
 		'>', '/dev/null', '2>', '/dev/null');
 }
 

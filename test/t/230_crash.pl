@@ -40,8 +40,8 @@ my $hubspot = start_simulator(
 create_account(
 	$node, $hubspot,
 	rate_limit => 0,
-	connect_timeout => '1s',
-	request_timeout => '2s',
+	connect_timeout => patience(1) . 's',
+	request_timeout => patience(2) . 's',
 	batch_size => 100,
 	max_attempts => 1000);
 

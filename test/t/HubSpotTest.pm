@@ -41,10 +41,12 @@ use List::Util qw(max);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors private_memory measure patience instrumented);
+our @EXPORT = qw(start_node start_simulator create_account start_session
+  wait_until descriptors private_memory measure takes_at_most patience
+  instrumented);
 
 my $nodes = 0;
 my @nodes;
@@ -165,14 +167,16 @@ sub start_fuse
 =item wait_until(sub { condition }[, seconds])
 
 Asks again every 10 ms until the condition is true, and returns what it
-returned; dies after the given time (default: the test suite's time-out).
+returned; dies after the given time, which goes through patience() (default: the
+test suite's time-out, PG_TEST_TIMEOUT_DEFAULT).
 
 =cut
 
 sub wait_until
 {
 	my ($condition, $seconds) = @_;
-	my $end = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my $end = time
+	  + (defined $seconds ? patience($seconds) : $PostgreSQL::Test::Utils::timeout_default);
 
 	while (1)
 	{
@@ -187,14 +191,19 @@ sub wait_until
 
 The time, multiplied by what the environment variable TEST_SLOWDOWN says
 (default 1): all limits of time go through this, since a server under valgrind
-is 30 times as slow.
+is 30 times as slow. That is what must be done after this time, and what an option
+or a setting allows the server for something that is to succeed. A whole number
+stays one, as in
+
+  request_timeout => patience(200) . 'ms'
 
 =cut
 
 sub patience
 {
 	my ($seconds) = @_;
-	return $seconds * ($ENV{TEST_SLOWDOWN} // 1);
+	my $slow = $seconds * ($ENV{TEST_SLOWDOWN} || 1);
+	return $seconds == int $seconds ? POSIX::ceil($slow) : $slow;
 }
 
 =item instrumented()
@@ -236,6 +245,27 @@ sub private_memory
 	my $sum = 0;
 	$sum += $1 while $smaps =~ /^Private_\w+:\s+(\d+) kB/mg;
 	return $sum;
+}
+
+=item takes_at_most($added, $most, name)
+
+A test that so many kB of memory, of private_memory() or measure(), are no more
+than $most; skipped where the server is instrumented().
+
+=cut
+
+sub takes_at_most
+{
+	my ($added, $most, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	Test::More::note("$name: $added kB");
+	return Test::More::cmp_ok($added, '<=', $most, "$name: at most $most kB more")
+	  unless instrumented();
+	SKIP:
+	{
+		Test::More::skip("$name: memory under " . instrumented(), 1);
+	}
+	return 1;
 }
 
 =item measure($session, sql)
@@ -355,7 +385,7 @@ sub new
 	my $self = bless {
 		options => {%options},
 		scheme => $options{tls_cert} ? 'https' : 'http',
-		http => HTTP::Tiny->new(timeout => 30, proxy => undef, keep_alive => 0),
+		http => HTTP::Tiny->new(timeout => HubSpotTest::patience(30), proxy => undef, keep_alive => 0),
 	}, $class;
 
 	$self->launch or croak "$script did not start";
