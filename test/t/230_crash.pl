@@ -17,7 +17,9 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 # How often each, writers, and how long they go on between two kills at most.
-my %kills = (worker => 20, launcher => 5, writer => 20, postmaster => 20, simulator => 20);
+# Each is a crash recovery, which takes a minute under valgrind.
+my $often = instrumented() eq 'valgrind' ? 4 : 20;
+my %kills = (worker => $often, launcher => $often / 4, writer => $often, postmaster => $often, simulator => $often);
 my $writers = 3;
 my $most_pause = 0.4;
 
