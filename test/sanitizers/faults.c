@@ -5,7 +5,8 @@
  *	  under them prove nothing.
  *
  * Built as a library of the extension's name, since the name is what makes a
- * report one of ours.  Each function takes nothing and returns void.
+ * report one of ours.  Each function takes nothing and returns void; reports with their names
+ * are not counted.
  *
  * IDENTIFICATION
  *	  test/sanitizers/faults.c
@@ -21,11 +22,11 @@
 
 PG_MODULE_MAGIC;
 
-PG_FUNCTION_INFO_V1(read_past_end);
-PG_FUNCTION_INFO_V1(read_freed_palloc);
-PG_FUNCTION_INFO_V1(read_uninitialised);
-PG_FUNCTION_INFO_V1(overflow);
-PG_FUNCTION_INFO_V1(lose_memory);
+PG_FUNCTION_INFO_V1(fault_read_past_end);
+PG_FUNCTION_INFO_V1(fault_read_freed_palloc);
+PG_FUNCTION_INFO_V1(fault_read_uninitialised);
+PG_FUNCTION_INFO_V1(fault_overflow);
+PG_FUNCTION_INFO_V1(fault_lose_memory);
 
 static volatile int sink;
 
@@ -33,7 +34,7 @@ static volatile int sink;
  * Reads the byte after a block of malloc().
  */
 Datum
-read_past_end(PG_FUNCTION_ARGS)
+fault_read_past_end(PG_FUNCTION_ARGS)
 {
 	volatile char *volatile block = malloc(10);
 
@@ -46,7 +47,7 @@ read_past_end(PG_FUNCTION_ARGS)
  * Reads a block of palloc() that was freed.  For malloc() nothing is wrong.
  */
 Datum
-read_freed_palloc(PG_FUNCTION_ARGS)
+fault_read_freed_palloc(PG_FUNCTION_ARGS)
 {
 	volatile char *block = palloc0(10);
 
@@ -59,7 +60,7 @@ read_freed_palloc(PG_FUNCTION_ARGS)
  * Decides on what was never written.
  */
 Datum
-read_uninitialised(PG_FUNCTION_ARGS)
+fault_read_uninitialised(PG_FUNCTION_ARGS)
 {
 	volatile int *block = malloc(sizeof(int));
 
@@ -73,7 +74,7 @@ read_uninitialised(PG_FUNCTION_ARGS)
  * Adds past the largest int.
  */
 Datum
-overflow(PG_FUNCTION_ARGS)
+fault_overflow(PG_FUNCTION_ARGS)
 {
 	volatile int most = INT_MAX;
 
@@ -85,7 +86,7 @@ overflow(PG_FUNCTION_ARGS)
  * Forgets blocks.  Some, since a register or the stack may still know the last.
  */
 Datum
-lose_memory(PG_FUNCTION_ARGS)
+fault_lose_memory(PG_FUNCTION_ARGS)
 {
 	void	   *volatile block = NULL;
 
