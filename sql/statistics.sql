@@ -147,7 +147,7 @@ SELECT * FROM throttled WHERE server = 'slow';
 -- one too many waits, and takes no place when it is canceled
 SET statement_timeout = '50ms';
 CALL single();
-SET statement_timeout = '60s';
+SET statement_timeout = :'patience';
 SELECT * FROM throttled WHERE server = 'slow';
 -- counting anew doesn't free a place
 SELECT hs_assoc_stat_reset();
@@ -163,7 +163,7 @@ SELECT * FROM throttled WHERE server = 'slow';
 CALL sim.rule('{"status": 429, "headers": {"Retry-After": "5"}}', '{"first": 1}');
 SET statement_timeout = '300ms';
 CALL single();
-SET statement_timeout = '60s';
+SET statement_timeout = :'patience';
 SELECT * FROM throttled WHERE server = 'slow';
 SELECT free_at = parked_until AS until_then FROM hs_assoc_throttle() WHERE server = 'slow';
 

@@ -7,7 +7,11 @@
 \set control 'http://127.0.0.1:' :control_port
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-SET statement_timeout = '60s';
+-- a server under valgrind needs longer
+\set slowdown 1
+\getenv slowdown TEST_SLOWDOWN
+SELECT 60 * :slowdown || 's' AS patience \gset
+SET statement_timeout = :'patience';
 
 CREATE EXTENSION hubspot_assoc;
 CREATE SERVER hubspot FOREIGN DATA WRAPPER hubspot_assoc
