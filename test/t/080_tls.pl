@@ -260,7 +260,7 @@ SKIP:
 	my $other = start_session($node);
 	my $lines = sub { [ map { [ split ' ' ] } split /\n/, slurp_file($access_log) ] };
 
-	$plain->settings({ latency_ms => 20 });
+	$plain->settings({ latency_ms => patience(20) });
 	$plain->rules({ match => { id => '888888' }, action => { hang => \1 } });
 	is($other->query(q{SELECT count(*) FILTER (WHERE ok) FROM hs_assoc_batch_create_default('contacts', 'companies',
 			'SELECT i AS from_id, i AS to_id FROM generate_series(1, 400) i', server => 'h2')}),

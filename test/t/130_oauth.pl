@@ -156,8 +156,8 @@ is(fetched(), 1, 'share one');
 #
 # Renewed before it expires
 #
-create_client('brief', expires_in => 1, concurrency => 1, batch_size => 1);
-$hubspot->settings({ latency_ms => 250 });
+create_client('brief', expires_in => patience(1), concurrency => 1, batch_size => 1);
+$hubspot->settings({ latency_ms => patience(250) });
 is(batch($session, 'brief', 8), 'ok 8', 'a batch that takes longer than a token lives');
 $hubspot->settings({ latency_ms => 0 });
 is(answers(), '200: 8, token: 3', 'meets no expired token');
@@ -175,7 +175,7 @@ is(answers(), '401: 1', 'is not renewed in the statement');
 is(call($session, 'wide'), 't|200||', 'but in the next one');
 is(answers(), '200: 1, token: 1', 'once');
 
-$hubspot->settings({ latency_ms => 200 });
+$hubspot->settings({ latency_ms => patience(200) });
 $hubspot->expire_oauth;
 is(batch($session, 'wide', 48), 'ok 48', 'no row fails if the token expires');
 is(answers(), '200: 48, 401: 16, token: 1', 'with 16 requests in flight, and one is fetched');

@@ -160,7 +160,7 @@ is($hubspot->log(limit => 1)->[0]{status}, 401, 'by HubSpot');
 sub rotate_in_flight
 {
 	my ($new, $count) = @_;
-	$hubspot->settings({ latency_ms => 300 });
+	$hubspot->settings({ latency_ms => patience(300) });
 	$hubspot->clear_log;
 	$session->send(qq{SELECT string_agg(DISTINCT coalesce(error_category, 'ok'), ', '), count(*)
 		FROM hs_assoc_batch_create_default('contacts', 'companies',

@@ -254,7 +254,7 @@ foreach my $in_flight (0, 1)
 	enqueue('create', pairs([ 1, 11 ]), keep_labels => 1, types => q{'{1}' AS type_ids, null AS category, null AS labels});
 	if ($in_flight)
 	{
-		$hubspot->settings({ latency_ms => 500 });
+		$hubspot->settings({ latency_ms => patience(500) });
 		$other = start_session($node);
 		$other->send('CALL hs_assoc_flush()');
 		wait_until(sub { $hubspot->stats->{in_flight} == 1 });
@@ -493,7 +493,7 @@ $other->query('SELECT 1');
 # up it sends nothing more and records nothing
 start_over();
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD batch_size '1', ADD concurrency '1')});
-$hubspot->settings({ latency_ms => 300 });
+$hubspot->settings({ latency_ms => patience(300) });
 enqueue('create_default', pairs(map { [ $_, 10 + $_ ] } 1 .. 3));
 $other->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} == 1 });
@@ -555,7 +555,7 @@ foreach my $level ('repeatable read', 'serializable')
 {
 	enqueue('create_default', pairs([ 1, 11 ]));
 	$other->query("SET default_transaction_isolation = '$level'; SELECT 1");
-	$hubspot->settings({ latency_ms => 300 });
+	$hubspot->settings({ latency_ms => patience(300) });
 	$other->send('CALL hs_assoc_flush()');
 	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
 	enqueue('create_default', pairs([ 2, 12 ]));
