@@ -530,11 +530,11 @@ Whether it came to that.
 
 =item replace
 
-No call fails, and the clock is right.
+No call fails (any more).
 
 =item ahead(seconds)
 
-The extension's monotonic clock goes ahead of the right one.
+The extension's monotonic clock jumps ahead. It never goes back.
 
 =back
 
@@ -556,7 +556,7 @@ sub new
 {
 	my ($class) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir;
-	my $self = bless { file => "$dir/fuse", library => "$dir/failing_calls.so" }, $class;
+	my $self = bless { file => "$dir/fuse", library => "$dir/failing_calls.so", ahead => 0 }, $class;
 	my $compiler = $ENV{CC} // 'cc';
 	my $curl = $ENV{CURL_CONFIG} // 'curl-config';
 	my $log = "$dir/cc.log";
@@ -569,9 +569,9 @@ sub new
 	return $self;
 }
 
-sub blow { my ($self, @what) = @_; $self->write(@what, 0); return }
-sub replace { my ($self) = @_; $self->write('', 0, 0, 0); return }
-sub ahead { my ($self, $seconds) = @_; $self->write('', 0, 0, $seconds); return }
+sub blow { my ($self, @what) = @_; return $self->write(@what) }
+sub replace { return $_[0]->write('', 0, 0) }
+sub ahead { my ($self, $seconds) = @_; $self->{ahead} += $seconds; return $self->replace }
 
 sub has_blown
 {
@@ -584,7 +584,7 @@ sub has_blown
 sub write
 {
 	my ($self, @content) = @_;
-	my $bytes = pack $layout, @content;
+	my $bytes = pack $layout, @content, $self->{ahead};
 
 	open my $handle, '+<', $self->{file} or croak "$self->{file}: $!";
 	binmode $handle;

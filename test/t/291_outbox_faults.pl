@@ -1,0 +1,235 @@
+# The outbox when what it stands on goes wrong: a lease that has to be renewed or
+# is lost, the extension dropped while rows are on their way, workers that end
+# with an error.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::Local qw(timegm);
+
+my $fuse = start_fuse() or plan skip_all => 'no C compiler';
+my $node = start_node(
+	fuse => $fuse,
+	shared_preload_libraries => 'hubspot_assoc',
+	'hubspot_assoc.workers' => 0,
+	'log_line_prefix' => '%m [%p] %q%a ');
+my $hubspot = start_simulator();
+my %options = (rate_limit => 0, request_timeout => '300s');
+my $monitor = start_session($node);
+my $sender = start_session($node);
+
+my $thief = start_session($node);
+$thief->query(q{SELECT pg_advisory_lock(x'68756273'::int, pg_backend_pid())});
+my $next = 1;
+
+# So many rows, of pairs that nobody has seen.
+sub enqueue
+{
+	my ($count, $operation, $more, $server) = @_;
+	my ($first, $last) = ($next, $next + $count - 1);
+	$next += $count;
+	$monitor->query(sprintf q{SELECT hs_assoc_enqueue('%s', 'contacts', 'companies',
+		$$SELECT i AS from_id, i AS to_id%s FROM generate_series(%d, %d) i$$, server => '%s')},
+		$operation // 'create_default', $more // '', $first, $last, $server // 'hubspot');
+	return;
+}
+
+sub outbox { return $monitor->query('SELECT count(*) FROM hs_assoc_outbox') }
+sub held { return $hubspot->association_count('contacts', 'companies') }
+sub flight { return wait_until(sub { $hubspot->stats->{in_flight} > 0 }, patience(60)) }
+
+# Answers that take so long that things can happen, and come in pieces, at each
+# of which the time is looked at.
+sub slow_answers
+{
+	my ($path) = @_;
+	return $hubspot->rules({ match => { path => $path // '.' }, action => { drip => { bytes => 20, interval_ms => 100 } } });
+}
+
+sub start_over
+{
+	$hubspot->reset;
+	$monitor->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff, hs_assoc_lease');
+	return;
+}
+
+# Another process, which lives, takes the lease of a server.
+sub steal
+{
+	$monitor->query(sprintf q{UPDATE hs_assoc_lease SET holder = %d, expires = now() + interval '1 h' WHERE server = '%s'},
+		$thief->pid, $_[0] // 'hubspot');
+	return;
+}
+
+# A server whose token is slow to come.
+sub create_oauth_account
+{
+	$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => 'refresh' });
+	$monitor->query(qq{
+		SET log_statement = none;
+		CREATE SERVER slow FOREIGN DATA WRAPPER hubspot_assoc
+			OPTIONS (base_url '@{[ $hubspot->url ]}', rate_limit '0', max_retries '2', max_retry_delay '1ms');
+		CREATE USER MAPPING FOR PUBLIC SERVER slow OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh')});
+	return;
+}
+
+my $expires = q{SELECT expires FROM hs_assoc_lease WHERE server = 'hubspot'};
+my $label = q{, 'Primary' AS label};
+
+#
+# A lease
+#
+create_account($node, $hubspot, %options);
+slow_answers();
+enqueue(3);
+$sender->send('CALL hs_assoc_flush()');
+flight();
+my $before = $monitor->query($expires);
+$fuse->ahead(25);
+wait_until(sub { $monitor->query($expires) ne $before });
+pass('a lease is renewed while an answer comes');
+is(($sender->finish)[1], '', 'and the answer is taken');
+is(outbox(), 0, 'nothing is left');
+is(held(), 3, 'all is sent');
+is($hubspot->log_count('associate/default'), 1, 'once');
+
+# Another process has taken it: what was sent may have arrived, and is left to
+# that process.
+start_over();
+slow_answers();
+enqueue(3);
+$sender->send('CALL hs_assoc_flush()');
+flight();
+steal();
+$fuse->ahead(25);
+is(($sender->finish)[1], '', 'a lease is lost: no error');
+is(outbox(), 3, 'a lease is lost: the rows are there');
+is($monitor->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'a lease is lost: none is charged');
+is($monitor->query('SELECT holder FROM hs_assoc_lease'), $thief->pid, 'a lease is lost: the other has it');
+wait_until(sub { $hubspot->stats->{in_flight} == 0 });
+pass('a lease is lost: nothing stays in flight');
+$hubspot->clear_rules;
+$thief->query('SELECT pg_advisory_unlock_all()');
+$sender->query('CALL hs_assoc_flush()');
+is(outbox(), 0, 'who has let go has no lease: they are sent');
+$thief->query(q{SELECT pg_advisory_lock(x'68756273'::int, pg_backend_pid())});
+
+# Much time has passed when an answer comes: what is to be sent again, in halves,
+# has to wait until the lease is renewed.
+$monitor->query(q{ALTER SERVER hubspot OPTIONS (ADD concurrency '1', ADD batch_size '2')});
+foreach my $stolen (0, 1)
+{
+	start_over();
+	$hubspot->rules({ match => { first => 1 }, action => {
+		status => 400, body => { message => 'No' }, delay_ms => 1000 } });
+	enqueue(2);
+	$sender->send('CALL hs_assoc_flush()');
+	flight();
+	steal() if $stolen;
+	$fuse->ahead(55);
+	is(($sender->finish)[1], '', 'much time has passed: no error');
+	is($hubspot->log_count('associate/default'), $stolen ? 1 : 3,
+		$stolen ? 'a lease is lost: no other request is begun' : 'a lease is renewed: the halves are sent');
+	is(outbox() . '|' . held(), $stolen ? '2|0' : '0|2', 'the rows are where they belong');
+}
+$monitor->query(q{ALTER SERVER hubspot OPTIONS (DROP concurrency, DROP batch_size)});
+
+# A token and labels are asked for before anything is sent, which takes its time.
+start_over();
+create_oauth_account();
+$hubspot->rules({ match => { path => '/oauth/', first => 1 }, action => { drip => { bytes => 1, interval_ms => 50 } } });
+enqueue(1, 'create', $label, 'slow');
+$sender->send(q{CALL hs_assoc_flush(server => 'slow')});
+flight();
+steal('slow');
+$fuse->ahead(21);
+is(($sender->finish)[1], '', 'a lease is lost while a token is fetched: no error');
+is($hubspot->log_count('/oauth/'), 2, 'it was asked for twice');
+is($hubspot->log_count('labels'), 0, 'labels are not asked for');
+is(outbox(), 1, 'the row is there');
+
+#
+# The extension is dropped
+#
+sub drop_extension { $monitor->query('SET client_min_messages = error; DROP EXTENSION hubspot_assoc CASCADE'); return }
+
+sub create_extension
+{
+	$hubspot->reset;
+	create_account($node, $hubspot, %options);
+	return;
+}
+
+start_over();
+slow_answers();
+enqueue(1);
+$sender->send('CALL hs_assoc_flush()');
+flight();
+drop_extension();
+is(($sender->finish)[1], '', 'dropped while rows are on their way: no error');
+create_extension();
+enqueue(1);
+$sender->query('CALL hs_assoc_flush()');
+is(outbox() . '|' . held(), '0|1', 'another one works in the same session');
+
+create_oauth_account();
+slow_answers('/oauth/');
+enqueue(1, 'create', $label, 'slow');
+$sender->send(q{CALL hs_assoc_flush(server => 'slow')});
+flight();
+drop_extension();
+is(($sender->finish)[1], '', 'dropped while a token is fetched: no error');
+is($hubspot->log_count('labels'), 0, 'nothing more is asked for');
+create_extension();
+
+#
+# Workers that end with an error: the next one comes, later each time
+#
+$monitor->query(q{
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no row leaves'; END $$;
+	CREATE TRIGGER refuse BEFORE DELETE ON hs_assoc_outbox FOR EACH ROW EXECUTE FUNCTION refuse();
+	ALTER SYSTEM SET hubspot_assoc.workers = 2;
+	ALTER SYSTEM SET hubspot_assoc.poll_interval = '10min'});
+enqueue(1);
+my $seen = -s $node->logfile;
+$monitor->query('SELECT pg_reload_conf()');
+
+# When they ended, in seconds.
+sub failures
+{
+	my $log = slurp_file($node->logfile, $seen);
+	my @times;
+	push @times, timegm($6, $5, $4, $3, $2 - 1, $1) + $7 / 1000
+	  while $log =~ /^(\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+)\.(\d+) .*ERROR:  no row leaves$/mg;
+	return @times;
+}
+
+wait_until(sub { failures() >= 4 });
+my @times = failures();
+cmp_ok($times[1] - $times[0], '>=', 0.99, 'a worker has failed: the next one comes after a second');
+cmp_ok($times[2] - $times[1], '>=', 1.99, 'after two');
+cmp_ok($times[3] - $times[2], '>=', 3.99, 'after four');
+is(outbox(), 1, 'the row is there');
+
+# One that has worked for more than a minute begins anew, and is not lost.
+slow_answers();
+my $failed = failures();
+flight();
+$fuse->ahead(65);
+wait_until(sub { failures() > $failed });
+@times = failures();
+wait_until(sub { failures() > @times });
+my @later = failures();
+cmp_ok($later[ scalar @times ] - $times[-1], '<', 7, 'one that had worked for long: the next one comes soon');
+$monitor->query('DROP TRIGGER refuse ON hs_assoc_outbox');
+wait_until(sub { outbox() == 0 }, patience(60));
+pass('and the row is sent when nothing is in the way');
+is(held(), 1, 'once, for HubSpot');
+
+$_->quit foreach $monitor, $sender, $thief;
+done_testing();
