@@ -368,7 +368,8 @@ foreach my $text ("$secret and $refresh", $form, uc $form, uc $secret, "$secret$
 	foreach my $body (
 		{ message => $text }, { error_description => $text }, { error => $text },
 		{ status => $text, message => 'no' }, { message => 'no', correlationId => $text },
-		{ category => $text }, { message => 'no', other => $text, access_token => $text })
+		{ category => $text }, { message => 'no', other => $text, access_token => $text },
+		{ message => "no: n3w-r3fr3sh$odd", refresh_token => "n3w-r3fr3sh$odd" })
 	{
 		token_rule({ status => 400, body => $body, headers => { 'X-HubSpot-Correlation-Id' => $secret } });
 		like(outcome($session, q{SELECT * FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'echo')}),
@@ -625,6 +626,54 @@ outcome($other, 'ROLLBACK');
 is(outcome($session, 'SHOW lock_timeout'), '0', 'the setting is as before');
 is(call($session, 'locked'), 't|200||', 'it is stored afterwards');
 is_stored('locked', 'for all others');
+
+# Somebody changes the mapping, drops it, or the server, while a new token is fetched.
+foreach my $case (
+	[ 'altered', q{ALTER USER MAPPING FOR PUBLIC SERVER altered OPTIONS (SET client_id 'id-other')}, 'The user mapping has been changed' ],
+	[ 'unmapped', 'DROP USER MAPPING FOR PUBLIC SERVER unmapped', '.*user mapping.*' ],
+	[ 'dropped', 'DROP SERVER dropped CASCADE', 'The server has been dropped' ])
+{
+	my ($name, $change, $why) = @$case;
+	create_client($name, rotate => 1);
+	token_rule({ delay_ms => 500 });
+	$session->send(sprintf $call, $name);
+	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+	$node->safe_psql('postgres', $change);
+	like(outcome_of($session), qr/^t\|200\|\|.*$could_not.*DETAIL:  $why\./s, "a mapping that is $name meanwhile");
+	$hubspot->clear_rules;
+}
+
+# The same, while HubSpot refuses the old refresh token: there is no other one.
+create_client('gone', rotate => 1);
+token_rule({ status => 400, delay_ms => 500, body => { error => 'invalid_grant', message => 'No.' } });
+$session->send(sprintf $call, 'gone');
+wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+$node->safe_psql('postgres', 'DROP USER MAPPING FOR PUBLIC SERVER gone');
+like(outcome_of($session), qr/^f\|400\|NOT_SENT\|/, 'a mapping that is dropped before the token is refused');
+is(answers(), 'token: 1', 'is not looked for anew');
+
+# Calls of one statement that is refused a token ask once; a statement about labels, too.
+create_client('calls');
+token_rule({ status => 400, body => { error => 'invalid_grant', message => 'No.' } });
+is(outcome($session, q{SELECT string_agg(r.error_category, ' ') FROM generate_series(1, 3) AS i,
+	LATERAL hs_assoc_create_default('contacts', i, 'companies', i, server => 'calls') AS r}) =~ /^NOT_SENT NOT_SENT NOT_SENT(\n|$)/,
+	1, 'calls of one statement: refused');
+is(answers(), 'token: 1', '... by one answer');
+like(outcome($session, q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies', server => 'calls')}),
+	qr/ERROR:  28000: .*NOT_SENT.*Nothing was sent/s, 'labels: refused');
+is(answers(), 'token: 1', '... by another one');
+$hubspot->clear_rules;
+
+# The request for a token has its place among the others, and waits for it.
+create_client('tight', expires_in => 1, rate_limit => 2);
+is(call($session, 'tight'), 't|200||', 'a token and a call: all that may be sent');
+my $expired = time + 1.1;
+wait_until(sub { time > $expired });
+fetched();
+$session->query(q{SET statement_timeout = '300ms'});
+like(call($session, 'tight'), qr/ERROR:  57014:/, 'the next token has to wait');
+is($hubspot->log_count, 0, 'it was not asked for');
+$session->query('RESET statement_timeout');
 
 # In a parallel worker, where nothing can be written.
 create_client('workers', rotate => 1);

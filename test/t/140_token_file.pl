@@ -185,6 +185,13 @@ like(rotate_in_flight('pat-revoked-too', 12), qr/^INVALID_AUTHENTICATION, NOT_SE
 write_file('pat-revoked');
 like(rotate_in_flight('', 12), qr/^INVALID_AUTHENTICATION, NOT_SENT\|12; 401: 4$/, 'emptied: the refusal stands');
 like(call(), qr/ERROR:  HV00D/, 'and the next statement says what is wrong');
+write_file('pat-revoked');
+$hubspot->settings({ latency_ms => 300 });
+$session->send(q{SELECT error_category FROM hs_assoc_create_default('contacts', 1, 'companies', 2)});
+wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+unlink $file or die "$file: $!";
+like(($session->finish)[0], qr/^INVALID_AUTHENTICATION$/, 'removed meanwhile: the refusal stands');
+$hubspot->settings({ latency_ms => 0 });
 write_file($first);
 is(call(), 't|200|', 'all is well again');
 

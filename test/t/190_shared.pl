@@ -80,6 +80,7 @@ is(stat_row($owner, 'd', qw(requests inputs confirmed errors)), '1|1|1|{}', 'the
 is(throttle_row($owner, 'd', 'used'), '1', 'and throttles itself');
 is(throttle_row($other, 'd', qw(rate_limit used)), '100|0', 'others see nothing of it');
 is($owner->query(single('c')), 't', 'one more: a request');
+$owner->query(invalid('c'));
 my $log = slurp_file($small->logfile, $offset);
 is(scalar(() = $log =~ /LOG:  no room in shared memory for another HubSpot account/g), 1, 'the log says so once');
 like($log, qr/HINT:  Consider increasing hubspot_assoc.max_accounts/, 'and what to do');
@@ -136,6 +137,8 @@ $fourth->query(batch('hubspot', 11, 30));
 $fourth->query(invalid('hubspot'));
 is(stat_row($_, 'hubspot', qw(requests inputs confirmed failed errors)),
 	'2|31|30|1|{"INVALID_INPUT": 1}', 'counters add up') foreach $third, $fourth;
+is($node->safe_psql('postgres', q{SELECT hs_assoc_stat_reset('slow')}), '', 'reset of another one, by a session that has used none');
+is(stat_row($fourth, 'hubspot', 'requests'), '2', 'leaves the counters alone');
 $_->quit foreach $third, $fourth;
 $third = start_session($node);
 is(stat_row($third, 'hubspot', qw(requests inputs confirmed failed errors)),
@@ -208,7 +211,7 @@ is(($_->finish)[0], '4', 'one budget: all are created') foreach $first, $second;
 wait_until(sub { throttle_row($other, 'a', 'used') eq '0' });
 is($owner->query(single('c')), 't', 'slots are free again: a request');
 is(servers($other), 'b c', 'it takes the one that was idle the longest');
-is(stat_row($other, 'c', qw(requests inputs)), '2|2', 'what the session had counted goes into it');
+is(stat_row($other, 'c', qw(requests inputs errors)), '2|3|{"INVALID_INPUT": 1}', 'what the session had counted goes into it');
 cmp_ok(throttle_row($other, 'c', 'used'), '>=', 1, 'and its throttle');
 $_->quit foreach $owner, $other;
 

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -26,6 +27,12 @@ $primary->safe_psql('postgres', q{
 	CREATE TABLE links (from_id int, to_id int, PRIMARY KEY (from_id, to_id));
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'from_id', 'companies', 'to_id');
 });
+
+create_account($primary, $hubspot, name => 'rotates', rate_limit => 0);
+$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => 'refresh', rotate => JSON::PP::true });
+$primary->safe_psql('postgres', q{
+	DROP USER MAPPING FOR PUBLIC SERVER rotates;
+	CREATE USER MAPPING FOR PUBLIC SERVER rotates OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh')});
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $primary->backup('backup');
@@ -75,6 +82,19 @@ my $load = start_load($primary);
 wait_for_more_requests(20);
 is($standby->safe_psql('postgres', $processes), 0, 'a standby has no launcher and no worker');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM links'), '>', 0, 'but what was written');
+
+# Where no refresh token can be stored, a session goes on with the one it has.
+{
+	my $session = start_session($standby);
+	my $call = q{SELECT ok FROM hs_assoc_create_default('deals', %d, 'companies', 1, server => 'rotates')};
+	$session->send(sprintf $call, 1);
+	my ($out, $err) = $session->finish;
+	is($out, 't', 'a standby sends what it is asked to');
+	like($err, qr/^.*WARNING:  01000: could not store the new refresh token of server "rotates" in the user mapping\nDETAIL:  The server is a standby\./m,
+		'and says that a refresh token is not stored');
+	is($session->query(sprintf $call, 2), 't', 'the session goes on');
+	$session->quit;
+}
 
 #
 # The primary is lost while clients write and requests are under way
