@@ -108,6 +108,23 @@ $session->send($request_sql->('no_tls'));
 }
 like(($session->finish)[1], qr/ERROR:  08006: .*(wrong version number|packet length)/s, 'no TLS at all');
 
+# One that breaks off the handshake, with the end of the connection or a reset: that
+# may go better the next time.
+create_account($node, $hubspot, name => 'breaks_off', base_url => 'https://127.0.0.1:' . $no_tls->sockport,
+	max_retries => 1, max_retry_delay => '10ms');
+foreach my $how ('end', 'reset')
+{
+	$session->send($request_sql->('breaks_off'));
+	foreach my $attempt (1, 2)
+	{
+		my $peer = $no_tls->accept;
+		# what is left unread makes it a reset
+		sysread $peer, my $hello, $how eq 'end' ? 65536 : 1;
+		close $peer;
+	}
+	like(($session->finish)[1], qr/ERROR:  08006: .*could not reach HubSpot.*\(after 2 attempts\)/s, "a handshake that breaks off with the $how");
+}
+
 SKIP:
 {
 	my ($old, $port) = start_old_tls();

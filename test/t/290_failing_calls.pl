@@ -95,6 +95,31 @@ SKIP:
 }
 
 #
+# No descriptors left for sockets: PostgreSQL keeps a part of what a process may have
+# for itself.
+#
+{
+	my $poor = start_node(max_files_per_process => 64);
+	my $rows = 60;
+	my $outcomes = q{SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok AND error_message ~ 'could not reach'), count(*)
+		FROM hs_assoc_batch_create_default('deals', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(%d, %d) i')};
+
+	$hubspot->rules({ match => { path => '/deals/' }, action => { delay_ms => 500 } });
+	create_account($poor, $hubspot, rate_limit => 0, max_retries => 0, concurrency => 60, batch_size => 1);
+	my $session = start_session($poor);
+	my ($ok, $failed, $all) = split /\|/, $session->query(sprintf $outcomes, 1, $rows);
+	is($all, $rows, 'no descriptors: a row for each input');
+	cmp_ok($failed, '>', 0, 'no descriptors: some could not be sent');
+	is($ok + $failed, $rows, 'no descriptors: the others are');
+	is($hubspot->association_count('deals', 'companies'), $ok, 'no descriptors: those alone are held');
+	$hubspot->clear_rules;
+	is($session->query(call()) =~ /^t\|/, 1, 'no descriptors: the next call works');
+	$session->query(q{ALTER SERVER hubspot OPTIONS (SET concurrency '4')});
+	is($session->query(sprintf $outcomes, 101, 100 + $rows), "$rows|0|$rows", 'no descriptors: so do the next ones');
+	$session->quit;
+}
+
+#
 # A file that holds the token.
 #
 my $file = PostgreSQL::Test::Utils::tempdir . '/token';
