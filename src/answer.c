@@ -200,10 +200,10 @@ hubspot_read_report(const HubspotHttpReply *reply, HubspotReport *report)
 
 /*
  * Read a successful reply to an operation that HubSpot answers with an
- * envelope, or with anything at all.  True: it says that it is done.  *error
- * is what it says went wrong nevertheless, or NULL.
+ * envelope, or without a body: is it done?  *error is what it says went wrong
+ * nevertheless, or NULL.
  */
-bool
+HubspotDone
 hubspot_read_done(const HubspotHttpReply *reply, HubspotError **error)
 {
 	DoneState	state = {0};
@@ -218,8 +218,16 @@ hubspot_read_done(const HubspotHttpReply *reply, HubspotError **error)
 		state.error = hubspot_item_error(reply, hubspot_reply_body(reply),
 										 hubspot_correlation_id(reply));
 	*error = state.error;
-	return reply->status == 204 ||
-		(read && (envelope.complete || state.nresults > 0));
+	if (reply->status == HUBSPOT_NO_CONTENT)
+		return HUBSPOT_DONE;
+	if (reply->body_len == 0 && reply->status != HUBSPOT_ACCEPTED)
+		return HUBSPOT_DONE_OR_NOT;
+	if (!read)
+		return HUBSPOT_NOT_DONE;
+	if (envelope.complete || state.nresults > 0)
+		return HUBSPOT_DONE;
+	return envelope.status == NULL && !envelope.is_error ?
+		HUBSPOT_DONE_OR_NOT : HUBSPOT_NOT_DONE;
 }
 
 static void

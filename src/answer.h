@@ -49,8 +49,16 @@ extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
 									 List **definitions);
 extern bool hubspot_read_report(const HubspotHttpReply *reply,
 								HubspotReport *report);
-extern bool hubspot_read_done(const HubspotHttpReply *reply,
-							  HubspotError **error);
+/* What a successful reply says of whether it is done. */
+typedef enum HubspotDone
+{
+	HUBSPOT_DONE,				/* it is */
+	HUBSPOT_DONE_OR_NOT,		/* nothing but its status */
+	HUBSPOT_NOT_DONE			/* something else, or what cannot be read */
+} HubspotDone;
+
+extern HubspotDone hubspot_read_done(const HubspotHttpReply *reply,
+									 HubspotError **error);
 extern bool hubspot_read_token(const HubspotHttpReply *reply,
 							   HubspotTokenReply *token);
 

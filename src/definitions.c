@@ -404,6 +404,7 @@ perform(Task *task)
 						   task->operation == HUBSPOT_LIMIT_PURGE);
 	const HubspotError *error;
 	HubspotError *told;
+	HubspotDone done;
 	StringInfoData path;
 
 	initStringInfo(&path);
@@ -425,12 +426,15 @@ perform(Task *task)
 		fail(task, error);
 	}
 
-	/* what can be done again needs no confirmation but the status */
-	if (!hubspot_read_done(task->call.reply, &told) && told == NULL &&
-		endpoint->reply_shape == HUBSPOT_REPLY_SILENT && !endpoint->repeatable)
-		fail_unreadable(task, "the answer doesn't confirm it");
+	done = hubspot_read_done(task->call.reply, &told);
 	if (told)
 		fail(task, told);
+
+	/* what can be done again needs no confirmation but the status */
+	if (endpoint->reply_shape == HUBSPOT_REPLY_SILENT &&
+		(done == HUBSPOT_NOT_DONE ||
+		 (done == HUBSPOT_DONE_OR_NOT && !endpoint->repeatable)))
+		fail_unreadable(task, "the answer doesn't confirm it");
 }
 
 static void

@@ -20,6 +20,10 @@
 /* Likewise for the headers of a reply. */
 #define HUBSPOT_MAX_HEADERS		(64 * 1024)
 
+/* Statuses that tell whether it is done. */
+#define HUBSPOT_ACCEPTED		202 /* not yet */
+#define HUBSPOT_NO_CONTENT		204 /* nothing else is to be said */
+
 /*
  * A request.  The strings must live until hubspot_transfer_start has
  * returned, the body until the transfer ends.

@@ -36,9 +36,6 @@
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
 
-/* Accepted, which is not done. */
-#define STATUS_ACCEPTED	202
-
 /* The place of a next page goes back to HubSpot as it came. */
 #define MAX_CURSOR_LEN	1000
 
@@ -103,8 +100,8 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 
 	/* there may be nothing to say but that it's done */
 	if (reply->body_len == 0 &&
-		((match->shape == HUBSPOT_REPLY_SILENT && reply->status != STATUS_ACCEPTED) ||
-		 (reply->status == 204 && !hubspot_match_reads(match) && match->nunits == 1)))
+		((match->shape == HUBSPOT_REPLY_SILENT && reply->status != HUBSPOT_ACCEPTED) ||
+		 (reply->status == HUBSPOT_NO_CONTENT && !hubspot_match_reads(match) && match->nunits == 1)))
 	{
 		confirm_rest(&reading);
 		return 0;

@@ -110,6 +110,7 @@ struct HubspotTransfer
 	struct curl_slist *headers;
 	Received	body;
 	Received	header;
+	bool		head_ended;		/* the empty line after the headers came */
 	bool		active;
 	bool		connected;
 	int64		started;
@@ -686,6 +687,8 @@ take_finished(void)
 		(void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 								 &transfer);
 		text = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+		if (code == CURLE_OK && !transfer->head_ended)
+			text = "the connection ended in the headers";
 		finish(transfer, failure_of(transfer, code), text);
 	}
 }
@@ -698,7 +701,12 @@ failure_of(const HubspotTransfer *transfer, CURLcode code)
 	switch (code)
 	{
 		case CURLE_OK:
-			return HUBSPOT_HTTP_OK;
+
+			/*
+			 * Without more of the headers than a status line libcurl is
+			 * content, too.  It would be an answer without a body.
+			 */
+			return transfer->head_ended ? HUBSPOT_HTTP_OK : HUBSPOT_HTTP_BROKEN;
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_CONNECT:
@@ -879,12 +887,17 @@ write_callback(char *data, size_t size, size_t nmemb, void *userp)
 static size_t
 header_callback(char *data, size_t size, size_t nmemb, void *userp)
 {
-	Received   *header = &((HubspotTransfer *) userp)->header;
+	HubspotTransfer *transfer = userp;
 	size_t		len = size * nmemb;
 
 	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
-		header->len = 0;
-	return append(header, data, len);
+	{
+		transfer->header.len = 0;
+		transfer->head_ended = false;
+	}
+	else if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+		transfer->head_ended = true;
+	return append(&transfer->header, data, len);
 }
 
 /* Returns len, or something else to make libcurl end the transfer. */

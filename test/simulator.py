@@ -188,6 +188,7 @@ action, combinable:
                         before the first byte; between headers and body
     drip                {"bytes", "interval_ms"}: the body in small pieces
     truncate            N bytes of body, then the end of the connection
+    cut_head            N bytes of the status line and headers, then the same
     reset               before, headers, body: TCP reset at that point
     close               before: closed without an answer
     hang                never answered, kept open
@@ -2666,7 +2667,7 @@ ACTION_KEYS = frozenset([
     "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
     "close_after", "silent_close", "chunked", "content_type", "results",
     "errors", "envelope", "encoding", "nest", "pad", "redirect",
-    "informational"])
+    "informational", "cut_head"])
 # With one of these the operation takes no effect unless "act" says so.
 PREVENTING_KEYS = frozenset(["status", "redirect", "reset", "close", "hang"])
 # These change the reply of the operation, so there must be one.
@@ -3237,7 +3238,7 @@ class HttpConnection(asyncio.Protocol):
             return
         head, body, closing = render(reply, request)
         self.ending = "keep"
-        if closing or "close" in fault or "truncate" in fault or \
+        if closing or fault.keys() & {"close", "truncate", "cut_head"} or \
                 fault.get("close_after"):
             self.ending = "close"
         if "reset" in fault:
@@ -3334,6 +3335,9 @@ def replace_headers(headers, changes):
 def schedule(head, body, fault):
     """A reply as (delay in seconds, bytes), as a rule wants it."""
     if fault.get("close") == "before" or fault.get("reset") == "before":
+        return
+    if "cut_head" in fault:
+        yield 0, head[:fault["cut_head"]]
         return
     if fault.get("reset") == "headers":
         yield 0, head

@@ -1758,6 +1758,14 @@ class RuleTest(SimulatorTest):
                 self.assertGreaterEqual(taken, low)
                 self.assertLess(taken, low + 0.5)
 
+    def test_cut_head(self):
+        self.rule({"cut_head": 20})
+        request = ("PUT " + DEFAULT_PUT % ("1", "2") + " HTTP/1.1\r\n"
+                   "Host: x\r\nAuthorization: Bearer " + TOKEN +
+                   "\r\n\r\n").encode()
+        self.assertEqual(self.raw(request), b"HTTP/1.1 200 OK\r\nDat")
+        self.assertEqual(len(self.stored()), 1)
+
     def test_informational(self):
         self.rule({"informational": [102, 103]})
         request = ("PUT " + DEFAULT_PUT % ("1", "2") + " HTTP/1.1\r\n"
@@ -2093,6 +2101,9 @@ class LogTest(SimulatorTest):
         for _ in range(3):
             self.put()
         self.api("GET", LABELS)
+        self.assertEqual(
+            self.control("GET", "/log/paths?path=labels%24"),
+            {"requests": [["GET", LABELS, 200]]})
         self.assertEqual(self.control("GET", "/log/count"), {"count": 4})
         self.assertEqual(self.control("GET", "/log/count?path=labels%24"),
                          {"count": 1})

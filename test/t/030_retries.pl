@@ -144,6 +144,7 @@ my %faults = (
 	'reset in the body' => { reset => 'body' },
 	'closed before the answer' => { close => 'before' },
 	'cut in the body' => { truncate => 10 },
+	'cut in the headers' => { cut_head => 40 },
 	'no answer' => { hang => JSON::PP::true },
 	'a late answer' => { delay_ms => 20_000 },
 	'a late body' => { delay_body_ms => 20_000 },
