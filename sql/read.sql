@@ -479,6 +479,27 @@ FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]) ORDER BY to_id;
 CALL sim.rule('{"status": 200, "body": {"results": [], "paging": {"next": {"after": "YXQ+MToy"}}}}');
 SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') AS detail
 FROM sim.try('SELECT count(*) FROM hs_assoc_list(''contacts'', 1, ''companies'')');
+-- an empty list that tells of something else is no list of nothing
+CREATE FUNCTION empty_list(more jsonb, OUT outcome text, OUT detail text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	CALL sim.rule(jsonb_build_object('status', 200, 'body', '{"results": []}' || more));
+	SELECT t.outcome, regexp_replace(t.detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') INTO outcome, detail
+	FROM sim.try('SELECT count(*) FROM hs_assoc_list(''contacts'', 1, ''companies'')') AS t;
+END $$;
+SELECT more, l.*
+FROM (VALUES
+	(1, '{}'),
+	(2, '{"status": "COMPLETE", "numErrors": 0, "errors": [], "message": null}'),
+	(3, '{"status": "PENDING"}'),
+	(4, '{"status": "CANCELED", "numErrors": 1, "errors": [{"category": "VALIDATION_ERROR", "message": "No"}]}'),
+	(5, '{"errors": [{"category": "OBJECT_NOT_FOUND", "message": "Nobody"}]}'),
+	(6, '{"errors": [1]}'),
+	(7, '{"numErrors": 1}'),
+	(8, '{"message": "Internal error"}'),
+	(9, '{"category": "RATE_LIMITS"}')) AS v (n, more), LATERAL empty_list(more::jsonb) AS l
+ORDER BY n;
+DROP FUNCTION empty_list;
 -- or the same places again and again, after others or not; of 50 pages, the last of which leads nowhere
 CREATE FUNCTION go_round(first int, length int, OUT associations bigint, OUT problem text, OUT requests bigint,
 	OUT list text, OUT list_problem text, OUT list_requests bigint)

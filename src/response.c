@@ -24,6 +24,9 @@
 /* More errors than that are not told apart. */
 #define MAX_COUNT	1000000
 
+/* The status of an envelope whose operation has come to its end. */
+#define COMPLETE	"COMPLETE"
+
 /* Room for the associations of one record, at first. */
 #define FIRST_ASSOCIATIONS	16
 
@@ -164,15 +167,21 @@ static const HubspotJsonShape error_item_shape = {
 	.item = error_item,.odd = odd_error
 };
 
-#define ENVELOPE_FIELDS(item_shape) \
+#define OUTCOME_FIELDS \
 	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
-	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape), \
 	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors), \
 	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message), \
 	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category), \
 	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_RAW, EnvelopeFields, error), \
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
+#define ENVELOPE_FIELDS(item_shape) \
+	OUTCOME_FIELDS, \
+	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape)
 
+static const HubspotJsonField outcome_fields[] = {OUTCOME_FIELDS};
+static const HubspotJsonShape outcome_shape = {
+	HUBSPOT_JSON_FIELDS(outcome_fields)
+};
 static const HubspotJsonField envelope_fields[] = {ENVELOPE_FIELDS(&result_shape)};
 static const HubspotJsonShape envelope_shape = {
 	HUBSPOT_JSON_FIELDS(envelope_fields)
@@ -199,6 +208,11 @@ typedef struct EnvelopeState
 	bool		unreadable;		/* there was one that cannot be read */
 } EnvelopeState;
 
+static bool tells_of_failure(const EnvelopeFields *fields,
+							 const EnvelopeState *state);
+static int	count_errors(const EnvelopeFields *fields,
+						 const EnvelopeState *state);
+static bool is_error(const EnvelopeFields *fields);
 static bool is_given(HubspotSlice raw);
 static int	count_of(HubspotSlice digits);
 static void add_association(EnvelopeState *envelope,
@@ -239,7 +253,11 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_PAGE:
 			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
 				page.listed;
-			if (read)
+			/* that nothing is there is to be all that it says */
+			if (read && state.nassociations == 0)
+				read = hubspot_json_read(hubspot_reply_body(reply), &outcome_shape,
+										 &fields, &state);
+			if (read && !tells_of_failure(&fields, &state))
 				record_item(&state, &page, hubspot_reply_body(reply));
 			break;
 		case HUBSPOT_REPLY_DEFINITIONS:
@@ -248,13 +266,34 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	}
 	envelope->status = fields.status;
 	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
-	envelope->complete = (fields.status && strcmp(fields.status, "COMPLETE") == 0);
-	envelope->nerrors = Max(count_of(fields.nerrors), state.nerrors + state.nodd);
-	envelope->is_error = is_given(fields.message) || is_given(fields.category) ||
-		is_given(fields.error);
+	envelope->complete = (fields.status && strcmp(fields.status, COMPLETE) == 0);
+	envelope->nerrors = count_errors(&fields, &state);
+	envelope->is_error = is_error(&fields);
 	if (state.associations)
 		pfree(state.associations);
 	return read;
+}
+
+/* Does a list say anything else than that it is complete? */
+static bool
+tells_of_failure(const EnvelopeFields *fields, const EnvelopeState *state)
+{
+	return (fields->status && strcmp(fields->status, COMPLETE) != 0) ||
+		count_errors(fields, state) > 0 || is_error(fields);
+}
+
+static int
+count_errors(const EnvelopeFields *fields, const EnvelopeState *state)
+{
+	return Max(count_of(fields->nerrors), state->nerrors + state->nodd);
+}
+
+/* Has it what only an error has? */
+static bool
+is_error(const EnvelopeFields *fields)
+{
+	return is_given(fields->message) || is_given(fields->category) ||
+		is_given(fields->error);
 }
 
 /* Is there a value, other than null? */
