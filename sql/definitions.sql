@@ -385,7 +385,9 @@ FROM (VALUES
 	(3, '[{"action": {"status": 500}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "Not there"}}}]'),
 	(4, '[{"action": {"status": 500}, "match": {"nth": 1}}, {"action": {"status": 404, "text": "<html>", "headers": {"x-hubspot-correlation-id": null}}}]'),
 	(5, '[{"action": {"status": 429}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "Not there"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
-	(6, '[{"action": {"status": 404, "body": {"message": "Not there"}, "headers": {"x-hubspot-correlation-id": null}}}]')) AS v (n, rules),
+	(6, '[{"action": {"status": 404, "body": {"message": "Not there"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
+	(7, '[{"action": {"close": "before", "act": true}, "match": {"first": 1}}]'),
+	(8, '[{"action": {"reset": "before", "act": true}, "match": {"first": 1}}]')) AS v (n, rules),
 	LATERAL remove(rules::jsonb) AS r
 ORDER BY n;
 CALL sim.rule('{"status": 500}', '{"first": 1}');

@@ -370,7 +370,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.body_len = call->body_len;
 	request.content_type = call->form ? "application/x-www-form-urlencoded" :
 		"application/json";
-	request.repeatable = call->repeatable;
+	request.repeatable = call->repeatable && !call->own_connection;
 	request.connect_timeout = options->connect_timeout;
 	request.request_timeout = options->request_timeout;
 	request.proxy = options->proxy;

@@ -32,6 +32,8 @@ typedef struct HubspotCall
 	size_t		body_len;
 	bool		form;			/* the body is a form */
 	bool		repeatable;		/* doing it twice is as good as once */
+	bool		own_connection; /* each attempt is one request: libcurl
+								 * doesn't repeat it by itself */
 	void	   *owner;
 
 	dlist_node	node;			/* where it waits: call.c's */

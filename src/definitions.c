@@ -415,6 +415,9 @@ perform(Task *task)
 	task->call.body = task->body;
 	task->call.body_len = task->body ? strlen(task->body) : 0;
 	task->call.repeatable = endpoint->repeatable;
+
+	/* that it isn't there means something else after an attempt */
+	task->call.own_connection = removes;
 	hubspot_call_perform(connection, &task->call);
 
 	error = hubspot_call_error(&task->call);
