@@ -263,13 +263,17 @@ class Report:
                                     subsequent_indent="  ")
 
     def table(self, columns, rows):
-        """A table in Markdown; texts, the first column to the left."""
-        widths = [max(map(len, column)) for column in zip(columns, *rows)]
-        for row in (columns, None, *rows):
-            cells = ["-" * width for width in widths] if row is None else row
+        """A table in Markdown, numbers to the right."""
+        widths, aligned, ruled = [], [], []
+        for name, *cells in zip(columns, *rows):
+            numeric = all(cell[:1].isdigit() for cell in cells)
+            widths.append(max(map(len, [name, *cells])))
+            aligned.append(str.rjust if numeric else str.ljust)
+            ruled.append("-" * (widths[-1] - 1) + (":" if numeric else "-"))
+        for row in (columns, ruled, *rows):
             self.lines.append("| " + " | ".join(
-                cell.rjust(width) if i else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(cells, widths))) + " |")
+                align(cell, width) for align, cell, width in
+                zip(aligned, row, widths)) + " |")
 
     def line(self, what, figures, pattern="{:.2f}", limit=None, least=False):
         """A line with the median of figures, and whether it meets its bar."""

@@ -29,7 +29,7 @@ WALL_LATENCY_MS = 100
 # session costs at its start must not count.
 CALLS = {0: 10000}
 CALLS_QUICK = {0: 1000}
-CALL_SECONDS = 10
+CALL_SECONDS = 5
 CALL_SECONDS_QUICK = 1
 
 OUTBOX_ROWS = 100000

@@ -49,11 +49,11 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 
 # By source file, ...
 FILES = {
-    QUERY: "source draft sort argument statement labels",
+    QUERY: "source draft sort argument labels",
     REQUESTS: "batch chunk unit pairs request endpoint type",
     NETWORK: "transport sockets call http throttle",
     ANSWERS: "response answer json lexer match blame failure keep",
-    RESULT: "result",
+    RESULT: "result statement",
 }
 
 # ... and functions that do another topic's work
@@ -62,6 +62,8 @@ FUNCTIONS = {
     "hubspot_chunk_next_row": RESULT,
     "current_rows": RESULT,
     "next_row_of_unit": RESULT,
+    "hubspot_id_problem": QUERY,
+    "hubspot_source_fill": QUERY,
 }
 
 # Functions that are shown
@@ -199,7 +201,7 @@ def classify(stack, files):
             return OTHER, f"{function}, {file}.c"
         if LIBCURL.match(library):
             return NETWORK, library
-    return AROUND, stack[0][0]
+    return AROUND, "%s, %s" % stack[0]
 
 
 def report_shares(bench, split, topics, functions):
@@ -217,8 +219,8 @@ def report_shares(bench, split, topics, functions):
     runs = bench.options.repeat
     report.heading(f"Profile: {bench.rows:,} rows created, no latency, "
                    f"{CONCURRENCY} in flight; {samples:,} samples of {runs} "
-                   "runs; CPU of a run without perf "
-                   f"{(user + kernel) / hertz / runs:.2f} s")
+                   "runs; the "
+                   f"CPU of one without perf is {(user + kernel) / hertz / runs:.2f} s")
     report.table(["CPU of the backend", "%"], [
         [topic, f"{100 * shares.get(topic, 0):.1f}"] for topic in TOPICS])
     report.heading("The functions with the most, with what they call outside "
