@@ -192,7 +192,8 @@ def report_main_job(bench):
     report.text("Requests: " + ", ".join(
         f"{name} {job.requests:,} of {job.batch_size:,} inputs"
         for name, job in bench.jobs.items()) + ". CPU: of the backend; of "
-        "the bare program and its server process.")
+        "the bare program and its server process. What a and b measured "
+        "is not measured again.")
     table = Table(report, ["", "latency, ms", "in flight"], "rows",
                   bench.options.bare)
     bars = []

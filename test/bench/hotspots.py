@@ -218,9 +218,9 @@ def report_shares(bench, split, topics, functions):
     shares[KERNEL] = kernel / (user + kernel)
     runs = bench.options.repeat
     report.heading(f"Profile: {bench.rows:,} rows created, no latency, "
-                   f"{CONCURRENCY} in flight; {samples:,} samples of {runs} "
-                   "runs; the "
-                   f"CPU of one without perf is {(user + kernel) / hertz / runs:.2f} s")
+                   f"{CONCURRENCY} in flight; {samples:,} samples of "
+                   f"{runs} runs; CPU without perf "
+                   f"{(user + kernel) / hertz / runs:.2f} s")
     report.table(["CPU of the backend", "%"], [
         [topic, f"{100 * shares.get(topic, 0):.1f}"] for topic in TOPICS])
     report.heading("The functions with the most, with what they call outside "
