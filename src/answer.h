@@ -45,10 +45,6 @@ typedef struct HubspotReport
 	const char *enqueue_time;	/* ISO 8601 */
 } HubspotReport;
 
-extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
-									 List **definitions);
-extern bool hubspot_read_report(const HubspotHttpReply *reply,
-								HubspotReport *report);
 /* What a successful reply says of whether it is done. */
 typedef enum HubspotDone
 {
@@ -57,6 +53,10 @@ typedef enum HubspotDone
 	HUBSPOT_NOT_DONE			/* something else, or what cannot be read */
 } HubspotDone;
 
+extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
+									 List **definitions);
+extern bool hubspot_read_report(const HubspotHttpReply *reply,
+								HubspotReport *report);
 extern HubspotDone hubspot_read_done(const HubspotHttpReply *reply,
 									 HubspotError **error);
 extern bool hubspot_read_token(const HubspotHttpReply *reply,
