@@ -460,8 +460,10 @@ encode_ids(HubspotSlice line)
 		units[i].input.to_id.len = strlen(words[3]);
 		units[i].input.types = types;
 	}
-	units[1].after.data = words[2];
-	units[1].after.len = strlen(words[2]);
+	for (int i = 0; i < 3; i++)
+		units[i].page = palloc0(sizeof(HubspotPage));
+	units[1].page->after.data = words[2];
+	units[1].page->after.len = strlen(words[2]);
 	for (int operation = HUBSPOT_CREATE_DEFAULT; operation <= HUBSPOT_BATCH_READ; operation++)
 	{
 		const HubspotEndpoint *endpoint = hubspot_endpoint(operation);

@@ -76,6 +76,8 @@ fuzz_units_read(FuzzUnits *units, HubspotMatch *match, FuzzInput *input)
 		unit->input.types = read_types(&line);
 		unit->hash = hubspot_pair_hash(&unit->input);
 		unit->chunk = match;
+		if (units->reads)
+			unit->page = palloc0(sizeof(HubspotPage));
 		if (other)
 			unit->sent_with = units;
 		else if (!may_be_sent(match, &unit->input))
@@ -139,7 +141,21 @@ void
 fuzz_units_save(FuzzUnits *units)
 {
 	for (int i = 0; i < units->nall; i++)
+	{
 		units->saved[i] = *units->all[i];
+		if (units->all[i]->page)
+			units->saved_pages[i] = *units->all[i]->page;
+	}
+}
+
+bool
+fuzz_unit_is_as_saved(const FuzzUnits *units, int i)
+{
+	const HubspotUnit *unit = units->all[i];
+
+	return memcmp(unit, &units->saved[i], sizeof(HubspotUnit)) == 0 &&
+		(unit->page == NULL ||
+		 memcmp(unit->page, &units->saved_pages[i], sizeof(HubspotPage)) == 0);
 }
 
 /* Those that belong to no match are as they were. */
@@ -149,6 +165,6 @@ fuzz_units_check_others(const FuzzUnits *units)
 	for (int i = 0; i < units->nall; i++)
 	{
 		if (units->all[i]->sent_with == units)
-			fuzz_check(memcmp(units->all[i], &units->saved[i], sizeof(HubspotUnit)) == 0);
+			fuzz_check(fuzz_unit_is_as_saved(units, i));
 	}
 }
