@@ -100,6 +100,18 @@ def run(command, prefix="", **options):
     return count
 
 
+def output(command):
+    """Runs a command that counts nothing; its exit code and what it prints."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+    try:
+        printed, _ = process.communicate()
+    finally:
+        end(process)
+    return process.returncode, printed
+
+
 def end(process):
     """Ends what is left of a process group; a minute to clean up."""
     if process.poll() is not None:
