@@ -11,6 +11,7 @@
 #ifndef HUBSPOT_COMPAT_H
 #define HUBSPOT_COMPAT_H
 
+#include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -74,6 +75,17 @@ hubspot_table_ownercheck(Oid relid, Oid userid)
 #else
 #define HUBSPOT_GENERATED_VIRTUAL	'v'
 #endif
+
+/* 18 can leave room before the tuple. */
+static inline MinimalTuple
+hubspot_form_minimal_tuple(TupleDesc tupdesc, Datum *values, bool *isnull)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(tupdesc, values, isnull, 0);
+#else
+	return heap_form_minimal_tuple(tupdesc, values, isnull);
+#endif
+}
 
 /* 17 wants a resource owner, or none: the set is freed by whoever made it. */
 static inline WaitEventSet *

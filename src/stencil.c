@@ -20,10 +20,10 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "executor/tuptable.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "stencil.h"
 
 /* Lengths of ids, modulo this; neighbors are in no other's way. */
@@ -146,7 +146,7 @@ cut(HubspotStencils *stencils, Stencil *stencil, Datum *values, bool *isnull)
 	HeapTupleHeader header;
 	TupleTableSlot *slot = stencils->slot;
 
-	stencil->tuple = heap_form_minimal_tuple(stencils->tupdesc, values, isnull);
+	stencil->tuple = hubspot_form_minimal_tuple(stencils->tupdesc, values, isnull);
 	header = (HeapTupleHeader) ((char *) stencil->tuple - MINIMAL_TUPLE_OFFSET);
 	ExecStoreMinimalTuple(stencil->tuple, slot, false);
 	slot_getsomeattrs(slot, HUBSPOT_STENCIL_FIRST_OTHER);
