@@ -4,6 +4,7 @@ IDENTIFICATION
     test/bench/apparatus.py
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -187,8 +188,10 @@ class Session:
 
     def run(self, sql):
         """Run statements; returns what psql printed."""
-        self.psql.stdin.write(f"{sql};\n\\echo --done--\n".encode())
-        self.psql.stdin.flush()
+        # what psql ended of stands in the file of its errors
+        with contextlib.suppress(BrokenPipeError):
+            self.psql.stdin.write(f"{sql};\n\\echo --done--\n".encode())
+            self.psql.stdin.flush()
         printed = b""
         deadline = time.monotonic() + STEP_TIMEOUT
         while not printed.endswith(b"--done--\n"):
@@ -210,7 +213,8 @@ class Session:
         return self
 
     def __exit__(self, *exception):
-        self.psql.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.psql.stdin.close()
         try:
             self.psql.wait(5)
         except subprocess.TimeoutExpired:

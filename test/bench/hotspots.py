@@ -53,7 +53,7 @@ FILES = {
     REQUESTS: "batch chunk unit pairs request endpoint type",
     NETWORK: "transport sockets call http throttle",
     ANSWERS: "response answer json lexer match blame failure keep",
-    RESULT: "result statement",
+    RESULT: "result statement stencil",
 }
 
 # ... and functions that do another topic's work
