@@ -380,6 +380,7 @@ class OutboxGrid(OutboxBench):
         if counts["max_in_flight"] > concurrency:
             raise Failure(f"{counts['max_in_flight']} requests were in "
                           f"flight, at most {concurrency} may be")
+        self.bench.check_digest("outbox", self.simulator)
         figures.update(which=which, latency_ms=latency_ms,
                        concurrency=concurrency, simulator=counts)
         return figures
