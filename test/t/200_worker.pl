@@ -143,7 +143,7 @@ my $locks = q{SELECT string_agg(concat_ws(' ', locktype, mode), ', ') FROM pg_lo
 wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
 is(scalar workers($held), 0, 'idle: no transaction, no snapshot');
 is($monitor->query(sprintf $locks, workers()), '', 'idle: no lock');
-$hubspot->rules({ action => { delay_ms => 1000 } });
+$hubspot->rules({ action => { delay_ms => patience(1000) } });
 enqueue($session);
 wait_for_request();
 is(scalar workers($held), 0, 'sending: no transaction, no snapshot');

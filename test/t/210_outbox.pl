@@ -387,7 +387,7 @@ foreach my $name (sort keys %failures)
 # An account that HubSpot has asked to wait: nobody is charged, others go on
 start_over();
 $second->reset;
-$hubspot->rules({ match => { first => 1 }, action => { status => 429, headers => { 'Retry-After' => '2' } } });
+$hubspot->rules({ match => { first => 1 }, action => { status => 429, headers => { 'Retry-After' => '' . patience(2) } } });
 enqueue('create_default', pairs([ 1, 11 ]));
 enqueue('create_default', pairs([ 3, 13 ]), server => 'second');
 $other = start_session($node);
