@@ -295,7 +295,7 @@ SKIP:
 	is($other->query(q{SELECT ok FROM hs_assoc_create_default('contacts', 7, 'companies', 8, server => 'h2')}),
 		't', 'the next one works');
 	# libcurl tells the peer with what it sends next
-	ok(eval { wait_until(sub { $plain->stats->{in_flight} == 0 }, 20) }, 'by then its request has ended');
+	ok(eval { wait_until(sub { $plain->stats->{in_flight} == 0 }, patience(20)) }, 'by then its request has ended');
 	wait_until(sub { @{ $lines->() } >= 42 });
 	is(scalar unique(map { $_->[1] } @{ $lines->() }), 1, 'on the same connection');
 	$other->quit;
@@ -507,7 +507,7 @@ EOF
 	my $up = eval
 	{
 		wait_until(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
-			  || waitpid($pid, POSIX::WNOHANG()) == $pid && die 'it ended' }, 20);
+			  || waitpid($pid, POSIX::WNOHANG()) == $pid && die 'it ended' }, patience(20));
 	};
 	die "nginx did not start: " . slurp_file("$dir/nginx.stderr") . slurp_file("$dir/nginx.error.log")
 	  unless $up;

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 # With this poll interval, what happens in a few seconds has been woken.
-my $soon = 5;
+my $soon = patience(5);
 my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
 	max_prepared_transactions => 5,
@@ -64,7 +64,7 @@ sub end_of
 {
 	my ($pid) = @_;
 	my $start = time;
-	wait_until(sub { !kill 0, $pid }, 20);
+	wait_until(sub { !kill 0, $pid }, patience(20));
 	return time - $start;
 }
 
@@ -171,11 +171,11 @@ $hubspot->clear_rules;
 		SELECT extract(epoch FROM t - lag(t) OVER (ORDER BY n)) FROM times ORDER BY n OFFSET 1});
 	note '5,000 commits, in s: ', join ' ', map { sprintf '%.2f', $_ } @times;
 	cmp_ok(min(@times[ 7 .. 9 ]), '<', 2 * max(@times[ 0 .. 2 ]), '50,000 commits: the last 5,000 about as fast as the first');
-	wait_for_empty($session, 20);
+	wait_for_empty($session, patience(20));
 }
 
 # Idle for a while: no process is left
-wait_until(sub { workers() == 0 }, 15);
+wait_until(sub { workers() == 0 }, patience(15));
 pass('no process is left where nothing happens');
 
 #
@@ -196,10 +196,10 @@ $hubspot->rules({ match => { first => 2 }, action => { status => 502 } });
 enqueue($session);
 wait_until(sub { outbox($session) == 1 && $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 }, $soon);
 my $retry_at = $session->query('SELECT extract(epoch FROM max(retry_at)) FROM hs_assoc_backoff');
-wait_for_empty($session, 20);
+wait_for_empty($session, patience(20));
 my $late = time - $retry_at;
 note sprintf 'sent again %.0f ms after it was due', $late * 1000;
-cmp_ok(abs $late, '<', patience($soon), 'what waits for its time is sent then');
+cmp_ok(abs $late, '<', $soon, 'what waits for its time is sent then');
 $hubspot->clear_rules;
 
 #
@@ -215,7 +215,7 @@ $hubspot->rules({ action => { delay_ms => 300 } });
 		sub {
 			$most = max($most, scalar workers());
 			!grep { outbox($_) > 0 } values %others, $session;
-		}, 20);
+		}, patience(20));
 	is($most, 2, 'four databases, two workers: never more, and all are served');
 	is($hubspot->association_count('contacts', 'companies', token => "token-$_"), 5, "database $_")
 	  foreach sort keys %others;
@@ -226,7 +226,7 @@ pass('workers = 0: they go');
 enqueue($others{$_}) foreach qw(a b);
 is(join(' ', map { outbox($others{$_}) } qw(a b)), '1 1', 'workers = 0: nothing is sent');
 setting('workers', 1);
-wait_for_empty($others{$_}, 20) foreach qw(a b);
+wait_for_empty($others{$_}, patience(20)) foreach qw(a b);
 pass('workers = 1: what waited is sent');
 setting('workers', 4);
 $hubspot->clear_rules;
@@ -241,7 +241,7 @@ $hubspot->clear_rules;
 	$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE c") foreach @copies;
 	setting('poll_interval', q{'200ms'});
 	wait_until(
-		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, 20);
+		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, patience(20));
 	pass('ten new databases are found and served');
 	setting('poll_interval', q{'10min'});
 	unlike(slurp_file($node->logfile, $offset), qr/background worker slots/, 'with no more processes than there may be');
@@ -279,7 +279,7 @@ wait_for_request();
 	$session->query(q{DELETE FROM hs_assoc_outbox WHERE server = 'stalled'});
 	kill 'TERM', stalled();
 	enqueue($session, 1, $_) foreach qw(bad worse);
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 2 }, 20);
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 2 }, patience(20));
 	$hubspot->clear_rules;
 	$hubspot->rules([ map { { match => { token => $_ }, action => { hang => \1 } } } qw(bad worse) ]);
 	$session->query('UPDATE hs_assoc_backoff SET retry_at = now()');
@@ -314,7 +314,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	end_of($pid);
 	$hubspot->clear_rules;
 
-	wait_until(sub { workers() == 0 }, 20);
+	wait_until(sub { workers() == 0 }, patience(20));
 	enqueue($session);
 	wait_for_empty($session);
 	wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
@@ -329,7 +329,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	kill 'TERM', $pid;
 	cmp_ok(end_of($pid), '<', patience(1), 'SIGTERM of the launcher: ends within a second');
 	enqueue($others{a});
-	wait_for_empty($others{a}, 20);
+	wait_for_empty($others{a}, patience(20));
 	pass('and it comes back');
 }
 
@@ -338,7 +338,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	my $offset = -s $node->logfile;
 	$others{b}->query('ALTER TABLE hs_assoc_lease RENAME TO away');
 	enqueue($others{b});
-	wait_until(sub { slurp_file($node->logfile, $offset) =~ /ERROR:.*hs_assoc_lease.*ERROR:.*hs_assoc_lease/s }, 20);
+	wait_until(sub { slurp_file($node->logfile, $offset) =~ /ERROR:.*hs_assoc_lease.*ERROR:.*hs_assoc_lease/s }, patience(20));
 	sleep 1.5;		# the time in which there must not be another
 	my @errors = slurp_file($node->logfile, $offset) =~ /ERROR:.*hs_assoc_lease/g;
 	is(scalar @errors, 2, 'an error: tried again after 1 s, and 2 s');
@@ -346,7 +346,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	wait_for_empty($others{a});
 	pass('another database is served');
 	$others{b}->query('ALTER TABLE away RENAME TO hs_assoc_lease');
-	wait_for_empty($others{b}, 20);
+	wait_for_empty($others{b}, patience(20));
 	pass('and this one when it can be');
 }
 
@@ -406,7 +406,7 @@ kill 'TERM', $b;
 end_of($b);
 enqueue($session);
 wait_for_empty($session);
-wait_until(sub { workers(in_database('b')) == 0 }, 20);
+wait_until(sub { workers(in_database('b')) == 0 }, patience(20));
 pass('a database without the extension has no worker');
 create_account($node, $hubspot, dbname => 'b', token => 'token-b', rate_limit => 0);
 enqueue($others{b});
@@ -424,11 +424,11 @@ pass('and has one again with it');
 		enqueue($a, 3);
 		kill 'KILL', $pid;
 		wait_until(sub { !eval { $monitor->query('SELECT 1'); 1 } }, $soon);
-		wait_until(sub { eval { $node->psql('postgres', 'SELECT 1') == 0 } }, 30);
+		wait_until(sub { eval { $node->psql('postgres', 'SELECT 1') == 0 } }, patience(30));
 		$monitor = start_session($node);
 		$session = start_session($node);
 		$others{$_} = start_session($node, $_) foreach qw(a b);
-		wait_for_empty($others{a}, 20);
+		wait_for_empty($others{a}, patience(20));
 		pass("kill -9 of $name: goes on");
 	};
 	$crash->(launcher(), 'the launcher');
@@ -436,7 +436,7 @@ pass('and has one again with it');
 	enqueue($others{b});
 	wait_for_request();
 	$crash->((workers(in_database('b')))[0], 'a worker');
-	wait_for_empty($others{b}, 20);
+	wait_for_empty($others{b}, patience(20));
 	pass('what it was sending is sent again');
 	$hubspot->clear_rules;
 }
@@ -453,11 +453,11 @@ $hubspot->rules({ match => { token => 'token-a' }, action => { delay_ms => 200 }
 	wait_until(sub { workers(in_database('a')) == 1 }, $soon);
 	my $start = time;
 	enqueue($others{b});
-	wait_for_empty($others{b}, 30);
+	wait_for_empty($others{b}, patience(30));
 	note sprintf 'it waited %.1f s', time - $start;
 	cmp_ok(outbox($others{a}), '>', 0, 'beside a busy database, another one gets its turn');
 	$hubspot->clear_rules;
-	wait_for_empty($others{a}, 30);
+	wait_for_empty($others{a}, patience(30));
 	pass('and the busy one the rest');
 }
 setting('workers', 4);
@@ -478,7 +478,7 @@ foreach my $mode (qw(smart fast))
 	$monitor = start_session($node);
 	$session = start_session($node);
 	$others{$_} = start_session($node, $_) foreach qw(a b);
-	wait_for_empty($others{a}, 20);
+	wait_for_empty($others{a}, patience(20));
 	pass("$mode shutdown: what was not sent is sent after it");
 }
 $_->quit foreach $session, $monitor, @others{qw(a b)};

@@ -169,16 +169,15 @@ sub start_fuse
 =item wait_until(sub { condition }[, seconds])
 
 Asks again every 10 ms until the condition is true, and returns what it
-returned; dies after the given time, which goes through patience() (default: the
-test suite's time-out, PG_TEST_TIMEOUT_DEFAULT).
+returned; dies after the given time (default: the test suite's time-out, which is
+PG_TEST_TIMEOUT_DEFAULT).
 
 =cut
 
 sub wait_until
 {
 	my ($condition, $seconds) = @_;
-	my $end = time
-	  + (defined $seconds ? patience($seconds) : $PostgreSQL::Test::Utils::timeout_default);
+	my $end = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 
 	while (1)
 	{
@@ -424,7 +423,7 @@ sub start
 	croak 'the simulator runs already' if $self->{pid};
 
 	# Meanwhile somebody's connection may have been given one of the ports.
-	HubSpotTest::wait_until(sub { $self->launch }, 10);
+	HubSpotTest::wait_until(sub { $self->launch }, HubSpotTest::patience(10));
 	return;
 }
 
