@@ -353,6 +353,10 @@ SELECT ok FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT co
 ROLLBACK;
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '110';
 
+-- one that is far too long comes back as it was, and takes no other row with it
+SELECT input_no, length(from_id), ok, error_category FROM hs_assoc_batch_create_default('contacts', 'companies',
+	$$SELECT CASE n WHEN 2 THEN repeat('1', 200000) ELSE '101' END AS from_id, 9000 + n AS to_id FROM generate_series(1, 3) AS n$$)
+ORDER BY input_no;
 -- an id is sent as it is, whatever it has of JSON's
 CALL sim.forget_requests();
 CALL sim.rule('{"status": 400, "body": {"message": "No."}}');

@@ -89,6 +89,10 @@ FROM (VALUES
 	(13, '{"status": 200, "body": {}}'),
 	(14, '{"status": 200, "text": "{\"results\": [{\"from\": {\"id\": \"1\"}, \"to\": {\"id\": \"2\"}}]"}'),
 	(15, '{"status": 200, "body": {"results": "none", "errors": "none", "status": 5}}'),
+	(17, '{"status": 200, "text": "{\"results\": [], \"other\": [[1, ], 2]}"}'),
+	(18, '{"status": 200, "text": "{\"results\": [], \"other\": [[1 2], 2]}"}'),
+	(19, '{"status": 200, "text": "{\"results\": [], \"other\": {\"a\": {\"b\" 1}}}"}'),
+	(20, '{"status": 200, "text": "{\"results\": [], \"other\": {\"a\": [1, 2"}'),
 	(16, '{"status": 200, "body": {"results": [null, 1, "x", [], {}, {"from": 1, "to": 2}, {"from": {"id": [1]}, "to": {"id": {}}}]}}')) AS v (n, action),
 	LATERAL meet(action::jsonb)
 ORDER BY n;

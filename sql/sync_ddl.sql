@@ -317,6 +317,24 @@ DROP TABLE parts, parts_1, big, theirs, theirs_1;
 DROP OWNED BY regress_hubspot_root, regress_hubspot_part;
 DROP ROLE regress_hubspot_root, regress_hubspot_part;
 
+-- partitions that go in other ways in the transaction in which one is detached
+CREATE TABLE halves (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY LIST (contact_id);
+CREATE TABLE halves_1 PARTITION OF halves FOR VALUES IN (1);
+CREATE TABLE halves_2 PARTITION OF halves FOR VALUES IN (2);
+CREATE TABLE halves_3 PARTITION OF halves FOR VALUES IN (3);
+SELECT hs_assoc_enable_sync('halves', 'contacts', 'contact_id', 'companies', 'company_id');
+BEGIN;
+DROP TABLE halves_1;
+ALTER TABLE halves DETACH PARTITION halves_3;
+ALTER TABLE halves ATTACH PARTITION halves_3 FOR VALUES IN (3);
+ALTER TABLE halves DETACH PARTITION halves_2;
+COMMIT;
+INSERT INTO halves_2 VALUES (2, 20);
+INSERT INTO halves VALUES (3, 30);
+SELECT * FROM enqueued();
+SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgrelid IN ('halves_2'::regclass, 'halves_3'::regclass) GROUP BY 1;
+DROP TABLE halves, halves_2;
+
 --
 -- Inheritance
 --

@@ -38,7 +38,8 @@ my %accounts = (
 	hubspot => {},
 	once => { max_retries => 0 },
 	patient => { max_retries => 1, max_retry_delay => '3s' },
-	hasty => { request_timeout => patience(200) . 'ms' },
+	slower => { max_retries => 3, max_retry_delay => '700ms' },
+	hasty => { request_timeout => '200ms' },
 	closed => { base_url => 'http://127.0.0.1:' . $closed->sockport },
 	stubborn => { base_url => 'http://127.0.0.1:' . $closed->sockport, max_retries => 100 },
 	hole => { base_url => 'http://127.0.0.1:' . $hole->sockport, connect_timeout => '200ms' },
@@ -362,4 +363,13 @@ close $closed;
 like((request('POST', 'closed'))[1], qr/\(after 3 attempts\)/, 'POST, nobody listens: attempts');
 
 $session->quit;
+#
+# Each wait may be twice as long as the one before
+#
+$hubspot->reset;
+$hubspot->rules({ match => { first => 3 }, action => { status => 503 } });
+like(start_session($node)->query(q{SELECT ok, error_message FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'slower')}),
+	qr/^t\|$/, 'after three attempts, the fourth');
+is(join(' ', map { $_->{status} } @{ $hubspot->log }), '503 503 503 200', 'no more and no less');
+
 done_testing();

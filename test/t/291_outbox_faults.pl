@@ -231,5 +231,31 @@ wait_until(sub { outbox() == 0 }, patience(60));
 pass('and the row is sent when nothing is in the way');
 is(held(), 1, 'once, for HubSpot');
 
-$_->quit foreach $monitor, $sender, $thief;
+#
+# An account that another process serves: a worker that has waited for it in vain
+# ends, and one comes back, lest the rows that the other leaves be forgotten
+#
+sub workers { return $monitor->query(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'}) }
+
+start_over();
+wait_until(sub { workers() == 0 }, patience(60));
+$hubspot->rules({ match => { first => 1 }, action => { hang => \1 } });
+$monitor->query('ALTER SYSTEM SET hubspot_assoc.workers = 0');
+$monitor->query('SELECT pg_reload_conf()');
+enqueue(2);
+$sender->send('CALL hs_assoc_flush(1)');
+flight();
+$monitor->query('ALTER SYSTEM SET hubspot_assoc.workers = 2');
+$monitor->query('SELECT pg_reload_conf()');
+wait_until(sub { workers() == 1 }, patience(60));
+pass('a worker looks at what another process sends');
+wait_until(sub { workers() == 0 }, patience(60));
+pass('and ends');
+is(outbox(), 2, 'the rows are there');
+$sender->terminate;
+$sender->finish;
+wait_until(sub { outbox() == 0 }, patience(60));
+is(held(), 2, 'the other process has ended: a worker has come back and sent them');
+
+$_->quit foreach $monitor, $thief;
 done_testing();
