@@ -64,6 +64,18 @@ foreach my $dbname ('postgres', 'latin')
 	wait_until(sub { $session->query($outbox) == 0 }, patience(30));
 	pass("$dbname: then all is sent");
 
+	# Labels are asked for with no transaction open, too, and come in UTF-8.
+	$hubspot->clear_rules;
+	$session->query(q{SELECT hs_assoc_label_create('contacts', 'companies', U&'Gr\00f6\00dfe', 'size')});
+	my $type_id = $session->query(q{SELECT type_id FROM hs_assoc_labels('contacts', 'companies') WHERE label = U&'Gr\00f6\00dfe'});
+	$session->query(sprintf q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies',
+		$$SELECT %1$d AS from_id, %1$d AS to_id, U&'Gr\00f6\00dfe' AS label$$)}, $next);
+	wait_until(sub { $session->query($outbox) == 0 }, patience(30));
+	my ($labelled) = grep { $_->{from_id} == $next } @{ $hubspot->associations('contacts', 'companies') };
+	is_deeply([ map { $_->{type_id} } grep { $_->{category} eq 'USER_DEFINED' } @{ $labelled->{types} } ], [$type_id],
+		"$dbname: a label that is not ASCII");
+	$next++;
+
 	# What HubSpot says of a row is read with no transaction open, too.
 	$hubspot->clear_rules;
 	$hubspot->rules({ match => { path => '^/crm' }, action => { status => 400, body => { category => 'ODD', message => 'Größe ungültig' } } });
