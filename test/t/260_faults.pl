@@ -2,9 +2,10 @@
 # some moment of it, before or after HubSpot has acted, as a row or an ERROR.
 #
 # Of the product of all that makes sense one case is drawn for each pair of a
-# fault and an operation, in random order; CASES=n in the environment draws n
+# fault and an operation, in random order; DRAWS=n in the environment draws n
 # of each. The seed is printed, and taken from the environment's SEED; CASE=n
-# beside it runs that case alone, or several: CASE=3,17,25.
+# beside it runs that case alone, or several: CASE=3,17,25. CASES=n runs the
+# first n; under valgrind these are 1,000, as it takes 30 times as long.
 #
 # What must hold, whatever happens:
 #
@@ -43,7 +44,8 @@ my $secret = substr $token, 8, 16;
 my $kept = 64;
 
 my $seed = $ENV{SEED} // int(time * 1000) % 1_000_000;
-my $draws = $ENV{CASES} // 1;
+my $draws = $ENV{DRAWS} // 1;
+my $most_cases = $ENV{CASES} // (instrumented() eq 'valgrind' ? 1000 : 1_000_000);
 my %only = map { $_ => 1 } split /,/, $ENV{CASE} // '';
 
 #
@@ -335,7 +337,7 @@ fault('503, Retry-After 0', 'retry', '38000', action => { status => 503, headers
 fault('503, Retry-After 30', 'final', '38000', action => { status => 503, headers => { 'Retry-After' => '30' } });
 fault('503, HTML', 'retry', '38000', action => { status => 503, text => '<html>busy</html>', content_type => 'text/html' });
 fault('503, empty', 'retry', '38000', action => { status => 503, text => '' });
-fault($_, 'final', '38000', action => { status => $_ }) foreach 501, 505, 520, 599;
+fault($_, 'final', '38000', action => { status => $_ }) foreach 501, 520, 599;
 fault(477, 'retry', '53400', action => { status => 477 }, unsent => 1, acts => [0]);
 fault('477, Retry-After 86400', 'final', '53400', action => { status => 477, headers => { 'Retry-After' => '86400' } }, acts => [0]);
 fault('423', 'final', '53400', action => { status => 423 }, acts => [0]);
@@ -356,12 +358,12 @@ fault(403, 'final', '42501', action => { status => 403 }, acts => [0]);
 fault('400, naming the token', 'final', '22023', acts => [0], halves => 1,
 	action => { status => 400, body => { category => 'REFUSED', message => "Authorization: Bearer $token, no", more => [$token] } });
 fault($_, 'final', '22023', action => { status => $_ }, acts => [0], halves => scalar(/400|409|413|422|437/))
-  foreach 400, 405, 408, 409, 413, 414, 415, 422, 437, 451;
+  foreach 400, 408, 409, 413, 414, 415, 422, 437;
 # of a removal this is HubSpot's word that it is done
 fault(404, 'final', '22023', action => { status => 404 }, acts => [0], only => sub { !$_[0]{removes} });
 fault('404, HTML', 'final', '22023', action => { status => 404, text => '<html>what?</html>' }, acts => [0]);
 fault($_, 'final', '08P01', acts => [0],
-	action => { status => $_, headers => { Location => '/elsewhere' }, text => '' }) foreach 300, 301, 302, 303, 307, 308;
+	action => { status => $_, headers => { Location => '/elsewhere' }, text => '' }) foreach 300, 302, 307, 308;
 fault(304, 'final', '08P01', action => { status => 304 }, acts => [0]);
 fault('102 and 103 ahead of the answer', 'harmless', '', action => { informational => [ 102, 103 ] }, acts => [1]);
 fault("$_ for an answer", 'retry', '08006 08P01', action => { status => $_ }, account => 'hasty', any_wire => 1) foreach 101, 103;
@@ -376,7 +378,7 @@ fault("body: $_->[0]", 'garbage', '08P01', action => { status => 200, @$_[ 1, 2 
 	[ 'broken JSON', text => '{"status":"COMPLETE","results":[{"from":' ],
 	[ 'two values', text => '{"status":"COMPLETE","results":[]}{}' ],
 	[ 'a trailing comma', text => '{"status":"COMPLETE","results":[],}' ],
-	[ 'a list', text => '[]' ], [ 'a number', text => '200' ], [ 'null', text => 'null' ], [ 'a string', text => '"COMPLETE"' ],
+	[ 'a list', text => '[]' ], [ 'null', text => 'null' ], [ 'a string', text => '"COMPLETE"' ],
 	[ 'white space', text => " \r\n\t" ],
 	[ 'a NUL byte', base64 => encode_base64("{\"status\":\"COMPLETE\",\0\"results\":[]}", '') ],
 	[ 'a NUL escape', text => '{"status":"COMPLETE\u0000","results":[]}', only => sub { !$_[0]{lists} || $_[0]{makes} } ],
@@ -427,14 +429,15 @@ my %moments = (
 	later => { match => { nth => 2 }, fails => 1, many => 1 },
 	'from the second on' => { match => { after => 1 }, fails => 1000, many => 1 });
 
+my $drawn;
 my @cases = draw_cases();
 my $session = start_session($node);
-my $http = HTTP::Tiny->new(timeout => 30, proxy => undef);
+my $http = HTTP::Tiny->new(timeout => 30, proxy => undef, keep_alive => 0);
 my %bounds;
 my $start = time;
 
-note("SEED=$seed, " . @cases . ' cases: ' . @faults . ' faults, ' . @operations . ' operations');
-cmp_ok(scalar @cases, '>=', 1000, 'at least 1,000 cases') unless %only;
+note("SEED=$seed, " . @cases . " of $drawn cases: " . @faults . ' faults, ' . @operations . ' operations');
+cmp_ok(scalar @cases, '>=', 1000, 'at least 1,000 cases') unless %only || $ENV{CASES};
 warm_up();
 foreach my $case (@cases)
 {
@@ -500,7 +503,8 @@ sub draw_cases
 		$case->{id_form} = (qw(string number mixed))[ rand 3 ];
 		$case->{archive_missing} = (204, 404, 'item')[ rand 3 ];
 	}
-	return %only ? grep { $only{ $_->{number} } } @all : @all;
+	$drawn = @all;
+	return %only ? grep { $only{ $_->{number} } } @all : @all[ 0 .. ($most_cases < @all ? $most_cases : @all) - 1 ];
 }
 
 # All cases that make sense of a fault in an operation.
@@ -826,6 +830,8 @@ sub expected
 	my $some = ($operation->{raises} // '') eq 'always' || $case->{on_error} eq 'raise' ? 'none' : 'some';
 
 	return 'any' if $kind eq 'any' && !($operation->{reads} || $operation->{lists});
+	# the pause that it asks for is no longer than max_retry_delay, and the next round comes after it
+	return 'any' if $operation->{name} =~ /^outbox/ && $fault->{name} =~ /^429/ && $case->{moment} ne 'always';
 	return 'any' if $fault->{empty} && $main && $operation->{silent};
 	return 'any' if $fault->{any_wire} && ($case->{moment} ne 'always' || $operation->{passes});
 	return 'any' if $operation->{passes} && $kind eq 'garbage';

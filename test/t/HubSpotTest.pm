@@ -45,8 +45,8 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session
-  wait_until descriptors private_memory measure takes_at_most patience
-  instrumented);
+  wait_until descriptors private_memory measure patience instrumented
+  start_stopwatch);
 
 my $nodes = 0;
 my @nodes;
@@ -306,7 +306,190 @@ sub measure
 	return ($out, max($peak, $after) - $before, $after - $before);
 }
 
+=item start_stopwatch($node)
+
+A HubSpotTest::Stopwatch: how soon backends act. The node needs log_duration
+and log_timezone UTC (and log_statement, which Cluster.pm sets).
+
+=cut
+
+sub start_stopwatch
+{
+	return HubSpotTest::Stopwatch->new(@_);
+}
+
 =back
+
+=head1 HubSpotTest::Stopwatch
+
+Measures, on a machine that may be busy with other things, how long a backend
+takes from a moment, such as a signal to it, to the end of its statement.
+
+The end is what the server's log says of it, so that neither psql nor this
+process count. From the time in between is taken off for how long the process
+was ready to run and had to wait for a CPU, which Linux tells in
+/proc/PID/schedstat (nothing elsewhere): a machine with more to do than CPUs
+makes any process late by that. What is left is what the backend computed or
+slept, and that is its own doing.
+
+=over
+
+=item begin($pid[, seconds])
+
+The backend's next statement is the one to be measured: from so many seconds
+after its start, or from what from_now() says.
+
+=item has_begun($pid)
+
+Whether the server has the statement; a cancel before that would be lost.
+
+=item from_now($pid[, seconds])
+
+From now, or in so many seconds. False if the statement has ended already.
+
+=item from_end_of($pid, $other)
+
+From the end of the other backend's statement, which was measured as well and
+has come back: it sent the signal.
+
+=item wait($pid, ...)
+
+Waits until the statement of each of these has ended, or the backend is gone.
+A hash: for each, seconds from its moment to its end as "late", the same with
+what was taken off as "wall", and the log's words as "text".
+
+=back
+
+=cut
+
+package HubSpotTest::Stopwatch;
+
+use strict;
+use warnings;
+
+use Carp;
+use List::Util qw(max);
+use Time::HiRes qw(sleep time);
+use Time::Local qw(timegm);
+
+sub new
+{
+	my ($class, $node) = @_;
+	open my $log, '<', $node->logfile or croak $node->logfile . ": $!";
+	return bless { log => $log, rest => '', marks => {} }, $class;
+}
+
+sub begin
+{
+	my ($self, $pid, $seconds) = @_;
+	$self->look;				# what was before is nobody's
+	$self->{marks}{$pid} = { seconds => $seconds };
+	$self->{marks}{$pid}{before} = queued($pid) // 0;
+	return;
+}
+
+sub has_begun
+{
+	my ($self, $pid) = @_;
+	$self->look;
+	return $self->{marks}{$pid}{begun};
+}
+
+sub from_now
+{
+	my ($self, $pid, $seconds) = @_;
+	my $mark = $self->{marks}{$pid};
+	$self->look;
+	@$mark{qw(from before)} = (time + ($seconds // 0), queued($pid) // 0) unless $mark->{end};
+	return !$mark->{end};
+}
+
+sub from_end_of
+{
+	my ($self, $pid, $other) = @_;
+	$self->wait($other);
+	$self->{marks}{$pid}{from} = $self->{marks}{$other}{end}{at};
+	return;
+}
+
+# Seconds for which the process has waited for a CPU so far; undef: it is gone.
+sub queued
+{
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/schedstat" or return -d "/proc/$pid" ? 0 : undef;
+	my $line = readline $file;
+	return defined $line ? (split ' ', $line)[1] / 1e9 : undef;
+}
+
+sub wait
+{
+	my ($self, @pids) = @_;
+	my $give_up = time + $PostgreSQL::Test::Utils::timeout_default;
+	my %results;
+
+	while (@pids)
+	{
+		my @pending;
+		my %gone;
+
+		foreach my $pid (@pids)
+		{
+			my $queued = queued($pid);
+			if (defined $queued) { $self->{marks}{$pid}{queued} = $queued }
+			else { $gone{$pid} = time }
+		}
+		$self->look;			# after that, so that the end is in it
+		foreach my $pid (@pids)
+		{
+			my $mark = $self->{marks}{$pid};
+			my $end = $mark->{end} // ($gone{$pid} ? { at => $gone{$pid}, text => 'gone' } : undef);
+
+			if (!$end)
+			{
+				push @pending, $pid;
+				next;
+			}
+			my $wall = max(0, $end->{at} - ($mark->{from} // $end->{at}));
+			my $queued = max(0, ($mark->{queued} // $mark->{before}) - $mark->{before});
+			$results{$pid} = { wall => $wall, late => max(0, $wall - $queued), text => $end->{text} };
+		}
+		@pids = @pending;
+		croak "the statements of @pids do not end" if time > $give_up;
+		sleep 0.002 if @pids;
+	}
+	return %results;
+}
+
+# Reads what is new in the log.
+sub look
+{
+	my ($self) = @_;
+	seek $self->{log}, 0, 1;
+	my $new = do { local $/; readline $self->{log} } // '';
+	my @lines = split /\n/, $self->{rest} . $new, -1;
+
+	$self->{rest} = pop @lines // '';
+	foreach my $line (@lines)
+	{
+		my ($y, $mon, $d, $h, $min, $s, $pid, $text) = $line =~
+		  /^(\d+)-(\d+)-(\d+) (\d+):(\d+):([\d.]+) UTC \[(\d+)\] .*?((?:ERROR|FATAL|PANIC):  .*|LOG:  (?:duration|statement): .*)/
+		  or next;
+		my $mark = $self->{marks}{$pid};
+		next if !$mark || $mark->{end};
+		my $at = timegm(int $s, $min, $h, $d, $mon - 1, $y) + ($s - int $s);
+
+		if ($text =~ /^LOG:  statement/)
+		{
+			$mark->{begun} = 1;
+			$mark->{from} = $at + $mark->{seconds} if defined $mark->{seconds};
+		}
+		else
+		{
+			$mark->{end} = { at => $at, text => $text };
+		}
+	}
+	return;
+}
 
 =head1 HubSpotTest::Simulator
 
