@@ -20,13 +20,13 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use List::Util qw(max sum);
+use List::Util qw(max min);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $limit = patience(0.1);
-my $wanted = $ENV{WANTED} // 1000;
+my $wanted = 1000;
 
 # How often a backend looks whether its client is there.
 my $check_client = 0.02;
@@ -130,14 +130,18 @@ foreach my $slot (grep { $_->{survives} } @slots)
 {
 	my $session = $slot->{session};
 	my $descriptors = descriptors($session->pid);
-	my $memory = private_memory($session->pid);
 
 	cmp_ok($slot->{ended}, '>=', 100, "a session lived through $slot->{ended} of them");
-	cmp_ok($descriptors, '<=', $most_descriptors, "no more descriptors than are kept: $slot->{descriptors} -> $descriptors");
+	cmp_ok($descriptors, '<=', $most_descriptors, "no more descriptors than are kept: $descriptors");
   SKIP:
 	{
 		skip instrumented(), 1 if instrumented();
-		cmp_ok($memory, '<=', $slot->{memory} + 2048, "no more memory: $slot->{memory} kB -> $memory kB");
+
+		# The heap has holes, so that what is taken goes up and down by some MB;
+		# a leak is there at each time.
+		my @memory = @{ $slot->{memory} };
+		my ($first, $last) = (max(@memory[ 20 .. 69 ]), min(@memory[ -30 .. -1 ]));
+		cmp_ok($last, '<=', $first + 1024, "no more memory: at most $first kB at first, at least $last kB at last");
 	}
 }
 $hubspot->clear_rules;
@@ -261,11 +265,7 @@ sub judge
 	$slot->{timeout} = 0;
 	my $next = next_call($session);
 	push @problems, "$what: the next call: $next" if $next ne 't';
-	note(sprintf '%d: %d kB after %d; %s', $session->pid, private_memory($session->pid), $slot->{ended}, $session->query("SELECT sum(total_bytes), count(*) FROM pg_backend_memory_contexts") . ' ' . descriptors($session->pid)) if $slot->{survives} && ($slot->{ended} // 0) % 25 == 0;
-	if ($slot->{survives} && ($slot->{ended} // 0) >= 50 && !$slot->{memory})
-	{
-		@$slot{qw(memory descriptors)} = (private_memory($session->pid), descriptors($session->pid));
-	}
+	push @{ $slot->{memory} }, private_memory($session->pid) if $slot->{survives};
 	return;
 }
 
