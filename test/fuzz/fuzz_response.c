@@ -244,8 +244,18 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 			}
 			break;
 		case 'n':
-			if (hubspot_read_done(&reply, &error))
-				fuzz_check(json == FUZZ_JSON_OBJECT || reply.status == 204);
+			switch (hubspot_read_done(&reply, &error))
+			{
+				case HUBSPOT_NOT_DONE:
+					fuzz_check(reply.status != 204);
+					break;
+				case HUBSPOT_DONE_OR_NOT:
+					fuzz_check(json == FUZZ_JSON_OBJECT || reply.body_len == 0);
+					break;
+				case HUBSPOT_DONE:
+					fuzz_check(json == FUZZ_JSON_OBJECT || reply.status == 204);
+					break;
+			}
 			if (error)
 				fuzz_check_error(error);
 			break;
