@@ -45,7 +45,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session
-  wait_until descriptors private_memory measure patience instrumented
+  wait_until descriptors private_memory anonymous_memory measure patience instrumented
   start_stopwatch);
 
 my $nodes = 0;
@@ -248,25 +248,19 @@ sub private_memory
 	return $sum;
 }
 
-=item takes_at_most($added, $most, name)
+=item anonymous_memory($pid)
 
-A test that so many kB of memory, of private_memory() or measure(), are no more
-than $most; skipped where the server is instrumented().
+The same without any shared memory: pages of the shared buffers that nobody but
+this process has looked at so far count as private. What a process has from its
+parent is in it.
 
 =cut
 
-sub takes_at_most
+sub anonymous_memory
 {
-	my ($added, $most, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	Test::More::note("$name: $added kB");
-	return Test::More::cmp_ok($added, '<=', $most, "$name: at most $most kB more")
-	  unless instrumented();
-	SKIP:
-	{
-		Test::More::skip("$name: memory under " . instrumented(), 1);
-	}
-	return 1;
+	my ($pid) = @_;
+	my ($kB) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m;
+	return $kB;
 }
 
 =item measure($session, sql)
@@ -560,6 +554,7 @@ use Carp;
 use File::Basename;
 use HTTP::Tiny;
 use JSON::PP;
+use PostgreSQL::Test::Utils;
 
 my $script = dirname(__FILE__) . '/../simulator.py';
 
@@ -569,7 +564,8 @@ sub new
 	my $self = bless {
 		options => {%options},
 		scheme => $options{tls_cert} ? 'https' : 'http',
-		http => HTTP::Tiny->new(timeout => HubSpotTest::patience(30), proxy => undef, keep_alive => 0),
+		http => HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default,
+			proxy => undef, keep_alive => 0),
 	}, $class;
 
 	$self->launch or croak "$script did not start";
