@@ -33,6 +33,8 @@ sub new_node
 		max_prepared_transactions = 5
 		hubspot_assoc.poll_interval = '1s'
 	});
+	# from there pg_upgrade loads it, see in_root; a second file is a second library
+	$node->append_conf('postgresql.conf', q{dynamic_library_path = '$libdir'}) if $node->pg_version >= 18;
 	return $node;
 }
 
@@ -107,7 +109,11 @@ sub wait_for
 #
 # The old cluster
 #
-my $old = new_node('old', install_path => dirname($old_bin));
+my $old;
+{
+	delete local $ENV{TEMP_CONFIG};			# tells where the new server finds it
+	$old = new_node('old', install_path => dirname($old_bin));
+}
 $old->append_conf('postgresql.conf', qq{
 	extension_destdir = '$ENV{OLD_DESTDIR}'
 	dynamic_library_path = '$ENV{OLD_DESTDIR}$old_lib:\$libdir'
