@@ -360,8 +360,12 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 			return @times >= 3;
 		}, patience(20));
 	my @pauses = map { ($times[$_] - $times[ $_ - 1 ]) % 86_400 } 1, 2;		# in whole seconds
-	cmp_ok($pauses[0], '>=', 1, 'an error: tried again after a second');
-	cmp_ok($pauses[1], '>=', 2, 'and another one: after two');
+	SKIP:
+	{
+		skip 'a slow worker may not be the only one that fails', 2 if instrumented();
+		cmp_ok($pauses[0], '>=', 1, 'an error: tried again after a second');
+		cmp_ok($pauses[1], '>=', 2, 'and another one: after two');
+	}
 	enqueue($others{a});
 	wait_for_empty($others{a});
 	pass('another database is served');
