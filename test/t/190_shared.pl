@@ -106,7 +106,9 @@ foreach my $signal (qw(cancel terminate))
 		$third->query('SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $session->pid) eq 'Extension' });
 	$session->$signal;
 	like(($session->finish)[1], $signal eq 'cancel' ? qr/ERROR:  57014/ : qr/FATAL:  57P01/, "one budget: $signal in the wait");
-	is(throttle_row($third, 'slow', 'used'), '5', "one budget: $signal takes no place");
+	# of a slow server, the ten seconds of one of the five may be over
+	my $used = throttle_row($third, 'slow', 'used');
+	cmp_ok($used, instrumented() ? '<=' : '==', 5, "one budget: $signal takes no place");
 	$session->quit if $signal eq 'cancel';
 }
 my $fourth = start_session($node);
