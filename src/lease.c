@@ -104,7 +104,6 @@ hubspot_lease_take(const HubspotSchema *schema, const char *server)
 	Datum		values[3];
 	bool		isnull;
 	int			holder;
-	bool		valid;
 
 	values[0] = CStringGetTextDatum(server);
 	if (hubspot_execute(schema, &look_statement, values, NULL) == 0)
@@ -118,8 +117,10 @@ hubspot_lease_take(const HubspotSchema *schema, const char *server)
 										 SPI_tuptable->tupdesc, 1, &isnull));
 	if (!isnull && holder != MyProcPid)
 	{
-		valid = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-										   SPI_tuptable->tupdesc, 2, &isnull));
+		bool		valid = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+													   SPI_tuptable->tupdesc, 2,
+													   &isnull));
+
 		if (!isnull && valid && is_alive(holder))
 			return false;
 	}

@@ -247,7 +247,10 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 
 	/* most are empty, and need no stack */
 	if (lexer->token_end < lexer->end && *lexer->token_end == end)
-		return hubspot_lexer_next(lexer) && hubspot_lexer_next(lexer);
+	{
+		(void) hubspot_lexer_next(lexer);
+		return hubspot_lexer_next(lexer);
+	}
 
 	initStringInfo(&stack);
 	for (;;)

@@ -140,7 +140,6 @@ main(int argc, char **argv)
 	struct curl_slist *headers;
 	char		url[1024];
 	Slot	   *slots;
-	Slot	   *slot;
 	int			option;
 	int			used;
 
@@ -191,7 +190,8 @@ main(int argc, char **argv)
 		send_slot(&slots[used]);
 	while (used > 0)
 	{
-		slot = wait_for_slot();
+		Slot	   *slot = wait_for_slot();
+
 		if (fill(slot))
 			send_slot(slot);
 		else
@@ -338,8 +338,9 @@ split_line(Column *columns)
 {
 	const char *start = line;
 	const char *end = line + line_length - 1;
+	int			i = 0;
 
-	for (int i = 0; i < operation->ncolumns; i++)
+	do
 	{
 		const char *tab = end;
 
@@ -348,7 +349,7 @@ split_line(Column *columns)
 		columns[i].text = start;
 		columns[i].length = tab - start;
 		start = tab + 1;
-	}
+	} while (++i < operation->ncolumns);
 }
 
 static char *

@@ -46,7 +46,7 @@ extern bool fuzz_jsonb_is_string;
 /* input.c: reading and checking */
 #define fuzz_check(condition) \
 	((condition) ? (void) 0 : fuzz_fail(__FILE__, __LINE__, #condition))
-extern void fuzz_fail(const char *file, int line, const char *what);
+extern void fuzz_fail(const char *file, int line, const char *what) __attribute__((noreturn));
 extern HubspotSlice fuzz_line(FuzzInput *input);
 extern char *fuzz_word(HubspotSlice *line);
 extern char *fuzz_text(HubspotSlice slice);

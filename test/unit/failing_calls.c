@@ -89,7 +89,7 @@ fails(const char *function, void *caller)
 #define FAILS(function) fails(function, CALLER)
 
 /* The function that would have been called. */
-#define NEXT(function) ((__typeof__(&function)) dlsym(RTLD_NEXT, #function))
+#define NEXT(function) ((__typeof__(&(function))) dlsym(RTLD_NEXT, #function))
 
 static int
 with_errno(void)
