@@ -31,6 +31,7 @@ use HTTP::Tiny;
 use JSON::PP;
 use List::Util qw(shuffle uniq);
 use MIME::Base64;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
@@ -443,6 +444,19 @@ my $start = time;
 
 note("SEED=$seed, " . @cases . " of $drawn cases: " . @faults . ' faults, ' . @operations . ' operations');
 cmp_ok(scalar @cases, '>=', 1000, 'at least 1,000 cases') unless %only || $ENV{CASES};
+unless (%only || $ENV{CASES})
+{
+	my %values;
+	foreach my $case (@cases)
+	{
+		$values{$_}{ $case->{$_} } = 1 foreach qw(phase moment acts on_error server id_form archive_missing);
+	}
+	is(join('; ', map { "$_: " . join ', ', sort keys %{ $values{$_} } } qw(phase moment acts on_error id_form archive_missing)),
+		'phase: keep, lookup, main; moment: ' . join(', ', sort keys %moments)
+		  . '; acts: 0, 1; on_error: raise, row; id_form: mixed, number, string; archive_missing: 204, 404, item',
+		'all that a case has to choose is among them');
+	is(join(', ', sort keys %{ $values{server} }), join(', ', sort keys %accounts), 'and each account');
+}
 warm_up();
 foreach my $case (@cases)
 {
