@@ -159,8 +159,11 @@ reset(Context *context)
 		reset(child);
 		free(child);
 	}
-	while (context->pieces)
-		release(context->pieces);
+	for (Header *header = context->pieces, *next; header; header = next)
+	{
+		next = header->next;
+		release(header);
+	}
 }
 
 /* Begin with one input, in a database of that encoding: U, L or A. */
@@ -406,7 +409,6 @@ void
 ExceptionalCondition(const char *condition, const char *file, int line)
 {
 	fuzz_fail(file, line, condition);
-	abort();
 }
 #else
 void
@@ -414,7 +416,6 @@ ExceptionalCondition(const char *condition, const char *type,
 					 const char *file, int line)
 {
 	fuzz_fail(file, line, condition);
-	abort();
 }
 #endif
 
@@ -983,7 +984,7 @@ varstr_levenshtein(const char *source, int slen, const char *target, int tlen,
 	fuzz_check(ins_c == 1 && del_c == 1 && sub_c == 1 && trusted);
 
 	/* what the server's is asked for, trusting that it is no longer */
-	fuzz_check(slen <= 255 && tlen <= 255);
+	fuzz_check(slen <= 255 && tlen <= 255 && n >= 0);
 	for (int j = 0; j <= n; j++)
 		row[j] = j;
 	for (int i = 0, number = 1; i < slen; number++)

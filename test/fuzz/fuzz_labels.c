@@ -106,14 +106,14 @@ ask(HubspotLabels *labels, const List *definitions, bool failed, const char *lab
 		fuzz_check(type == NULL);
 		return;
 	}
-	if (error)
-		fuzz_check(strlen(error->message) <= MAX_MESSAGE);
+	fuzz_check(error == NULL || strlen(error->message) <= MAX_MESSAGE);
 	expected = expected_type(definitions, label, category, true, &n);
 	if (n == 0)
 		expected = expected_type(definitions, label, category, false, &n);
 	fuzz_check((n == 1) == (type != NULL));
 	if (type)
 	{
+		fuzz_check(expected != NULL);
 		fuzz_check(type->type_id == expected->type_id);
 		fuzz_check(strcmp(type->category, expected->category) == 0);
 		fuzz_check(same_label(type->label, label, false));

@@ -50,7 +50,11 @@ replay(const char *path)
 	/* in memory that ends where it ends, as libFuzzer gives it */
 	data = malloc(size);
 	if (size > 0)
+	{
+		if (data == NULL)
+			abort();
 		memcpy(data, bytes, size);
+	}
 	alarm(MAX_SECONDS);
 	LLVMFuzzerTestOneInput(data, size);
 	free(data);

@@ -65,10 +65,12 @@ fuzz_units_read(FuzzUnits *units, HubspotMatch *match, FuzzInput *input)
 			(to_id && hubspot_id_problem(to_id, strlen(to_id))) ||
 			(to_id == NULL && !units->reads))
 			continue;
+		if (units->reads)
+			to_id = NULL;
 		unit = palloc0(sizeof(HubspotUnit));
 		unit->input.from_id.data = from_id;
 		unit->input.from_id.len = strlen(from_id);
-		if (!units->reads)
+		if (to_id)
 		{
 			unit->input.to_id.data = to_id;
 			unit->input.to_id.len = strlen(to_id);
