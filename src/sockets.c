@@ -52,6 +52,7 @@ static int	maxwatched = 0;
 static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
+static bool reserve_descriptor(void);
 static void update_set(void);
 static void make_set(void);
 static bool is_open(int fd);
@@ -66,7 +67,7 @@ hubspot_open_socket(int family, int type, int protocol)
 	int			result;
 	Watched    *ghost;
 
-	if (!AcquireExternalFD())
+	if (!reserve_descriptor())
 		return -1;
 	result = socket(family, type | SOCK_CLOEXEC, protocol);
 
@@ -82,6 +83,27 @@ hubspot_open_socket(int family, int type, int protocol)
 	if (result < 0)
 		ReleaseExternalFD();
 	return result;
+}
+
+/*
+ * Count another descriptor, if one more is left then for the set that watches
+ * the sockets.
+ */
+static bool
+reserve_descriptor(void)
+{
+	if (!AcquireExternalFD())
+		return false;
+	if (set == NULL)
+	{
+		if (!AcquireExternalFD())
+		{
+			ReleaseExternalFD();
+			return false;
+		}
+		ReleaseExternalFD();
+	}
+	return true;
 }
 
 /* Close a socket of hubspot_open_socket().  May be called by callbacks. */
