@@ -105,7 +105,7 @@ static char message[MAX_MESSAGE];
 static Context top;
 static Context input_context;
 
-static void release(Header *header);
+static Header *release(Header *header);
 static void reset(Context *context);
 static void *allocate(Context *context, size_t size);
 static void say(const char *format, va_list arguments);
@@ -138,14 +138,18 @@ allocate(Context *context, size_t size)
 	return header + 1;
 }
 
-static MAY_SEE_HEADERS void
+/* Returns the next one. */
+static MAY_SEE_HEADERS Header *
 release(Header *header)
 {
+	Header	   *next = header->next;
+
 	*header->link = header->next;
-	if (header->next)
-		header->next->link = header->link;
+	if (next)
+		next->link = header->link;
 	ASAN_UNPOISON_MEMORY_REGION(header, sizeof(Header));
 	free(header);
+	return next;
 }
 
 static void
@@ -159,11 +163,8 @@ reset(Context *context)
 		reset(child);
 		free(child);
 	}
-	for (Header *header = context->pieces, *next; header; header = next)
-	{
-		next = header->next;
-		release(header);
-	}
+	for (Header *header = context->pieces; header;)
+		header = release(header);
 }
 
 /* Begin with one input, in a database of that encoding: U, L or A. */
@@ -248,14 +249,14 @@ repalloc_huge(void *pointer, Size size)
 	void	   *moved = allocate(header->context, size);
 
 	memcpy(moved, pointer, Min(header->size, size));
-	release(header);
+	(void) release(header);
 	return moved;
 }
 
 void
 pfree(void *pointer)
 {
-	release((Header *) pointer - 1);
+	(void) release((Header *) pointer - 1);
 }
 
 char *
