@@ -45,11 +45,6 @@ typedef struct HubspotReport
 	const char *enqueue_time;	/* ISO 8601 */
 } HubspotReport;
 
-extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
-									 List **definitions);
-extern bool hubspot_read_report(const HubspotHttpReply *reply,
-								HubspotReport *report);
-
 /* What a successful reply says of whether it is done. */
 typedef enum HubspotDone
 {

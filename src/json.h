@@ -24,6 +24,7 @@ typedef enum HubspotJsonKind
 	HUBSPOT_JSON_ID,			/* HubspotSlice, of a string or a number */
 	HUBSPOT_JSON_INT,			/* int32, of a number or a string */
 	HUBSPOT_JSON_RAW,			/* HubspotSlice, any value as it came */
+	HUBSPOT_JSON_IGNORED,		/* goes nowhere, but is expected */
 	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, same struct */
 	HUBSPOT_JSON_LIST,			/* array of objects, each given to item() */
 	HUBSPOT_JSON_NOTED_LIST		/* the same, with a bool that it was there */

@@ -39,7 +39,7 @@ my %accounts = (
 	once => { max_retries => 0 },
 	patient => { max_retries => 1, max_retry_delay => '3s' },
 	slower => { max_retries => 3, max_retry_delay => '700ms' },
-	hasty => { request_timeout => '200ms' },
+	hasty => { request_timeout => patience(200) . 'ms' },
 	closed => { base_url => 'http://127.0.0.1:' . $closed->sockport },
 	stubborn => { base_url => 'http://127.0.0.1:' . $closed->sockport, max_retries => 100 },
 	hole => { base_url => 'http://127.0.0.1:' . $hole->sockport, connect_timeout => '200ms' },

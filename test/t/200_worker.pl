@@ -424,7 +424,7 @@ my $b = create_busy('b');
 my $start = time;
 $others{b}->query('DROP EXTENSION hubspot_assoc CASCADE');
 cmp_ok(time - $start, '<', patience(4), 'DROP EXTENSION while busy: nothing hangs');
-is((workers(in_database('b')))[0], $b, 'DROP EXTENSION while busy: the worker is not disturbed');
+ok((grep { $_ == $b } workers(in_database('b'))), 'DROP EXTENSION while busy: the worker is not disturbed');
 $hubspot->clear_rules;
 terminate($b);
 end_of($b);

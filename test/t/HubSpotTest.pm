@@ -44,9 +44,9 @@ use PostgreSQL::Test::Utils;
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(start_node start_simulator create_account start_session
-  wait_until descriptors private_memory anonymous_memory measure patience instrumented
-  start_stopwatch);
+our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
+  wait_until descriptors private_memory anonymous_memory measure takes_at_most patience
+  instrumented start_stopwatch);
 
 my $nodes = 0;
 my @nodes;
@@ -261,6 +261,27 @@ sub anonymous_memory
 	my ($pid) = @_;
 	my ($kB) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m;
 	return $kB;
+}
+
+=item takes_at_most($added, $most, name)
+
+A test that so many kB of memory, of private_memory() or measure(), are no more
+than $most; skipped where the server is instrumented().
+
+=cut
+
+sub takes_at_most
+{
+	my ($added, $most, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	Test::More::note("$name: $added kB");
+	return Test::More::cmp_ok($added, '<=', $most, "$name: at most $most kB more")
+	  unless instrumented();
+	SKIP:
+	{
+		Test::More::skip("$name: memory under " . instrumented(), 1);
+	}
+	return 1;
 }
 
 =item measure($session, sql)
@@ -554,7 +575,6 @@ use Carp;
 use File::Basename;
 use HTTP::Tiny;
 use JSON::PP;
-use PostgreSQL::Test::Utils;
 
 my $script = dirname(__FILE__) . '/../simulator.py';
 
@@ -564,8 +584,7 @@ sub new
 	my $self = bless {
 		options => {%options},
 		scheme => $options{tls_cert} ? 'https' : 'http',
-		http => HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default,
-			proxy => undef, keep_alive => 0),
+		http => HTTP::Tiny->new(timeout => HubSpotTest::patience(120), proxy => undef, keep_alive => 0),
 	}, $class;
 
 	$self->launch or croak "$script did not start";
