@@ -59,7 +59,7 @@ my @cases = (
 	[ 'socket', EMFILE, qr/^f\|\w+\|/ ],
 );
 # What watches memory has its own.
-push @cases, [ 'malloc', 0, qr/(?!)/ ], [ 'realloc', 0, qr/^f\|\w+\|/ ] unless instrumented();
+push @cases, [ 'malloc', 0, qr/(?!)/ ], [ 'realloc', 0, qr/^f\|\w+\||${memory}out of memory/ ] unless instrumented();
 
 foreach my $case (@cases)
 {
