@@ -49,12 +49,15 @@ typedef struct Watched
 static Watched *watched_sockets = NULL; /* malloc'ed */
 static int	nwatched = 0;
 static int	maxwatched = 0;
+static int	nopened = 0;		/* sockets of hubspot_open_socket() */
 static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
 static bool reserve_descriptor(void);
+static bool has_descriptor(void);
 static void update_set(void);
 static void make_set(void);
+static void create_set(void);
 static bool is_open(int fd);
 static Watched *find_watched(int socket);
 static Watched *add_watched(int socket, bool opened_here);
@@ -82,6 +85,8 @@ hubspot_open_socket(int family, int type, int protocol)
 	}
 	if (result < 0)
 		ReleaseExternalFD();
+	else
+		nopened++;
 	return result;
 }
 
@@ -94,15 +99,21 @@ reserve_descriptor(void)
 {
 	if (!AcquireExternalFD())
 		return false;
-	if (set == NULL)
+	if (set == NULL && !has_descriptor())
 	{
-		if (!AcquireExternalFD())
-		{
-			ReleaseExternalFD();
-			return false;
-		}
 		ReleaseExternalFD();
+		return false;
 	}
+	return true;
+}
+
+/* Is there another descriptor to have? */
+static bool
+has_descriptor(void)
+{
+	if (!AcquireExternalFD())
+		return false;
+	ReleaseExternalFD();
 	return true;
 }
 
@@ -115,6 +126,7 @@ hubspot_close_socket(int socket)
 	if (watched)
 		remove_watched(watched);
 	ReleaseExternalFD();
+	nopened--;
 	return close(socket);
 }
 
@@ -202,6 +214,33 @@ update_set(void)
 		make_set();
 }
 
+/*
+ * Create the set, which needs a descriptor.  The server may have taken the one
+ * that the set before had for a file of its own, when our sockets have all that
+ * we may have: then some of them are not counted while the set is made.
+ */
+static void
+create_set(void)
+{
+	volatile int uncounted = 0;
+
+	while (uncounted < nopened && !has_descriptor())
+	{
+		ReleaseExternalFD();
+		uncounted++;
+	}
+	PG_TRY();
+	{
+		set = hubspot_create_wait_event_set(nwatched + 2);
+	}
+	PG_FINALLY();
+	{
+		for (int i = 0; i < uncounted; i++)
+			ReserveExternalFD();
+	}
+	PG_END_TRY();
+}
+
 /* Is a descriptor, not of ours, one that can be waited for? */
 static bool
 is_open(int fd)
@@ -223,7 +262,7 @@ make_set(void)
 
 	/* an error on the way leaves a stale set, to be freed the next time */
 	set_is_stale = true;
-	set = hubspot_create_wait_event_set(nwatched + 2);
+	create_set();
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = nwatched - 1; i >= 0; i--)
