@@ -99,13 +99,15 @@ SKIP:
 # for itself.
 #
 {
-	my $poor = start_node(max_files_per_process => 64);
+	my $poor = start_node(max_files_per_process => 64, 'hubspot_assoc.allowed_hosts' => '127.0.0.1, name.invalid');
 	my $rows = 60;
 	my $outcomes = q{SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok AND error_message ~ 'could not reach'), count(*)
 		FROM hs_assoc_batch_create_default('deals', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(%d, %d) i')};
 
 	$hubspot->rules({ match => { path => '/deals/' }, action => { delay_ms => 500 } });
 	create_account($poor, $hubspot, rate_limit => 0, max_retries => 0, concurrency => 60, batch_size => 1);
+	create_account($poor, $hubspot, name => 'named', rate_limit => 0, max_retries => 0,
+		base_url => 'https://name.invalid');
 	my $session = start_session($poor);
 	my $held = 0;
 
@@ -120,6 +122,10 @@ SKIP:
 		is($hubspot->association_count('deals', 'companies'), $held, 'no descriptors: those alone are held');
 	}
 	$hubspot->clear_rules;
+
+	# a file of the server's takes another one, and a lookup has the set made anew
+	$session->query('CREATE TABLE written ()');
+	like($session->query(call('named')), qr/^f\|/, 'no descriptors: a row also where the server takes one');
 	is($session->query(call()) =~ /^t\|/, 1, 'no descriptors: the next call works');
 	$session->query(q{ALTER SERVER hubspot OPTIONS (SET concurrency '4')});
 	is($session->query(sprintf $outcomes, 201, 200 + $rows), "$rows|0|$rows", 'no descriptors: so do the next ones');
