@@ -31,7 +31,8 @@
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs
- *	   link.c			which tables can be kept in sync, and their triggers
+ *	   link.c			which tables can be kept in sync
+ *	   link_trigger.c	their triggers
  *	   synced.c			what is kept in sync
  *	   transaction.c	short transactions of a sender
  *	   plan.c			statements on its tables, with their plans
