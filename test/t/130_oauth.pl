@@ -635,7 +635,7 @@ foreach my $case (
 {
 	my ($name, $change, $why) = @$case;
 	create_client($name, rotate => 1);
-	token_rule({ delay_ms => 500 });
+	token_rule({ delay_ms => patience(500) });
 	$session->send(sprintf $call, $name);
 	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
 	$node->safe_psql('postgres', $change);
@@ -645,7 +645,7 @@ foreach my $case (
 
 # The same, while HubSpot refuses the old refresh token: there is no other one.
 create_client('gone', rotate => 1);
-token_rule({ status => 400, delay_ms => 500, body => { error => 'invalid_grant', message => 'No.' } });
+token_rule({ status => 400, delay_ms => patience(500), body => { error => 'invalid_grant', message => 'No.' } });
 $session->send(sprintf $call, 'gone');
 wait_until(sub { $hubspot->stats->{in_flight} == 1 });
 $node->safe_psql('postgres', 'DROP USER MAPPING FOR PUBLIC SERVER gone');

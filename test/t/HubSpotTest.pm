@@ -71,6 +71,9 @@ sub start_node
 	my $fuse = delete $settings{fuse};
 	my $node = PostgreSQL::Test::Cluster->new('node' . ++$nodes);
 
+	# Where all takes longer, a batch is not to speak of its progress earlier.
+	%settings = ('hubspot_assoc.progress_interval' => patience(10) . 's', %settings);
+
 	local @ENV{ 'FAILING_CALLS', 'LD_PRELOAD' } = (
 		$fuse->{file}, join ' ', grep { $_ } $ENV{LD_PRELOAD}, $fuse->{library})
 	  if $fuse;
