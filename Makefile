@@ -34,7 +34,7 @@ OBJS = $(addprefix src/, account.o answer.o argument.o batch.o blame.o call.o ch
 	endpoint.o enqueue.o error.o failure.o functions.o hold.o host.o hubspot_assoc.o json.o \
 	keep.o labels.o launcher.o lease.o lexer.o link.o link_trigger.o match.o option.o outbox.o \
 	passthrough.o place.o plan.o queue.o refresh.o request.o response.o result.o sender.o \
-	settle.o shared.o sockets.o sort.o source.o statement.o statistics.o stencil.o sync.o sync_ddl.o \
+	setting.o settle.o shared.o sockets.o sort.o source.o statement.o statistics.o stencil.o sync.o sync_ddl.o \
 	sync_rows.o synced.o throttle.o token.o tokenfile.o transaction.o transport.o type.o \
 	unit.o wake.o worker.o)
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"

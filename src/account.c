@@ -50,7 +50,7 @@
 #include "utils/timestamp.h"
 
 #include "account.h"
-#include "option.h"
+#include "setting.h"
 #include "shared.h"
 #include "transport.h"
 

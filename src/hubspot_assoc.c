@@ -69,7 +69,8 @@
  *	   failure.c		replies that are no success, as error values
  *	   transport.c		libcurl on PostgreSQL's wait events
  *
- *	   option.c			what the user said
+ *	   option.c			what the user said of an account
+ *	   setting.c		what the user said of all of them
  *	   context.c		what the context of an error names
  *	   chunk.c			inputs that go together, and their rows
  *	   unit.c			one of them: a pair, or a record that is read
@@ -109,8 +110,8 @@
 #include "damper.h"
 #include "hold.h"
 #include "launcher.h"
-#include "option.h"
 #include "place.h"
+#include "setting.h"
 #include "wake.h"
 
 HUBSPOT_MODULE_MAGIC("hubspot_assoc", "1.0");

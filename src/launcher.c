@@ -31,8 +31,8 @@
 
 #include "database.h"
 #include "launcher.h"
-#include "option.h"
 #include "place.h"
+#include "setting.h"
 #include "transport.h"
 #include "worker.h"
 

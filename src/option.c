@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option.c
- *	  What the user said: settings, and options of servers and user mappings.
+ *	  What the user said: options of servers and user mappings.
  *
  * An option is a line of the table below: its name, where it belongs, what it
  * may be.  The validator refuses what is wrong when the server is created;
@@ -43,6 +43,7 @@
 #include "endpoint.h"
 #include "host.h"
 #include "option.h"
+#include "setting.h"
 #include "throttle.h"
 
 #define WRAPPER_NAME	"hubspot_assoc"
@@ -127,13 +128,6 @@ static const char *const allowed_values[] = {
 	[OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
 };
 
-int			hubspot_progress_interval = 10000;
-int			hubspot_workers = 4;
-int			hubspot_poll_interval = 60000;
-int			hubspot_max_accounts = 64;
-static char *server_setting = NULL;
-static char *allowed_hosts_setting = NULL;
-
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
 static int	compare_servers(const ListCell *a, const ListCell *b);
@@ -149,51 +143,11 @@ static void check_option(const Option *option, const char *value);
 static bool parse_duration(const Option *option, const char *value,
 						   int *result);
 static bool is_text(const char *value, char first);
-static void check_host(const char *name, const char *base_url);
-static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
 static void set_option(HubspotOptions *options, const Option *option,
 					   const char *value);
 static void set_options(HubspotOptions *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
 static bool has_own_mapping(const ForeignServer *server, Oid userid);
-
-void
-hubspot_define_settings(void)
-{
-	DefineCustomStringVariable("hubspot_assoc.server",
-							   "Foreign server of the functions hs_assoc_* if their argument names none.",
-							   NULL, &server_setting, "hubspot",
-							   PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("hubspot_assoc.allowed_hosts",
-							   "Hosts that a server's base_url may name.",
-							   "A comma-separated list; *.example.com stands for every host below example.com.",
-							   &allowed_hosts_setting,
-							   "*.hubapi.com, localhost, 127.0.0.1, [::1]",
-							   PGC_SUSET, GUC_LIST_INPUT,
-							   check_allowed_hosts, NULL, NULL);
-	DefineCustomIntVariable("hubspot_assoc.progress_interval",
-							"Time between notices of a batch function's progress.",
-							"0 turns them off.",
-							&hubspot_progress_interval, 10000, 0, INT_MAX,
-							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomIntVariable("hubspot_assoc.workers",
-							"Most background workers that send outboxes, of all databases together.",
-							"0: none is started. They need the library in shared_preload_libraries.",
-							&hubspot_workers, 4, 0, 1000,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("hubspot_assoc.poll_interval",
-							"How often the outbox of a database is looked at if no commit wakes a worker.",
-							"Prepared transactions and restored dumps wake none.",
-							&hubspot_poll_interval, 60000, 10, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	/* the size of shared memory cannot change later */
-	if (process_shared_preload_libraries_in_progress)
-		DefineCustomIntVariable("hubspot_assoc.max_accounts",
-								"Most accounts whose throttle and statistics are in shared memory.",
-								NULL, &hubspot_max_accounts, 64, 1, 10000,
-								PGC_POSTMASTER, 0, NULL, NULL, NULL);
-	MarkGUCPrefixReserved("hubspot_assoc");
-}
 
 /*
  * The server of that name, or of hubspot_assoc.server if name is NULL.  The
@@ -205,7 +159,7 @@ hubspot_get_server(const char *name)
 	ForeignServer *server;
 
 	if (name == NULL)
-		name = server_setting;
+		name = hubspot_server_setting;
 	server = GetForeignServerByName(name, true);
 	if (server == NULL)
 		ereport(ERROR,
@@ -238,7 +192,7 @@ hubspot_get_options(Oid serverid, Oid userid)
 	options->own_mapping = has_own_mapping(server, userid);
 	set_options(options, mapping->options, UserMappingRelationId);
 
-	check_host(server->servername, options->base_url);
+	hubspot_check_host(server->servername, options->base_url);
 	if (options->access_token == NULL && options->access_token_file == NULL &&
 		options->client_id == NULL)
 		ereport(ERROR,
@@ -568,7 +522,7 @@ check_option(const Option *option, const char *value)
 						option->name, value),
 				 errhint("%s", hint)));
 	if (option->kind == OPTION_URL)
-		check_host(NULL, value);
+		hubspot_check_host(NULL, value);
 }
 
 /*
@@ -599,41 +553,6 @@ is_text(const char *value, char first)
 			return false;
 	}
 	return len > 0 && len <= MAX_TEXT_LEN;
-}
-
-/*
- * Refuse a URL, valid otherwise, whose host hubspot_assoc.allowed_hosts
- * doesn't allow.  name is the server's, or NULL while it is being created.
- */
-static void
-check_host(const char *name, const char *base_url)
-{
-	static const char *const schemes[] = {"https", "http", NULL};
-	const char *scheme;
-	char	   *host = hubspot_url_host(base_url, schemes, &scheme);
-
-	Assert(host != NULL);
-	if (hubspot_host_matches(host, pstrdup(allowed_hosts_setting)))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 name ? errmsg("host \"%s\" of server \"%s\" is not allowed", host, name) :
-			 errmsg("host \"%s\" is not allowed", host),
-			 errdetail("The setting hubspot_assoc.allowed_hosts allows \"%s\".",
-					   allowed_hosts_setting),
-			 errhint("A superuser can add the host to that setting.")));
-}
-
-/* Each entry is a host, or *. and a domain. */
-static bool
-check_allowed_hosts(char **newval, void **extra, GucSource source)
-{
-	const char *bad = hubspot_bad_host_pattern(pstrdup(*newval));
-
-	if (bad)
-		GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
-							bad);
-	return bad == NULL;
 }
 
 /* The value has passed check_option. */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option.h
- *	  What the user said: settings, and options of servers and user mappings.
+ *	  What the user said: options of servers and user mappings.
  *
  * IDENTIFICATION
  *	  src/option.h
@@ -47,13 +47,6 @@ typedef struct HubspotOptions
 	bool		own_mapping;	/* the user's own, or PUBLIC's */
 } HubspotOptions;
 
-/* Settings */
-extern int	hubspot_progress_interval;	/* ms, 0: off */
-extern int	hubspot_workers;	/* at the most, 0: none */
-extern int	hubspot_poll_interval;	/* ms */
-extern int	hubspot_max_accounts;
-
-extern void hubspot_define_settings(void);
 extern Oid	hubspot_get_server(const char *name);
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
 extern List *hubspot_all_servers(void);

@@ -32,8 +32,8 @@
 #include "storage/latch.h"
 
 #include "compat.h"
-#include "option.h"
 #include "place.h"
+#include "setting.h"
 #include "shared.h"
 #include "transport.h"
 

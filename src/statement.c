@@ -20,6 +20,7 @@
 
 #include "batch.h"
 #include "error.h"
+#include "setting.h"
 #include "statement.h"
 #include "transport.h"
 

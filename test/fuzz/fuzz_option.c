@@ -40,6 +40,7 @@
 #include "../../src/lexer.h"
 #include "../../src/option.h"
 #include "../../src/request.h"
+#include "../../src/setting.h"
 
 extern Datum hs_assoc_fdw_validator(PG_FUNCTION_ARGS);
 extern Datum hs_assoc_request(PG_FUNCTION_ARGS);
