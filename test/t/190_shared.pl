@@ -155,7 +155,7 @@ create_account($node, $hubspot, name => 'crowd', rate_limit => 300);
 	my @crowd = map { start_session($node) } 1 .. 6;
 	$hubspot->clear_log;
 	$_->send(q{SELECT (hs_assoc_create_default('contacts', i, 'companies', 1, server => 'crowd')).ok
-		FROM generate_series(1, 100) i}) foreach @crowd;
+		FROM generate_series(1, 400) i}) foreach @crowd;
 	wait_until(sub { stat_row($third, 'crowd', 'inputs') >= 300 });
 	$_->cancel foreach @crowd;
 	like(($_->finish)[1], qr/ERROR:  57014/, 'a crowd: all have to wait') foreach @crowd;
