@@ -121,18 +121,17 @@ sub start_writer
 # Victims
 #
 
-# The processes of the server whose title matches, with their parent dead or
-# alive.  Those that have died and are not collected yet aren't there any more.
+# The processes of the server, with their parent dead or alive.  Those that have
+# died and are not collected yet aren't there any more.
 sub processes
 {
-	my ($parent, $title) = @_;
+	my ($parent) = @_;
 	my @pids;
-	foreach my $folder (glob '/proc/[0-9]*')
+	foreach my $file (glob '/proc/[0-9]*/stat')
 	{
-		my ($stat, $cmdline) = map { eval { slurp_file("$folder/$_") } // '' } qw(stat cmdline);
+		my $stat = eval { slurp_file($file) } // '';
 		my ($pid, $state, $ppid) = $stat =~ /^(\d+) \(.*\) (\S) (\d+)/s or next;
-		push @pids, $pid
-		  if $ppid == $parent && $state ne 'Z' && $cmdline =~ $title;
+		push @pids, $pid if $ppid == $parent && $state ne 'Z';
 	}
 	return @pids;
 }
@@ -145,19 +144,23 @@ sub is_gone
 	return $stat !~ /^\d+ \(.*\) [^ZX]/s;
 }
 
-my %title = (
-	worker => qr/hubspot_assoc worker/,
-	launcher => qr/hubspot_assoc launcher/,
-	writer => qr/: writer postgres /);
+# In pg_stat_activity
+my %victims = (
+	worker => q{backend_type = 'hubspot_assoc worker'},
+	launcher => q{backend_type = 'hubspot_assoc launcher'},
+	writer => q{usename = 'writer'});
 
-# Kills one of the server's processes, when there is one.
+# Kills one of the server's processes, when there is one, and when there is a
+# server that tells which.
 sub kill_process
 {
 	my ($victim) = @_;
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 	my $pid;
 	wait_until(sub {
-		my @pids = processes($postmaster, $title{$victim});
+		my (undef, $listed) = eval { $node->psql('postgres', "SELECT pid FROM pg_stat_activity WHERE $victims{$victim}") };
+		my %alive = map { $_ => 1 } processes($postmaster);
+		my @pids = grep { $alive{$_} } split /\n/, $listed // '';
 		$pid = $pids[ rand @pids ];
 		return $pid && kill 'KILL', $pid;
 	});
@@ -170,7 +173,7 @@ sub kill_process
 sub kill_postmaster
 {
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
-	my @children = processes($postmaster, qr//);
+	my @children = processes($postmaster);
 	$node->kill9;
 	wait_until(sub { !kill(0, $postmaster) && !grep { !is_gone($_) } @children });
 	$node->start;
@@ -186,7 +189,7 @@ sub kill_simulator
 }
 
 my %kill = (
-	(map { my $victim = $_; $victim => sub { kill_process($victim) } } keys %title),
+	(map { my $victim = $_; $victim => sub { kill_process($victim) } } keys %victims),
 	postmaster => \&kill_postmaster,
 	simulator => \&kill_simulator);
 
