@@ -81,6 +81,14 @@ take_error(void *state, HubspotError *error)
 	fuzz_check_error(error);
 }
 
+/* Does it tell of a failure? */
+static bool
+is_failure(const HubspotEnvelope *envelope)
+{
+	return envelope->nerrors > 0 || envelope->is_error ||
+		(envelope->status && !envelope->complete);
+}
+
 static void
 read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson json)
 {
@@ -89,7 +97,6 @@ read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson jso
 	hubspot_types_create(CurrentMemoryContext)};
 	HubspotEnvelope envelope;
 	bool		read = hubspot_read_reply(reply, shape, &sink, &envelope);
-	bool		failed;
 
 	/* an answer is readable if it is an object, and a page if it has a list */
 	fuzz_check(!read || json == FUZZ_JSON_OBJECT);
@@ -99,13 +106,12 @@ read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson jso
 	fuzz_check(!(envelope.canceled && envelope.complete));
 	if (envelope.status)
 		fuzz_check_text(envelope.status);
+
 	/* a page that tells of a failure is none */
-	failed = shape == HUBSPOT_REPLY_PAGE &&
-		(envelope.nerrors > 0 || envelope.is_error || (envelope.status && !envelope.complete));
-	if (shape == HUBSPOT_REPLY_PAIR || shape == HUBSPOT_REPLY_PAGE)
-		fuzz_check(seen.nresults == (read && !failed ? 1 : 0));
 	if (shape == HUBSPOT_REPLY_PAIR)
-		fuzz_check(seen.nerrors == 0);
+		fuzz_check(seen.nresults == (read ? 1 : 0) && seen.nerrors == 0);
+	else if (shape == HUBSPOT_REPLY_PAGE)
+		fuzz_check(seen.nresults == (read && !is_failure(&envelope) ? 1 : 0));
 }
 
 static void
