@@ -22,7 +22,7 @@ use Time::HiRes qw(sleep time);
 
 my $limit = patience(0.1);
 my $tries = 3;
-my $statement_timeout = 0.25;
+my $statement_timeout = patience(0.25);
 
 #
 # A server in which the lookup of hangs.example hangs, if there is a compiler.
@@ -60,10 +60,12 @@ my @fillers = fill_backlog($black_hole->sockport);
 
 create_account($node, $hubspot, rate_limit => 0);
 create_account($node, $hubspot, name => 'one_by_one', concurrency => 2, batch_size => 1, rate_limit => 0);
-create_account($node, $hubspot, name => 'black_hole',
+create_account($node, $hubspot, name => 'black_hole', connect_timeout => '60s',
 	base_url => 'http://127.0.0.1:' . $black_hole->sockport);
-create_account($node, $hubspot, name => 'tls', base_url => 'https://127.0.0.1:' . $silent->sockport);
-create_account($node, $hubspot, name => 'lookup', base_url => 'https://hangs.example');
+create_account($node, $hubspot, name => 'tls', connect_timeout => '60s',
+	base_url => 'https://127.0.0.1:' . $silent->sockport);
+create_account($node, $hubspot, name => 'lookup', connect_timeout => '60s',
+	base_url => 'https://hangs.example');
 
 $hubspot->rules([
 	{ match => { id => '601' }, action => { hang => \1 } },
@@ -185,7 +187,7 @@ sub test_phase
 		if ($way eq 'timeout')
 		{
 			# the time may be over before we have seen it
-			$reached++ if eval { wait_until(sub { $phase->{reached}->($state) }, 0.15) };
+			$reached++ if eval { wait_until(sub { $phase->{reached}->($state) }, 0.6 * $statement_timeout) };
 		}
 		else
 		{
@@ -287,7 +289,7 @@ SKIP:
 	my $session = start_session($node);
 	my $text = q{SELECT hs_assoc_create_default('contacts', 601, 'companies', 2);};
 
-	$session->query('SET statement_timeout = 3');
+	$session->query('SET statement_timeout = ' . patience(3));
 	my $before = $hubspot->stats->{requests};
 	my $ended = canceled($session, $text x 100);
 	my @first = leftovers($session);
