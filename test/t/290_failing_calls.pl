@@ -99,7 +99,7 @@ SKIP:
 # for itself.
 #
 {
-	my $poor = start_node(max_files_per_process => 64, 'hubspot_assoc.allowed_hosts' => '127.0.0.1, name.invalid');
+	my $poor = start_node(max_files_per_process => 64, max_connections => 60, 'hubspot_assoc.allowed_hosts' => '127.0.0.1, name.invalid');
 	my $rows = 60;
 	my $outcomes = q{SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok AND error_message ~ 'could not reach'), count(*)
 		FROM hs_assoc_batch_create_default('deals', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(%d, %d) i')};
@@ -130,6 +130,30 @@ SKIP:
 	$session->query(q{ALTER SERVER hubspot OPTIONS (SET concurrency '4')});
 	is($session->query(sprintf $outcomes, 201, 200 + $rows), "$rows|0|$rows", 'no descriptors: so do the next ones');
 	$session->quit;
+
+	# All are taken by others, which give one after the other back. With one, there is
+	# one for a socket, but none to wait for it.
+	SKIP:
+	{
+		skip 'dblink is not installed', 2
+		  unless $poor->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
+		$session = start_session($poor);
+		$session->query('CREATE EXTENSION dblink');
+		my $others = $session->query(q{
+			DO $$
+			BEGIN
+				FOR i IN 1 .. 100 LOOP
+					PERFORM dblink_connect('other' || i, '} . $poor->connstr('postgres') =~ s/'/''/gr . q{');
+				END LOOP;
+			EXCEPTION WHEN sqlclient_unable_to_establish_sqlconnection THEN NULL;
+			END $$;
+			SELECT cardinality(dblink_get_connections())});
+		my @outcomes = map { $session->query("SELECT dblink_disconnect('other$_')"); $session->query(call()) } 1 .. $others;
+		is(scalar(grep { !/^t\|/ && !/^f\|\w+\|could not reach/ } @outcomes), 0, 'no descriptors: taken by others')
+		  or diag(join "\n", @outcomes);
+		like(join('', map { substr $_, 0, 1 } @outcomes), qr/^f+t+$/, 'no descriptors: until there are two');
+		$session->quit;
+	}
 }
 
 #
