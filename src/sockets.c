@@ -49,15 +49,13 @@ typedef struct Watched
 static Watched *watched_sockets = NULL; /* malloc'ed */
 static int	nwatched = 0;
 static int	maxwatched = 0;
-static int	nopened = 0;		/* sockets of hubspot_open_socket() */
 static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
-static bool reserve_descriptor(void);
-static bool has_descriptor(void);
 static void update_set(void);
 static void make_set(void);
 static void create_set(void);
+static bool has_descriptor(void);
 static bool is_open(int fd);
 static Watched *find_watched(int socket);
 static Watched *add_watched(int socket, bool opened_here);
@@ -70,7 +68,7 @@ hubspot_open_socket(int family, int type, int protocol)
 	int			result;
 	Watched    *ghost;
 
-	if (!reserve_descriptor())
+	if (!AcquireExternalFD())
 		return -1;
 	result = socket(family, type | SOCK_CLOEXEC, protocol);
 
@@ -85,36 +83,7 @@ hubspot_open_socket(int family, int type, int protocol)
 	}
 	if (result < 0)
 		ReleaseExternalFD();
-	else
-		nopened++;
 	return result;
-}
-
-/*
- * Count another descriptor, if one more is left then for the set that watches
- * the sockets.
- */
-static bool
-reserve_descriptor(void)
-{
-	if (!AcquireExternalFD())
-		return false;
-	if (set == NULL && !has_descriptor())
-	{
-		ReleaseExternalFD();
-		return false;
-	}
-	return true;
-}
-
-/* Is there another descriptor to have? */
-static bool
-has_descriptor(void)
-{
-	if (!AcquireExternalFD())
-		return false;
-	ReleaseExternalFD();
-	return true;
 }
 
 /* Close a socket of hubspot_open_socket().  May be called by callbacks. */
@@ -126,7 +95,6 @@ hubspot_close_socket(int socket)
 	if (watched)
 		remove_watched(watched);
 	ReleaseExternalFD();
-	nopened--;
 	return close(socket);
 }
 
@@ -215,16 +183,16 @@ update_set(void)
 }
 
 /*
- * Create the set, which needs a descriptor.  The server may have taken the one
- * that the set before had for a file of its own, when our sockets have all that
- * we may have: then some of them are not counted while the set is made.
+ * Create the set, which needs a descriptor.  If sockets, or others in this process,
+ * have all that they may have together, some are not counted while it is made:
+ * to send less is one thing, not to wait for what was sent another.
  */
 static void
 create_set(void)
 {
 	volatile int uncounted = 0;
 
-	while (uncounted < nopened && !has_descriptor())
+	while (!has_descriptor())
 	{
 		ReleaseExternalFD();
 		uncounted++;
@@ -239,6 +207,16 @@ create_set(void)
 			ReserveExternalFD();
 	}
 	PG_END_TRY();
+}
+
+/* Is there another descriptor to have? */
+static bool
+has_descriptor(void)
+{
+	if (!AcquireExternalFD())
+		return false;
+	ReleaseExternalFD();
+	return true;
 }
 
 /* Is a descriptor, not of ours, one that can be waited for? */

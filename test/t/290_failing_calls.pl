@@ -135,7 +135,7 @@ SKIP:
 	# one for a socket, but none to wait for it.
 	SKIP:
 	{
-		skip 'dblink is not installed', 2
+		skip 'dblink is not installed', 3
 		  unless $poor->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
 		$session = start_session($poor);
 		$session->query('CREATE EXTENSION dblink');
@@ -148,10 +148,11 @@ SKIP:
 			EXCEPTION WHEN sqlclient_unable_to_establish_sqlconnection THEN NULL;
 			END $$;
 			SELECT cardinality(dblink_get_connections())});
+		like($session->query(call('named')), qr/^f\|\w+\|could not reach/, 'no descriptors: one to wait for a name');
 		my @outcomes = map { $session->query("SELECT dblink_disconnect('other$_')"); $session->query(call()) } 1 .. $others;
 		is(scalar(grep { !/^t\|/ && !/^f\|\w+\|could not reach/ } @outcomes), 0, 'no descriptors: taken by others')
 		  or diag(join "\n", @outcomes);
-		like(join('', map { substr $_, 0, 1 } @outcomes), qr/^f+t+$/, 'no descriptors: until there are two');
+		like(join('', map { substr $_, 0, 1 } @outcomes), qr/^f+t+$/, 'no descriptors: until there is one');
 		$session->quit;
 	}
 }
