@@ -330,10 +330,8 @@ class OutboxGrid(OutboxBench):
         self.session.run(f"""
             ALTER SERVER hubspot OPTIONS (ADD rate_limit '0',
                                           ADD concurrency '4');
-            CREATE TABLE source AS
-            SELECT 100000000 + i AS from_id, 9000000000 + i % 50000 AS to_id
-            FROM generate_series(1, {self.rows}) i;
-            VACUUM (ANALYZE, FREEZE) source""")
+            CREATE TABLE source (from_id bigint, to_id bigint)""")
+        self.sources = 0
         self.create_table()
 
     def run(self):
@@ -342,6 +340,7 @@ class OutboxGrid(OutboxBench):
             self.session.run("ALTER SERVER hubspot OPTIONS "
                              f"(SET concurrency '{concurrency}')")
             for _ in range(self.options.repeat):
+                self.renew_source()
                 for which in ("extension", "bare"):
                     report.keep("p", self.measure(which, latency_ms,
                                                   concurrency))
@@ -358,6 +357,17 @@ class OutboxGrid(OutboxBench):
                             concurrency=concurrency)
                 for which in ("extension", "bare")))
         table.print()
+
+    def renew_source(self):
+        """Pairs that come again and again would be sent less and less often."""
+        self.sources += 1
+        self.session.run(f"""
+            TRUNCATE source;
+            INSERT INTO source
+            SELECT 100000000 + {self.rows * self.sources} + i,
+                   9000000000 + i % 50000
+            FROM generate_series(1, {self.rows}) i;
+            VACUUM (ANALYZE, FREEZE) source""")
 
     def measure(self, which, latency_ms, concurrency):
         note(f"{self.rows} rows of the outbox, {which}, "
@@ -380,7 +390,7 @@ class OutboxGrid(OutboxBench):
         if counts["max_in_flight"] > concurrency:
             raise Failure(f"{counts['max_in_flight']} requests were in "
                           f"flight, at most {concurrency} may be")
-        self.bench.check_digest("outbox", self.simulator)
+        self.bench.check_digest(f"outbox, {self.sources}", self.simulator)
         figures.update(which=which, latency_ms=latency_ms,
                        concurrency=concurrency, simulator=counts)
         return figures
