@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "compat.h"
 #include "host.h"
 #include "setting.h"
 

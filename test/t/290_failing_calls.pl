@@ -131,8 +131,7 @@ SKIP:
 	is($session->query(sprintf $outcomes, 201, 200 + $rows), "$rows|0|$rows", 'no descriptors: so do the next ones');
 	$session->quit;
 
-	# All are taken by others, which give one after the other back. With one, there is
-	# one for a socket, but none to wait for it.
+	# All are taken by others, which give one after the other back.
 	SKIP:
 	{
 		skip 'dblink is not installed', 3
