@@ -53,19 +53,6 @@ sub only
 	return join "\n", grep { !$others{$_} } split /\n/, $lines;
 }
 
-# The first lines that differ.
-sub difference
-{
-	my ($got, $expected) = map { [ split /\n/, $_ ] } @_;
-	my @lines;
-	foreach my $i (0 .. (@$got > @$expected ? $#$got : $#$expected))
-	{
-		my ($a, $b) = map { $_->[$i] // '(nothing)' } $got, $expected;
-		push @lines, "got $a, not $b" if $a ne $b;
-	}
-	return join "\n", @lines[ 0 .. ($#lines < 4 ? $#lines : 4) ];
-}
-
 # "operation from-to" of each input that was sent, sorted; the log is emptied.
 sub sent
 {
@@ -237,7 +224,7 @@ foreach my $mode ('--copy', '--link')
 	# first without workers
 	set_workers($new, 0);
 	$new->start;
-	is(difference(state_of($new, $_), $before{$_}), '', "all of it is there: $_") foreach qw(app second);
+	same_lines(state_of($new, $_), $before{$_}, "all of it is there: $_") foreach qw(app second);
 	$new->safe_psql('postgres', 'CREATE DATABASE fresh');
 	$new->safe_psql('fresh', 'CREATE EXTENSION hubspot_assoc');
 	my ($app, $fresh) = (objects($new, 'app'), objects($new, 'fresh'));
@@ -245,25 +232,25 @@ foreach my $mode ('--copy', '--link')
 		'the extension is as a new one, but for what was granted');
 	is(only($fresh, $app), '', '... and lacks nothing');
 	$new->safe_psql('fresh', 'DROP EXTENSION hubspot_assoc; CREATE SCHEMA "Hub Spot"; CREATE EXTENSION hubspot_assoc SCHEMA "Hub Spot"');
-	is(difference(objects($new, 'second'), objects($new, 'fresh')), '', '... also in another schema');
+	same_lines(objects($new, 'second'), objects($new, 'fresh'), '... also in another schema');
 	$new->command_ok([ 'vacuumdb', '--all', '--analyze-in-stages', '-h', $new->host, '-p', $new->port ], 'vacuumdb --analyze-in-stages');
 	my ($status, $out, $err) = $new->psql('app', 'ALTER EXTENSION hubspot_assoc UPDATE');
 	is($status, 0, 'ALTER EXTENSION UPDATE');
 	like($err, qr/NOTICE:  version "\S+" of extension "hubspot_assoc" is already installed/, '... has nothing to do');
-	is(difference(state_of($new, 'app'), $before{app}), '', 'and nothing has changed');
+	same_lines(state_of($new, 'app'), $before{app}, 'and nothing has changed');
 	is($hubspot->stats->{requests}, $requests, 'or was sent');
 
 	# then with them
 	$new->safe_psql('postgres', 'ALTER SYSTEM SET hubspot_assoc.workers = 4; SELECT pg_reload_conf()');
 	wait_for($new, 'app', q{count(*) = 0 FROM hs_assoc_outbox WHERE server = 'hubspot'});
-	is(difference(sent(), $waiting{hubspot}), '', 'what waited is sent, and nothing else, and once');
+	same_lines(sent(), $waiting{hubspot}, 'what waited is sent, and nothing else, and once');
 	is(waiting($new, 'app', 'public', 'HubSpot EU'), $waiting{eu}, 'but for an account that is paused');
 	is(waiting($new, 'second', 'Hub Spot', 'hubspot'), $waiting{second}, '... in each database');
 	$hubspot->clear_rules;
 	is($new->safe_psql('app', 'SELECT hs_assoc_retry() > 0'), 't', 'dead letters are retried');
 	wait_for($new, 'app', q{count(*) = 0 FROM hs_assoc_outbox WHERE server = 'hubspot'});
-	is(difference(held('contacts', 'companies'), pairs_of($new, 'links')), '', 'HubSpot has what the table says');
-	is(difference(held('deals', 'companies'), pairs_of($new, 'parts')), '', '... the partitioned one, too');
+	same_lines(held('contacts', 'companies'), pairs_of($new, 'links'), 'HubSpot has what the table says');
+	same_lines(held('deals', 'companies'), pairs_of($new, 'parts'), '... the partitioned one, too');
 	$new->safe_psql('app', q{
 		SET ROLE app;
 		INSERT INTO links VALUES (5001, 1);
@@ -275,12 +262,12 @@ foreach my $mode ('--copy', '--link')
 		INSERT INTO parts VALUES (500, 5), (1500, 5), (2500, 5);
 		TRUNCATE parts_1});
 	wait_for($new, 'app', q{count(*) = 0 FROM hs_assoc_outbox WHERE server = 'hubspot'});
-	is(difference(held('contacts', 'companies'), pairs_of($new, 'links')), '', 'the tables are still in sync');
-	is(difference(held('deals', 'companies'), pairs_of($new, 'parts')), '', '... old partitions and a new one');
+	same_lines(held('contacts', 'companies'), pairs_of($new, 'links'), 'the tables are still in sync');
+	same_lines(held('deals', 'companies'), pairs_of($new, 'parts'), '... old partitions and a new one');
 	sent();
 	$new->safe_psql('second', q{SELECT "Hub Spot".hs_assoc_resume('hubspot')});
 	wait_for($new, 'second', q{count(*) = 0 FROM "Hub Spot".hs_assoc_outbox});
-	is(difference(sent(), $waiting{second}), '', 'what was paused is sent when it is resumed');
+	same_lines(sent(), $waiting{second}, 'what was paused is sent when it is resumed');
 	$new->safe_psql('app', q{SELECT hs_assoc_resume('HubSpot EU')});
 	wait_for($new, 'app', q{count(*) = 0 FROM hs_assoc_outbox WHERE server = 'HubSpot EU'});
 	is($new->safe_psql('app', q{SELECT string_agg(concat_ws(' ', role, from_id, labels, error_category), ', ') FROM hs_assoc_dead_letter}),

@@ -53,15 +53,8 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
 my $session = start_session($node);
 
-# What jsonb makes of a text itself, or null.
-$session->query(q{
-	CREATE FUNCTION own_reading(t text) RETURNS jsonb LANGUAGE plpgsql AS $$
-	BEGIN
-		RETURN t::jsonb;
-	EXCEPTION WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
-		RETURN NULL;
-	END $$;
-	CREATE TABLE document (n int PRIMARY KEY, name text, expected text, as_text boolean)});
+create_own_reading($session);
+$session->query('CREATE TABLE document (n int PRIMARY KEY, name text, expected text, as_text boolean)');
 
 my @documents;				# name, bytes, expected: JSON, or undef: jsonb's own reading
 

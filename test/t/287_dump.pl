@@ -19,19 +19,6 @@ my $schema = '"hub 2"';
 
 sub state_of { return $_[1]->safe_psql($_[0], slurp_file("$top/test/state.sql")) }
 
-# The first lines that differ.
-sub difference
-{
-	my ($got, $expected) = map { [ split /\n/, $_ ] } @_;
-	my @lines;
-	foreach my $i (0 .. (@$got > @$expected ? $#$got : $#$expected))
-	{
-		my ($a, $b) = map { $_->[$i] // '(nothing)' } $got, $expected;
-		push @lines, "got $a, not $b" if $a ne $b;
-	}
-	return join "\n", @lines[ 0 .. ($#lines < 4 ? $#lines : 4) ];
-}
-
 # What a database sends to an empty HubSpot, and what is there then.
 sub send_all
 {
@@ -149,9 +136,9 @@ cmp_ok(scalar(() = $sent =~ m{/batch/}g), '>', 2, 'the original sends');
 sub check_copy
 {
 	my ($db, $in) = @_;
-	is(difference(state_of($db, $in), $before), '', '... everything is there');
+	same_lines(state_of($db, $in), $before, '... everything is there');
 	is($in->safe_psql($db, $grants =~ s/regclass|regprocedure/$&::text/gr), $granted, '... and granted');
-	is(difference(send_all($db, $in), $sent), '', '... what was waiting is sent as by the original');
+	same_lines(send_all($db, $in), $sent, '... what was waiting is sent as by the original');
 	is($in->safe_psql($db, "SELECT bool_and(server = 'HubSpot EU') FROM $schema.hs_assoc_outbox"), 't', '... but what is paused');
 
 	my ($last) = $in->safe_psql($db, "SELECT max(id) FROM (SELECT id FROM $schema.hs_assoc_outbox UNION ALL SELECT id FROM $schema.hs_assoc_sent

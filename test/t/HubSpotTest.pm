@@ -45,8 +45,8 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors private_memory anonymous_memory measure takes_at_most patience
-  instrumented start_stopwatch);
+  wait_until descriptors private_memory anonymous_memory measure takes_at_most same_lines
+  patience instrumented start_stopwatch create_own_reading);
 
 my $nodes = 0;
 my @nodes;
@@ -285,6 +285,47 @@ sub takes_at_most
 		Test::More::skip("$name: memory under " . instrumented(), 1);
 	}
 	return 1;
+}
+
+=item same_lines($got, $expected, name)
+
+A test: that two texts are equal. If not, it shows the first lines that differ.
+
+=cut
+
+sub same_lines
+{
+	my ($got, $expected, $name) = @_;
+	my @got = split /\n/, $got;
+	my @expected = split /\n/, $expected;
+	my @differ;
+
+	foreach my $i (0 .. max($#got, $#expected))
+	{
+		my ($a, $b) = map { $_->[$i] // '(nothing)' } \@got, \@expected;
+		push @differ, "got $a, not $b" if $a ne $b;
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return Test::More::ok(!@differ, $name)
+	  || Test::More::diag(join "\n", splice(@differ, 0, 5), @differ ? '...' : ());
+}
+
+=item create_own_reading($session)
+
+Creates own_reading(text): what the server itself takes a text for as jsonb, or null.
+
+=cut
+
+sub create_own_reading
+{
+	my ($session) = @_;
+	return $session->query(q{
+		CREATE FUNCTION own_reading(t text) RETURNS jsonb LANGUAGE plpgsql AS $$
+		BEGIN
+			RETURN t::jsonb;
+		EXCEPTION WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
+			RETURN NULL;
+		END $$});
 }
 
 =item measure($session, sql)
