@@ -15,6 +15,9 @@
  * used again, without the set's knowing.
  *
  * Sockets count against the server's limit of descriptors for this process.
+ * libcurl 7.88 closes one that is still connecting without telling us, so each
+ * is known by its inode: when the next one is opened, what is gone is no longer
+ * counted.
  *
  * IDENTIFICATION
  *	  src/sockets.c
@@ -40,6 +43,8 @@ typedef struct Watched
 {
 	int			socket;
 	bool		opened_here;	/* by hubspot_open_socket */
+	dev_t		device;			/* if so, what it is */
+	ino_t		inode;
 	uint32		events;			/* WL_SOCKET_... wanted, 0: none for now */
 	int			position;		/* in the set, -1: it isn't there */
 	uint32		set_events;		/* those that are in the set */
@@ -52,13 +57,15 @@ static int	maxwatched = 0;
 static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
+static bool make_ours(Watched *watched);
+static void forget_closed(void);
 static void update_set(void);
 static void make_set(void);
 static void create_set(void);
 static bool has_descriptor(void);
 static bool is_open(int fd);
 static Watched *find_watched(int socket);
-static Watched *add_watched(int socket, bool opened_here);
+static Watched *add_watched(int socket);
 static void remove_watched(Watched *watched);
 
 /* As socket(); -1 if there is none to have.  May be called by callbacks. */
@@ -66,24 +73,29 @@ int
 hubspot_open_socket(int family, int type, int protocol)
 {
 	int			result;
-	Watched    *ghost;
+	Watched    *watched;
 
+	forget_closed();
 	if (!AcquireExternalFD())
 		return -1;
 	result = socket(family, type | SOCK_CLOEXEC, protocol);
-
-	/* a number that the library closed by itself may come again */
-	ghost = result >= 0 ? find_watched(result) : NULL;
-	if (ghost)
-		remove_watched(ghost);
-	if (result >= 0 && add_watched(result, true) == NULL)
+	if (result >= 0)
 	{
+		/*
+		 * Its number may be that of one before.  If the library hasn't said
+		 * that this is no longer to be watched, it won't say that it is.
+		 */
+		watched = find_watched(result);
+		if (watched == NULL)
+			watched = add_watched(result);
+		if (watched && make_ours(watched))
+			return result;
+		if (watched)
+			remove_watched(watched);
 		close(result);
-		result = -1;
 	}
-	if (result < 0)
-		ReleaseExternalFD();
-	return result;
+	ReleaseExternalFD();
+	return -1;
 }
 
 /* Close a socket of hubspot_open_socket().  May be called by callbacks. */
@@ -93,9 +105,55 @@ hubspot_close_socket(int socket)
 	Watched    *watched = find_watched(socket);
 
 	if (watched)
+	{
+		if (watched->opened_here)
+			ReleaseExternalFD();
 		remove_watched(watched);
-	ReleaseExternalFD();
+	}
 	return close(socket);
+}
+
+/* One that was opened just now; false if it can't be known again. */
+static bool
+make_ours(Watched *watched)
+{
+	struct stat status;
+
+	if (fstat(watched->socket, &status) != 0)
+		return false;
+	watched->opened_here = true;
+	watched->device = status.st_dev;
+	watched->inode = status.st_ino;
+	if (watched->position >= 0)
+	{
+		watched->position = -1;
+		set_is_stale = true;
+	}
+	return true;
+}
+
+/*
+ * No longer count the sockets that the library has closed by itself, whose numbers
+ * may be those of other files by now.  Called by callbacks.
+ */
+static void
+forget_closed(void)
+{
+	for (int i = nwatched - 1; i >= 0; i--)
+	{
+		Watched    *watched = &watched_sockets[i];
+		struct stat status;
+
+		if (!watched->opened_here ||
+			(fstat(watched->socket, &status) == 0 &&
+			 status.st_dev == watched->device &&
+			 status.st_ino == watched->inode))
+			continue;
+		ReleaseExternalFD();
+		watched->opened_here = false;
+		if (watched->events == 0)
+			remove_watched(watched);
+	}
 }
 
 /*
@@ -111,7 +169,7 @@ hubspot_watch_socket(int socket, uint32 events)
 	{
 		if (events == 0)
 			return true;
-		watched = add_watched(socket, false);
+		watched = add_watched(socket);
 		if (watched == NULL)
 			return false;
 	}
@@ -278,7 +336,7 @@ find_watched(int socket)
 
 /* A new place in the array, or NULL: out of memory.  Called by callbacks. */
 static Watched *
-add_watched(int socket, bool opened_here)
+add_watched(int socket)
 {
 	Watched    *watched;
 
@@ -294,7 +352,7 @@ add_watched(int socket, bool opened_here)
 	}
 	watched = &watched_sockets[nwatched++];
 	watched->socket = socket;
-	watched->opened_here = opened_here;
+	watched->opened_here = false;
 	watched->events = 0;
 	watched->position = -1;
 	watched->set_events = 0;
