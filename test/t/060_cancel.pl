@@ -46,6 +46,7 @@ my $node;
 		'shared_preload_libraries' => 'hubspot_assoc',
 		'log_duration' => 'on',
 		'log_timezone' => 'UTC',
+		'max_files_per_process' => 100,
 		'hubspot_assoc.allowed_hosts' => '127.0.0.1, hangs.example');
 }
 my $hubspot = start_simulator();
@@ -304,6 +305,27 @@ SKIP:
 	cmp_ok($requests, '>=', 500, 'most of them in flight')
 	  or diag("requests: $requests");
 	same_leftovers(\@first, \@last, 'after 1,000 cancels');
+	$session->quit;
+}
+
+#
+# More connections given up than a process may have descriptors of libraries: a third
+# of max_files_per_process. They no longer count.
+#
+SKIP:
+{
+	skip 'the backlog of a socket could not be filled', 3 unless @fillers;
+	my $session = start_session($node);
+
+	$session->query('SET statement_timeout = ' . patience(5));
+	my $text = sprintf("$call;", 1, 'black_hole');
+	canceled($session, $text);
+	my $before = descriptors($session->pid);
+	is(canceled($session, $text x 200), 200, '200 calls are canceled while they connect');
+	$session->query('RESET statement_timeout');
+	cmp_ok(descriptors($session->pid), '<=', $before + 2, '... no more descriptors');
+	is($session->query(sprintf "SELECT ok FROM ($call) c(r), LATERAL (SELECT (r).ok) x", 1, 'hubspot'),
+		't', '... and a new connection can be made');
 	$session->quit;
 }
 

@@ -817,11 +817,14 @@ sub blow { my ($self, @what) = @_; return $self->write(@what) }
 sub replace { return $_[0]->write('', 0, 0) }
 sub ahead { my ($self, $seconds) = @_; $self->{ahead} += $seconds; return $self->replace }
 
-sub has_blown
+sub has_blown { return $_[0]->left == 0 }
+
+# How many calls it is until the one that fails.
+sub left
 {
 	my ($self) = @_;
 	my (undef, $calls) = unpack $layout, slurp_file($self->{file});
-	return $calls == 0;
+	return $calls;
 }
 
 # In place, since servers have it mapped.

@@ -11,7 +11,11 @@
  * calls that come from the extension's library count.  To these, clocks that
  * nobody sets are so many seconds ahead as the Fuse says.
  *
- * Lookups of names in the domain .invalid find nothing, without asking anybody.
+ * Lookups of names in the domain .invalid find nothing, without asking anybody, but
+ * only after a moment, so that they are waited for.
+ * While connect is the function, every other connection from here on is refused, but
+ * only a moment later, as those to another host are; the ones between are made to
+ * 127.0.0.1, also those to IPv6's.
  *
  * IDENTIFICATION
  *	  test/unit/failing_calls.c
@@ -19,11 +23,13 @@
  *-------------------------------------------------------------------------
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -129,6 +135,48 @@ socket(int family, int type, int protocol)
 	return FAILS("socket") ? with_errno() : NEXT(socket) (family, type, protocol);
 }
 
+static int
+refuses_connections(void)
+{
+	return strcmp(fuse->function, "connect") == 0;
+}
+
+int
+connect(int socket, const struct sockaddr *address, socklen_t size)
+{
+	struct sockaddr_in6 mapped;
+
+	if (refuses_connections() && address->sa_family != AF_UNIX)
+	{
+		if (__sync_sub_and_fetch(&fuse->calls, 1) % 2 != 0)
+		{
+			errno = EINPROGRESS;
+			return -1;
+		}
+		if (address->sa_family == AF_INET6)
+		{
+			mapped = *(const struct sockaddr_in6 *) address;
+			inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+			address = (const struct sockaddr *) &mapped;
+		}
+	}
+	return NEXT(connect) (socket, address, size);
+}
+
+int
+getsockopt(int socket, int level, int option, void *value, socklen_t *size)
+{
+	int			result = NEXT(getsockopt) (socket, level, option, value, size);
+	struct sockaddr_storage peer;
+	socklen_t	peer_size = sizeof(peer);
+
+	if (refuses_connections() && result == 0 &&
+		level == SOL_SOCKET && option == SO_ERROR && *(int *) value == 0 &&
+		getpeername(socket, (struct sockaddr *) &peer, &peer_size) != 0)
+		*(int *) value = ECONNREFUSED;
+	return result;
+}
+
 int
 fstat(int file, struct stat *status)
 {
@@ -148,7 +196,10 @@ getaddrinfo(const char *name, const char *service,
 	const char *domain = name ? strrchr(name, '.') : NULL;
 
 	if (domain && strcmp(domain, ".invalid") == 0)
+	{
+		usleep(10000);
 		return EAI_NONAME;
+	}
 	return NEXT(getaddrinfo) (name, service, hints, result);
 }
 
