@@ -252,7 +252,8 @@ sub judge
 		$slot->{timeout} = 0;
 		return;
 	}
-	$session->query('RESET statement_timeout') if $slot->{timeout};
+	# where all takes longer, a timeout of 1 ms ends this, too
+	wait_until(sub { $session->send('RESET statement_timeout'); ($session->finish)[1] !~ /57014/ }) if $slot->{timeout};
 	$slot->{timeout} = 0;
 	my $next = next_call($session);
 	push @problems, "$what: the next call: $next" if $next ne 't';
