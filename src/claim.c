@@ -101,6 +101,17 @@ static HubspotStatement claimants_statement = {
 	.types = {TEXTOID, TIMESTAMPTZOID}
 };
 
+/* What those who had the lease may have changed; no row: the account is paused */
+static HubspotStatement renew_statement = {
+	.text =
+	"SELECT b.retry_at"
+	" FROM (SELECT $1 AS server, $2 AS role) AS a"
+	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
+	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
+	.nparameters = 2,
+	.types = {HUBSPOT_ACCOUNT_TYPES}
+};
+
 static HubspotStatement prune_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY("
@@ -213,6 +224,29 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 		MemoryContextSwitchTo(old);
 	}
 	return claimants;
+}
+
+/*
+ * Look again, now that its lease is ours: who had it may have failed since the
+ * accounts were listed.  False if the account is paused.
+ */
+bool
+hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
+{
+	Datum		values[2];
+	Datum		retry_at;
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	if (hubspot_execute(schema, &renew_statement, values, NULL) == 0)
+		return false;
+	retry_at = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+							 &isnull);
+	claimant->backing_off = !isnull;
+	if (!isnull)
+		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
+	return true;
 }
 
 /* Delete rows that later ones override; how many of the window were. */

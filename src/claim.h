@@ -60,6 +60,8 @@ typedef struct HubspotDeferral
 } HubspotDeferral;
 
 extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
+extern bool hubspot_claimant_renew(const HubspotSchema *schema,
+								   HubspotClaimant *claimant);
 extern int64 hubspot_claim_prune(const HubspotSchema *schema,
 								 const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotSchema *schema,

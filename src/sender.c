@@ -42,6 +42,8 @@ struct HubspotSender
 static HubspotDelivery *begin_delivery(HubspotSender *sender,
 									   const char *server, int64 max_rows,
 									   bool only_healthy, HubspotRound *round);
+static bool is_ready(const HubspotClaimant *claimant, TimestampTz now,
+					 bool only_healthy, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
 static void note_turn(HubspotSender *sender, const HubspotClaimant *claimant);
@@ -123,20 +125,20 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	take_turns(sender, claimants);
 	foreach(lc, claimants)
 	{
-		const HubspotClaimant *claimant = lfirst(lc);
+		HubspotClaimant *claimant = lfirst(lc);
 
-		if (claimant->due > now)
-		{
-			round->next_due = Min(round->next_due, claimant->due);
+		if (!is_ready(claimant, now, only_healthy, round))
 			continue;
-		}
-		if ((only_healthy && claimant->backing_off) ||
-			!hubspot_lease_take(transaction->schema, claimant->server))
+		if (!hubspot_lease_take(transaction->schema, claimant->server))
 		{
 			round->waiting_accounts++;
 			continue;
 		}
-		delivery = hubspot_delivery_prepare(transaction, claimant, max_rows, round);
+		/* who had the lease before us may have failed */
+		if (hubspot_claimant_renew(transaction->schema, claimant) &&
+			is_ready(claimant, now, only_healthy, round))
+			delivery = hubspot_delivery_prepare(transaction, claimant,
+												max_rows, round);
 		if (delivery)
 		{
 			note_turn(sender, claimant);
@@ -147,6 +149,24 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	hubspot_settle_forget(transaction->schema);
 	hubspot_transaction_end(transaction);
 	return delivery;
+}
+
+/* May something be sent to an account now?  If not, the round knows why. */
+static bool
+is_ready(const HubspotClaimant *claimant, TimestampTz now, bool only_healthy,
+		 HubspotRound *round)
+{
+	if (claimant->due > now)
+	{
+		round->next_due = Min(round->next_due, claimant->due);
+		return false;
+	}
+	if (only_healthy && claimant->backing_off)
+	{
+		round->waiting_accounts++;
+		return false;
+	}
+	return true;
 }
 
 /*

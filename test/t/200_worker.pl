@@ -267,6 +267,46 @@ $hubspot->clear_rules;
 	$others{c} = start_session($node, 'c');
 }
 
+# A worker learns what happened to an account since it has listed what there is to do:
+# it was held up by the first account, and a flush has been refused by the second
+{
+	my @accounts = qw(first second);
+	setting('workers', 0);
+	wait_until(sub { workers() == 0 }, $soon);
+	create_account($node, $hubspot, name => $_, token => $_, rate_limit => 0) foreach @accounts;
+	$hubspot->account({ token => $_ }) foreach @accounts;
+	$hubspot->rules({ match => { token => 'second' }, action => { status => 401 } });
+	$session->query(q{
+		CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN OLD; END';
+		CREATE TRIGGER hold_up BEFORE DELETE ON hs_assoc_outbox
+			FOR EACH ROW WHEN (OLD.server = 'first') EXECUTE FUNCTION hold_up();
+		SELECT pg_advisory_lock(1)});
+	foreach (1 .. 2)			# the second of which overrides the first one
+	{
+		enqueue($session, 1, 'first');
+		$next_id--;
+	}
+	enqueue($session, 1, 'second');
+	my $locker = start_session($node);
+	$locker->query(q{BEGIN; SELECT id FROM hs_assoc_outbox WHERE server = 'first' ORDER BY id DESC LIMIT 1 FOR UPDATE});
+	setting('workers', 1);
+	my $held_up = wait_until(sub { (workers(q{wait_event = 'advisory'}))[0] }, $soon);
+	$monitor->query(q{CALL hs_assoc_flush(server => 'second')});
+	is($session->query(q{UPDATE hs_assoc_backoff SET retry_at = now() + '1 hour' RETURNING server}),
+		'second', 'an account is refused while a worker is held up');
+	my $hits = $hubspot->hits->{rules}[0]{hits};
+	$session->query('SELECT pg_advisory_unlock(1)');
+	wait_until(sub { !workers("pid = $held_up AND state <> 'idle'") }, $soon);
+	is($hubspot->hits->{rules}[0]{hits}, $hits, '... which does not try it again');
+	$locker->query('ROLLBACK');
+	$locker->quit;
+	$session->query('DROP TRIGGER hold_up ON hs_assoc_outbox; DROP FUNCTION hold_up; DELETE FROM hs_assoc_outbox');
+	$session->query('DELETE FROM hs_assoc_backoff');
+	$hubspot->clear_rules;
+	setting('workers', 4);
+}
+
 # An account that stalls holds nobody else up
 create_account($node, $hubspot, name => 'stalled', token => 'stalled', rate_limit => 0, request_timeout => patience(20) . 's');
 $hubspot->account({ token => 'stalled' });

@@ -164,7 +164,7 @@ connect(int socket, const struct sockaddr *address, socklen_t size)
 }
 
 int
-getsockopt(int socket, int level, int option, void *value, socklen_t *size)
+getsockopt(int socket, int level, int option, void *value, socklen_t * size)
 {
 	int			result = NEXT(getsockopt) (socket, level, option, value, size);
 	struct sockaddr_storage peer;
