@@ -15,6 +15,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "fmgr.h"
 #include "storage/latch.h"
@@ -56,6 +57,16 @@ hubspot_owns_database(Oid database, Oid userid)
 	return object_ownercheck(DatabaseRelationId, database, userid);
 #else
 	return pg_database_ownercheck(database, userid);
+#endif
+}
+
+static inline bool
+hubspot_owns_extension(Oid extension, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, userid);
+#else
+	return pg_extension_ownercheck(extension, userid);
 #endif
 }
 

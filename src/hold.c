@@ -9,6 +9,10 @@
  * So they are told to end before such a statement runs, and kept out until it
  * is over, whatever comes of it.
  *
+ * ALTER EXTENSION UPDATE changes the tables that senders use, in an order of its
+ * own.  So it begins with a lock of the extension, as DROP EXTENSION does: a
+ * sender's short transactions have one, too, so neither meets the other halfway.
+ *
  * CREATE EXTENSION has the database looked at, which makes it one of those
  * that are looked at from then on.
  *
@@ -22,8 +26,10 @@
 #include "access/htup_details.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 
@@ -56,6 +62,7 @@ static const char *name_of_template(const CreatedbStmt *statement);
 static bool moves(const AlterDatabaseStmt *statement);
 static bool is_template(Oid database);
 static void wait_until_clear(void);
+static Oid	extension_to_update(const Node *statement);
 static bool creates_extension(const Node *statement);
 
 /* To be called while the server starts. */
@@ -75,8 +82,11 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	ProcessUtility_hook_type run = previous_hook ? previous_hook :
 	standard_ProcessUtility;
 	Oid			database = database_to_clear(pstmt->utilityStmt);
+	Oid			extension = extension_to_update(pstmt->utilityStmt);
 	bool		wakes = creates_extension(pstmt->utilityStmt);
 
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
 	if (OidIsValid(database))
 	{
 		hubspot_hold(database);
@@ -204,6 +214,21 @@ wait_until_clear(void)
 		hubspot_wait_until(give_up);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* Ours, if that is what the statement is for, and the user may. */
+static Oid
+extension_to_update(const Node *statement)
+{
+	Oid			extension;
+
+	if (!IsA(statement, AlterExtensionStmt) ||
+		strcmp(((const AlterExtensionStmt *) statement)->extname,
+			   "hubspot_assoc") != 0)
+		return InvalidOid;
+	extension = get_extension_oid("hubspot_assoc", true);
+	return OidIsValid(extension) &&
+		hubspot_owns_extension(extension, GetUserId()) ? extension : InvalidOid;
 }
 
 static bool

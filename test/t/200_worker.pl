@@ -296,9 +296,23 @@ $hubspot->clear_rules;
 	is($session->query(q{UPDATE hs_assoc_backoff SET retry_at = now() + '1 hour' RETURNING server}),
 		'second', 'an account is refused while a worker is held up');
 	my $hits = $hubspot->hits->{rules}[0]{hits};
+
+	# An update of the extension waits for it, too, and has locked no table until then.
+	my $updater = start_session($node);
+	my $waits = q{FROM pg_locks WHERE pid = } . $updater->pid . q{ AND NOT granted};
+	my $tables = q{SELECT count(*) FROM pg_locks JOIN pg_class AS c ON c.oid = relation
+		WHERE relname LIKE 'hs\_assoc\_%' AND pid = } . $updater->pid;
+	$updater->send('ALTER EXTENSION hubspot_assoc UPDATE');
+	wait_until(sub { $monitor->query("SELECT 1 $waits") }, $soon);
+	is($monitor->query("SELECT locktype, classid::regclass, mode $waits"), 'object|pg_extension|AccessExclusiveLock',
+		'an update of the extension waits for the end of its transaction');
+	is($monitor->query($tables), 0, '... and locks nothing else before');
+
 	$session->query('SELECT pg_advisory_unlock(1)');
+	unlike(join('', $updater->finish), qr/ERROR/, '... and then goes on');
+	$updater->quit;
 	wait_until(sub { !workers("pid = $held_up AND state <> 'idle'") }, $soon);
-	is($hubspot->hits->{rules}[0]{hits}, $hits, '... which does not try it again');
+	is($hubspot->hits->{rules}[0]{hits}, $hits, 'the worker does not try the account again');
 	$locker->query('ROLLBACK');
 	$locker->quit;
 	$session->query('DROP TRIGGER hold_up ON hs_assoc_outbox; DROP FUNCTION hold_up; DELETE FROM hs_assoc_outbox');
