@@ -381,8 +381,10 @@ $node->safe_psql('live', 'ALTER EXTENSION hubspot_assoc UPDATE');
 cmp_ok($node->safe_psql('live', q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}), '>', 0, 'an update while a worker sends');
 $old->query('INSERT INTO links SELECT i, 1 FROM generate_series(2001, 2500) AS i; DELETE FROM links WHERE contact_id <= 100');
 wait_until(sub { $node->safe_psql('live', q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}) == 0 }, patience(60));
-is($node->safe_psql('live', "SELECT string_agg(backend_type, ', ' ORDER BY backend_type) FROM pg_stat_activity WHERE pid IN ($sender, $launcher)"),
-	'hubspot_assoc launcher, hubspot_assoc worker', 'worker and launcher go on');
+like($node->safe_psql('live', "SELECT string_agg(backend_type, ', ' ORDER BY backend_type) FROM pg_stat_activity WHERE pid IN ($sender, $launcher)"),
+	# of a slow server, the worker may have nothing left to do by now
+	instrumented() ? qr/^hubspot_assoc launcher/ : qr/^hubspot_assoc launcher, hubspot_assoc worker$/, 'worker and launcher go on');
+unlike(slurp_file($node->logfile, $offset), qr/hubspot_assoc \w+" \(PID \d+\) exited/, 'none of them failed');
 is(difference(held('contacts'), pairs_of('links')), '', 'it has sent everything');
 is($node->safe_psql('live', q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'another'}), 20, 'but what was paused');
 is($node->safe_psql('live', 'SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'nothing was refused');
