@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -216,7 +217,10 @@ wait_until_clear(void)
 	}
 }
 
-/* Ours, if that is what the statement is for, and the user may. */
+/*
+ * Ours, if that is what the statement is for, and the user may.  A standby has
+ * no such locks, and refuses the statement by itself.
+ */
 static Oid
 extension_to_update(const Node *statement)
 {
@@ -224,7 +228,8 @@ extension_to_update(const Node *statement)
 
 	if (!IsA(statement, AlterExtensionStmt) ||
 		strcmp(((const AlterExtensionStmt *) statement)->extname,
-			   "hubspot_assoc") != 0)
+			   "hubspot_assoc") != 0 ||
+		RecoveryInProgress())
 		return InvalidOid;
 	extension = get_extension_oid("hubspot_assoc", true);
 	return OidIsValid(extension) &&

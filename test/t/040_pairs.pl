@@ -229,6 +229,21 @@ foreach my $size (1, 2, 5)
 	is(scalar(map { keys %{ $_->{types} } } sent()), 10, "$name: each pair was sent once");
 }
 
+# It may have a pair in two requests at the same time, which are answered in any
+# order, and each for itself.
+{
+	my $name = 'default, the later request is answered first';
+
+	prepare();
+	$hubspot->rules([
+		{ match => { pair => [ '102', '9002' ] }, action => { delay_ms => patience(300) } },
+		{ match => { pair => [ '103', '9003' ] }, action => { results => ['drop_pair:101:9001'] } } ]);
+	my @results = send_rows($name, 'hs_assoc_batch_create_default', 'size_2',
+		[ 101, 9001 ], [ 102, 9002 ], [ 103, 9003 ], [ 101, 9001 ]);
+	is(join(' ', map { $_->{error_category} // 'ok' } @results), 'ok ok ok UNCONFIRMED', "$name: rows");
+	is($hubspot->stats->{max_in_flight}, 2, "$name: both were under way");
+}
+
 # Rows of one pair that cannot be sent leave the others alone.
 prepare();
 is($session->query(

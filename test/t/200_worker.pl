@@ -268,9 +268,10 @@ $hubspot->clear_rules;
 }
 
 # A worker learns what happened to an account since it has listed what there is to do:
-# it was held up by the first account, and a flush has been refused by the second
+# it was held up by the first account, a flush has been refused by the second, and the
+# third one was paused
 {
-	my @accounts = qw(first second);
+	my @accounts = qw(first second third);
 	setting('workers', 0);
 	wait_until(sub { workers() == 0 }, $soon);
 	create_account($node, $hubspot, name => $_, token => $_, rate_limit => 0) foreach @accounts;
@@ -287,7 +288,7 @@ $hubspot->clear_rules;
 		enqueue($session, 1, 'first');
 		$next_id--;
 	}
-	enqueue($session, 1, 'second');
+	enqueue($session, 1, $_) foreach qw(second third);
 	my $locker = start_session($node);
 	$locker->query(q{BEGIN; SELECT id FROM hs_assoc_outbox WHERE server = 'first' ORDER BY id DESC LIMIT 1 FOR UPDATE});
 	setting('workers', 1);
@@ -296,6 +297,7 @@ $hubspot->clear_rules;
 	is($session->query(q{UPDATE hs_assoc_backoff SET retry_at = now() + '1 hour' RETURNING server}),
 		'second', 'an account is refused while a worker is held up');
 	my $hits = $hubspot->hits->{rules}[0]{hits};
+	is($session->query(q{SELECT hs_assoc_pause('third')}), 't', '... and another one is paused');
 
 	# An update of the extension waits for it, too, and has locked no table until then.
 	my $updater = start_session($node);
@@ -313,6 +315,10 @@ $hubspot->clear_rules;
 	$updater->quit;
 	wait_until(sub { !workers("pid = $held_up AND state <> 'idle'") }, $soon);
 	is($hubspot->hits->{rules}[0]{hits}, $hits, 'the worker does not try the account again');
+	is($hubspot->stats(token => 'third')->{requests}, 0, '... and sends nothing to the paused one');
+	$session->query(q{SELECT hs_assoc_resume('third')});
+	wait_until(sub { $session->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'third'}) == 0 }, $soon);
+	is($hubspot->stats(token => 'third')->{requests}, 1, '... until it is resumed');
 	$locker->query('ROLLBACK');
 	$locker->quit;
 	$session->query('DROP TRIGGER hold_up ON hs_assoc_outbox; DROP FUNCTION hold_up; DELETE FROM hs_assoc_outbox');

@@ -83,6 +83,13 @@ wait_for_more_requests(20);
 is($standby->safe_psql('postgres', $processes), 0, 'a standby has no launcher and no worker');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM links'), '>', 0, 'but what was written');
 
+{
+	my $err;
+	$standby->psql('postgres', 'ALTER EXTENSION hubspot_assoc UPDATE', stderr => \$err);
+	like($err, qr/cannot execute ALTER EXTENSION in a read-only transaction/,
+		'an update of the extension is refused as the server does');
+}
+
 # Where no refresh token can be stored, a session goes on with the one it has.
 {
 	my $session = start_session($standby);
