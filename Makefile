@@ -15,7 +15,7 @@
 #   make coverage       which lines and branches the tests reach
 #   make analyze        static analysis
 #   make test-upgrade   pg_upgrade of a cluster with a filled outbox
-#   make test-matrix    make test on PostgreSQL 15, 17 and 18
+#   make test-matrix    make test on PostgreSQL 15 to 18
 #
 # The PGXS way, for the server of PG_CONFIG:
 #   make, make install, make installcheck (TAP_TESTS= leaves out the TAP tests,
