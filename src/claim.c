@@ -89,27 +89,27 @@ static HubspotStatement claimants_statement = {
 	" greatest((SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
 	"  WHERE o.server = a.server AND o.role = a.role"
 	"  ORDER BY o.server, o.role, o.not_before LIMIT 1), b.retry_at) AS due,"
-	" b.server IS NOT NULL AS backing_off,"
-	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
-	"  WHERE o.server = a.server AND o.role = a.role"
-	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $2 AS has_later "
+	" b.server IS NOT NULL AS backing_off "
 	"FROM account AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) "
 	"ORDER BY due",
-	.nparameters = 2,
-	.types = {TEXTOID, TIMESTAMPTZOID}
+	.nparameters = 1,
+	.types = {TEXTOID}
 };
 
 /* What those who had the lease may have changed; no row: the account is paused */
 static HubspotStatement renew_statement = {
 	.text =
-	"SELECT b.retry_at"
+	"SELECT b.retry_at,"
+	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
+	"  WHERE o.server = a.server AND o.role = a.role"
+	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
-	.nparameters = 2,
-	.types = {HUBSPOT_ACCOUNT_TYPES}
+	.nparameters = 3,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID}
 };
 
 static HubspotStatement prune_statement = {
@@ -188,16 +188,15 @@ static ArrayType *get_array(HeapTuple tuple, int column);
 List *
 hubspot_claimants(const HubspotSchema *schema, const char *server)
 {
-	Datum		values[2];
-	char		nulls[] = "  ";
+	Datum		value;
+	char		nulls[] = " ";
 	List	   *claimants = NIL;
 	ListCell   *lc;
 	uint64		count;
 
 	nulls[0] = server ? ' ' : 'n';
-	values[0] = server ? CStringGetTextDatum(server) : (Datum) 0;
-	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	count = hubspot_execute(schema, &claimants_statement, values, nulls);
+	value = server ? CStringGetTextDatum(server) : (Datum) 0;
+	count = hubspot_execute(schema, &claimants_statement, &value, nulls);
 	for (uint64 i = 0; i < count; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -210,7 +209,7 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 		claimant->role = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2, &isnull));
 		claimant->due = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 3, &isnull));
 		claimant->backing_off = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
-		claimant->has_later = DatumGetBool(SPI_getbinval(tuple, tupdesc, 5, &isnull));
+		claimant->has_later = false;	/* not known yet */
 		claimant->has_company = false;
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
 		foreach(lc, claimants)
@@ -227,25 +226,30 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 }
 
 /*
- * Look again, now that its lease is ours: who had it may have failed since the
- * accounts were listed.  False if the account is paused.
+ * Look again, now that its lease is ours: who had it may have failed, or put rows
+ * off, since the accounts were listed.  False if the account is paused.
  */
 bool
 hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
 {
-	Datum		values[2];
+	Datum		values[3];
+	HeapTuple	tuple;
 	Datum		retry_at;
 	bool		isnull;
 
 	values[0] = CStringGetTextDatum(claimant->server);
 	values[1] = ObjectIdGetDatum(claimant->role);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
 	if (hubspot_execute(schema, &renew_statement, values, NULL) == 0)
 		return false;
-	retry_at = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							 &isnull);
+	tuple = SPI_tuptable->vals[0];
+	retry_at = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull);
 	claimant->backing_off = !isnull;
 	if (!isnull)
 		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
+	/* null, and so false, if somebody else's rows are gone by now */
+	claimant->has_later = DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc,
+													 2, &isnull));
 	return true;
 }
 

@@ -25,7 +25,8 @@ typedef struct HubspotClaimant
 	Oid			role;
 	TimestampTz due;			/* when the first of its rows may be sent */
 	bool		backing_off;	/* nothing could be sent to it the last time */
-	bool		has_later;		/* rows that are not due yet */
+	bool		has_later;		/* rows that are not due yet; known under the
+								 * lease */
 	bool		has_company;	/* rows of other roles for the server */
 	int64		turn;			/* sender.c's */
 } HubspotClaimant;

@@ -9,9 +9,11 @@
  * So they are told to end before such a statement runs, and kept out until it
  * is over, whatever comes of it.
  *
- * ALTER EXTENSION UPDATE changes the tables that senders use, in an order of its
- * own.  So it begins with a lock of the extension, as DROP EXTENSION does: a
- * sender's short transactions have one, too, so neither meets the other halfway.
+ * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use, in an
+ * order of their own.  So they begin with a lock of the extension, as DROP EXTENSION
+ * does: a sender's short transactions have one, too, so neither meets the other
+ * halfway.  All of this needs the library in shared_preload_libraries; without it,
+ * only hs_assoc_flush sends, and may meet one of them.
  *
  * CREATE EXTENSION has the database looked at, which makes it one of those
  * that are looked at from then on.
@@ -63,7 +65,8 @@ static const char *name_of_template(const CreatedbStmt *statement);
 static bool moves(const AlterDatabaseStmt *statement);
 static bool is_template(Oid database);
 static void wait_until_clear(void);
-static Oid	extension_to_update(const Node *statement);
+static Oid	extension_to_change(const Node *statement);
+static const char *name_of_extension(const Node *statement);
 static bool creates_extension(const Node *statement);
 
 /* To be called while the server starts. */
@@ -83,7 +86,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	ProcessUtility_hook_type run = previous_hook ? previous_hook :
 	standard_ProcessUtility;
 	Oid			database = database_to_clear(pstmt->utilityStmt);
-	Oid			extension = extension_to_update(pstmt->utilityStmt);
+	Oid			extension = extension_to_change(pstmt->utilityStmt);
 	bool		wakes = creates_extension(pstmt->utilityStmt);
 
 	if (OidIsValid(extension))
@@ -218,22 +221,36 @@ wait_until_clear(void)
 }
 
 /*
- * Ours, if that is what the statement is for, and the user may.  A standby has
- * no such locks, and refuses the statement by itself.
+ * Ours, if the statement changes its tables, and the user may.  A standby has no
+ * such locks, and refuses the statement by itself.
  */
 static Oid
-extension_to_update(const Node *statement)
+extension_to_change(const Node *statement)
 {
+	const char *name = name_of_extension(statement);
 	Oid			extension;
 
-	if (!IsA(statement, AlterExtensionStmt) ||
-		strcmp(((const AlterExtensionStmt *) statement)->extname,
-			   "hubspot_assoc") != 0 ||
-		RecoveryInProgress())
+	if (name == NULL || strcmp(name, "hubspot_assoc") != 0 || RecoveryInProgress())
 		return InvalidOid;
-	extension = get_extension_oid("hubspot_assoc", true);
+	extension = get_extension_oid(name, true);
 	return OidIsValid(extension) &&
 		hubspot_owns_extension(extension, GetUserId()) ? extension : InvalidOid;
+}
+
+/* What ALTER EXTENSION UPDATE or SET SCHEMA is for; NULL: something else. */
+static const char *
+name_of_extension(const Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterExtensionStmt:
+			return ((const AlterExtensionStmt *) statement)->extname;
+		case T_AlterObjectSchemaStmt:
+			return ((const AlterObjectSchemaStmt *) statement)->objectType == OBJECT_EXTENSION ?
+				strVal(((const AlterObjectSchemaStmt *) statement)->object) : NULL;
+		default:
+			return NULL;
+	}
 }
 
 static bool

@@ -10,14 +10,14 @@
  * The WaitEventSet is kept from one wait to the next: for requests that follow
  * each other on one connection, making it anew would cost more than waiting.
  * A socket that isn't to be watched for now stays in the set until it has
- * something to say or is closed.  That holds only for sockets whose end we
- * see, those of hubspot_open_socket(): others may be closed, and their numbers
+ * something to say or is closed.  That holds only for sockets that we can know
+ * again, those of hubspot_open_socket(): others may be closed, and their numbers
  * used again, without the set's knowing.
  *
- * Sockets count against the server's limit of descriptors for this process.
- * libcurl 7.88 closes one that is still connecting without telling us, so each
- * is known by its inode: when the next one is opened, what is gone is no longer
- * counted.
+ * Sockets of hubspot_open_socket() count against the server's limit of
+ * descriptors for this process.  libcurl 7.88 closes one that is still connecting
+ * without telling us, so each is known by its inode: whenever we hear of its
+ * number, and when the next one is opened, what is gone is noticed.
  *
  * IDENTIFICATION
  *	  src/sockets.c
@@ -58,6 +58,7 @@ static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
 static bool make_ours(Watched *watched);
+static void notice_end(Watched *watched);
 static void forget_closed(void);
 static void update_set(void);
 static void make_set(void);
@@ -133,25 +134,33 @@ make_ours(Watched *watched)
 }
 
 /*
- * No longer count the sockets that the library has closed by itself, whose numbers
- * may be those of other files by now.  Called by callbacks.
+ * If the library has closed a socket of ours by itself, it no longer counts, and
+ * isn't ours: its number may be that of another file by now.  Called by callbacks.
  */
+static void
+notice_end(Watched *watched)
+{
+	struct stat status;
+
+	if (!watched->opened_here ||
+		(fstat(watched->socket, &status) == 0 &&
+		 status.st_dev == watched->device &&
+		 status.st_ino == watched->inode))
+		return;
+	ReleaseExternalFD();
+	watched->opened_here = false;
+}
+
+/* So for all of them.  Called by callbacks. */
 static void
 forget_closed(void)
 {
 	for (int i = nwatched - 1; i >= 0; i--)
 	{
 		Watched    *watched = &watched_sockets[i];
-		struct stat status;
 
-		if (!watched->opened_here ||
-			(fstat(watched->socket, &status) == 0 &&
-			 status.st_dev == watched->device &&
-			 status.st_ino == watched->inode))
-			continue;
-		ReleaseExternalFD();
-		watched->opened_here = false;
-		if (watched->events == 0)
+		notice_end(watched);
+		if (!watched->opened_here && watched->events == 0)
 			remove_watched(watched);
 	}
 }
@@ -173,6 +182,7 @@ hubspot_watch_socket(int socket, uint32 events)
 		if (watched == NULL)
 			return false;
 	}
+	notice_end(watched);
 	if (events == 0 && !watched->opened_here)
 		remove_watched(watched);
 	else
@@ -305,6 +315,7 @@ make_set(void)
 	{
 		Watched    *watched = &watched_sockets[i];
 
+		notice_end(watched);
 		if (!watched->opened_here && !is_open(watched->socket))
 		{
 			remove_watched(watched);

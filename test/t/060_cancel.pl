@@ -47,7 +47,7 @@ my $node;
 		'log_duration' => 'on',
 		'log_timezone' => 'UTC',
 		'max_files_per_process' => 100,
-		'hubspot_assoc.allowed_hosts' => '127.0.0.1, hangs.example');
+		'hubspot_assoc.allowed_hosts' => '127.0.0.1, hangs.example, *.invalid');
 }
 my $hubspot = start_simulator();
 
@@ -67,6 +67,7 @@ create_account($node, $hubspot, name => 'black_hole', connect_timeout => '60s',
 	base_url => 'http://127.0.0.1:' . $black_hole->sockport);
 create_account($node, $hubspot, name => 'tls', connect_timeout => '60s',
 	base_url => 'https://127.0.0.1:' . $silent->sockport);
+create_account($node, $hubspot, name => 'invalid', base_url => 'https://name.invalid', max_retries => 0);
 create_account($node, $hubspot, name => 'lookup', connect_timeout => '60s',
 	base_url => 'https://hangs.example');
 
@@ -314,8 +315,15 @@ SKIP:
 #
 SKIP:
 {
-	skip 'the backlog of a socket could not be filled', 3 unless @fillers;
+	skip 'the backlog of a socket could not be filled', 4 unless @fillers;
 	my $session = start_session($node);
+
+	# its number is the next one's, which is a name lookup's
+	$session->query("SET statement_timeout = '" . patience(200) . "ms'");
+	canceled($session, sprintf "$call;", 1, 'black_hole');
+	$session->query('RESET statement_timeout');
+	like($session->query(sprintf "SELECT (r).ok, (r).error_message FROM ($call) c(r)", 1, 'invalid'),
+		qr/^f\|could not reach/, 'a name is looked up after a connection was given up');
 
 	$session->query('SET statement_timeout = ' . patience(5));
 	my $text = sprintf("$call;", 1, 'black_hole');

@@ -327,6 +327,24 @@ $hubspot->clear_rules;
 	setting('workers', 4);
 }
 
+# Nor does the extension's move to another schema meet a sender halfway: it has the
+# lock of the extension before that of a table.
+{
+	my ($reader, $mover) = map { start_session($node) } 1 .. 2;
+	my $locks = 'FROM pg_locks WHERE pid = ' . $mover->pid;
+
+	$reader->query('BEGIN; LOCK TABLE hs_assoc_outbox IN ACCESS SHARE MODE');
+	$mover->query('CREATE SCHEMA moved; BEGIN');
+	$mover->send('ALTER EXTENSION hubspot_assoc SET SCHEMA moved');
+	wait_until(sub { $monitor->query("SELECT 1 $locks AND NOT granted AND relation IS NOT NULL") }, $soon);
+	is($monitor->query("SELECT granted $locks AND classid = 'pg_extension'::regclass AND mode = 'AccessExclusiveLock'"),
+		't', 'a move of the extension waits with its lock');
+	$reader->query('ROLLBACK');
+	unlike(join('', $mover->finish), qr/ERROR/, '... and then goes on');
+	$mover->query('ROLLBACK; DROP SCHEMA moved');
+	$_->quit foreach $reader, $mover;
+}
+
 # An account that stalls holds nobody else up
 create_account($node, $hubspot, name => 'stalled', token => 'stalled', rate_limit => 0, request_timeout => patience(20) . 's');
 $hubspot->account({ token => 'stalled' });

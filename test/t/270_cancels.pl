@@ -68,7 +68,8 @@ $hubspot->rules([
 	{ match => { %loaded, every => 5 }, action => { delay_ms => 60 } },
 	{ match => { %loaded, every => 4 }, action => { delay_body_ms => 40 } } ]);
 
-# Each of them: a statement, and what has to be there before.
+# Each of them: a statement, and what has to be there before: for a flush rows, of an
+# account that doesn't wait after a failure.
 my %calls = (
 	single => sub { sprintf q{SELECT hs_assoc_create_default('contacts', %d, 'companies', 2, server => 'hubspot') FROM generate_series(1, 5)}, 1 + rand 1e6 },
 	labelled => sub { sprintf q{SELECT hs_assoc_create('contacts', %d, 'companies', 2, labels => '{Partner}', keep_labels => true, server => 'hubspot')}, 1 + rand 1e6 },
@@ -87,7 +88,7 @@ my %calls = (
 	flush => sub { q{CALL hs_assoc_flush(server => 'flushed')} },
 	'rows in sync' => sub { sprintf q{INSERT INTO links SELECT %d + i, i FROM generate_series(1, 3000) i ON CONFLICT DO NOTHING}, 1 + rand 1e9 });
 my %before = (
-	flush => sub { sprintf q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
+	flush => sub { sprintf q{SELECT hs_assoc_resume('flushed'), hs_assoc_enqueue('create_default', 'contacts', 'companies',
 		'SELECT %d + i AS from_id, i AS to_id FROM generate_series(1, 200) i', server => 'flushed')}, 1 + rand 1e6 });
 
 # How they end, and how often each comes: what the log says, and what is done.
@@ -267,9 +268,12 @@ sub pick { return $_[ rand @_ ] }
 sub distribution
 {
 	note(sprintf '%d in %.0f s', scalar @acted, $seconds);
-	foreach my $way (sort keys %{ { map { $_->{way} => 1 } @acted } })
+	foreach my $by (qw(way call))
 	{
-		note(line($way, grep { $_->{way} eq $way } @acted));
+		foreach my $one (sort keys %{ { map { $_->{$by} => 1 } @acted } })
+		{
+			note(line($one, grep { $_->{$by} eq $one } @acted));
+		}
 	}
 	note(line('all', @acted));
 	note(line('pg_sleep, canceled', @yard));
