@@ -74,7 +74,6 @@ int
 hubspot_open_socket(int family, int type, int protocol)
 {
 	int			result;
-	Watched    *watched;
 
 	forget_closed();
 	if (!AcquireExternalFD())
@@ -86,7 +85,8 @@ hubspot_open_socket(int family, int type, int protocol)
 		 * Its number may be that of one before.  If the library hasn't said
 		 * that this is no longer to be watched, it won't say that it is.
 		 */
-		watched = find_watched(result);
+		Watched    *watched = find_watched(result);
+
 		if (watched == NULL)
 			watched = add_watched(result);
 		if (watched && make_ours(watched))

@@ -327,7 +327,7 @@ class OutboxGrid(OutboxBench):
         super().__init__(bench.options, bench.report, stack, "--discard")
         self.bench = bench
         self.rows = outbox_rows(bench.options)
-        self.session.run(f"""
+        self.session.run("""
             ALTER SERVER hubspot OPTIONS (ADD rate_limit '0',
                                           ADD concurrency '4');
             CREATE TABLE source (from_id bigint, to_id bigint)""")

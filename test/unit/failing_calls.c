@@ -197,7 +197,9 @@ getaddrinfo(const char *name, const char *service,
 
 	if (domain && strcmp(domain, ".invalid") == 0)
 	{
-		usleep(10000);
+		const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+
+		nanosleep(&moment, NULL);
 		return EAI_NONAME;
 	}
 	return NEXT(getaddrinfo) (name, service, hints, result);
