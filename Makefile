@@ -103,7 +103,7 @@ fuzz:
 	@test/fuzz/run
 
 coverage:
-	@test/coverage $(ONLY)
+	@test/setup && test/coverage $(ONLY)
 
 analyze:
 	@test/setup clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck \
@@ -111,7 +111,7 @@ analyze:
 	@test/analyze $(ONLY)
 
 test-upgrade:
-	@test/upgrade
+	@test/setup && test/upgrade
 
 test-matrix:
 	@test/setup && test/matrix $(ONLY)

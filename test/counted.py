@@ -61,6 +61,8 @@ def run(command, prefix="", **options):
     counted = False
     status = 0
     start = time.monotonic()
+    # in make's own words, which are looked for
+    options["env"] = {**(options.get("env") or os.environ), "LANGUAGE": "C"}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -50,8 +50,8 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 # By source file, ...
 FILES = {
     QUERY: "source draft sort argument labels",
-    REQUESTS: "batch chunk unit pairs request endpoint type",
-    NETWORK: "transport sockets call http throttle",
+    REQUESTS: "batch chunk unit request endpoint type",
+    NETWORK: "transport sockets call throttle",
     ANSWERS: "response answer json lexer match blame failure keep",
     RESULT: "result statement stencil",
 }

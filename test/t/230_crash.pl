@@ -23,9 +23,9 @@ my %kills = (worker => $often, launcher => $often / 4, writer => $often, postmas
 my $writers = 3;
 my $most_pause = 0.4;
 
-my $seed = $ENV{HUBSPOT_TEST_SEED} // int(time) % 1_000_000;
+my $seed = $ENV{SEED} // int(time) % 1_000_000;
 srand $seed;
-note "HUBSPOT_TEST_SEED=$seed";
+note "SEED=$seed";
 
 my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
