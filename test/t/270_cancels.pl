@@ -46,7 +46,8 @@ my $node = start_node(
 my $hubspot = start_simulator();
 my %options = (rate_limit => 0, request_timeout => int(patience(2000)) . 'ms', max_retry_delay => '50ms', batch_size => 20, concurrency => 4);
 create_account($node, $hubspot, %options);
-create_account($node, $hubspot, %options, name => 'flushed');
+my @flushed = map { "flushed_$_" } 1 .. 20;
+create_account($node, $hubspot, %options, name => $_) foreach @flushed;
 create_account($node, $hubspot, %options, name => 'clean', token => 'clean-token');
 my $stopwatch = start_stopwatch($node);
 my $monitor = start_session($node);
@@ -69,7 +70,8 @@ $hubspot->rules([
 	{ match => { %loaded, every => 4 }, action => { delay_body_ms => 40 } } ]);
 
 # Each of them: a statement, and what has to be there before: for a flush rows, of an
-# account that doesn't wait after a failure.
+# account that doesn't wait after a failure, and that a worker is hardly busy with.
+my $flushed;
 my %calls = (
 	single => sub { sprintf q{SELECT hs_assoc_create_default('contacts', %d, 'companies', 2, server => 'hubspot') FROM generate_series(1, 5)}, 1 + rand 1e6 },
 	labelled => sub { sprintf q{SELECT hs_assoc_create('contacts', %d, 'companies', 2, labels => '{Partner}', keep_labels => true, server => 'hubspot')}, 1 + rand 1e6 },
@@ -85,11 +87,15 @@ my %calls = (
 	read => sub { q{SELECT count(*) FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 40) i', server => 'hubspot')} },
 	labels => sub { q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies', server => 'hubspot'), generate_series(1, 3)} },
 	request => sub { q{SELECT http_status FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies', server => 'hubspot')} },
-	flush => sub { q{CALL hs_assoc_flush(server => 'flushed')} },
+	flush => sub { qq{CALL hs_assoc_flush(server => '$flushed')} },
 	'rows in sync' => sub { sprintf q{INSERT INTO links SELECT %d + i, i FROM generate_series(1, 3000) i ON CONFLICT DO NOTHING}, 1 + rand 1e9 });
 my %before = (
-	flush => sub { sprintf q{SELECT hs_assoc_resume('flushed'), hs_assoc_enqueue('create_default', 'contacts', 'companies',
-		'SELECT %d + i AS from_id, i AS to_id FROM generate_series(1, 200) i', server => 'flushed')}, 1 + rand 1e6 });
+	flush => sub {
+		$flushed = pick(@flushed);
+		return sprintf q{SELECT hs_assoc_resume('%1$s'), hs_assoc_enqueue('create_default', 'contacts', 'companies',
+			'SELECT %2$d + i AS from_id, i AS to_id FROM generate_series(1, 200) i', server => '%1$s')},
+		  $flushed, 1 + rand 1e6;
+	});
 
 # How they end, and how often each comes: what the log says, and what is done.
 my @ways = (
