@@ -275,7 +275,7 @@ foreach my $case (
 	$session->quit;
 	$session = start_session($node);
 	$session->query("SELECT count(*) FROM $function('contacts', 'companies', '$query LIMIT 1')");
-	$before = private_memory($session->pid);
+	$before = anonymous_memory($session->pid);
 	$hubspot->clear_log;
 	is($session->query(
 			"SELECT count(*), count(*) FILTER (WHERE ok), min(input_no), max(input_no)
@@ -283,7 +283,7 @@ foreach my $case (
 		"$rows|$rows|1|$rows",
 		"$rows rows, $name: results");
 	cmp_ok($hubspot->log_count, '<=', $most, "$rows rows, $name: requests");
-	takes_at_most(private_memory($session->pid) - $before, 32 * 1024, "$rows rows, $name: memory");
+	takes_at_most(anonymous_memory($session->pid) - $before, 32 * 1024, "$rows rows, $name: memory");
 }
 
 # Ids of contacts and companies can be equal: then the answer to one input

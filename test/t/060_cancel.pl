@@ -488,7 +488,7 @@ sub leftovers
 	my ($session) = @_;
 	return (
 		descriptors($session->pid),
-		private_memory($session->pid),
+		anonymous_memory($session->pid),
 		$hubspot->stats->{connections_open});
 }
 

@@ -390,9 +390,9 @@ is(outcome(q{
 	ok(wait_until(sub { $hubspot->stats->{in_flight} == 0 }), 'what was in flight has ended');
 	is(leftovers(), $nothing, 'nothing is left of it');
 	outcome($sql x 20);
-	my @before = (descriptors($session->pid), private_memory($session->pid));
+	my @before = (descriptors($session->pid), anonymous_memory($session->pid));
 	is(outcome($sql x 200), join("\n", ('ERROR:  22012: division by zero') x 200), 'and 200 times more');
-	my @after = (descriptors($session->pid), private_memory($session->pid));
+	my @after = (descriptors($session->pid), anonymous_memory($session->pid));
 	cmp_ok($after[0], '<=', $before[0] + 2, 'without more descriptors');
 	takes_at_most($after[1] - $before[1], 1024, 'nor memory');
 	ok(wait_until(sub { $hubspot->stats->{in_flight} == 0 }), 'nothing is in flight');

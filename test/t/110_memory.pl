@@ -133,7 +133,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 #
 {
 	my $session = warm_session();
-	my $before = private_memory($session->pid);
+	my $before = anonymous_memory($session->pid);
 
 	foreach my $way (qw(cancel timeout error))
 	{
@@ -152,7 +152,7 @@ my $default = "SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_c
 		}
 		my (undef, $err) = $session->finish;
 		like($err, qr/ERROR:  (57014|22012)/, "$way: the call ends");
-		takes_at_most(private_memory($session->pid) - $before, 4 * 1024, "$way: its memory is free");
+		takes_at_most(anonymous_memory($session->pid) - $before, 4 * 1024, "$way: its memory is free");
 		$session->query('RESET statement_timeout');
 	}
 	$session->quit;

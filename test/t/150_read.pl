@@ -148,12 +148,12 @@ foreach my $call (
 		$hubspot->settings({ latency_ms => 0 });
 		my $next = $session->query($sql);
 		push @problems, "the next call: $next" unless $next eq $rows;
-		$memory //= private_memory($session->pid);
+		$memory //= anonymous_memory($session->pid);
 	}
 	my @sorted = sort { $a <=> $b } @times;
 	is_deeply(\@problems, [], "$name: canceled, and the next one is whole");
 	cmp_ok($sorted[ @sorted / 2 ], '<', patience(0.1), "$name: within 100 ms");
-	takes_at_most(private_memory($session->pid) - $memory, 4 * 1024, "$name: what stays behind");
+	takes_at_most(anonymous_memory($session->pid) - $memory, 4 * 1024, "$name: what stays behind");
 	is($session->query(q{SELECT count(*) FROM pg_backend_memory_contexts
 			WHERE name LIKE 'hubspot_assoc%' AND name <> 'hubspot_assoc accounts'}), '0', "$name: nothing of it is left");
 	$session->quit;

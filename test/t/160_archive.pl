@@ -73,13 +73,13 @@ is(held(), 500, 'every other one: the others are there');
 
 # One contact with more than a request should hold, and memory for it
 {
-	my $before = private_memory($session->pid);
+	my $before = anonymous_memory($session->pid);
 	hold(1, 200_000);
 	is($session->query(q{SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_archive('contacts', 'companies',
 			'SELECT 1 AS from_id, i AS to_id FROM generate_series(1, 200000) i')}),
 		'200000|200000', 'a contact with very many: rows');
 	is(held(), 0, 'a contact with very many: removed');
-	takes_at_most(private_memory($session->pid) - $before, 64 * 1024, 'a contact with very many');
+	takes_at_most(anonymous_memory($session->pid) - $before, 64 * 1024, 'a contact with very many');
 }
 
 #

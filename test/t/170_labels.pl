@@ -167,14 +167,14 @@ foreach my $when (qw(labels read create))
 	fresh();
 	$session->query(q{SELECT count(*) FROM hs_assoc_batch_create('contacts', 'companies',
 		'SELECT i AS from_id, 1 AS to_id, ''Advisor'' AS label FROM generate_series(1, 5000) i')});
-	my $before = private_memory($session->pid);
+	my $before = anonymous_memory($session->pid);
 	$hubspot->clear_log;
 	is($session->query(q{SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_batch_create('contacts', 'companies',
 			'SELECT i AS from_id, 1 AS to_id, (ARRAY[''Advisor'', ''Manager'', ''nothing''])[i % 3 + 1] AS label FROM generate_series(1, 60000) i')}),
 		'60000|40000', '60,000 rows with labels');
 	is($hubspot->log_count('labels$'), 1, '60,000 rows with labels: one look-up');
 	cmp_ok($hubspot->log_count('create$'), '<=', 30, '60,000 rows with labels: requests');
-	takes_at_most(private_memory($session->pid) - $before, 32 * 1024, '60,000 rows with labels');
+	takes_at_most(anonymous_memory($session->pid) - $before, 32 * 1024, '60,000 rows with labels');
 
 	# one contact of very many companies, whose labels are kept
 	$hubspot->control('POST', '/associations', {

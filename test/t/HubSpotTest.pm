@@ -45,7 +45,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors private_memory anonymous_memory measure takes_at_most same_lines
+  wait_until descriptors anonymous_memory measure takes_at_most same_lines
   patience instrumented start_stopwatch create_own_reading);
 
 my $nodes = 0;
@@ -236,26 +236,11 @@ sub descriptors
 	return scalar grep { !/^\./ } readdir $dir;
 }
 
-=item private_memory($pid)
-
-The memory, in kB, that the process shares with no other.
-
-=cut
-
-sub private_memory
-{
-	my ($pid) = @_;
-	my $smaps = slurp_file("/proc/$pid/smaps_rollup");
-	my $sum = 0;
-	$sum += $1 while $smaps =~ /^Private_\w+:\s+(\d+) kB/mg;
-	return $sum;
-}
-
 =item anonymous_memory($pid)
 
-The same without any shared memory: pages of the shared buffers that nobody but
-this process has looked at so far count as private. What a process has from its
-parent is in it.
+The memory, in kB, that the process has, without files and shared memory: pages
+of libraries and of the shared buffers become private when others that have them
+end. What it has from its parent is in it.
 
 =cut
 
@@ -268,7 +253,7 @@ sub anonymous_memory
 
 =item takes_at_most($added, $most, name)
 
-A test that so many kB of memory, of private_memory() or measure(), are no more
+A test that so many kB of memory, of anonymous_memory() or measure(), are no more
 than $most; skipped where the server is instrumented().
 
 =cut
@@ -331,8 +316,7 @@ sub create_own_reading
 =item measure($session, sql)
 
 Runs the statement in a HubSpotTest::Session; its output, and how much memory,
-in kB, that added to its backend at the most, and at the end: anonymous_memory(),
-since pages of libraries become private when a backend before it ends meanwhile.
+in kB, that added to its backend at the most, and at the end, see anonymous_memory().
 The backend is looked at every 5 ms.
 
 =cut
