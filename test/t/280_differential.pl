@@ -107,7 +107,7 @@ while (@answers < $documents)
 	next if $text =~ /\\ud[89ab]..\\ud[c-f]/i && $as_jsonb =~ /$odd_character/o;
 	$text =~ s/$deep_value/'[' x 5000 . ']' x 5000/ge;
 	$as_jsonb =~ s/$odd_character/\\ufffd/g;
-	$as_jsonb =~ s/$deep_value/null/g;
+	$as_jsonb =~ s/$deep_value/[[]]/g;
 	push @answers, [ $shape, encode('UTF-8', $text), encode('UTF-8', $as_jsonb) ];
 }
 
