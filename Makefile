@@ -63,8 +63,9 @@ override with_llvm = no
 
 # The commands below work before there is a pg_config: test/setup brings it.
 PG_CONFIG ?= pg_config
+# Debian's client package has PGXS's makefiles without the headers.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-ifneq ($(PGXS),)
+ifneq ($(and $(PGXS),$(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)),)
 include $(PGXS)
 
 $(OBJS): $(wildcard src/*.h)
@@ -74,7 +75,7 @@ $(OBJS): curl-is-missing
 endif
 else
 all install installcheck clean:
-	@echo 'no PGXS from "$(PG_CONFIG) --pgxs": install postgresql-server-dev-NN, or set PG_CONFIG' >&2; exit 1
+	@echo 'no PGXS from "$(PG_CONFIG) --pgxs", or no headers of the server: install postgresql-server-dev-NN, or set PG_CONFIG' >&2; exit 1
 endif
 
 curl-is-missing:
