@@ -885,11 +885,11 @@ RETURNS event_trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sync_ddl() IS
-'Follows changes of tables that are kept in sync: renamed columns, new partitions, dropped columns, indexes, triggers and tables.';
+'Follows changes of tables that are kept in sync: renamed columns, new partitions, dropped columns, indexes, triggers and tables. The schema that the extension is in is only renamed by superusers (42501).';
 -- tables are altered and made by other commands, too
 CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE',
-		'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA')
+		'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER SCHEMA')
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
 CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
@@ -897,7 +897,7 @@ CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 ALTER EVENT TRIGGER hs_assoc_sync_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER hs_assoc_sync_ddl IS
-'follows what is created and altered';
+'follows what is created and altered, and keeps others than superusers from renaming the schema that the extension is in';
 COMMENT ON EVENT TRIGGER hs_assoc_sync_drop IS
 'follows what is dropped';
 
@@ -993,3 +993,13 @@ SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sent', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_account_pause', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sync_config', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sync_config_id_seq', '');
+
+--
+-- Who can do what with the schema that all of this is in now?
+--
+CREATE FUNCTION hs_assoc_check_schema()
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+SELECT hs_assoc_check_schema();
+DROP FUNCTION hs_assoc_check_schema();

@@ -4,14 +4,14 @@
  *	  Changes of a link table into the outbox.
  *
  * A sync makes one INSERT ... SELECT of the rows that a statement has changed
- * (delta.c), with the rights of the outbox's owner.
+ * (delta.c).
  *
  * Statements on one table may be nested, by triggers, or be parts of one
  * (WITH): a row that one has inserted may be gone before its trigger is run,
  * or what one has deleted be there again.  The last operation that is enqueued
  * for a pair wins, therefore changes that come after those of such a statement
  * are checked first: only what is in the table is created, only what isn't is
- * removed.  That is read with the rights of the table's owner into a
+ * removed.  That is read as the table's owner, whoever has changed it, into a
  * tuplestore, and inserted from there.  The rows of a whole table, to be
  * truncated or for a backfill, take the same way.
  *
@@ -22,10 +22,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -33,11 +31,13 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "change.h"
 #include "delta.h"
+#include "prepared.h"
+#include "rights.h"
 
 /* The rows of a tuplestore, in SQL. */
 #define COLLECTED_ROWS	"collected_rows"
@@ -59,10 +59,21 @@ enum
 	NPARAMETERS
 };
 
-static Oid	parameter_types[NPARAMETERS] = {
+static const Oid parameter_types[NPARAMETERS] = {
 	TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	INT4ARRAYOID, TEXTOID, TEXTARRAYOID, BOOLOID, REGCLASSOID
 };
+
+/* Where the rows of an insertion come from. */
+#define COLLECTED	HUBSPOT_NDELTAS
+
+/* The statement that inserts rows from one source. */
+typedef struct Insertion
+{
+	const HubspotDelta *delta;
+	int			source;			/* HubspotDeltaSource, or COLLECTED */
+	HubspotPrepared *prepared;	/* or NULL: not yet */
+} Insertion;
 
 struct HubspotChange
 {
@@ -70,8 +81,17 @@ struct HubspotChange
 	bool		has_nulls;		/* may its columns be null? */
 	Datum		values[NPARAMETERS];
 	char		nulls[NPARAMETERS];
-	SPIPlanPtr	plans[HUBSPOT_NDELTAS]; /* or NULL: not prepared yet */
+	Insertion	insertions[COLLECTED + 1];
 };
+
+/* What is to be read of a table, with its rows as they are now. */
+typedef struct Reading
+{
+	const HubspotDelta *delta;
+	bool		checked;		/* changed rows; else all rows */
+	HubspotDeltaSource source;	/* of the former */
+	bool		added;			/* of the latter */
+} Reading;
 
 static void set_parameters(HubspotChange *change);
 static void set_text(HubspotChange *change, int parameter, const char *value);
@@ -81,9 +101,16 @@ static bool same_values(const HubspotDelta *delta, TupleTableSlot *a,
 						TupleTableSlot *b);
 static int64 count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
 						 Tuplestorestate *rows);
-static SPIPlanPtr plan_of(HubspotChange *change, HubspotDeltaSource source);
-static Tuplestorestate *collect(const char *query);
+static int64 insert(HubspotChange *change, int source,
+					QueryEnvironment *environment);
+static char *write_insertion(const void *state);
+static char *collected_rows(const HubspotDelta *delta);
+static Tuplestorestate *collect(const Reading *reading, Oid table,
+								QueryEnvironment *environment);
+static char *write_reading(const void *state);
 static int64 insert_collected(HubspotChange *change, Tuplestorestate *rows);
+static void add_rows(QueryEnvironment *environment, const char *name,
+					 Oid relid, TupleDesc tupdesc, Tuplestorestate *rows);
 static TupleDesc collected_tupdesc(const HubspotDelta *delta);
 
 /*
@@ -99,6 +126,11 @@ hubspot_change_create(const HubspotSync *sync, Oid table)
 	hubspot_delta_init(&change->delta, sync, table);
 	for (int i = 0; i < change->delta.ncolumns; i++)
 		change->has_nulls |= !change->delta.columns[i].not_null;
+	for (int i = 0; i <= COLLECTED; i++)
+	{
+		change->insertions[i].delta = &change->delta;
+		change->insertions[i].source = i;
+	}
 	set_parameters(change);
 	return change;
 }
@@ -144,18 +176,6 @@ set_text(HubspotChange *change, int parameter, const char *value)
 		change->values[parameter] = CStringGetTextDatum(value);
 	else
 		change->nulls[parameter] = 'n';
-}
-
-/* Free what isn't in its memory context. */
-void
-hubspot_change_free(HubspotChange *change)
-{
-	for (size_t i = 0; i < lengthof(change->plans); i++)
-	{
-		if (change->plans[i])
-			SPI_freeplan(change->plans[i]);
-		change->plans[i] = NULL;
-	}
 }
 
 /*
@@ -271,136 +291,176 @@ count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
 	return count;
 }
 
+/* The transition tables of a trigger, as statements can name them. */
+QueryEnvironment *
+hubspot_change_environment(TriggerData *trigdata)
+{
+	QueryEnvironment *environment = create_queryEnv();
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+
+	if (trigdata->tg_newtable)
+		add_rows(environment, HUBSPOT_NEW_ROWS, relid, NULL, trigdata->tg_newtable);
+	if (trigdata->tg_oldtable)
+		add_rows(environment, HUBSPOT_OLD_ROWS, relid, NULL, trigdata->tg_oldtable);
+	return environment;
+}
+
+/* Have statements know a tuplestore, of rows of a relation or of that form. */
+static void
+add_rows(QueryEnvironment *environment, const char *name, Oid relid,
+		 TupleDesc tupdesc, Tuplestorestate *rows)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+	relation->md.name = pstrdup(name);
+	relation->md.reliddesc = relid;
+	relation->md.tupdesc = tupdesc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = tuplestore_tuple_count(rows);
+	relation->reldata = rows;
+	register_ENR(environment, relation);
+}
+
 /*
  * Enqueue what the statement has changed; check: only what is so in the table
- * now.  SPI is connected, and knows the transition tables.
+ * now.  The environment is that of the trigger.
  */
 void
-hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata, bool check)
+hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
+					   QueryEnvironment *environment, bool check)
 {
-	HubspotDeltaSource source = source_of(trigdata);
-	HubspotFormerUser former;
+	Reading		reading = {
+		.delta = &change->delta,
+		.checked = true,
+		.source = source_of(trigdata)
+	};
 
 	if (check)
-	{
-		Tuplestorestate *rows;
-
-		former = hubspot_link_become_owner(change->delta.sync->link_table);
-		rows = collect(hubspot_delta_checked_rows(&change->delta, source));
-		hubspot_outbox_leave_owner(former);
-		(void) insert_collected(change, rows);
-		return;
-	}
-	former = hubspot_outbox_become_owner(hubspot_outbox_schema(false));
-	if (SPI_execute_plan(plan_of(change, source), change->values, change->nulls,
-						 false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into hs_assoc_outbox");
-	hubspot_outbox_leave_owner(former);
+		(void) insert_collected(change,
+								collect(&reading, change->delta.sync->link_table,
+										environment));
+	else
+		(void) insert(change, reading.source, environment);
 }
 
-/* A plan that doesn't depend on how many rows there are, made once. */
-static SPIPlanPtr
-plan_of(HubspotChange *change, HubspotDeltaSource source)
+/* Insert rows from a source; how many. */
+static int64
+insert(HubspotChange *change, int source, QueryEnvironment *environment)
 {
-	const HubspotDelta *delta = &change->delta;
-	SPIPlanPtr	plan = change->plans[source];
+	Insertion  *insertion = &change->insertions[source];
 
-	if (plan)
-		return plan;
-	plan = SPI_prepare_cursor(hubspot_delta_insertion(delta, hubspot_delta_rows(delta, source)),
-							  NPARAMETERS, parameter_types,
-							  CURSOR_OPT_GENERIC_PLAN);
-	if (plan == NULL || SPI_keepplan(plan) != 0)
-		elog(ERROR, "could not prepare the insertion into hs_assoc_outbox: %s",
-			 SPI_result_code_string(SPI_result));
-	change->plans[source] = plan;
-	return plan;
+	if (insertion->prepared == NULL)
+	{
+		HubspotSubject subject = {
+			.write = write_insertion,
+			.state = insertion,
+			.nparameters = NPARAMETERS,
+			.types = parameter_types
+		};
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(change));
+
+		insertion->prepared = hubspot_prepare(&subject);
+		MemoryContextSwitchTo(old);
+	}
+	return hubspot_run(insertion->prepared, change->values, change->nulls,
+					   environment, false, None_Receiver);
+}
+
+static char *
+write_insertion(const void *state)
+{
+	const Insertion *insertion = state;
+	const HubspotDelta *delta = insertion->delta;
+
+	return hubspot_delta_insertion(delta, insertion->source == COLLECTED ?
+								   collected_rows(delta) :
+								   hubspot_delta_rows(delta, insertion->source));
+}
+
+static char *
+collected_rows(const HubspotDelta *delta)
+{
+	return psprintf("SELECT * FROM " COLLECTED_ROWS " AS c"
+					" WHERE c.from_id IS NOT NULL AND c.to_id IS NOT NULL%s",
+					delta->ncolumns > HUBSPOT_COLUMN_TYPE ?
+					" AND c.type IS NOT NULL" : "");
 }
 
 /*
- * Enqueue all rows of the table, as added, with the rights of the current role;
- * or of the partition, as removed, with those of its own owner.  Returns how
- * many; *skipped is how many have a null.
+ * Enqueue all rows of the table, as added, or of the partition, as removed.
+ * Returns how many; *skipped is how many have a null.
  */
 int64
 hubspot_change_enqueue_table(HubspotChange *change, bool added, int64 *skipped)
 {
-	HubspotFormerUser former = {0};
-	Tuplestorestate *rows;
+	Reading		reading = {.delta = &change->delta,.added = added};
+	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
 	int64		enqueued;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	if (!added)
-		former = hubspot_link_become_owner(change->delta.table);
-	rows = collect(hubspot_delta_all_rows(&change->delta, added));
-	if (!added)
-		hubspot_outbox_leave_owner(former);
 	*skipped = tuplestore_tuple_count(rows);
 	enqueued = insert_collected(change, rows);
 	*skipped -= enqueued;
-	SPI_finish();
 	return enqueued;
 }
 
 /*
- * The rows of a query on the link table: as they are now, also in a transaction
+ * Rows of a table, read as its owner: as they are now, also in a transaction
  * that goes by an older snapshot, and all of them, or an ERROR if row-level
  * security hides some.
  */
 static Tuplestorestate *
-collect(const char *query)
+collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	SPIExecuteOptions options = {.read_only = true,.must_return_tuples = true};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc reading",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Oid			functions[HUBSPOT_SYNC_COLUMNS];
+	HubspotSubject subject = {
+		.write = write_reading,
+		.state = reading,
+		.relation = table,
+		.nfunctions = hubspot_delta_key_functions(reading->delta, functions),
+		.functions = functions
+	};
+	DestReceiver *receiver = CreateTuplestoreDestReceiver();
+	HubspotFormerUser former = hubspot_act_as(hubspot_link_owner(table));
 	int			nest_level = NewGUCNestLevel();
 
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	options.dest = CreateTuplestoreDestReceiver();
-	SetTuplestoreDestReceiverParams(options.dest, rows, CurrentMemoryContext,
-									false, NULL, NULL);
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetLatestSnapshot());
-	if (SPI_execute_extended(query, &options) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the link table");
-	PopActiveSnapshot();
-	options.dest->rDestroy(options.dest);
+	SetTuplestoreDestReceiverParams(receiver, rows, context, false, NULL, NULL);
+	(void) hubspot_run(hubspot_prepare(&subject), NULL, NULL, environment, true,
+					   receiver);
+	receiver->rDestroy(receiver);
 	AtEOXact_GUC(true, nest_level);
+	hubspot_act_as_before(former);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	return rows;
 }
 
-/* Insert collected rows, and forget them. */
+static char *
+write_reading(const void *state)
+{
+	const Reading *reading = state;
+
+	return reading->checked ?
+		hubspot_delta_checked_rows(reading->delta, reading->source) :
+		hubspot_delta_all_rows(reading->delta, reading->added);
+}
+
+/* Insert collected rows, and forget them; how many had no null. */
 static int64
 insert_collected(HubspotChange *change, Tuplestorestate *rows)
 {
-	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
-	StringInfoData query;
-	HubspotFormerUser former;
+	QueryEnvironment *environment = create_queryEnv();
 	int64		inserted;
 
-	relation->md.name = COLLECTED_ROWS;
-	relation->md.tupdesc = collected_tupdesc(&change->delta);
-	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = tuplestore_tuple_count(rows);
-	relation->reldata = rows;
-	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register the rows of the link table");
-
-	initStringInfo(&query);
-	appendStringInfoString(&query, "SELECT * FROM " COLLECTED_ROWS " AS c"
-						   " WHERE c.from_id IS NOT NULL AND c.to_id IS NOT NULL");
-	if (change->delta.ncolumns > HUBSPOT_COLUMN_TYPE)
-		appendStringInfoString(&query, " AND c.type IS NOT NULL");
-
-	former = hubspot_outbox_become_owner(hubspot_outbox_schema(false));
-	if (SPI_execute_with_args(hubspot_delta_insertion(&change->delta, query.data),
-							  NPARAMETERS, parameter_types, change->values,
-							  change->nulls, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into hs_assoc_outbox");
-	inserted = SPI_processed;
-	hubspot_outbox_leave_owner(former);
-	(void) SPI_unregister_relation(COLLECTED_ROWS);
+	add_rows(environment, COLLECTED_ROWS, InvalidOid,
+			 collected_tupdesc(&change->delta), rows);
+	inserted = insert(change, COLLECTED, environment);
 	tuplestore_end(rows);
 	return inserted;
 }

@@ -19,11 +19,12 @@
 typedef struct HubspotChange HubspotChange;
 
 extern HubspotChange *hubspot_change_create(const HubspotSync *sync, Oid table);
-extern void hubspot_change_free(HubspotChange *change);
 extern bool hubspot_change_matters(const HubspotChange *change,
 								   TriggerData *trigdata);
+extern QueryEnvironment *hubspot_change_environment(TriggerData *trigdata);
 extern void hubspot_change_enqueue(HubspotChange *change,
-								   TriggerData *trigdata, bool check);
+								   TriggerData *trigdata,
+								   QueryEnvironment *environment, bool check);
 extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added,
 										  int64 *skipped);
 extern int64 hubspot_change_skipped(const HubspotChange *change,

@@ -10,9 +10,8 @@
  * by index at the rows of the same pairs, so that it costs the same whatever
  * the length of the queue.
  *
- * All functions here want a transaction, SPI, the search path pg_catalog, and
- * to run as the owner of the tables.  What they return is palloc'd in the memory
- * context that was current when SPI was connected.
+ * All functions here want a transaction with a snapshot.  What they return is
+ * palloc'd in the current memory context.
  *
  * IDENTIFICATION
  *	  src/claim.c
@@ -22,13 +21,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "claim.h"
-#include "plan.h"
+#include "prepared.h"
 
 /*
  * Statements.  $1 and $2 are server and role, $3 the time, $4 the size of the
@@ -172,6 +170,9 @@ static HubspotStatement defer_statement = {
 	.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
 static void get_lane(HeapTuple tuple, HubspotLane *lane);
@@ -196,19 +197,18 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 
 	nulls[0] = server ? ' ' : 'n';
 	value = server ? CStringGetTextDatum(server) : (Datum) 0;
-	count = hubspot_execute(schema, &claimants_statement, &value, nulls);
+	count = hubspot_query(&claimants_statement, &value, nulls, &rows);
 	for (uint64 i = 0; i < count; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
-		HubspotClaimant *claimant = SPI_palloc(sizeof(HubspotClaimant));
+		HeapTuple	tuple = rows.tuples[i];
+		HubspotClaimant *claimant = palloc(sizeof(HubspotClaimant));
 		MemoryContext old;
 		bool		isnull;
 
 		claimant->server = get_text(tuple, 1);
-		claimant->role = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2, &isnull));
-		claimant->due = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 3, &isnull));
-		claimant->backing_off = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
+		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
+		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
 		claimant->has_later = false;	/* not known yet */
 		claimant->has_company = false;
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
@@ -222,6 +222,7 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 		claimants = lappend(claimants, claimant);
 		MemoryContextSwitchTo(old);
 	}
+	hubspot_rows_free(&rows);
 	return claimants;
 }
 
@@ -240,16 +241,15 @@ hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
 	values[0] = CStringGetTextDatum(claimant->server);
 	values[1] = ObjectIdGetDatum(claimant->role);
 	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (hubspot_execute(schema, &renew_statement, values, NULL) == 0)
+	if (hubspot_query(&renew_statement, values, NULL, &rows) == 0)
 		return false;
-	tuple = SPI_tuptable->vals[0];
-	retry_at = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull);
+	tuple = rows.tuples[0];
+	retry_at = heap_getattr(tuple, 1, rows.tupdesc, &isnull);
 	claimant->backing_off = !isnull;
 	if (!isnull)
 		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
 	/* null, and so false, if somebody else's rows are gone by now */
-	claimant->has_later = DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc,
-													 2, &isnull));
+	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 	return true;
 }
 
@@ -261,7 +261,7 @@ hubspot_claim_prune(const HubspotSchema *schema, const HubspotClaimant *claimant
 	Datum		values[4];
 
 	set_window(values, claimant, window);
-	return hubspot_execute(schema, &prune_statement, values, NULL);
+	return hubspot_execute(&prune_statement, values, NULL);
 }
 
 static void
@@ -287,7 +287,7 @@ hubspot_claim_prune_others(const HubspotSchema *schema,
 	if (!claimant->has_later && !claimant->has_company)
 		return;
 	set_window(values, claimant, window);
-	hubspot_execute(schema, &prune_others_statement, values, NULL);
+	hubspot_execute(&prune_others_statement, values, NULL);
 }
 
 /*
@@ -304,20 +304,20 @@ hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
 	bool		isnull;
 
 	set_window(values, claimant, window);
-	count = hubspot_execute(schema, &pick_statement, values, NULL);
-	claims = SPI_palloc(sizeof(HubspotClaim) * Max(count, 1));
+	count = hubspot_query(&pick_statement, values, NULL, &rows);
+	claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
 	*nclaims = 0;
 	for (uint64 i = 0; i < count; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
+		HeapTuple	tuple = rows.tuples[i];
 		HubspotClaim *claim = &claims[*nclaims];
 
 		if (i == 0)
 			get_lane(tuple, lane);
 		else if (!is_of_lane(tuple, lane))
 			continue;
-		claim->id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
-		claim->pair = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+		claim->id = DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		claim->pair = DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 		claim->from_id = get_slice(tuple, 3);
 		claim->to_id = get_slice(tuple, 4);
 		claim->type_ids = get_array(tuple, 5);
@@ -325,30 +325,29 @@ hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
 		claim->labels = get_array(tuple, 7);
 		(*nclaims)++;
 	}
+	hubspot_rows_free(&rows);
 	return claims;
 }
 
 static void
 get_lane(HeapTuple tuple, HubspotLane *lane)
 {
-	TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 	bool		isnull;
 
 	lane->operation = get_text(tuple, 8);
 	lane->from_type = get_text(tuple, 9);
 	lane->to_type = get_text(tuple, 10);
-	lane->keep_labels = DatumGetBool(SPI_getbinval(tuple, tupdesc, 11, &isnull));
-	lane->attempts = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 12, &isnull));
+	lane->keep_labels = DatumGetBool(heap_getattr(tuple, 11, rows.tupdesc, &isnull));
+	lane->attempts = DatumGetInt32(heap_getattr(tuple, 12, rows.tupdesc, &isnull));
 }
 
 static bool
 is_of_lane(HeapTuple tuple, const HubspotLane *lane)
 {
-	TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 	bool		isnull;
 
-	return DatumGetInt32(SPI_getbinval(tuple, tupdesc, 12, &isnull)) == lane->attempts &&
-		DatumGetBool(SPI_getbinval(tuple, tupdesc, 11, &isnull)) == lane->keep_labels &&
+	return DatumGetInt32(heap_getattr(tuple, 12, rows.tupdesc, &isnull)) == lane->attempts &&
+		DatumGetBool(heap_getattr(tuple, 11, rows.tupdesc, &isnull)) == lane->keep_labels &&
 		is_text(tuple, 8, lane->operation) && is_text(tuple, 9, lane->from_type) &&
 		is_text(tuple, 10, lane->to_type);
 }
@@ -358,8 +357,7 @@ static bool
 is_text(HeapTuple tuple, int column, const char *expected)
 {
 	bool		isnull;
-	text	   *value = DatumGetTextPP(SPI_getbinval(tuple, SPI_tuptable->tupdesc,
-													 column, &isnull));
+	text	   *value = DatumGetTextPP(heap_getattr(tuple, column, rows.tupdesc, &isnull));
 	size_t		len = strlen(expected);
 
 	return VARSIZE_ANY_EXHDR(value) == len &&
@@ -377,7 +375,7 @@ hubspot_claim_defer_blocked(const HubspotSchema *schema,
 	Datum		values[4];
 
 	set_window(values, claimant, window);
-	return hubspot_execute(schema, &defer_blocked_statement, values, NULL);
+	return hubspot_execute(&defer_blocked_statement, values, NULL);
 }
 
 /* Have rows wait, without charging them. */
@@ -396,7 +394,7 @@ hubspot_claim_defer(const HubspotSchema *schema,
 	}
 	values[0] = hubspot_array_of(ids, ndeferrals, INT8OID);
 	values[1] = hubspot_array_of(times, ndeferrals, TIMESTAMPTZOID);
-	hubspot_execute(schema, &defer_statement, values, NULL);
+	hubspot_execute(&defer_statement, values, NULL);
 }
 
 /* Columns of the current result; NULL for a null. */
@@ -413,7 +411,7 @@ get_slice(HeapTuple tuple, int column)
 {
 	HubspotSlice slice = {NULL, 0};
 	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+	Datum		value = heap_getattr(tuple, column, rows.tupdesc, &isnull);
 
 	if (!isnull)
 	{
@@ -421,7 +419,7 @@ get_slice(HeapTuple tuple, int column)
 		char	   *copy;
 
 		slice.len = VARSIZE_ANY_EXHDR(packed);
-		copy = SPI_palloc(slice.len + 1);
+		copy = palloc(slice.len + 1);
 		memcpy(copy, VARDATA_ANY(packed), slice.len);
 		copy[slice.len] = '\0';
 		slice.data = copy;
@@ -433,14 +431,14 @@ static ArrayType *
 get_array(HeapTuple tuple, int column)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+	Datum		value = heap_getattr(tuple, column, rows.tupdesc, &isnull);
 	ArrayType  *array;
 	ArrayType  *copy;
 
 	if (isnull)
 		return NULL;
 	array = DatumGetArrayTypeP(value);
-	copy = SPI_palloc(VARSIZE(array));
+	copy = palloc(VARSIZE(array));
 	memcpy(copy, array, VARSIZE(array));
 	return copy;
 }

@@ -60,6 +60,27 @@ typedef struct HubspotDeferral
 	TimestampTz not_before;
 } HubspotDeferral;
 
+/* Types of the parameters that name a server and a role */
+#define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
+
+/* Pieces of statements that agree with each other, and with an index */
+
+/* What the index of the pairs is on. */
+#define HUBSPOT_SQL_PAIR(row) \
+	"%1$s.hs_assoc_pair(" row ".server, " row ".from_id, " row ".to_id)"
+
+/* Are n and o rows of the same pair, n the later one? */
+#define HUBSPOT_SQL_SAME_PAIR \
+	HUBSPOT_SQL_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
+	" AND n.server IS NOT DISTINCT FROM o.server" \
+	" AND n.from_type = o.from_type AND n.from_id = o.from_id" \
+	" AND n.to_type = o.to_type AND n.to_id = o.to_id"
+
+#define HUBSPOT_SQL_SAME_TYPES \
+	"n.type_ids IS NOT DISTINCT FROM o.type_ids" \
+	" AND n.category IS NOT DISTINCT FROM o.category" \
+	" AND n.labels IS NOT DISTINCT FROM o.labels"
+
 extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
 extern bool hubspot_claimant_renew(const HubspotSchema *schema,
 								   HubspotClaimant *claimant);

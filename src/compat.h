@@ -17,7 +17,10 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
+#include "executor/executor.h"
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
@@ -49,6 +52,16 @@ hubspot_server_aclcheck(Oid serverid, Oid userid, AclMode mode)
 #endif
 }
 
+static inline AclResult
+hubspot_schema_aclcheck(Oid namespace, Oid userid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, namespace, userid, mode);
+#else
+	return pg_namespace_aclcheck(namespace, userid, mode);
+#endif
+}
+
 /* likewise for who owns them */
 static inline bool
 hubspot_owns_database(Oid database, Oid userid)
@@ -77,6 +90,45 @@ hubspot_table_ownercheck(Oid relid, Oid userid)
 	return object_ownercheck(RelationRelationId, relid, userid);
 #else
 	return pg_class_ownercheck(relid, userid);
+#endif
+}
+
+/*
+ * Set whose privileges on its relations a query has; not in its subqueries.  16
+ * keeps them apart from the range table.
+ */
+static inline void
+hubspot_set_privileges(Query * query, Oid (*privileges_on) (Oid relid, void *context),
+					   void *context)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+	{
+		RTEPermissionInfo *info = lfirst_node(RTEPermissionInfo, lc);
+
+		info->checkAsUser = privileges_on(info->relid, context);
+	}
+#else
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			rte->checkAsUser = privileges_on(rte->relid, context);
+	}
+#endif
+}
+
+/* Run a query to its end.  18 knows of itself that it is run once. */
+static inline void
+hubspot_executor_run(QueryDesc * query)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0, true);
 #endif
 }
 

@@ -235,11 +235,9 @@ connect_as(Oid role, const char *server, HubspotConnection **connection)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		GetUserIdAndSecContext(&former.user, &former.security_context);
-		SetUserIdAndSecContext(role, former.security_context |
-							   SECURITY_LOCAL_USERID_CHANGE);
+		former = hubspot_act_as(role);
 		*connection = hubspot_connect(server);
-		SetUserIdAndSecContext(former.user, former.security_context);
+		hubspot_act_as_before(former);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

@@ -4,11 +4,11 @@
  *	  The rows that are added to a link table or removed from it, in SQL.
  *
  * The queries here have the columns from_id, to_id, type (if the sync has a
- * column for it) and added (false: removed).  They run with the rights of the
- * outbox's owner, so they must not call what somebody else may have written:
- * ids become text by the output functions of their types, which only a
- * superuser can define, never by casts, and are compared as text.  Those that
- * read the table itself are for its owner.
+ * column for it) and added (false: removed).  They call nothing that somebody
+ * else may have written: ids become text by the output functions of their types,
+ * which only a superuser can define, never by casts, and are compared as text.
+ * Those that read the table itself are for its owner.  What all of them may name
+ * is checked before they run (prepared.c).
  *
  * IDENTIFICATION
  *	  src/delta.c
@@ -276,6 +276,26 @@ find_keys(const HubspotDelta *delta, Oid *keys)
 		}
 	}
 	index_close(index, AccessShareLock);
+}
+
+/*
+ * The functions of these operators, which checked rows call beside those of
+ * pg_catalog; how many.
+ */
+int
+hubspot_delta_key_functions(const HubspotDelta *delta,
+							Oid functions[HUBSPOT_SYNC_COLUMNS])
+{
+	Oid			keys[HUBSPOT_SYNC_COLUMNS] = {InvalidOid};
+	int			nfunctions = 0;
+
+	find_keys(delta, keys);
+	for (int i = 0; i < delta->ncolumns; i++)
+	{
+		if (OidIsValid(keys[i]))
+			functions[nfunctions++] = get_opcode(keys[i]);
+	}
+	return nfunctions;
 }
 
 /*

@@ -53,6 +53,8 @@ typedef enum HubspotDeltaSource
 
 extern void hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync,
 							   Oid table);
+extern int	hubspot_delta_key_functions(const HubspotDelta *delta,
+										Oid functions[HUBSPOT_SYNC_COLUMNS]);
 extern bool hubspot_delta_is_label(const HubspotDelta *delta);
 extern char *hubspot_delta_rows(const HubspotDelta *delta,
 								HubspotDeltaSource source);

@@ -4,9 +4,8 @@
  *	  Inputs of a query into the outbox.
  *
  * The query runs as a cursor, with the caller's rights.  Its rows are inserted
- * by blocks, between two rows, with the rights of the outbox's owner, so
- * neither does the query ever run with those, nor does it matter how many rows
- * there are, or how large they are.
+ * by blocks, between two rows, so it doesn't matter how many rows there are, or
+ * how large they are.
  *
  * What could never be sent is an ERROR now, while there is somebody to see it.
  * Labels are looked up when it is sent: HubSpot isn't asked for anything here.
@@ -24,7 +23,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "enqueue.h"
@@ -59,7 +57,7 @@ typedef struct Block
 	int64		skipped;		/* likewise */
 } Block;
 
-static TupleDesc input_tupdesc(const HubspotSchema *schema);
+static TupleDesc input_tupdesc(void);
 static void take_row(void *state, const HubspotDraft *draft);
 static Datum form_input(TupleDesc tupdesc, const HubspotDraft *draft);
 static void insert_block(Block *block);
@@ -80,7 +78,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	if (!hubspot_outbox_operation(enqueue->operation, &operation))
 		elog(ERROR, "unexpected operation: %s", enqueue->operation);
 	block->enqueue = enqueue;
-	block->tupdesc = input_tupdesc(hubspot_outbox_schema(false));
+	block->tupdesc = input_tupdesc();
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -96,12 +94,9 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 
 /* The columns of the type hs_assoc_input, palloc'd. */
 static TupleDesc
-input_tupdesc(const HubspotSchema *schema)
+input_tupdesc(void)
 {
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									   CStringGetDatum("hs_assoc_input"),
-									   ObjectIdGetDatum(schema->namespace));
-	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
+	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(hubspot_input_type(), -1);
 
 	if (tupdesc->natts != INPUT_NATTRIBUTES)
 		elog(ERROR, "hs_assoc_input has %d columns", tupdesc->natts);
@@ -181,7 +176,7 @@ insert_block(Block *block)
 	MemoryContext old = MemoryContextSwitchTo(block->context);
 
 	if (block->nrows > 0)
-		hubspot_outbox_insert(hubspot_outbox_schema(false), block->enqueue,
+		hubspot_outbox_insert(block->enqueue,
 							  PointerGetDatum(construct_array(block->rows, block->nrows,
 															  block->tupdesc->tdtypeid,
 															  -1, false,

@@ -35,8 +35,11 @@
  *	   link_trigger.c	their triggers
  *	   synced.c			what is kept in sync
  *	   transaction.c	short transactions of a sender
- *	   plan.c			statements on its tables, with their plans
  *	   outbox.c			the outbox itself
+ *	   extension_schema.c	the schema of the extension, and who may do what there
+ *	   prepared.c		statements of ours, bound to the objects that they mean
+ *	   extension.c		where the extension is in this database
+ *	   rights.c			whose rights we act with
  *
  *	   statement.c		one call, from its inputs to its rows
  *	   source.c			inputs from a query or an array

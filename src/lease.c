@@ -12,8 +12,7 @@
  * that has it has died or let go: as long as it lives, it holds an advisory
  * lock of its session, which others try.
  *
- * All functions here want a transaction, SPI, the search path pg_catalog, and
- * to run as the owner of the tables.
+ * All functions here want a transaction with a snapshot.
  *
  * IDENTIFICATION
  *	  src/lease.c
@@ -23,13 +22,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 
 #include "lease.h"
-#include "plan.h"
+#include "prepared.h"
 
 /* How long a lease lasts; it is renewed in less than half of that. */
 #define LEASE_SECONDS	60
@@ -88,6 +86,9 @@ static HubspotStatement release_statement = {
 	.types = {TEXTOID, INT4OID}
 };
 
+/* The row that the last query here has returned. */
+static HubspotRows rows;
+
 /* This process has the lock that shows that it lives. */
 static bool holding = false;
 
@@ -106,27 +107,24 @@ hubspot_lease_take(const HubspotSchema *schema, const char *server)
 	int			holder;
 
 	values[0] = CStringGetTextDatum(server);
-	if (hubspot_execute(schema, &look_statement, values, NULL) == 0)
+	if (hubspot_query(&look_statement, values, NULL, &rows) == 0)
 	{
 		/* it isn't there yet, or another process is taking it right now */
-		hubspot_execute(schema, &insert_statement, values, NULL);
-		if (hubspot_execute(schema, &look_statement, values, NULL) == 0)
+		hubspot_execute(&insert_statement, values, NULL);
+		if (hubspot_query(&look_statement, values, NULL, &rows) == 0)
 			return false;
 	}
-	holder = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
+	holder = DatumGetInt32(heap_getattr(rows.tuples[0], 1, rows.tupdesc, &isnull));
 	if (!isnull && holder != MyProcPid)
 	{
-		bool		valid = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-													   SPI_tuptable->tupdesc, 2,
-													   &isnull));
+		bool		valid = DatumGetBool(heap_getattr(rows.tuples[0], 2, rows.tupdesc, &isnull));
 
 		if (!isnull && valid && is_alive(holder))
 			return false;
 	}
 	values[1] = Int32GetDatum(MyProcPid);
 	values[2] = Int32GetDatum(LEASE_SECONDS);
-	hubspot_execute(schema, &take_statement, values, NULL);
+	hubspot_execute(&take_statement, values, NULL);
 	return true;
 }
 
@@ -140,7 +138,7 @@ hubspot_lease_renew(const HubspotSchema *schema, const char *server)
 	Datum		values[] = {CStringGetTextDatum(server), Int32GetDatum(MyProcPid),
 	Int32GetDatum(LEASE_SECONDS)};
 
-	return hubspot_execute(schema, &renew_statement, values, NULL) > 0;
+	return hubspot_execute(&renew_statement, values, NULL) > 0;
 }
 
 /* Let others see what is being sent. */
@@ -154,7 +152,7 @@ hubspot_lease_describe(const HubspotSchema *schema,
 		CStringGetTextDatum(lane->from_type), CStringGetTextDatum(lane->to_type),
 	Int32GetDatum(in_flight)};
 
-	hubspot_execute(schema, &describe_statement, values, NULL);
+	hubspot_execute(&describe_statement, values, NULL);
 }
 
 void
@@ -162,7 +160,7 @@ hubspot_lease_release(const HubspotSchema *schema, const char *server)
 {
 	Datum		values[] = {CStringGetTextDatum(server), Int32GetDatum(MyProcPid)};
 
-	hubspot_execute(schema, &release_statement, values, NULL);
+	hubspot_execute(&release_statement, values, NULL);
 }
 
 /*

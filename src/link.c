@@ -280,22 +280,18 @@ check_inheritance(Oid link_table)
 }
 
 /*
- * Act as the owner of a link table, until hubspot_outbox_leave_owner: partitions
- * may belong to others than who changes their parent.
+ * The owner of a link table; of partitions this may be another one than who
+ * changes their parent.
  */
-HubspotFormerUser
-hubspot_link_become_owner(Oid link_table)
+Oid
+hubspot_link_owner(Oid link_table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(link_table));
-	HubspotFormerUser former;
+	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", link_table);
-	GetUserIdAndSecContext(&former.user, &former.security_context);
-	SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
-						   former.security_context |
-						   SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	return former;
+	return owner;
 }

@@ -24,6 +24,6 @@ extern Oid	hubspot_link_root(Oid link_table);
 extern char *hubspot_link_name(Oid link_table);
 extern void hubspot_link_check(Oid link_table);
 extern void hubspot_link_check_persistence(Oid link_table);
-extern HubspotFormerUser hubspot_link_become_owner(Oid link_table);
+extern Oid	hubspot_link_owner(Oid link_table);
 
 #endif							/* HUBSPOT_LINK_H */

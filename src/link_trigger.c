@@ -37,6 +37,7 @@
 #include "utils/syscache.h"
 
 #include "link_trigger.h"
+#include "rights.h"
 
 /* Our triggers: all are of statements. */
 typedef struct SyncTrigger
@@ -115,13 +116,13 @@ hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table)
 			refuse_trigger(link_table, found);
 		missing &= ~(1 << found->shape);
 	}
-	former = hubspot_link_become_owner(link_table);
+	former = hubspot_act_as(hubspot_link_owner(link_table));
 	for (size_t i = 0; i < lengthof(triggers); i++)
 	{
 		if (missing & (1 << i))
 			create_trigger(&triggers[i], link_table, function);
 	}
-	hubspot_outbox_leave_owner(former);
+	hubspot_act_as_before(former);
 }
 
 /*

@@ -265,7 +265,8 @@ hubspot_is_token(const char *value)
 
 /*
  * Store a new refresh token in the user mapping that the options come from, as
- * ALTER USER MAPPING does, with its checks and its errors.
+ * ALTER USER MAPPING does, with its checks and its errors.  After an ERROR, the
+ * subtransaction has to be rolled back.
  */
 void
 hubspot_set_refresh_token(const HubspotOptions *options,
@@ -285,7 +286,12 @@ hubspot_set_refresh_token(const HubspotOptions *options,
 	statement->user = role;
 	statement->servername = pstrdup(options->server_name);
 	statement->options = list_make1(option);
-	(void) AlterUserMapping(statement);
+
+	/* the command goes by names, which may have moved */
+	if (AlterUserMapping(statement).objectId != options->mapping)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the server or the role has been renamed")));
 	CommandCounterIncrement();
 }
 

@@ -260,8 +260,7 @@ wait_until(TimestampTz time)
 Datum
 hs_assoc_pause(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(hubspot_outbox_pause(hubspot_outbox_schema(false),
-										server_name(fcinfo, 0), GetUserId()));
+	PG_RETURN_BOOL(hubspot_outbox_pause(server_name(fcinfo, 0), GetUserId()));
 }
 
 /*
@@ -273,8 +272,7 @@ hs_assoc_pause(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_resume(PG_FUNCTION_ARGS)
 {
-	bool		was_paused = hubspot_outbox_resume(hubspot_outbox_schema(false),
-												   server_name(fcinfo, 0));
+	bool		was_paused = hubspot_outbox_resume(server_name(fcinfo, 0));
 
 	hubspot_wake_at_commit();
 	PG_RETURN_BOOL(was_paused);

@@ -24,13 +24,13 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "foreign/foreign.h"
-#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "refresh.h"
+#include "rights.h"
 
 /* Nobody changes a user mapping for long, but may forget to commit. */
 #define STORE_LOCK_TIMEOUT	"100ms"
@@ -128,8 +128,7 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 {
 	HubspotOptions *present;
 	int			nest_level = NewGUCNestLevel();
-	Oid			user;
-	int			security_context;
+	HubspotFormerUser former;
 
 	(void) set_config_option("lock_timeout", STORE_LOCK_TIMEOUT, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -149,12 +148,10 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 				 errmsg("the user mapping has been changed")));
 
 	/* whoever sends an outbox, a role may change its own mapping */
-	GetUserIdAndSecContext(&user, &security_context);
-	if (options->own_mapping)
-		SetUserIdAndSecContext(options->user, security_context |
-							   SECURITY_LOCAL_USERID_CHANGE);
+	former = options->own_mapping ? hubspot_act_as(options->user) :
+		hubspot_act_restricted();
 	hubspot_set_refresh_token(present, linitial(refresh_tokens));
-	SetUserIdAndSecContext(user, security_context);
+	hubspot_act_as_before(former);
 	AtEOXact_GUC(true, nest_level);
 }
 

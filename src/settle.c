@@ -3,8 +3,7 @@
  * settle.c
  *	  What became of rows that were sent, and of their accounts.
  *
- * All functions here want a transaction, SPI, the search path pg_catalog, and
- * to run as the owner of the tables.  Rows that somebody else has locked stay as
+ * All functions here want a transaction with a snapshot.  Rows that somebody else has locked stay as
  * they are, and are sent again: to wait for an operator's transaction would hold
  * up all of the account.
  *
@@ -16,13 +15,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "json.h"
-#include "plan.h"
+#include "prepared.h"
 #include "settle.h"
 
 /*
@@ -161,10 +159,10 @@ hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
 		elements[i] = Int64GetDatum(ids[i]);
 	values[0] = hubspot_array_of(elements, nids, INT8OID);
 	values[1] = TimestampTzGetDatum(sent_at);
-	hubspot_execute(schema, &outdated_letters_statement, values, NULL);
-	hubspot_execute(schema, &outdated_rows_statement, values, NULL);
+	hubspot_execute(&outdated_letters_statement, values, NULL);
+	hubspot_execute(&outdated_rows_statement, values, NULL);
 	values[2] = Int32GetDatum(keep);
-	hubspot_execute(schema, keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
 }
 
 /*
@@ -182,7 +180,7 @@ hubspot_settle_again(const HubspotSchema *schema, int64 id,
 	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = Int32GetDatum(max_attempts);
-	return hubspot_execute(schema, &again_statement, values, nulls) > 0;
+	return hubspot_execute(&again_statement, values, nulls) > 0;
 }
 
 /* Nothing is wrong with the row, but it cannot be sent before that time. */
@@ -197,7 +195,7 @@ hubspot_settle_later(const HubspotSchema *schema, int64 id,
 	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = TimestampTzGetDatum(not_before);
-	hubspot_execute(schema, &later_statement, values, nulls);
+	hubspot_execute(&later_statement, values, nulls);
 }
 
 /* A row is given up; it becomes a dead letter. */
@@ -214,7 +212,7 @@ hubspot_settle_dead(const HubspotSchema *schema, int64 id,
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = PointerGetDatum(object);
 	nulls[5] = object ? ' ' : 'n';
-	hubspot_execute(schema, &dead_statement, values, nulls);
+	hubspot_execute(&dead_statement, values, nulls);
 }
 
 /* The account can be used again (error NULL), or nothing can be sent to it. */
@@ -229,14 +227,14 @@ hubspot_settle_account(const HubspotSchema *schema,
 	values[1] = ObjectIdGetDatum(claimant->role);
 	if (error)
 		set_failure(values + 2, nulls + 2, error);
-	hubspot_execute(schema, error ? &account_failed_statement : &account_well_statement, values, nulls);
+	hubspot_execute(error ? &account_failed_statement : &account_well_statement, values, nulls);
 }
 
 /* Forget some of the sent rows whose time is over. */
 void
 hubspot_settle_forget(const HubspotSchema *schema)
 {
-	hubspot_execute(schema, &forget_statement, NULL, NULL);
+	hubspot_execute(&forget_statement, NULL, NULL);
 }
 
 /* The four columns that tell of a failure. */

@@ -86,7 +86,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	lock_link_table(sync->link_table, ShareRowExclusiveLock);
 	check_sync(schema, sync);
 
-	hubspot_sync_insert(schema, sync);
+	hubspot_sync_insert(sync);
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc));
 	PG_RETURN_INT64(with_backfill ? backfill(sync, serverid) : 0);

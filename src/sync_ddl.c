@@ -40,6 +40,7 @@
 #include "utils/syscache.h"
 
 #include "dropped.h"
+#include "extension_schema.h"
 #include "link_trigger.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
@@ -91,6 +92,7 @@ after_command(const HubspotSchema *schema, Node *command)
 {
 	ListCell   *lc;
 
+	hubspot_keep_schema(schema, command);
 	if (hubspot_syncs(schema, InvalidOid) == NIL)
 		return;
 	foreach(lc, touched_relations())

@@ -20,7 +20,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -39,7 +38,6 @@ typedef struct LinkTable
 	Oid			root;			/* whose partition it is, or itself */
 	bool		valid;
 	MemoryContext context;		/* of what follows; or NULL */
-	const char *schema;			/* the extension's, as plans name it */
 	int			nsyncs;
 	const HubspotSync **syncs;
 	HubspotChange **changes;	/* one of each sync */
@@ -64,8 +62,6 @@ static LinkTable *table_entry(Oid relid);
 static void create_tables(void);
 static void forget_tables(Datum argument, Oid relid);
 static void read_table(LinkTable *table);
-static void free_table(MemoryContext context, HubspotChange **changes,
-					   int nchanges);
 static void refuse_table(Oid relid, Oid root);
 static void enqueue_rows(const LinkTable *table, TriggerData *trigdata);
 static void enqueue_changes(const LinkTable *table, TriggerData *trigdata);
@@ -166,8 +162,7 @@ find_table(Oid relid)
 {
 	LinkTable  *table = table_entry(relid);
 
-	if (!table->valid ||
-		strcmp(table->schema, hubspot_outbox_schema(false)->name) != 0)
+	if (!table->valid)
 		read_table(table);
 	return table;
 }
@@ -230,7 +225,6 @@ read_table(LinkTable *table)
 	List	   *list = hubspot_syncs(hubspot_outbox_schema(false), root);
 	const HubspotSync **syncs = palloc(sizeof(HubspotSync *) * list_length(list));
 	HubspotChange **changes = palloc(sizeof(HubspotChange *) * list_length(list));
-	const char *schema = pstrdup(hubspot_outbox_schema(false)->name);
 	int			nsyncs = 0;
 	ListCell   *lc;
 
@@ -248,9 +242,8 @@ read_table(LinkTable *table)
 
 	/* if a trigger is being run, it may be with these */
 	if (table->context && depth == 0)
-		free_table(table->context, table->changes, table->nsyncs);
+		MemoryContextDelete(table->context);
 	table->context = context;
-	table->schema = schema;
 	table->root = root;
 	table->nsyncs = nsyncs;
 	table->syncs = syncs;
@@ -258,14 +251,6 @@ read_table(LinkTable *table)
 
 	/* reading took in messages, too */
 	table->valid = (messages == messages_before);
-}
-
-static void
-free_table(MemoryContext context, HubspotChange **changes, int nchanges)
-{
-	for (int i = 0; i < nchanges; i++)
-		hubspot_change_free(changes[i]);
-	MemoryContextDelete(context);
 }
 
 static void
@@ -299,7 +284,7 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 static void
 enqueue_changes(const LinkTable *table, TriggerData *trigdata)
 {
-	bool		noted = false;
+	QueryEnvironment *environment = NULL;
 	bool		check = false;
 
 	for (int i = 0; i < table->nsyncs; i++)
@@ -308,20 +293,14 @@ enqueue_changes(const LinkTable *table, TriggerData *trigdata)
 
 		if (!hubspot_change_matters(change, trigdata))
 			continue;
-		if (!noted)
+		if (environment == NULL)
 		{
 			check = changed_since(table);
-			if (SPI_connect() != SPI_OK_CONNECT)
-				elog(ERROR, "could not connect to SPI");
-			if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
-				elog(ERROR, "could not register the transition tables");
-			noted = true;
+			environment = hubspot_change_environment(trigdata);
 		}
-		hubspot_change_enqueue(change, trigdata, check);
+		hubspot_change_enqueue(change, trigdata, environment, check);
 		count_skipped(table->syncs[i], hubspot_change_skipped(change, trigdata));
 	}
-	if (noted)
-		SPI_finish();
 }
 
 /*

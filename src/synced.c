@@ -21,7 +21,6 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -29,6 +28,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "prepared.h"
 #include "synced.h"
 
 /* The columns of hs_assoc_sync_config, in their order. */
@@ -53,6 +53,17 @@ enum
 /* Those that hold the name of a column of the link table. */
 static const AttrNumber column_names[] = {
 	CONFIG_FROM_COLUMN, CONFIG_TO_COLUMN, CONFIG_TYPE_ID_COLUMN, CONFIG_LABEL_COLUMN
+};
+
+static HubspotStatement insert_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
+	" to_type, to_column, type_id, label, type_id_column, label_column,"
+	" category, server, role) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	.nparameters = 12,
+	.types = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID}
 };
 
 static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
@@ -139,23 +150,15 @@ name_or_null(Datum value, bool isnull)
 
 /* Add a sync; its id is set by the table. */
 void
-hubspot_sync_insert(const HubspotSchema *schema, const HubspotSync *sync)
+hubspot_sync_insert(const HubspotSync *sync)
 {
-	static const char sql[] =
-	"INSERT INTO %s.hs_assoc_sync_config (link_table, from_type, from_column,"
-	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-	Oid			types[] = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
-	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID};
-	Datum		values[lengthof(types)];
-	char		nulls[lengthof(types)];
+	Datum		values[lengthof(insert_statement.types)];
+	char		nulls[lengthof(insert_statement.types)];
 	const char *texts[] = {NULL, sync->from_type, sync->from_column,
 		sync->to_type, sync->to_column, NULL, sync->label, sync->type_id_column,
 	sync->label_column, sync->category, sync->server, NULL};
-	HubspotFormerUser former;
 
-	for (size_t i = 0; i < lengthof(types); i++)
+	for (size_t i = 0; i < lengthof(texts); i++)
 	{
 		values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
 		nulls[i] = texts[i] ? ' ' : 'n';
@@ -166,15 +169,7 @@ hubspot_sync_insert(const HubspotSchema *schema, const HubspotSync *sync)
 	nulls[0] = nulls[11] = ' ';
 	nulls[5] = sync->type_id ? ' ' : 'n';
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	former = hubspot_outbox_become_owner(schema);
-	if (SPI_execute_with_args(psprintf(sql, schema->name), lengthof(types), types,
-							  values, nulls, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into hs_assoc_sync_config");
-	hubspot_outbox_leave_owner(former);
-	SPI_finish();
-	CommandCounterIncrement();
+	hubspot_execute(&insert_statement, values, nulls);
 	CacheInvalidateRelcacheByRelid(sync->link_table);
 }
 

@@ -37,8 +37,7 @@ typedef struct HubspotSync
 } HubspotSync;
 
 extern List *hubspot_syncs(const HubspotSchema *schema, Oid link_table);
-extern void hubspot_sync_insert(const HubspotSchema *schema,
-								const HubspotSync *sync);
+extern void hubspot_sync_insert(const HubspotSync *sync);
 extern void hubspot_sync_delete(const HubspotSchema *schema, int32 id);
 extern void hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
 								const char *column, const char *new_name);

@@ -1,13 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * transaction.c
- *	  Short transactions of a sender, as the owner of the outbox.
+ *	  Short transactions of a sender.
  *
  * Whoever sends must not keep a transaction open while the network is waited
  * for.  A background worker has none then.  A procedure has one, which a commit
  * has just begun and in which there is no snapshot, so that it holds nothing
  * back.  Rows that are read in a transaction outlive it, in the memory context
  * that is current while it is open.
+ *
+ * A worker is connected as a superuser, whose rights it doesn't need.  A procedure
+ * has those of its caller.
  *
  * IDENTIFICATION
  *	  src/transaction.c
@@ -27,8 +30,9 @@
 #include "transaction.h"
 
 /*
- * What holds for our statements: no name from anywhere else, and plans by
- * index, because the statistics of a queue are those of another moment.
+ * What holds for our statements: plans by index, because the statistics of a
+ * queue are those of another moment; and no name from anywhere else for what
+ * they call.
  */
 static const struct
 {
@@ -43,8 +47,7 @@ static const struct
 };
 
 /*
- * Begin a short transaction, as the owner of the tables (a procedure is in one
- * already).  False, and no transaction: the extension isn't there.
+ * Begin a short transaction (a procedure is in one already).  False, and no transaction: the extension isn't there.
  */
 bool
 hubspot_transaction_begin(HubspotTransaction *transaction)
@@ -67,15 +70,13 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 		MemoryContextSwitchTo(transaction->context);
 		return false;
 	}
-	transaction->former = hubspot_outbox_become_owner(transaction->schema);
+	transaction->former = transaction->procedure ? hubspot_act_restricted() :
+		hubspot_act_as_nobody();
 	transaction->guc_level = NewGUCNestLevel();
 	for (size_t i = 0; i < lengthof(own_settings); i++)
 		(void) set_config_option(own_settings[i].name, own_settings[i].value,
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
-	MemoryContextSwitchTo(transaction->context);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(transaction->context);
 	return true;
@@ -87,9 +88,8 @@ hubspot_transaction_end(HubspotTransaction *transaction)
 {
 	Assert(transaction->open);
 	PopActiveSnapshot();
-	SPI_finish();
 	AtEOXact_GUC(false, transaction->guc_level);
-	hubspot_outbox_leave_owner(transaction->former);
+	hubspot_act_as_before(transaction->former);
 	transaction->open = false;
 	if (transaction->procedure)
 		SPI_commit();

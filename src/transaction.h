@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transaction.h
- *	  Short transactions of a sender, as the owner of the outbox.
+ *	  Short transactions of a sender.
  *
  * IDENTIFICATION
  *	  src/transaction.h
@@ -11,7 +11,8 @@
 #ifndef HUBSPOT_TRANSACTION_H
 #define HUBSPOT_TRANSACTION_H
 
-#include "outbox.h"
+#include "extension.h"
+#include "rights.h"
 
 /* A sender's; all of one after the other. */
 typedef struct HubspotTransaction
