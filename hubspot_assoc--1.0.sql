@@ -693,6 +693,7 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
 'Wakes the worker of this database when the transaction commits. A trigger of the extension''s own tables.';
+REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
 CREATE TRIGGER hs_assoc_outbox_wake AFTER DELETE ON hs_assoc_account_pause
