@@ -21,9 +21,10 @@
  * runs the statement.
  *
  * Names are looked up as the owner of the extension's tables, since it takes
- * USAGE on the schemas; that runs nobody's code.  All else is done as the
- * current user.  On the extension's tables, and on nothing else, the statement
- * has the privileges of their owner, as those of a view have.
+ * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, or
+ * as the current user if the statement is about a relation of his.  On the
+ * extension's tables, the statement has the privileges of their owner, as those
+ * of a view have.
  *
  * IDENTIFICATION
  *	  src/prepared.c
@@ -182,6 +183,8 @@ hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
 												  "hubspot_assoc statement",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotFormerUser former = OidIsValid(prepared->subject.relation) ?
+	hubspot_act_restricted() : hubspot_act_as_nobody();
 	QueryDesc  *query;
 	uint64		count;
 
@@ -203,6 +206,7 @@ hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 
+	hubspot_act_as_before(former);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return count;

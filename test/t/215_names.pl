@@ -256,8 +256,44 @@ my %calls = map { $_->[0] => loop(@$_[ 1, 2 ]) } (
 			INSERT INTO books.pairs SELECT contact_id, company_id + 1 FROM gone';} ]);
 cmp_ok(turns($_), '>', 100, 'names were swapped all the time') foreach @swaps;
 cmp_ok(turns($calls{$_}), '>', 5, "$_: calls went well meanwhile") foreach sort keys %calls;
+foreach my $schema ('public', 'links', 'books')
+{
+	my $moved = $schema eq 'public' ? "EXISTS (SELECT FROM pg_extension WHERE extname = 'hubspot_assoc' AND extnamespace <> 'public'::regnamespace)"
+	  : "EXISTS (SELECT FROM pg_class WHERE relnamespace = '$schema'::regnamespace AND relname = 'pairs' AND relkind = 'v')";
+	my $other = $schema eq 'public' ? 'trap' : "${schema}_trap";
+	as('postgres', 'DO $$ BEGIN ' . swap($schema, $other) . ' END $$') if $node->safe_psql('shop', "SELECT $moved") eq 't';
+}
 is(caught('app', 'writer'), '', 'nothing of the traps was run with the rights of another');
 is(superusers(), '', 'nobody is a superuser now');
 cmp_ok($hubspot->association_count('contacts', 'companies'), '>', 1, 'the worker has sent meanwhile');
+
+#
+# Somebody who may write the extension's tables, by a grant, has no more by it
+#
+as('postgres', q{
+	ALTER EVENT TRIGGER hs_assoc_sync_ddl ENABLE ALWAYS;
+	DELETE FROM watch.caught;
+	SELECT hs_assoc_pause();
+	GRANT TRIGGER ON hs_assoc_outbox, hs_assoc_account_pause TO app});
+(my $body = $evil) =~ s/OWNER_OF_TRAP/app/;
+$body =~ s/TG_NAME_OR_VIEW/TG_TABLE_NAME/;
+is((as('app', qq{
+		CREATE SCHEMA app;
+		GRANT USAGE ON SCHEMA app TO PUBLIC;
+		CREATE FUNCTION app.spring() RETURNS trigger LANGUAGE plpgsql AS \$\$
+			BEGIN $body RETURN NULL; END \$\$;
+		CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON hs_assoc_outbox
+			FOR EACH STATEMENT EXECUTE FUNCTION app.spring()}))[1],
+	'', 'a trigger on the outbox');
+is((as('writer', 'INSERT INTO books.pairs VALUES (7001, 1)'))[1], '', 'a writer steps into it');
+as('postgres', 'SELECT hs_assoc_resume()');
+wait_until(sub { $hubspot->association_count('contacts', 'deals') > 0 });
+is(caught('nobody'), 'hs_assoc_outbox as pg_checkpoint', '... and a superuser, and the worker; it has no rights');
+is(superusers(), '', 'nobody is a superuser now');
+as('postgres', q{
+	DROP TRIGGER t ON hs_assoc_outbox;
+	CREATE RULE r AS ON INSERT TO hs_assoc_outbox DO ALSO DELETE FROM watch.caught});
+like((as('writer', 'INSERT INTO books.pairs VALUES (7002, 1)'))[1],
+	qr/ERROR:  rules on tables of hubspot_assoc are not supported/, 'a rule is refused');
 
 done_testing();
