@@ -52,6 +52,25 @@ SELECT indisvalid FROM pg_index WHERE indexrelid = 'offers_idx'::regclass;
 REINDEX INDEX offers_idx;
 REINDEX INDEX CONCURRENTLY offers_idx;
 SELECT * FROM offers ORDER BY 1;
+-- a new column of the name is another one, whatever its name
+ALTER TABLE offers DROP COLUMN contact_id, ADD COLUMN contact_id bigint;
+ALTER TABLE offers ADD COLUMN IF NOT EXISTS contact_id bigint, DROP COLUMN IF EXISTS contact_id;
+BEGIN;
+ALTER TABLE offers RENAME contact_id TO x;
+ALTER TABLE offers RENAME firm_id TO contact_id;
+ALTER TABLE offers RENAME x TO firm_id;
+SELECT from_column, to_column FROM hs_assoc_sync ORDER BY id;
+ALTER TABLE offers DROP COLUMN firm_id, ADD COLUMN firm_id bigint;
+ROLLBACK;
+BEGIN;
+ALTER TABLE offers DROP COLUMN contact_id CASCADE, ADD COLUMN contact_id bigint;
+INSERT INTO offers (deal_id, firm_id, contact_id) VALUES (9, 'z', 90);
+SELECT * FROM enqueued();
+-- an index goes with its column, and the sync with both
+ALTER TABLE offers DROP COLUMN deal_id CASCADE, ADD COLUMN deal_id serial PRIMARY KEY;
+SELECT count(*) FROM hs_assoc_sync;
+ROLLBACK;
+SELECT from_column, to_column FROM hs_assoc_sync ORDER BY id;
 -- with CASCADE, it ends that sync, and the last one takes the triggers with it
 ALTER TABLE offers DROP COLUMN contact_id CASCADE;
 INSERT INTO offers VALUES (8, 'y');
@@ -137,6 +156,10 @@ ALTER TYPE link RENAME ATTRIBUTE company_id TO firm_id CASCADE;
 INSERT INTO typed VALUES (1, 2);
 SELECT * FROM enqueued();
 ALTER TYPE link DROP ATTRIBUTE firm_id;
+BEGIN;
+ALTER TYPE link DROP ATTRIBUTE firm_id CASCADE, ADD ATTRIBUTE firm_id int CASCADE;
+TABLE hs_assoc_sync;
+ROLLBACK;
 ALTER TYPE link DROP ATTRIBUTE firm_id CASCADE;
 DROP TABLE typed;
 
@@ -225,6 +248,8 @@ UPDATE contacts SET id = 102 WHERE id = 1;
 DELETE FROM contacts;
 SELECT * FROM enqueued();
 DROP TABLE contacts CASCADE;
+ALTER TABLE parts DROP COLUMN company_id, ADD COLUMN company_id int;
+ALTER TABLE parts_low_low DROP COLUMN company_id, ADD COLUMN company_id int;
 ALTER TABLE parts RENAME company_id TO firm_id;
 INSERT INTO parts_low_low (contact_id, firm_id) VALUES (9, 9);
 SELECT * FROM enqueued();

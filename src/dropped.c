@@ -7,6 +7,11 @@
  * as if the sync depended on it.  If a column goes with something else
  * (CASCADE), or the table or one of its triggers goes, the sync ends.
  *
+ * hs_assoc_sync_config knows columns by their names, which outlive a dump, as
+ * numbers don't; renames are written into it.  So a column is one of a sync if
+ * it had the name when it was dropped.  Whether the table has a column of that
+ * name afterwards says nothing: the same command may have added another one.
+ *
  * Only what the command has dropped is looked at.  In a database that is being
  * restored, rows of hs_assoc_sync_config are there before triggers and indexes
  * are, and must not be taken for the rest of something.
@@ -44,18 +49,20 @@ typedef struct DroppedObject
 	int32		objsubid;
 	bool		is_index;
 	const char *name;			/* of a relation */
+	const char *column;			/* its name, if it is one */
 } DroppedObject;
 
 static DroppedObject *dropped_objects(int *nobjects);
 static void trigger_dropped(const HubspotSchema *schema, Oid trigger);
-static void column_dropped(const HubspotSchema *schema, Oid relid, Node *command);
+static void column_dropped(const HubspotSchema *schema, Oid relid,
+						   const char *column, Node *command);
 static void index_dropped(const HubspotSchema *schema, Oid index,
 						  Node *command);
 static void table_dropped(const HubspotSchema *schema, Oid relid,
 						  const char *name);
 static HeapTuple dropped_tuple(Oid catalog, Oid index, AttrNumber column,
 							   Oid oid);
-static const char *missing_column(const HubspotSync *sync);
+static bool has_all_columns(const HubspotSync *sync);
 static bool drops_column(Node *command, const char *column);
 static void end_syncs(const HubspotSchema *schema, Oid link_table,
 					  const HubspotSync *sync);
@@ -70,6 +77,12 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 	if (hubspot_syncs(schema, InvalidOid) == NIL)
 		return;
 	objects = dropped_objects(&nobjects);
+	/* columns first: a sync that ends needs no index */
+	for (int i = 0; i < nobjects; i++)
+	{
+		if (objects[i].column)
+			column_dropped(schema, objects[i].objid, objects[i].column, command);
+	}
 	for (int i = 0; i < nobjects; i++)
 	{
 		const DroppedObject *object = &objects[i];
@@ -77,7 +90,7 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 		if (object->classid == TriggerRelationId)
 			trigger_dropped(schema, object->objid);
 		else if (object->objsubid != 0)
-			column_dropped(schema, object->objid, command);
+			continue;
 		else if (object->is_index)
 			index_dropped(schema, object->objid, command);
 		else
@@ -91,7 +104,9 @@ dropped_objects(int *nobjects)
 {
 	static const char sql[] =
 	"SELECT classid, objid, objsubid, object_type OPERATOR(pg_catalog.=) 'index',"
-	" object_name FROM pg_catalog.pg_event_trigger_dropped_objects() "
+	" object_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
+	" AND objsubid OPERATOR(pg_catalog.<>) 0 THEN address_names[3] END"
+	" FROM pg_catalog.pg_event_trigger_dropped_objects() "
 	"WHERE classid OPERATOR(pg_catalog.=) $1 OR classid OPERATOR(pg_catalog.=) $2";
 	Oid			types[] = {OIDOID, OIDOID};
 	Datum		values[] = {ObjectIdGetDatum(RelationRelationId),
@@ -110,6 +125,7 @@ dropped_objects(int *nobjects)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 		char	   *name = SPI_getvalue(tuple, tupdesc, 5);
+		char	   *column = SPI_getvalue(tuple, tupdesc, 6);
 		bool		isnull;
 
 		objects[i].classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1, &isnull));
@@ -117,6 +133,7 @@ dropped_objects(int *nobjects)
 		objects[i].objsubid = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 3, &isnull));
 		objects[i].is_index = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
 		objects[i].name = name ? MemoryContextStrdup(context, name) : NULL;
+		objects[i].column = column ? MemoryContextStrdup(context, column) : NULL;
 	}
 	SPI_finish();
 	return objects;
@@ -154,7 +171,8 @@ trigger_dropped(const HubspotSchema *schema, Oid trigger)
 
 /* A column: that ends the sync only if it was to take along what needs it. */
 static void
-column_dropped(const HubspotSchema *schema, Oid relid, Node *command)
+column_dropped(const HubspotSchema *schema, Oid relid, const char *column,
+			   Node *command)
 {
 	ListCell   *lc;
 
@@ -162,16 +180,15 @@ column_dropped(const HubspotSchema *schema, Oid relid, Node *command)
 		return;
 	foreach(lc, hubspot_syncs(schema, relid))
 	{
-		const char *column = missing_column(lfirst(lc));
-
-		if (column && drops_column(command, column))
+		if (!hubspot_sync_has_column(lfirst(lc), column))
+			continue;
+		if (drops_column(command, column))
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("cannot drop column \"%s\" of table \"%s\" because it is kept in sync",
 							column, get_rel_name(relid)),
 					 errhint("Use DROP COLUMN ... CASCADE to end the sync too.")));
-		if (column)
-			end_syncs(schema, relid, lfirst(lc));
+		end_syncs(schema, relid, lfirst(lc));
 	}
 }
 
@@ -196,7 +213,7 @@ index_dropped(const HubspotSchema *schema, Oid index, Node *command)
 		return;
 	foreach(lc, hubspot_syncs(schema, relid))
 	{
-		if (missing_column(lfirst(lc)) == NULL &&
+		if (has_all_columns(lfirst(lc)) &&
 			!OidIsValid(hubspot_sync_key(lfirst(lc))))
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -243,9 +260,8 @@ dropped_tuple(Oid catalog, Oid index, AttrNumber column, Oid oid)
 	return tuple;
 }
 
-/* A column of the sync that the table doesn't have, or NULL. */
-static const char *
-missing_column(const HubspotSync *sync)
+static bool
+has_all_columns(const HubspotSync *sync)
 {
 	const char *columns[HUBSPOT_SYNC_COLUMNS];
 	int			ncolumns = hubspot_sync_columns(sync, columns);
@@ -253,9 +269,9 @@ missing_column(const HubspotSync *sync)
 	for (int i = 0; i < ncolumns; i++)
 	{
 		if (get_attnum(sync->link_table, columns[i]) == InvalidAttrNumber)
-			return columns[i];
+			return false;
 	}
-	return NULL;
+	return true;
 }
 
 /* Does the command drop a column of that name, and not what depends on it? */

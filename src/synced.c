@@ -264,3 +264,18 @@ hubspot_sync_columns(const HubspotSync *sync,
 	columns[2] = sync->type_id_column ? sync->type_id_column : sync->label_column;
 	return columns[2] ? 3 : 2;
 }
+
+/* Is it one of them? */
+bool
+hubspot_sync_has_column(const HubspotSync *sync, const char *column)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (strcmp(columns[i], column) == 0)
+			return true;
+	}
+	return false;
+}

@@ -44,5 +44,7 @@ extern void hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
 
 extern int	hubspot_sync_columns(const HubspotSync *sync,
 								 const char *columns[HUBSPOT_SYNC_COLUMNS]);
+extern bool hubspot_sync_has_column(const HubspotSync *sync,
+									const char *column);
 
 #endif							/* HUBSPOT_SYNCED_H */
