@@ -29,14 +29,7 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(addprefix src/, account.o answer.o argument.o batch.o blame.o call.o change.o chunk.o claim.o connection.o \
-	context.o damper.o database.o definitions.o delivery.o delta.o draft.o dropped.o \
-	endpoint.o enqueue.o error.o extension.o extension_schema.o failure.o functions.o hold.o host.o hubspot_assoc.o json.o \
-	keep.o labels.o launcher.o lease.o lexer.o link.o link_trigger.o match.o option.o outbox.o \
-	passthrough.o place.o prepared.o queue.o refresh.o request.o response.o result.o rights.o sender.o \
-	setting.o settle.o shared.o sockets.o sort.o source.o statement.o statistics.o stencil.o sync.o sync_ddl.o \
-	sync_rows.o synced.o throttle.o token.o tokenfile.o transaction.o transport.o type.o \
-	unit.o wake.o worker.o)
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc

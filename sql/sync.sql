@@ -221,7 +221,7 @@ CREATE TABLE "Odd schema"."Odd ""table""" ("Uuid" uuid, "it's" id, enum color, "
 	UNIQUE ("Uuid"), UNIQUE ("it's"), UNIQUE (enum), UNIQUE ("select"), UNIQUE (composite));
 SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'Uuid', 'b', 'it''s');
 SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'enum', 'b', 'select');
-SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'numeric', 'b', 'composite');
+SELECT hs_assoc_enable_sync('"Odd schema"."Odd ""table"""', 'a', 'numeric', 'b', 'it''s');
 INSERT INTO "Odd schema"."Odd ""table""" VALUES ('00000000-0000-0000-0000-000000000001', 'Ä b', 'red', 'x', 1.50, (1, 'q'));
 SELECT * FROM enqueued();
 UPDATE "Odd schema"."Odd ""table""" SET enum = 'green', numeric = 1.5, "it's" = 'Ä b';
@@ -234,6 +234,18 @@ TRUNCATE "Odd schema"."Odd ""table""";
 SELECT * FROM enqueued();
 DROP SCHEMA "Odd schema" CASCADE;
 TABLE hs_assoc_sync;
+-- types whose text depends on the session, or is none of an id
+CREATE TABLE unfit (id text PRIMARY KEY, f4 float4, f8 float8, b bytea, d date, i interval, t timestamptz, m money,
+	n numeric(12, 2), n_2 numeric(9, -2), z boolean, a int[], j jsonb, x "char", r regclass, row two,
+	n_0 numeric(12), n_any numeric, s name, e color);
+CREATE DOMAIN inexact AS float8;
+ALTER TABLE unfit ADD dom inexact;
+SELECT attname, outcome, message, detail, hint
+FROM pg_attribute, sim.try(format('SELECT hs_assoc_enable_sync(%L, %L, %L, %L, %L)', 'unfit', 'a', 'id', 'b', attname))
+WHERE attrelid = 'unfit'::regclass AND attnum > 1 ORDER BY attnum;
+SELECT outcome, message FROM sim.try($$SELECT hs_assoc_enable_sync('unfit', 'a', 'id', 'b', 's', label_column => 'd')$$);
+DROP TABLE unfit;
+DROP DOMAIN inexact;
 DROP TYPE color, two CASCADE;
 DROP DOMAIN id, padded;
 

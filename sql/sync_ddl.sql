@@ -79,6 +79,10 @@ SELECT * FROM enqueued();
 CREATE TABLE made (contact_id int PRIMARY KEY, firm int, company_id int GENERATED ALWAYS AS (firm * 10) STORED);
 SELECT hs_assoc_enable_sync('made', 'contacts', 'contact_id', 'companies', 'company_id');
 INSERT INTO made VALUES (1, 2);
+ALTER TABLE made ALTER firm TYPE bigint;
+-- there is this only since 17
+SELECT outcome = CASE WHEN current_setting('server_version_num')::int >= 170000 THEN '55000' ELSE '42601' END AS refused
+FROM sim.try('ALTER TABLE made ALTER company_id SET EXPRESSION AS (firm * 20)');
 ALTER TABLE made DROP COLUMN firm;
 ALTER TABLE made DROP COLUMN firm CASCADE;
 INSERT INTO made VALUES (2);
@@ -162,6 +166,76 @@ TABLE hs_assoc_sync;
 ROLLBACK;
 ALTER TYPE link DROP ATTRIBUTE firm_id CASCADE;
 DROP TABLE typed;
+
+--
+-- Types and values
+--
+CREATE TYPE color AS ENUM ('red', 'green');
+CREATE TABLE typed (i int, n numeric(9), u uuid, t text, v varchar(9), c char(9), s name, e color, x numeric, other int,
+	PRIMARY KEY (i, t));
+SELECT hs_assoc_enable_sync('typed', 'a', 'i', 'b', 't', label_column => 'e');
+SELECT hs_assoc_enable_sync('typed', 'a', 'i', 'b', 't', label_column => column_name)
+FROM unnest('{n,u,v,c,s,x}'::text[]) AS column_name;
+INSERT INTO typed VALUES (7, 8, '00000000-0000-0000-0000-000000000001', 'x', 'v', 'c', 's', 'red', 1.50, 1);
+SELECT alteration, outcome, message FROM unnest(ARRAY[
+	-- each value keeps its text
+	'i TYPE int8', 'i TYPE smallint', 'i TYPE numeric', 'i TYPE numeric(9)', 'i TYPE text', 'i TYPE varchar(9)', 'i TYPE char(9)',
+	'n TYPE int', 'n TYPE numeric(12)', 'n TYPE numeric', 'n TYPE text',
+	'u TYPE text', 'v TYPE text', 'v TYPE varchar(10)', 'v TYPE varchar', 't TYPE varchar', 'c TYPE text', 'c TYPE varchar(9)', 'c TYPE char(20)',
+	's TYPE text', 's TYPE varchar(63)', 'e TYPE text', 'x TYPE numeric', 't TYPE text COLLATE "C"', 'other TYPE text USING 1',
+	'i TYPE int8, ALTER t TYPE varchar, ALTER i SET DEFAULT 5, ALTER t SET STATISTICS 5',
+	-- or may not
+	'i TYPE int8 USING i + 1', 'i TYPE int USING i', 'i TYPE numeric(9, 2)', 'i TYPE numeric(9, -2)', 'i TYPE float8', 'i TYPE name',
+	'n TYPE numeric(12, 2)', 'x TYPE bigint', 'x TYPE text', 'x TYPE numeric(9)', 't TYPE varchar(3)', 't TYPE char(9)', 't TYPE name',
+	'v TYPE varchar(8)', 'v TYPE char(20)', 'c TYPE varchar(8)', 's TYPE varchar(62)', 'e TYPE char(9)', 'u TYPE char(36)',
+	'other TYPE text, ALTER t TYPE text USING upper(t)']) AS alteration,
+	sim.try('ALTER TABLE typed ALTER ' || alteration);
+ALTER TABLE typed ALTER i TYPE int8 USING i + 1;
+-- step by step
+BEGIN;
+ALTER TABLE typed ALTER i TYPE int8;
+ALTER TABLE typed ALTER i TYPE text;
+SAVEPOINT s;
+ALTER TABLE typed ALTER i TYPE int USING i::int;
+ROLLBACK TO s;
+ALTER TABLE typed ALTER i TYPE varchar;
+ALTER TABLE typed ALTER i TYPE varchar(1);
+ROLLBACK;
+-- by a cast of somebody's, and by another name of a value
+CREATE FUNCTION other_text(color) RETURNS text LANGUAGE sql AS $$ SELECT 'other' $$;
+CREATE CAST (color AS text) WITH FUNCTION other_text(color) AS ASSIGNMENT;
+ALTER TABLE typed ALTER e TYPE text;
+DROP FUNCTION other_text CASCADE;
+ALTER TYPE color RENAME VALUE 'red' TO 'crimson';
+ALTER TYPE color ADD VALUE 'blue';
+ALTER TYPE color RENAME TO colour;
+CREATE TYPE free AS ENUM ('red');
+ALTER TYPE free RENAME VALUE 'red' TO 'crimson';
+SELECT * FROM enqueued();
+DROP TABLE typed;
+DROP TYPE colour, free;
+-- by the type of the table
+CREATE TYPE typed_row AS (contact_id int, company_id text);
+CREATE TABLE typed OF typed_row (UNIQUE (contact_id, company_id));
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TYPE typed_row ALTER ATTRIBUTE contact_id TYPE bigint CASCADE;
+ALTER TYPE typed_row ALTER ATTRIBUTE company_id TYPE varchar(3) CASCADE;
+DROP TYPE typed_row CASCADE;
+-- before the sync, in the same transaction
+BEGIN;
+CREATE TABLE fresh (contact_id numeric, company_id int, UNIQUE (contact_id, company_id));
+ALTER TABLE fresh ALTER contact_id TYPE bigint USING contact_id + 1;
+SELECT hs_assoc_enable_sync('fresh', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE fresh ALTER contact_id TYPE text;
+ROLLBACK;
+-- the index that orders the writers
+CREATE TABLE ordered (contact_id int NOT NULL, company_id int NOT NULL);
+CREATE UNIQUE INDEX ordered_idx ON ordered (contact_id, company_id);
+SELECT hs_assoc_enable_sync('ordered', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE ordered ADD UNIQUE USING INDEX ordered_idx DEFERRABLE;
+ALTER TABLE ordered ADD UNIQUE USING INDEX ordered_idx;
+ALTER TABLE ordered ADD UNIQUE (contact_id, company_id) DEFERRABLE;
+DROP TABLE ordered;
 
 --
 -- Partitions

@@ -139,6 +139,13 @@ hubspot_executor_run(QueryDesc * query)
 #define HUBSPOT_GENERATED_VIRTUAL	'v'
 #endif
 
+/* 17 can give a generated column another expression. */
+#if PG_VERSION_NUM >= 170000
+#define HUBSPOT_AT_SET_EXPRESSION	AT_SetExpression
+#else
+#define HUBSPOT_AT_SET_EXPRESSION	(-1)
+#endif
+
 /* 18 can leave room before the tuple. */
 static inline MinimalTuple
 hubspot_form_minimal_tuple(TupleDesc tupdesc, Datum *values, bool *isnull)

@@ -177,6 +177,11 @@ id_text(const char *alias, const HubspotDeltaColumn *column)
 		case UUIDOID:
 			return psprintf("%s.%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
 							alias, column->name);
+		case NUMERICOID:
+			/* 1.00 and 1 are the same id */
+			return psprintf("pg_catalog.trim_scale(%s.%s)::pg_catalog.text"
+							" COLLATE pg_catalog.\"C\"",
+							alias, column->name);
 		default:
 			return psprintf("CASE WHEN %s.%s IS NOT NULL"
 							" THEN pg_catalog.format('%%s', %s.%s)"

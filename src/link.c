@@ -32,6 +32,7 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
+#include "idtype.h"
 #include "link.h"
 
 /* How many letters a misspelled column may be off. */
@@ -88,6 +89,15 @@ check_column(Oid link_table, const char *column, Oid *type)
 						column, get_rel_name(link_table)),
 				 errdetail("Triggers don't see its value."),
 				 errhint("Make it a stored one.")));
+	if (!hubspot_is_id_type(attribute->atttypid, attribute->atttypmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is of type %s, which cannot be kept in sync",
+						column, get_rel_name(link_table),
+						format_type_with_typemod(attribute->atttypid,
+												 attribute->atttypmod)),
+				 errdetail("The text of its values is not the same in all sessions, or is not that of an id."),
+				 errhint("It has to be an integer, numeric without decimal places, uuid, a string or an enum.")));
 	*type = getBaseType(attribute->atttypid);
 	ReleaseSysCache(tuple);
 }

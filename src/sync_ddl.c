@@ -14,8 +14,8 @@
  * triggers of their table when they come, and lose them when they go.  What
  * can't be kept in sync is refused: inheritance, and partitions that are kept in
  * sync by themselves.  (Foreign tables are no partitions of a table with a
- * unique index.)  What has been dropped is looked at
- * in dropped.c.
+ * unique index.)  What has been dropped is looked at in dropped.c, what may have
+ * changed the values of all rows in retyped.c.
  *
  * IDENTIFICATION
  *	  src/sync_ddl.c
@@ -39,21 +39,26 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "dropped.h"
 #include "extension_schema.h"
 #include "link_trigger.h"
+#include "retyped.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
 
 static void after_command(const HubspotSchema *schema, Node *command);
-static List *touched_relations(void);
+static List *touched_objects(Oid catalog);
 static void rename_column(const HubspotSchema *schema, Oid relid,
 						  RenameStmt *rename);
 static bool is_of_type(Oid table, Oid composite);
 static void alter_table(const HubspotSchema *schema, Oid relid,
 						AlterTableStmt *alter);
 static void refuse_unlogged(const HubspotSchema *schema, Oid relid);
-static void check_columns(const HubspotSchema *schema, Oid relid);
+static void check_columns(const HubspotSchema *schema, Oid relid,
+						  const AlterTableCmd *command);
+static void check_keys(const HubspotSchema *schema, Oid relid);
+static void check_enums(const HubspotSchema *schema);
 static void has_got_partition(const HubspotSchema *schema, Oid parent);
 static void has_joined(const HubspotSchema *schema, Oid relid);
 static List *parents_of(Oid relid);
@@ -95,7 +100,9 @@ after_command(const HubspotSchema *schema, Node *command)
 	hubspot_keep_schema(schema, command);
 	if (hubspot_syncs(schema, InvalidOid) == NIL)
 		return;
-	foreach(lc, touched_relations())
+	if (IsA(command, AlterEnumStmt) && castNode(AlterEnumStmt, command)->oldVal)
+		check_enums(schema);
+	foreach(lc, touched_objects(RelationRelationId))
 	{
 		switch (nodeTag(command))
 		{
@@ -116,17 +123,17 @@ after_command(const HubspotSchema *schema, Node *command)
 	}
 }
 
-/* The relations that the command has made or changed. */
+/* What the command has made or changed, of a catalog. */
 static List *
-touched_relations(void)
+touched_objects(Oid catalog)
 {
 	static const char sql[] =
 	"SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands() "
 	"WHERE classid OPERATOR(pg_catalog.=) $1";
 	Oid			type = OIDOID;
-	Datum		value = ObjectIdGetDatum(RelationRelationId);
+	Datum		value = ObjectIdGetDatum(catalog);
 	MemoryContext context = CurrentMemoryContext;
-	List	   *relations = NIL;
+	List	   *objects = NIL;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
@@ -136,14 +143,14 @@ touched_relations(void)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		bool		isnull;
-		Datum		relid = SPI_getbinval(SPI_tuptable->vals[i],
-										  SPI_tuptable->tupdesc, 1, &isnull);
+		Datum		object = SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1, &isnull);
 
-		relations = lappend_oid(relations, DatumGetObjectId(relid));
+		objects = lappend_oid(objects, DatumGetObjectId(object));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
-	return relations;
+	return objects;
 }
 
 /*
@@ -206,9 +213,15 @@ alter_table(const HubspotSchema *schema, Oid relid, AlterTableStmt *alter)
 				refuse_unlogged(schema, relid);
 				break;
 			case AT_AlterColumnType:
-				check_columns(schema, relid);
+				check_columns(schema, relid, command);
+				break;
+			case AT_AddConstraint:
+				if (castNode(Constraint, command->def)->deferrable)
+					check_keys(schema, relid);
 				break;
 			default:
+				if ((int) command->subtype == HUBSPOT_AT_SET_EXPRESSION)
+					check_columns(schema, relid, command);
 				break;
 		}
 	}
@@ -225,9 +238,10 @@ refuse_unlogged(const HubspotSchema *schema, Oid relid)
 						get_rel_name(relid))));
 }
 
-/* ERROR if a column's new type is nothing that a sync can do with. */
+/* ERROR if a column of a sync has a new type, or expression, that it can't have. */
 static void
-check_columns(const HubspotSchema *schema, Oid relid)
+check_columns(const HubspotSchema *schema, Oid relid,
+			  const AlterTableCmd *command)
 {
 	ListCell   *lc;
 
@@ -235,8 +249,44 @@ check_columns(const HubspotSchema *schema, Oid relid)
 	{
 		const HubspotSync *sync = lfirst(lc);
 
-		if (sync->link_table == relid || is_of_type(sync->link_table, relid))
-			hubspot_sync_check_columns(sync);
+		if (sync->link_table != relid && !is_of_type(sync->link_table, relid))
+			continue;
+		if (command->subtype == AT_AlterColumnType)
+			hubspot_after_retype(schema, sync, command);
+		else
+			hubspot_after_expression(schema, sync, command);
+	}
+}
+
+/* An index has become that of a constraint, which may be deferrable. */
+static void
+check_keys(const HubspotSchema *schema, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, hubspot_syncs(schema, relid))
+	{
+		if (!OidIsValid(hubspot_sync_key(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the last unique index of table \"%s\" on columns that are kept in sync cannot become deferrable",
+							get_rel_name(relid)),
+					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync('%s').",
+							 schema->name, hubspot_link_name(relid))));
+	}
+}
+
+/* A value of an enum has another name. */
+static void
+check_enums(const HubspotSchema *schema)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, touched_objects(TypeRelationId))
+	{
+		foreach(lc2, hubspot_syncs(schema, InvalidOid))
+			hubspot_after_enum_rename(schema, lfirst(lc2), lfirst_oid(lc));
 	}
 }
 
