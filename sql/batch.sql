@@ -117,6 +117,7 @@ DROP FUNCTION send_both;
 -- Columns: found by name, in any order, of any type that has a text form
 --
 CALL sim.forget();
+CREATE DOMAIN inexact AS float8;
 CREATE DOMAIN record_id AS text CHECK (VALUE <> '0');
 CREATE TYPE kind AS ENUM ('HUBSPOT_DEFINED', 'USER_DEFINED');
 CREATE FUNCTION try_columns(query text, OUT ok boolean, OUT from_id text, OUT to_id text, OUT error_message text)
@@ -130,13 +131,28 @@ SELECT query, r.* FROM (VALUES
 	(4, 'SELECT 7::numeric AS from_id, ''8''::record_id AS to_id, ''{279}''::int[] AS type_ids'),
 	(5, 'SELECT ''9''::name AS from_id, ''8''::"char" AS to_id, 279 AS type_id, ''HUBSPOT_DEFINED''::kind AS category'),
 	(6, 'SELECT ''11'' AS from_id, 12::oid AS to_id, 279 AS type_id, ''HUBSPOT_DEFINED''::char(20) AS category'),
-	(7, 'SELECT 13.0 AS from_id, ''{"a": 1}''::jsonb AS to_id, 279 AS type_id'),
+	(7, 'SELECT 13 AS from_id, ''{"a": 1}''::jsonb AS to_id, 279 AS type_id'),
 	(8, 'SELECT 15 AS from_id, 16 AS to_id, 4294967575 AS type_id'),
 	(9, 'SELECT 17 AS from_id, 18 AS to_id, -1::smallint AS type_id'),
 	(10, 'SELECT 19 AS from_id, 20 AS to_id, 279 AS type_id, NULL AS category'),
 	(11, 'SELECT NULL AS from_id, NULL AS to_id, NULL::int AS type_id, NULL AS category')) AS v (n, query),
 	try_columns(query) AS r ORDER BY n;
 SELECT body FROM requests;
+
+-- numbers whose text is none of an id are not sent; a text may look like one
+CALL sim.forget();
+SET extra_float_digits = -9;
+SELECT id, r.ok, r.from_id, r.http_status, r.error_category, r.error_message FROM (VALUES
+	(1, '70100401.00'), (2, '70100401::float8'), (3, '1e15::float8'), (4, '70100401::numeric'), (5, '''NaN''::numeric'),
+	(6, '''-Infinity''::float4'), (7, '70100401::money'), (8, '(70100401.00)::bigint'), (9, '''7.01e+07''::text'),
+	(10, '0.5::inexact'), (11, '1000::float4'), (12, '-5::numeric')) AS v (n, id),
+	hs_assoc_batch_create_default('contacts', 'companies', format('SELECT %s AS from_id, 1 AS to_id', id)) AS r ORDER BY n;
+RESET extra_float_digits;
+SELECT from_id FROM sim.holds('contacts', 'companies');
+SELECT error_message FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT 1 AS from_id, 2.50 AS to_id');
+SELECT from_id, error_category, error_message FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT 1.0 AS from_id');
+DROP DOMAIN inexact;
+CALL sim.forget_requests();
 
 SELECT try_columns('SELECT 1 AS from_id, 279 AS type_id');
 \echo :LAST_ERROR_SQLSTATE

@@ -37,6 +37,11 @@ SELECT DISTINCT server, role = current_user::regrole AS mine, link_table, attemp
 	not_before = enqueued_at AS due FROM hs_assoc_outbox;
 DELETE FROM hs_assoc_outbox;
 
+-- numbers that are no ids: nothing is enqueued
+SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1::numeric AS from_id, 2 AS to_id UNION ALL SELECT 70100401.00, 2');
+SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 1e15::float8 AS to_id');
+TABLE waiting;
+
 -- types in all forms
 SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$
 	SELECT * FROM (VALUES

@@ -227,7 +227,7 @@ SELECT input_no, to_id FROM hs_assoc_batch_read('contacts', 'companies', '{103,1
 SELECT call, outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') AS detail, hint
 FROM (VALUES
 	(1, '''contacts'', ''companies'', ''{102,NULL}''::text[]'),
-	(2, '''contacts'', ''companies'', ''SELECT 1.5 AS from_id'''),
+	(2, '''contacts'', ''companies'', ''SELECT 1.5::text AS from_id'''),
 	(3, '''contacts'', ''widgets'', ''{102}''::text[]')) AS v (n, call),
 	LATERAL sim.try(format('SELECT hs_assoc_batch_read(%s, ''raise'')', call)) ORDER BY n
 \gx (null='(null)')

@@ -16,9 +16,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "digits.h"
 #include "draft.h"
 #include "endpoint.h"
 #include "failure.h"
+#include "idtype.h"
 
 #define DEFAULT_CATEGORY	"HUBSPOT_DEFINED"
 
@@ -76,6 +78,24 @@ hubspot_read_id(HubspotColumn *column, Datum value, char *buffer)
 			break;
 	}
 	return id;
+}
+
+/*
+ * An id that was read from a column of numbers must not be anything but digits:
+ * 70100401.00 and 7.01e+07 are no record's, though the number is.
+ */
+void
+hubspot_draft_check_number(HubspotDraft *draft, const char *name,
+						   const HubspotColumn *column, HubspotSlice id)
+{
+	int			sign = (id.len > 0 && id.data[0] == '-') ? 1 : 0;
+
+	if (!hubspot_is_number_type(column->type) ||
+		(id.len > sign && hubspot_all_digits(id.data + sign, id.len - sign)))
+		return;
+	hubspot_draft_refuse(draft, psprintf("%s \"%s\" is not valid: it is of type %s, cast the column to bigint",
+										 name, shown(id.data, id.len),
+										 format_type_be(column->type)));
 }
 
 char *

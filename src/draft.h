@@ -48,6 +48,9 @@ typedef struct HubspotLastTypes
 
 extern HubspotSlice hubspot_read_id(HubspotColumn *column, Datum value,
 									char *buffer);
+extern void hubspot_draft_check_number(HubspotDraft *draft, const char *name,
+									   const HubspotColumn *column,
+									   HubspotSlice id);
 extern char *hubspot_read_text(HubspotColumn *column, Datum value);
 extern void hubspot_draft_type_id(HubspotDraft *draft, HubspotColumn *column,
 								  Datum value);

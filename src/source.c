@@ -487,9 +487,13 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 		{
 			case COLUMN_FROM_ID:
 				draft.input.from_id = hubspot_read_id(column, value, buffers[0]);
+				hubspot_draft_check_number(&draft, column_names[kind], column,
+										   draft.input.from_id);
 				break;
 			case COLUMN_TO_ID:
 				draft.input.to_id = hubspot_read_id(column, value, buffers[1]);
+				hubspot_draft_check_number(&draft, column_names[kind], column,
+										   draft.input.to_id);
 				break;
 			case COLUMN_TYPE_ID:
 				hubspot_draft_type_id(&draft, column, value);
