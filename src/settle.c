@@ -100,17 +100,26 @@ static HubspotStatement later_statement = {
 	.types = {INT8ARRAYOID, FAILURE, TIMESTAMPTZOID}
 };
 
+/*
+ * An earlier dead letter has the id already, after setval or a restore of one
+ * table: it makes room, and stays the earlier one.
+ */
+static HubspotStatement make_room_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_dead_letter SET id ="
+	" least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) - 1"
+	" WHERE id = ANY ($1)",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
 static HubspotStatement dead_statement = {
 	.text =
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
 	" RETURNING " ROW_COLUMNS ", attempts + 1) "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
-	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5, $6 FROM dead"
-	" ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, died_at = excluded.died_at,"
-	"  http_status = excluded.http_status, error_category = excluded.error_category,"
-	"  error_message = excluded.error_message, correlation_id = excluded.correlation_id,"
-	"  error = excluded.error",
+	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5, $6 FROM dead",
 	.nparameters = 6,
 	.types = {INT8ARRAYOID, FAILURE, JSONBOID}
 };
@@ -137,8 +146,8 @@ static HubspotStatement account_well_statement = {
 
 static HubspotStatement forget_statement = {
 	.text =
-	"DELETE FROM %1$s.hs_assoc_sent WHERE id = ANY (ARRAY("
-	" SELECT id FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
+	"DELETE FROM %1$s.hs_assoc_sent WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
 	" ORDER BY keep_until LIMIT 10000))",
 };
 
@@ -212,6 +221,7 @@ hubspot_settle_dead(const HubspotSchema *schema, int64 id,
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = PointerGetDatum(object);
 	nulls[5] = object ? ' ' : 'n';
+	hubspot_execute(&make_room_statement, values, NULL);
 	hubspot_execute(&dead_statement, values, nulls);
 }
 
