@@ -995,6 +995,11 @@ GRANT EXECUTE ON FUNCTION hs_assoc_throttle() TO pg_monitor;
 GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_lease, hs_assoc_backoff, hs_assoc_account_pause
 	TO pg_monitor;
 
+-- Somebody's column of the type of one of these would keep later versions from
+-- adding a column to it.
+REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_lease, hs_assoc_backoff,
+	hs_assoc_account_pause, hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
+
 --
 -- What pg_dump takes along
 --

@@ -16,13 +16,12 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/memutils.h"
 
 #include "shared.h"
-
-/* As many as there are callers of hubspot_shared_add, and some. */
-#define MAX_AREAS	4
 
 typedef struct Area
 {
@@ -31,8 +30,7 @@ typedef struct Area
 	HubspotSharedInit init;
 } Area;
 
-static Area areas[MAX_AREAS];
-static int	nareas = 0;
+static List *areas = NIL;		/* of Area, in TopMemoryContext */
 static shmem_request_hook_type earlier_request_hook = NULL;
 static shmem_startup_hook_type earlier_startup_hook = NULL;
 
@@ -46,47 +44,56 @@ static void start_areas(void);
 void
 hubspot_shared_add(const char *name, Size size, HubspotSharedInit init)
 {
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Area	   *area = palloc(sizeof(Area));
+
 	Assert(process_shared_preload_libraries_in_progress);
-	if (nareas == MAX_AREAS)
-		elog(ERROR, "too many areas of shared memory");
-	if (nareas == 0)
+	if (areas == NIL)
 	{
 		earlier_request_hook = shmem_request_hook;
 		shmem_request_hook = request_areas;
 		earlier_startup_hook = shmem_startup_hook;
 		shmem_startup_hook = start_areas;
 	}
-	areas[nareas].name = name;
-	areas[nareas].size = size;
-	areas[nareas].init = init;
-	nareas++;
+	area->name = name;
+	area->size = size;
+	area->init = init;
+	areas = lappend(areas, area);
+	MemoryContextSwitchTo(old);
 }
 
 static void
 request_areas(void)
 {
+	ListCell   *lc;
+
 	if (earlier_request_hook)
 		earlier_request_hook();
-	for (int i = 0; i < nareas; i++)
+	foreach(lc, areas)
 	{
-		RequestAddinShmemSpace(MAXALIGN(areas[i].size));
-		RequestNamedLWLockTranche(areas[i].name, 1);
+		const Area *area = lfirst(lc);
+
+		RequestAddinShmemSpace(MAXALIGN(area->size));
+		RequestNamedLWLockTranche(area->name, 1);
 	}
 }
 
 static void
 start_areas(void)
 {
+	ListCell   *lc;
+
 	if (earlier_startup_hook)
 		earlier_startup_hook();
-	for (int i = 0; i < nareas; i++)
+	foreach(lc, areas)
 	{
+		const Area *area = lfirst(lc);
 		bool		found;
-		void	   *area;
+		void	   *memory;
 
 		LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-		area = ShmemInitStruct(areas[i].name, areas[i].size, &found);
-		areas[i].init(area, &GetNamedLWLockTranche(areas[i].name)->lock, found);
+		memory = ShmemInitStruct(area->name, area->size, &found);
+		area->init(memory, &GetNamedLWLockTranche(area->name)->lock, found);
 		LWLockRelease(AddinShmemInitLock);
 	}
 }

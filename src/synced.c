@@ -8,6 +8,11 @@
  * as it finds the triggers, and DDL of somebody without a privilege on our
  * tables has to find it as well.
  *
+ * The table may be an older library's or a newer one's, while the extension is
+ * not yet updated.  The event triggers read it for everybody's DDL, so it is no
+ * ERROR if there is something else than expected: columns that are missing are
+ * null, and a row that lacks what each sync has is none.
+ *
  * IDENTIFICATION
  *	  src/synced.c
  *
@@ -68,6 +73,7 @@ static HubspotStatement insert_statement = {
 
 static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
 static HubspotSync *read_sync(HeapTuple tuple, TupleDesc tupdesc);
+static bool is_complete(const HubspotSync *sync);
 static char *text_or_null(Datum value, bool isnull);
 static char *name_or_null(Datum value, bool isnull);
 static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
@@ -86,27 +92,37 @@ hubspot_syncs(const HubspotSchema *schema, Oid link_table)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	if (config == NULL)
+		return NIL;
 	ScanKeyInit(&key, CONFIG_LINK_TABLE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(link_table));
 	/* few rows, without an index; it takes the newest snapshot */
 	scan = systable_beginscan(config, InvalidOid, false, NULL,
 							  OidIsValid(link_table) ? 1 : 0, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		syncs = lappend(syncs, read_sync(tuple, RelationGetDescr(config)));
+	{
+		HubspotSync *sync = read_sync(tuple, RelationGetDescr(config));
+
+		if (is_complete(sync))
+			syncs = lappend(syncs, sync);
+	}
 	systable_endscan(scan);
 	table_close(config, AccessShareLock);
 	return syncs;
 }
 
+/* NULL: there is no such table, or it has not even a column for the link table. */
 static Relation
 open_config(const HubspotSchema *schema, LOCKMODE lock)
 {
-	Relation	config = table_open(get_relname_relid("hs_assoc_sync_config",
-													  schema->namespace), lock);
+	Oid			relid = get_relname_relid("hs_assoc_sync_config", schema->namespace);
+	Relation	config = OidIsValid(relid) ? try_table_open(relid, lock) : NULL;
 
-	if (RelationGetNumberOfAttributes(config) < CONFIG_NCOLUMNS)
-		elog(ERROR, "hs_assoc_sync_config has %d columns",
-			 RelationGetNumberOfAttributes(config));
+	if (config && RelationGetNumberOfAttributes(config) < CONFIG_LINK_TABLE)
+	{
+		table_close(config, lock);
+		config = NULL;
+	}
 	return config;
 }
 
@@ -114,10 +130,12 @@ static HubspotSync *
 read_sync(HeapTuple tuple, TupleDesc tupdesc)
 {
 	HubspotSync *sync = palloc0(sizeof(HubspotSync));
-	Datum	   *values = palloc(sizeof(Datum) * tupdesc->natts);
-	bool	   *isnull = palloc(sizeof(bool) * tupdesc->natts);
+	int			ncolumns = Max(tupdesc->natts, CONFIG_NCOLUMNS);
+	Datum	   *values = palloc0(sizeof(Datum) * ncolumns);
+	bool	   *isnull = palloc(sizeof(bool) * ncolumns);
 
 #define VALUE(column)	values[(column) - 1], isnull[(column) - 1]
+	memset(isnull, true, sizeof(bool) * ncolumns);
 	heap_deform_tuple(tuple, tupdesc, values, isnull);
 	sync->id = DatumGetInt32(values[CONFIG_ID - 1]);
 	sync->link_table = DatumGetObjectId(values[CONFIG_LINK_TABLE - 1]);
@@ -134,6 +152,14 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	sync->server = text_or_null(VALUE(CONFIG_SERVER));
 	sync->role = DatumGetObjectId(values[CONFIG_ROLE - 1]);
 	return sync;
+}
+
+/* Has it what each sync has? */
+static bool
+is_complete(const HubspotSync *sync)
+{
+	return OidIsValid(sync->link_table) && sync->from_type && sync->from_column &&
+		sync->to_type && sync->to_column && sync->server && OidIsValid(sync->role);
 }
 
 static char *
@@ -181,6 +207,8 @@ hubspot_sync_delete(const HubspotSchema *schema, int32 id)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	if (config == NULL)
+		return;
 	ScanKeyInit(&key, CONFIG_ID, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(id));
 	scan = systable_beginscan(config, InvalidOid, false, NULL, 1, &key);
@@ -203,15 +231,21 @@ hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
 					const char *column, const char *new_name)
 {
 	Relation	config = open_config(schema, RowExclusiveLock);
-	TupleDesc	tupdesc = RelationGetDescr(config);
-	Datum	   *values = palloc0(sizeof(Datum) * tupdesc->natts);
-	bool	   *isnull = palloc0(sizeof(bool) * tupdesc->natts);
-	bool	   *replace = palloc0(sizeof(bool) * tupdesc->natts);
+	TupleDesc	tupdesc;
+	Datum	   *values;
+	bool	   *isnull;
+	bool	   *replace;
 	NameData	name;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	if (config == NULL)
+		return;
+	tupdesc = RelationGetDescr(config);
+	values = palloc0(sizeof(Datum) * tupdesc->natts);
+	isnull = palloc0(sizeof(bool) * tupdesc->natts);
+	replace = palloc0(sizeof(bool) * tupdesc->natts);
 	namestrcpy(&name, new_name);
 	ScanKeyInit(&key, CONFIG_LINK_TABLE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(link_table));
@@ -241,8 +275,11 @@ rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
 	{
 		int			position = column_names[i] - 1;
 		bool		isnull;
-		Datum		value = heap_getattr(tuple, column_names[i], tupdesc, &isnull);
+		Datum		value;
 
+		if (position >= tupdesc->natts)
+			continue;
+		value = heap_getattr(tuple, column_names[i], tupdesc, &isnull);
 		replace[position] = !isnull &&
 			strcmp(NameStr(*DatumGetName(value)), column) == 0;
 		values[position] = new_name;

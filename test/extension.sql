@@ -58,6 +58,7 @@ LATERAL (VALUES
 	('access method', (SELECT amname::text FROM pg_am WHERE pg_am.oid = relam)),
 	('owner', relowner::regrole::text),
 	('grants', pg_temp.acl(relacl)),
+	('grants of its type', (SELECT pg_temp.acl(typacl) FROM pg_type WHERE typrelid = c.oid)),
 	('query', CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END),
 	('index', CASE WHEN relkind IN ('i', 'I') THEN concat(pg_get_indexdef(c.oid), ' ', indisclustered, indisreplident, indisvalid) END),
 	('sequence', CASE WHEN relkind = 'S' THEN concat_ws(' ', seqtypid::regtype, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) END)
