@@ -526,6 +526,8 @@ COMMENT ON FUNCTION hs_assoc_pair(text, text, text) IS
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
 -- and new operations come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
+-- The library's statements are run as this role (src/rights.c).
+GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO pg_checkpoint;
 CREATE TABLE hs_assoc_outbox (
 	id				bigint DEFAULT pg_catalog.nextval('hs_assoc_outbox_id_seq') PRIMARY KEY,
 	server			text COLLATE "C" NOT NULL,
@@ -729,33 +731,8 @@ CREATE FUNCTION hs_assoc_retry(
 	ids bigint[] DEFAULT NULL,
 	server name DEFAULT NULL)
 RETURNS bigint
-LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	WITH taken AS (
-		DELETE FROM hs_assoc_dead_letter AS d
-		WHERE (ids IS NULL OR d.id OPERATOR(pg_catalog.=) ANY (ids))
-			AND (hs_assoc_retry.server IS NULL OR d.server OPERATOR(pg_catalog.=) hs_assoc_retry.server::pg_catalog.text)
-		RETURNING *
-	), enqueued AS (
-		INSERT INTO hs_assoc_outbox (id, server, role, operation, from_type, from_id, to_type, to_id,
-			type_ids, category, labels, keep_labels, link_table, enqueued_at,
-			http_status, error_category, error_message, correlation_id)
-		-- an id may belong to a later row by now: then it is one below all others
-		SELECT CASE WHEN later.id IS NULL THEN t.id ELSE
-				LEAST((SELECT pg_catalog.min(o.id) FROM hs_assoc_outbox AS o),
-						(SELECT pg_catalog.min(d.id) FROM hs_assoc_dead_letter AS d), 0)
-					OPERATOR(pg_catalog.-) pg_catalog.row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC)
-			END,
-			t.server, t.role, t.operation, t.from_type, t.from_id, t.to_type, t.to_id,
-			t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,
-			t.http_status, COALESCE(t.error_category, ''), t.error_message, t.correlation_id
-		FROM taken AS t
-			LEFT JOIN hs_assoc_outbox AS later ON later.id OPERATOR(pg_catalog.=) t.id
-		RETURNING 1
-	)
-	SELECT pg_catalog.count(*) FROM enqueued;
-END;
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_retry(bigint[], name) IS
 'Puts dead letters back into the outbox, in their old place: operations on their pairs that were enqueued later still come after them, or make them needless. Arguments: ids: of the dead letters, null for all; server: only this account''s, null for all. Result: how many. For the owner of the extension, and whom it grants EXECUTE.';
 REVOKE ALL ON FUNCTION hs_assoc_retry(bigint[], name) FROM PUBLIC;
@@ -764,17 +741,8 @@ CREATE FUNCTION hs_assoc_discard(
 	ids bigint[] DEFAULT NULL,
 	server name DEFAULT NULL)
 RETURNS bigint
-LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	WITH discarded AS (
-		DELETE FROM hs_assoc_dead_letter AS d
-		WHERE (ids IS NULL OR d.id OPERATOR(pg_catalog.=) ANY (ids))
-			AND (hs_assoc_discard.server IS NULL OR d.server OPERATOR(pg_catalog.=) hs_assoc_discard.server::pg_catalog.text)
-		RETURNING 1
-	)
-	SELECT pg_catalog.count(*) FROM discarded;
-END;
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_discard(bigint[], name) IS
 'Deletes dead letters. Arguments: ids: of the dead letters, null for all; server: only this account''s, null for all. Result: how many. For the owner of the extension, and whom it grants EXECUTE.';
 REVOKE ALL ON FUNCTION hs_assoc_discard(bigint[], name) FROM PUBLIC;

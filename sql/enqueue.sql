@@ -265,6 +265,7 @@ RESET ROLE;
 TABLE mine;
 -- ... and changes nothing, whatever it was granted
 GRANT ALL ON hs_assoc_outbox TO regress_hubspot_alice;
+GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO regress_hubspot_alice;
 SET ROLE regress_hubspot_alice;
 DELETE FROM hs_assoc_outbox;
 UPDATE hs_assoc_outbox SET role = 'regress_hubspot_bob';

@@ -73,6 +73,44 @@ static HubspotStatement resume_statement = {
 	.types = {TEXTOID}
 };
 
+/* Dead letters by their ids and their server, all if these are null */
+#define CHOSEN \
+	"($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.server = $2)"
+
+/*
+ * Dead letters go back into their old place.  An id may belong to a later row by
+ * now; then it is one below all others.
+ */
+static HubspotStatement retry_statement = {
+	.text =
+	"WITH taken AS (DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN
+	" RETURNING id, server, role, operation, from_type, from_id, to_type, to_id,"
+	"  type_ids, category, labels, keep_labels, link_table, enqueued_at,"
+	"  http_status, error_category, error_message, correlation_id) "
+	"INSERT INTO %1$s.hs_assoc_outbox (id, server, role, operation, from_type,"
+	"  from_id, to_type, to_id, type_ids, category, labels, keep_labels, link_table,"
+	"  enqueued_at, http_status, error_category, error_message, correlation_id) "
+	"SELECT CASE WHEN later.id IS NULL THEN t.id"
+	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o),"
+	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
+	"   - row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END,"
+	" t.server, t.role, t.operation, t.from_type, t.from_id, t.to_type, t.to_id,"
+	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,"
+	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id"
+	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id",
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
+};
+
+static HubspotStatement discard_statement = {
+	.text = "DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN,
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
+};
+
+static int64 change_letters(HubspotStatement *statement, const Datum *ids,
+							const char *server);
+
 /* An operation by the name that it has in SQL.  False: there is none. */
 bool
 hubspot_outbox_operation(const char *name, HubspotOperation *operation)
@@ -158,4 +196,35 @@ hubspot_outbox_resume(const char *server)
 	hubspot_execute(&forget_backoff_statement, &value, NULL);
 	hubspot_execute(&make_due_statement, &value, NULL);
 	return hubspot_execute(&resume_statement, &value, NULL) > 0;
+}
+
+/*
+ * Put dead letters back: those of an int8[], or all (NULL), and those of a
+ * server, or of all of them (NULL).  How many.
+ */
+int64
+hubspot_outbox_retry(const Datum *ids, const char *server)
+{
+	return change_letters(&retry_statement, ids, server);
+}
+
+/* Likewise, delete them. */
+int64
+hubspot_outbox_discard(const Datum *ids, const char *server)
+{
+	return change_letters(&discard_statement, ids, server);
+}
+
+static int64
+change_letters(HubspotStatement *statement, const Datum *ids, const char *server)
+{
+	Datum		values[] = {
+		ids ? *ids : (Datum) 0,
+		server ? CStringGetTextDatum(server) : (Datum) 0
+	};
+	char		nulls[] = "  ";
+
+	nulls[0] = ids ? ' ' : 'n';
+	nulls[1] = server ? ' ' : 'n';
+	return hubspot_execute(statement, values, nulls);
 }

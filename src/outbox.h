@@ -33,5 +33,7 @@ extern const char *hubspot_outbox_closest_operation(const char *name);
 extern void hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs);
 extern bool hubspot_outbox_pause(const char *server, Oid role);
 extern bool hubspot_outbox_resume(const char *server);
+extern int64 hubspot_outbox_retry(const Datum *ids, const char *server);
+extern int64 hubspot_outbox_discard(const Datum *ids, const char *server);
 
 #endif							/* HUBSPOT_OUTBOX_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *	  SQL functions on the outbox: enqueue, flush, pause, resume.
+ *	  SQL functions on the outbox: enqueue, flush, pause, resume, dead letters.
  *
  * IDENTIFICATION
  *	  src/queue.c
@@ -40,12 +40,15 @@ PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
 PG_FUNCTION_INFO_V1(hs_assoc_flush);
 PG_FUNCTION_INFO_V1(hs_assoc_pause);
 PG_FUNCTION_INFO_V1(hs_assoc_resume);
+PG_FUNCTION_INFO_V1(hs_assoc_retry);
+PG_FUNCTION_INFO_V1(hs_assoc_discard);
 
 static char *operation_argument(FunctionCallInfo fcinfo, int argument);
 static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 								 const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void wait_until(TimestampTz time);
+static const char *name_or_null(FunctionCallInfo fcinfo, int argument);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 
 /*
@@ -276,6 +279,37 @@ hs_assoc_resume(PG_FUNCTION_ARGS)
 
 	hubspot_wake_at_commit();
 	PG_RETURN_BOOL(was_paused);
+}
+
+/*
+ * hs_assoc_retry(ids, server): puts dead letters back into the outbox
+ *
+ * Returns how many there were.
+ */
+Datum
+hs_assoc_retry(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(hubspot_outbox_retry(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+										 name_or_null(fcinfo, 1)));
+}
+
+/*
+ * hs_assoc_discard(ids, server): deletes dead letters
+ *
+ * Returns how many there were.
+ */
+Datum
+hs_assoc_discard(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(hubspot_outbox_discard(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+										   name_or_null(fcinfo, 1)));
+}
+
+/* A server's name as it is given: letters may outlive their server. */
+static const char *
+name_or_null(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
 }
 
 /* The name of the server that an argument, or else the setting, names. */

@@ -286,7 +286,7 @@ is((as('app', qq{
 			FOR EACH STATEMENT EXECUTE FUNCTION app.spring()}))[1],
 	'', 'a trigger on the outbox');
 is((as('writer', 'INSERT INTO books.pairs VALUES (7001, 1)'))[1], '', 'a writer steps into it');
-as('postgres', 'SELECT hs_assoc_resume()');
+as('postgres', 'SELECT hs_assoc_resume(), hs_assoc_retry()');
 wait_until(sub { $hubspot->association_count('contacts', 'deals') > 0 });
 is(caught('nobody'), 'hs_assoc_outbox as pg_checkpoint', '... and a superuser, and the worker; it has no rights');
 is(superusers(), '', 'nobody is a superuser now');
