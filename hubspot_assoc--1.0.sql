@@ -658,7 +658,7 @@ CREATE POLICY own_rows ON hs_assoc_sent FOR SELECT
 CREATE TABLE hs_assoc_lease (
 	server			text COLLATE "C" PRIMARY KEY,
 	holder			int,
-	expires			timestamptz,
+	since			timestamptz,
 	role			regrole,
 	operation		text,
 	from_type		text,
@@ -666,9 +666,11 @@ CREATE TABLE hs_assoc_lease (
 	in_flight		int NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_lease IS
-'which process sends the outbox of a server: one at a time, until its lease expires or it has ended';
+'which process sends the outbox of a server, and what: one at a time. This tells, and decides nothing: what decides is a lock, of type userlock in pg_locks, that a process has as long as it sends';
 COMMENT ON COLUMN hs_assoc_lease.holder IS
-'process id, or null: nobody sends';
+'process id, or null: nobody sends; that of a process that has ended: nobody has taken over yet';
+COMMENT ON COLUMN hs_assoc_lease.since IS
+'when it picked what it sends';
 
 CREATE TABLE hs_assoc_backoff (
 	server			text COLLATE "C",

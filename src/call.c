@@ -237,12 +237,6 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 
 		if (call == NULL)
 			break;
-		if (calls->connection->send_until > 0 &&
-			now >= calls->connection->send_until)
-		{
-			*wake = HUBSPOT_NEVER;
-			break;
-		}
 		if (calls->connection->token &&
 			!hubspot_token_is_ready(calls->connection->token))
 		{

@@ -21,7 +21,6 @@ typedef struct HubspotConnection
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotAccount *account;	/* lives for the session */
 	bool		impatient;		/* a call comes back rather than wait long */
-	int64		send_until;		/* nothing is sent from then on, 0: no bound */
 } HubspotConnection;
 
 extern HubspotConnection *hubspot_connect(const char *server);

@@ -50,23 +50,11 @@
 #include "transport.h"
 #include "unit.h"
 
-/* A lease, which lasts 60 s, is renewed so often, in microseconds. */
-#define RENEWAL_INTERVAL	(20 * INT64CONST(1000000))
-
-/* So long after a renewal nothing more is sent: the lease may be lost. */
-#define LEASE_TIME			(50 * INT64CONST(1000000))
-
 /*
  * Retries within a call are for short interruptions alone: the outbox has
  * better ones, which hold nothing up.
  */
 #define MAX_CALL_RETRIES	1
-
-/*
- * A token and labels are asked for, each at most twice, before the lease is
- * renewed the next time: so long may each of these requests take.
- */
-#define MAX_ASKING_TIME		20000	/* ms */
 
 /* Rows that are refused for lack of a scope wait so long, in microseconds. */
 #define SCOPE_DELAY			(5 * 60 * INT64CONST(1000000))
@@ -96,8 +84,7 @@ struct HubspotDelivery
 	HubspotLabels *labels;		/* or NULL: none has any */
 	HubspotLastTypes last_types;
 	HubspotBatch *batch;
-	int64		renewed;		/* when the lease was */
-	bool		lost;			/* the lease is another's */
+	bool		lost;			/* we haven't got the lease any more */
 	TimestampTz sent_at;
 
 	/* what has come back and isn't recorded yet */
@@ -122,7 +109,6 @@ static void start_batch(HubspotDelivery *delivery);
 static void put_claims(HubspotDelivery *delivery);
 static bool wait_for_outcomes(HubspotDelivery *delivery);
 static void take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery);
-static void renew_lease(HubspotTransaction *transaction, HubspotDelivery *delivery);
 static void settle(HubspotTransaction *transaction, HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
 static bool is_about_account(const HubspotError *error);
@@ -211,7 +197,6 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		return NULL;
 	}
 	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->nclaims);
-	delivery->renewed = now;
 	return delivery;
 }
 
@@ -383,15 +368,13 @@ damp(HubspotTransaction *transaction, HubspotDelivery *delivery)
 
 /*
  * Send the rows that were picked, and record what becomes of them; how many
- * there were.  It ends
- * early, and leaves the rows to others, if the extension is dropped meanwhile or
- * another process has got the lease.
+ * there were.  It ends early, and leaves the rows to others, if the extension is
+ * dropped meanwhile or the lease is lost.
  */
 int
 hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
 	const HubspotLane *lane = &delivery->lane;
-	int			timeout = delivery->options->request_timeout;
 
 	for (int i = 0; i < delivery->nclaims; i++)
 		hubspot_damper_sent(delivery->claims[i].pair, hubspot_now());
@@ -402,13 +385,11 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 									delivery->claimant->server));
 
 	/* what has to be asked first is asked without a transaction */
-	delivery->options->request_timeout = Min(timeout, MAX_ASKING_TIME);
 	delivery->account_error = hubspot_authorize(delivery->connection);
 	if (delivery->account_error == NULL)
 	{
 		if (!look_up_labels(transaction, delivery))
 			return 0;
-		delivery->options->request_timeout = timeout;
 		start_batch(delivery);
 		do
 		{
@@ -428,10 +409,7 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 	return delivery->nput;
 }
 
-/*
- * The labels of rows that have some.  False: the lease is lost, or the extension
- * dropped.
- */
+/* The labels of rows that have some.  False: the extension was dropped. */
 static bool
 look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
@@ -443,10 +421,7 @@ look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 		/* getting a token may have taken its time */
 		if (!hubspot_transaction_begin(transaction))
 			return false;
-		renew_lease(transaction, delivery);
 		hubspot_transaction_end(transaction);
-		if (delivery->lost)
-			return false;
 		delivery->labels = hubspot_labels_create(delivery->connection,
 												 delivery->lane.from_type,
 												 delivery->lane.to_type);
@@ -465,7 +440,6 @@ start_batch(HubspotDelivery *delivery)
 	delivery->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 														 "hubspot_assoc types",
 														 ALLOCSET_SMALL_SIZES);
-	delivery->connection->send_until = delivery->renewed + LEASE_TIME;
 	delivery->batch = hubspot_batch_create(delivery->connection,
 										   delivery->operation, lane->from_type,
 										   lane->to_type, lane->keep_labels);
@@ -506,15 +480,11 @@ put_claims(HubspotDelivery *delivery)
 		hubspot_batch_finish(delivery->batch);
 }
 
-/*
- * Wait for answers, or until the lease has to be renewed.  False: there are no
- * more to come.
- */
+/* Wait for answers.  False: there are no more to come. */
 static bool
 wait_for_outcomes(HubspotDelivery *delivery)
 {
-	bool		more = hubspot_batch_wait(delivery->batch,
-										  delivery->renewed + RENEWAL_INTERVAL);
+	bool		more = hubspot_batch_wait(delivery->batch, HUBSPOT_NEVER);
 
 	/*
 	 * a token that has run out meanwhile is not to be fetched in a
@@ -525,7 +495,7 @@ wait_for_outcomes(HubspotDelivery *delivery)
 	return more;
 }
 
-/* Record what has come back, renew the lease, and put more. */
+/* Record what has come back, and put more while we have the lease. */
 static void
 take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
@@ -537,26 +507,9 @@ take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 		hubspot_settle_done(transaction->schema, delivery->done, delivery->ndone,
 							delivery->sent_at, delivery->options->sent_retention);
 	delivery->ndone = 0;
-	renew_lease(transaction, delivery);
+	delivery->lost = !hubspot_lease_is_kept();
 	if (!delivery->lost)
 		put_claims(delivery);
-}
-
-/* Renew the lease, if it is time, or find that it is lost. */
-static void
-renew_lease(HubspotTransaction *transaction, HubspotDelivery *delivery)
-{
-	int64		now = hubspot_now();
-
-	if (now < delivery->renewed + RENEWAL_INTERVAL)
-		return;
-	if (hubspot_lease_renew(transaction->schema, delivery->claimant->server))
-	{
-		delivery->renewed = now;
-		delivery->connection->send_until = now + LEASE_TIME;
-	}
-	else
-		delivery->lost = true;
 }
 
 /* What is to be done about the outcome of a row? */

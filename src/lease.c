@@ -8,11 +8,20 @@
  * be marked: all that happens to a row that goes well is an insert and a delete,
  * and if its sender dies it is as it was.
  *
- * A lease ends at its time, unless it is renewed, and at once when the process
- * that has it has died or let go: as long as it lives, it holds an advisory
- * lock of its session, which others try.
+ * A lease is a lock of the server's lock manager, on the name of the server in
+ * this database.  Nothing is sent without it, and nothing else decides: not the
+ * clock, which may be set, and not the table, which tells people who sends what.
+ * It is of a kind that no SQL function takes, unlike an advisory lock, so nobody
+ * can keep it from us or pretend to have it.  It ends with the process that has
+ * it, in whatever way that ends.  From a process that lives and does nothing (it
+ * is stopped, say) it cannot be taken: nobody could know that what it has begun
+ * to send will not go on when it wakes up.
  *
- * All functions here want a transaction with a snapshot.
+ * It is taken for a transaction, which picks rows, and is given back with its
+ * commit, when others can see what was changed.  If there is something to send,
+ * it is also kept for the session, until all is recorded.
+ *
+ * The functions that want a schema want a transaction with a snapshot.
  *
  * IDENTIFICATION
  *	  src/lease.c
@@ -22,6 +31,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -29,119 +39,122 @@
 #include "lease.h"
 #include "prepared.h"
 
-/* How long a lease lasts; it is renewed in less than half of that. */
-#define LEASE_SECONDS	60
+/* What tells our locks from those of others ("hs"). */
+#define LEASE_KEY	0x6873
 
-/* The first key of the advisory locks of those who have leases ("hubs"). */
-#define HOLDER_KEY		0x68756273
+/* Statements; $1 is the server.  None waits for who has locked a row. */
 
-/* Statements; $1 is the server. */
-
-static HubspotStatement insert_statement = {
-	.text =
-	"INSERT INTO %1$s.hs_assoc_lease (server) SELECT $1"
-	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_lease WHERE server = $1)"
-	" ON CONFLICT DO NOTHING",
-	.nparameters = 1,
-	.types = {TEXTOID}
-};
-
-static HubspotStatement look_statement = {
-	.text =
-	"SELECT holder, expires > clock_timestamp()"
-	" FROM %1$s.hs_assoc_lease WHERE server = $1 FOR UPDATE SKIP LOCKED",
-	.nparameters = 1,
-	.types = {TEXTOID}
-};
-
-static HubspotStatement take_statement = {
-	.text =
-	"UPDATE %1$s.hs_assoc_lease SET holder = $2, in_flight = 0,"
-	" expires = clock_timestamp() + $3 * interval '1 s' WHERE server = $1",
-	.nparameters = 3,
-	.types = {TEXTOID, INT4OID, INT4OID}
-};
-
-static HubspotStatement renew_statement = {
-	.text =
-	"UPDATE %1$s.hs_assoc_lease SET expires = clock_timestamp() + $3 * interval '1 s'"
-	" WHERE server = $1 AND holder = $2",
-	.nparameters = 3,
-	.types = {TEXTOID, INT4OID, INT4OID}
-};
+#define LOCKED_LEASE \
+	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
 
 static HubspotStatement describe_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_lease SET role = $2, operation = $3, from_type = $4,"
-	" to_type = $5, in_flight = $6 WHERE server = $1",
-	.nparameters = 6,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT4OID}
+	"UPDATE %1$s.hs_assoc_lease SET holder = $7, since = clock_timestamp(),"
+	" role = $2, operation = $3, from_type = $4, to_type = $5, in_flight = $6"
+	" WHERE server = " LOCKED_LEASE,
+	.nparameters = 7,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID}
+};
+
+static HubspotStatement insert_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_lease (server, role, operation, from_type, to_type,"
+	"  in_flight, holder, since)"
+	" SELECT $1, $2, $3, $4, $5, $6, $7, clock_timestamp()"
+	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_lease WHERE server = $1)"
+	" ON CONFLICT DO NOTHING",
+	.nparameters = 7,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID}
 };
 
 static HubspotStatement release_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, expires = NULL, in_flight = 0"
-	" WHERE server = $1 AND holder = $2",
-	.nparameters = 2,
-	.types = {TEXTOID, INT4OID}
+	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, since = NULL, in_flight = 0"
+	" WHERE server = " LOCKED_LEASE,
+	.nparameters = 1,
+	.types = {TEXTOID}
 };
 
-/* The row that the last query here has returned. */
-static HubspotRows rows;
+/* The lease that is kept for the session, if there is one. */
+static LOCKTAG kept;
+static bool keeping = false;
 
-/* This process has the lock that shows that it lives. */
-static bool holding = false;
-
-static bool is_alive(int holder);
-static void holder_tag(LOCKTAG *tag, int holder);
+static void lease_tag(LOCKTAG *tag, const char *server);
 
 /*
- * Take the lease of a server, which begins anew.  False: another process is
- * sending.  hubspot_lease_hold() must have been called.
+ * Take the lease of a server until the end of the transaction.  False: another
+ * process is sending.
  */
 bool
-hubspot_lease_take(const HubspotSchema *schema, const char *server)
+hubspot_lease_take(const char *server)
 {
-	Datum		values[3];
-	bool		isnull;
-	int			holder;
+	LOCKTAG		tag;
 
-	values[0] = CStringGetTextDatum(server);
-	if (hubspot_query(&look_statement, values, NULL, &rows) == 0)
-	{
-		/* it isn't there yet, or another process is taking it right now */
-		hubspot_execute(&insert_statement, values, NULL);
-		if (hubspot_query(&look_statement, values, NULL, &rows) == 0)
-			return false;
-	}
-	holder = DatumGetInt32(heap_getattr(rows.tuples[0], 1, rows.tupdesc, &isnull));
-	if (!isnull && holder != MyProcPid)
-	{
-		bool		valid = DatumGetBool(heap_getattr(rows.tuples[0], 2, rows.tupdesc, &isnull));
+	lease_tag(&tag, server);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
 
-		if (!isnull && valid && is_alive(holder))
-			return false;
-	}
-	values[1] = Int32GetDatum(MyProcPid);
-	values[2] = Int32GetDatum(LEASE_SECONDS);
-	hubspot_execute(&take_statement, values, NULL);
-	return true;
+/* Keep the lease, which this transaction has, beyond its end. */
+void
+hubspot_lease_keep(const char *server)
+{
+	hubspot_lease_let_go();
+	lease_tag(&kept, server);
+	if (LockAcquire(&kept, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		elog(ERROR, "the lease of server \"%s\" is another process's", server);
+	keeping = true;
 }
 
 /*
- * False: it has expired and another process has it, or had it; send nothing
- * more.
+ * Has this process still got the lease that it keeps?  Whatever releases all
+ * locks of the session would have released it, too.
  */
 bool
-hubspot_lease_renew(const HubspotSchema *schema, const char *server)
+hubspot_lease_is_kept(void)
 {
-	Datum		values[] = {CStringGetTextDatum(server), Int32GetDatum(MyProcPid),
-	Int32GetDatum(LEASE_SECONDS)};
+	LockAcquireResult result;
 
-	return hubspot_execute(&renew_statement, values, NULL) > 0;
+	if (!keeping)
+		return false;
+	result = LockAcquire(&kept, ExclusiveLock, true, true);
+	if (result != LOCKACQUIRE_NOT_AVAIL)
+		(void) LockRelease(&kept, ExclusiveLock, true);
+	keeping = (result == LOCKACQUIRE_ALREADY_HELD ||
+			   result == LOCKACQUIRE_ALREADY_CLEAR);
+	return keeping;
 }
 
-/* Let others see what is being sent. */
+/* Give back the lease that is kept, if there is one. */
+void
+hubspot_lease_let_go(void)
+{
+	if (keeping)
+		(void) LockRelease(&kept, ExclusiveLock, true);
+	keeping = false;
+}
+
+/*
+ * A server's name, rather than its OID: there may be rows for one that has been
+ * dropped.  Two names of the same hash would only wait for each other.
+ */
+static void
+lease_tag(LOCKTAG *tag, const char *server)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) server,
+										   strlen(server), 0);
+
+	tag->locktag_field1 = MyDatabaseId;
+	tag->locktag_field2 = (uint32) (hash >> 32);
+	tag->locktag_field3 = (uint32) hash;
+	tag->locktag_field4 = LEASE_KEY;
+	tag->locktag_type = LOCKTAG_USERLOCK;
+	tag->locktag_lockmethodid = USER_LOCKMETHOD;
+}
+
+/*
+ * Let others see what is being sent.  If somebody has locked the row, they
+ * don't.
+ */
 void
 hubspot_lease_describe(const HubspotSchema *schema,
 					   const HubspotClaimant *claimant, const HubspotLane *lane,
@@ -150,61 +163,17 @@ hubspot_lease_describe(const HubspotSchema *schema,
 	Datum		values[] = {CStringGetTextDatum(claimant->server),
 		ObjectIdGetDatum(claimant->role), CStringGetTextDatum(lane->operation),
 		CStringGetTextDatum(lane->from_type), CStringGetTextDatum(lane->to_type),
-	Int32GetDatum(in_flight)};
+	Int32GetDatum(in_flight), Int32GetDatum(MyProcPid)};
 
-	hubspot_execute(&describe_statement, values, NULL);
+	if (hubspot_execute(&describe_statement, values, NULL) == 0)
+		hubspot_execute(&insert_statement, values, NULL);
 }
 
+/* Nothing is being sent any more. */
 void
 hubspot_lease_release(const HubspotSchema *schema, const char *server)
 {
-	Datum		values[] = {CStringGetTextDatum(server), Int32GetDatum(MyProcPid)};
+	Datum		value = CStringGetTextDatum(server);
 
-	hubspot_execute(&release_statement, values, NULL);
-}
-
-/*
- * Show others that this process lives, until it lets go or ends.  Should
- * somebody else have that lock, which everybody may take, we are none the worse
- * for it.
- */
-void
-hubspot_lease_hold(void)
-{
-	LOCKTAG		tag;
-
-	holder_tag(&tag, MyProcPid);
-	holding = (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL);
-}
-
-/* Leases that this process still has are free for others. */
-void
-hubspot_lease_let_go(void)
-{
-	LOCKTAG		tag;
-
-	holder_tag(&tag, MyProcPid);
-	if (holding)
-		(void) LockRelease(&tag, ExclusiveLock, true);
-	holding = false;
-}
-
-/* Does the process that has taken a lease still hold its lock? */
-static bool
-is_alive(int holder)
-{
-	LOCKTAG		tag;
-
-	holder_tag(&tag, holder);
-	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	(void) LockRelease(&tag, ExclusiveLock, true);
-	return false;
-}
-
-/* As pg_advisory_lock(int, int) has it. */
-static void
-holder_tag(LOCKTAG *tag, int holder)
-{
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, HOLDER_KEY, (uint32) holder, 2);
+	hubspot_execute(&release_statement, &value, NULL);
 }

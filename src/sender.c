@@ -22,6 +22,9 @@
 #include "sender.h"
 #include "settle.h"
 
+/* Leases that a transaction takes: there is room for so many locks. */
+#define MAX_LEASES	50
+
 /* When an account was served, in rounds of this sender. */
 typedef struct Turn
 {
@@ -65,11 +68,10 @@ hubspot_sender_create(HubspotSenderKind kind)
 												  ALLOCSET_DEFAULT_SIZES);
 	sender->transaction.context = sender->round_context;
 	hubspot_damper_begin();
-	hubspot_lease_hold();
 	return sender;
 }
 
-/* Let others have the leases that an ERROR has left. */
+/* Let others have the lease that an ERROR has left. */
 void
 hubspot_sender_end(HubspotSender *sender)
 {
@@ -94,19 +96,21 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	MemoryContextSwitchTo(sender->round_context);
 	memset(round, 0, sizeof(HubspotRound));
 	round->next_due = DT_NOEND;
-	sender->transaction.open = false;	/* an ERROR may have ended it */
+	sender->transaction.open = false;	/* an ERROR may have ended it, ... */
+	hubspot_lease_let_go();		/* ... and left this */
 	delivery = begin_delivery(sender, server, max_rows, only_healthy, round);
 	if (delivery)
 	{
 		round->rows = hubspot_delivery_perform(&sender->transaction, delivery);
 		round->next_due = 0;	/* there may be more */
+		hubspot_lease_let_go();
 	}
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * Find an account to send to, and its rows, in one transaction; NULL: there
- * are none.  Otherwise we have its lease.
+ * Find an account to send to, and its rows, in one transaction (or more, if so
+ * many accounts have none); NULL: there are none.  Otherwise we keep its lease.
  */
 static HubspotDelivery *
 begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
@@ -117,6 +121,7 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	List	   *claimants;
 	ListCell   *lc;
 	HubspotDelivery *delivery = NULL;
+	int			nleases = 0;
 
 	if (!hubspot_transaction_begin(transaction))
 		return NULL;
@@ -129,11 +134,19 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 
 		if (!is_ready(claimant, now, only_healthy, round))
 			continue;
-		if (!hubspot_lease_take(transaction->schema, claimant->server))
+		if (nleases == MAX_LEASES)
+		{
+			hubspot_transaction_end(transaction);
+			if (!hubspot_transaction_begin(transaction))
+				return NULL;
+			nleases = 0;
+		}
+		if (!hubspot_lease_take(claimant->server))
 		{
 			round->waiting_accounts++;
 			continue;
 		}
+		nleases++;
 		/* who had the lease before us may have failed */
 		if (hubspot_claimant_renew(transaction->schema, claimant) &&
 			is_ready(claimant, now, only_healthy, round))
@@ -141,10 +154,10 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 												max_rows, round);
 		if (delivery)
 		{
+			hubspot_lease_keep(claimant->server);
 			note_turn(sender, claimant);
 			break;
 		}
-		hubspot_lease_release(transaction->schema, claimant->server);
 	}
 	hubspot_settle_forget(transaction->schema);
 	hubspot_transaction_end(transaction);

@@ -148,7 +148,7 @@ is($hubspot->association_count('contacts', 'companies'), $sent + 1, 'what is rol
 
 # Nothing is held while nothing happens, or HubSpot takes its time
 my $held = 'xact_start IS NOT NULL OR backend_xmin IS NOT NULL OR backend_xid IS NOT NULL';
-my $locks = q{SELECT string_agg(concat_ws(' ', locktype, mode), ', ') FROM pg_locks WHERE pid = %d AND locktype <> 'advisory'};
+my $locks = q{SELECT string_agg(concat_ws(' ', locktype, mode), ', ') FROM pg_locks WHERE pid = %d AND locktype <> 'userlock'};
 my $idle = eval
 {
 	# one may just have been woken, for nothing
