@@ -515,13 +515,15 @@ COMMENT ON FUNCTION hs_assoc_request(text, text, jsonb, name) IS
 --
 CREATE FUNCTION hs_assoc_pair(
 	server text,
+	from_type text,
 	from_id text,
+	to_type text,
 	to_id text)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION hs_assoc_pair(text, text, text) IS
-'A hash of a server and a pair of ids, the same in either direction: operations of the outbox with the same one are never in flight together.';
+COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
+'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type; other object types count as one. Operations of the outbox with the same one are never in flight together.';
 
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
 -- and new operations come before the dead letters that there are.
@@ -560,7 +562,7 @@ CREATE TABLE hs_assoc_outbox (
 -- what is due, oldest first, for each account
 CREATE INDEX hs_assoc_outbox_due_idx ON hs_assoc_outbox (server, role, not_before, id);
 -- the operations on a pair, in their order
-CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_id, to_id), id);
+CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_type, from_id, to_type, to_id), id);
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit; a row is deleted when HubSpot has confirmed it, or a later operation on its pair makes it needless';
 COMMENT ON COLUMN hs_assoc_outbox.id IS
@@ -606,7 +608,7 @@ CREATE TABLE hs_assoc_dead_letter (
 	error			jsonb
 );
 CREATE INDEX hs_assoc_dead_letter_server_idx ON hs_assoc_dead_letter (server, died_at);
-CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_id, to_id));
+CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
 COMMENT ON TABLE hs_assoc_dead_letter IS
 'operations of the outbox that HubSpot has refused, or did not confirm in max_attempts attempts, with its words; hs_assoc_retry puts them back, hs_assoc_discard deletes them, and so does a later operation on the same pair that HubSpot confirms and they would undo';
 COMMENT ON COLUMN hs_assoc_dead_letter.id IS

@@ -48,8 +48,10 @@
 	" WHEN 'archive' THEN o.operation <> 'archive_labels'" \
 	"  OR (SELECT d.id FROM %1$s.hs_assoc_outbox AS d" \
 	"   WHERE " HUBSPOT_SQL_PAIR("d") " = " HUBSPOT_SQL_PAIR("n") " AND d.id > n.id" \
+	"    AND d.from_id = n.from_id AND d.to_id = n.to_id" \
 	"    AND d.operation = 'create_default'" \
-	"    AND d.from_type = n.from_type AND d.to_type = n.to_type" \
+	"    AND " HUBSPOT_SQL_SAME_TYPE("d.from_type", "n.from_type") \
+	"    AND " HUBSPOT_SQL_SAME_TYPE("d.to_type", "n.to_type") \
 	"   ORDER BY " HUBSPOT_SQL_PAIR("d") ", d.id LIMIT 1) IS NULL" \
 	" WHEN 'create_default' THEN o.operation IN ('create_default', 'archive')" \
 	" ELSE o.operation IN ('create', 'archive_labels') AND " HUBSPOT_SQL_SAME_TYPES \

@@ -16,6 +16,7 @@
  *	   definitions.c	SQL functions on labels, limits and the report
  *	   passthrough.c	the SQL function for the rest of the API
  *	   queue.c			SQL functions on the outbox
+ *	   pair.c			what a pair is, for its indexes
  *	   sync.c			SQL functions on tables kept in sync
  *	   sync_rows.c		their triggers
  *	   sync_ddl.c		event triggers that follow DDL on them

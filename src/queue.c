@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
@@ -34,7 +33,6 @@
 /* So much of a wrong value is shown. */
 #define MAX_SHOWN	100
 
-PG_FUNCTION_INFO_V1(hs_assoc_pair);
 PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
 PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
 PG_FUNCTION_INFO_V1(hs_assoc_flush);
@@ -50,35 +48,6 @@ static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void wait_until(TimestampTz time);
 static const char *name_or_null(FunctionCallInfo fcinfo, int argument);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
-
-/*
- * hs_assoc_pair(server, from_id, to_id)
- *
- * A hash of a server and two ids, the same in either direction.  Object types
- * are left out, because they have several names.
- */
-Datum
-hs_assoc_pair(PG_FUNCTION_ARGS)
-{
-	uint64		hashes[3];
-
-	for (int i = 0; i < 3; i++)
-	{
-		text	   *value = PG_GETARG_TEXT_PP(i);
-
-		hashes[i] = hash_bytes_extended((unsigned char *) VARDATA_ANY(value),
-										VARSIZE_ANY_EXHDR(value), 0);
-	}
-	if (hashes[1] > hashes[2])
-	{
-		uint64		swap = hashes[1];
-
-		hashes[1] = hashes[2];
-		hashes[2] = swap;
-	}
-	PG_RETURN_INT64((int64) hash_combine64(hash_combine64(hashes[0], hashes[1]),
-										   hashes[2]));
-}
 
 /*
  * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a

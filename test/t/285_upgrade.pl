@@ -236,7 +236,7 @@ my @statements = (
 	q{CREATE FUNCTION hs_assoc_waiting() RETURNS bigint LANGUAGE sql VOLATILE PARALLEL UNSAFE BEGIN ATOMIC SELECT pg_catalog.count(*) FROM hs_assoc_outbox; END},
 	q{COMMENT ON FUNCTION hs_assoc_waiting() IS 'How many rows wait.'},
 	q{REVOKE ALL ON FUNCTION hs_assoc_waiting() FROM PUBLIC},
-	q{ALTER FUNCTION hs_assoc_pair(text, text, text) PARALLEL RESTRICTED},
+	q{ALTER FUNCTION hs_assoc_pair(text, text, text, text, text) PARALLEL RESTRICTED},
 	q{ALTER FUNCTION hs_assoc_stat_reset(name) SECURITY DEFINER},
 	q{ALTER FUNCTION hs_assoc_throttle() SET search_path = pg_catalog},
 	q{CREATE OR REPLACE VIEW hs_assoc_outbox_stat AS SELECT server, role, operation, from_type, to_type, link_table,
