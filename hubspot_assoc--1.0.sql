@@ -640,6 +640,16 @@ COMMENT ON TABLE hs_assoc_sent IS
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
 'when its last request was about to be sent';
 
+CREATE TABLE hs_assoc_outdated (
+	server			text COLLATE "C" NOT NULL,
+	id				bigint NOT NULL
+);
+-- none is unique: to insert waits for nobody
+CREATE INDEX hs_assoc_outdated_server_idx ON hs_assoc_outdated (server);
+CREATE INDEX hs_assoc_outdated_id_idx ON hs_assoc_outdated (id);
+COMMENT ON TABLE hs_assoc_outdated IS
+'dead letters that a later operation has made useless while another transaction had them locked; they are deleted, wherever they are, when it has ended';
+
 COMMENT ON SEQUENCE hs_assoc_outbox_id_seq IS
 'the order in which operations were enqueued';
 

@@ -69,6 +69,11 @@
 	" AND b.server IS NOT DISTINCT FROM w.server" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1)"
 
+/* A dead letter that was put back might have been outdated while it was locked. */
+#define IS_OF_USE \
+	"(w.error_category IS NULL OR NOT EXISTS" \
+	" (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.id = w.id AND u.server = w.server))"
+
 #define WINDOW_TYPES	HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID, INT8OID
 
 /* A skip scan over the accounts, each with its first and its last row */
@@ -104,7 +109,8 @@ static HubspotStatement renew_statement = {
 	"SELECT b.retry_at,"
 	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
 	"  WHERE o.server = a.server AND o.role = a.role"
-	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later"
+	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
@@ -144,7 +150,7 @@ static HubspotStatement pick_statement = {
 	"SELECT id, " HUBSPOT_SQL_PAIR("o") ", from_id, to_id, type_ids, category, labels,"
 	" operation, from_type, to_type, keep_labels, attempts"
 	" FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY("
-	" SELECT w.id FROM " WINDOW " AS w WHERE " BLOCKER " IS NULL))"
+	" SELECT w.id FROM " WINDOW " AS w WHERE " BLOCKER " IS NULL AND " IS_OF_USE "))"
 	" ORDER BY not_before, id FOR UPDATE SKIP LOCKED",
 	.nparameters = 4,
 	.types = {WINDOW_TYPES}
@@ -211,7 +217,7 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
 		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
-		claimant->has_later = false;	/* not known yet */
+		claimant->has_later = claimant->has_outdated = false;	/* not known yet */
 		claimant->has_company = false;
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
 		foreach(lc, claimants)
@@ -252,6 +258,7 @@ hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
 		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
 	/* null, and so false, if somebody else's rows are gone by now */
 	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
 	return true;
 }
 
@@ -380,7 +387,7 @@ hubspot_claim_defer_blocked(const HubspotSchema *schema,
 	return hubspot_execute(&defer_blocked_statement, values, NULL);
 }
 
-/* Have rows wait, without charging them. */
+/* Have rows wait that this transaction has picked, without charging them. */
 void
 hubspot_claim_defer(const HubspotSchema *schema,
 					const HubspotDeferral *deferrals, int ndeferrals)

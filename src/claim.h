@@ -26,7 +26,8 @@ typedef struct HubspotClaimant
 	TimestampTz due;			/* when the first of its rows may be sent */
 	bool		backing_off;	/* nothing could be sent to it the last time */
 	bool		has_later;		/* rows that are not due yet; known under the
-								 * lease */
+								 * lease, as what follows */
+	bool		has_outdated;	/* dead letters that are to be deleted */
 	bool		has_company;	/* rows of other roles for the server */
 	int64		turn;			/* sender.c's */
 } HubspotClaimant;

@@ -74,6 +74,7 @@
 struct HubspotDelivery
 {
 	const HubspotClaimant *claimant;
+	HubspotRound *round;
 	HubspotConnection *connection;
 	HubspotOptions *options;	/* the connection's */
 	HubspotLane lane;
@@ -134,10 +135,11 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	int64		pruned;
 
 	delivery->claimant = claimant;
+	delivery->round = round;
 	error = connect_as(claimant->role, claimant->server, &delivery->connection);
 	if (error)
 	{
-		hubspot_settle_account(schema, claimant, error);
+		round->unrecorded = !hubspot_settle_account(schema, claimant, error);
 		round->next_due = 0;
 		return NULL;
 	}
@@ -154,6 +156,8 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		return NULL;
 	}
 
+	if (claimant->has_outdated)
+		hubspot_settle_outdated(schema, claimant->server);
 	window = window_size(delivery, max_rows);
 	do
 	{
@@ -504,7 +508,8 @@ take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 	while (hubspot_batch_get(delivery->batch, &outcome))
 		settle(transaction, delivery, &outcome);
 	if (delivery->ndone > 0)
-		hubspot_settle_done(transaction->schema, delivery->done, delivery->ndone,
+		hubspot_settle_done(transaction->schema, delivery->claimant,
+							delivery->done, delivery->ndone,
 							delivery->sent_at, delivery->options->sent_retention);
 	delivery->ndone = 0;
 	delivery->lost = !hubspot_lease_is_kept();
@@ -587,8 +592,9 @@ finish_delivery(HubspotTransaction *transaction, HubspotDelivery *delivery)
 		hubspot_account_when(delivery->connection->account, 0, now) > now)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)
-		hubspot_settle_account(schema, claimant, delivery->account_error);
+		delivery->round->unrecorded =
+			!hubspot_settle_account(schema, claimant, delivery->account_error);
 	else if (claimant->backing_off && delivery->nanswers > 0)
-		hubspot_settle_account(schema, claimant, NULL);
+		(void) hubspot_settle_account(schema, claimant, NULL);
 	hubspot_lease_release(schema, claimant->server);
 }

@@ -26,6 +26,8 @@ typedef struct HubspotRound
 									 * another process sends to them, or
 									 * only_healthy */
 	bool		paced;			/* an account is due, but spreads its requests */
+	bool		unrecorded;		/* the account has failed, which could not be
+								 * recorded: somebody has locked its back-off */
 	TimestampTz next_due;		/* when to look again, if nothing wakes us
 								 * before; DT_NOEND: nothing waits */
 } HubspotRound;

@@ -21,9 +21,13 @@
 #include "lease.h"
 #include "sender.h"
 #include "settle.h"
+#include "transport.h"
 
 /* Leases that a transaction takes: there is room for so many locks. */
 #define MAX_LEASES	50
+
+/* So long an account rests then, in microseconds. */
+#define UNRECORDED_REST		(5 * INT64CONST(1000000))
 
 /* When an account was served, in rounds of this sender. */
 typedef struct Turn
@@ -31,6 +35,7 @@ typedef struct Turn
 	char	   *server;
 	Oid			role;
 	int64		number;
+	int64		rest_until;		/* after a failure that could not be recorded */
 } Turn;
 
 struct HubspotSender
@@ -39,6 +44,7 @@ struct HubspotSender
 	MemoryContext round_context;
 	HubspotTransaction transaction;
 	List	   *turns;			/* of the accounts that were served */
+	Turn	   *served;			/* the last one of these */
 	int64		last_turn;
 };
 
@@ -49,7 +55,9 @@ static bool is_ready(const HubspotClaimant *claimant, TimestampTz now,
 					 bool only_healthy, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
-static void note_turn(HubspotSender *sender, const HubspotClaimant *claimant);
+static bool rests(const HubspotSender *sender, const HubspotClaimant *claimant,
+				  HubspotRound *round);
+static Turn *note_turn(HubspotSender *sender, const HubspotClaimant *claimant);
 static Turn *find_turn(const HubspotSender *sender,
 					   const HubspotClaimant *claimant);
 
@@ -103,6 +111,8 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	{
 		round->rows = hubspot_delivery_perform(&sender->transaction, delivery);
 		round->next_due = 0;	/* there may be more */
+		if (round->unrecorded)
+			sender->served->rest_until = hubspot_now() + UNRECORDED_REST;
 		hubspot_lease_let_go();
 	}
 	MemoryContextSwitchTo(old);
@@ -132,7 +142,8 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	{
 		HubspotClaimant *claimant = lfirst(lc);
 
-		if (!is_ready(claimant, now, only_healthy, round))
+		if (!is_ready(claimant, now, only_healthy, round) ||
+			rests(sender, claimant, round))
 			continue;
 		if (nleases == MAX_LEASES)
 		{
@@ -155,9 +166,12 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 		if (delivery)
 		{
 			hubspot_lease_keep(claimant->server);
-			note_turn(sender, claimant);
+			sender->served = note_turn(sender, claimant);
 			break;
 		}
+		if (round->unrecorded)
+			note_turn(sender, claimant)->rest_until = hubspot_now() + UNRECORDED_REST;
+		round->unrecorded = false;
 	}
 	hubspot_settle_forget(transaction->schema);
 	hubspot_transaction_end(transaction);
@@ -179,6 +193,21 @@ is_ready(const HubspotClaimant *claimant, TimestampTz now, bool only_healthy,
 		round->waiting_accounts++;
 		return false;
 	}
+	return true;
+}
+
+/* Has an account failed just now, of which only this sender knows? */
+static bool
+rests(const HubspotSender *sender, const HubspotClaimant *claimant,
+	  HubspotRound *round)
+{
+	const Turn *turn = find_turn(sender, claimant);
+	int64		now = hubspot_now();
+
+	if (turn == NULL || turn->rest_until <= now)
+		return false;
+	round->next_due = Min(round->next_due,
+						  GetCurrentTimestamp() + (turn->rest_until - now));
 	return true;
 }
 
@@ -214,8 +243,8 @@ compare_turns(const ListCell *a, const ListCell *b)
 	return 0;
 }
 
-/* An account is being served. */
-static void
+/* An account is being served; its turn, which lives as long as the sender. */
+static Turn *
 note_turn(HubspotSender *sender, const HubspotClaimant *claimant)
 {
 	Turn	   *turn = find_turn(sender, claimant);
@@ -224,13 +253,14 @@ note_turn(HubspotSender *sender, const HubspotClaimant *claimant)
 	{
 		MemoryContext old = MemoryContextSwitchTo(sender->context);
 
-		turn = palloc(sizeof(Turn));
+		turn = palloc0(sizeof(Turn));
 		turn->server = pstrdup(claimant->server);
 		turn->role = claimant->role;
 		sender->turns = lappend(sender->turns, turn);
 		MemoryContextSwitchTo(old);
 	}
 	turn->number = ++sender->last_turn;
+	return turn;
 }
 
 static Turn *

@@ -3,9 +3,10 @@
  * settle.c
  *	  What became of rows that were sent, and of their accounts.
  *
- * All functions here want a transaction with a snapshot.  Rows that somebody else has locked stay as
- * they are, and are sent again: to wait for an operator's transaction would hold
- * up all of the account.
+ * All functions here want a transaction with a snapshot.  None waits for a row
+ * that somebody else has locked, since that would hold up all of the account:
+ * rows of the outbox stay as they are, and are sent again; dead letters that are
+ * of no use any longer are remembered, and deleted as soon as they can be.
  *
  * IDENTIFICATION
  *	  src/settle.c
@@ -43,24 +44,74 @@
 	"id, server, role, operation, from_type, from_id, to_type, to_id," \
 	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
 
+/* A row that can't become a dead letter yet waits so long, in microseconds. */
+#define LOCKED_DELAY	(60 * INT64CONST(1000000))
+
 /* The parameters after the first ones of a failure are the error's. */
 #define FAILURE			INT4OID, TEXTOID, TEXTOID, TEXTOID
 
-static HubspotStatement outdated_letters_statement = {
+/* Rows that were dead letters before, and were put back */
+#define PUT_BACK(row)	row ".error_category IS NOT NULL"
+
+/*
+ * Dead letters, and those that were put back while the later row was in flight,
+ * that the confirmed rows $1 outdate
+ */
+static HubspotStatement outdated_statement = {
 	.text =
-	"DELETE FROM %1$s.hs_assoc_dead_letter AS o USING %1$s.hs_assoc_outbox AS n"
-	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " OUTDATES,
+	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_dead_letter AS o, %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " OUTDATES
+	" UNION ALL "
+	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " OUTDATES,
 	.nparameters = 1,
 	.types = {INT8ARRAYOID}
 };
 
-/* Dead letters that were put back while the later row was in flight */
-static HubspotStatement outdated_rows_statement = {
+/* $1 are dead letters, or were before they were put back. */
+static HubspotStatement delete_letters_statement = {
 	.text =
-	"DELETE FROM %1$s.hs_assoc_outbox AS o USING %1$s.hs_assoc_outbox AS n"
-	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND o.error_category IS NOT NULL AND " OUTDATES,
+	"DELETE FROM %1$s.hs_assoc_dead_letter WHERE id = ANY (ARRAY("
+	" SELECT d.id FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
 	.nparameters = 1,
 	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement delete_rows_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox AS o WHERE o.id = ANY (ARRAY(" UNLOCKED "))"
+	" AND " PUT_BACK("o"),
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+/* Those that are still there; each is in one of the tables, whoever moves it. */
+static HubspotStatement remember_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_outdated (server, id)"
+	" SELECT $2, i FROM unnest($1) AS i"
+	" WHERE EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = i)"
+	"  OR EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = i AND " PUT_BACK("o") ")",
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
+};
+
+static HubspotStatement remembered_statement = {
+	.text =
+	"SELECT u.id FROM %1$s.hs_assoc_outdated AS u WHERE u.server = $1 LIMIT 10000",
+	.nparameters = 1,
+	.types = {TEXTOID}
+};
+
+static HubspotStatement gone_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outdated AS u WHERE u.ctid = ANY (ARRAY("
+	" SELECT l.ctid FROM %1$s.hs_assoc_outdated AS l WHERE l.server = $2 AND l.id = ANY ($1)"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = l.id)"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = l.id AND " PUT_BACK("o") ")"
+	" FOR UPDATE SKIP LOCKED))",
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
 };
 
 static HubspotStatement done_statement = {
@@ -102,13 +153,14 @@ static HubspotStatement later_statement = {
 
 /*
  * An earlier dead letter has the id already, after setval or a restore of one
- * table: it makes room, and stays the earlier one.
+ * table: it makes room, and stays the earlier one, unless somebody has locked it.
  */
 static HubspotStatement make_room_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_dead_letter SET id ="
 	" least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) - 1"
-	" WHERE id = ANY ($1)",
+	" WHERE id = ANY (ARRAY(SELECT l.id FROM %1$s.hs_assoc_dead_letter AS l"
+	"  WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
 	.nparameters = 1,
 	.types = {INT8ARRAYOID}
 };
@@ -116,6 +168,7 @@ static HubspotStatement make_room_statement = {
 static HubspotStatement dead_statement = {
 	.text =
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = ANY ($1))"
 	" RETURNING " ROW_COLUMNS ", attempts + 1) "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
@@ -124,22 +177,35 @@ static HubspotStatement dead_statement = {
 	.types = {INT8ARRAYOID, FAILURE, JSONBOID}
 };
 
+#define UNLOCKED_BACKOFF \
+	"(SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l" \
+	" WHERE l.server = $1 AND l.role = $2 FOR UPDATE SKIP LOCKED)"
+
+static HubspotStatement account_failed_again_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_backoff AS b SET failures = b.failures + 1,"
+	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
+	"  http_status = $3, error_category = $4, error_message = $5"
+	" FROM " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
+	.nparameters = 5,
+	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+};
+
 static HubspotStatement account_failed_statement = {
 	.text =
-	"INSERT INTO %1$s.hs_assoc_backoff AS b (server, role, failures, retry_at,"
+	"INSERT INTO %1$s.hs_assoc_backoff (server, role, failures, retry_at,"
 	"  http_status, error_category, error_message)"
-	" VALUES ($1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5)"
-	" ON CONFLICT (server, role) DO UPDATE SET failures = b.failures + 1,"
-	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
-	"  http_status = excluded.http_status, error_category = excluded.error_category,"
-	"  error_message = excluded.error_message",
+	" SELECT $1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5"
+	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2)"
+	" ON CONFLICT DO NOTHING",
 	.nparameters = 5,
 	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
 };
 
 static HubspotStatement account_well_statement = {
 	.text =
-	"DELETE FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2",
+	"DELETE FROM %1$s.hs_assoc_backoff AS b"
+	" USING " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
 	.nparameters = 2,
 	.types = {HUBSPOT_ACCOUNT_TYPES}
 };
@@ -148,9 +214,16 @@ static HubspotStatement forget_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_sent WHERE ctid = ANY (ARRAY("
 	" SELECT ctid FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
-	" ORDER BY keep_until LIMIT 10000))",
+	" ORDER BY keep_until LIMIT 10000 FOR UPDATE SKIP LOCKED))",
 };
 
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static Datum ids_of(const int64 *ids, int nids);
+static void delete_outdated(const HubspotSchema *schema, const char *server,
+							const int64 *ids, int nids,
+							HubspotStatement *afterwards);
 static void set_failure(Datum *values, char *nulls, const HubspotError *error);
 
 /*
@@ -158,20 +231,72 @@ static void set_failure(Datum *values, char *nulls, const HubspotError *error);
  * letters of their pairs that would undo them are no longer of use.
  */
 void
-hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
-					TimestampTz sent_at, int keep)
+hubspot_settle_done(const HubspotSchema *schema, const HubspotClaimant *claimant,
+					const int64 *ids, int nids, TimestampTz sent_at, int keep)
+{
+	Datum		values[3];
+	uint64		count;
+
+	values[0] = ids_of(ids, nids);
+	count = hubspot_query(&outdated_statement, values, NULL, &rows);
+	if (count > 0)
+	{
+		int64	   *outdated = palloc(sizeof(int64) * count);
+		int			noutdated = 0;
+
+		for (uint64 i = 0; i < count; i++)
+		{
+			bool		isnull;
+
+			outdated[noutdated++] =
+				DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+		}
+		delete_outdated(schema, claimant->server, outdated, noutdated,
+						&remember_statement);
+	}
+	values[1] = TimestampTzGetDatum(sent_at);
+	values[2] = Int32GetDatum(keep);
+	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+}
+
+static Datum
+ids_of(const int64 *ids, int nids)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * nids);
-	Datum		values[3];
 
 	for (int i = 0; i < nids; i++)
 		elements[i] = Int64GetDatum(ids[i]);
-	values[0] = hubspot_array_of(elements, nids, INT8OID);
-	values[1] = TimestampTzGetDatum(sent_at);
-	hubspot_execute(&outdated_letters_statement, values, NULL);
-	hubspot_execute(&outdated_rows_statement, values, NULL);
-	values[2] = Int32GetDatum(keep);
-	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+	return hubspot_array_of(elements, nids, INT8OID);
+}
+
+/* Delete outdated dead letters wherever they are, if nobody has locked them. */
+static void
+delete_outdated(const HubspotSchema *schema, const char *server,
+				const int64 *ids, int nids, HubspotStatement *afterwards)
+{
+	Datum		values[] = {ids_of(ids, nids), CStringGetTextDatum(server)};
+
+	hubspot_execute(&delete_letters_statement, values, NULL);
+	hubspot_execute(&delete_rows_statement, values, NULL);
+	hubspot_execute(afterwards, values, NULL);
+}
+
+/*
+ * Dead letters of a server that were outdated while somebody had locked them:
+ * delete those that can be, wherever they are by now.
+ */
+void
+hubspot_settle_outdated(const HubspotSchema *schema, const char *server)
+{
+	Datum		value = CStringGetTextDatum(server);
+	uint64		count = hubspot_query(&remembered_statement, &value, NULL, &rows);
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
+	bool		isnull;
+
+	for (uint64 i = 0; i < count; i++)
+		ids[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+	if (count > 0)
+		delete_outdated(schema, server, ids, count, &gone_statement);
 }
 
 /*
@@ -207,7 +332,10 @@ hubspot_settle_later(const HubspotSchema *schema, int64 id,
 	hubspot_execute(&later_statement, values, nulls);
 }
 
-/* A row is given up; it becomes a dead letter. */
+/*
+ * A row is given up; it becomes a dead letter, or does so later if somebody has
+ * locked one of its id.
+ */
 void
 hubspot_settle_dead(const HubspotSchema *schema, int64 id,
 					const HubspotError *error)
@@ -222,11 +350,15 @@ hubspot_settle_dead(const HubspotSchema *schema, int64 id,
 	values[5] = PointerGetDatum(object);
 	nulls[5] = object ? ' ' : 'n';
 	hubspot_execute(&make_room_statement, values, NULL);
-	hubspot_execute(&dead_statement, values, nulls);
+	if (hubspot_execute(&dead_statement, values, nulls) == 0)
+		hubspot_settle_later(schema, id, error, GetCurrentTimestamp() + LOCKED_DELAY);
 }
 
-/* The account can be used again (error NULL), or nothing can be sent to it. */
-void
+/*
+ * The account can be used again (error NULL), or nothing can be sent to it.
+ * False: that could not be recorded, since somebody has locked the row.
+ */
+bool
 hubspot_settle_account(const HubspotSchema *schema,
 					   const HubspotClaimant *claimant, const HubspotError *error)
 {
@@ -235,9 +367,11 @@ hubspot_settle_account(const HubspotSchema *schema,
 
 	values[0] = CStringGetTextDatum(claimant->server);
 	values[1] = ObjectIdGetDatum(claimant->role);
-	if (error)
-		set_failure(values + 2, nulls + 2, error);
-	hubspot_execute(error ? &account_failed_statement : &account_well_statement, values, nulls);
+	if (error == NULL)
+		return hubspot_execute(&account_well_statement, values, nulls) > 0;
+	set_failure(values + 2, nulls + 2, error);
+	return hubspot_execute(&account_failed_again_statement, values, nulls) > 0 ||
+		hubspot_execute(&account_failed_statement, values, nulls) > 0;
 }
 
 /* Forget some of the sent rows whose time is over. */

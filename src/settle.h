@@ -13,8 +13,12 @@
 
 #include "claim.h"
 
-extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
-								int nids, TimestampTz sent_at, int keep);
+extern void hubspot_settle_done(const HubspotSchema *schema,
+								const HubspotClaimant *claimant,
+								const int64 *ids, int nids,
+								TimestampTz sent_at, int keep);
+extern void hubspot_settle_outdated(const HubspotSchema *schema,
+									const char *server);
 extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
 								 const HubspotError *error, int max_attempts);
 extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
@@ -22,7 +26,7 @@ extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
 								 TimestampTz not_before);
 extern void hubspot_settle_dead(const HubspotSchema *schema, int64 id,
 								const HubspotError *error);
-extern void hubspot_settle_account(const HubspotSchema *schema,
+extern bool hubspot_settle_account(const HubspotSchema *schema,
 								   const HubspotClaimant *claimant,
 								   const HubspotError *error);
 extern void hubspot_settle_forget(const HubspotSchema *schema);
