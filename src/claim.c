@@ -6,6 +6,13 @@
  * The rows of a pair take effect in the order of their ids.  The last one of
  * its kind counts: it overrides those before it that have not been sent, which
  * are deleted ("pruned").  What is left of a pair goes one after the other.
+ *
+ * A server may be used with several logins, by the user mappings of roles, and
+ * these may be of different HubSpot accounts.  So a row overrides only those of
+ * roles with the same login; of others it waits for those before it, because the
+ * account may be the same.  And what can't be sent, since nothing can be sent for
+ * its role, overrides nothing of others, which can.
+ *
  * All of this looks at a window, the oldest rows that are due, and from there
  * by index at the rows of the same pairs, so that it costs the same whatever
  * the length of the queue.
@@ -26,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
+#include "option.h"
 #include "prepared.h"
 
 /*
@@ -124,11 +132,11 @@ static HubspotStatement prune_statement = {
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT o.id FROM " WINDOW " AS o"
 	"  WHERE (SELECT true FROM %1$s.hs_assoc_outbox AS n"
-	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND " OVERRIDES
+	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($5) AND " OVERRIDES
 	"   ORDER BY " HUBSPOT_SQL_PAIR("n") ", n.id LIMIT 1)))"
 	" FOR UPDATE SKIP LOCKED))",
-	.nparameters = 4,
-	.types = {WINDOW_TYPES}
+	.nparameters = 5,
+	.types = {WINDOW_TYPES, OIDARRAYOID}
 };
 
 static HubspotStatement prune_others_statement = {
@@ -138,11 +146,11 @@ static HubspotStatement prune_others_statement = {
 	"  SELECT earlier.id FROM " WINDOW " AS n CROSS JOIN LATERAL"
 	"   (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
 	"    WHERE " HUBSPOT_SQL_SAME_PAIR " AND (o.not_before > $3 OR o.role IS DISTINCT FROM n.role)"
-	"     AND " OVERRIDES
+	"     AND o.role = ANY ($5) AND " OVERRIDES
 	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
-	.nparameters = 4,
-	.types = {WINDOW_TYPES}
+	.nparameters = 5,
+	.types = {WINDOW_TYPES, OIDARRAYOID}
 };
 
 static HubspotStatement pick_statement = {
@@ -181,6 +189,7 @@ static HubspotStatement defer_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+static void find_company(HubspotClaimant *claimant, const List *claimants);
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
 static void get_lane(HeapTuple tuple, HubspotLane *lane);
@@ -200,7 +209,6 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 	Datum		value;
 	char		nulls[] = " ";
 	List	   *claimants = NIL;
-	ListCell   *lc;
 	uint64		count;
 
 	nulls[0] = server ? ' ' : 'n';
@@ -213,20 +221,12 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 		MemoryContext old;
 		bool		isnull;
 
+		memset(claimant, 0, sizeof(HubspotClaimant));
 		claimant->server = get_text(tuple, 1);
 		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
 		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
-		claimant->has_later = claimant->has_outdated = false;	/* not known yet */
-		claimant->has_company = false;
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
-		foreach(lc, claimants)
-		{
-			HubspotClaimant *other = lfirst(lc);
-
-			if (strcmp(other->server, claimant->server) == 0)
-				other->has_company = claimant->has_company = true;
-		}
 		claimants = lappend(claimants, claimant);
 		MemoryContextSwitchTo(old);
 	}
@@ -236,10 +236,12 @@ hubspot_claimants(const HubspotSchema *schema, const char *server)
 
 /*
  * Look again, now that its lease is ours: who had it may have failed, or put rows
- * off, since the accounts were listed.  False if the account is paused.
+ * off, since the accounts, which are these, were listed.  False if the account is
+ * paused.
  */
 bool
-hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
+hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant,
+					   const List *claimants)
 {
 	Datum		values[3];
 	HeapTuple	tuple;
@@ -259,7 +261,52 @@ hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant)
 	/* null, and so false, if somebody else's rows are gone by now */
 	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
+	find_company(claimant, claimants);
 	return true;
+}
+
+/* Which of the roles that have rows for the server override each other's? */
+static void
+find_company(HubspotClaimant *claimant, const List *claimants)
+{
+	Datum	   *heeds = palloc(sizeof(Datum) * list_length(claimants));
+	Datum	   *overrides = palloc(sizeof(Datum) * list_length(claimants));
+	int			nheeds = 0;
+	int			noverrides = 0;
+	ListCell   *lc;
+
+	foreach(lc, claimants)
+	{
+		const HubspotClaimant *other = lfirst(lc);
+
+		if (other->role != claimant->role &&
+			(strcmp(other->server, claimant->server) != 0 ||
+			 !hubspot_claimant_is_with(claimant, other->role)))
+			continue;
+		if (other->role == claimant->role && other != claimant)
+			continue;			/* on another server */
+		if (other == claimant || !other->backing_off)
+			heeds[nheeds++] = ObjectIdGetDatum(other->role);
+		if (other == claimant || !claimant->backing_off)
+			overrides[noverrides++] = ObjectIdGetDatum(other->role);
+	}
+	claimant->has_company = nheeds > 1 || noverrides > 1;
+	claimant->heeds = PointerGetDatum(construct_array(heeds, nheeds, OIDOID, sizeof(Oid),
+													  true, TYPALIGN_INT));
+	claimant->overrides = PointerGetDatum(construct_array(overrides, noverrides, OIDOID,
+														  sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/* Has a role the same login on the claimant's server? */
+bool
+hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role)
+{
+	Oid			login;
+
+	if (role == claimant->role)
+		return true;
+	login = hubspot_login(claimant->server, role);
+	return OidIsValid(login) && login == hubspot_login(claimant->server, claimant->role);
 }
 
 /* Delete rows that later ones override; how many of the window were. */
@@ -267,9 +314,10 @@ int64
 hubspot_claim_prune(const HubspotSchema *schema, const HubspotClaimant *claimant,
 					int window)
 {
-	Datum		values[4];
+	Datum		values[5];
 
 	set_window(values, claimant, window);
+	values[4] = claimant->heeds;
 	return hubspot_execute(&prune_statement, values, NULL);
 }
 
@@ -291,11 +339,12 @@ void
 hubspot_claim_prune_others(const HubspotSchema *schema,
 						   const HubspotClaimant *claimant, int window)
 {
-	Datum		values[4];
+	Datum		values[5];
 
 	if (!claimant->has_later && !claimant->has_company)
 		return;
 	set_window(values, claimant, window);
+	values[4] = claimant->overrides;
 	hubspot_execute(&prune_others_statement, values, NULL);
 }
 

@@ -28,7 +28,11 @@ typedef struct HubspotClaimant
 	bool		has_later;		/* rows that are not due yet; known under the
 								 * lease, as what follows */
 	bool		has_outdated;	/* dead letters that are to be deleted */
-	bool		has_company;	/* rows of other roles for the server */
+	Datum		heeds;			/* oid[]: whose later rows make its own
+								 * needless */
+	Datum		overrides;		/* oid[]: whose earlier rows its own make
+								 * needless */
+	bool		has_company;	/* in these are others than itself */
 	int64		turn;			/* sender.c's */
 } HubspotClaimant;
 
@@ -95,7 +99,9 @@ typedef struct HubspotDeferral
 
 extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
 extern bool hubspot_claimant_renew(const HubspotSchema *schema,
-								   HubspotClaimant *claimant);
+								   HubspotClaimant *claimant,
+								   const List *claimants);
+extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
 extern int64 hubspot_claim_prune(const HubspotSchema *schema,
 								 const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotSchema *schema,

@@ -630,3 +630,23 @@ has_own_mapping(const ForeignServer *server, Oid userid)
 								 ObjectIdGetDatum(userid),
 								 ObjectIdGetDatum(server->serverid));
 }
+
+/*
+ * The user mapping by which a role uses a server, its own or PUBLIC's, or
+ * InvalidOid: there is none.  No ERROR.
+ */
+Oid
+hubspot_login(const char *server_name, Oid userid)
+{
+	Oid			serverid = get_foreign_server_oid(server_name, true);
+	Oid			mapping;
+
+	mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
+							  ObjectIdGetDatum(userid),
+							  ObjectIdGetDatum(serverid));
+	if (!OidIsValid(mapping))
+		mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
+								  ObjectIdGetDatum(InvalidOid),
+								  ObjectIdGetDatum(serverid));
+	return mapping;
+}

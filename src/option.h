@@ -49,6 +49,7 @@ typedef struct HubspotOptions
 
 extern Oid	hubspot_get_server(const char *name);
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
+extern Oid	hubspot_login(const char *server_name, Oid userid);
 extern List *hubspot_all_servers(void);
 extern bool hubspot_is_token(const char *value);
 extern void hubspot_set_refresh_token(const HubspotOptions *options,

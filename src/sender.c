@@ -159,7 +159,7 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 		}
 		nleases++;
 		/* who had the lease before us may have failed */
-		if (hubspot_claimant_renew(transaction->schema, claimant) &&
+		if (hubspot_claimant_renew(transaction->schema, claimant, claimants) &&
 			is_ready(claimant, now, only_healthy, round))
 			delivery = hubspot_delivery_prepare(transaction, claimant,
 												max_rows, round);

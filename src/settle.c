@@ -246,13 +246,19 @@ hubspot_settle_done(const HubspotSchema *schema, const HubspotClaimant *claimant
 
 		for (uint64 i = 0; i < count; i++)
 		{
+			HeapTuple	tuple = rows.tuples[i];
+			TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 			bool		isnull;
+			Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 
-			outdated[noutdated++] =
-				DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+			/* those of another login may be of another account */
+			if (hubspot_claimant_is_with(claimant, role))
+				outdated[noutdated++] =
+					DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
 		}
-		delete_outdated(schema, claimant->server, outdated, noutdated,
-						&remember_statement);
+		if (noutdated > 0)
+			delete_outdated(schema, claimant->server, outdated, noutdated,
+							&remember_statement);
 	}
 	values[1] = TimestampTzGetDatum(sent_at);
 	values[2] = Int32GetDatum(keep);

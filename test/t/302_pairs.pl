@@ -107,4 +107,69 @@ enqueue('archive', '0-1', 11, '0-2', 12);
 flush();
 is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, '... ends with a later removal by other names');
 
+#
+# Two roles with logins of two HubSpot accounts on one server
+#
+$session->query(q{CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE carol;
+	GRANT USAGE ON FOREIGN SERVER hubspot TO alice, bob, carol;
+	CREATE USER MAPPING FOR alice SERVER hubspot OPTIONS (access_token 'alice-token')});
+
+sub association_count { return $hubspot->association_count('contacts', 'companies', $_[0] ? (token => $_[0]) : ()) }
+
+sub roles
+{
+	start_over();
+	$hubspot->account({ token => 'alice-token' });
+	return;
+}
+
+roles();
+enqueue('create_default', 'contacts', 11, 'companies', 12, 'alice');
+enqueue('archive', 'contacts', 11, 'companies', 12, 'bob');
+enqueue('create_default', 'contacts', 21, 'companies', 22, 'bob');
+enqueue('archive', 'contacts', 21, 'companies', 22, 'alice');
+flush() foreach 1 .. 3;
+$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
+flush();
+is(outbox(), 'empty', 'two logins: all is sent');
+is(association_count('alice-token') . association_count(), '11', '... and nothing is left out because of the other');
+
+# ... one of which HubSpot refuses: it neither loses its rows nor overrides
+roles();
+enqueue('create_default', 'contacts', 21, 'companies', 22, 'bob');
+$hubspot->rules({ match => { token => 'alice-token' }, action => { status => 401 } });
+enqueue('create_default', 'contacts', 31, 'companies', 32, 'alice');
+enqueue('archive', 'contacts', 21, 'companies', 22, 'alice');
+flush();
+is(association_count(), 1, 'a login is refused: another one is served');
+is(outbox(), 'create_default contacts 31 companies 32, archive contacts 21 companies 22', '... and its own rows wait');
+
+# The same login, but not the privilege to use it: what cannot be sent overrides
+# nothing that can
+roles();
+enqueue('create_default', 'contacts', 41, 'companies', 42, 'carol');
+$session->query('REVOKE USAGE ON FOREIGN SERVER hubspot FROM carol');
+flush();
+is($session->query('SELECT role, failures FROM hs_assoc_backoff'), 'carol|1', 'the same login, without USAGE: it waits');
+enqueue('create_default', 'contacts', 51, 'companies', 52, 'bob');
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
+	VALUES ('hubspot', 'carol', 'archive', 'contacts', '51', 'companies', '52')});
+enqueue('archive', 'contacts', 41, 'companies', 42, 'bob');
+flush();
+is(association_count(), 1, '... and overrides nothing');
+is(outbox(), 'archive contacts 51 companies 52', '... but is overridden by one that can be sent');
+
+# A dead letter of another login stays, and is still to be retried
+roles();
+$hubspot->rules({ match => { token => 'alice-token' }, action => { status => 400 } });
+enqueue('create_default', 'contacts', 11, 'companies', 12, 'alice');
+flush();
+enqueue('archive', 'contacts', 11, 'companies', 12, 'bob');
+flush();
+is($session->query('SELECT role FROM hs_assoc_dead_letter'), 'alice', 'a dead letter of another login stays');
+$hubspot->clear_rules;
+enqueue('archive', 'contacts', 11, 'companies', 12, 'alice');
+flush();
+is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, '... until one of its own comes');
+
 done_testing();
