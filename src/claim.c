@@ -5,7 +5,9 @@
  *
  * The rows of a pair take effect in the order of their ids.  The last one of
  * its kind counts: it overrides those before it that have not been sent, which
- * are deleted ("pruned").  What is left of a pair goes one after the other.
+ * are deleted ("pruned").  What is left of a pair goes one after the other, but
+ * for labels: rows that add some, or take some away, and follow each other go
+ * together, as one input.
  *
  * A server may be used with several logins, by the user mappings of roles, and
  * these may be of different HubSpot accounts.  So a row overrides only those of
@@ -29,6 +31,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -77,12 +80,44 @@
 	" AND b.server IS NOT DISTINCT FROM w.server" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1)"
 
+/*
+ * Can w go into a request together with b, the row before it of its pair?  What
+ * only adds to a pair, or only takes away, can be added up.
+ */
+#define GOES_WITH \
+	"(w.keep_labels OR w.operation = 'archive_labels')" \
+	" AND b.operation = w.operation AND b.keep_labels = w.keep_labels AND b.role = w.role" \
+	" AND b.from_type = w.from_type AND b.to_type = w.to_type" \
+	" AND b.from_id = w.from_id AND b.to_id = w.to_id" \
+	" AND b.attempts = 0 AND w.attempts = 0 AND b.not_before <= $3"
+
+/* Something of the last row of the same pair before w */
+#define OF_ROW_BEFORE(what) \
+	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
+	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
+	" AND b.server IS NOT DISTINCT FROM w.server" \
+	" ORDER BY " HUBSPOT_SQL_PAIR("b") " DESC, b.id DESC LIMIT 1)"
+
 /* A dead letter that was put back might have been outdated while it was locked. */
 #define IS_OF_USE \
 	"(w.error_category IS NULL OR NOT EXISTS" \
 	" (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.id = w.id AND u.server = w.server))"
 
 #define WINDOW_TYPES	HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID, INT8OID
+
+/* A row that was picked, with the types of those of its pair before it */
+typedef struct PickedRow
+{
+	int64		id;				/* must be first: the key */
+	int			ntypes;
+} PickedRow;
+
+/* A pair that was picked, in a hash by its number */
+typedef struct PickedPair
+{
+	int64		pair;			/* must be first: the key */
+	HubspotClaim *last;
+} PickedPair;
 
 /* A skip scan over the accounts, each with its first and its last row */
 static HubspotStatement claimants_statement = {
@@ -153,13 +188,21 @@ static HubspotStatement prune_others_statement = {
 	.types = {WINDOW_TYPES, OIDARRAYOID}
 };
 
+/*
+ * The columns after those of the row: the row before it that it may only go with,
+ * and the last number that a row was given.
+ */
 static HubspotStatement pick_statement = {
 	.text =
-	"SELECT id, " HUBSPOT_SQL_PAIR("o") ", from_id, to_id, type_ids, category, labels,"
-	" operation, from_type, to_type, keep_labels, attempts"
-	" FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY("
-	" SELECT w.id FROM " WINDOW " AS w WHERE " BLOCKER " IS NULL AND " IS_OF_USE "))"
-	" ORDER BY not_before, id FOR UPDATE SKIP LOCKED",
+	"SELECT w.id, " HUBSPOT_SQL_PAIR("w") ", w.from_id, w.to_id, w.type_ids, w.category, w.labels,"
+	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts,"
+	" CASE WHEN w.keep_labels OR w.operation = 'archive_labels' THEN " OF_ROW_BEFORE("b.id") " END,"
+	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
+	" FROM %1$s.hs_assoc_outbox AS w WHERE w.id = ANY (ARRAY("
+	" SELECT w.id FROM " WINDOW " AS w"
+	"  WHERE " OF_ROW_BEFORE("CASE WHEN " GOES_WITH " THEN NULL ELSE b.id END") " IS NULL"
+	"   AND " IS_OF_USE "))"
+	" ORDER BY w.not_before, w.id FOR UPDATE OF w SKIP LOCKED",
 	.nparameters = 4,
 	.types = {WINDOW_TYPES}
 };
@@ -192,6 +235,9 @@ static HubspotRows rows;
 static void find_company(HubspotClaimant *claimant, const List *claimants);
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
+static bool can_share(const HubspotLane *lane);
+static bool goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked);
+static int	count_elements(const ArrayType *array);
 static void get_lane(HeapTuple tuple, HubspotLane *lane);
 static bool is_of_lane(HeapTuple tuple, const HubspotLane *lane);
 static bool is_text(HeapTuple tuple, int column, const char *expected);
@@ -351,14 +397,17 @@ hubspot_claim_prune_others(const HubspotSchema *schema,
 /*
  * The rows of the window that may be sent now, of one lane, which is that of
  * the oldest of them.  None: all wait for others of their pairs, or are locked.
+ * Rows of one pair are in their order; *newest is the last number that any row
+ * was given by now.
  */
 HubspotClaim *
 hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
-				   int window, HubspotLane *lane, int *nclaims)
+				   int window, HubspotLane *lane, int *nclaims, int64 *newest)
 {
 	Datum		values[4];
 	uint64		count;
 	HubspotClaim *claims;
+	HTAB	   *picked = NULL;
 	bool		isnull;
 
 	set_window(values, claimant, window);
@@ -370,21 +419,108 @@ hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
 		HeapTuple	tuple = rows.tuples[i];
 		HubspotClaim *claim = &claims[*nclaims];
 
-		if (i == 0)
+		if (*nclaims == 0)
 			get_lane(tuple, lane);
 		else if (!is_of_lane(tuple, lane))
 			continue;
 		claim->id = DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
 		claim->pair = DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+		claim->type_ids = get_array(tuple, 5);
+		claim->labels = get_array(tuple, 7);
+		claim->last_id = claim->id;
+		claim->shares = false;
+		if (can_share(lane) && !goes_along(tuple, claim, &picked))
+			continue;
 		claim->from_id = get_slice(tuple, 3);
 		claim->to_id = get_slice(tuple, 4);
-		claim->type_ids = get_array(tuple, 5);
 		claim->category = get_text(tuple, 6);
-		claim->labels = get_array(tuple, 7);
+		*newest = DatumGetInt64(heap_getattr(tuple, 14, rows.tupdesc, &isnull));
 		(*nclaims)++;
 	}
+	if (picked)
+		hash_destroy(picked);
 	hubspot_rows_free(&rows);
 	return claims;
+}
+
+/* May rows of one pair go together in this lane? */
+static bool
+can_share(const HubspotLane *lane)
+{
+	return lane->attempts == 0 &&
+		(lane->keep_labels || strcmp(lane->operation, "archive_labels") == 0);
+}
+
+/*
+ * Is the row before this one of its pair, if there is one, picked, too?  And have
+ * they no more types together than go into an input?  In *picked are the rows so
+ * far.
+ */
+static bool
+goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked)
+{
+	bool		isnull;
+	int64		before = DatumGetInt64(heap_getattr(tuple, 13, rows.tupdesc, &isnull));
+	int			ntypes = count_elements(claim->type_ids) + count_elements(claim->labels);
+	PickedRow  *row;
+
+	if (*picked == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(int64);
+		control.entrysize = sizeof(PickedRow);
+		control.hcxt = CurrentMemoryContext;
+		*picked = hash_create("hubspot_assoc picked rows", 256, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	if (!isnull)
+	{
+		row = hash_search(*picked, &before, HASH_FIND, NULL);
+		if (row == NULL || row->ntypes + ntypes > HUBSPOT_MAX_TYPES)
+			return false;
+		ntypes += row->ntypes;
+	}
+	row = hash_search(*picked, &claim->id, HASH_ENTER, NULL);
+	row->ntypes = ntypes;
+	return true;
+}
+
+static int
+count_elements(const ArrayType *array)
+{
+	return array ? ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) : 0;
+}
+
+/*
+ * Of rows that are sent together, let each know whether others of its pair are,
+ * and the last one of these.
+ */
+void
+hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims, int nclaims)
+{
+	HASHCTL		control = {0};
+	HTAB	   *pairs;
+
+	if (!can_share(lane) || nclaims < 2)
+		return;
+	control.keysize = sizeof(int64);
+	control.entrysize = sizeof(PickedPair);
+	control.hcxt = CurrentMemoryContext;
+	pairs = hash_create("hubspot_assoc picked pairs", 256, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (int i = nclaims - 1; i >= 0; i--)
+	{
+		bool		found;
+		PickedPair *pair = hash_search(pairs, &claims[i].pair, HASH_ENTER, &found);
+
+		if (!found)
+			pair->last = &claims[i];
+		else
+			claims[i].shares = pair->last->shares = true;
+		claims[i].last_id = pair->last->id;
+	}
+	hash_destroy(pairs);
 }
 
 static void

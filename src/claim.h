@@ -56,6 +56,8 @@ typedef struct HubspotClaim
 	ArrayType  *type_ids;		/* or NULL */
 	const char *category;		/* or NULL */
 	ArrayType  *labels;			/* or NULL */
+	int64		last_id;		/* of the rows of its pair that go with it */
+	bool		shares;			/* there are others of its pair */
 } HubspotClaim;
 
 /* A row that isn't done, and when it is to be sent again. */
@@ -110,7 +112,9 @@ extern void hubspot_claim_prune_others(const HubspotSchema *schema,
 extern HubspotClaim *hubspot_claim_pick(const HubspotSchema *schema,
 										const HubspotClaimant *claimant,
 										int window, HubspotLane *lane,
-										int *nclaims);
+										int *nclaims, int64 *newest);
+extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,
+							   int nclaims);
 extern int64 hubspot_claim_defer_blocked(const HubspotSchema *schema,
 										 const HubspotClaimant *claimant,
 										 int window);

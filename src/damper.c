@@ -9,6 +9,9 @@
  * as long each time, up to a bound, which is how late its last state arrives at
  * the most.  A pair that was quiet for twice that long begins anew.
  *
+ * What was in the queue already when the pair was sent the last time is no new
+ * change of it: it neither waits nor counts.
+ *
  * The pairs that were sent lately are in a table with one place for each hash
  * value, where a newer one takes another's: what is forgotten is damped less.
  * It is in shared memory if the library is preloaded, because the workers take
@@ -41,6 +44,7 @@ typedef struct DampedPair
 {
 	uint64		key;			/* of the database and the pair */
 	int64		sent;			/* the last time, as of hubspot_now() */
+	int64		newest;			/* row of the outbox then, of any pair */
 	int			times;			/* in a row */
 } DampedPair;
 
@@ -78,9 +82,9 @@ hubspot_damper_begin(void)
 		memset(table, 0, sizeof(DampedPair) * TABLE_SIZE);
 }
 
-/* Until when a pair has to wait; a time that has passed: it hasn't. */
+/* Until when a row of a pair has to wait; a time that has passed: it hasn't. */
 int64
-hubspot_damper_until(int64 pair, int64 now)
+hubspot_damper_until(int64 pair, int64 id, int64 now)
 {
 	uint64		key;
 	DampedPair *place = find_place(pair, &key);
@@ -88,7 +92,7 @@ hubspot_damper_until(int64 pair, int64 now)
 
 	if (lock)
 		LWLockAcquire(lock, LW_SHARED);
-	if (place->key == key && place->times >= FREE_SENDS)
+	if (place->key == key && id > place->newest && place->times >= FREE_SENDS)
 	{
 		int64		delay = FIRST_DELAY;
 
@@ -101,9 +105,9 @@ hubspot_damper_until(int64 pair, int64 now)
 	return until;
 }
 
-/* A pair is sent now. */
+/* A row of a pair is sent now; newest is the last one that there is of any pair. */
 void
-hubspot_damper_sent(int64 pair, int64 now)
+hubspot_damper_sent(int64 pair, int64 id, int64 newest, int64 now)
 {
 	uint64		key;
 	DampedPair *place = find_place(pair, &key);
@@ -112,9 +116,11 @@ hubspot_damper_sent(int64 pair, int64 now)
 		LWLockAcquire(lock, LW_EXCLUSIVE);
 	if (place->key != key || now - place->sent > 2 * MAX_DELAY)
 		place->times = 0;
+	if (place->times == 0 || id > place->newest)
+		place->times++;
 	place->key = key;
 	place->sent = now;
-	place->times++;
+	place->newest = newest;
 	if (lock)
 		LWLockRelease(lock);
 }

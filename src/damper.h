@@ -13,7 +13,7 @@
 
 extern void hubspot_damper_add(void);
 extern void hubspot_damper_begin(void);
-extern int64 hubspot_damper_until(int64 pair, int64 now);
-extern void hubspot_damper_sent(int64 pair, int64 now);
+extern int64 hubspot_damper_until(int64 pair, int64 id, int64 now);
+extern void hubspot_damper_sent(int64 pair, int64 id, int64 newest, int64 now);
 
 #endif							/* HUBSPOT_DAMPER_H */

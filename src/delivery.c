@@ -16,7 +16,8 @@
  * If the process dies, rows that were in flight are sent again.
  *
  * What fails is charged to whom it belongs.  A row that HubSpot refuses becomes
- * a dead letter; one that wasn't confirmed is sent again later, in requests of
+ * a dead letter; rows of one pair that were refused as one input are sent again,
+ * one by one, since it may be about one of them; one that wasn't confirmed is sent again later, in requests of
  * half the size each time, so that one row that makes its requests fail ends up
  * alone; what refuses the account, or keeps us from reaching it, makes the
  * account wait and costs its rows nothing.
@@ -81,7 +82,9 @@ struct HubspotDelivery
 	HubspotOperation operation;
 	HubspotClaim *claims;
 	int			nclaims;
+	int64		newest;			/* row of the outbox when they were picked */
 	int			nput;			/* of these, in the batch */
+	HubspotClaim **by_id;		/* the claims in the order of ids, or NULL */
 	HubspotLabels *labels;		/* or NULL: none has any */
 	HubspotLastTypes last_types;
 	HubspotBatch *batch;
@@ -112,6 +115,9 @@ static bool wait_for_outcomes(HubspotDelivery *delivery);
 static void take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery);
 static void settle(HubspotTransaction *transaction, HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
+static const HubspotClaim *find_claim(HubspotDelivery *delivery, int64 id);
+static int	compare_ids(const void *a, const void *b);
+static bool was_not_sent(const HubspotError *error);
 static bool is_about_account(const HubspotError *error);
 static bool is_unsure(const HubspotError *error);
 static void finish_delivery(HubspotTransaction *transaction, HubspotDelivery *delivery);
@@ -171,7 +177,8 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	}
 	hubspot_claim_prune_others(schema, claimant, window);
 	delivery->claims = hubspot_claim_pick(schema, claimant, window,
-										  &delivery->lane, &delivery->nclaims);
+										  &delivery->lane, &delivery->nclaims,
+										  &delivery->newest);
 	if (delivery->nclaims == 0)
 	{
 		/* they are locked, if they don't wait for others of their pairs */
@@ -200,6 +207,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		round->next_due = 0;
 		return NULL;
 	}
+	hubspot_claim_link(&delivery->lane, delivery->claims, delivery->nclaims);
 	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->nclaims);
 	return delivery;
 }
@@ -354,7 +362,7 @@ damp(HubspotTransaction *transaction, HubspotDelivery *delivery)
 	for (int i = 0; i < delivery->nclaims; i++)
 	{
 		const HubspotClaim *claim = &delivery->claims[i];
-		int64		until = hubspot_damper_until(claim->pair, now);
+		int64		until = hubspot_damper_until(claim->pair, claim->id, now);
 
 		if (until > now)
 		{
@@ -381,7 +389,8 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 	const HubspotLane *lane = &delivery->lane;
 
 	for (int i = 0; i < delivery->nclaims; i++)
-		hubspot_damper_sent(delivery->claims[i].pair, hubspot_now());
+		hubspot_damper_sent(delivery->claims[i].pair, delivery->claims[i].id,
+							delivery->newest, hubspot_now());
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("%s of %d pairs, %s to %s, server %s",
 									lane->operation, delivery->nclaims,
@@ -549,9 +558,48 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	}
 	else
 	{
-		hubspot_settle_dead(transaction->schema, id, error);
+		if (!find_claim(delivery, id)->shares || was_not_sent(error))
+			hubspot_settle_dead(transaction->schema, id, error);
+		else
+			hubspot_settle_apart(transaction->schema, id, error);
 		delivery->nanswers++;
 	}
+}
+
+/* The claim of a row. */
+static const HubspotClaim *
+find_claim(HubspotDelivery *delivery, int64 id)
+{
+	HubspotClaim key = {.id = id};
+	const HubspotClaim *pointer = &key;
+
+	if (delivery->by_id == NULL)
+	{
+		delivery->by_id = palloc(sizeof(HubspotClaim *) * delivery->nclaims);
+		for (int i = 0; i < delivery->nclaims; i++)
+			delivery->by_id[i] = &delivery->claims[i];
+		qsort(delivery->by_id, delivery->nclaims, sizeof(HubspotClaim *),
+			  compare_ids);
+	}
+	return *(HubspotClaim **) bsearch(&pointer, delivery->by_id, delivery->nclaims,
+									  sizeof(HubspotClaim *), compare_ids);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		one = (*(HubspotClaim *const *) a)->id;
+	int64		other = (*(HubspotClaim *const *) b)->id;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Was the row wrong in itself, so that it was not part of any request? */
+static bool
+was_not_sent(const HubspotError *error)
+{
+	return error->http_status == 0 &&
+		strcmp(error->category, HUBSPOT_INVALID_INPUT) == 0;
 }
 
 /* Would any row have met the same? */

@@ -142,6 +142,16 @@ static HubspotStatement again_statement = {
 	.types = {INT8ARRAYOID, FAILURE, INT4OID}
 };
 
+/* It has an attempt behind it, so that it doesn't go with others of its pair. */
+static HubspotStatement apart_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = attempts + 1, not_before = clock_timestamp(),"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 5,
+	.types = {INT8ARRAYOID, FAILURE}
+};
+
 static HubspotStatement later_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox SET not_before = $6,"
@@ -247,7 +257,6 @@ hubspot_settle_done(const HubspotSchema *schema, const HubspotClaimant *claimant
 		for (uint64 i = 0; i < count; i++)
 		{
 			HeapTuple	tuple = rows.tuples[i];
-			TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 			bool		isnull;
 			Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 
@@ -321,6 +330,23 @@ hubspot_settle_again(const HubspotSchema *schema, int64 id,
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = Int32GetDatum(max_attempts);
 	return hubspot_execute(&again_statement, values, nulls) > 0;
+}
+
+/*
+ * The row was refused together with others of its pair: each of them is sent
+ * again, at once and by itself.
+ */
+void
+hubspot_settle_apart(const HubspotSchema *schema, int64 id,
+					 const HubspotError *error)
+{
+	Datum		id_datum = Int64GetDatum(id);
+	Datum		values[5];
+	char		nulls[] = "     ";
+
+	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	set_failure(values + 1, nulls + 1, error);
+	hubspot_execute(&apart_statement, values, nulls);
 }
 
 /* Nothing is wrong with the row, but it cannot be sent before that time. */

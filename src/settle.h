@@ -21,6 +21,8 @@ extern void hubspot_settle_outdated(const HubspotSchema *schema,
 									const char *server);
 extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
 								 const HubspotError *error, int max_attempts);
+extern void hubspot_settle_apart(const HubspotSchema *schema, int64 id,
+								 const HubspotError *error);
 extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
 								 const HubspotError *error,
 								 TimestampTz not_before);
