@@ -203,6 +203,20 @@ DELETE FROM links WHERE type = 1;
 UPDATE links SET type = 3 WHERE type = 2;
 SELECT * FROM enqueued();
 DROP TABLE links;
+-- two spellings of a label are two rows, but one type: it goes with the last of them
+CREATE TABLE links (contact_id int, company_id int, role text, UNIQUE (role, contact_id, company_id));
+SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
+INSERT INTO links VALUES (1, 2, 'Boss'), (1, 2, 'boss'), (1, 3, 'boss'), (4, 2, 'BOSS'), (1, 2, 'Ärger'), (1, 2, 'owner');
+SELECT * FROM enqueued();
+DELETE FROM links WHERE role = 'boss';
+UPDATE links SET role = 'ärger' WHERE role = 'Ärger';
+UPDATE links SET role = 'boss' WHERE role = 'owner';
+SELECT * FROM enqueued();
+WITH come AS (INSERT INTO links VALUES (1, 2, 'BOSS')) DELETE FROM links WHERE lower(role) = 'boss';
+SELECT * FROM enqueued();
+DELETE FROM links;
+SELECT * FROM enqueued();
+DROP TABLE links;
 
 --
 -- Types of ids, and names

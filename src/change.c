@@ -13,7 +13,8 @@
  * are checked first: only what is in the table is created, only what isn't is
  * removed.  That is read as the table's owner, whoever has changed it, into a
  * tuplestore, and inserted from there.  The rows of a whole table, to be
- * truncated or for a backfill, take the same way.
+ * truncated or for a backfill, take the same way.  So does what is removed of a
+ * table that may have one label in two spellings.
  *
  * IDENTIFICATION
  *	  src/change.c
@@ -335,7 +336,7 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
 		.source = source_of(trigdata)
 	};
 
-	if (check)
+	if (check || (reading.source != HUBSPOT_INSERTED && change->delta.has_spellings))
 		(void) insert_collected(change,
 								collect(&reading, change->delta.sync->link_table,
 										environment));

@@ -10,6 +10,10 @@
  * Those that read the table itself are for its owner.  What all of them may name
  * is checked before they run (prepared.c).
  *
+ * Two labels that differ by case alone are two rows, but as a rule one type
+ * (labels.c).  One of the rows may go; as long as the other is there, the type
+ * is not to be removed.  So what was removed of such a table has to be checked.
+ *
  * IDENTIFICATION
  *	  src/delta.c
  *
@@ -29,6 +33,7 @@
 
 #include "delta.h"
 
+static bool has_spellings(const HubspotDelta *delta);
 static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
 static char *changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 						  const Oid *keys);
@@ -36,6 +41,7 @@ static char *difference(const HubspotDelta *delta, const Oid *keys);
 static char *rows_of(const HubspotDelta *delta, const char *table,
 					 const char *mark, bool with_nulls, const Oid *keys);
 static char *id_text(const char *alias, const HubspotDeltaColumn *column);
+static char *folded(const char *label);
 static char *type_value(const HubspotDelta *delta, const char *alias);
 static void find_keys(const HubspotDelta *delta, Oid *keys);
 
@@ -50,6 +56,30 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 	delta->ncolumns = hubspot_sync_columns(sync, names);
 	for (int i = 0; i < delta->ncolumns; i++)
 		set_column(&delta->columns[i], table, names[i]);
+	delta->has_spellings = has_spellings(delta);
+}
+
+/* Not if the unique index allows each pair one row. */
+static bool
+has_spellings(const HubspotDelta *delta)
+{
+	const HubspotSync *sync = delta->sync;
+	HeapTuple	tuple;
+	Form_pg_index index;
+	AttrNumber	label;
+	bool		found = false;
+
+	if (!hubspot_delta_is_label(delta))
+		return false;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(hubspot_sync_key(sync)));
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	label = get_attnum(sync->link_table, sync->label_column);
+	for (int i = 0; i < index->indnkeyatts; i++)
+		found |= (index->indkey.values[i] == label);
+	ReleaseSysCache(tuple);
+	return found;
 }
 
 static void
@@ -211,6 +241,17 @@ type_value(const HubspotDelta *delta, const char *alias)
 }
 
 /*
+ * A label as it is looked up if there is none that is just like it.  A long one
+ * is none of HubSpot's, and must not ask for more memory than there is.
+ */
+static char *
+folded(const char *label)
+{
+	return psprintf("pg_catalog.lower(pg_catalog.left(%s, 1000)"
+					" COLLATE pg_catalog.\"default\")", label);
+}
+
+/*
  * The same, but only what is so in the table now: added and there, or removed
  * and not there.
  */
@@ -231,15 +272,19 @@ hubspot_delta_checked_rows(const HubspotDelta *delta, HubspotDeltaSource source)
 					 hubspot_link_name(delta->sync->link_table),
 					 id_text("l", &delta->columns[HUBSPOT_COLUMN_FROM]),
 					 id_text("l", &delta->columns[HUBSPOT_COLUMN_TO]));
-	if (has_type)
+	if (has_type && !hubspot_delta_is_label(delta))
 		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) r.type",
 						 type_value(delta, "l"));
+	else if (has_type)
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) %s",
+						 folded(type_value(delta, "l")), folded("r.type"));
 	for (int i = 0; i < delta->ncolumns; i++)
 	{
 		const char *name = delta->columns[i].name;
 		Oid			type = delta->columns[i].type;
 
-		if (!OidIsValid(keys[i]))
+		if (!OidIsValid(keys[i]) ||
+			(i == HUBSPOT_COLUMN_TYPE && hubspot_delta_is_label(delta)))
 			continue;
 		appendStringInfoString(&sql, " AND ");
 		generate_operator_clause(&sql, psprintf("l.%s", name), type, keys[i],

@@ -40,6 +40,7 @@ typedef struct HubspotDelta
 	Oid			table;			/* the link table, or a partition of it */
 	int			ncolumns;
 	HubspotDeltaColumn columns[HUBSPOT_SYNC_COLUMNS];
+	bool		has_spellings;	/* may rows be of one label, in two spellings? */
 } HubspotDelta;
 
 /* Where its rows come from. */
