@@ -802,7 +802,10 @@ SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.min(q.oldest) AS oldest_age,
 	pg_catalog.bool_or(p.server IS NOT NULL) AS paused,
 	pg_catalog.max(b.retry_at) AS retry_at,
-	pg_catalog.max(b.error_message) AS error_message
+	pg_catalog.max(b.http_status) AS http_status,
+	pg_catalog.max(b.error_category) AS error_category,
+	-- messages may name records
+	CASE WHEN pg_catalog.pg_has_role(q.role, 'USAGE') THEN pg_catalog.max(b.error_message) END AS error_message
 FROM queue AS q
 	LEFT JOIN hs_assoc_lease AS l
 		ON l.server OPERATOR(pg_catalog.=) q.server AND l.role OPERATOR(pg_catalog.=) q.role
@@ -814,7 +817,7 @@ FROM queue AS q
 		ON b.server OPERATOR(pg_catalog.=) q.server AND b.role OPERATOR(pg_catalog.=) q.role
 GROUP BY q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table;
 COMMENT ON VIEW hs_assoc_outbox_stat IS
-'the outbox and the dead letters of each account (server and role) and relation: waiting (never tried, those in flight included), in_flight (of the account, operation and object types), retrying (failed and to be sent again), dead, the age of the oldest that is not dead, whether the server is paused, and until when and why the account has to wait';
+'the outbox and the dead letters of each account (server and role) and relation: waiting (never tried, those in flight included), in_flight (of the account, operation and object types), retrying (failed and to be sent again), dead, the age of the oldest that is not dead, whether the server is paused, and until when and why the account has to wait (error_message is null for those who have not the privileges of the role)';
 
 --
 -- Tables that are kept in sync
@@ -974,7 +977,10 @@ COMMENT ON FUNCTION hs_assoc_throttle() IS
 REVOKE ALL ON FUNCTION hs_assoc_throttle() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_throttle() TO pg_monitor;
 
-GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_lease, hs_assoc_backoff, hs_assoc_account_pause
+GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_lease, hs_assoc_account_pause
+	TO pg_monitor;
+-- not error_message, which may name records
+GRANT SELECT (server, role, failures, retry_at, since, http_status, error_category) ON hs_assoc_backoff
 	TO pg_monitor;
 
 -- Somebody's column of the type of one of these would keep later versions from

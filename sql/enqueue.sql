@@ -269,8 +269,8 @@ GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO regress_hubspot_alice;
 SET ROLE regress_hubspot_alice;
 DELETE FROM hs_assoc_outbox;
 UPDATE hs_assoc_outbox SET role = 'regress_hubspot_bob';
-INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
-VALUES ('hubspot', 'regress_hubspot_bob', 'archive', 'contacts', '1', 'companies', '2');
+INSERT INTO hs_assoc_outbox (id, server, role, operation, from_type, from_id, to_type, to_id)
+VALUES (1000000, 'hubspot', 'regress_hubspot_bob', 'archive', 'contacts', '1', 'companies', '2');
 RESET ROLE;
 TABLE mine;
 REVOKE ALL ON hs_assoc_outbox FROM regress_hubspot_alice;

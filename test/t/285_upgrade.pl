@@ -241,7 +241,7 @@ my @statements = (
 	q{ALTER FUNCTION hs_assoc_throttle() SET search_path = pg_catalog},
 	q{CREATE OR REPLACE VIEW hs_assoc_outbox_stat AS SELECT server, role, operation, from_type, to_type, link_table,
 		1::bigint AS waiting, 1 AS in_flight, 1::bigint AS retrying, 1::bigint AS dead, '1 s'::interval AS oldest_age,
-		true AS paused, pg_catalog.now() AS retry_at, ''::text AS error_message, 1 AS note FROM hs_assoc_outbox},
+		true AS paused, pg_catalog.now() AS retry_at, 1 AS http_status, ''::text AS error_category, ''::text AS error_message, 1 AS note FROM hs_assoc_outbox},
 	q{ALTER TYPE hs_assoc_limit ADD ATTRIBUTE note text},
 	q{ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE},
 	q{CREATE EVENT TRIGGER hs_assoc_noted ON ddl_command_start WHEN TAG IN ('CREATE AGGREGATE') EXECUTE FUNCTION hs_assoc_sync_ddl()},
