@@ -582,7 +582,7 @@ COMMENT ON COLUMN hs_assoc_outbox.not_before IS
 COMMENT ON COLUMN hs_assoc_outbox.attempts IS
 'failed attempts that were charged to this row; failures of the account are not';
 COMMENT ON COLUMN hs_assoc_outbox.error_message IS
-'why the last attempt failed, as in hs_assoc_result; likewise http_status, error_category and correlation_id';
+'why the last attempt failed, as in hs_assoc_result; likewise http_status, error_category (also INTERNAL: an ERROR of the server came while it was sent) and correlation_id';
 
 CREATE TABLE hs_assoc_dead_letter (
 	id				bigint PRIMARY KEY,
@@ -738,7 +738,7 @@ CREATE PROCEDURE hs_assoc_flush(
 AS 'MODULE_PATHNAME'
 LANGUAGE C;
 COMMENT ON PROCEDURE hs_assoc_flush(bigint, name) IS
-'Sends what is due in the outbox, as the worker does, and commits as it goes; for servers without the worker, from cron. Arguments: max_rows: ends after so many rows, null for all; server: only this account, null for all of them. Several may run at once: each takes accounts that no other is sending to. Failures are in the tables, not an ERROR. Errors: 2D000 within a transaction block or a function, 42704 no such server, 22023 bad argument, 57014 if canceled: what was in flight is sent again. For the owner of the extension, and whom it grants EXECUTE.';
+'Sends what is due in the outbox, as the worker does, and commits as it goes; for servers without the worker, from cron. Arguments: max_rows: ends after so many rows, null for all; server: only this account, null for all of them. Several may run at once: each takes accounts that no other is sending to. Failures are in the tables, not an ERROR, and so are ERRORs that a row or an account meets (category INTERNAL), with a WARNING. Errors: 2D000 within a transaction block or a function, 42704 no such server, 22023 bad argument, 57014 if canceled: what was in flight is sent again. For the owner of the extension, and whom it grants EXECUTE.';
 REVOKE ALL ON PROCEDURE hs_assoc_flush(bigint, name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_retry(

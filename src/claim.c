@@ -161,6 +161,12 @@ static HubspotStatement renew_statement = {
 	.types = {HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID}
 };
 
+static HubspotStatement first_statement = {
+	.text = "SELECT w.id FROM " WINDOW " AS w",
+	.nparameters = 4,
+	.types = {WINDOW_TYPES}
+};
+
 static HubspotStatement prune_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY("
@@ -353,6 +359,21 @@ hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role)
 		return true;
 	login = hubspot_login(claimant->server, role);
 	return OidIsValid(login) && login == hubspot_login(claimant->server, claimant->role);
+}
+
+/* The first of the rows that are due; false if there is none. */
+bool
+hubspot_claim_first(const HubspotSchema *schema,
+					const HubspotClaimant *claimant, int64 *id)
+{
+	Datum		values[4];
+	bool		isnull;
+
+	set_window(values, claimant, 1);
+	if (hubspot_query(&first_statement, values, NULL, &rows) == 0)
+		return false;
+	*id = DatumGetInt64(heap_getattr(rows.tuples[0], 1, rows.tupdesc, &isnull));
+	return true;
 }
 
 /* Delete rows that later ones override; how many of the window were. */

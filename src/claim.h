@@ -104,6 +104,8 @@ extern bool hubspot_claimant_renew(const HubspotSchema *schema,
 								   HubspotClaimant *claimant,
 								   const List *claimants);
 extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
+extern bool hubspot_claim_first(const HubspotSchema *schema,
+								const HubspotClaimant *claimant, int64 *id);
 extern int64 hubspot_claim_prune(const HubspotSchema *schema,
 								 const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotSchema *schema,

@@ -76,6 +76,7 @@ struct HubspotDelivery
 {
 	const HubspotClaimant *claimant;
 	HubspotRound *round;
+	HubspotProgress *progress;
 	HubspotConnection *connection;
 	HubspotOptions *options;	/* the connection's */
 	HubspotLane lane;
@@ -108,6 +109,8 @@ static void cut_claims(HubspotDelivery *delivery);
 static int	count_until_groups(const HubspotDelivery *delivery, int max_groups);
 static int	compare_from_ids(const void *a, const void *b);
 static void damp(HubspotTransaction *transaction, HubspotDelivery *delivery);
+static void suspect_all(HubspotDelivery *delivery);
+static void suspect(HubspotDelivery *delivery, int64 row);
 static bool look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery);
 static void start_batch(HubspotDelivery *delivery);
 static void put_claims(HubspotDelivery *delivery);
@@ -125,12 +128,12 @@ static void finish_delivery(HubspotTransaction *transaction, HubspotDelivery *de
 /*
  * Pick rows of an account whose lease we have, in the transaction that took it;
  * in the current memory context.  NULL: there is nothing to be sent now, and
- * round says when there may be.
+ * round says when there may be.  progress is kept up while the delivery lives.
  */
 HubspotDelivery *
 hubspot_delivery_prepare(HubspotTransaction *transaction,
 						 const HubspotClaimant *claimant, int64 max_rows,
-						 HubspotRound *round)
+						 HubspotRound *round, HubspotProgress *progress)
 {
 	const HubspotSchema *schema = transaction->schema;
 	HubspotDelivery *delivery = palloc0(sizeof(HubspotDelivery));
@@ -142,6 +145,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 
 	delivery->claimant = claimant;
 	delivery->round = round;
+	delivery->progress = progress;
 	error = connect_as(claimant->role, claimant->server, &delivery->connection);
 	if (error)
 	{
@@ -165,6 +169,8 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	if (claimant->has_outdated)
 		hubspot_settle_outdated(schema, claimant->server);
 	window = window_size(delivery, max_rows);
+	progress->max_attempts = delivery->options->max_attempts;
+	progress->nrows = window;
 	do
 	{
 		pruned = hubspot_claim_prune(schema, claimant, window);
@@ -208,6 +214,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		return NULL;
 	}
 	hubspot_claim_link(&delivery->lane, delivery->claims, delivery->nclaims);
+	progress->nrows = 0;
 	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->nclaims);
 	return delivery;
 }
@@ -387,10 +394,8 @@ int
 hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
 	const HubspotLane *lane = &delivery->lane;
+	int64		now = hubspot_now();
 
-	for (int i = 0; i < delivery->nclaims; i++)
-		hubspot_damper_sent(delivery->claims[i].pair, delivery->claims[i].id,
-							delivery->newest, hubspot_now());
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("%s of %d pairs, %s to %s, server %s",
 									lane->operation, delivery->nclaims,
@@ -399,6 +404,7 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 
 	/* what has to be asked first is asked without a transaction */
 	delivery->account_error = hubspot_authorize(delivery->connection);
+	suspect_all(delivery);
 	if (delivery->account_error == NULL)
 	{
 		if (!look_up_labels(transaction, delivery))
@@ -414,12 +420,34 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 				return delivery->nput;
 		} while (wait_for_outcomes(delivery));
 	}
+	delivery->progress->nrows = 0;
 	if (hubspot_transaction_begin(transaction))
 	{
 		finish_delivery(transaction, delivery);
 		hubspot_transaction_end(transaction);
 	}
+
+	/* not before: what is sent again after an ERROR hasn't changed meanwhile */
+	for (int i = 0; i < delivery->nclaims; i++)
+		hubspot_damper_sent(delivery->claims[i].pair, delivery->claims[i].id,
+							delivery->newest, now);
 	return delivery->nput;
+}
+
+/* From here on, an ERROR is that of one of the rows. */
+static void
+suspect_all(HubspotDelivery *delivery)
+{
+	delivery->progress->nrows = delivery->nclaims;
+	delivery->progress->row = delivery->nclaims == 1 ? delivery->claims[0].id : 0;
+}
+
+/* It is this row's. */
+static void
+suspect(HubspotDelivery *delivery, int64 row)
+{
+	delivery->progress->nrows = 1;
+	delivery->progress->row = row;
 }
 
 /* The labels of rows that have some.  False: the extension was dropped. */
@@ -474,6 +502,7 @@ put_claims(HubspotDelivery *delivery)
 			const HubspotClaim *claim = &delivery->claims[delivery->nput++];
 			HubspotDraft draft = {0};
 
+			suspect(delivery, claim->id);
 			draft.input.no = claim->id;
 			draft.input.from_id = claim->from_id;
 			draft.input.to_id = claim->to_id;
@@ -486,6 +515,7 @@ put_claims(HubspotDelivery *delivery)
 			if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 				hubspot_draft_make_types(&draft, delivery->labels,
 										 &delivery->last_types);
+			suspect_all(delivery);
 			hubspot_batch_put(delivery->batch, &draft.input, draft.error);
 		}
 	}

@@ -28,9 +28,22 @@ typedef struct HubspotRound
 	bool		paced;			/* an account is due, but spreads its requests */
 	bool		unrecorded;		/* the account has failed, which could not be
 								 * recorded: somebody has locked its back-off */
+	bool		failed;			/* with an ERROR, which is charged to
+								 * somebody; others may be due */
 	TimestampTz next_due;		/* when to look again, if nothing wakes us
 								 * before; DT_NOEND: nothing waits */
 } HubspotRound;
+
+/*
+ * How far a delivery has come, to tell whose an ERROR is: that of so many rows, or
+ * (0) the account's.  It is written as it goes, and read when an ERROR has come.
+ */
+typedef struct HubspotProgress
+{
+	int			nrows;
+	int64		row;			/* the only one; 0: not known which */
+	int			max_attempts;	/* of a row, once the account is known */
+} HubspotProgress;
 
 /* Rows of one account; see delivery.c. */
 typedef struct HubspotDelivery HubspotDelivery;
@@ -38,7 +51,8 @@ typedef struct HubspotDelivery HubspotDelivery;
 extern HubspotDelivery *hubspot_delivery_prepare(HubspotTransaction *transaction,
 												 const HubspotClaimant *claimant,
 												 int64 max_rows,
-												 HubspotRound *round);
+												 HubspotRound *round,
+												 HubspotProgress *progress);
 extern int	hubspot_delivery_perform(HubspotTransaction *transaction,
 									 HubspotDelivery *delivery);
 

@@ -22,6 +22,7 @@
 #define HUBSPOT_INVALID_INPUT	"INVALID_INPUT"
 #define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
 #define HUBSPOT_NOT_SENT		"NOT_SENT"
+#define HUBSPOT_INTERNAL		"INTERNAL"
 
 /* A stretch of text that somebody else owns; data is NULL if there is none. */
 typedef struct HubspotSlice

@@ -203,10 +203,10 @@ flush(HubspotSender *sender, const char *server, int64 max_rows)
 		CHECK_FOR_INTERRUPTS();
 		hubspot_sender_round(sender, server, max_rows, false, &round);
 		max_rows -= round.rows;
-		if (round.paced && round.next_due > 0)
+		if (round.paced && round.next_due > 0 && !round.failed)
 			wait_until(round.next_due);
 	} while (max_rows > 0 && round.installed &&
-			 (round.paced || round.next_due == 0));
+			 (round.paced || round.next_due == 0 || round.failed));
 }
 
 /* Wait until a time has come. */

@@ -23,6 +23,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lwlock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -46,6 +47,8 @@ static const struct
 	{"enable_mergejoin", "off"}
 };
 
+static void end_nested(HubspotTransaction *transaction);
+
 /*
  * Begin a short transaction (a procedure is in one already).  False, and no transaction: the extension isn't there.
  */
@@ -60,12 +63,19 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 	}
 	/* each statement is to see what others have done, whatever the session's */
 	XactIsoLevel = XACT_READ_COMMITTED;
+	if (transaction->procedure)
+	{
+		BeginInternalSubTransaction(NULL);
+		transaction->nested = true;
+	}
 	transaction->open = true;
 	transaction->schema = hubspot_outbox_lock();
 	if (transaction->schema == NULL)
 	{
 		transaction->open = false;
-		if (!transaction->procedure)
+		if (transaction->procedure)
+			end_nested(transaction);
+		else
 			CommitTransactionCommand();
 		MemoryContextSwitchTo(transaction->context);
 		return false;
@@ -92,11 +102,48 @@ hubspot_transaction_end(HubspotTransaction *transaction)
 	hubspot_act_as_before(transaction->former);
 	transaction->open = false;
 	if (transaction->procedure)
+	{
+		end_nested(transaction);
 		SPI_commit();
+	}
 	else
 	{
 		CommitTransactionCommand();
 		pgstat_report_stat(false);
+	}
+	MemoryContextSwitchTo(transaction->context);
+}
+
+static void
+end_nested(HubspotTransaction *transaction)
+{
+	ReleaseCurrentSubTransaction();
+	transaction->nested = false;
+}
+
+/*
+ * After an ERROR, which the caller has caught: undo what is open, whatever it is.
+ * Then none is, as before hubspot_transaction_begin, and the memory context is
+ * that of the transactions.
+ */
+void
+hubspot_transaction_abort(HubspotTransaction *transaction)
+{
+	MemoryContextSwitchTo(transaction->context);
+	transaction->open = false;
+	if (transaction->procedure)
+	{
+		/* ours, and what may have been begun in it; there is no other */
+		while (transaction->nested && IsSubTransaction())
+			RollbackAndReleaseCurrentSubTransaction();
+		transaction->nested = false;
+		MemoryContextSwitchTo(transaction->context);
+		SPI_rollback();
+	}
+	else
+	{
+		AbortOutOfAnyTransaction();
+		LWLockReleaseAll();		/* also if there was no transaction */
 	}
 	MemoryContextSwitchTo(transaction->context);
 }

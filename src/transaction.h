@@ -22,11 +22,14 @@ typedef struct HubspotTransaction
 	MemoryContext context;		/* current between begin and end, and after */
 	const HubspotSchema *schema;	/* while it is open */
 	bool		open;
+	bool		nested;			/* a procedure's is a subtransaction, so that
+								 * it can be undone */
 	int			guc_level;
 	HubspotFormerUser former;
 } HubspotTransaction;
 
 extern bool hubspot_transaction_begin(HubspotTransaction *transaction);
 extern void hubspot_transaction_end(HubspotTransaction *transaction);
+extern void hubspot_transaction_abort(HubspotTransaction *transaction);
 
 #endif							/* HUBSPOT_TRANSACTION_H */

@@ -8,9 +8,11 @@
  * again in that time, and ends: a database where nothing happens has no
  * process.  The launcher gets to know when the next row will be due.
  *
- * While it waits it has no transaction, no snapshot and no lock.  An ERROR ends
- * the process, which is the surest way to leave nothing behind; the launcher
- * has another one started after a delay that grows with each failure.
+ * While it waits it has no transaction, no snapshot and no lock.  An ERROR that
+ * is a row's or an account's is charged to these (see sender.c), and the others go
+ * on.  One that is nobody's ends the process, which is the surest way to leave
+ * nothing behind; the launcher has another one started after a delay that grows
+ * with each failure.
  *
  * IDENTIFICATION
  *	  src/worker.c
@@ -213,7 +215,7 @@ goes_on(Worker *worker)
 {
 	if (!worker->round.installed)
 		return !ends(false, HUBSPOT_NEVER);
-	if (worker->round.rows + worker->round.removed > 0)
+	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed)
 		return !hubspot_place_must_yield(had_its_share(worker)) ||
 			!ends(true, hubspot_now());
 	return wait_for_work(worker);

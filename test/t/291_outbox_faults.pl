@@ -134,10 +134,10 @@ is($hubspot->log_count('labels'), 0, 'nothing more is asked for');
 create_extension();
 
 #
-# Workers that end with an error: the next one comes, later each time
+# Workers that are ended, with an error: the next one comes, later each time
 #
 $monitor->query(q{
-	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no row leaves'; END $$;
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE query_canceled USING MESSAGE = 'no row leaves'; END $$;
 	CREATE TRIGGER refuse BEFORE DELETE ON hs_assoc_outbox FOR EACH ROW EXECUTE FUNCTION refuse();
 	ALTER SYSTEM SET hubspot_assoc.workers = 1;
 	ALTER SYSTEM SET hubspot_assoc.poll_interval = '10min'});
