@@ -137,12 +137,16 @@ database_to_clear(const Node *statement)
 {
 	const char *name = name_of_database(statement);
 	Oid			database = name ? get_database_oid(name, true) : InvalidOid;
+	bool		may;
 
-	if (OidIsValid(database) &&
-		!hubspot_owns_database(database, GetUserId()) &&
-		!(IsA(statement, CreatedbStmt) && is_template(database)))
+	if (!OidIsValid(database))
 		return InvalidOid;
-	return database;
+	if (IsA(statement, CreatedbStmt))
+		may = have_createdb_privilege() &&
+			(is_template(database) || hubspot_owns_database(database, GetUserId()));
+	else
+		may = hubspot_owns_database(database, GetUserId());
+	return may ? database : InvalidOid;
 }
 
 static const char *

@@ -69,7 +69,16 @@ like(($session->finish)[1], qr/ERROR:  42501: permission denied to copy database
 is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
 $session->query('RESET ROLE');
 $session->query('ALTER DATABASE two IS_TEMPLATE true');
-$session->query('SET ROLE copier');
+$node->safe_psql('postgres', 'CREATE ROLE nobody LOGIN; CREATE ROLE owner LOGIN');
+$session->query('SET ROLE nobody');
+$session->send('CREATE DATABASE stolen TEMPLATE two');
+like(($session->finish)[1], qr/ERROR:  42501: permission denied to create database/, 'who may create none copies no template');
+is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
+$session->query('RESET ROLE; ALTER DATABASE two OWNER TO owner; SET ROLE owner');
+$session->send('CREATE DATABASE stolen TEMPLATE two');
+like(($session->finish)[1], qr/ERROR:  42501: permission denied to create database/, 'nor does the owner');
+is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
+$session->query('RESET ROLE; ALTER DATABASE two OWNER TO postgres; SET ROLE copier');
 $session->query('CREATE DATABASE copied TEMPLATE two');
 $session->query('RESET ROLE');
 is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 0, 'a template: its worker makes way');
