@@ -675,7 +675,9 @@ CREATE TABLE hs_assoc_lease (
 	operation		text,
 	from_type		text,
 	to_type			text,
-	in_flight		int NOT NULL DEFAULT 0
+	in_flight		int NOT NULL DEFAULT 0,
+	sending			int8multirange,
+	may_act_for		interval
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_lease IS
 'which process sends the outbox of a server, and what: one at a time. This tells, and decides nothing: what decides is a lock, of type userlock in pg_locks, that a process has as long as it sends';
@@ -683,6 +685,27 @@ COMMENT ON COLUMN hs_assoc_lease.holder IS
 'process id, or null: nobody sends; that of a process that has ended: nobody has taken over yet';
 COMMENT ON COLUMN hs_assoc_lease.since IS
 'when it picked what it sends';
+COMMENT ON COLUMN hs_assoc_lease.sending IS
+'the ids of the rows that it sends';
+COMMENT ON COLUMN hs_assoc_lease.may_act_for IS
+'so long what it sends may still be done at HubSpot if it ends without an answer';
+
+CREATE TABLE hs_assoc_doubt (
+	server			text COLLATE "C" NOT NULL,
+	pair			bigint NOT NULL,
+	id				bigint NOT NULL,
+	until			timestamptz NOT NULL
+);
+-- none is unique: to insert waits for nobody
+CREATE INDEX hs_assoc_doubt_pair_idx ON hs_assoc_doubt (pair, id);
+CREATE INDEX hs_assoc_doubt_server_idx ON hs_assoc_doubt (server, until);
+CREATE INDEX hs_assoc_doubt_until_idx ON hs_assoc_doubt (until);
+COMMENT ON TABLE hs_assoc_doubt IS
+'operations that HubSpot has neither confirmed nor refused, and may still do until that time: what is confirmed meanwhile of later ones of the pair is sent once more then';
+COMMENT ON COLUMN hs_assoc_doubt.pair IS
+'what hs_assoc_pair returns of the operation';
+COMMENT ON COLUMN hs_assoc_doubt.id IS
+'that of the row of the outbox, which may be gone; of several that were sent together, the last';
 
 CREATE TABLE hs_assoc_backoff (
 	server			text COLLATE "C",

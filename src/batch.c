@@ -634,6 +634,8 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 
 	if (call->error && batch->stopped == NULL)
 		stop(batch, call->error);
+	for (int i = 0; i < request->nunits && call->may_have_acted; i++)
+		request->units[i]->doubtful = true;
 	if (call->attempts == 0)
 		set_error(request->units, request->nunits, batch->not_sent);
 	else

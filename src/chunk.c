@@ -248,6 +248,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		outcome->types = unit->types;
 		outcome->labels = unit->labels;
 		outcome->association = association;
+		outcome->doubtful = unit->doubtful;
 		if (association == NULL)
 			next_row_of_unit(chunk, unit);
 		return true;

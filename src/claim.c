@@ -153,7 +153,8 @@ static HubspotStatement renew_statement = {
 	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
 	"  WHERE o.server = a.server AND o.role = a.role"
 	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later,"
-	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
@@ -313,6 +314,7 @@ hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant,
 	/* null, and so false, if somebody else's rows are gone by now */
 	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
+	claimant->has_doubts = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
 	find_company(claimant, claimants);
 	return true;
 }

@@ -28,6 +28,7 @@ typedef struct HubspotClaimant
 	bool		has_later;		/* rows that are not due yet; known under the
 								 * lease, as what follows */
 	bool		has_outdated;	/* dead letters that are to be deleted */
+	bool		has_doubts;		/* operations that may still be done */
 	Datum		heeds;			/* oid[]: whose later rows make its own
 								 * needless */
 	Datum		overrides;		/* oid[]: whose earlier rows its own make

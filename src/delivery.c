@@ -44,6 +44,7 @@
 #include "call.h"
 #include "damper.h"
 #include "delivery.h"
+#include "doubt.h"
 #include "draft.h"
 #include "failure.h"
 #include "lease.h"
@@ -95,6 +96,11 @@ struct HubspotDelivery
 	/* what has come back and isn't recorded yet */
 	int64	   *done;
 	int			ndone;
+	int64	   *doubtful;		/* pairs with a request that may still be
+								 * done, */
+	int64	   *doubtful_ids;	/* by these rows */
+	int			ndoubtful;
+	bool		has_doubts;		/* there are such ones for the server */
 
 	int			nanswers;		/* rows that were confirmed or refused */
 	const HubspotError *failure;	/* of a row that was neither, or NULL */
@@ -118,6 +124,7 @@ static bool wait_for_outcomes(HubspotDelivery *delivery);
 static void take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery);
 static void settle(HubspotTransaction *transaction, HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
+static void note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim);
 static const HubspotClaim *find_claim(HubspotDelivery *delivery, int64 id);
 static int	compare_ids(const void *a, const void *b);
 static bool was_not_sent(const HubspotError *error);
@@ -215,7 +222,9 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	}
 	hubspot_claim_link(&delivery->lane, delivery->claims, delivery->nclaims);
 	progress->nrows = 0;
-	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->nclaims);
+	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->claims,
+						   delivery->nclaims, delivery->options->request_timeout);
+	delivery->has_doubts = claimant->has_doubts;
 	return delivery;
 }
 
@@ -478,6 +487,8 @@ start_batch(HubspotDelivery *delivery)
 
 	delivery->sent_at = GetCurrentTimestamp();
 	delivery->done = palloc(sizeof(int64) * delivery->nclaims);
+	delivery->doubtful = palloc(sizeof(int64) * delivery->nclaims);
+	delivery->doubtful_ids = palloc(sizeof(int64) * delivery->nclaims);
 	delivery->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 														 "hubspot_assoc types",
 														 ALLOCSET_SMALL_SIZES);
@@ -542,14 +553,27 @@ wait_for_outcomes(HubspotDelivery *delivery)
 static void
 take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
+	const HubspotSchema *schema = transaction->schema;
 	HubspotOutcome outcome;
 
 	while (hubspot_batch_get(delivery->batch, &outcome))
 		settle(transaction, delivery, &outcome);
+	if (delivery->ndoubtful > 0)
+	{
+		hubspot_doubt_add(schema, delivery->claimant->server, delivery->doubtful,
+						  delivery->doubtful_ids, delivery->ndoubtful,
+						  delivery->options->request_timeout);
+		delivery->has_doubts = true;
+	}
 	if (delivery->ndone > 0)
-		hubspot_settle_done(transaction->schema, delivery->claimant,
-							delivery->done, delivery->ndone,
+		hubspot_settle_confirmed(schema, delivery->claimant, delivery->done,
+								 delivery->ndone);
+	if (delivery->ndone > 0 && delivery->has_doubts)
+		delivery->ndone = hubspot_doubt_hold(schema, delivery->done, delivery->ndone);
+	if (delivery->ndone > 0)
+		hubspot_settle_done(schema, delivery->done, delivery->ndone,
 							delivery->sent_at, delivery->options->sent_retention);
+	delivery->ndoubtful = 0;
 	delivery->ndone = 0;
 	delivery->lost = !hubspot_lease_is_kept();
 	if (!delivery->lost)
@@ -564,6 +588,9 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
 	int64		id = outcome->input_no;
 
+	if (outcome->doubtful ||
+		(error && strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0))
+		note_doubt(delivery, find_claim(delivery, id));
 	if (error == NULL)
 	{
 		delivery->done[delivery->ndone++] = id;
@@ -594,6 +621,19 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 			hubspot_settle_apart(transaction->schema, id, error);
 		delivery->nanswers++;
 	}
+}
+
+/* What was asked for may still be done; noted once for the rows of a pair. */
+static void
+note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim)
+{
+	int			n = delivery->ndoubtful;
+
+	if (n > 0 && delivery->doubtful_ids[n - 1] == claim->last_id)
+		return;
+	delivery->doubtful[n] = claim->pair;
+	delivery->doubtful_ids[n] = claim->last_id;
+	delivery->ndoubtful++;
 }
 
 /* The claim of a row. */

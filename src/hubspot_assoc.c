@@ -29,6 +29,7 @@
  *	   lease.c			who sends to a server
  *	   claim.c			what of the outbox is sent next
  *	   settle.c			what became of it
+ *	   doubt.c			what wasn't confirmed, but may still be done
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs

@@ -110,6 +110,7 @@ typedef struct HubspotOutcome
 	const HubspotTypeList *types;	/* or NULL */
 	const HubspotLabelList *labels; /* or NULL */
 	const HubspotAssociation *association;	/* of an operation that reads */
+	bool		doubtful;		/* an attempt before may still be worked on */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_ASSOC_H */

@@ -36,6 +36,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 
+#include "doubt.h"
 #include "lease.h"
 #include "prepared.h"
 
@@ -47,29 +48,55 @@
 #define LOCKED_LEASE \
 	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
 
+/* Numbers, most of which follow each other */
+#define AS_RANGES(numbers) \
+	"(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(" numbers ") AS i)"
+
 static HubspotStatement describe_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_lease SET holder = $7, since = clock_timestamp(),"
-	" role = $2, operation = $3, from_type = $4, to_type = $5, in_flight = $6"
+	" role = $2, operation = $3, from_type = $4, to_type = $5, in_flight = cardinality($6),"
+	" sending = " AS_RANGES("$6") ", may_act_for = $8 * interval '1 ms'"
 	" WHERE server = " LOCKED_LEASE,
-	.nparameters = 7,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID}
+	.nparameters = 8,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_lease (server, role, operation, from_type, to_type,"
-	"  in_flight, holder, since)"
-	" SELECT $1, $2, $3, $4, $5, $6, $7, clock_timestamp()"
+	"  in_flight, sending, may_act_for, holder, since)"
+	" SELECT $1, $2, $3, $4, $5, cardinality($6), " AS_RANGES("$6") ","
+	"  $8 * interval '1 ms', $7, clock_timestamp()"
 	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_lease WHERE server = $1)"
 	" ON CONFLICT DO NOTHING",
-	.nparameters = 7,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID}
+	.nparameters = 8,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
+};
+
+/*
+ * A process that has ended without a word has left requests that may still be
+ * done.
+ */
+static HubspotStatement inherit_statement = {
+	.text =
+	"WITH old AS (SELECT l.server, l.sending, l.may_act_for FROM %1$s.hs_assoc_lease AS l"
+	"  WHERE l.server = $1 AND l.holder IS NOT NULL FOR UPDATE SKIP LOCKED),"
+	" freed AS (UPDATE %1$s.hs_assoc_lease AS l SET holder = NULL, since = NULL,"
+	"  in_flight = 0, sending = NULL FROM old WHERE l.server = old.server)"
+	"INSERT INTO %1$s.hs_assoc_doubt (server, pair, id, until)"
+	" SELECT o.server, " HUBSPOT_SQL_PAIR("o") ", o.id, clock_timestamp() + old.may_act_for"
+	" FROM old CROSS JOIN LATERAL unnest(old.sending) AS r (ids)"
+	" JOIN %1$s.hs_assoc_outbox AS o"
+	"  ON o.id >= lower(r.ids) AND o.id < upper(r.ids) AND o.server = old.server",
+	.nparameters = 1,
+	.types = {TEXTOID}
 };
 
 static HubspotStatement release_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, since = NULL, in_flight = 0"
+	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, since = NULL, in_flight = 0,"
+	" sending = NULL"
 	" WHERE server = " LOCKED_LEASE,
 	.nparameters = 1,
 	.types = {TEXTOID}
@@ -82,16 +109,21 @@ static bool keeping = false;
 static void lease_tag(LOCKTAG *tag, const char *server);
 
 /*
- * Take the lease of a server until the end of the transaction.  False: another
- * process is sending.
+ * Take the lease of a server until the end of the transaction, and note what a
+ * process has left in flight that had it before.  False: another process is
+ * sending.
  */
 bool
-hubspot_lease_take(const char *server)
+hubspot_lease_take(const HubspotSchema *schema, const char *server)
 {
+	Datum		value = CStringGetTextDatum(server);
 	LOCKTAG		tag;
 
 	lease_tag(&tag, server);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	hubspot_execute(&inherit_statement, &value, NULL);
+	return true;
 }
 
 /* Keep the lease, which this transaction has, beyond its end. */
@@ -152,19 +184,28 @@ lease_tag(LOCKTAG *tag, const char *server)
 }
 
 /*
- * Let others see what is being sent.  If somebody has locked the row, they
- * don't.
+ * Let others see what is being sent, and whoever comes after this process.  If
+ * somebody has locked the row, they don't.
  */
 void
 hubspot_lease_describe(const HubspotSchema *schema,
 					   const HubspotClaimant *claimant, const HubspotLane *lane,
-					   int in_flight)
+					   const HubspotClaim *claims, int nclaims,
+					   int request_timeout)
 {
-	Datum		values[] = {CStringGetTextDatum(claimant->server),
-		ObjectIdGetDatum(claimant->role), CStringGetTextDatum(lane->operation),
-		CStringGetTextDatum(lane->from_type), CStringGetTextDatum(lane->to_type),
-	Int32GetDatum(in_flight), Int32GetDatum(MyProcPid)};
+	Datum	   *ids = palloc(sizeof(Datum) * nclaims);
+	Datum		values[8];
 
+	for (int i = 0; i < nclaims; i++)
+		ids[i] = Int64GetDatum(claims[i].id);
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	values[2] = CStringGetTextDatum(lane->operation);
+	values[3] = CStringGetTextDatum(lane->from_type);
+	values[4] = CStringGetTextDatum(lane->to_type);
+	values[5] = hubspot_array_of(ids, nclaims, INT8OID);
+	values[6] = Int32GetDatum(MyProcPid);
+	values[7] = Int32GetDatum(hubspot_doubt_time(request_timeout));
 	if (hubspot_execute(&describe_statement, values, NULL) == 0)
 		hubspot_execute(&insert_statement, values, NULL);
 }

@@ -26,6 +26,7 @@
 
 #include "charge.h"
 #include "damper.h"
+#include "doubt.h"
 #include "lease.h"
 #include "sender.h"
 #include "settle.h"
@@ -242,7 +243,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 		return NULL;
 	memset(&sender->progress, 0, sizeof(HubspotProgress));
 	sender->turn = turn;
-	if (!hubspot_lease_take(claimant->server))
+	if (!hubspot_lease_take(schema, claimant->server))
 	{
 		round->waiting_accounts++;
 		return NULL;
@@ -358,6 +359,7 @@ forget_sent(HubspotSender *sender)
 		return;
 	sender->forgetting = true;
 	hubspot_settle_forget(sender->transaction.schema);
+	hubspot_doubt_forget(sender->transaction.schema);
 	sender->forgetting = false;
 }
 

@@ -237,38 +237,43 @@ static void delete_outdated(const HubspotSchema *schema, const char *server,
 static void set_failure(Datum *values, char *nulls, const HubspotError *error);
 
 /*
- * HubSpot has confirmed these; they are kept for so many milliseconds.  Dead
+ * HubSpot has confirmed these, whatever else is to be done about them: dead
  * letters of their pairs that would undo them are no longer of use.
  */
 void
-hubspot_settle_done(const HubspotSchema *schema, const HubspotClaimant *claimant,
-					const int64 *ids, int nids, TimestampTz sent_at, int keep)
+hubspot_settle_confirmed(const HubspotSchema *schema,
+						 const HubspotClaimant *claimant, const int64 *ids,
+						 int nids)
+{
+	Datum		value = ids_of(ids, nids);
+	uint64		count = hubspot_query(&outdated_statement, &value, NULL, &rows);
+	int64	   *outdated = palloc(sizeof(int64) * Max(count, 1));
+	int			noutdated = 0;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = rows.tuples[i];
+		bool		isnull;
+		Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+
+		/* those of another login may be of another account */
+		if (hubspot_claimant_is_with(claimant, role))
+			outdated[noutdated++] =
+				DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+	}
+	if (noutdated > 0)
+		delete_outdated(schema, claimant->server, outdated, noutdated,
+						&remember_statement);
+}
+
+/* These are done; they are kept for so many milliseconds. */
+void
+hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
+					TimestampTz sent_at, int keep)
 {
 	Datum		values[3];
-	uint64		count;
 
 	values[0] = ids_of(ids, nids);
-	count = hubspot_query(&outdated_statement, values, NULL, &rows);
-	if (count > 0)
-	{
-		int64	   *outdated = palloc(sizeof(int64) * count);
-		int			noutdated = 0;
-
-		for (uint64 i = 0; i < count; i++)
-		{
-			HeapTuple	tuple = rows.tuples[i];
-			bool		isnull;
-			Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-
-			/* those of another login may be of another account */
-			if (hubspot_claimant_is_with(claimant, role))
-				outdated[noutdated++] =
-					DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
-		}
-		if (noutdated > 0)
-			delete_outdated(schema, claimant->server, outdated, noutdated,
-							&remember_statement);
-	}
 	values[1] = TimestampTzGetDatum(sent_at);
 	values[2] = Int32GetDatum(keep);
 	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);

@@ -13,10 +13,11 @@
 
 #include "claim.h"
 
-extern void hubspot_settle_done(const HubspotSchema *schema,
-								const HubspotClaimant *claimant,
-								const int64 *ids, int nids,
-								TimestampTz sent_at, int keep);
+extern void hubspot_settle_confirmed(const HubspotSchema *schema,
+									 const HubspotClaimant *claimant,
+									 const int64 *ids, int nids);
+extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
+								int nids, TimestampTz sent_at, int keep);
 extern void hubspot_settle_outdated(const HubspotSchema *schema,
 									const char *server);
 extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,

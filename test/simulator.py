@@ -173,6 +173,9 @@ action, combinable:
     act                 whether the operation takes effect; default: yes,
                         unless there is a status, redirect, reset, close
                         or hang
+    late_ms             the operation takes effect so long after the request
+                        came, whatever has become of its connection by then;
+                        what is replied is what it would have given at once
     results             list of changes to the reply's results: shuffle,
                         reverse, drop:N, drop_pair:FROM:TO, double, foreign,
                         others, numbers, unknown_keys, empty
@@ -251,6 +254,7 @@ import base64
 import binascii
 import bisect
 import collections
+import copy
 import ctypes
 import gc
 import hashlib
@@ -2667,7 +2671,7 @@ ACTION_KEYS = frozenset([
     "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
     "close_after", "silent_close", "chunked", "content_type", "results",
     "errors", "envelope", "encoding", "nest", "pad", "redirect",
-    "informational", "cut_head"])
+    "informational", "cut_head", "late_ms"])
 # With one of these the operation takes no effect unless "act" says so.
 PREVENTING_KEYS = frozenset(["status", "redirect", "reset", "close", "hang"])
 # These change the reply of the operation, so there must be one.
@@ -2735,6 +2739,9 @@ class Rule:
                 self.seen > match.get("after", 0))
 
     def takes_effect(self):
+        """Whether the operation does so at once."""
+        if "late_ms" in self.action:
+            return False
         act = self.action.get("act")
         if act is None:
             act = not self.action.keys() & PREVENTING_KEYS
@@ -3448,10 +3455,15 @@ class ApiServer:
         self.numbers = itertools.count(1)
         self.in_flight = 0
         self.rule_numbers = itertools.count(1)
+        self.loop = loop
+        self.late = []
         self.reset()
 
     def reset(self):
         self.rules = []
+        for timer in self.late:
+            timer.cancel()
+        self.late = []
         self.clear_log()
         self.accepted = 0
         self.clear_counts()
@@ -3537,6 +3549,10 @@ class ApiServer:
     def obey(self, rule, request):
         rule.hits += 1
         reply = None
+        if "late_ms" in rule.action:
+            self.late.append(self.loop.call_later(
+                rule.action["late_ms"] / 1000, self.act_late,
+                copy.copy(request)))    # the log strips the original
         if rule.takes_effect():
             reply = self.answer(request)
         elif rule.wants_reply():
@@ -3544,6 +3560,11 @@ class ApiServer:
         if request.inputs is None:
             request.inputs = count_inputs(request)
         return apply_action(rule, request, reply)
+
+    def act_late(self, request):
+        """Nobody hears of it."""
+        self.answer(request)
+        self.state.journal.write()
 
     # The chain: authorize, route, validate, operate
 

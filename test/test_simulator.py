@@ -1865,6 +1865,46 @@ class RuleTest(SimulatorTest):
                 self.control("GET", "/stats?token=" + token)["requests"],
                 requests)
 
+    def test_late(self):
+        """What takes effect after its connection is gone."""
+        count = "/associations/count?from_type=contacts&to_type=companies"
+
+        def held():
+            return self.control("GET", count)["count"]
+
+        for action in {"hang": True}, {"status": 503}, {}:
+            self.control("POST", "/reset")
+            self.rule(dict(action, late_ms=200))
+            start = time.monotonic()
+            if "hang" in action:
+                late = http.client.HTTPConnection(
+                    "127.0.0.1", self.simulator.port, timeout=TIMEOUT)
+                late.request("PUT", DEFAULT_PUT % ("1", "2"),
+                             headers={"Authorization": "Bearer " + TOKEN})
+                deadline = start + TIMEOUT
+                while not self.control("GET", "/rules")["rules"][0]["hits"]:
+                    self.assertLess(time.monotonic(), deadline)
+                late.close()
+            else:
+                self.put(status=action.get("status", 200))
+            if time.monotonic() < start + 0.15:
+                self.assertEqual(held(), 0)
+            while not held():
+                self.assertLess(time.monotonic(), start + TIMEOUT)
+            self.assertGreaterEqual(time.monotonic(), start + 0.2)
+        self.control("POST", "/reset")
+        self.rule({"late_ms": 100, "status": 503})
+        self.batch([("1", "2"), ("3", "4")], status=503)
+        deadline = time.monotonic() + TIMEOUT
+        while held() != 2:
+            self.assertLess(time.monotonic(), deadline)
+        self.control("POST", "/reset")
+        self.rule({"late_ms": 100})
+        self.put()
+        self.control("POST", "/reset")
+        time.sleep(0.2)
+        self.assertEqual(held(), 0)
+
     def test_close_after(self):
         for silent in (False, True):
             self.control("DELETE", "/rules")

@@ -685,7 +685,7 @@ sub perform
 	my ($case) = @_;
 	my %outcome = (rows => []);
 
-	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_backoff, hs_assoc_lease')
+	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_backoff, hs_assoc_lease, hs_assoc_doubt')
 	  if $case->{operation}{name} =~ /^outbox/;
 	$session->send($case->{operation}{sql}->($case)
 		  . ";\n\\echo next\n"

@@ -51,7 +51,7 @@ sub slow_answers
 sub start_over
 {
 	$hubspot->reset;
-	$monitor->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff, hs_assoc_lease');
+	$monitor->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff, hs_assoc_lease, hs_assoc_doubt');
 	return;
 }
 

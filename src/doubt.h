@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * doubt.h
+ *	  Operations that were not confirmed, but may still be done.
+ *
+ * IDENTIFICATION
+ *	  src/doubt.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_DOUBT_H
+#define HUBSPOT_DOUBT_H
+
+#include "outbox.h"
+
+extern int	hubspot_doubt_time(int request_timeout);
+extern void hubspot_doubt_add(const HubspotSchema *schema, const char *server,
+							  const int64 *pairs, const int64 *ids, int count,
+							  int request_timeout);
+extern int	hubspot_doubt_hold(const HubspotSchema *schema, int64 *ids, int nids);
+extern void hubspot_doubt_forget(const HubspotSchema *schema);
+
+#endif							/* HUBSPOT_DOUBT_H */
