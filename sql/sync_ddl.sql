@@ -105,6 +105,14 @@ WITH gone AS (DELETE FROM found RETURNING *), come AS (INSERT INTO found VALUES 
 SELECT count(*) FROM gone;
 SELECT * FROM enqueued();
 DROP TABLE found;
+CREATE TABLE found (contact_id int NOT NULL, company_id int NOT NULL, role text NOT NULL);
+CREATE UNIQUE INDEX found_idx ON found (contact_id, company_id, role);
+SELECT hs_assoc_enable_sync('found', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
+DROP INDEX CONCURRENTLY found_idx;
+INSERT INTO found VALUES (1, 2, 'Boss'), (1, 2, 'boss');
+DELETE FROM found WHERE role = 'boss';
+SELECT * FROM enqueued();
+DROP TABLE found;
 CREATE DOMAIN id AS text;
 ALTER TABLE offers ALTER COLUMN firm_id TYPE id;
 DROP DOMAIN id;
@@ -226,6 +234,11 @@ BEGIN;
 CREATE TABLE fresh (contact_id numeric, company_id int, UNIQUE (contact_id, company_id));
 ALTER TABLE fresh ALTER contact_id TYPE bigint USING contact_id + 1;
 SELECT hs_assoc_enable_sync('fresh', 'contacts', 'contact_id', 'companies', 'company_id');
+ALTER TABLE fresh ALTER contact_id TYPE text;
+CREATE DOMAIN gone AS text;
+ALTER TABLE fresh ALTER contact_id TYPE gone;
+ALTER TABLE fresh ALTER contact_id TYPE text;
+DROP DOMAIN gone;
 ALTER TABLE fresh ALTER contact_id TYPE text;
 ROLLBACK;
 -- the index that orders the writers

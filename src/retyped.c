@@ -107,12 +107,13 @@ find_former_type(Oid link_table, AttrNumber number, Oid type, int32 typmod,
 			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)) ||
 			(attribute->atttypid == type && attribute->atttypmod == typmod))
 			continue;
-		if (found && HeapTupleHeaderGetCmax(header) < last)
-			continue;
+		if (!found || HeapTupleHeaderGetCmax(header) > last)
+		{
+			last = HeapTupleHeaderGetCmax(header);
+			*former_type = attribute->atttypid;
+			*former_typmod = attribute->atttypmod;
+		}
 		found = true;
-		last = HeapTupleHeaderGetCmax(header);
-		*former_type = attribute->atttypid;
-		*former_typmod = attribute->atttypmod;
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
