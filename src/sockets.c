@@ -19,6 +19,10 @@
  * without telling us, so each is known by its inode: whenever we hear of its
  * number, and when the next one is opened, what is gone is noticed.
  *
+ * While the library works, another thread may shut sockets down (guard.c).  What
+ * the library's callbacks do to the array is therefore done under a mutex; at
+ * other times that thread doesn't look at it.
+ *
  * IDENTIFICATION
  *	  src/sockets.c
  *
@@ -26,6 +30,7 @@
  */
 #include "postgres.h"
 
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,15 +56,19 @@ typedef struct Watched
 } Watched;
 
 /* The session's. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static Watched *watched_sockets = NULL; /* malloc'ed */
 static int	nwatched = 0;
 static int	maxwatched = 0;
 static WaitEventSet *set = NULL;
 static bool set_is_stale = false;	/* it has to be made anew */
 
+static int	open_socket(int family, int type, int protocol);
 static bool make_ours(Watched *watched);
 static void notice_end(Watched *watched);
+static bool is_ours(const Watched *watched);
 static void forget_closed(void);
+static bool watch_socket(int socket, uint32 events);
 static void update_set(void);
 static void make_set(void);
 static void create_set(void);
@@ -72,6 +81,17 @@ static void remove_watched(Watched *watched);
 /* As socket(); -1 if there is none to have.  May be called by callbacks. */
 int
 hubspot_open_socket(int family, int type, int protocol)
+{
+	int			result;
+
+	pthread_mutex_lock(&mutex);
+	result = open_socket(family, type, protocol);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}
+
+static int
+open_socket(int family, int type, int protocol)
 {
 	int			result;
 
@@ -103,15 +123,40 @@ hubspot_open_socket(int family, int type, int protocol)
 int
 hubspot_close_socket(int socket)
 {
-	Watched    *watched = find_watched(socket);
+	Watched    *watched;
+	int			result;
 
+	/* until it is closed, too: the number may be another file's then */
+	pthread_mutex_lock(&mutex);
+	watched = find_watched(socket);
 	if (watched)
 	{
 		if (watched->opened_here)
 			ReleaseExternalFD();
 		remove_watched(watched);
 	}
-	return close(socket);
+	result = close(socket);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}
+
+/*
+ * Shut down a socket of hubspot_open_socket(), or all of them (-1), so that
+ * whoever reads one comes to its end.  Called by another thread, while the
+ * library works.
+ */
+void
+hubspot_cut_sockets(int socket)
+{
+	pthread_mutex_lock(&mutex);
+	for (int i = 0; i < nwatched; i++)
+	{
+		const Watched *watched = &watched_sockets[i];
+
+		if ((socket == -1 || watched->socket == socket) && is_ours(watched))
+			(void) shutdown(watched->socket, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
 /* One that was opened just now; false if it can't be known again. */
@@ -140,15 +185,21 @@ make_ours(Watched *watched)
 static void
 notice_end(Watched *watched)
 {
-	struct stat status;
-
-	if (!watched->opened_here ||
-		(fstat(watched->socket, &status) == 0 &&
-		 status.st_dev == watched->device &&
-		 status.st_ino == watched->inode))
+	if (!watched->opened_here || is_ours(watched))
 		return;
 	ReleaseExternalFD();
 	watched->opened_here = false;
+}
+
+/* Is it still the socket that was opened here? */
+static bool
+is_ours(const Watched *watched)
+{
+	struct stat status;
+
+	return watched->opened_here &&
+		fstat(watched->socket, &status) == 0 &&
+		status.st_dev == watched->device && status.st_ino == watched->inode;
 }
 
 /* So for all of them.  Called by callbacks. */
@@ -171,6 +222,17 @@ forget_closed(void)
  */
 bool
 hubspot_watch_socket(int socket, uint32 events)
+{
+	bool		result;
+
+	pthread_mutex_lock(&mutex);
+	result = watch_socket(socket, events);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}
+
+static bool
+watch_socket(int socket, uint32 events)
 {
 	Watched    *watched = find_watched(socket);
 

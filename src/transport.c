@@ -29,6 +29,7 @@
  * libcurl's state would not survive a longjmp.  While libcurl works on
  * transfers, signals are blocked, because the threads that it makes for name
  * lookups inherit the mask, and PostgreSQL's handlers must not run in them.
+ * What a peer sends could keep libcurl at work for ever; guard.c ends that.
  *
  * A caller may be away for long between two waits, while its query computes.
  * libcurl would take that time for the peer's, and fail requests whose replies
@@ -43,7 +44,6 @@
 #include "postgres.h"
 
 #include <curl/curl.h>
-#include <signal.h>
 #include <time.h>
 
 #include "lib/ilist.h"
@@ -52,6 +52,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "guard.h"
 #include "sockets.h"
 #include "transport.h"
 
@@ -133,11 +134,13 @@ static struct
 	int64		left;			/* when the last wait ended, 0: never */
 	int64		timer;			/* when libcurl wants to be called */
 	bool		callback_failed;	/* a callback ran out of memory */
+	bool		cut;			/* the last call had to be ended */
 }			session;
 
 static void start_session(void);
 static void end_exchange(void *arg);
 static CURL *take_easy(HubspotTransfer *transfer);
+static void remove_easy(CURL *easy);
 static void give_easy(CURL *easy, bool keep);
 static void set_request(HubspotTransfer *transfer,
 						const HubspotHttpRequest *request);
@@ -239,7 +242,9 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	transfer->active = true;
 	set_request(transfer, request);
 
+	hubspot_guard_enter(-1);
 	code = curl_multi_add_handle(session.multi, transfer->easy);
+	(void) hubspot_guard_leave();
 	if (code != CURLM_OK)
 		finish(transfer, HUBSPOT_HTTP_FAILED, curl_multi_strerror(code));
 	else
@@ -354,6 +359,7 @@ start_session(void)
 
 	if (session.multi)
 		return;
+	hubspot_guard_start();
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		(multi = curl_multi_init()) == NULL)
 		ereport(ERROR,
@@ -552,8 +558,7 @@ detach(HubspotTransfer *transfer)
 	}
 	if (transfer->easy)
 	{
-		/* nothing but a handle that is in no multi can fail here */
-		(void) curl_multi_remove_handle(session.multi, transfer->easy);
+		remove_easy(transfer->easy);
 		give_easy(transfer->easy,
 				  done && transfer->reply.failure == HUBSPOT_HTTP_OK);
 		transfer->easy = NULL;
@@ -563,6 +568,17 @@ detach(HubspotTransfer *transfer)
 	free(transfer->body.data);
 	free(transfer->header.data);
 	transfer->body.data = transfer->header.data = NULL;
+}
+
+/* Take an easy handle out of the session's multi handle, if it is in there. */
+static void
+remove_easy(CURL *easy)
+{
+	/* what has come on its connection may be read on this occasion */
+	hubspot_guard_enter(-1);
+	/* nothing but a handle that is in no multi can fail here */
+	(void) curl_multi_remove_handle(session.multi, easy);
+	(void) hubspot_guard_leave();
 }
 
 /*
@@ -575,7 +591,9 @@ give_easy(CURL *easy, bool keep)
 {
 	if (!keep || session.nidle == MAX_IDLE_HANDLES)
 	{
+		hubspot_guard_enter(-1);
 		curl_easy_cleanup(easy);
+		(void) hubspot_guard_leave();
 		return;
 	}
 	/* what these point to is about to go */
@@ -598,7 +616,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	/* the connection goes back to the session's */
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
-	(void) curl_multi_remove_handle(session.multi, transfer->easy);
+	remove_easy(transfer->easy);
 
 	transfer->ended = hubspot_now();
 	reply->failure = failure;
@@ -689,8 +707,11 @@ take_finished(void)
 		text = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
 		if (code == CURLE_OK && !transfer->head_ended)
 			text = "the connection ended in the headers";
+		if (code != CURLE_OK && session.cut)
+			text = "the other side sends without end";
 		finish(transfer, failure_of(transfer, code), text);
 	}
+	session.cut = false;
 }
 
 static HubspotHttpFailure
@@ -796,19 +817,10 @@ drive(curl_socket_t socket, int flags)
 {
 	CURLMcode	code;
 	int			running;
-	sigset_t	all;
-	sigset_t	old;
 
-	/* only those that an error of this very code would raise stay */
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGABRT);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	hubspot_guard_enter(socket == CURL_SOCKET_TIMEOUT ? -1 : (int) socket);
 	code = curl_multi_socket_action(session.multi, socket, flags, &running);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	session.cut |= hubspot_guard_leave();
 	if (session.callback_failed)
 	{
 		session.callback_failed = false;

@@ -1,0 +1,140 @@
+# A peer that sends without end, as fast as it is read, holds nobody: whatever it
+# sends, request_timeout, statement_timeout, a cancel, pg_terminate_backend and a
+# fast shutdown act.
+#
+# A process beside it keeps another CPU busy, without which libcurl now and then
+# reads faster than a peer can send.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+
+# Processes to end with the test, however it ends.
+my %processes;
+my $test = $$;
+END { local $?; end_process($_) foreach $test == $$ ? keys %processes : () }
+
+IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
+		'-nodes', '-days', '10', '-subj', '/CN=peer', '-addext', 'subjectAltName=IP:127.0.0.1',
+		'-keyout', "$dir/peer.key", '-out', "$dir/peer.crt" ], '>&', "$dir/openssl.log")
+  or die slurp_file("$dir/openssl.log");
+
+my $node = start_node('shared_preload_libraries' => 'hubspot_assoc');
+my $hubspot = start_simulator();
+create_account($node, $hubspot);
+my $session = start_session($node);
+
+my $busy = fork // die "fork: $!";
+if ($busy == 0) { 1 while getppid == $test; POSIX::_exit(0) }
+$processes{$busy} = 1;
+
+# What any of these has to be done within: what is to act takes no second, but the
+# peer and the busy process want the CPUs, too.
+my $soon = patience(5);
+
+#
+# The time limit of a request
+#
+foreach my $peer (
+	map({ "$_ tls" } qw(pings settings windows headers data)),
+	map({ ("$_ plain", "$_ tls") } qw(continues header extensions)),
+	map({ "$_ plain" } qw(line extension trailers)))
+{
+	my ($mode, $tls) = split / /, $peer;
+	my $pid = start_peer($mode, $tls eq 'tls', request_timeout => patience(500) . 'ms', max_retries => 0);
+	my $start = time;
+	my $row = $session->query(call($mode));
+
+	like($row, qr/^f\|UNCONFIRMED\|(no complete answer|the answer )/, "$peer: no answer");
+	cmp_ok(time - $start, '<', $soon, "$peer: in time");
+	note(sprintf '%.2f s: %s', time - $start, $row);
+	is($session->query(call('hubspot')), 't||', "$peer: the session goes on with another account");
+	end_process($pid);
+	$session->query("DROP SERVER $mode CASCADE");
+}
+
+#
+# Interrupts, while the request has a minute
+#
+my $flood = start_peer('pings', 1, request_timeout => '60s', max_retries => 5);
+foreach my $case (
+	[ 'statement_timeout', qr/ERROR:  57014: canceling statement due to statement timeout/ ],
+	[ 'a cancel', qr/ERROR:  57014: canceling statement due to user request/ ],
+	[ 'pg_terminate_backend', qr/FATAL:  57P01/ ])
+{
+	my ($name, $error) = @$case;
+	my $victim = start_session($node);
+	my $before = floods();
+
+	$victim->query(q{SET statement_timeout = '200ms'}) if $name eq 'statement_timeout';
+	$victim->send(call('pings'));
+	wait_until(sub { floods() > $before });
+	my $start = time;
+	$victim->cancel if $name eq 'a cancel';
+	$session->query('SELECT pg_terminate_backend(' . $victim->pid . ')') if $name eq 'pg_terminate_backend';
+	like(($victim->finish)[1], $error, $name);
+	cmp_ok(time - $start, '<', $soon, "$name: in time");
+	note(sprintf '%.2f s', time - $start);
+	next if $name eq 'pg_terminate_backend';
+	is($victim->query(call('hubspot')), 't||', "$name: the session goes on");
+	$victim->quit;
+}
+
+#
+# A worker
+#
+my $before = floods();
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
+	'SELECT 1 AS from_id, 2 AS to_id', server => 'pings')});
+wait_until(sub { floods() > $before });
+$session->quit;
+my $start = time;
+$node->stop('fast');
+cmp_ok(time - $start, '<', $soon, 'a fast shutdown, with a worker');
+note(sprintf '%.2f s', time - $start);
+
+done_testing();
+
+sub call
+{
+	my ($server) = @_;
+	return qq{SELECT ok, error_category, error_message
+		FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => '$server')};
+}
+
+# Starts test/peer.py, and makes it the account of that name.
+sub start_peer
+{
+	my ($mode, $tls, %options) = @_;
+	my @files = $tls ? ("$dir/peer.crt", "$dir/peer.key") : ();
+	my $pid = open my $output, '-|', 'python3', "$FindBin::Bin/../peer.py", "$dir/floods", $mode, @files
+	  or die "peer.py: $!";
+
+	$processes{$pid} = $output;	# which would be waited for when closed
+	chomp(my $port = readline $output // die 'peer.py did not start');
+	create_account($node, $hubspot, name => $mode, %options,
+		base_url => ($tls ? 'https' : 'http') . "://127.0.0.1:$port",
+		$tls ? (ca_file => "$dir/peer.crt") : ());
+	return $pid;
+}
+
+# How many connections have been flooded so far.
+sub floods { return -s "$dir/floods" // 0 }
+
+sub end_process
+{
+	my ($pid) = @_;
+	kill 'TERM', $pid;
+	waitpid $pid, 0;
+	delete $processes{$pid};
+	return;
+}
