@@ -392,6 +392,11 @@ take_replies(HubspotCalls *calls)
 		HubspotCall *call = owner;
 
 		call->reply = hubspot_transfer_reply(call->transfer);
+
+		/* an answer that gives a token is token.c's to read */
+		if (calls->connection->token)
+			hubspot_transfer_hide_secrets(call->transfer,
+										  calls->connection->options->server);
 		hubspot_account_count_reply(calls->connection->account,
 									call->reply->status == 429,
 									call->reply->body_len,
@@ -417,9 +422,6 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		patience = Min(most, IMPATIENT_WAIT);
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 
-	/* some gateways repeat the request that they refuse */
-	if (!hubspot_reply_is_success(call->reply))
-		hubspot_transfer_hide_token(call->transfer);
 	if (calls->stopped)
 		advice = HUBSPOT_FINAL;
 	else if (renew_token(calls, call))

@@ -22,8 +22,9 @@
  * that it replaced: as long as the user mapping still has one of those, it is
  * taken for what it is, and written anew for each statement.
  *
- * Texts from the outside are searched for our secrets before anybody sees
- * them: some servers repeat the form that they refuse.
+ * All that is used here is remembered as a secret (secret.c).  Answers are
+ * searched for those by call.c, except the one that gives a token: what is shown
+ * of that is searched here.
  *
  * IDENTIFICATION
  *	  src/token.c
@@ -44,15 +45,13 @@
 #include "endpoint.h"
 #include "refresh.h"
 #include "request.h"
+#include "secret.h"
 #include "token.h"
 #include "tokenfile.h"
 #include "transport.h"
 
 /* A token is renewed so much before its end, or at a tenth of its life. */
 #define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */
-
-/* Stands where a secret stood. */
-#define HIDDEN			"***"
 
 /* What the session has got from OAuth for a user mapping. */
 typedef struct SessionToken
@@ -122,11 +121,9 @@ static void store_refresh_token(const HubspotOptions *options,
 								SessionToken *session);
 static CatalogAccess begin_catalog_access(void);
 static void end_catalog_access(CatalogAccess access);
-static void hide_secrets(const HubspotOptions *options,
-						 const SessionToken *session,
-						 const HubspotTokenReply *reply, const char **text);
-static void hide(const char **text, const char *secret);
-static void replace(StringInfo result, const char *text, const char *secret);
+static void remember_secrets(const HubspotOptions *options,
+							 const SessionToken *session);
+static void hide_secrets(const HubspotOptions *options, const char *text);
 
 /*
  * The access token of a statement with these options, which it keeps.  ERROR
@@ -200,10 +197,14 @@ hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
 
 	*serial = token->serial;
 	if (token->bearer)
+	{
+		hubspot_remember_secret(token->options->server, token->bearer);
 		return token->bearer;
+	}
 	session = session_token(token->options);
 	session->used = true;
 	*serial = session->serial;
+	hubspot_remember_secret(token->options->server, session->bearer);
 	return session->bearer;
 }
 
@@ -346,8 +347,18 @@ hubspot_token_encode_request(const HubspotAccessToken *token, StringInfo body)
 {
 	const SessionToken *session = session_token(token->options);
 
+	remember_secrets(token->options, session);
 	hubspot_encode_refresh(body, session->client_id, session->client_secret,
 						   linitial(session->refresh_tokens));
+}
+
+/* All that may be in the request. */
+static void
+remember_secrets(const HubspotOptions *options, const SessionToken *session)
+{
+	hubspot_remember_secret(options->server, session->client_secret);
+	hubspot_remember_secret(options->server, options->refresh_token);
+	hubspot_remember_secret(options->server, linitial(session->refresh_tokens));
 }
 
 /*
@@ -364,10 +375,14 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 	SessionToken *session = session_token(options);
 	HubspotTokenReply fields;
 	HubspotError *error;
+	bool		has_token = hubspot_read_token(reply, &fields);
 
 	forget_bearer(session);
-	if (hubspot_read_token(reply, &fields) &&
-		hubspot_is_token(fields.access_token))
+	if (fields.access_token)
+		hubspot_remember_secret(options->server, fields.access_token);
+	if (fields.refresh_token)
+		hubspot_remember_secret(options->server, fields.refresh_token);
+	if (has_token && hubspot_is_token(fields.access_token))
 	{
 		int64		life = (int64) Max(fields.expires_in, 0) * 1000000;
 
@@ -384,10 +399,10 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 	}
 
 	/* our own words have no secret in them, unless it is a part of a word */
-	hide_secrets(options, session, &fields, &fields.reason);
-	hide_secrets(options, session, &fields, &fields.word);
+	hide_secrets(options, fields.reason);
+	hide_secrets(options, fields.word);
 	error = hubspot_token_error(reply, fields.word, fields.reason, attempts);
-	hide_secrets(options, session, &fields, &error->correlation_id);
+	hide_secrets(options, error->correlation_id);
 	if (error->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
 		remember_refusal(session, error);
 	return error;
@@ -547,58 +562,10 @@ end_catalog_access(CatalogAccess access)
 	MemoryContextSwitchTo(context);
 }
 
-/* Take all secrets out of a text, or leave it as it is. */
+/* Write over all secrets in a text of an answer that was to give a token. */
 static void
-hide_secrets(const HubspotOptions *options, const SessionToken *session,
-			 const HubspotTokenReply *reply, const char **text)
+hide_secrets(const HubspotOptions *options, const char *text)
 {
-	ListCell   *lc;
-
-	if (*text == NULL)
-		return;
-	hide(text, session->client_secret);
-	hide(text, options->refresh_token);
-	foreach(lc, session->refresh_tokens)
-		hide(text, lfirst(lc));
-	if (reply->access_token)
-		hide(text, reply->access_token);
-	if (reply->refresh_token)
-		hide(text, reply->refresh_token);
-}
-
-/* Take a secret out of a text, also where it stands as in a form. */
-static void
-hide(const char **text, const char *secret)
-{
-	StringInfoData form;
-	StringInfoData result;
-
-	if (secret[0] == '\0')
-		return;
-	initStringInfo(&form);
-	hubspot_append_encoded(&form, secret);
-	initStringInfo(&result);
-	replace(&result, *text, form.data);
-	*text = result.data;
-	initStringInfo(&result);
-	replace(&result, *text, secret);
-	*text = result.data;
-}
-
-/* Append a text with HIDDEN in place of a secret, in upper or lower case. */
-static void
-replace(StringInfo result, const char *text, const char *secret)
-{
-	size_t		len = strlen(secret);
-
-	while (*text != '\0')
-	{
-		if (pg_strncasecmp(text, secret, len) == 0)
-		{
-			appendStringInfoString(result, HIDDEN);
-			text += len;
-		}
-		else
-			appendStringInfoChar(result, *text++);
-	}
+	if (text)
+		hubspot_hide_secrets(options->server, unconstify(char *, text), strlen(text));
 }

@@ -53,6 +53,7 @@
 
 #include "compat.h"
 #include "guard.h"
+#include "secret.h"
 #include "sockets.h"
 #include "transport.h"
 
@@ -79,7 +80,6 @@
 
 /* The header that carries a token. */
 #define AUTHORIZATION			"Authorization: Bearer "
-#define MIN_TOKEN_LEN			8
 
 /* Buffers begin at this size and double. */
 #define FIRST_BUFFER_SIZE		4096
@@ -312,35 +312,13 @@ hubspot_transfer_duration(const HubspotTransfer *transfer)
 	return transfer->ended - transfer->started;
 }
 
-/*
- * Write over the token that a request carried, wherever it stands in the reply.
- * One that is very short is no token, and may be part of any word.
- */
+/* Write over the secrets of a server, wherever they stand in a reply from it. */
 void
-hubspot_transfer_hide_token(HubspotTransfer *transfer)
+hubspot_transfer_hide_secrets(HubspotTransfer *transfer, Oid server)
 {
-	const char *token = NULL;
-	size_t		len;
-	Received   *parts[] = {&transfer->header, &transfer->body};
-
-	for (struct curl_slist *header = transfer->headers; header; header = header->next)
-	{
-		if (strncmp(header->data, AUTHORIZATION, strlen(AUTHORIZATION)) == 0)
-			token = header->data + strlen(AUTHORIZATION);
-	}
-	if (token == NULL || (len = strlen(token)) < MIN_TOKEN_LEN)
-		return;
-	for (size_t i = 0; i < lengthof(parts); i++)
-	{
-		char	   *end = parts[i]->data + parts[i]->len;
-		char	   *p = parts[i]->data;
-
-		while (p && (p = memmem(p, end - p, token, len)) != NULL)
-		{
-			memset(p, '*', len);
-			p += len;
-		}
-	}
+	hubspot_hide_secrets(server, transfer->header.data, transfer->header.len);
+	hubspot_hide_secrets(server, transfer->body.data, transfer->body.len);
+	hubspot_hide_secrets(server, transfer->error, strlen(transfer->error));
 }
 
 /* Forget a transfer; one that is still in flight is broken off. */

@@ -31,7 +31,7 @@ extern HubspotTransfer *hubspot_exchange_next(HubspotExchange *exchange,
 											  void **owner);
 extern const HubspotHttpReply *hubspot_transfer_reply(const HubspotTransfer *transfer);
 extern int64 hubspot_transfer_duration(const HubspotTransfer *transfer);
-extern void hubspot_transfer_hide_token(HubspotTransfer *transfer);
+extern void hubspot_transfer_hide_secrets(HubspotTransfer *transfer, Oid server);
 extern void hubspot_transfer_free(HubspotTransfer *transfer);
 extern int64 hubspot_now(void);
 extern int64 hubspot_coarse_now(void);

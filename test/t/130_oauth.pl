@@ -378,7 +378,7 @@ foreach my $text ("$secret and $refresh", $form, uc $form, uc $secret, "$secret$
 	like(raise($session, 'echo'), qr/ERROR:  28000:/, 'an echo that is an error');
 }
 token_rule({ status => 400, body => { message => "Client s3cr3t-echo$odd is not allowed." } });
-like(call($session, 'echo'), qr/: Client \*\*\* is not allowed\.$/, 'the rest is shown');
+like(call($session, 'echo'), qr/: Client \*+ is not allowed\.$/, 'the rest is shown');
 token_rule({ status => 200, body => { access_token => "bad $secret", message => $secret } });
 like(call($session, 'echo'), qr/^f\|/, 'a bad answer with an echo');
 $hubspot->clear_rules;
