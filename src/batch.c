@@ -255,7 +255,7 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 		unit = hubspot_chunk_add(batch->open, input, !error && !problem);
 		if (error)
 		{
-			unit->error = hubspot_copy_error(error);
+			unit->error = hubspot_share_error(&batch->open->last_error, error);
 			unit->http_status = error->http_status;
 			unit->correlation_id = unit->error->correlation_id;
 		}

@@ -40,12 +40,16 @@ hubspot_match_reads(const HubspotMatch *match)
 		match->shape == HUBSPOT_REPLY_PAGE;
 }
 
+/* The units of a match by what may name them; see blame.c. */
+typedef struct HubspotBlame HubspotBlame;
+
 extern HubspotUnit *hubspot_match_unit(const HubspotMatch *match,
 									   HubspotSlice from_id,
 									   HubspotSlice to_id);
 extern void hubspot_settle(const HubspotMatch *match, HubspotUnit *unit,
 						   const HubspotError *error);
-extern int	hubspot_blame(const HubspotMatch *match,
-						  const HubspotError *error, bool refused);
+extern HubspotBlame *hubspot_blame_begin(const HubspotMatch *match,
+										 bool refused);
+extern int	hubspot_blame(HubspotBlame *blame, const HubspotError *error);
 
 #endif							/* HUBSPOT_BLAME_H */

@@ -40,6 +40,7 @@ typedef struct HubspotChunk
 	int			nwaits_for;		/* earlier chunks with a pair of ours */
 	List	   *followers;		/* chunks that wait for this one */
 	List	   *replies;		/* calls with replies that units point into */
+	const HubspotError *last_error; /* that a unit was put with, to be shared */
 	struct HubspotKeep *keep;	/* the labels that its pairs have, or NULL */
 
 	/* the next row to get */

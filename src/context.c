@@ -16,8 +16,11 @@
 
 #include <ctype.h>
 
+#include "miscadmin.h"
+
 #include "context.h"
 #include "json.h"
+#include "lexer.h"
 
 /* The contexts of an error, its own and those of the errors within it. */
 typedef struct ContextFields
@@ -72,205 +75,361 @@ static const struct
 	{"INVALID_ASSOCIATION_TYPE_ID", NAME_TYPE}
 };
 
+/* The contexts of an error while they are read. */
+typedef struct ContextsState
+{
+	const HubspotSent *sent;	/* or NULL: all names are kept */
+	void	   *state;
+	void		(*context) (void *state, const HubspotNames *names);
+} ContextsState;
+
+/* One of them. */
 typedef struct ContextState
 {
-	HubspotNames *names;
+	const HubspotSent *sent;
+	HubspotNames names;
+	NameKind	kind;			/* of the list that is being read */
 	List	   *object_types;	/* of char *, for the ids without one */
 } ContextState;
 
-static HubspotNames *read_context(HubspotSlice context);
+static void read_context(const ContextsState *contexts, HubspotSlice context);
 static void context_member(void *state, HubspotSlice name, HubspotSlice value);
-static void context_string(ContextState *state, char *text);
-static void add_names(ContextState *state, const char *key, List *values);
-static void add_typed_id(HubspotNames *names, const char *text);
-static void add_type(HubspotNames *names, const char *text);
+static void context_texts(void *state, HubspotSlice text);
+static void context_string(void *state, HubspotSlice text);
+static bool find_kind(HubspotSlice key, NameKind *kind);
+static void add_name(void *state, HubspotSlice text);
+static void *sent_id(const ContextState *state, HubspotSlice id);
+static void add_named_id(ContextState *state, void *id);
+static void *sent_object_type(const ContextState *state, HubspotSlice type);
+static void add_typed_id(ContextState *state, HubspotSlice text);
+static void add_type(ContextState *state, HubspotSlice text);
+static void resolve_object_types(ContextState *state);
+static void note_ids(void *state, const HubspotNames *names);
+static void *no_id(void *state, HubspotSlice id);
+static HubspotAssociationType *no_type(void *state, HubspotSlice category,
+									   int32 type_id);
+static const char *no_object_type(void *state, HubspotSlice object_type);
+static void add_to_list(void *state, const HubspotNames *names);
 
 /*
- * What an error names: a list of HubspotNames, one for each context that it
- * holds; NIL if there is none.
+ * Give each context that an error holds to context(), valid during the call
+ * only.  The answer that the error is from must still be there.
  */
+void
+hubspot_each_context(const HubspotError *error, const HubspotSent *sent,
+					 void *state,
+					 void (*context) (void *state, const HubspotNames *names))
+{
+	ContextsState contexts = {.sent = sent,.state = state,.context = context};
+	ContextFields fields = {{0}};
+
+	if (hubspot_json_read(error->answer, &context_shape, &fields, &contexts) &&
+		fields.context.data != NULL)
+		read_context(&contexts, fields.context);
+}
+
+/* All that an error names: a list of HubspotNames; NIL if there is no context. */
 List *
 hubspot_error_names(const HubspotError *error)
 {
 	List	   *names = NIL;
-	ContextFields fields = {{0}};
 
-	if (hubspot_json_read(error->object, &context_shape, &fields, &names) &&
-		fields.context.data != NULL)
-		names = lcons(read_context(fields.context), names);
+	hubspot_each_context(error, NULL, &names, add_to_list);
 	return names;
+}
+
+/* Does an error name any id, be it one that was sent or not? */
+bool
+hubspot_error_names_ids(const HubspotError *error)
+{
+	static const HubspotSent nothing = {
+		.id = no_id,.type = no_type,.object_type = no_object_type
+	};
+	bool		any = false;
+
+	hubspot_each_context(error, &nothing, &any, note_ids);
+	return any;
+}
+
+static void
+note_ids(void *state, const HubspotNames *names)
+{
+	*(bool *) state |= (names->from_ids || names->to_ids || names->ids);
+}
+
+static void *
+no_id(void *state, HubspotSlice id)
+{
+	return NULL;
+}
+
+static HubspotAssociationType *
+no_type(void *state, HubspotSlice category, int32 type_id)
+{
+	return NULL;
+}
+
+static const char *
+no_object_type(void *state, HubspotSlice object_type)
+{
+	return "";
+}
+
+static void
+add_to_list(void *state, const HubspotNames *names)
+{
+	List	  **list = state;
+	HubspotNames *copy = palloc(sizeof(HubspotNames));
+
+	*copy = *names;
+	*list = lappend(*list, copy);
 }
 
 static void
 context_item(void *state, const void *item, HubspotSlice raw)
 {
-	List	  **names = state;
 	const ContextFields *fields = item;
 
 	if (fields->context.data != NULL)
-		*names = lappend(*names, read_context(fields->context));
+		read_context(state, fields->context);
 }
 
 /* A context is an object of lists, or a text such as {key=[a, b]}. */
-static HubspotNames *
-read_context(HubspotSlice context)
+static void
+read_context(const ContextsState *contexts, HubspotSlice context)
 {
-	ContextState state;
-	ListCell   *lc;
-	int			n = 0;
+	ContextState state = {.sent = contexts->sent};
 
-	state.names = palloc0(sizeof(HubspotNames));
-	state.object_types = NIL;
+	CHECK_FOR_INTERRUPTS();
 	if (context.data[0] == '"')
-	{
-		List	   *texts = hubspot_json_texts(context);
-
-		foreach(lc, texts)
-			context_string(&state, lfirst(lc));
-	}
+		hubspot_json_each_text(context, &state, context_string);
 	else
 		hubspot_json_each_member(context, &state, context_member);
-
-	/* the types that stand beside the ids, one for all or one for each */
-	foreach(lc, state.names->ids)
+	resolve_object_types(&state);
+	contexts->context(contexts->state, &state.names);
+	if (contexts->sent)
 	{
-		HubspotNamedId *named = lfirst(lc);
-
-		if (named->object_type == NULL && state.object_types != NIL)
-		{
-			int			ntypes = list_length(state.object_types);
-
-			if (ntypes == 1)
-				named->object_type = linitial(state.object_types);
-			else if (n < ntypes)
-				named->object_type = list_nth(state.object_types, n);
-		}
-		n++;
+		list_free(state.names.from_ids);
+		list_free(state.names.to_ids);
+		list_free(state.names.ids);
+		list_free(state.names.types);
+		list_free(state.object_types);
 	}
-	return state.names;
+}
+
+/* The types that stand beside the ids, one for all or one for each. */
+static void
+resolve_object_types(ContextState *state)
+{
+	int			ntypes = list_length(state->object_types);
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, state->names.ids)
+	{
+		const char *object_type = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ntypes == 1)
+			object_type = linitial(state->object_types);
+		else if (n < ntypes)
+			object_type = list_nth(state->object_types, n);
+		n++;
+		if (lfirst(lc) == NULL)
+			continue;
+		if (state->sent)
+			state->sent->named(state->sent->state, lfirst(lc), object_type);
+		else if (((HubspotNamedId *) lfirst(lc))->object_type == NULL)
+			((HubspotNamedId *) lfirst(lc))->object_type = object_type;
+	}
 }
 
 static void
 context_member(void *state, HubspotSlice name, HubspotSlice value)
 {
-	add_names(state, pnstrdup(name.data, name.len), hubspot_json_texts(value));
+	if (find_kind(name, &((ContextState *) state)->kind))
+		hubspot_json_each_text(value, state, add_name);
 }
 
-/* {key=[a, b], key=[c]}, which is scribbled on. */
+/* {key=[a, b], key=[c]} */
 static void
-context_string(ContextState *state, char *text)
+context_string(void *state, HubspotSlice text)
 {
-	char	   *key = text;
-	char	   *open;
+	const char *p = text.data;
+	const char *end = text.data + text.len;
+	const char *open;
 
-	while ((open = strstr(key, "=[")) != NULL)
+	while ((open = memmem(p, end - p, "=[", 2)) != NULL)
 	{
-		char	   *close = strchr(open, ']');
-		char	   *list = open + 2;
-		char	   *position = NULL;
-		List	   *values = NIL;
+		const char *close = memchr(open, ']', end - open);
+		HubspotSlice key;
 
 		if (close == NULL)
 			return;
-		*open = *close = '\0';
-		key += strspn(key, "{, ");
-		for (char *value = strtok_r(list, ", ", &position); value != NULL;
-			 value = strtok_r(NULL, ", ", &position))
-			values = lappend(values, value);
-		add_names(state, key, values);
-		key = close + 1;
+		while (p < open && strchr("{, ", *p) != NULL)
+			p++;
+		key.data = p;
+		key.len = open - p;
+		if (find_kind(key, &((ContextState *) state)->kind))
+		{
+			HubspotSlice list = {open + 2, close - open - 2};
+
+			context_texts(state, list);
+		}
+		p = close + 1;
 	}
 }
 
-/* The values of a key of a context, if it is one that names something. */
+/* a, b */
 static void
-add_names(ContextState *state, const char *key, List *values)
+context_texts(void *state, HubspotSlice text)
 {
-	HubspotNames *names = state->names;
-	ListCell   *lc;
-	size_t		i;
+	const char *p = text.data;
+	const char *end = text.data + text.len;
 
-	for (i = 0; i < lengthof(context_keys); i++)
+	while (p < end)
 	{
-		if (strcmp(context_keys[i].key, key) == 0)
-			break;
+		HubspotSlice value = {p, 0};
+
+		while (p < end && *p != ',' && *p != ' ')
+			p++;
+		value.len = p - value.data;
+		if (value.len > 0)
+			add_name(state, value);
+		p++;
 	}
-	if (i == lengthof(context_keys))
-		return;
-	foreach(lc, values)
+}
+
+/* What a key of a context names, if anything. */
+static bool
+find_kind(HubspotSlice key, NameKind *kind)
+{
+	for (size_t i = 0; i < lengthof(context_keys); i++)
 	{
-		char	   *value = lfirst(lc);
-
-		switch (context_keys[i].kind)
+		if (key.len == (int) strlen(context_keys[i].key) &&
+			memcmp(context_keys[i].key, key.data, key.len) == 0)
 		{
-			case NAME_FROM:
-				names->from_ids = lappend(names->from_ids, value);
-				break;
-			case NAME_TO:
-				names->to_ids = lappend(names->to_ids, value);
-				break;
-			case NAME_ID:
-				{
-					HubspotNamedId *named = palloc0(sizeof(HubspotNamedId));
-
-					named->id = value;
-					names->ids = lappend(names->ids, named);
-					break;
-				}
-			case NAME_TYPED_ID:
-				add_typed_id(names, value);
-				break;
-			case NAME_OBJECT_TYPE:
-				state->object_types = lappend(state->object_types, value);
-				break;
-			case NAME_TYPE:
-				add_type(names, value);
-				break;
+			*kind = context_keys[i].kind;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* A value of a key, of the kind that is being read. */
+static void
+add_name(void *state, HubspotSlice text)
+{
+	ContextState *context = state;
+	HubspotNames *names = &context->names;
+
+	CHECK_FOR_INTERRUPTS();
+	switch (context->kind)
+	{
+		case NAME_FROM:
+			names->from_ids = lappend(names->from_ids, sent_id(context, text));
+			break;
+		case NAME_TO:
+			names->to_ids = lappend(names->to_ids, sent_id(context, text));
+			break;
+		case NAME_ID:
+			add_named_id(context, sent_id(context, text));
+			break;
+		case NAME_TYPED_ID:
+			add_typed_id(context, text);
+			break;
+		case NAME_OBJECT_TYPE:
+			context->object_types = lappend(context->object_types,
+											sent_object_type(context, text));
+			break;
+		case NAME_TYPE:
+			add_type(context, text);
+			break;
+	}
+}
+
+static void *
+sent_id(const ContextState *state, HubspotSlice id)
+{
+	return state->sent ? state->sent->id(state->sent->state, id) :
+		hubspot_text_from_utf8(id.data, id.len);
+}
+
+static void *
+sent_object_type(const ContextState *state, HubspotSlice type)
+{
+	if (state->sent)
+		return unconstify(char *, state->sent->object_type(state->sent->state, type));
+	return hubspot_text_from_utf8(type.data, type.len);
+}
+
+static void
+add_named_id(ContextState *state, void *id)
+{
+	if (state->sent == NULL)
+	{
+		HubspotNamedId *named = palloc0(sizeof(HubspotNamedId));
+
+		named->id = id;
+		id = named;
+	}
+	state->names.ids = lappend(state->names.ids, id);
 }
 
 /* "CONTACT=383 is not valid": the same id may be named without its type. */
 static void
-add_typed_id(HubspotNames *names, const char *text)
+add_typed_id(ContextState *state, HubspotSlice text)
 {
-	const char *equals = strchr(text, '=');
-	HubspotNamedId *named;
-	ListCell   *lc;
+	const char *equals = memchr(text.data, '=', text.len);
+	HubspotSlice type = {text.data, 0};
+	HubspotSlice id;
+	void	   *named;
 
 	if (equals == NULL)
 		return;
-	named = palloc0(sizeof(HubspotNamedId));
-	named->object_type = pnstrdup(text, equals - text);
-	named->id = pnstrdup(equals + 1, strcspn(equals + 1, " ,"));
-	foreach(lc, names->ids)
-	{
-		HubspotNamedId *other = lfirst(lc);
-
-		if (strcmp(other->id, named->id) == 0)
-		{
-			other->object_type = named->object_type;
-			return;
-		}
-	}
-	names->ids = lappend(names->ids, named);
+	type.len = equals - text.data;
+	id.data = equals + 1;
+	id.len = 0;
+	while (id.data + id.len < text.data + text.len &&
+		   id.data[id.len] != ' ' && id.data[id.len] != ',')
+		id.len++;
+	named = sent_id(state, id);
+	if (state->sent && named)
+		state->sent->named(state->sent->state, named,
+						   sent_object_type(state, type));
+	add_named_id(state, state->sent ? NULL : named);
+	if (state->sent == NULL)
+		((HubspotNamedId *) llast(state->names.ids))->object_type =
+			sent_object_type(state, type);
 }
 
 /* "USER_DEFINED=3", whatever follows; a number that is too large is no type. */
 static void
-add_type(HubspotNames *names, const char *text)
+add_type(ContextState *state, HubspotSlice text)
 {
-	const char *equals = strchr(text, '=');
+	const char *equals = memchr(text.data, '=', text.len);
+	const char *end = text.data + text.len;
+	HubspotSlice category = {text.data, 0};
 	HubspotAssociationType *type;
-	int64		type_id;
+	int64		type_id = 0;
 
-	if (equals == NULL || !isdigit((unsigned char) equals[1]))
+	if (equals == NULL || equals + 1 == end || !isdigit((unsigned char) equals[1]))
 		return;
-	type_id = strtoll(equals + 1, NULL, 10);
-	if (type_id > PG_INT32_MAX)
-		return;
-	type = palloc0(sizeof(HubspotAssociationType));
-	type->category = pnstrdup(text, equals - text);
-	type->type_id = (int32) type_id;
-	names->types = lappend(names->types, type);
+	for (const char *p = equals + 1; p < end && isdigit((unsigned char) *p); p++)
+	{
+		type_id = type_id * 10 + (*p - '0');
+		if (type_id > PG_INT32_MAX)
+			return;
+	}
+	category.len = equals - text.data;
+	if (state->sent)
+		type = state->sent->type(state->sent->state, category, (int32) type_id);
+	else
+	{
+		type = palloc0(sizeof(HubspotAssociationType));
+		type->category = hubspot_text_from_utf8(category.data, category.len);
+		type->type_id = (int32) type_id;
+	}
+	if (type)
+		state->names.types = lappend(state->names.types, type);
 }

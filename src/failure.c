@@ -44,6 +44,10 @@
 /* A reason goes into each row that it is about: so much of it is kept. */
 #define MAX_ERROR_MESSAGE	1000
 
+/* Longer ones than HubSpot has are cut off: they go into each row, too. */
+#define MAX_CATEGORY_LEN		100
+#define MAX_CORRELATION_ID_LEN	100
+
 /* Categories that say no more than that nothing is there. */
 #define NOT_FOUND_CATEGORY		"OBJECT_NOT_FOUND"
 #define NO_ASSOCIATIONS			"NO_ASSOCIATIONS_FOUND"
@@ -80,6 +84,8 @@ static void read_error_fields(HubspotSlice object, ErrorFields *fields);
 static void set_absence(HubspotError *error, const ErrorFields *fields);
 static void set_object(HubspotError *error, HubspotSlice object);
 static const char *clip(const char *text);
+static void cut(const char **text, int most);
+static bool is_same_error(const HubspotError *a, const HubspotError *b);
 static void correlation_header(void *state, HubspotSlice name,
 							   HubspotSlice value);
 
@@ -184,6 +190,36 @@ hubspot_make_error(int sqlstate, const char *category, const char *message)
 	return error;
 }
 
+/*
+ * A copy of an error, or the one that *last points to if it says the same; that
+ * is then this one.  An answer may be about thousands of inputs, and large.
+ */
+const HubspotError *
+hubspot_share_error(const HubspotError **last, const HubspotError *error)
+{
+	if (*last == NULL || !is_same_error(*last, error))
+		*last = hubspot_copy_error(error);
+	return *last;
+}
+
+static bool
+is_same_error(const HubspotError *a, const HubspotError *b)
+{
+	return a->sqlstate == b->sqlstate && a->http_status == b->http_status &&
+		a->about_inputs == b->about_inputs &&
+		a->ends_sending == b->ends_sending && a->not_found == b->not_found &&
+		a->no_associations == b->no_associations &&
+		a->no_token == b->no_token && a->unsent == b->unsent &&
+		strcmp(a->category, b->category) == 0 &&
+		strcmp(a->message, b->message) == 0 &&
+		(a->correlation_id == b->correlation_id ||
+		 (a->correlation_id && b->correlation_id &&
+		  strcmp(a->correlation_id, b->correlation_id) == 0)) &&
+		a->object.len == b->object.len &&
+		(a->object.len == 0 ||
+		 memcmp(a->object.data, b->object.data, a->object.len) == 0);
+}
+
 /* An error value and all that it holds, palloc'd. */
 HubspotError *
 hubspot_copy_error(const HubspotError *error)
@@ -196,6 +232,8 @@ hubspot_copy_error(const HubspotError *error)
 	if (error->correlation_id)
 		copy->correlation_id = pstrdup(error->correlation_id);
 	set_object(copy, error->object);
+	copy->answer.data = NULL;
+	copy->answer.len = 0;
 	return copy;
 }
 
@@ -379,8 +417,8 @@ hubspot_token_error(const HubspotHttpReply *reply, const char *word,
 	error->about_inputs = false;
 	error->ends_sending = true;
 	error->no_token = true;
-	error->object.data = NULL;
-	error->object.len = 0;
+	error->object.data = error->answer.data = NULL;
+	error->object.len = error->answer.len = 0;
 	return error;
 }
 
@@ -412,6 +450,8 @@ read_error_fields(HubspotSlice object, ErrorFields *fields)
 	memset(fields, 0, sizeof(*fields));
 	if (!hubspot_json_read(object, &error_shape, fields, NULL))
 		memset(fields, 0, sizeof(*fields));
+	cut(&fields->category, MAX_CATEGORY_LEN);
+	cut(&fields->correlation_id, MAX_CORRELATION_ID_LEN);
 }
 
 /* Does an error say that something isn't there? */
@@ -426,13 +466,22 @@ set_absence(HubspotError *error, const ErrorFields *fields)
 									 strlen(NO_ASSOCIATIONS)) != NULL);
 }
 
-/* Keep an error object, palloc'd. */
+/* Keep an error object, palloc'd; a large one is cut at a character. */
 static void
 set_object(HubspotError *error, HubspotSlice object)
 {
-	error->object.len = object.len;
-	error->object.data = object.len > 0 ?
-		memcpy(palloc(object.len), object.data, object.len) : NULL;
+	int			len = object.len;
+
+	error->answer = object;
+	if (len > HUBSPOT_MAX_ERROR_OBJECT)
+	{
+		len = HUBSPOT_MAX_ERROR_OBJECT;
+		while (len > HUBSPOT_MAX_ERROR_OBJECT - 4 &&
+			   ((unsigned char) object.data[len] & 0xC0) == 0x80)
+			len--;
+	}
+	error->object.len = len;
+	error->object.data = len > 0 ? memcpy(palloc(len), object.data, len) : NULL;
 }
 
 /* A text of no more than MAX_ERROR_MESSAGE bytes; a longer one is cut off. */
@@ -446,14 +495,25 @@ clip(const char *text)
 	return psprintf("%.*s...", pg_mbcliplen(text, len, MAX_ERROR_MESSAGE), text);
 }
 
+/* A text that may be NULL to no more than so many bytes, without a word. */
+static void
+cut(const char **text, int most)
+{
+	int			len = *text ? strlen(*text) : 0;
+
+	if (len > most)
+		*text = pnstrdup(*text, pg_mbcliplen(*text, len, most));
+}
+
 /* The correlation id in the headers, palloc'd, or NULL. */
 char *
 hubspot_correlation_id(const HubspotHttpReply *reply)
 {
-	char	   *id = NULL;
+	const char *id = NULL;
 
 	hubspot_each_header(reply, &id, correlation_header);
-	return id;
+	cut(&id, MAX_CORRELATION_ID_LEN);
+	return unconstify(char *, id);
 }
 
 static void
@@ -461,7 +521,7 @@ correlation_header(void *state, HubspotSlice name, HubspotSlice value)
 {
 	if (name.len == strlen(CORRELATION_HEADER) &&
 		pg_strncasecmp(name.data, CORRELATION_HEADER, name.len) == 0)
-		*(char **) state = hubspot_text_from_utf8(value.data, value.len);
+		*(const char **) state = hubspot_text_from_utf8(value.data, value.len);
 }
 
 /* Give each header to header(), in the order in which they came. */

@@ -40,6 +40,8 @@ extern bool hubspot_reply_is_expired(const HubspotHttpReply *reply);
 extern HubspotError *hubspot_make_error(int sqlstate, const char *category,
 										const char *message);
 extern HubspotError *hubspot_copy_error(const HubspotError *error);
+extern const HubspotError *hubspot_share_error(const HubspotError **last,
+											   const HubspotError *error);
 extern HubspotError *hubspot_reply_error(const HubspotHttpReply *reply,
 										 int attempts);
 extern HubspotError *hubspot_item_error(const HubspotHttpReply *reply,

@@ -76,6 +76,9 @@ typedef struct HubspotInput
 	const HubspotTypeList *types;
 } HubspotInput;
 
+/* So much of an error object is kept. */
+#define HUBSPOT_MAX_ERROR_OBJECT	(64 * 1024)
+
 /*
  * What went wrong, as a value: made once, carried up as data, and turned into
  * a column or an ERROR only by the SQL functions.
@@ -95,7 +98,10 @@ typedef struct HubspotError
 	const char *category;
 	const char *message;
 	const char *correlation_id; /* or NULL */
-	HubspotSlice object;		/* the API's error object, JSON in UTF-8 */
+	HubspotSlice object;		/* the API's error object, JSON in UTF-8, cut
+								 * at HUBSPOT_MAX_ERROR_OBJECT */
+	HubspotSlice answer;		/* where it stands in whole, as long as the
+								 * reply is there; else no data */
 } HubspotError;
 
 /* What became of one input, or one of the associations that it has. */

@@ -35,6 +35,7 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "json.h"
@@ -50,11 +51,30 @@
 #define MAX_NUMBER_LEN		1000
 #define MAX_NUMBER_EXPONENT	1000
 
+/*
+ * What the server needs to build a container or another value of jsonb, keys
+ * included, and how much may be used for a text: a fixed amount, and more for
+ * each byte.  HubSpot's lists of associations, its densest answers, need 17
+ * times their size.
+ */
+#define OBJECT_MEMORY			600
+#define ARRAY_MEMORY			220
+#define SCALAR_MEMORY			48
+#define ENOUGH_MEMORY			(16 * 1024 * 1024)
+#define MEMORY_PER_BYTE			18
+
 typedef struct JsonReader
 {
 	HubspotLexer lexer;
 	void	   *state;			/* for the items of lists */
 } JsonReader;
+
+/* The texts of a list, while they are read. */
+typedef struct TextsState
+{
+	List	   *texts;
+	int			most;
+} TextsState;
 
 static bool open_reader(JsonReader *reader, HubspotSlice text, void *state);
 static bool read_object(JsonReader *reader, const HubspotJsonShape *shape,
@@ -65,8 +85,13 @@ static const HubspotJsonField *find_field(const JsonReader *reader,
 static bool read_value(JsonReader *reader, const HubspotJsonField *field,
 					   void *target);
 static bool read_list(JsonReader *reader, const HubspotJsonShape *shape);
-static bool read_texts(JsonReader *reader, List **texts);
+static void give_text(JsonReader *reader,
+					  void (*text) (void *state, HubspotSlice text));
+static void add_text(void *state, HubspotSlice text);
+static bool read_texts(JsonReader *reader,
+					   void (*text) (void *state, HubspotSlice text));
 static bool read_int(const JsonReader *reader, int32 *result);
+static bool jsonb_is_affordable(HubspotSlice text);
 static bool build_jsonb(JsonReader *reader, JsonbParseState **builder,
 						JsonbValue **result);
 static bool push_key(JsonReader *reader, JsonbParseState **builder);
@@ -109,6 +134,7 @@ hubspot_json_each_member(HubspotSlice object, void *state,
 		HubspotSlice name = hubspot_lexer_decoded(&reader.lexer);
 		HubspotSlice value;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!hubspot_lexer_next(&reader.lexer) || reader.lexer.token != HUBSPOT_TOKEN_COLON ||
 			!hubspot_lexer_next(&reader.lexer))
 			break;
@@ -123,57 +149,126 @@ hubspot_json_each_member(HubspotSlice object, void *state,
 }
 
 /*
- * The strings and numbers of an array, or the one that the value itself is,
- * as a list of char *.
+ * Give each string or number of an array, or the one that the value itself is,
+ * to text(): decoded, in UTF-8, and valid during the call only.
  */
-List *
-hubspot_json_texts(HubspotSlice value)
+void
+hubspot_json_each_text(HubspotSlice value, void *state,
+					   void (*text) (void *state, HubspotSlice text))
 {
 	JsonReader	reader;
-	List	   *texts = NIL;
 
-	if (open_reader(&reader, value, NULL))
-	{
-		if (reader.lexer.token == HUBSPOT_TOKEN_ARRAY_START)
-			(void) read_texts(&reader, &texts);
-		else if (reader.lexer.token == HUBSPOT_TOKEN_STRING ||
-				 reader.lexer.token == HUBSPOT_TOKEN_NUMBER)
-		{
-			HubspotSlice slice = hubspot_lexer_decoded(&reader.lexer);
+	if (!open_reader(&reader, value, state))
+		return;
+	if (reader.lexer.token == HUBSPOT_TOKEN_ARRAY_START)
+		(void) read_texts(&reader, text);
+	else
+		give_text(&reader, text);
+}
 
-			texts = list_make1(hubspot_text_from_utf8(slice.data, slice.len));
-		}
-	}
-	return texts;
+/* The current token, if it is a string or a number. */
+static void
+give_text(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
+{
+	HubspotSlice slice;
+
+	if (reader->lexer.token != HUBSPOT_TOKEN_STRING &&
+		reader->lexer.token != HUBSPOT_TOKEN_NUMBER)
+		return;
+	slice = hubspot_lexer_decoded(&reader->lexer);
+	text(reader->state, slice);
+	if (reader->lexer.token == HUBSPOT_TOKEN_STRING && reader->lexer.has_escapes)
+		pfree(unconstify(char *, slice.data));
+}
+
+/*
+ * As a list of char *, in the server's encoding, of no more than most of them.
+ */
+List *
+hubspot_json_texts(HubspotSlice value, int most)
+{
+	TextsState	state = {NIL, most};
+
+	hubspot_json_each_text(value, &state, add_text);
+	return state.texts;
+}
+
+static void
+add_text(void *state, HubspotSlice text)
+{
+	TextsState *texts = state;
+
+	if (list_length(texts->texts) < texts->most)
+		texts->texts = lappend(texts->texts,
+							   hubspot_text_from_utf8(text.data, text.len));
 }
 
 /*
  * A text from outside as jsonb: as the value that it is, or, where it is not
- * JSON or nests too deeply for the server, as a jsonb string of the text.
- * NULL if there is no text.
+ * JSON, nests too deeply or has too many values for the server, as a jsonb string
+ * of the text.  NULL if there is no text.
  */
 Jsonb *
 hubspot_json_to_jsonb(HubspotSlice text)
 {
+	MemoryContext context;
+	MemoryContext old;
 	JsonReader	reader;
 	JsonbParseState *builder = NULL;
 	JsonbValue	scalar;
 	JsonbValue *value = &scalar;
-	bool		built;
+	Jsonb	   *result;
 
 	if (text.data == NULL || text.len == 0)
 		return NULL;
-	built = open_reader(&reader, text, NULL) &&
-		build_jsonb(&reader, &builder, &value) &&
-		reader.lexer.token == HUBSPOT_TOKEN_END;
-	if (!built)
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc jsonb",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	if (!(jsonb_is_affordable(text) &&
+		  open_reader(&reader, text, NULL) &&
+		  build_jsonb(&reader, &builder, &value) &&
+		  reader.lexer.token == HUBSPOT_TOKEN_END))
 	{
+		MemoryContextReset(context);
 		value = &scalar;
 		scalar.type = jbvString;
 		scalar.val.string.val = hubspot_text_from_utf8(text.data, text.len);
 		scalar.val.string.len = strlen(scalar.val.string.val);
 	}
-	return JsonbValueToJsonb(value);
+	MemoryContextSwitchTo(old);
+	result = JsonbValueToJsonb(value);
+	MemoryContextDelete(context);
+	return result;
+}
+
+/*
+ * Would it take no more memory to build the jsonb than HubSpot's own answers
+ * need?  An array of millions of zeros takes a hundred times its size.
+ */
+static bool
+jsonb_is_affordable(HubspotSlice text)
+{
+	const int64 most = ENOUGH_MEMORY + MEMORY_PER_BYTE * (int64) text.len;
+	int64		memory = 0;
+	HubspotLexer lexer;
+
+	if (!hubspot_lexer_begin(&lexer, text))
+		return false;
+	while (lexer.token != HUBSPOT_TOKEN_END && memory <= most)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (lexer.token == HUBSPOT_TOKEN_OBJECT_START)
+			memory += OBJECT_MEMORY;
+		else if (lexer.token == HUBSPOT_TOKEN_ARRAY_START)
+			memory += ARRAY_MEMORY;
+		else if (lexer.token != HUBSPOT_TOKEN_COMMA && lexer.token != HUBSPOT_TOKEN_COLON &&
+				 lexer.token != HUBSPOT_TOKEN_OBJECT_END &&
+				 lexer.token != HUBSPOT_TOKEN_ARRAY_END)
+			memory += SCALAR_MEMORY;
+		if (!hubspot_lexer_next(&lexer))
+			return false;
+	}
+	return memory <= most;
 }
 
 /* Start on the first token; false if there is none. */
@@ -206,6 +301,7 @@ read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,
 	{
 		const HubspotJsonField *field;
 
+		CHECK_FOR_INTERRUPTS();
 		if (shape->nfields > 0 &&
 			hubspot_lexer_take_key(lexer, shape->fields[expected].key,
 								   shape->fields[expected].key_len))
@@ -336,6 +432,7 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 		return hubspot_lexer_next(&reader->lexer);
 	for (;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_START)
 		{
 			HubspotSlice raw;
@@ -366,7 +463,7 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 
 /* An array of strings or numbers; elements that are none are skipped. */
 static bool
-read_texts(JsonReader *reader, List **texts)
+read_texts(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
 {
 	if (!hubspot_lexer_next(&reader->lexer))
 		return false;
@@ -374,14 +471,8 @@ read_texts(JsonReader *reader, List **texts)
 		return hubspot_lexer_next(&reader->lexer);
 	for (;;)
 	{
-		if (reader->lexer.token == HUBSPOT_TOKEN_STRING ||
-			reader->lexer.token == HUBSPOT_TOKEN_NUMBER)
-		{
-			HubspotSlice slice = hubspot_lexer_decoded(&reader->lexer);
-
-			*texts = lappend(*texts,
-							 hubspot_text_from_utf8(slice.data, slice.len));
-		}
+		CHECK_FOR_INTERRUPTS();
+		give_text(reader, text);
 		if (!hubspot_lexer_skip_value(&reader->lexer))
 			return false;
 		if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
@@ -519,14 +610,15 @@ jsonb_scalar(const JsonReader *reader, JsonbValue *value)
 		case HUBSPOT_TOKEN_NUMBER:
 			if (number_fits(slice.data, slice.len))
 			{
+				char	   *text = pnstrdup(slice.data, slice.len);
 				Datum		number;
 
-				number = DirectFunctionCall3(numeric_in,
-											 CStringGetDatum(pnstrdup(slice.data, slice.len)),
+				number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 											 ObjectIdGetDatum(InvalidOid),
 											 Int32GetDatum(-1));
 				value->type = jbvNumeric;
 				value->val.numeric = DatumGetNumeric(number);
+				pfree(text);
 				return true;
 			}
 			/* FALLTHROUGH */

@@ -79,7 +79,10 @@ extern void hubspot_json_each_member(HubspotSlice object, void *state,
 									 void (*member) (void *state,
 													 HubspotSlice name,
 													 HubspotSlice value));
-extern List *hubspot_json_texts(HubspotSlice value);
+extern void hubspot_json_each_text(HubspotSlice value, void *state,
+								   void (*text) (void *state,
+												 HubspotSlice text));
+extern List *hubspot_json_texts(HubspotSlice value, int most);
 extern Jsonb *hubspot_json_to_jsonb(HubspotSlice text);
 
 #endif							/* HUBSPOT_JSON_H */

@@ -128,6 +128,9 @@ void
 hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 				  const HubspotPairs *pairs)
 {
+	const HubspotError *last = NULL;
+	const HubspotError *last_made = NULL;
+
 	for (int i = 0; i < nrecords; i++)
 	{
 		Record	   *record = (Record *) records[i];
@@ -136,7 +139,11 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 			continue;
 		if (record->unit.error)
 		{
-			record->error = make_error(record->unit.error);
+			/* one may be about all of them */
+			if (record->unit.error != last)
+				last_made = make_error(record->unit.error);
+			last = record->unit.error;
+			record->error = last_made;
 			continue;
 		}
 		take_page(record, pairs, keep->units[0]->chunk);

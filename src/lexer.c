@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
@@ -259,6 +260,8 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 		char		open = stack.len > 0 ? stack.data[stack.len - 1] : '\0';
 		bool		first = false;
 
+		CHECK_FOR_INTERRUPTS();
+
 		if (value_due && (token == HUBSPOT_TOKEN_OBJECT_START ||
 						  token == HUBSPOT_TOKEN_ARRAY_START))
 		{
@@ -435,6 +438,7 @@ hubspot_text_from_utf8(const char *text, size_t len)
 		appendBinaryStringInfo(&out, ascii, text - ascii);
 		if (text == end)
 			break;
+		CHECK_FOR_INTERRUPTS();
 		n = pg_encoding_verifymbchar(PG_UTF8, text, end - text);
 		append_converted(&out, text, n);
 		text += Max(n, 1);

@@ -22,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 
@@ -35,6 +36,12 @@
 
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
+
+/* A category of types has less, and what goes into each row has a bound. */
+#define MAX_CATEGORY_LEN	100
+
+/* So much of the status of an answer is shown. */
+#define MAX_STATUS_LEN	100
 
 /* The place of a next page goes back to HubSpot as it came. */
 #define MAX_CURSOR_LEN	1000
@@ -52,6 +59,9 @@ typedef struct Reading
 	const HubspotError *unnamed;	/* the first that names no input */
 } Reading;
 
+/* No labels, for all pairs that have none. */
+static const HubspotLabelList no_labels = {0};
+
 static int	refused(const HubspotMatch *match, const List *errors,
 					bool too_large);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
@@ -63,6 +73,7 @@ static void confirm(Reading *reading, HubspotUnit *unit,
 static const HubspotTypeList *add_type(Reading *reading,
 									   const HubspotTypeList *types,
 									   const HubspotResult *result);
+static void free_labels(const HubspotLabelList *labels);
 static const HubspotLabelList *make_labels(HubspotSlice labels);
 static bool same_page(const HubspotUnit *unit, const HubspotResult *result);
 static void take_page(Reading *reading, HubspotUnit *unit,
@@ -139,6 +150,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 	int			nnamed = 0;
 	int			nsuspects = 0;
 	int			nunsettled;
+	HubspotBlame *blame;
 	ListCell   *lc;
 
 	if (first->ends_sending)
@@ -146,8 +158,9 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		settle_rest(match, first);
 		return 0;
 	}
+	blame = hubspot_blame_begin(match, true);
 	foreach(lc, errors)
-		nnamed += hubspot_blame(match, lfirst(lc), true);
+		nnamed += hubspot_blame(blame, lfirst(lc));
 
 	/* what wasn't found may be the endpoint, unless an input is named */
 	if (match->many)
@@ -311,7 +324,10 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		  hubspot_same_id(unit->input.from_id, unit->input.to_id)))
 		unit->types = add_type(reading, unit->types, result);
 	if (result->labels.data)
+	{
+		free_labels(unit->labels);
 		unit->labels = make_labels(result->labels);
+	}
 }
 
 /*
@@ -364,6 +380,8 @@ static const HubspotTypeList *
 add_type(Reading *reading, const HubspotTypeList *types,
 		 const HubspotResult *result)
 {
+	HubspotSlice category = {result->category.data,
+	Min(result->category.len, MAX_CATEGORY_LEN)};
 	HubspotAssociationType type;
 	HubspotTypeList *longer;
 	int			ntypes = types ? types->ntypes : 0;
@@ -373,47 +391,69 @@ add_type(Reading *reading, const HubspotTypeList *types,
 		const HubspotAssociationType *last = &reading->last_types->types[0];
 
 		if (last->type_id == result->type_id &&
-			strncmp(last->category, result->category.data, result->category.len) == 0 &&
-			last->category[result->category.len] == '\0')
+			strncmp(last->category, category.data, category.len) == 0 &&
+			last->category[category.len] == '\0')
 			return reading->last_types;
 	}
-	type.category = hubspot_text_from_utf8(result->category.data,
-										   result->category.len);
+	type.category = hubspot_text_from_utf8(category.data, category.len);
 	type.type_id = result->type_id;
 	type.label = NULL;
 	if (ntypes == HUBSPOT_MAX_TYPES || hubspot_has_type(types, &type))
 		return types;
-	longer = palloc(offsetof(HubspotTypeList, types) +
-					sizeof(HubspotAssociationType) * (ntypes + 1));
-	longer->ntypes = ntypes + 1;
-	if (ntypes > 0)
-		memcpy(longer->types, types->types,
-			   sizeof(HubspotAssociationType) * ntypes);
+
+	/* a list of one is shared; others have room for a power of two */
+	if (ntypes > 1 && (ntypes & (ntypes - 1)) != 0)
+		longer = unconstify(HubspotTypeList *, types);
+	else
+	{
+		longer = palloc(offsetof(HubspotTypeList, types) +
+						sizeof(HubspotAssociationType) * Max(2 * ntypes, 1));
+		if (ntypes > 0)
+			memcpy(longer->types, types->types,
+				   sizeof(HubspotAssociationType) * ntypes);
+		if (ntypes > 1)
+			pfree(unconstify(HubspotTypeList *, types));
+	}
 	longer->types[ntypes] = type;
+	longer->ntypes = ntypes + 1;
 	if (ntypes == 0)
 		reading->last_types = longer;
 	return longer;
 }
 
-/* The labels of a JSON array; those of an empty one are shared. */
+/* Labels that a pair has got twice. */
+static void
+free_labels(const HubspotLabelList *labels)
+{
+	if (labels == NULL || labels == &no_labels)
+		return;
+	for (int i = 0; i < labels->nlabels; i++)
+		pfree(unconstify(char *, labels->labels[i]));
+	pfree(unconstify(HubspotLabelList *, labels));
+}
+
+/*
+ * The labels of a JSON array, no more than types; those of an empty one are
+ * shared.
+ */
 static const HubspotLabelList *
 make_labels(HubspotSlice labels)
 {
-	static const HubspotLabelList none = {0};
 	List	   *texts;
 	HubspotLabelList *list;
 	ListCell   *lc;
 
 	if (labels.len == 2 && memcmp(labels.data, "[]", 2) == 0)
-		return &none;
+		return &no_labels;
 	if (labels.data[0] != '[')
 		return NULL;
-	texts = hubspot_json_texts(labels);
+	texts = hubspot_json_texts(labels, HUBSPOT_MAX_TYPES);
 	list = palloc(offsetof(HubspotLabelList, labels) +
 				  sizeof(char *) * list_length(texts));
 	list->nlabels = 0;
 	foreach(lc, texts)
 		list->labels[list->nlabels++] = lfirst(lc);
+	list_free(texts);
 	return list;
 }
 
@@ -421,11 +461,15 @@ make_labels(HubspotSlice labels)
 static void
 settle_errors(Reading *reading)
 {
+	HubspotBlame *blame;
 	ListCell   *lc;
 
+	if (reading->errors == NIL)
+		return;
+	blame = hubspot_blame_begin(reading->match, false);
 	foreach(lc, reading->errors)
 	{
-		if (hubspot_blame(reading->match, lfirst(lc), false) == 0 &&
+		if (hubspot_blame(blame, lfirst(lc)) == 0 &&
 			reading->unnamed == NULL)
 			reading->unnamed = lfirst(lc);
 	}
@@ -460,7 +504,9 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 	if (unnamed)
 		reason = psprintf("%s, which says: %s", reason, unnamed->message);
 	else if (envelope->status && !envelope->complete)
-		reason = psprintf("%s, whose status is %s", reason, envelope->status);
+		reason = psprintf("%s, whose status is %.*s", reason,
+						  pg_mbcliplen(envelope->status, strlen(envelope->status),
+									   MAX_STATUS_LEN), envelope->status);
 	error = hubspot_unconfirmed(reading->reply, reason);
 	if (unnamed)
 		error->object = unnamed->object;
@@ -475,18 +521,9 @@ static const HubspotError *
 about_the_one(const HubspotMatch *match, const HubspotError *error)
 {
 	HubspotError *copy;
-	bool		names_others = false;
-	ListCell   *lc;
 
-	if (!match->many || !(error->not_found || error->no_associations))
-		return error;
-	foreach(lc, hubspot_error_names(error))
-	{
-		const HubspotNames *names = lfirst(lc);
-
-		names_others |= (names->from_ids || names->to_ids || names->ids);
-	}
-	if (!names_others)
+	if (!match->many || !(error->not_found || error->no_associations) ||
+		!hubspot_error_names_ids(error))
 		return error;
 	copy = palloc(sizeof(HubspotError));
 	*copy = *error;

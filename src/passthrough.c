@@ -13,8 +13,8 @@
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/jsonb.h"
@@ -26,6 +26,7 @@
 #include "failure.h"
 #include "json.h"
 #include "lexer.h"
+#include "shown.h"
 #include "transport.h"
 
 /* One header while its object is being made. */
@@ -33,7 +34,18 @@ typedef struct Header
 {
 	char	   *name;			/* in lower case */
 	char	   *value;
+	int			no;				/* in the order in which they came */
 } Header;
+
+typedef struct Headers
+{
+	Header	   *headers;
+	int			n;
+	int			max;			/* that there is room for */
+} Headers;
+
+/* A path longer than this is refused, as HubSpot would. */
+#define MAX_PATH_LEN	(16 * 1024)
 
 PG_FUNCTION_INFO_V1(hs_assoc_request);
 
@@ -42,7 +54,10 @@ static HubspotCall *perform(const HubspotConnection *connection,
 							const char *method, const char *path,
 							Jsonb *body);
 static Jsonb *headers_jsonb(const HubspotHttpReply *reply);
+static void push_text(JsonbParseState **builder, JsonbIteratorToken token,
+					  const char *text);
 static void add_header(void *state, HubspotSlice name, HubspotSlice value);
+static int	compare_headers(const void *a, const void *b);
 
 /*
  * hs_assoc_request(method, path, body, server, OUT http_status, OUT headers,
@@ -83,7 +98,8 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	if (call->error || call->reply->failure != HUBSPOT_HTTP_OK)
 		hubspot_throw_error(call->error ? call->error :
 							hubspot_reply_error(call->reply, call->attempts),
-							psprintf("could not get an answer to %s %s", method, path),
+							psprintf("could not get an answer to %s %s", method,
+									 hubspot_shown(path)),
 							hubspot_call_doubt(call));
 
 	reply_body.data = call->reply->body;
@@ -117,7 +133,7 @@ check_request(const char *method, const char *path)
 	if (i == lengthof(methods))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid method \"%s\"", method),
+				 errmsg("invalid method \"%s\"", hubspot_shown(method)),
 				 errhint("It must be GET, POST, PUT, PATCH or DELETE.")));
 
 	for (i = 0; path[i] > ' ' && path[i] <= '~' && path[i] != '#' && path[i] != '\\'; i++)
@@ -126,8 +142,13 @@ check_request(const char *method, const char *path)
 		hubspot_path_has_dots(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid path \"%s\"", path),
+				 errmsg("invalid path \"%s\"", hubspot_shown(path)),
 				 errhint("It must begin with a single slash, be percent-encoded, and have no fragment and no segment \".\" or \"..\".")));
+	if (i > MAX_PATH_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path \"%s\" is too long", hubspot_shown(path)),
+				 errdetail("It has %zu bytes, more than %d.", i, MAX_PATH_LEN)));
 }
 
 /* Send one call and wait until it has come back. */
@@ -153,53 +174,71 @@ perform(const HubspotConnection *connection, const char *method,
 	return call;
 }
 
+/* A header that comes more than once is one with a list of values. */
 static Jsonb *
 headers_jsonb(const HubspotHttpReply *reply)
 {
 	JsonbParseState *builder = NULL;
-	List	   *headers = NIL;
-	ListCell   *lc;
+	Headers		all = {NULL, 0, 16};
+	StringInfoData values;
 
-	hubspot_each_header(reply, &headers, add_header);
+	all.headers = palloc(sizeof(Header) * all.max);
+	hubspot_each_header(reply, &all, add_header);
+	qsort(all.headers, all.n, sizeof(Header), compare_headers);
+
+	initStringInfo(&values);
 	(void) pushJsonbValue(&builder, WJB_BEGIN_OBJECT, NULL);
-	foreach(lc, headers)
+	for (int i = 0; i < all.n;)
 	{
-		Header	   *header = lfirst(lc);
-		JsonbValue	value;
+		const char *name = all.headers[i].name;
 
-		value.type = jbvString;
-		value.val.string.val = header->name;
-		value.val.string.len = strlen(header->name);
-		(void) pushJsonbValue(&builder, WJB_KEY, &value);
-		value.val.string.val = header->value;
-		value.val.string.len = strlen(header->value);
-		(void) pushJsonbValue(&builder, WJB_VALUE, &value);
+		resetStringInfo(&values);
+		appendStringInfoString(&values, all.headers[i].value);
+		while (++i < all.n && strcmp(all.headers[i].name, name) == 0)
+			appendStringInfo(&values, ", %s", all.headers[i].value);
+		push_text(&builder, WJB_KEY, name);
+		push_text(&builder, WJB_VALUE, pstrdup(values.data));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&builder, WJB_END_OBJECT, NULL));
 }
 
-/* A header that comes more than once is one with a list of values. */
+static void
+push_text(JsonbParseState **builder, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	(void) pushJsonbValue(builder, token, &value);
+}
+
 static void
 add_header(void *state, HubspotSlice name, HubspotSlice value)
 {
-	List	  **headers = state;
-	char	   *given = hubspot_text_from_utf8(name.data, name.len);
-	char	   *lower = asc_tolower(given, strlen(given));
-	char	   *text = hubspot_text_from_utf8(value.data, value.len);
+	Headers    *all = state;
 	Header	   *header;
-	ListCell   *lc;
+	char	   *given = hubspot_text_from_utf8(name.data, name.len);
 
-	foreach(lc, *headers)
+	if (all->n == all->max)
 	{
-		header = lfirst(lc);
-		if (strcmp(header->name, lower) == 0)
-		{
-			header->value = psprintf("%s, %s", header->value, text);
-			return;
-		}
+		all->max *= 2;
+		all->headers = repalloc(all->headers, sizeof(Header) * all->max);
 	}
-	header = palloc(sizeof(Header));
-	header->name = lower;
-	header->value = text;
-	*headers = lappend(*headers, header);
+	header = &all->headers[all->n];
+	header->name = asc_tolower(given, strlen(given));
+	header->value = hubspot_text_from_utf8(value.data, value.len);
+	header->no = all->n++;
+	pfree(given);
+}
+
+/* Those of one name in the order in which they came. */
+static int
+compare_headers(const void *a, const void *b)
+{
+	const Header *left = a;
+	const Header *right = b;
+	int			result = strcmp(left->name, right->name);
+
+	return result != 0 ? result : left->no - right->no;
 }

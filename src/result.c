@@ -58,12 +58,6 @@ enum
 
 #define MAX_NCOLUMNS	RESULT_NCOLUMNS
 
-/*
- * An error object goes into each row that it is about, and may be some proxy's
- * page: so much of it is kept, as text if that makes it unreadable.
- */
-#define MAX_ERROR_OBJECT	(64 * 1024)
-
 /* The columns of hs_assoc_type. */
 enum
 {
@@ -328,10 +322,7 @@ id_datum(HubspotSlice id, IdText *space)
 static Jsonb *
 error_jsonb(const HubspotError *error)
 {
-	HubspotSlice object = error->object;
-
-	object.len = Min(object.len, MAX_ERROR_OBJECT);
-	return hubspot_json_to_jsonb(object);
+	return hubspot_json_to_jsonb(error->object);
 }
 
 static Datum

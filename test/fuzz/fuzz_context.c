@@ -157,9 +157,9 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	error = hubspot_item_error(&reply, hubspot_reply_body(&reply), NULL);
 	contexts = hubspot_error_names(error);
 	foreach(lc, contexts)
-		check_names(error->object, lfirst(lc));
+		check_names(error->answer, lfirst(lc));
 
-	nnamed = hubspot_blame(&match, error, refused);
+	nnamed = hubspot_blame(hubspot_blame_begin(&match, refused), error);
 	for (int i = 0; i < match.nunits; i++)
 	{
 		const HubspotUnit *unit = match.units[i];

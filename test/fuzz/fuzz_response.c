@@ -66,7 +66,7 @@ take_result(void *state, const HubspotResult *result)
 	}
 	if (result->labels.data)
 	{
-		List	   *texts = hubspot_json_texts(result->labels);
+		List	   *texts = hubspot_json_texts(result->labels, PG_INT32_MAX);
 		ListCell   *lc;
 
 		foreach(lc, texts)
