@@ -14,14 +14,11 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "argument.h"
 #include "endpoint.h"
-
-/* So much of a wrong value is shown. */
-#define MAX_SHOWN	100
+#include "shown.h"
 
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
 						const char *name, const char *hint);
@@ -43,7 +40,7 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid object type \"%s\" in argument \"%s\": %s",
-						type, name, problem),
+						hubspot_shown(type), name, problem),
 				 errhint("%s", hint)));
 	return type;
 }
@@ -77,8 +74,7 @@ hubspot_category_argument(FunctionCallInfo fcinfo, int argument,
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
-						pnstrdup(category, pg_mbcliplen(category, strlen(category),
-														MAX_SHOWN))),
+						hubspot_shown(category)),
 				 errhint("%s", hint)));
 	return category;
 }

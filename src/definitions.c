@@ -35,6 +35,7 @@
 #include "endpoint.h"
 #include "error.h"
 #include "request.h"
+#include "shown.h"
 
 /* The most arguments that a path has. */
 #define MAX_ARGUMENTS	3
@@ -129,7 +130,7 @@ hs_assoc_label_create(PG_FUNCTION_ARGS)
 	name = hubspot_text_argument(fcinfo, 3, "name");
 	task.body = hubspot_encode_label_create(label, name,
 											optional_text(fcinfo, 4, "inverse_label"));
-	task.failure = psprintf("could not create label \"%s\" %s", label,
+	task.failure = psprintf("could not create label \"%s\" %s", hubspot_shown(label),
 							task.direction);
 	perform(&task);
 	definitions = read_definitions(&task);
@@ -315,7 +316,7 @@ hs_assoc_high_usage_report(PG_FUNCTION_ARGS)
 		fail_unreadable(&task, "the answer doesn't tell of a report");
 	if (!read_time(report.enqueue_time, &time))
 		fail_unreadable(&task, psprintf("\"%s\" is no time in the format of ISO 8601",
-										report.enqueue_time));
+										hubspot_shown(report.enqueue_time)));
 
 	values[0] = Int64GetDatum(report.user_id);
 	isnull[1] = (report.user_email == NULL);

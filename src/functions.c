@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "argument.h"
+#include "shown.h"
 #include "statement.h"
 
 /* What a function's FmgrInfo keeps from one call to the next. */
@@ -400,7 +401,8 @@ raises(FunctionCallInfo fcinfo, int argument)
 	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"on_error\": \"%s\"", on_error),
+				 errmsg("invalid value for argument \"on_error\": \"%s\"",
+						hubspot_shown(on_error)),
 				 errhint("It must be \"row\" (a row tells of the failure) or \"raise\" (an error does).")));
 	return on_error[1] == 'a';
 }

@@ -44,6 +44,7 @@
 #include "host.h"
 #include "option.h"
 #include "setting.h"
+#include "shown.h"
 #include "throttle.h"
 
 #define WRAPPER_NAME	"hubspot_assoc"
@@ -61,7 +62,8 @@ typedef enum OptionKind
 	OPTION_TEXT,				/* printable ASCII, may go into a header */
 	OPTION_PROXY,
 	OPTION_FILE,
-	OPTION_SECRET				/* a text that no message may show */
+	OPTION_SECRET,				/* a text that no message may show */
+	OPTION_TOO_LONG				/* none, whatever it was to be */
 } OptionKind;
 
 typedef struct Option
@@ -128,6 +130,21 @@ static const char *const allowed_values[] = {
 	[OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
 };
 
+/*
+ * Bytes that a value may have, well below what libcurl or the server's operating
+ * system would refuse when it is used.
+ */
+static const size_t max_lengths[] = {
+	[OPTION_URL] = 2000,
+	[OPTION_VERSION] = 100,
+	[OPTION_DURATION] = 100,
+	[OPTION_INTEGER] = 100,
+	[OPTION_TEXT] = MAX_TEXT_LEN,
+	[OPTION_PROXY] = 2000,
+	[OPTION_FILE] = MAXPGPATH - 1,
+	[OPTION_SECRET] = MAX_TEXT_LEN
+};
+
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
 static int	compare_servers(const ListCell *a, const ListCell *b);
@@ -164,9 +181,9 @@ hubspot_get_server(const char *name)
 	if (server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("server \"%s\" does not exist", name),
+				 errmsg("server \"%s\" does not exist", hubspot_shown(name)),
 				 errhint("Create it with CREATE SERVER %s FOREIGN DATA WRAPPER %s, or name another one in the argument server or the setting hubspot_assoc.server.",
-						 quote_identifier(name), WRAPPER_NAME)));
+						 quote_identifier(hubspot_shown(name)), WRAPPER_NAME)));
 	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -482,8 +499,11 @@ check_option(const Option *option, const char *value)
 				 errmsg("permission denied to set option \"%s\"", option->name),
 				 errhint("Only a superuser may set it.")));
 
-	switch (option->kind)
+	switch (strlen(value) <= max_lengths[option->kind] ? option->kind : OPTION_TOO_LONG)
 	{
+		case OPTION_TOO_LONG:
+			hint = psprintf("It must have at most %zu characters.", max_lengths[option->kind]);
+			break;
 		case OPTION_URL:
 			host = hubspot_url_host(value, url_schemes, &scheme);
 			valid = host && (strcmp(scheme, "https") == 0 || hubspot_is_loopback(host));
@@ -525,7 +545,7 @@ check_option(const Option *option, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid value for option \"%s\": \"%s\"",
-						option->name, value),
+						option->name, hubspot_shown(value)),
 				 errhint("%s", hint)));
 	if (option->kind == OPTION_URL)
 		hubspot_check_host(NULL, value);

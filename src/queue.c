@@ -14,7 +14,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
@@ -28,10 +27,8 @@
 #include "option.h"
 #include "outbox.h"
 #include "sender.h"
+#include "shown.h"
 #include "wake.h"
-
-/* So much of a wrong value is shown. */
-#define MAX_SHOWN	100
 
 PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
 PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
@@ -124,7 +121,7 @@ operation_argument(FunctionCallInfo fcinfo, int argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for argument \"%s\": \"%s\"", "operation",
-					pnstrdup(name, pg_mbcliplen(name, strlen(name), MAX_SHOWN))),
+					hubspot_shown(name)),
 			 errdetail("The operations are create_default, create, archive and archive_labels."),
 			 closest ? errhint("Perhaps you meant \"%s\".", closest) : 0));
 }

@@ -17,6 +17,7 @@
 
 #include "host.h"
 #include "setting.h"
+#include "shown.h"
 
 int			hubspot_progress_interval = 10000;
 int			hubspot_workers = 4;
@@ -73,7 +74,7 @@ check_allowed_hosts(char **newval, void **extra, GucSource source)
 
 	if (bad)
 		GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
-							bad);
+							hubspot_shown(bad));
 	return bad == NULL;
 }
 
@@ -93,8 +94,8 @@ hubspot_check_host(const char *name, const char *base_url)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 name ? errmsg("host \"%s\" of server \"%s\" is not allowed", host, name) :
-			 errmsg("host \"%s\" is not allowed", host),
+			 name ? errmsg("host \"%s\" of server \"%s\" is not allowed", hubspot_shown(host), name) :
+			 errmsg("host \"%s\" is not allowed", hubspot_shown(host)),
 			 errdetail("The setting hubspot_assoc.allowed_hosts allows \"%s\".",
 					   allowed_hosts_setting),
 			 errhint("A superuser can add the host to that setting.")));

@@ -119,6 +119,7 @@ struct HubspotTransfer
 	int64		connect_deadline;
 	int64		deadline;
 	HubspotHttpReply reply;
+	const char *refused;		/* why it cannot be sent, or NULL */
 	char		error[CURL_ERROR_SIZE];
 };
 
@@ -144,6 +145,8 @@ static void remove_easy(CURL *easy);
 static void give_easy(CURL *easy, bool keep);
 static void set_request(HubspotTransfer *transfer,
 						const HubspotHttpRequest *request);
+static void set_text(HubspotTransfer *transfer, CURLoption option,
+					 const char *value);
 static struct curl_slist *make_headers(const HubspotHttpRequest *request);
 static void setopt_result(CURLcode code, const char *option);
 static void detach(HubspotTransfer *transfer);
@@ -242,6 +245,11 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	transfer->active = true;
 	set_request(transfer, request);
 
+	if (transfer->refused)
+	{
+		finish(transfer, HUBSPOT_HTTP_FAILED, transfer->refused);
+		return transfer;
+	}
 	hubspot_guard_enter(-1);
 	code = curl_multi_add_handle(session.multi, transfer->easy);
 	(void) hubspot_guard_leave();
@@ -436,11 +444,11 @@ set_request(HubspotTransfer *transfer, const HubspotHttpRequest *request)
 	SETOPT(easy, CURLOPT_WRITEDATA, transfer);
 	SETOPT(easy, CURLOPT_HEADERDATA, transfer);
 
-	SETOPT(easy, CURLOPT_URL, request->url);
-	SETOPT(easy, CURLOPT_USERAGENT, request->user_agent);
+	set_text(transfer, CURLOPT_URL, request->url);
+	set_text(transfer, CURLOPT_USERAGENT, request->user_agent);
 	SETOPT(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	/* an empty proxy keeps the environment's from being used */
-	SETOPT(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+	set_text(transfer, CURLOPT_PROXY, request->proxy ? request->proxy : "");
 	/* a file of one's own stands in place of the system's authorities */
 	SETOPT(easy, CURLOPT_CAINFO, request->ca_file ? request->ca_file :
 		   session.ca_file);
@@ -465,6 +473,18 @@ set_request(HubspotTransfer *transfer, const HubspotHttpRequest *request)
 	else
 		SETOPT(easy, CURLOPT_HTTPGET, 1L);
 	SETOPT(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/* A text of somebody's.  If libcurl refuses it, the request fails, not we. */
+static void
+set_text(HubspotTransfer *transfer, CURLoption option, const char *value)
+{
+	CURLcode	code = curl_easy_setopt(transfer->easy, option, value);
+
+	if (code == CURLE_OUT_OF_MEMORY)
+		setopt_result(code, "a text");
+	if (code != CURLE_OK)
+		transfer->refused = curl_easy_strerror(code);
 }
 
 static struct curl_slist *
