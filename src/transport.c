@@ -51,6 +51,7 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "cafile.h"
 #include "compat.h"
 #include "guard.h"
 #include "secret.h"
@@ -74,6 +75,9 @@
  * not overtake.  Ours is an hour at most.
  */
 #define CURL_CONNECT_LIMIT		(24L * 60 * 60 * 1000)
+
+/* libcurl's own copy of the system's authorities lives that long, in seconds. */
+#define CA_CACHE_TIMEOUT		60L
 
 /* Read and write this much at once: a batch has some 250 kB each way. */
 #define CURL_BUFFER_SIZE		(128L * 1024)
@@ -120,6 +124,8 @@ struct HubspotTransfer
 	int64		deadline;
 	HubspotHttpReply reply;
 	const char *refused;		/* why it cannot be sent, or NULL */
+	const char *ca_file;		/* or NULL: the system's authorities */
+	const char *untrusted;		/* why there are no authorities, or NULL */
 	char		error[CURL_ERROR_SIZE];
 };
 
@@ -145,6 +151,7 @@ static void remove_easy(CURL *easy);
 static void give_easy(CURL *easy, bool keep);
 static void set_request(HubspotTransfer *transfer,
 						const HubspotHttpRequest *request);
+static void set_authorities(HubspotTransfer *transfer, const char *ca_file);
 static void set_text(HubspotTransfer *transfer, CURLoption option,
 					 const char *value);
 static struct curl_slist *make_headers(const HubspotHttpRequest *request);
@@ -245,9 +252,10 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	transfer->active = true;
 	set_request(transfer, request);
 
-	if (transfer->refused)
+	if (transfer->refused || transfer->untrusted)
 	{
-		finish(transfer, HUBSPOT_HTTP_FAILED, transfer->refused);
+		finish(transfer, transfer->refused ? HUBSPOT_HTTP_FAILED : HUBSPOT_HTTP_UNTRUSTED,
+			   transfer->refused ? transfer->refused : transfer->untrusted);
 		return transfer;
 	}
 	hubspot_guard_enter(-1);
@@ -428,6 +436,9 @@ take_easy(HubspotTransfer *transfer)
 	SETOPT(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	SETOPT(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	SETOPT(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SETOPT(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_TIMEOUT);
+#endif
 	return easy;
 }
 
@@ -449,10 +460,7 @@ set_request(HubspotTransfer *transfer, const HubspotHttpRequest *request)
 	SETOPT(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	/* an empty proxy keeps the environment's from being used */
 	set_text(transfer, CURLOPT_PROXY, request->proxy ? request->proxy : "");
-	/* a file of one's own stands in place of the system's authorities */
-	SETOPT(easy, CURLOPT_CAINFO, request->ca_file ? request->ca_file :
-		   session.ca_file);
-	SETOPT(easy, CURLOPT_CAPATH, request->ca_file ? NULL : session.ca_path);
+	set_authorities(transfer, request->ca_file);
 
 	/* by TLS, rather share one connection than make many at once */
 	SETOPT(easy, CURLOPT_HTTP_VERSION, (long) (tls ? CURL_HTTP_VERSION_2TLS :
@@ -473,6 +481,39 @@ set_request(HubspotTransfer *transfer, const HubspotHttpRequest *request)
 	else
 		SETOPT(easy, CURLOPT_HTTPGET, 1L);
 	SETOPT(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/*
+ * Whom to trust.  A file of one's own stands in place of the system's
+ * authorities, and if it can't be read, the request fails.
+ */
+static void
+set_authorities(HubspotTransfer *transfer, const char *ca_file)
+{
+	MemoryContext old = MemoryContextSwitchTo(transfer->exchange->context);
+	HubspotSlice content = {NULL, 0};
+	bool		by_content = false;
+
+	if (ca_file)
+	{
+		transfer->ca_file = pstrdup(ca_file);
+		transfer->untrusted = hubspot_read_ca_file(ca_file, &content);
+	}
+	MemoryContextSwitchTo(old);
+#if LIBCURL_VERSION_NUM >= 0x074d00
+	{
+		struct curl_blob blob = {
+			unconstify(char *, content.data), content.len, CURL_BLOB_COPY
+		};
+
+		/* not all libraries for TLS can do that */
+		by_content = curl_easy_setopt(transfer->easy, CURLOPT_CAINFO_BLOB,
+									  ca_file ? &blob : NULL) == CURLE_OK && ca_file;
+	}
+#endif
+	SETOPT(transfer->easy, CURLOPT_CAINFO, by_content ? NULL :
+		   ca_file ? ca_file : session.ca_file);
+	SETOPT(transfer->easy, CURLOPT_CAPATH, ca_file ? NULL : session.ca_path);
 }
 
 /* A text of somebody's.  If libcurl refuses it, the request fails, not we. */
@@ -705,6 +746,13 @@ take_finished(void)
 		text = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
 		if (code == CURLE_OK && !transfer->head_ended)
 			text = "the connection ended in the headers";
+		if (code == CURLE_SSL_CACERT_BADFILE && transfer->ca_file)
+		{
+			MemoryContext old = MemoryContextSwitchTo(transfer->exchange->context);
+
+			text = psprintf("ca_file \"%s\": %s", transfer->ca_file, text);
+			MemoryContextSwitchTo(old);
+		}
 		if (code != CURLE_OK && session.cut)
 			text = "the other side sends without end";
 		finish(transfer, failure_of(transfer, code), text);
