@@ -550,7 +550,19 @@ CREATE TABLE hs_assoc_outbox (
 	http_status		int,
 	error_category	text,
 	error_message	text,
-	correlation_id	text
+	correlation_id	text,
+	-- what is enqueued keeps to these; see HUBSPOT_MAX_TEXT
+	CONSTRAINT hs_assoc_outbox_bounds CHECK (
+		pg_catalog.octet_length(from_id) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(to_id) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(server) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(operation) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(from_type) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(to_type) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.octet_length(category) OPERATOR(pg_catalog.<=) 1000
+		AND pg_catalog.cardinality(type_ids) OPERATOR(pg_catalog.<=) 100
+		AND pg_catalog.cardinality(labels) OPERATOR(pg_catalog.<=) 100
+		AND pg_catalog.octet_length(pg_catalog.array_to_string(labels, '')) OPERATOR(pg_catalog.<=) 100000)
 ) WITH (
 	fillfactor = 90,
 	autovacuum_vacuum_scale_factor = 0,
@@ -565,6 +577,8 @@ CREATE INDEX hs_assoc_outbox_due_idx ON hs_assoc_outbox (server, role, not_befor
 CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_type, from_id, to_type, to_id), id);
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit; a row is deleted when HubSpot has confirmed it, or a later operation on its pair makes it needless';
+COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS
+'texts of 1,000 bytes, arrays of 100 elements, labels of 100,000 bytes together, at most: what a sender reads has a bound';
 COMMENT ON COLUMN hs_assoc_outbox.id IS
 'the order of the operations on a pair';
 COMMENT ON COLUMN hs_assoc_outbox.server IS
@@ -613,6 +627,8 @@ COMMENT ON TABLE hs_assoc_dead_letter IS
 'operations of the outbox that HubSpot has refused, or did not confirm in max_attempts attempts, with its words; hs_assoc_retry puts them back, hs_assoc_discard deletes them, and so does a later operation on the same pair that HubSpot confirms and they would undo';
 COMMENT ON COLUMN hs_assoc_dead_letter.id IS
 'that of the row of the outbox; another one, below all others, from when a later row of the same id (after setval, or a restore of one table) becomes a dead letter';
+COMMENT ON COLUMN hs_assoc_dead_letter.error IS
+'the API''s error object, as in hs_assoc_result; where it is larger than 4 kB and about several rows, the first of these has it, and the others {"see_dead_letter": its id}';
 
 CREATE TABLE hs_assoc_sent (
 	id				bigint,

@@ -18,6 +18,7 @@
 
 #include "argument.h"
 #include "endpoint.h"
+#include "hubspot_assoc.h"
 #include "shown.h"
 
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
@@ -32,10 +33,12 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 	static const char hint[] = "It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".";
 	char	   *type;
 	char	   *problem;
+	int			len;
 
 	refuse_null(fcinfo, argument, name, hint);
 	type = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	problem = hubspot_id_problem(type, strlen(type));
+	len = strlen(type);
+	problem = hubspot_id_problem(type, len);
 	if (problem)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -58,6 +61,20 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be empty", name)));
 	return value;
+}
+
+/* A label or a name of one; so is a row's refused by hubspot_draft_check. */
+char *
+hubspot_label_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	char	   *label = hubspot_text_argument(fcinfo, argument, name);
+
+	if (strlen(label) > HUBSPOT_MAX_TEXT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be longer than %d bytes",
+						name, HUBSPOT_MAX_TEXT)));
+	return label;
 }
 
 /* A category of association types. */

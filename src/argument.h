@@ -17,6 +17,8 @@ extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 										  const char *name);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
 								   const char *name);
+extern char *hubspot_label_argument(FunctionCallInfo fcinfo, int argument,
+									const char *name);
 extern char *hubspot_category_argument(FunctionCallInfo fcinfo, int argument,
 									   const char *name);
 extern int32 hubspot_int_argument(FunctionCallInfo fcinfo, int argument,

@@ -154,8 +154,7 @@ charge_row(const HubspotSchema *schema, const HubspotClaimant *claimant,
 
 	if (id == 0 && !hubspot_claim_first(schema, claimant, &id))
 		return;
-	if (!hubspot_settle_again(schema, id, error, progress->max_attempts))
-		hubspot_settle_dead(schema, id, error);
+	hubspot_settle_failed(schema, &id, 1, error, progress->max_attempts);
 }
 
 static const HubspotError *

@@ -29,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -236,12 +237,37 @@ static HubspotStatement defer_statement = {
 	.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
+/* So many bytes of rows are picked at a time, and one row more. */
+#define MAX_CLAIMED		(4 * 1024 * 1024)
+
+#define TOO_LONG(name)	name " is longer than " CppAsString2(HUBSPOT_MAX_TEXT) " bytes"
+
+/* How large the values of columns of pick_statement may be, in bytes. */
+static const struct
+{
+	int			column;
+	Size		most;
+	const char *problem;
+}			size_limits[] = {
+	{3, HUBSPOT_MAX_TEXT, TOO_LONG("from_id")},
+	{4, HUBSPOT_MAX_TEXT, TOO_LONG("to_id")},
+	{5, 1000, "type_ids are too many"},
+	{6, HUBSPOT_MAX_TEXT, TOO_LONG("category")},
+	{7, 200 * 1024, "labels are too many, or too long"},
+	{8, HUBSPOT_MAX_TEXT, TOO_LONG("operation")},
+	{9, HUBSPOT_MAX_TEXT, TOO_LONG("from_type")},
+	{10, HUBSPOT_MAX_TEXT, TOO_LONG("to_type")}
+};
+
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
 static void find_company(HubspotClaimant *claimant, const List *claimants);
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
+static const char *size_problem(HeapTuple tuple, Size *sum);
+static bool get_claim(HeapTuple tuple, int64 id, HubspotClaim *claim,
+					  const HubspotLane *lane, HTAB **picked);
 static bool can_share(const HubspotLane *lane);
 static bool goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked);
 static int	count_elements(const ArrayType *array);
@@ -420,50 +446,94 @@ hubspot_claim_prune_others(const HubspotSchema *schema,
 /*
  * The rows of the window that may be sent now, of one lane, which is that of
  * the oldest of them.  None: all wait for others of their pairs, or are locked.
- * Rows of one pair are in their order; *newest is the last number that any row
- * was given by now.
+ * Rows of one pair are in their order.
+ *
+ * The tables have CHECKs for how large a row may be.  But they may have been
+ * dropped, or not have been there yet; so what is larger isn't read.
  */
-HubspotClaim *
+void
 hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
-				   int window, HubspotLane *lane, int *nclaims, int64 *newest)
+				   int window, HubspotPick *pick)
 {
 	Datum		values[4];
 	uint64		count;
-	HubspotClaim *claims;
 	HTAB	   *picked = NULL;
 	bool		isnull;
+	Size		size = 0;
 
 	set_window(values, claimant, window);
 	count = hubspot_query(&pick_statement, values, NULL, &rows);
-	claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
-	*nclaims = 0;
-	for (uint64 i = 0; i < count; i++)
+	memset(pick, 0, sizeof(HubspotPick));
+	pick->claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
+	pick->oversize = palloc(sizeof(HubspotOversize) * Max(count, 1));
+	for (uint64 i = 0; i < count && size < MAX_CLAIMED; i++)
 	{
 		HeapTuple	tuple = rows.tuples[i];
-		HubspotClaim *claim = &claims[*nclaims];
+		int64		id = DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		const char *problem = size_problem(tuple, &size);
 
-		if (*nclaims == 0)
-			get_lane(tuple, lane);
-		else if (!is_of_lane(tuple, lane))
+		if (problem)
+		{
+			pick->oversize[pick->noversize].id = id;
+			pick->oversize[pick->noversize++].problem = problem;
 			continue;
-		claim->id = DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
-		claim->pair = DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-		claim->type_ids = get_array(tuple, 5);
-		claim->labels = get_array(tuple, 7);
-		claim->last_id = claim->id;
-		claim->shares = false;
-		if (can_share(lane) && !goes_along(tuple, claim, &picked))
+		}
+		if (pick->nclaims == 0)
+			get_lane(tuple, &pick->lane);
+		else if (!is_of_lane(tuple, &pick->lane))
 			continue;
-		claim->from_id = get_slice(tuple, 3);
-		claim->to_id = get_slice(tuple, 4);
-		claim->category = get_text(tuple, 6);
-		*newest = DatumGetInt64(heap_getattr(tuple, 14, rows.tupdesc, &isnull));
-		(*nclaims)++;
+		pick->newest = DatumGetInt64(heap_getattr(tuple, 14, rows.tupdesc, &isnull));
+		if (get_claim(tuple, id, &pick->claims[pick->nclaims], &pick->lane, &picked))
+			pick->nclaims++;
 	}
 	if (picked)
 		hash_destroy(picked);
 	hubspot_rows_free(&rows);
-	return claims;
+}
+
+/*
+ * Why a row of the current result isn't read, or NULL; then its size is added.
+ * Values that are stored elsewhere, or compressed, stay so.
+ */
+static const char *
+size_problem(HeapTuple tuple, Size *sum)
+{
+	Size		row_size = sizeof(HubspotClaim);
+
+	for (size_t i = 0; i < lengthof(size_limits); i++)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, size_limits[i].column, rows.tupdesc,
+										 &isnull);
+		Size		size = isnull ? 0 : toast_raw_datum_size(value) - VARHDRSZ;
+
+		if (size > size_limits[i].most)
+			return size_limits[i].problem;
+		row_size += size;
+	}
+	*sum += row_size;
+	return NULL;
+}
+
+/* False: it has to wait for the row before it of its pair. */
+static bool
+get_claim(HeapTuple tuple, int64 id, HubspotClaim *claim, const HubspotLane *lane,
+		  HTAB **picked)
+{
+	bool		isnull;
+
+	claim->id = id;
+	claim->pair = DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+	claim->type_ids = get_array(tuple, 5);
+	claim->labels = get_array(tuple, 7);
+	claim->last_id = id;
+	claim->shares = false;
+	if (can_share(lane) && !goes_along(tuple, claim, picked))
+		return false;
+	claim->from_id = get_slice(tuple, 3);
+	claim->to_id = get_slice(tuple, 4);
+	claim->category = get_text(tuple, 6);
+	return true;
 }
 
 /* May rows of one pair go together in this lane? */

@@ -61,6 +61,25 @@ typedef struct HubspotClaim
 	bool		shares;			/* there are others of its pair */
 } HubspotClaim;
 
+/* A row that is too large to be read; nothing else is known of it. */
+typedef struct HubspotOversize
+{
+	int64		id;
+	const char *problem;		/* of which there are only a few */
+} HubspotOversize;
+
+/* The rows that were picked, palloc'd. */
+typedef struct HubspotPick
+{
+	HubspotLane lane;
+	HubspotClaim *claims;
+	int			nclaims;
+	int64		newest;			/* the last number that any row was given by
+								 * now */
+	HubspotOversize *oversize;
+	int			noversize;
+} HubspotPick;
+
 /* A row that isn't done, and when it is to be sent again. */
 typedef struct HubspotDeferral
 {
@@ -112,10 +131,9 @@ extern int64 hubspot_claim_prune(const HubspotSchema *schema,
 extern void hubspot_claim_prune_others(const HubspotSchema *schema,
 									   const HubspotClaimant *claimant,
 									   int window);
-extern HubspotClaim *hubspot_claim_pick(const HubspotSchema *schema,
-										const HubspotClaimant *claimant,
-										int window, HubspotLane *lane,
-										int *nclaims, int64 *newest);
+extern void hubspot_claim_pick(const HubspotSchema *schema,
+							   const HubspotClaimant *claimant,
+							   int window, HubspotPick *pick);
 extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,
 							   int nclaims);
 extern int64 hubspot_claim_defer_blocked(const HubspotSchema *schema,

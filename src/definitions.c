@@ -71,8 +71,8 @@ static void begin_task(FunctionCallInfo fcinfo, Task *task,
 					   HubspotOperation operation, int server);
 static void set_direction(FunctionCallInfo fcinfo, Task *task);
 static void end_task(Task *task);
-static char *optional_text(FunctionCallInfo fcinfo, int argument,
-						   const char *name);
+static char *optional_label(FunctionCallInfo fcinfo, int argument,
+							const char *name);
 static void change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 						 const char *verb);
 static void perform(Task *task);
@@ -126,10 +126,10 @@ hs_assoc_label_create(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	begin_task(fcinfo, &task, HUBSPOT_LABEL_CREATE, 5);
 	set_direction(fcinfo, &task);
-	label = hubspot_text_argument(fcinfo, 2, "label");
-	name = hubspot_text_argument(fcinfo, 3, "name");
+	label = hubspot_label_argument(fcinfo, 2, "label");
+	name = hubspot_label_argument(fcinfo, 3, "name");
 	task.body = hubspot_encode_label_create(label, name,
-											optional_text(fcinfo, 4, "inverse_label"));
+											optional_label(fcinfo, 4, "inverse_label"));
 	task.failure = psprintf("could not create label \"%s\" %s", hubspot_shown(label),
 							task.direction);
 	perform(&task);
@@ -157,9 +157,9 @@ hs_assoc_label_update(PG_FUNCTION_ARGS)
 	begin_task(fcinfo, &task, HUBSPOT_LABEL_UPDATE, 5);
 	set_direction(fcinfo, &task);
 	type_id = hubspot_int_argument(fcinfo, 2, "type_id");
-	label = hubspot_text_argument(fcinfo, 3, "label");
+	label = hubspot_label_argument(fcinfo, 3, "label");
 	task.body = hubspot_encode_label_update(type_id, label,
-											optional_text(fcinfo, 4, "inverse_label"));
+											optional_label(fcinfo, 4, "inverse_label"));
 	task.failure = psprintf("could not rename label %d %s", type_id,
 							task.direction);
 	perform(&task);
@@ -362,10 +362,10 @@ end_task(Task *task)
 }
 
 static char *
-optional_text(FunctionCallInfo fcinfo, int argument, const char *name)
+optional_label(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	return PG_ARGISNULL(argument) ? NULL :
-		hubspot_text_argument(fcinfo, argument, name);
+		hubspot_label_argument(fcinfo, argument, name);
 }
 
 /* To remove a limit takes no max_to_ids. */

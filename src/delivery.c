@@ -50,6 +50,7 @@
 #include "lease.h"
 #include "settle.h"
 #include "transport.h"
+#include "undone.h"
 #include "unit.h"
 
 /*
@@ -58,11 +59,12 @@
  */
 #define MAX_CALL_RETRIES	1
 
-/* Rows that are refused for lack of a scope wait so long, in microseconds. */
-#define SCOPE_DELAY			(5 * 60 * INT64CONST(1000000))
 
 /* So much of an id tells records apart, when they are counted. */
 #define MAX_GROUP_KEY		64
+
+/* So many rows are looked at, at most. */
+#define MAX_WINDOW			10000
 
 /* Rows that somebody has locked are looked at again after, in microseconds. */
 #define LOCKED_DELAY		INT64CONST(1000000)
@@ -101,12 +103,15 @@ struct HubspotDelivery
 	int64	   *doubtful_ids;	/* by these rows */
 	int			ndoubtful;
 	bool		has_doubts;		/* there are such ones for the server */
+	HubspotUndone *undone;
 
 	int			nanswers;		/* rows that were confirmed or refused */
 	const HubspotError *failure;	/* of a row that was neither, or NULL */
 	const HubspotError *account_error;	/* of them all, or NULL */
 };
 
+static void give_up_oversize(HubspotTransaction *transaction,
+							 HubspotDelivery *delivery, const HubspotPick *pick);
 static const HubspotError *connect_as(Oid role, const char *server,
 									  HubspotConnection **connection);
 static const HubspotError *caught_error(MemoryContext context);
@@ -149,6 +154,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	int64		pace;
 	int			window;
 	int64		pruned;
+	HubspotPick pick;
 
 	delivery->claimant = claimant;
 	delivery->round = round;
@@ -189,9 +195,21 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		return NULL;
 	}
 	hubspot_claim_prune_others(schema, claimant, window);
-	delivery->claims = hubspot_claim_pick(schema, claimant, window,
-										  &delivery->lane, &delivery->nclaims,
-										  &delivery->newest);
+	hubspot_claim_pick(schema, claimant, window, &pick);
+	if (pick.noversize > 0)
+	{
+		give_up_oversize(transaction, delivery, &pick);
+		round->removed += pick.noversize;
+	}
+	delivery->lane = pick.lane;
+	delivery->claims = pick.claims;
+	delivery->nclaims = pick.nclaims;
+	delivery->newest = pick.newest;
+	if (delivery->nclaims == 0 && pick.noversize > 0)
+	{
+		round->next_due = 0;
+		return NULL;
+	}
 	if (delivery->nclaims == 0)
 	{
 		/* they are locked, if they don't wait for others of their pairs */
@@ -209,7 +227,8 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 								   psprintf("there is no operation \"%s\"",
 											delivery->lane.operation));
 		for (int i = 0; i < delivery->nclaims; i++)
-			hubspot_settle_dead(schema, delivery->claims[i].id, error);
+			hubspot_settle_dead(schema, &delivery->claims[i].id, 1, error);
+		round->removed += delivery->nclaims;
 		round->next_due = 0;
 		return NULL;
 	}
@@ -226,6 +245,30 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 						   delivery->nclaims, delivery->options->request_timeout);
 	delivery->has_doubts = claimant->has_doubts;
 	return delivery;
+}
+
+/* Rows that are too large to be read are dead letters, with what is the matter. */
+static void
+give_up_oversize(HubspotTransaction *transaction, HubspotDelivery *delivery,
+				 const HubspotPick *pick)
+{
+	int64	   *ids = palloc(sizeof(int64) * pick->noversize);
+	HubspotAccount *account = delivery->connection->account;
+
+	for (int first = 0; first < pick->noversize;)
+	{
+		const char *problem = pick->oversize[first].problem;
+		int			nids = 0;
+
+		while (first < pick->noversize && pick->oversize[first].problem == problem)
+			ids[nids++] = pick->oversize[first++].id;
+		hubspot_settle_dead(transaction->schema, ids, nids,
+							hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+											   HUBSPOT_INVALID_INPUT, problem));
+		hubspot_account_count_inputs(account, nids, 0);
+		hubspot_account_count_error(account, HUBSPOT_INVALID_INPUT, nids);
+	}
+	pfree(ids);
 }
 
 /*
@@ -291,6 +334,7 @@ window_size(const HubspotDelivery *delivery, int64 max_rows)
 
 	if (delivery->options->batch_size > 0)
 		limit = Min(limit, delivery->options->batch_size);
+	max_rows = Min(max_rows, MAX_WINDOW);
 	return (int) Max(Min((int64) limit * delivery->options->concurrency, max_rows), 1);
 }
 
@@ -489,6 +533,8 @@ start_batch(HubspotDelivery *delivery)
 	delivery->done = palloc(sizeof(int64) * delivery->nclaims);
 	delivery->doubtful = palloc(sizeof(int64) * delivery->nclaims);
 	delivery->doubtful_ids = palloc(sizeof(int64) * delivery->nclaims);
+	delivery->undone = hubspot_undone_create(delivery->nclaims,
+											 delivery->options->max_attempts);
 	delivery->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 														 "hubspot_assoc types",
 														 ALLOCSET_SMALL_SIZES);
@@ -575,6 +621,7 @@ take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 							delivery->sent_at, delivery->options->sent_retention);
 	delivery->ndoubtful = 0;
 	delivery->ndone = 0;
+	hubspot_undone_settle(delivery->undone, schema);
 	delivery->lost = !hubspot_lease_is_kept();
 	if (!delivery->lost)
 		put_claims(delivery);
@@ -600,8 +647,8 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	{
 		/* a scope may be missing for these object types, and not for others */
 		if (error->http_status == 403 || (stopped && stopped->http_status == 403))
-			hubspot_settle_later(transaction->schema, id, error,
-								 GetCurrentTimestamp() + SCOPE_DELAY);
+			hubspot_undone_note(delivery->undone, transaction->schema, id,
+								HUBSPOT_SETTLE_LATER, error);
 		else if (delivery->account_error == NULL)
 			delivery->account_error = hubspot_copy_error(error);
 	}
@@ -609,14 +656,14 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	{
 		if (delivery->failure == NULL)
 			delivery->failure = hubspot_copy_error(error);
-		if (!hubspot_settle_again(transaction->schema, id, error,
-								  delivery->options->max_attempts))
-			hubspot_settle_dead(transaction->schema, id, error);
+		hubspot_undone_note(delivery->undone, transaction->schema, id,
+							HUBSPOT_SETTLE_FAILED, error);
 	}
 	else
 	{
 		if (!find_claim(delivery, id)->shares || was_not_sent(error))
-			hubspot_settle_dead(transaction->schema, id, error);
+			hubspot_undone_note(delivery->undone, transaction->schema, id,
+								HUBSPOT_SETTLE_DEAD, error);
 		else
 			hubspot_settle_apart(transaction->schema, id, error);
 		delivery->nanswers++;

@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "delta.h"
+#include "hubspot_assoc.h"
 
 static bool has_spellings(const HubspotDelta *delta);
 static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
@@ -42,6 +43,7 @@ static char *rows_of(const HubspotDelta *delta, const char *table,
 					 const char *mark, bool with_nulls, const Oid *keys);
 static char *id_text(const char *alias, const HubspotDeltaColumn *column);
 static char *folded(const char *label);
+static char *full_text(const char *alias, const HubspotDeltaColumn *column);
 static char *type_value(const HubspotDelta *delta, const char *alias);
 static void find_keys(const HubspotDelta *delta, Oid *keys);
 
@@ -190,11 +192,38 @@ rows_of(const HubspotDelta *delta, const char *table, const char *mark,
 }
 
 /*
- * A value as text, null if it is null.  The casts of these types are the
- * server's own, and faster than format(), which calls the output function.
+ * A value as text, null if it is null.  One that is too large for the outbox must
+ * not stop who writes it: it is cut, and marked, so that it is refused when it is to
+ * be sent, and seen in the dead letters.
  */
 static char *
 id_text(const char *alias, const HubspotDeltaColumn *column)
+{
+	char	   *value = full_text(alias, column);
+
+	switch (column->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return value;
+		default:
+			/* a character has at most four bytes */
+			return psprintf("CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.>) %d"
+							" THEN pg_catalog.left(%s, 240)"
+							" OPERATOR(pg_catalog.||) '... (cut: it is too long)' COLLATE pg_catalog.\"C\""
+							" ELSE %s END",
+							value, HUBSPOT_MAX_TEXT, value, value);
+	}
+}
+
+/*
+ * The casts of these types are the server's own, and faster than format(), which
+ * calls the output function.
+ */
+static char *
+full_text(const char *alias, const HubspotDeltaColumn *column)
 {
 	switch (column->type)
 	{

@@ -28,6 +28,9 @@
 #define MAX_SHOWN			100
 
 static bool read_type_id(HubspotColumn *column, Datum value, int32 *type_id);
+static bool refuse_long(HubspotDraft *draft, const ArrayType *array);
+static void refuse_many(HubspotDraft *draft);
+static bool refuse_long_label(HubspotDraft *draft, const char *label, int len);
 static char *shown(const char *value, int len);
 static void check_id(HubspotDraft *draft, const char *name, HubspotSlice id);
 static void check_types(HubspotDraft *draft, HubspotInputShape shape);
@@ -152,6 +155,9 @@ hubspot_draft_type_ids(HubspotDraft *draft, ArrayType *array)
 	bool	   *isnull;
 	int32	   *type_ids;
 
+	draft->has_types = true;
+	if (refuse_long(draft, array))
+		return;
 	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
 					  &elements, &isnull, &draft->ntype_ids);
 	type_ids = palloc(sizeof(int32) * draft->ntype_ids);
@@ -162,16 +168,44 @@ hubspot_draft_type_ids(HubspotDraft *draft, ArrayType *array)
 		type_ids[i] = isnull[i] ? 0 : DatumGetInt32(elements[i]);
 	}
 	draft->type_ids = type_ids;
-	draft->has_types = true;
+}
+
+/* An array that is too long is not taken apart. */
+static bool
+refuse_long(HubspotDraft *draft, const ArrayType *array)
+{
+	if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) <= HUBSPOT_MAX_TYPES)
+		return false;
+	refuse_many(draft);
+	return true;
+}
+
+static void
+refuse_many(HubspotDraft *draft)
+{
+	hubspot_draft_refuse(draft, psprintf("there are more than %d type_ids and labels",
+										 HUBSPOT_MAX_TYPES));
 }
 
 /* A type's label. */
 void
 hubspot_draft_label(HubspotDraft *draft, char *label)
 {
+	refuse_long_label(draft, label, strlen(label));
 	draft->label = label;
 	draft->labels = &draft->label;
 	draft->nlabels = 1;
+}
+
+/* To be compared, a label is made lower case, which may take four times its space. */
+static bool
+refuse_long_label(HubspotDraft *draft, const char *label, int len)
+{
+	if (len <= HUBSPOT_MAX_TEXT)
+		return false;
+	hubspot_draft_refuse(draft, psprintf("label \"%s...\" is longer than %d bytes",
+										 shown(label, len), HUBSPOT_MAX_TEXT));
+	return true;
 }
 
 /* Types' labels, of a text[]. */
@@ -181,16 +215,22 @@ hubspot_draft_labels(HubspotDraft *draft, ArrayType *array)
 	Datum	   *elements;
 	bool	   *isnull;
 
+	draft->has_types = true;
+	if (refuse_long(draft, array))
+		return;
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &isnull, &draft->nlabels);
 	draft->labels = palloc(sizeof(char *) * draft->nlabels);
 	for (int i = 0; i < draft->nlabels; i++)
 	{
+		const		text *label = (const text *) DatumGetPointer(elements[i]);
+
+		draft->labels[i] = "";
 		if (isnull[i])
 			hubspot_draft_refuse(draft, pstrdup("labels has a null"));
-		draft->labels[i] = isnull[i] ? "" : TextDatumGetCString(elements[i]);
+		else if (!refuse_long_label(draft, VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label)))
+			draft->labels[i] = text_to_cstring(label);
 	}
-	draft->has_types = true;
 }
 
 /* The row is not to be sent; the first reason is the one that is told. */
@@ -251,8 +291,7 @@ check_types(HubspotDraft *draft, HubspotInputShape shape)
 	if (draft->ntype_ids + draft->nlabels == 0)
 		hubspot_draft_refuse(draft, pstrdup("there is no type_id and no label"));
 	else if (draft->ntype_ids + draft->nlabels > HUBSPOT_MAX_TYPES)
-		hubspot_draft_refuse(draft, psprintf("there are more than %d type_ids and labels",
-											 HUBSPOT_MAX_TYPES));
+		refuse_many(draft);
 	for (int i = 0; i < draft->ntype_ids && draft->error == NULL; i++)
 	{
 		if (draft->type_ids[i] < 1)

@@ -484,6 +484,13 @@ set_object(HubspotError *error, HubspotSlice object)
 	error->object.data = len > 0 ? memcpy(palloc(len), object.data, len) : NULL;
 }
 
+/* The error object, palloc'd, or NULL: there is none. */
+Jsonb *
+hubspot_error_object(const HubspotError *error)
+{
+	return hubspot_json_to_jsonb(error->object);
+}
+
 /* A text of no more than MAX_ERROR_MESSAGE bytes; a longer one is cut off. */
 static const char *
 clip(const char *text)

@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_FAILURE_H
 #define HUBSPOT_FAILURE_H
 
+#include "utils/jsonb.h"
+
 #include "http.h"
 #include "hubspot_assoc.h"
 
@@ -52,6 +54,7 @@ extern HubspotError *hubspot_token_error(const HubspotHttpReply *reply,
 										 int attempts);
 extern HubspotError *hubspot_unconfirmed(const HubspotHttpReply *reply,
 										 const char *reason);
+extern Jsonb *hubspot_error_object(const HubspotError *error);
 extern char *hubspot_correlation_id(const HubspotHttpReply *reply);
 extern void hubspot_each_header(const HubspotHttpReply *reply, void *state,
 								void (*header) (void *state, HubspotSlice name,

@@ -49,6 +49,13 @@ typedef struct HubspotAssociation
 /* The most types of one pair: HubSpot allows 50 labels for two object types. */
 #define HUBSPOT_MAX_TYPES	100
 
+/*
+ * The most bytes of a label, and of any other text of a row of the outbox, which
+ * has a CHECK for it: far more than HubSpot takes, and little enough that any number
+ * of rows that are read at a time, and what is made of them, has a bound.
+ */
+#define HUBSPOT_MAX_TEXT	1000
+
 /* The types of one pair; immutable once made, so that rows can share it. */
 typedef struct HubspotTypeList
 {

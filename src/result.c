@@ -20,7 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
-#include "json.h"
+#include "failure.h"
 #include "result.h"
 #include "stencil.h"
 
@@ -121,7 +121,6 @@ static Datum text_datum(HubspotResultRow *row, CachedText *last,
 						const char *text);
 static Datum id_datum(HubspotSlice id, IdText *space);
 static void remade(HubspotResultRow *row);
-static Jsonb *error_jsonb(const HubspotError *error);
 static Datum types_datum(HubspotResultRow *row, const HubspotTypeList *types);
 static Datum make_types(const HubspotResultRow *row,
 						const HubspotTypeList *types);
@@ -234,7 +233,7 @@ fill_result(HubspotResultRow *row, const HubspotOutcome *outcome)
 		row->special = true;
 	if (error)
 	{
-		Jsonb	   *object = error_jsonb(error);
+		Jsonb	   *object = hubspot_error_object(error);
 
 		row->special = true;
 		SET(RESULT_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
@@ -267,7 +266,7 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 	}
 	if (error)
 	{
-		Jsonb	   *object = error_jsonb(error);
+		Jsonb	   *object = hubspot_error_object(error);
 
 		row->special = true;
 		SET(ASSOCIATION_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
@@ -316,13 +315,6 @@ id_datum(HubspotSlice id, IdText *space)
 	SET_VARSIZE(space, VARHDRSZ + id.len);
 	memcpy(VARDATA(space), id.data, id.len);
 	return PointerGetDatum(space);
-}
-
-/* NULL: there is none. */
-static Jsonb *
-error_jsonb(const HubspotError *error)
-{
-	return hubspot_json_to_jsonb(error->object);
 }
 
 static Datum

@@ -20,7 +20,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "json.h"
+#include "failure.h"
 #include "prepared.h"
 #include "settle.h"
 
@@ -46,6 +46,12 @@
 
 /* A row that can't become a dead letter yet waits so long, in microseconds. */
 #define LOCKED_DELAY	(60 * INT64CONST(1000000))
+
+/*
+ * An error object that is larger, as jsonb, isn't repeated for each of the rows that
+ * it is about, but named by the first of them.
+ */
+#define MAX_REPEATED_OBJECT		4096
 
 /* The parameters after the first ones of a failure are the error's. */
 #define FAILURE			INT4OID, TEXTOID, TEXTOID, TEXTOID
@@ -137,7 +143,7 @@ static HubspotStatement again_statement = {
 	" not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
 	"  interval '1 h') * (0.5 + random() / 2),"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
-	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND attempts + 1 < $6",
+	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND attempts + 1 < $6 RETURNING id",
 	.nparameters = 6,
 	.types = {INT8ARRAYOID, FAILURE, INT4OID}
 };
@@ -167,24 +173,30 @@ static HubspotStatement later_statement = {
  */
 static HubspotStatement make_room_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_dead_letter SET id ="
-	" least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) - 1"
-	" WHERE id = ANY (ARRAY(SELECT l.id FROM %1$s.hs_assoc_dead_letter AS l"
-	"  WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
+	"UPDATE %1$s.hs_assoc_dead_letter AS o SET id = k.below"
+	" FROM (SELECT l.id, least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
+	"   - row_number() OVER (ORDER BY l.id DESC) AS below"
+	"  FROM (SELECT u.id FROM %1$s.hs_assoc_dead_letter AS u WHERE u.id = ANY ($1)"
+	"   FOR UPDATE SKIP LOCKED) AS l) AS k"
+	" WHERE o.id = k.id",
 	.nparameters = 1,
 	.types = {INT8ARRAYOID}
 };
 
 static HubspotStatement dead_statement = {
 	.text =
-	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
-	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = ANY ($1))"
+	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
 	" RETURNING " ROW_COLUMNS ", attempts + 1) "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
-	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5, $6 FROM dead",
-	.nparameters = 6,
-	.types = {INT8ARRAYOID, FAILURE, JSONBOID}
+	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5,"
+	"  CASE WHEN $7 AND dead.id <> (SELECT min(d.id) FROM dead AS d)"
+	"   THEN jsonb_build_object('see_dead_letter', (SELECT min(d.id) FROM dead AS d))"
+	"   ELSE $6 END"
+	" FROM dead",
+	.nparameters = 7,
+	.types = {INT8ARRAYOID, FAILURE, JSONBOID, BOOLOID}
 };
 
 #define UNLOCKED_BACKOFF \
@@ -234,6 +246,7 @@ static Datum ids_of(const int64 *ids, int nids);
 static void delete_outdated(const HubspotSchema *schema, const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
+static int	compare_ids(const void *a, const void *b);
 static void set_failure(Datum *values, char *nulls, const HubspotError *error);
 
 /*
@@ -282,7 +295,7 @@ hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
 static Datum
 ids_of(const int64 *ids, int nids)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * nids);
+	Datum	   *elements = palloc(sizeof(Datum) * Max(nids, 1));
 
 	for (int i = 0; i < nids; i++)
 		elements[i] = Int64GetDatum(ids[i]);
@@ -320,21 +333,42 @@ hubspot_settle_outdated(const HubspotSchema *schema, const char *server)
 }
 
 /*
- * An attempt has failed, and another one may not.  False, and nothing done: it
- * was the last one that the row had.
+ * An attempt has failed, and another one may not; those that have had their last
+ * one are given up.
  */
-bool
-hubspot_settle_again(const HubspotSchema *schema, int64 id,
-					 const HubspotError *error, int max_attempts)
+void
+hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids, int nids,
+					  const HubspotError *error, int max_attempts)
 {
-	Datum		id_datum = Int64GetDatum(id);
+	int64	   *charged;
+	int64	   *last;
+	int			ncharged;
+	int			nlast = 0;
 	Datum		values[6];
 	char		nulls[] = "      ";
 
-	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	values[0] = ids_of(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = Int32GetDatum(max_attempts);
-	return hubspot_execute(&again_statement, values, nulls) > 0;
+	ncharged = hubspot_query(&again_statement, values, nulls, &rows);
+	if (ncharged == nids)
+		return;
+
+	charged = palloc(sizeof(int64) * Max(ncharged, 1));
+	for (int i = 0; i < ncharged; i++)
+	{
+		bool		isnull;
+
+		charged[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+	}
+	qsort(charged, ncharged, sizeof(int64), compare_ids);
+	last = palloc(sizeof(int64) * nids);
+	for (int i = 0; i < nids; i++)
+	{
+		if (bsearch(&ids[i], charged, ncharged, sizeof(int64), compare_ids) == NULL)
+			last[nlast++] = ids[i];
+	}
+	hubspot_settle_dead(schema, last, nlast, error);
 }
 
 /*
@@ -354,41 +388,51 @@ hubspot_settle_apart(const HubspotSchema *schema, int64 id,
 	hubspot_execute(&apart_statement, values, nulls);
 }
 
-/* Nothing is wrong with the row, but it cannot be sent before that time. */
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		one = *(const int64 *) a;
+	int64		other = *(const int64 *) b;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Nothing is wrong with the rows, but they cannot be sent before that time. */
 void
-hubspot_settle_later(const HubspotSchema *schema, int64 id,
+hubspot_settle_later(const HubspotSchema *schema, const int64 *ids, int nids,
 					 const HubspotError *error, TimestampTz not_before)
 {
-	Datum		id_datum = Int64GetDatum(id);
 	Datum		values[6];
 	char		nulls[] = "      ";
 
-	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	values[0] = ids_of(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = TimestampTzGetDatum(not_before);
 	hubspot_execute(&later_statement, values, nulls);
 }
 
 /*
- * A row is given up; it becomes a dead letter, or does so later if somebody has
- * locked one of its id.
+ * Rows are given up for one reason; they become dead letters, or do so later if
+ * somebody has locked one of their id.  A large error object goes into the first
+ * of them alone.
  */
 void
-hubspot_settle_dead(const HubspotSchema *schema, int64 id,
+hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids, int nids,
 					const HubspotError *error)
 {
-	Datum		id_datum = Int64GetDatum(id);
-	Datum		values[6];
-	char		nulls[] = "      ";
-	Jsonb	   *object = error->object.data ? hubspot_json_to_jsonb(error->object) : NULL;
+	Datum		values[7];
+	char		nulls[] = "       ";
+	Jsonb	   *object = hubspot_error_object(error);
 
-	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	values[0] = ids_of(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = PointerGetDatum(object);
 	nulls[5] = object ? ' ' : 'n';
+	values[6] = BoolGetDatum(object && VARSIZE(object) > MAX_REPEATED_OBJECT);
 	hubspot_execute(&make_room_statement, values, NULL);
-	if (hubspot_execute(&dead_statement, values, nulls) == 0)
-		hubspot_settle_later(schema, id, error, GetCurrentTimestamp() + LOCKED_DELAY);
+	if (hubspot_execute(&dead_statement, values, nulls) < (uint64) nids)
+		hubspot_settle_later(schema, ids, nids, error,
+							 GetCurrentTimestamp() + LOCKED_DELAY);
 }
 
 /*

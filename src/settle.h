@@ -20,15 +20,16 @@ extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
 								int nids, TimestampTz sent_at, int keep);
 extern void hubspot_settle_outdated(const HubspotSchema *schema,
 									const char *server);
-extern bool hubspot_settle_again(const HubspotSchema *schema, int64 id,
-								 const HubspotError *error, int max_attempts);
 extern void hubspot_settle_apart(const HubspotSchema *schema, int64 id,
 								 const HubspotError *error);
-extern void hubspot_settle_later(const HubspotSchema *schema, int64 id,
-								 const HubspotError *error,
+extern void hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids,
+								  int nids, const HubspotError *error,
+								  int max_attempts);
+extern void hubspot_settle_later(const HubspotSchema *schema, const int64 *ids,
+								 int nids, const HubspotError *error,
 								 TimestampTz not_before);
-extern void hubspot_settle_dead(const HubspotSchema *schema, int64 id,
-								const HubspotError *error);
+extern void hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids,
+								int nids, const HubspotError *error);
 extern bool hubspot_settle_account(const HubspotSchema *schema,
 								   const HubspotClaimant *claimant,
 								   const HubspotError *error);

@@ -128,7 +128,7 @@ set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 	if (!PG_ARGISNULL(ENABLE_TYPE_ID))
 		sync->type_id = hubspot_int_argument(fcinfo, ENABLE_TYPE_ID, "type_id");
 	if (!PG_ARGISNULL(ENABLE_LABEL))
-		sync->label = hubspot_text_argument(fcinfo, ENABLE_LABEL, "label");
+		sync->label = hubspot_label_argument(fcinfo, ENABLE_LABEL, "label");
 	if (!PG_ARGISNULL(ENABLE_TYPE_ID_COLUMN))
 		sync->type_id_column = column_argument(fcinfo, ENABLE_TYPE_ID_COLUMN,
 											   "type_id_column");

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * undone.h
+ *	  Rows that were not confirmed, until that is recorded.
+ *
+ * IDENTIFICATION
+ *	  src/undone.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_UNDONE_H
+#define HUBSPOT_UNDONE_H
+
+#include "hubspot_assoc.h"
+#include "outbox.h"
+
+/* What is recorded of a row. */
+typedef enum HubspotSettlement
+{
+	HUBSPOT_SETTLE_FAILED,		/* an attempt */
+	HUBSPOT_SETTLE_LATER,		/* it is put off, for want of a scope */
+	HUBSPOT_SETTLE_DEAD
+} HubspotSettlement;
+
+/* Rows with one reason; see undone.c. */
+typedef struct HubspotUndone HubspotUndone;
+
+extern HubspotUndone *hubspot_undone_create(int max_rows, int max_attempts);
+extern void hubspot_undone_note(HubspotUndone *undone,
+								const HubspotSchema *schema, int64 id,
+								HubspotSettlement settlement,
+								const HubspotError *error);
+extern void hubspot_undone_settle(HubspotUndone *undone,
+								  const HubspotSchema *schema);
+
+#endif							/* HUBSPOT_UNDONE_H */
