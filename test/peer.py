@@ -4,7 +4,8 @@ peer.py: a peer that sends without end, for the tests
 
 Usage: test/peer.py FILE MODE [CERTIFICATE KEY]
 
-Listens on a port of 127.0.0.1, which it prints, until it is ended.  To each
+Listens on a port of 127.0.0.1, which it prints, until it is ended: as a process
+group, since there are processes for each connection.  To each
 connection it says what MODE names, again and again, as fast as it is read, and
 adds a byte to the file when it begins to:
 
@@ -139,6 +140,9 @@ def frames(data):
 
 def main():
     file, mode, *files = sys.argv[1:]
+    # to be ended as one; and nobody is to wait for the end of what we inherited
+    os.setpgid(0, 0)
+    os.closerange(3, 1024)
     context = None
     if files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

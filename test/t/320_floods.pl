@@ -20,6 +20,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir;
 
 # Processes to end with the test, however it ends.
 my %processes;
+my $busy;
 my $test = $$;
 END { local $?; end_process($_) foreach $test == $$ ? keys %processes : () }
 
@@ -33,7 +34,7 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot);
 my $session = start_session($node);
 
-my $busy = fork // die "fork: $!";
+$busy = fork // die "fork: $!";
 if ($busy == 0) { 1 while getppid == $test; POSIX::_exit(0) }
 $processes{$busy} = 1;
 
@@ -133,7 +134,8 @@ sub floods { return -s "$dir/floods" // 0 }
 sub end_process
 {
 	my ($pid) = @_;
-	kill 'TERM', $pid;
+	# a peer is a process group
+	kill 'TERM', $pid == $busy ? $pid : -$pid;
 	waitpid $pid, 0;
 	delete $processes{$pid};
 	return;
