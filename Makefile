@@ -35,7 +35,7 @@ PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 EXTENSION = hubspot_assoc
 DATA = hubspot_assoc--1.0.sql
 
-REGRESS = options privileges create batch errors request operations read archive labels definitions compositions statistics enqueue sync sync_ddl
+REGRESS = options privileges create batch bounds errors request operations read archive labels definitions compositions statistics enqueue sync sync_ddl
 # each file has a simulator of its own
 REGRESS_OPTS = --launcher=$(srcdir)/test/with_simulator
 ENCODING = UTF8
