@@ -723,6 +723,14 @@ COMMENT ON COLUMN hs_assoc_doubt.pair IS
 COMMENT ON COLUMN hs_assoc_doubt.id IS
 'that of the row of the outbox, which may be gone; of several that were sent together, the last';
 
+CREATE TABLE hs_assoc_clock (
+	postmaster		timestamptz NOT NULL,
+	wall			timestamptz NOT NULL,
+	monotonic		bigint NOT NULL
+);
+COMMENT ON TABLE hs_assoc_clock IS
+'what the system''s clock and one that nobody sets (microseconds) said when senders last compared them, under a postmaster started at that time: if the clock is set back, what waits does not wait for longer';
+
 CREATE TABLE hs_assoc_backoff (
 	server			text COLLATE "C",
 	role			regrole,

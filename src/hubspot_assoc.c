@@ -30,6 +30,7 @@
  *	   claim.c			what of the outbox is sent next
  *	   settle.c			what became of it
  *	   doubt.c			what wasn't confirmed, but may still be done
+ *	   clock.c			what waits when the clock is set
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs

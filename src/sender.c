@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "charge.h"
+#include "clock.h"
 #include "damper.h"
 #include "doubt.h"
 #include "lease.h"
@@ -203,6 +204,7 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	if (!hubspot_transaction_begin(transaction))
 		return NULL;
 	round->installed = true;
+	hubspot_clock_look(transaction->schema);
 	claimants = hubspot_claimants(transaction->schema, server);
 	take_turns(sender, claimants);
 	foreach(lc, claimants)

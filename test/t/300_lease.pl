@@ -127,4 +127,29 @@ $session->query('CALL hs_assoc_flush()');
 is($hubspot->stats->{max_in_flight}, 1, 'four senders: one request at a time');
 is(outbox() . '|' . $hubspot->association_count('contacts', 'companies'), '0|0', '... and the last operation counts');
 
+#
+# The clock is set back, as the table of clocks has it: what waits, waits no longer
+# than it had to; set forward, what may still be done keeps its time
+#
+$hubspot->reset;
+enqueue('create_default', [ 1, 11 ], [ 2, 12 ]);
+$session->query(q{UPDATE hs_assoc_outbox SET not_before = now() + CASE from_id WHEN '1' THEN interval '59 min' ELSE '61 min' END;
+	INSERT INTO hs_assoc_backoff (server, role, failures, retry_at) VALUES ('hubspot', 'postgres', 1, now() + '59 min');
+	INSERT INTO hs_assoc_doubt (server, pair, id, until) VALUES ('hubspot', 1, 1, now() + '61 min')});
+my $due = q{SELECT string_agg(from_id || (not_before > now() + '10 min'), ' ' ORDER BY from_id) FROM hs_assoc_outbox};
+$session->query('CALL hs_assoc_flush()');
+is($session->query($due), '1true 2true', 'the clock is as it was: what waits, waits');
+$session->query(q{UPDATE hs_assoc_clock SET wall = wall + '1 h'});
+$session->query('CALL hs_assoc_flush()');
+is($session->query($due) . $hubspot->association_count('contacts', 'companies'), '2false1', 'set back by an hour: what is due is sent');
+is($session->query(q{SELECT (SELECT count(*) FROM hs_assoc_backoff) || (SELECT until < now() + '2 min' FROM hs_assoc_doubt)::text}),
+	'0true', '... and the account and doubts are as before');
+$session->query(q{UPDATE hs_assoc_clock SET wall = wall - interval '1 h'});
+$session->query('CALL hs_assoc_flush()');
+is($session->query(q{SELECT until > now() + '59 min' FROM hs_assoc_doubt}), 't', 'set forward by an hour: doubts last as long as they have to');
+$session->query(q{UPDATE hs_assoc_clock SET wall = wall + '1 h', postmaster = postmaster - interval '1 s'});
+$session->query('CALL hs_assoc_flush()');
+is($session->query(q{SELECT until > now() + '59 min' FROM hs_assoc_doubt}), 't', 'another postmaster: its clocks count for nothing');
+is($session->query('SELECT count(*) FROM hs_assoc_clock'), 1, '... and are forgotten');
+
 done_testing();
