@@ -10,8 +10,8 @@
  * that look come and go; and so is the postmaster that they are of, since another
  * one may be on another machine, whose clocks say nothing of this one's.
  *
- * All functions here want a transaction, SPI, the search path pg_catalog, and to
- * run as the owner of the tables.  None waits for who has locked a row.
+ * All functions here want a transaction with a snapshot.  None waits for who has
+ * locked a row.
  *
  * IDENTIFICATION
  *	  src/clock.c

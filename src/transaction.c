@@ -44,7 +44,9 @@ static const struct
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
-	{"enable_mergejoin", "off"}
+	{"enable_mergejoin", "off"},
+	/* a scan that is "off" costs so much that it would be compiled, for seconds */
+	{"jit", "off"}
 };
 
 static void end_nested(HubspotTransaction *transaction);
