@@ -9,12 +9,6 @@
  * for labels: rows that add some, or take some away, and follow each other go
  * together, as one input.
  *
- * A server may be used with several logins, by the user mappings of roles, and
- * these may be of different HubSpot accounts.  So a row overrides only those of
- * roles with the same login; of others it waits for those before it, because the
- * account may be the same.  And what can't be sent, since nothing can be sent for
- * its role, overrides nothing of others, which can.
- *
  * All of this looks at a window, the oldest rows that are due, and from there
  * by index at the rows of the same pairs, so that it costs the same whatever
  * the length of the queue.
@@ -37,7 +31,6 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
-#include "option.h"
 #include "prepared.h"
 
 /*
@@ -45,7 +38,9 @@
  * window, where there is a window.
  */
 #define WINDOW \
-	"(SELECT * FROM %1$s.hs_assoc_outbox" \
+	"(SELECT id, server, role, operation, from_type, from_id, to_type, to_id, type_ids," \
+	"  category, labels, keep_labels, not_before, attempts, error_category" \
+	" FROM %1$s.hs_assoc_outbox" \
 	" WHERE server = $1 AND role = $2 AND not_before <= $3" \
 	" ORDER BY not_before, id LIMIT $4)"
 
@@ -119,49 +114,6 @@ typedef struct PickedPair
 	int64		pair;			/* must be first: the key */
 	HubspotClaim *last;
 } PickedPair;
-
-/* A skip scan over the accounts, each with its first and its last row */
-static HubspotStatement claimants_statement = {
-	.text =
-	"WITH RECURSIVE account AS ("
-	" (SELECT server, role::oid AS role FROM %1$s.hs_assoc_outbox"
-	"  WHERE $1 IS NULL OR server = $1"
-	"  ORDER BY server, role LIMIT 1)"
-	" UNION ALL"
-	" SELECT following.server, following.role"
-	" FROM account CROSS JOIN LATERAL"
-	"  (SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o"
-	"   WHERE (o.server, o.role::oid) > (account.server, account.role)"
-	"    AND ($1 IS NULL OR o.server = $1)"
-	"   ORDER BY o.server, o.role LIMIT 1) AS following) "
-	"SELECT a.server, a.role,"
-	" greatest((SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
-	"  WHERE o.server = a.server AND o.role = a.role"
-	"  ORDER BY o.server, o.role, o.not_before LIMIT 1), b.retry_at) AS due,"
-	" b.server IS NOT NULL AS backing_off "
-	"FROM account AS a"
-	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
-	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) "
-	"ORDER BY due",
-	.nparameters = 1,
-	.types = {TEXTOID}
-};
-
-/* What those who had the lease may have changed; no row: the account is paused */
-static HubspotStatement renew_statement = {
-	.text =
-	"SELECT b.retry_at,"
-	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
-	"  WHERE o.server = a.server AND o.role = a.role"
-	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later,"
-	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
-	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
-	" FROM (SELECT $1 AS server, $2 AS role) AS a"
-	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
-	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
-	.nparameters = 3,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID}
-};
 
 static HubspotStatement first_statement = {
 	.text = "SELECT w.id FROM " WINDOW " AS w",
@@ -262,7 +214,6 @@ static const struct
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-static void find_company(HubspotClaimant *claimant, const List *claimants);
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
 static const char *size_problem(HeapTuple tuple, Size *sum);
@@ -277,117 +228,6 @@ static bool is_text(HeapTuple tuple, int column, const char *expected);
 static char *get_text(HeapTuple tuple, int column);
 static HubspotSlice get_slice(HeapTuple tuple, int column);
 static ArrayType *get_array(HeapTuple tuple, int column);
-
-/*
- * The accounts that have rows in the outbox, of one server or of all (NULL),
- * except those that are paused; the one that is due first comes first.
- */
-List *
-hubspot_claimants(const HubspotSchema *schema, const char *server)
-{
-	Datum		value;
-	char		nulls[] = " ";
-	List	   *claimants = NIL;
-	uint64		count;
-
-	nulls[0] = server ? ' ' : 'n';
-	value = server ? CStringGetTextDatum(server) : (Datum) 0;
-	count = hubspot_query(&claimants_statement, &value, nulls, &rows);
-	for (uint64 i = 0; i < count; i++)
-	{
-		HeapTuple	tuple = rows.tuples[i];
-		HubspotClaimant *claimant = palloc(sizeof(HubspotClaimant));
-		MemoryContext old;
-		bool		isnull;
-
-		memset(claimant, 0, sizeof(HubspotClaimant));
-		claimant->server = get_text(tuple, 1);
-		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
-		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
-		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
-		claimants = lappend(claimants, claimant);
-		MemoryContextSwitchTo(old);
-	}
-	hubspot_rows_free(&rows);
-	return claimants;
-}
-
-/*
- * Look again, now that its lease is ours: who had it may have failed, or put rows
- * off, since the accounts, which are these, were listed.  False if the account is
- * paused.
- */
-bool
-hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant,
-					   const List *claimants)
-{
-	Datum		values[3];
-	HeapTuple	tuple;
-	Datum		retry_at;
-	bool		isnull;
-
-	values[0] = CStringGetTextDatum(claimant->server);
-	values[1] = ObjectIdGetDatum(claimant->role);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (hubspot_query(&renew_statement, values, NULL, &rows) == 0)
-		return false;
-	tuple = rows.tuples[0];
-	retry_at = heap_getattr(tuple, 1, rows.tupdesc, &isnull);
-	claimant->backing_off = !isnull;
-	if (!isnull)
-		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
-	/* null, and so false, if somebody else's rows are gone by now */
-	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
-	claimant->has_doubts = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
-	find_company(claimant, claimants);
-	return true;
-}
-
-/* Which of the roles that have rows for the server override each other's? */
-static void
-find_company(HubspotClaimant *claimant, const List *claimants)
-{
-	Datum	   *heeds = palloc(sizeof(Datum) * list_length(claimants));
-	Datum	   *overrides = palloc(sizeof(Datum) * list_length(claimants));
-	int			nheeds = 0;
-	int			noverrides = 0;
-	ListCell   *lc;
-
-	foreach(lc, claimants)
-	{
-		const HubspotClaimant *other = lfirst(lc);
-
-		if (other->role != claimant->role &&
-			(strcmp(other->server, claimant->server) != 0 ||
-			 !hubspot_claimant_is_with(claimant, other->role)))
-			continue;
-		if (other->role == claimant->role && other != claimant)
-			continue;			/* on another server */
-		if (other == claimant || !other->backing_off)
-			heeds[nheeds++] = ObjectIdGetDatum(other->role);
-		if (other == claimant || !claimant->backing_off)
-			overrides[noverrides++] = ObjectIdGetDatum(other->role);
-	}
-	claimant->has_company = nheeds > 1 || noverrides > 1;
-	claimant->heeds = PointerGetDatum(construct_array(heeds, nheeds, OIDOID, sizeof(Oid),
-													  true, TYPALIGN_INT));
-	claimant->overrides = PointerGetDatum(construct_array(overrides, noverrides, OIDOID,
-														  sizeof(Oid), true, TYPALIGN_INT));
-}
-
-/* Has a role the same login on the claimant's server? */
-bool
-hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role)
-{
-	Oid			login;
-
-	if (role == claimant->role)
-		return true;
-	login = hubspot_login(claimant->server, role);
-	return OidIsValid(login) && login == hubspot_login(claimant->server, claimant->role);
-}
 
 /* The first of the rows that are due; false if there is none. */
 bool

@@ -12,30 +12,10 @@
 #define HUBSPOT_CLAIM_H
 
 #include "datatype/timestamp.h"
-#include "nodes/pg_list.h"
 #include "utils/array.h"
 
+#include "claimant.h"
 #include "hubspot_assoc.h"
-#include "outbox.h"
-
-/* A server as a role uses it, with rows in the outbox. */
-typedef struct HubspotClaimant
-{
-	const char *server;
-	Oid			role;
-	TimestampTz due;			/* when the first of its rows may be sent */
-	bool		backing_off;	/* nothing could be sent to it the last time */
-	bool		has_later;		/* rows that are not due yet; known under the
-								 * lease, as what follows */
-	bool		has_outdated;	/* dead letters that are to be deleted */
-	bool		has_doubts;		/* operations that may still be done */
-	Datum		heeds;			/* oid[]: whose later rows make its own
-								 * needless */
-	Datum		overrides;		/* oid[]: whose earlier rows its own make
-								 * needless */
-	bool		has_company;	/* in these are others than itself */
-	int64		turn;			/* sender.c's */
-} HubspotClaimant;
 
 /* Rows that can go into the same requests. */
 typedef struct HubspotLane
@@ -87,9 +67,6 @@ typedef struct HubspotDeferral
 	TimestampTz not_before;
 } HubspotDeferral;
 
-/* Types of the parameters that name a server and a role */
-#define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
-
 /* Pieces of statements that agree with each other, and with an index */
 
 /* What the index of the pairs is on. */
@@ -119,11 +96,6 @@ typedef struct HubspotDeferral
 	" AND n.category IS NOT DISTINCT FROM o.category" \
 	" AND n.labels IS NOT DISTINCT FROM o.labels"
 
-extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
-extern bool hubspot_claimant_renew(const HubspotSchema *schema,
-								   HubspotClaimant *claimant,
-								   const List *claimants);
-extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
 extern bool hubspot_claim_first(const HubspotSchema *schema,
 								const HubspotClaimant *claimant, int64 *id);
 extern int64 hubspot_claim_prune(const HubspotSchema *schema,

@@ -28,6 +28,7 @@
  *	   enqueue.c		inputs of a query into the outbox
  *	   lease.c			who sends to a server
  *	   claim.c			what of the outbox is sent next
+ *	   claimant.c		whose it is
  *	   settle.c			what became of it
  *	   doubt.c			what wasn't confirmed, but may still be done
  *	   clock.c			what waits when the clock is set

@@ -45,7 +45,11 @@ static const struct
 	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
 	{"enable_mergejoin", "off"},
-	/* a scan that is "off" costs so much that it would be compiled, for seconds */
+
+	/*
+	 * a scan that is "off" costs so much that it would be compiled, for
+	 * seconds
+	 */
 	{"jit", "off"}
 };
 

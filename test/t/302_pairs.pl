@@ -37,7 +37,7 @@ sub paths { my @paths = map { $_->{path} =~ m{/associations/[^/]+/(.*)$} } @{ $h
 
 sub start_over
 {
-	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff');
+	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff, hs_assoc_doubt');
 	$hubspot->reset;
 	return;
 }
@@ -52,7 +52,7 @@ sub fail_first
 	refuse("/$from_type/$to_type/");
 	enqueue($operation, $from_type, 11, $to_type, 12);
 	flush();
-	$session->query('DELETE FROM hs_assoc_backoff');
+	$session->query('DELETE FROM hs_assoc_backoff; DELETE FROM hs_assoc_doubt');
 	$hubspot->clear_rules;
 	$hubspot->clear_log;
 	return;

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * claimant.h
+ *	  Who has something in the outbox: servers, as roles use them.
+ *
+ * IDENTIFICATION
+ *	  src/claimant.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CLAIMANT_H
+#define HUBSPOT_CLAIMANT_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "outbox.h"
+
+/* A server as a role uses it, with rows in the outbox. */
+typedef struct HubspotClaimant
+{
+	const char *server;
+	Oid			role;
+	TimestampTz due;			/* when the first of its rows may be sent */
+	bool		backing_off;	/* nothing could be sent to it the last time */
+	bool		has_later;		/* rows that are not due yet; known under the
+								 * lease, as what follows */
+	bool		has_outdated;	/* dead letters that are to be deleted */
+	bool		has_doubts;		/* operations that may still be done */
+	Datum		heeds;			/* oid[]: whose later rows make its own
+								 * needless */
+	Datum		overrides;		/* oid[]: whose earlier rows its own make
+								 * needless */
+	bool		has_company;	/* in these are others than itself */
+	int64		turn;			/* sender.c's */
+} HubspotClaimant;
+
+/* Types of the parameters that name a server and a role */
+#define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
+
+extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
+extern bool hubspot_claimant_renew(const HubspotSchema *schema,
+								   HubspotClaimant *claimant,
+								   const List *claimants);
+extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
+
+#endif							/* HUBSPOT_CLAIMANT_H */
