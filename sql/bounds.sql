@@ -98,4 +98,6 @@ SELECT operation, short(from_id), short(to_id) FROM hs_assoc_outbox ORDER BY id;
 DELETE FROM links;
 SELECT operation, short(from_id), short(to_id), short(labels[1]) FROM hs_assoc_outbox ORDER BY id;
 
+DROP TABLE links;
+DROP FUNCTION short;
 \i :end
