@@ -110,6 +110,8 @@ struct HubspotDelivery
 	const HubspotError *account_error;	/* of them all, or NULL */
 };
 
+static bool pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
+						int64 max_rows);
 static void give_up_oversize(HubspotTransaction *transaction,
 							 HubspotDelivery *delivery, const HubspotPick *pick);
 static const HubspotError *connect_as(Oid role, const char *server,
@@ -152,9 +154,6 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	int64		now = hubspot_now();
 	const HubspotError *error;
 	int64		pace;
-	int			window;
-	int64		pruned;
-	HubspotPick pick;
 
 	delivery->claimant = claimant;
 	delivery->round = round;
@@ -179,47 +178,9 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 		return NULL;
 	}
 
-	if (claimant->has_outdated)
-		hubspot_settle_outdated(schema, claimant->server);
-	window = window_size(delivery, max_rows);
 	progress->max_attempts = delivery->options->max_attempts;
-	progress->nrows = window;
-	do
-	{
-		pruned = hubspot_claim_prune(schema, claimant, window);
-		round->removed += pruned;
-	} while (pruned > window / 2 && hubspot_now() < now + PRUNE_TIME);
-	if (pruned > window / 2)
-	{
-		round->next_due = 0;
+	if (!pick_claims(transaction, delivery, max_rows))
 		return NULL;
-	}
-	hubspot_claim_prune_others(schema, claimant, window);
-	hubspot_claim_pick(schema, claimant, window, &pick);
-	if (pick.noversize > 0)
-	{
-		give_up_oversize(transaction, delivery, &pick);
-		round->removed += pick.noversize;
-	}
-	delivery->lane = pick.lane;
-	delivery->claims = pick.claims;
-	delivery->nclaims = pick.nclaims;
-	delivery->newest = pick.newest;
-	if (delivery->nclaims == 0 && pick.noversize > 0)
-	{
-		round->next_due = 0;
-		return NULL;
-	}
-	if (delivery->nclaims == 0)
-	{
-		/* they are locked, if they don't wait for others of their pairs */
-		if (hubspot_claim_defer_blocked(schema, claimant, window) > 0)
-			round->next_due = 0;
-		else
-			round->next_due = Min(round->next_due,
-								  GetCurrentTimestamp() + LOCKED_DELAY);
-		return NULL;
-	}
 	if (!hubspot_outbox_operation(delivery->lane.operation, &delivery->operation))
 	{
 		error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
@@ -245,6 +206,56 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 						   delivery->nclaims, delivery->options->request_timeout);
 	delivery->has_doubts = claimant->has_doubts;
 	return delivery;
+}
+
+/*
+ * Delete what is needless, and pick what is to be sent.  False: there is nothing,
+ * and the round knows when there may be.
+ */
+static bool
+pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
+			int64 max_rows)
+{
+	const HubspotSchema *schema = transaction->schema;
+	const HubspotClaimant *claimant = delivery->claimant;
+	HubspotRound *round = delivery->round;
+	int			window = window_size(delivery, max_rows);
+	int64		start = hubspot_now();
+	int64		pruned;
+	HubspotPick pick;
+
+	if (claimant->has_outdated)
+		hubspot_settle_outdated(schema, claimant->server);
+	delivery->progress->nrows = window;
+	do
+	{
+		pruned = hubspot_claim_prune(schema, claimant, window);
+		round->removed += pruned;
+	} while (pruned > window / 2 && hubspot_now() < start + PRUNE_TIME);
+	if (pruned > window / 2)
+	{
+		round->next_due = 0;
+		return false;
+	}
+	hubspot_claim_prune_others(schema, claimant, window);
+	hubspot_claim_pick(schema, claimant, window, &pick);
+	give_up_oversize(transaction, delivery, &pick);
+	round->removed += pick.noversize;
+	delivery->lane = pick.lane;
+	delivery->claims = pick.claims;
+	delivery->nclaims = pick.nclaims;
+	delivery->newest = pick.newest;
+	if (delivery->nclaims > 0)
+		return true;
+
+	/* they are locked, if they don't wait for others of their pairs */
+	if (pick.noversize > 0 ||
+		hubspot_claim_defer_blocked(schema, claimant, window) > 0)
+		round->next_due = 0;
+	else
+		round->next_due = Min(round->next_due,
+							  GetCurrentTimestamp() + LOCKED_DELAY);
+	return false;
 }
 
 /* Rows that are too large to be read are dead letters, with what is the matter. */
