@@ -39,8 +39,7 @@ static bool charge(HubspotTransaction *transaction, ChargeKind kind,
 				   const HubspotClaimant *claimant,
 				   const HubspotProgress *progress, const ErrorData *fault,
 				   MemoryContext context);
-static void charge_row(const HubspotSchema *schema,
-					   const HubspotClaimant *claimant,
+static void charge_row(const HubspotClaimant *claimant,
 					   const HubspotProgress *progress,
 					   const HubspotError *error);
 static const HubspotError *as_error(const ErrorData *fault);
@@ -126,10 +125,10 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
 		if (hubspot_transaction_begin(transaction))
 		{
 			if (kind == CHARGE_ROW)
-				charge_row(transaction->schema, claimant, progress, as_error(fault));
+				charge_row(claimant, progress, as_error(fault));
 			else if (kind == CHARGE_ACCOUNT)
-				hubspot_settle_account(transaction->schema, claimant, as_error(fault));
-			hubspot_lease_release(transaction->schema, claimant->server);
+				hubspot_settle_account(claimant, as_error(fault));
+			hubspot_lease_release(claimant->server);
 			hubspot_transaction_end(transaction);
 		}
 	}
@@ -147,14 +146,14 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
  * before the row was read, it is the first of those that are due.
  */
 static void
-charge_row(const HubspotSchema *schema, const HubspotClaimant *claimant,
+charge_row(const HubspotClaimant *claimant,
 		   const HubspotProgress *progress, const HubspotError *error)
 {
 	int64		id = progress->row;
 
-	if (id == 0 && !hubspot_claim_first(schema, claimant, &id))
+	if (id == 0 && !hubspot_claim_first(claimant, &id))
 		return;
-	hubspot_settle_failed(schema, &id, 1, error, progress->max_attempts);
+	hubspot_settle_failed(&id, 1, error, progress->max_attempts);
 }
 
 static const HubspotError *

@@ -231,8 +231,7 @@ static ArrayType *get_array(HeapTuple tuple, int column);
 
 /* The first of the rows that are due; false if there is none. */
 bool
-hubspot_claim_first(const HubspotSchema *schema,
-					const HubspotClaimant *claimant, int64 *id)
+hubspot_claim_first(const HubspotClaimant *claimant, int64 *id)
 {
 	Datum		values[4];
 	bool		isnull;
@@ -246,7 +245,7 @@ hubspot_claim_first(const HubspotSchema *schema,
 
 /* Delete rows that later ones override; how many of the window were. */
 int64
-hubspot_claim_prune(const HubspotSchema *schema, const HubspotClaimant *claimant,
+hubspot_claim_prune(const HubspotClaimant *claimant,
 					int window)
 {
 	Datum		values[5];
@@ -271,8 +270,7 @@ set_window(Datum *values, const HubspotClaimant *claimant, int window)
  * earlier rows of each pair.
  */
 void
-hubspot_claim_prune_others(const HubspotSchema *schema,
-						   const HubspotClaimant *claimant, int window)
+hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
 {
 	Datum		values[5];
 
@@ -292,7 +290,7 @@ hubspot_claim_prune_others(const HubspotSchema *schema,
  * dropped, or not have been there yet; so what is larger isn't read.
  */
 void
-hubspot_claim_pick(const HubspotSchema *schema, const HubspotClaimant *claimant,
+hubspot_claim_pick(const HubspotClaimant *claimant,
 				   int window, HubspotPick *pick)
 {
 	Datum		values[4];
@@ -496,8 +494,7 @@ is_text(HeapTuple tuple, int column, const char *expected)
  * them, so that they don't stand at the head of the queue; how many there were.
  */
 int64
-hubspot_claim_defer_blocked(const HubspotSchema *schema,
-							const HubspotClaimant *claimant, int window)
+hubspot_claim_defer_blocked(const HubspotClaimant *claimant, int window)
 {
 	Datum		values[4];
 
@@ -507,8 +504,7 @@ hubspot_claim_defer_blocked(const HubspotSchema *schema,
 
 /* Have rows wait that this transaction has picked, without charging them. */
 void
-hubspot_claim_defer(const HubspotSchema *schema,
-					const HubspotDeferral *deferrals, int ndeferrals)
+hubspot_claim_defer(const HubspotDeferral *deferrals, int ndeferrals)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * ndeferrals);
 	Datum	   *times = palloc(sizeof(Datum) * ndeferrals);

@@ -96,23 +96,17 @@ typedef struct HubspotDeferral
 	" AND n.category IS NOT DISTINCT FROM o.category" \
 	" AND n.labels IS NOT DISTINCT FROM o.labels"
 
-extern bool hubspot_claim_first(const HubspotSchema *schema,
-								const HubspotClaimant *claimant, int64 *id);
-extern int64 hubspot_claim_prune(const HubspotSchema *schema,
-								 const HubspotClaimant *claimant, int window);
-extern void hubspot_claim_prune_others(const HubspotSchema *schema,
-									   const HubspotClaimant *claimant,
+extern bool hubspot_claim_first(const HubspotClaimant *claimant, int64 *id);
+extern int64 hubspot_claim_prune(const HubspotClaimant *claimant, int window);
+extern void hubspot_claim_prune_others(const HubspotClaimant *claimant,
 									   int window);
-extern void hubspot_claim_pick(const HubspotSchema *schema,
-							   const HubspotClaimant *claimant,
+extern void hubspot_claim_pick(const HubspotClaimant *claimant,
 							   int window, HubspotPick *pick);
 extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,
 							   int nclaims);
-extern int64 hubspot_claim_defer_blocked(const HubspotSchema *schema,
-										 const HubspotClaimant *claimant,
+extern int64 hubspot_claim_defer_blocked(const HubspotClaimant *claimant,
 										 int window);
-extern void hubspot_claim_defer(const HubspotSchema *schema,
-								const HubspotDeferral *deferrals,
+extern void hubspot_claim_defer(const HubspotDeferral *deferrals,
 								int ndeferrals);
 
 #endif							/* HUBSPOT_CLAIM_H */

@@ -91,7 +91,7 @@ static void find_company(HubspotClaimant *claimant, const List *claimants);
  * except those that are paused; the one that is due first comes first.
  */
 List *
-hubspot_claimants(const HubspotSchema *schema, const char *server)
+hubspot_claimants(const char *server)
 {
 	Datum		value = server ? CStringGetTextDatum(server) : (Datum) 0;
 	List	   *claimants = NIL;
@@ -137,7 +137,7 @@ copy_text(Datum value)
  * paused.
  */
 bool
-hubspot_claimant_renew(const HubspotSchema *schema, HubspotClaimant *claimant,
+hubspot_claimant_renew(HubspotClaimant *claimant,
 					   const List *claimants)
 {
 	Datum		values[3];

@@ -38,9 +38,8 @@ typedef struct HubspotClaimant
 /* Types of the parameters that name a server and a role */
 #define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
 
-extern List *hubspot_claimants(const HubspotSchema *schema, const char *server);
-extern bool hubspot_claimant_renew(const HubspotSchema *schema,
-								   HubspotClaimant *claimant,
+extern List *hubspot_claimants(const char *server);
+extern bool hubspot_claimant_renew(HubspotClaimant *claimant,
 								   const List *claimants);
 extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
 

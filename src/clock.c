@@ -97,12 +97,12 @@ static HubspotStatement shift_doubts_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-static void shift(const HubspotSchema *schema, int64 back);
-static void note(const HubspotSchema *schema, TimestampTz wall, int64 monotonic);
+static void shift(int64 back);
+static void note(TimestampTz wall, int64 monotonic);
 
 /* Look whether the system's clock was set, and keep what waits in step with it. */
 void
-hubspot_clock_look(const HubspotSchema *schema)
+hubspot_clock_look(void)
 {
 	Datum		value = TimestampTzGetDatum(PgStartTime);
 	TimestampTz wall = GetCurrentTimestamp();
@@ -125,11 +125,11 @@ hubspot_clock_look(const HubspotSchema *schema)
 		value = TimestampTzGetDatum(noted);
 		if (hubspot_execute(&claim_statement, &value, NULL) == 0)
 			return;
-		shift(schema, back);
+		shift(back);
 	}
 	else if (passed < NOTE_INTERVAL)
 		return;
-	note(schema, wall, monotonic);
+	note(wall, monotonic);
 }
 
 /*
@@ -137,7 +137,7 @@ hubspot_clock_look(const HubspotSchema *schema)
  * to wait is due early, which does no harm but to doubts.
  */
 static void
-shift(const HubspotSchema *schema, int64 back)
+shift(int64 back)
 {
 	Datum		value = Int64GetDatum(back);
 
@@ -150,7 +150,7 @@ shift(const HubspotSchema *schema, int64 back)
 }
 
 static void
-note(const HubspotSchema *schema, TimestampTz wall, int64 monotonic)
+note(TimestampTz wall, int64 monotonic)
 {
 	Datum		values[] = {TimestampTzGetDatum(PgStartTime),
 	TimestampTzGetDatum(wall), Int64GetDatum(monotonic)};

@@ -13,6 +13,6 @@
 
 #include "outbox.h"
 
-extern void hubspot_clock_look(const HubspotSchema *schema);
+extern void hubspot_clock_look(void);
 
 #endif							/* HUBSPOT_CLOCK_H */

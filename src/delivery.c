@@ -110,26 +110,25 @@ struct HubspotDelivery
 	const HubspotError *account_error;	/* of them all, or NULL */
 };
 
-static bool pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
+static bool pick_claims(HubspotDelivery *delivery,
 						int64 max_rows);
-static void give_up_oversize(HubspotTransaction *transaction,
-							 HubspotDelivery *delivery, const HubspotPick *pick);
+static void give_up_oversize(HubspotDelivery *delivery, const HubspotPick *pick);
 static const HubspotError *connect_as(Oid role, const char *server,
 									  HubspotConnection **connection);
-static const HubspotError *caught_error(MemoryContext context);
+static const HubspotError *caught_error(void);
 static int	window_size(const HubspotDelivery *delivery, int64 max_rows);
 static void cut_claims(HubspotDelivery *delivery);
 static int	count_until_groups(const HubspotDelivery *delivery, int max_groups);
 static int	compare_from_ids(const void *a, const void *b);
-static void damp(HubspotTransaction *transaction, HubspotDelivery *delivery);
+static void damp(HubspotDelivery *delivery);
 static void suspect_all(HubspotDelivery *delivery);
 static void suspect(HubspotDelivery *delivery, int64 row);
 static bool look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery);
 static void start_batch(HubspotDelivery *delivery);
 static void put_claims(HubspotDelivery *delivery);
 static bool wait_for_outcomes(HubspotDelivery *delivery);
-static void take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery);
-static void settle(HubspotTransaction *transaction, HubspotDelivery *delivery,
+static void take_outcomes(HubspotDelivery *delivery);
+static void settle(HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
 static void note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim);
 static const HubspotClaim *find_claim(HubspotDelivery *delivery, int64 id);
@@ -137,7 +136,7 @@ static int	compare_ids(const void *a, const void *b);
 static bool was_not_sent(const HubspotError *error);
 static bool is_about_account(const HubspotError *error);
 static bool is_unsure(const HubspotError *error);
-static void finish_delivery(HubspotTransaction *transaction, HubspotDelivery *delivery);
+static void finish_delivery(HubspotDelivery *delivery);
 
 /*
  * Pick rows of an account whose lease we have, in the transaction that took it;
@@ -145,11 +144,9 @@ static void finish_delivery(HubspotTransaction *transaction, HubspotDelivery *de
  * round says when there may be.  progress is kept up while the delivery lives.
  */
 HubspotDelivery *
-hubspot_delivery_prepare(HubspotTransaction *transaction,
-						 const HubspotClaimant *claimant, int64 max_rows,
+hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 						 HubspotRound *round, HubspotProgress *progress)
 {
-	const HubspotSchema *schema = transaction->schema;
 	HubspotDelivery *delivery = palloc0(sizeof(HubspotDelivery));
 	int64		now = hubspot_now();
 	const HubspotError *error;
@@ -161,7 +158,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	error = connect_as(claimant->role, claimant->server, &delivery->connection);
 	if (error)
 	{
-		round->unrecorded = !hubspot_settle_account(schema, claimant, error);
+		round->unrecorded = !hubspot_settle_account(claimant, error);
 		round->next_due = 0;
 		return NULL;
 	}
@@ -179,7 +176,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	}
 
 	progress->max_attempts = delivery->options->max_attempts;
-	if (!pick_claims(transaction, delivery, max_rows))
+	if (!pick_claims(delivery, max_rows))
 		return NULL;
 	if (!hubspot_outbox_operation(delivery->lane.operation, &delivery->operation))
 	{
@@ -188,12 +185,12 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 								   psprintf("there is no operation \"%s\"",
 											delivery->lane.operation));
 		for (int i = 0; i < delivery->nclaims; i++)
-			hubspot_settle_dead(schema, &delivery->claims[i].id, 1, error);
+			hubspot_settle_dead(&delivery->claims[i].id, 1, error);
 		round->removed += delivery->nclaims;
 		round->next_due = 0;
 		return NULL;
 	}
-	damp(transaction, delivery);
+	damp(delivery);
 	cut_claims(delivery);
 	if (delivery->nclaims == 0)
 	{
@@ -202,7 +199,7 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
 	}
 	hubspot_claim_link(&delivery->lane, delivery->claims, delivery->nclaims);
 	progress->nrows = 0;
-	hubspot_lease_describe(schema, claimant, &delivery->lane, delivery->claims,
+	hubspot_lease_describe(claimant, &delivery->lane, delivery->claims,
 						   delivery->nclaims, delivery->options->request_timeout);
 	delivery->has_doubts = claimant->has_doubts;
 	return delivery;
@@ -213,10 +210,9 @@ hubspot_delivery_prepare(HubspotTransaction *transaction,
  * and the round knows when there may be.
  */
 static bool
-pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
+pick_claims(HubspotDelivery *delivery,
 			int64 max_rows)
 {
-	const HubspotSchema *schema = transaction->schema;
 	const HubspotClaimant *claimant = delivery->claimant;
 	HubspotRound *round = delivery->round;
 	int			window = window_size(delivery, max_rows);
@@ -225,11 +221,11 @@ pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
 	HubspotPick pick;
 
 	if (claimant->has_outdated)
-		hubspot_settle_outdated(schema, claimant->server);
+		hubspot_settle_outdated(claimant->server);
 	delivery->progress->nrows = window;
 	do
 	{
-		pruned = hubspot_claim_prune(schema, claimant, window);
+		pruned = hubspot_claim_prune(claimant, window);
 		round->removed += pruned;
 	} while (pruned > window / 2 && hubspot_now() < start + PRUNE_TIME);
 	if (pruned > window / 2)
@@ -237,9 +233,9 @@ pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
 		round->next_due = 0;
 		return false;
 	}
-	hubspot_claim_prune_others(schema, claimant, window);
-	hubspot_claim_pick(schema, claimant, window, &pick);
-	give_up_oversize(transaction, delivery, &pick);
+	hubspot_claim_prune_others(claimant, window);
+	hubspot_claim_pick(claimant, window, &pick);
+	give_up_oversize(delivery, &pick);
 	round->removed += pick.noversize;
 	delivery->lane = pick.lane;
 	delivery->claims = pick.claims;
@@ -250,7 +246,7 @@ pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
 
 	/* they are locked, if they don't wait for others of their pairs */
 	if (pick.noversize > 0 ||
-		hubspot_claim_defer_blocked(schema, claimant, window) > 0)
+		hubspot_claim_defer_blocked(claimant, window) > 0)
 		round->next_due = 0;
 	else
 		round->next_due = Min(round->next_due,
@@ -260,7 +256,7 @@ pick_claims(HubspotTransaction *transaction, HubspotDelivery *delivery,
 
 /* Rows that are too large to be read are dead letters, with what is the matter. */
 static void
-give_up_oversize(HubspotTransaction *transaction, HubspotDelivery *delivery,
+give_up_oversize(HubspotDelivery *delivery,
 				 const HubspotPick *pick)
 {
 	int64	   *ids = palloc(sizeof(int64) * pick->noversize);
@@ -273,7 +269,7 @@ give_up_oversize(HubspotTransaction *transaction, HubspotDelivery *delivery,
 
 		while (first < pick->noversize && pick->oversize[first].problem == problem)
 			ids[nids++] = pick->oversize[first++].id;
-		hubspot_settle_dead(transaction->schema, ids, nids,
+		hubspot_settle_dead(ids, nids,
 							hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
 											   HUBSPOT_INVALID_INPUT, problem));
 		hubspot_account_count_inputs(account, nids, 0);
@@ -311,7 +307,7 @@ connect_as(Oid role, const char *server, HubspotConnection **connection)
 	{
 		/* this sets the user back, too */
 		MemoryContextSwitchTo(context);
-		error = caught_error(context);
+		error = caught_error();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
@@ -322,7 +318,7 @@ connect_as(Oid role, const char *server, HubspotConnection **connection)
 
 /* The ERROR that was caught, as a value; a cancel is thrown on. */
 static const HubspotError *
-caught_error(MemoryContext context)
+caught_error(void)
 {
 	ErrorData  *data = CopyErrorData();
 	HubspotError *error;
@@ -422,7 +418,7 @@ compare_from_ids(const void *a, const void *b)
 
 /* Have the rows of pairs that were sent too often lately wait. */
 static void
-damp(HubspotTransaction *transaction, HubspotDelivery *delivery)
+damp(HubspotDelivery *delivery)
 {
 	int64		now = hubspot_now();
 	TimestampTz time = GetCurrentTimestamp();
@@ -445,7 +441,7 @@ damp(HubspotTransaction *transaction, HubspotDelivery *delivery)
 	}
 	delivery->nclaims = nclaims;
 	if (ndeferrals > 0)
-		hubspot_claim_defer(transaction->schema, deferrals, ndeferrals);
+		hubspot_claim_defer(deferrals, ndeferrals);
 	pfree(deferrals);
 }
 
@@ -478,7 +474,7 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 		{
 			if (!hubspot_transaction_begin(transaction))
 				return delivery->nput;
-			take_outcomes(transaction, delivery);
+			take_outcomes(delivery);
 			hubspot_transaction_end(transaction);
 			if (delivery->lost)
 				return delivery->nput;
@@ -487,7 +483,7 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 	delivery->progress->nrows = 0;
 	if (hubspot_transaction_begin(transaction))
 	{
-		finish_delivery(transaction, delivery);
+		finish_delivery(delivery);
 		hubspot_transaction_end(transaction);
 	}
 
@@ -608,31 +604,30 @@ wait_for_outcomes(HubspotDelivery *delivery)
 
 /* Record what has come back, and put more while we have the lease. */
 static void
-take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
+take_outcomes(HubspotDelivery *delivery)
 {
-	const HubspotSchema *schema = transaction->schema;
 	HubspotOutcome outcome;
 
 	while (hubspot_batch_get(delivery->batch, &outcome))
-		settle(transaction, delivery, &outcome);
+		settle(delivery, &outcome);
 	if (delivery->ndoubtful > 0)
 	{
-		hubspot_doubt_add(schema, delivery->claimant->server, delivery->doubtful,
+		hubspot_doubt_add(delivery->claimant->server, delivery->doubtful,
 						  delivery->doubtful_ids, delivery->ndoubtful,
 						  delivery->options->request_timeout);
 		delivery->has_doubts = true;
 	}
 	if (delivery->ndone > 0)
-		hubspot_settle_confirmed(schema, delivery->claimant, delivery->done,
+		hubspot_settle_confirmed(delivery->claimant, delivery->done,
 								 delivery->ndone);
 	if (delivery->ndone > 0 && delivery->has_doubts)
-		delivery->ndone = hubspot_doubt_hold(schema, delivery->done, delivery->ndone);
+		delivery->ndone = hubspot_doubt_hold(delivery->done, delivery->ndone);
 	if (delivery->ndone > 0)
-		hubspot_settle_done(schema, delivery->done, delivery->ndone,
+		hubspot_settle_done(delivery->done, delivery->ndone,
 							delivery->sent_at, delivery->options->sent_retention);
 	delivery->ndoubtful = 0;
 	delivery->ndone = 0;
-	hubspot_undone_settle(delivery->undone, schema);
+	hubspot_undone_settle(delivery->undone);
 	delivery->lost = !hubspot_lease_is_kept();
 	if (!delivery->lost)
 		put_claims(delivery);
@@ -640,7 +635,7 @@ take_outcomes(HubspotTransaction *transaction, HubspotDelivery *delivery)
 
 /* What is to be done about the outcome of a row? */
 static void
-settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const HubspotOutcome *outcome)
+settle(HubspotDelivery *delivery, const HubspotOutcome *outcome)
 {
 	const HubspotError *error = outcome->error;
 	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
@@ -658,7 +653,7 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	{
 		/* a scope may be missing for these object types, and not for others */
 		if (error->http_status == 403 || (stopped && stopped->http_status == 403))
-			hubspot_undone_note(delivery->undone, transaction->schema, id,
+			hubspot_undone_note(delivery->undone, id,
 								HUBSPOT_SETTLE_LATER, error);
 		else if (delivery->account_error == NULL)
 			delivery->account_error = hubspot_copy_error(error);
@@ -667,16 +662,16 @@ settle(HubspotTransaction *transaction, HubspotDelivery *delivery, const Hubspot
 	{
 		if (delivery->failure == NULL)
 			delivery->failure = hubspot_copy_error(error);
-		hubspot_undone_note(delivery->undone, transaction->schema, id,
+		hubspot_undone_note(delivery->undone, id,
 							HUBSPOT_SETTLE_FAILED, error);
 	}
 	else
 	{
 		if (!find_claim(delivery, id)->shares || was_not_sent(error))
-			hubspot_undone_note(delivery->undone, transaction->schema, id,
+			hubspot_undone_note(delivery->undone, id,
 								HUBSPOT_SETTLE_DEAD, error);
 		else
-			hubspot_settle_apart(transaction->schema, id, error);
+			hubspot_settle_apart(id, error);
 		delivery->nanswers++;
 	}
 }
@@ -751,9 +746,8 @@ is_unsure(const HubspotError *error)
 
 /* All rows have come back: what does that say of the account? */
 static void
-finish_delivery(HubspotTransaction *transaction, HubspotDelivery *delivery)
+finish_delivery(HubspotDelivery *delivery)
 {
-	const HubspotSchema *schema = transaction->schema;
 	const HubspotClaimant *claimant = delivery->claimant;
 	int64		now = hubspot_now();
 
@@ -769,8 +763,8 @@ finish_delivery(HubspotTransaction *transaction, HubspotDelivery *delivery)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)
 		delivery->round->unrecorded =
-			!hubspot_settle_account(schema, claimant, delivery->account_error);
+			!hubspot_settle_account(claimant, delivery->account_error);
 	else if (claimant->backing_off && delivery->nanswers > 0)
-		(void) hubspot_settle_account(schema, claimant, NULL);
-	hubspot_lease_release(schema, claimant->server);
+		(void) hubspot_settle_account(claimant, NULL);
+	hubspot_lease_release(claimant->server);
 }

@@ -48,8 +48,7 @@ typedef struct HubspotProgress
 /* Rows of one account; see delivery.c. */
 typedef struct HubspotDelivery HubspotDelivery;
 
-extern HubspotDelivery *hubspot_delivery_prepare(HubspotTransaction *transaction,
-												 const HubspotClaimant *claimant,
+extern HubspotDelivery *hubspot_delivery_prepare(const HubspotClaimant *claimant,
 												 int64 max_rows,
 												 HubspotRound *round,
 												 HubspotProgress *progress);

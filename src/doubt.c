@@ -75,7 +75,7 @@ hubspot_doubt_time(int request_timeout)
  * that were sent together, the last.
  */
 void
-hubspot_doubt_add(const HubspotSchema *schema, const char *server,
+hubspot_doubt_add(const char *server,
 				  const int64 *pairs, const int64 *ids, int count,
 				  int request_timeout)
 {
@@ -101,7 +101,7 @@ array_of(const int64 *values, int count)
  * are left.
  */
 int
-hubspot_doubt_hold(const HubspotSchema *schema, int64 *ids, int nids)
+hubspot_doubt_hold(int64 *ids, int nids)
 {
 	Datum		value = array_of(ids, nids);
 	int			count = (int) hubspot_query(&hold_statement, &value, NULL, &rows);
@@ -131,7 +131,7 @@ compare_ids(const void *a, const void *b)
 
 /* Forget some of those whose time is over. */
 void
-hubspot_doubt_forget(const HubspotSchema *schema)
+hubspot_doubt_forget(void)
 {
 	hubspot_execute(&forget_statement, NULL, NULL);
 }

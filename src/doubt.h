@@ -14,10 +14,10 @@
 #include "outbox.h"
 
 extern int	hubspot_doubt_time(int request_timeout);
-extern void hubspot_doubt_add(const HubspotSchema *schema, const char *server,
+extern void hubspot_doubt_add(const char *server,
 							  const int64 *pairs, const int64 *ids, int count,
 							  int request_timeout);
-extern int	hubspot_doubt_hold(const HubspotSchema *schema, int64 *ids, int nids);
-extern void hubspot_doubt_forget(const HubspotSchema *schema);
+extern int	hubspot_doubt_hold(int64 *ids, int nids);
+extern void hubspot_doubt_forget(void);
 
 #endif							/* HUBSPOT_DOUBT_H */

@@ -114,7 +114,7 @@ static void lease_tag(LOCKTAG *tag, const char *server);
  * sending.
  */
 bool
-hubspot_lease_take(const HubspotSchema *schema, const char *server)
+hubspot_lease_take(const char *server)
 {
 	Datum		value = CStringGetTextDatum(server);
 	LOCKTAG		tag;
@@ -188,8 +188,7 @@ lease_tag(LOCKTAG *tag, const char *server)
  * somebody has locked the row, they don't.
  */
 void
-hubspot_lease_describe(const HubspotSchema *schema,
-					   const HubspotClaimant *claimant, const HubspotLane *lane,
+hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
 					   const HubspotClaim *claims, int nclaims,
 					   int request_timeout)
 {
@@ -212,7 +211,7 @@ hubspot_lease_describe(const HubspotSchema *schema,
 
 /* Nothing is being sent any more. */
 void
-hubspot_lease_release(const HubspotSchema *schema, const char *server)
+hubspot_lease_release(const char *server)
 {
 	Datum		value = CStringGetTextDatum(server);
 

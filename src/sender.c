@@ -204,8 +204,8 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	if (!hubspot_transaction_begin(transaction))
 		return NULL;
 	round->installed = true;
-	hubspot_clock_look(transaction->schema);
-	claimants = hubspot_claimants(transaction->schema, server);
+	hubspot_clock_look();
+	claimants = hubspot_claimants(server);
 	take_turns(sender, claimants);
 	foreach(lc, claimants)
 	{
@@ -236,7 +236,6 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 			 const List *claimants, int64 max_rows, bool only_healthy,
 			 HubspotRound *round, int *nleases)
 {
-	const HubspotSchema *schema = sender->transaction.schema;
 	TimestampTz now = GetCurrentTimestamp();
 	Turn	   *turn = turn_of(sender, claimant);
 	HubspotDelivery *delivery = NULL;
@@ -245,7 +244,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 		return NULL;
 	memset(&sender->progress, 0, sizeof(HubspotProgress));
 	sender->turn = turn;
-	if (!hubspot_lease_take(schema, claimant->server))
+	if (!hubspot_lease_take(claimant->server))
 	{
 		round->waiting_accounts++;
 		return NULL;
@@ -254,9 +253,9 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 	if (turn->max_rows > 0)
 		max_rows = Min(max_rows, turn->max_rows);
 	/* who had the lease before us may have failed */
-	if (hubspot_claimant_renew(schema, claimant, claimants) &&
+	if (hubspot_claimant_renew(claimant, claimants) &&
 		is_ready(claimant, now, only_healthy, round))
-		delivery = hubspot_delivery_prepare(&sender->transaction, claimant,
+		delivery = hubspot_delivery_prepare(claimant,
 											max_rows, round, &sender->progress);
 	if (delivery)
 	{
@@ -360,8 +359,8 @@ forget_sent(HubspotSender *sender)
 	if (hubspot_now() < sender->forget_after)
 		return;
 	sender->forgetting = true;
-	hubspot_settle_forget(sender->transaction.schema);
-	hubspot_doubt_forget(sender->transaction.schema);
+	hubspot_settle_forget();
+	hubspot_doubt_forget();
 	sender->forgetting = false;
 }
 

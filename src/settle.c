@@ -243,7 +243,7 @@ static HubspotStatement forget_statement = {
 static HubspotRows rows;
 
 static Datum ids_of(const int64 *ids, int nids);
-static void delete_outdated(const HubspotSchema *schema, const char *server,
+static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
 static int	compare_ids(const void *a, const void *b);
@@ -254,8 +254,7 @@ static void set_failure(Datum *values, char *nulls, const HubspotError *error);
  * letters of their pairs that would undo them are no longer of use.
  */
 void
-hubspot_settle_confirmed(const HubspotSchema *schema,
-						 const HubspotClaimant *claimant, const int64 *ids,
+hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
 						 int nids)
 {
 	Datum		value = ids_of(ids, nids);
@@ -275,13 +274,13 @@ hubspot_settle_confirmed(const HubspotSchema *schema,
 				DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
 	}
 	if (noutdated > 0)
-		delete_outdated(schema, claimant->server, outdated, noutdated,
+		delete_outdated(claimant->server, outdated, noutdated,
 						&remember_statement);
 }
 
 /* These are done; they are kept for so many milliseconds. */
 void
-hubspot_settle_done(const HubspotSchema *schema, const int64 *ids, int nids,
+hubspot_settle_done(const int64 *ids, int nids,
 					TimestampTz sent_at, int keep)
 {
 	Datum		values[3];
@@ -304,7 +303,7 @@ ids_of(const int64 *ids, int nids)
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */
 static void
-delete_outdated(const HubspotSchema *schema, const char *server,
+delete_outdated(const char *server,
 				const int64 *ids, int nids, HubspotStatement *afterwards)
 {
 	Datum		values[] = {ids_of(ids, nids), CStringGetTextDatum(server)};
@@ -319,7 +318,7 @@ delete_outdated(const HubspotSchema *schema, const char *server,
  * delete those that can be, wherever they are by now.
  */
 void
-hubspot_settle_outdated(const HubspotSchema *schema, const char *server)
+hubspot_settle_outdated(const char *server)
 {
 	Datum		value = CStringGetTextDatum(server);
 	uint64		count = hubspot_query(&remembered_statement, &value, NULL, &rows);
@@ -329,7 +328,7 @@ hubspot_settle_outdated(const HubspotSchema *schema, const char *server)
 	for (uint64 i = 0; i < count; i++)
 		ids[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
 	if (count > 0)
-		delete_outdated(schema, server, ids, count, &gone_statement);
+		delete_outdated(server, ids, count, &gone_statement);
 }
 
 /*
@@ -337,7 +336,7 @@ hubspot_settle_outdated(const HubspotSchema *schema, const char *server)
  * one are given up.
  */
 void
-hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids, int nids,
+hubspot_settle_failed(const int64 *ids, int nids,
 					  const HubspotError *error, int max_attempts)
 {
 	int64	   *charged;
@@ -368,7 +367,7 @@ hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids, int nids,
 		if (bsearch(&ids[i], charged, ncharged, sizeof(int64), compare_ids) == NULL)
 			last[nlast++] = ids[i];
 	}
-	hubspot_settle_dead(schema, last, nlast, error);
+	hubspot_settle_dead(last, nlast, error);
 }
 
 /*
@@ -376,7 +375,7 @@ hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids, int nids,
  * again, at once and by itself.
  */
 void
-hubspot_settle_apart(const HubspotSchema *schema, int64 id,
+hubspot_settle_apart(int64 id,
 					 const HubspotError *error)
 {
 	Datum		id_datum = Int64GetDatum(id);
@@ -399,7 +398,7 @@ compare_ids(const void *a, const void *b)
 
 /* Nothing is wrong with the rows, but they cannot be sent before that time. */
 void
-hubspot_settle_later(const HubspotSchema *schema, const int64 *ids, int nids,
+hubspot_settle_later(const int64 *ids, int nids,
 					 const HubspotError *error, TimestampTz not_before)
 {
 	Datum		values[6];
@@ -417,7 +416,7 @@ hubspot_settle_later(const HubspotSchema *schema, const int64 *ids, int nids,
  * of them alone.
  */
 void
-hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids, int nids,
+hubspot_settle_dead(const int64 *ids, int nids,
 					const HubspotError *error)
 {
 	Datum		values[7];
@@ -431,7 +430,7 @@ hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids, int nids,
 	values[6] = BoolGetDatum(object && VARSIZE(object) > MAX_REPEATED_OBJECT);
 	hubspot_execute(&make_room_statement, values, NULL);
 	if (hubspot_execute(&dead_statement, values, nulls) < (uint64) nids)
-		hubspot_settle_later(schema, ids, nids, error,
+		hubspot_settle_later(ids, nids, error,
 							 GetCurrentTimestamp() + LOCKED_DELAY);
 }
 
@@ -440,8 +439,7 @@ hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids, int nids,
  * False: that could not be recorded, since somebody has locked the row.
  */
 bool
-hubspot_settle_account(const HubspotSchema *schema,
-					   const HubspotClaimant *claimant, const HubspotError *error)
+hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *error)
 {
 	Datum		values[6];
 	char		nulls[] = "      ";
@@ -457,7 +455,7 @@ hubspot_settle_account(const HubspotSchema *schema,
 
 /* Forget some of the sent rows whose time is over. */
 void
-hubspot_settle_forget(const HubspotSchema *schema)
+hubspot_settle_forget(void)
 {
 	hubspot_execute(&forget_statement, NULL, NULL);
 }

@@ -13,26 +13,23 @@
 
 #include "claim.h"
 
-extern void hubspot_settle_confirmed(const HubspotSchema *schema,
-									 const HubspotClaimant *claimant,
+extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
 									 const int64 *ids, int nids);
-extern void hubspot_settle_done(const HubspotSchema *schema, const int64 *ids,
+extern void hubspot_settle_done(const int64 *ids,
 								int nids, TimestampTz sent_at, int keep);
-extern void hubspot_settle_outdated(const HubspotSchema *schema,
-									const char *server);
-extern void hubspot_settle_apart(const HubspotSchema *schema, int64 id,
+extern void hubspot_settle_outdated(const char *server);
+extern void hubspot_settle_apart(int64 id,
 								 const HubspotError *error);
-extern void hubspot_settle_failed(const HubspotSchema *schema, const int64 *ids,
+extern void hubspot_settle_failed(const int64 *ids,
 								  int nids, const HubspotError *error,
 								  int max_attempts);
-extern void hubspot_settle_later(const HubspotSchema *schema, const int64 *ids,
+extern void hubspot_settle_later(const int64 *ids,
 								 int nids, const HubspotError *error,
 								 TimestampTz not_before);
-extern void hubspot_settle_dead(const HubspotSchema *schema, const int64 *ids,
+extern void hubspot_settle_dead(const int64 *ids,
 								int nids, const HubspotError *error);
-extern bool hubspot_settle_account(const HubspotSchema *schema,
-								   const HubspotClaimant *claimant,
+extern bool hubspot_settle_account(const HubspotClaimant *claimant,
 								   const HubspotError *error);
-extern void hubspot_settle_forget(const HubspotSchema *schema);
+extern void hubspot_settle_forget(void);
 
 #endif							/* HUBSPOT_SETTLE_H */

@@ -75,8 +75,7 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 		transaction->nested = true;
 	}
 	transaction->open = true;
-	transaction->schema = hubspot_outbox_lock();
-	if (transaction->schema == NULL)
+	if (hubspot_outbox_lock() == NULL)
 	{
 		transaction->open = false;
 		if (transaction->procedure)

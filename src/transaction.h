@@ -20,7 +20,6 @@ typedef struct HubspotTransaction
 	bool		procedure;		/* within CALL, and SPI_commit ends it; else a
 								 * background worker's own */
 	MemoryContext context;		/* current between begin and end, and after */
-	const HubspotSchema *schema;	/* while it is open */
 	bool		open;
 	bool		nested;			/* a procedure's is a subtransaction, so that
 								 * it can be undone */

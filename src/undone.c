@@ -56,12 +56,12 @@ hubspot_undone_create(int max_rows, int max_attempts)
  * what hubspot_settle_dead does.
  */
 void
-hubspot_undone_note(HubspotUndone *undone, const HubspotSchema *schema, int64 id,
+hubspot_undone_note(HubspotUndone *undone, int64 id,
 					HubspotSettlement settlement, const HubspotError *error)
 {
 	if (undone->nids > 0 &&
 		(undone->settlement != settlement || !same_error(undone->reason, error)))
-		hubspot_undone_settle(undone, schema);
+		hubspot_undone_settle(undone);
 	if (undone->nids == 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(undone->context);
@@ -92,7 +92,7 @@ same_text(const char *a, const char *b)
 
 /* Record the rows that were noted. */
 void
-hubspot_undone_settle(HubspotUndone *undone, const HubspotSchema *schema)
+hubspot_undone_settle(HubspotUndone *undone)
 {
 	MemoryContext old = MemoryContextSwitchTo(undone->context);
 
@@ -101,16 +101,16 @@ hubspot_undone_settle(HubspotUndone *undone, const HubspotSchema *schema)
 		switch (undone->settlement)
 		{
 			case HUBSPOT_SETTLE_FAILED:
-				hubspot_settle_failed(schema, undone->ids, undone->nids,
+				hubspot_settle_failed(undone->ids, undone->nids,
 									  undone->reason, undone->max_attempts);
 				break;
 			case HUBSPOT_SETTLE_LATER:
-				hubspot_settle_later(schema, undone->ids, undone->nids,
+				hubspot_settle_later(undone->ids, undone->nids,
 									 undone->reason,
 									 GetCurrentTimestamp() + SCOPE_DELAY);
 				break;
 			case HUBSPOT_SETTLE_DEAD:
-				hubspot_settle_dead(schema, undone->ids, undone->nids, undone->reason);
+				hubspot_settle_dead(undone->ids, undone->nids, undone->reason);
 				break;
 		}
 	}

@@ -26,11 +26,9 @@ typedef enum HubspotSettlement
 typedef struct HubspotUndone HubspotUndone;
 
 extern HubspotUndone *hubspot_undone_create(int max_rows, int max_attempts);
-extern void hubspot_undone_note(HubspotUndone *undone,
-								const HubspotSchema *schema, int64 id,
+extern void hubspot_undone_note(HubspotUndone *undone, int64 id,
 								HubspotSettlement settlement,
 								const HubspotError *error);
-extern void hubspot_undone_settle(HubspotUndone *undone,
-								  const HubspotSchema *schema);
+extern void hubspot_undone_settle(HubspotUndone *undone);
 
 #endif							/* HUBSPOT_UNDONE_H */
