@@ -60,6 +60,12 @@
 #define MAX_CALL_RETRIES	1
 
 
+/*
+ * An account that is parked for less than that, in microseconds, is as good as
+ * not parked: it has to wait by other means, lest it be tried without an end.
+ */
+#define MIN_PARKING			INT64CONST(100000)
+
 /* So much of an id tells records apart, when they are counted. */
 #define MAX_GROUP_KEY		64
 
@@ -759,7 +765,7 @@ finish_delivery(HubspotDelivery *delivery)
 		delivery->lane.attempts == 0)
 		delivery->account_error = delivery->failure;
 	if (delivery->account_error && delivery->account_error->http_status == 429 &&
-		hubspot_account_when(delivery->connection->account, 0, now) > now)
+		hubspot_account_when(delivery->connection->account, 0, now) > now + MIN_PARKING)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)
 		delivery->round->unrecorded =
