@@ -1033,7 +1033,8 @@ GRANT SELECT (server, role, failures, retry_at, since, http_status, error_catego
 -- Somebody's column of the type of one of these would keep later versions from
 -- adding a column to it.
 REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_lease, hs_assoc_backoff,
-	hs_assoc_account_pause, hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
+	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_clock, hs_assoc_sync_config, hs_assoc_outbox_stat,
+	hs_assoc_sync FROM PUBLIC;
 
 --
 -- What pg_dump takes along
