@@ -30,7 +30,7 @@
 /* What is done in one transaction. */
 typedef enum ChargeKind
 {
-	CHARGE_NOBODY,				/* others may have the lease, and that's all */
+	CHARGE_NOBODY,				/* nothing is being sent, and that's all */
 	CHARGE_ROW,
 	CHARGE_ACCOUNT
 } ChargeKind;
@@ -105,7 +105,7 @@ hubspot_charge_account(HubspotTransaction *transaction,
 	return charge(transaction, CHARGE_ACCOUNT, claimant, NULL, fault, context);
 }
 
-/* Likewise to nobody: its rows are sent again, fewer at a time. */
+/* Likewise to nobody: it is only said that nothing is being sent any more. */
 bool
 hubspot_charge_nobody(HubspotTransaction *transaction,
 					  const HubspotClaimant *claimant, MemoryContext context)
@@ -128,7 +128,8 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
 				charge_row(claimant, progress, as_error(fault));
 			else if (kind == CHARGE_ACCOUNT)
 				hubspot_settle_account(claimant, as_error(fault));
-			hubspot_lease_release(claimant->server);
+			else
+				hubspot_lease_release(claimant->server);
 			hubspot_transaction_end(transaction);
 		}
 	}

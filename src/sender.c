@@ -422,11 +422,13 @@ charge_turn(HubspotSender *sender, const ErrorData *fault)
 	charged = sender->progress.nrows == 1 &&
 		hubspot_charge_row(transaction, &claimant, &sender->progress, fault,
 						   sender->fault_context);
-	if (charged && turn->failures < MAX_FAILURES)
-		return;
-	charged = hubspot_charge_account(transaction, &claimant, fault,
-									 sender->fault_context);
-	rest(turn, charged ? MIN_REST : MAX_REST);
+	if (!charged || turn->failures >= MAX_FAILURES)
+	{
+		charged = hubspot_charge_account(transaction, &claimant, fault,
+										 sender->fault_context);
+		rest(turn, charged ? MIN_REST : MAX_REST);
+	}
+	(void) hubspot_charge_nobody(transaction, &claimant, sender->fault_context);
 }
 
 /* Let an account rest for longer each time, up to a time. */

@@ -71,7 +71,7 @@ my %locks = (
 	'hs_assoc_retry' => 'SET ROLE operator; SELECT hs_assoc_retry()',
 	'hs_assoc_resume' => q{SET ROLE operator; SELECT hs_assoc_resume('hubspot')},
 	'hs_assoc_pause' => q{SET ROLE operator; SELECT hs_assoc_pause('hubspot')},
-	'what pg_monitor may lock' => 'SET ROLE operator; LOCK TABLE hs_assoc_lease, hs_assoc_backoff, hs_assoc_account_pause IN ACCESS SHARE MODE',
+	'what pg_monitor may lock' => 'SET ROLE operator; LOCK TABLE hs_assoc_lease, hs_assoc_account_pause IN ACCESS SHARE MODE; SELECT count(server) FROM hs_assoc_backoff',
 );
 foreach my $name (sort keys %locks)
 {
