@@ -19,20 +19,22 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 
+#include "compat.h"
+
 PG_FUNCTION_INFO_V1(hs_assoc_pair);
 
 /* Object types by all of their names in lower case, and their numbers (0-n). */
-typedef struct ObjectType
+typedef struct StandardType
 {
 	const char *name;
 	int			number;
-} ObjectType;
+} StandardType;
 
 /*
  * In the order of strcmp().  There are indexes on what comes of this: whoever
  * changes it has to have them rebuilt by the extension's update.
  */
-static const ObjectType object_types[] = {
+static const StandardType standard_types[] = {
 	{"0-1", 1},
 	{"0-101", 101},
 	{"0-116", 116},
@@ -151,21 +153,21 @@ type_number(const text * type)
 {
 	Size		len = VARSIZE_ANY_EXHDR(type);
 	char		name[MAX_NAME];
-	ObjectType	key = {name, 0};
-	const ObjectType *found;
+	StandardType key = {name, 0};
+	const StandardType *found;
 
 	if (len >= MAX_NAME)
 		return 0;
 	for (Size i = 0; i < len; i++)
 		name[i] = pg_ascii_tolower((unsigned char) VARDATA_ANY(type)[i]);
 	name[len] = '\0';
-	found = bsearch(&key, object_types, lengthof(object_types),
-					sizeof(ObjectType), compare_names);
+	found = bsearch(&key, standard_types, lengthof(standard_types),
+					sizeof(StandardType), compare_names);
 	return found ? found->number : 0;
 }
 
 static int
 compare_names(const void *a, const void *b)
 {
-	return strcmp(((const ObjectType *) a)->name, ((const ObjectType *) b)->name);
+	return strcmp(((const StandardType *) a)->name, ((const StandardType *) b)->name);
 }
