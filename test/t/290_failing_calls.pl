@@ -54,7 +54,8 @@ my @cases = (
 	[ 'curl_multi_setopt', CURLM_OUT_OF_MEMORY, qr/ERROR:  XX000: could not set options of libcurl/ ],
 	[ 'curl_easy_init', 0, qr/${memory}out of memory\nDETAIL:  libcurl could not allocate a request/ ],
 	[ 'curl_easy_setopt', CURLE_OUT_OF_MEMORY, qr/${memory}out of memory\nDETAIL:  libcurl could not set an option/ ],
-	[ 'curl_easy_setopt', CURLE_UNKNOWN_OPTION, qr/ERROR:  XX000: could not set CURLOPT_\w+: / ],
+	# what a user has said can be what is wrong: then it is the request's
+	[ 'curl_easy_setopt', CURLE_UNKNOWN_OPTION, qr/ERROR:  XX000: could not set CURLOPT_\w+: |^f\|\w+\|could not send the request: / ],
 	[ 'curl_slist_append', 0, qr/${memory}out of memory\nDETAIL:  libcurl could not allocate a header/ ],
 	[ 'curl_multi_add_handle', CURLM_OUT_OF_MEMORY, qr/^f\|\w+\|.*memory/i ],
 	[ 'curl_multi_socket_action', CURLM_INTERNAL_ERROR, qr/ERROR:  XX000: could not drive libcurl: / ],
