@@ -24,18 +24,22 @@
  *	   argument.c		what all of these want of their arguments
  *
  *	   sender.c			sends what is due in the outbox
+ *	   charge.c			ERRORs of a sender, and whom they are charged to
  *	   delivery.c		rows on their way to HubSpot and back
  *	   enqueue.c		inputs of a query into the outbox
  *	   lease.c			who sends to a server
  *	   claim.c			what of the outbox is sent next
  *	   claimant.c		whose it is
  *	   settle.c			what became of it
+ *	   undone.c			rows that are not done, recorded by their reasons
  *	   doubt.c			what wasn't confirmed, but may still be done
  *	   clock.c			what waits when the clock is set
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs
+ *	   retyped.c		what DDL would change of their values
  *	   link.c			which tables can be kept in sync
+ *	   idtype.c			types whose text is good for an id
  *	   link_trigger.c	their triggers
  *	   synced.c			what is kept in sync
  *	   transaction.c	short transactions of a sender
@@ -65,6 +69,7 @@
  *	   shared.c			areas of shared memory
  *	   token.c			where its access tokens come from
  *	   tokenfile.c		the file that holds one
+ *	   secret.c			secrets, which nothing may show
  *	   refresh.c		refresh tokens, which answers may replace
  *	   match.c			what an answer says of each input
  *	   blame.c			which inputs an error is about
@@ -75,9 +80,11 @@
  *	   answer.c			the same of other replies
  *	   failure.c		replies that are no success, as error values
  *	   transport.c		libcurl on PostgreSQL's wait events
+ *	   guard.c			an end for calls of it that a peer keeps from returning
  *
  *	   option.c			what the user said of an account
  *	   setting.c		what the user said of all of them
+ *	   cafile.c			the file of certificate authorities
  *	   context.c		what the context of an error names
  *	   chunk.c			inputs that go together, and their rows
  *	   unit.c			one of them: a pair, or a record that is read
@@ -87,6 +94,7 @@
  *	   json.c, lexer.c	JSON by declared fields
  *	   digits.h			texts that are numbers
  *	   host.c			hosts of URLs and lists
+ *	   shown.c			somebody's value in a message
  *	   sockets.c		sockets to watch, on a WaitEventSet
  *
  *	   hubspot_assoc.h	the nouns
