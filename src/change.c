@@ -11,7 +11,7 @@
  * or what one has deleted be there again.  The last operation that is enqueued
  * for a pair wins, therefore changes that come after those of such a statement
  * are checked first: only what is in the table is created, only what isn't is
- * removed.  That is read as the table's owner, whoever has changed it, into a
+ * removed.  That is read with the privileges of its owner, whoever changes it, into a
  * tuplestore, and inserted from there.  The rows of a whole table, to be
  * truncated or for a backfill, take the same way.  So does what is removed of a
  * table that may have one label in two spellings.
@@ -38,7 +38,6 @@
 #include "change.h"
 #include "delta.h"
 #include "prepared.h"
-#include "rights.h"
 
 /* The rows of a tuplestore, in SQL. */
 #define COLLECTED_ROWS	"collected_rows"
@@ -405,7 +404,7 @@ hubspot_change_enqueue_table(HubspotChange *change, bool added, int64 *skipped)
 }
 
 /*
- * Rows of a table, read as its owner: as they are now, also in a transaction
+ * Rows of a table, read with its owner's privileges: as they are now, also in a transaction
  * that goes by an older snapshot, and all of them, or an ERROR if row-level
  * security hides some.
  */
@@ -422,11 +421,11 @@ collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 		.write = write_reading,
 		.state = reading,
 		.relation = table,
+		.owner = hubspot_link_owner(table),
 		.nfunctions = hubspot_delta_key_functions(reading->delta, functions),
 		.functions = functions
 	};
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
-	HubspotFormerUser former = hubspot_act_as(hubspot_link_owner(table));
 	int			nest_level = NewGUCNestLevel();
 
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
@@ -435,8 +434,7 @@ collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 	(void) hubspot_run(hubspot_prepare(&subject), NULL, NULL, environment, true,
 					   receiver);
 	receiver->rDestroy(receiver);
-	AtEOXact_GUC(true, nest_level);
-	hubspot_act_as_before(former);
+	AtEOXact_GUC(false, nest_level);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return rows;

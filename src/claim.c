@@ -73,7 +73,7 @@
 #define BLOCKER \
 	"(SELECT b.id FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
-	" AND b.server IS NOT DISTINCT FROM w.server" \
+	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($5)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1)"
 
 /*
@@ -91,7 +91,7 @@
 #define OF_ROW_BEFORE(what) \
 	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
-	" AND b.server IS NOT DISTINCT FROM w.server" \
+	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($5)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") " DESC, b.id DESC LIMIT 1)"
 
 /* A dead letter that was put back might have been outdated while it was locked. */
@@ -163,8 +163,8 @@ static HubspotStatement pick_statement = {
 	"  WHERE " OF_ROW_BEFORE("CASE WHEN " GOES_WITH " THEN NULL ELSE b.id END") " IS NULL"
 	"   AND " IS_OF_USE "))"
 	" ORDER BY w.not_before, w.id FOR UPDATE OF w SKIP LOCKED",
-	.nparameters = 4,
-	.types = {WINDOW_TYPES}
+	.nparameters = 5,
+	.types = {WINDOW_TYPES, OIDARRAYOID}
 };
 
 static HubspotStatement defer_blocked_statement = {
@@ -177,8 +177,8 @@ static HubspotStatement defer_blocked_statement = {
 	" WHERE u.id = ANY (ARRAY("
 	"  SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = blocked.id"
 	"  FOR UPDATE SKIP LOCKED))",
-	.nparameters = 4,
-	.types = {WINDOW_TYPES}
+	.nparameters = 5,
+	.types = {WINDOW_TYPES, OIDARRAYOID}
 };
 
 static HubspotStatement defer_statement = {
@@ -293,13 +293,14 @@ void
 hubspot_claim_pick(const HubspotClaimant *claimant,
 				   int window, HubspotPick *pick)
 {
-	Datum		values[4];
+	Datum		values[5];
 	uint64		count;
 	HTAB	   *picked = NULL;
 	bool		isnull;
 	Size		size = 0;
 
 	set_window(values, claimant, window);
+	values[4] = claimant->company;
 	count = hubspot_query(&pick_statement, values, NULL, &rows);
 	memset(pick, 0, sizeof(HubspotPick));
 	pick->claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
@@ -496,9 +497,10 @@ is_text(HeapTuple tuple, int column, const char *expected)
 int64
 hubspot_claim_defer_blocked(const HubspotClaimant *claimant, int window)
 {
-	Datum		values[4];
+	Datum		values[5];
 
 	set_window(values, claimant, window);
+	values[4] = claimant->company;
 	return hubspot_execute(&defer_blocked_statement, values, NULL);
 }
 

@@ -4,10 +4,10 @@
  *	  Who has something in the outbox: servers, as roles use them.
  *
  * A server may be used with several logins, by the user mappings of roles, and
- * these may be of different HubSpot accounts.  So a row overrides only those of
- * roles with the same login; of others it waits for those before it, because the
- * account may be the same.  And what can't be sent, since nothing can be sent for
- * its role, overrides nothing of others, which can.
+ * these may be of different HubSpot accounts.  So a row overrides, and waits for,
+ * only those of roles with the same login: one with a login of which nothing can be
+ * sent could otherwise hold up pairs of all.  And what can't be sent, since nothing
+ * can be sent for its role, overrides nothing of others, which can.
  *
  * All functions here want a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
@@ -167,8 +167,10 @@ hubspot_claimant_renew(HubspotClaimant *claimant,
 static void
 find_company(HubspotClaimant *claimant, const List *claimants)
 {
+	Datum	   *company = palloc(sizeof(Datum) * list_length(claimants));
 	Datum	   *heeds = palloc(sizeof(Datum) * list_length(claimants));
 	Datum	   *overrides = palloc(sizeof(Datum) * list_length(claimants));
+	int			ncompany = 0;
 	int			nheeds = 0;
 	int			noverrides = 0;
 	ListCell   *lc;
@@ -183,12 +185,15 @@ find_company(HubspotClaimant *claimant, const List *claimants)
 			continue;
 		if (other->role == claimant->role && other != claimant)
 			continue;			/* on another server */
+		company[ncompany++] = ObjectIdGetDatum(other->role);
 		if (other == claimant || !other->backing_off)
 			heeds[nheeds++] = ObjectIdGetDatum(other->role);
 		if (other == claimant || !claimant->backing_off)
 			overrides[noverrides++] = ObjectIdGetDatum(other->role);
 	}
-	claimant->has_company = nheeds > 1 || noverrides > 1;
+	claimant->has_company = ncompany > 1;
+	claimant->company = PointerGetDatum(construct_array(company, ncompany, OIDOID,
+														sizeof(Oid), true, TYPALIGN_INT));
 	claimant->heeds = PointerGetDatum(construct_array(heeds, nheeds, OIDOID, sizeof(Oid),
 													  true, TYPALIGN_INT));
 	claimant->overrides = PointerGetDatum(construct_array(overrides, noverrides, OIDOID,

@@ -27,6 +27,7 @@ typedef struct HubspotClaimant
 								 * lease, as what follows */
 	bool		has_outdated;	/* dead letters that are to be deleted */
 	bool		has_doubts;		/* operations that may still be done */
+	Datum		company;		/* oid[]: who has the same login, and itself */
 	Datum		heeds;			/* oid[]: whose later rows make its own
 								 * needless */
 	Datum		overrides;		/* oid[]: whose earlier rows its own make

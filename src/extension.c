@@ -20,6 +20,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -27,9 +29,14 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "extension.h"
 
 #define EXTENSION_NAME	"hubspot_assoc"
+
+/* How often it is tried to lock the extension, and how long it waits, in ms. */
+#define LOCK_TRIES	20
+#define LOCK_DELAY	100
 
 /*
  * Where the tables are, as long as known.  Found again when the outbox or a
@@ -45,6 +52,7 @@ static struct
 	HubspotSchema schema;
 }			known;
 
+static void lock_extension(Oid extension);
 static bool find_schema(void);
 static Oid	extension_namespace(Oid *extension);
 static void forget_table(Datum argument, Oid relid);
@@ -81,6 +89,10 @@ hubspot_outbox_schema(bool missing_ok)
  * Likewise, and keep the extension from being dropped until the end of the
  * transaction.  Whoever drops it locks it before its tables, so that neither
  * waits for the other halfway.  NULL if it isn't there.
+ *
+ * Anybody can lock an extension, by ALTER FUNCTION ... DEPENDS ON EXTENSION, and
+ * for ever.  So we don't wait for long, and go on without; if it is being dropped
+ * then, the server finds out that we wait for each other.
  */
 const HubspotSchema *
 hubspot_outbox_lock(void)
@@ -92,9 +104,33 @@ hubspot_outbox_lock(void)
 		   schema->extension != locked)
 	{
 		locked = schema->extension;
-		LockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
+		lock_extension(locked);
 	}
 	return schema;
+}
+
+/* Until it could be locked once more, it is only tried after we have given up. */
+static void
+lock_extension(Oid extension)
+{
+	static bool given_up = false;
+
+	for (int tries = 1;; tries++)
+	{
+		if (ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0,
+										  AccessShareLock))
+		{
+			given_up = false;
+			return;
+		}
+		given_up = given_up || tries == LOCK_TRIES;
+		if (given_up)
+			return;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_DELAY, hubspot_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 static bool

@@ -21,10 +21,11 @@
  * runs the statement.
  *
  * Names are looked up as the owner of the extension's tables, since it takes
- * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, or
- * as the current user if the statement is about a relation of his.  On the
- * extension's tables, the statement has the privileges of their owner, as those
- * of a view have.
+ * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, and
+ * on the tables that it is about the statement has the privileges of their owner,
+ * as those of a view have.  So whatever is called on the way, by a trigger, or by
+ * the planner that takes a look at what a partition's owner has put into an index,
+ * has no rights, and leaves no setting behind.
  *
  * IDENTIFICATION
  *	  src/prepared.c
@@ -183,8 +184,8 @@ hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
 												  "hubspot_assoc statement",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	HubspotFormerUser former = OidIsValid(prepared->subject.relation) ?
-	hubspot_act_restricted() : hubspot_act_as_nobody();
+	HubspotFormerUser former = hubspot_act_as_nobody();
+	int			nest_level = NewGUCNestLevel();
 	QueryDesc  *query;
 	uint64		count;
 
@@ -206,6 +207,7 @@ hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 
+	AtEOXact_GUC(false, nest_level);
 	hubspot_act_as_before(former);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -399,13 +401,14 @@ is_foreign_function(Oid function, void *context)
 		((Expected *) context)->extension;
 }
 
-/* Whose privileges on a relation count; InvalidOid: the current user's. */
+/* Whose privileges on a relation count: its owner's. */
 static Oid
 privileges_on(Oid relid, void *context)
 {
 	Expected   *expected = context;
 
-	return relid == expected->subject->relation ? InvalidOid : expected->owner;
+	return relid == expected->subject->relation ? expected->subject->owner :
+		expected->owner;
 }
 
 static ParamListInfo

@@ -39,10 +39,11 @@ typedef struct HubspotSubject
 	const Oid  *types;			/* of the parameters */
 
 	/*
-	 * What it may name beside objects of pg_catalog and of the extension. For
-	 * the relation the current user's privileges count.
+	 * What it may name beside objects of pg_catalog and of the extension. On
+	 * the relation it has the privileges of its owner.
 	 */
 	Oid			relation;		/* or InvalidOid */
+	Oid			owner;			/* the relation's */
 	int			nfunctions;
 	const Oid  *functions;
 } HubspotSubject;

@@ -6,11 +6,11 @@
  * This is the one file that changes the current user, and it only ever gives
  * rights up or takes those that something must not exceed:
  *
- * - The extension's own tables are read and written as nobody, by statements
- *   that have the privileges of the tables' owner on these tables, as those of a
- *   view have (prepared.c).  So a trigger that somebody was let put there has no
- *   rights, whoever writes.
- * - A table in sync is read as its owner.
+ * - The extension's own tables are read and written, and tables in sync are
+ *   read, as nobody, by statements that have the privileges of the tables' owner
+ *   on these tables, as those of a view have (prepared.c).  So a trigger that
+ *   somebody was let put there has no rights, whoever writes.
+ * - Triggers of a table in sync are made as its owner.
  * - What is sent for a role is looked up as that role.
  * - A worker, whose own user is a superuser, acts as nobody.
  *

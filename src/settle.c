@@ -44,6 +44,9 @@
 	"id, server, role, operation, from_type, from_id, to_type, to_id," \
 	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
 
+/* attempts, counted up; somebody may have set it to the most that there is */
+#define ONE_MORE	"attempts + (attempts < 2147483647)::int"
+
 /* A row that can't become a dead letter yet waits so long, in microseconds. */
 #define LOCKED_DELAY	(60 * INT64CONST(1000000))
 
@@ -139,11 +142,11 @@ static HubspotStatement done_keep_statement = {
 
 static HubspotStatement again_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET attempts = attempts + 1,"
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ","
 	" not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
 	"  interval '1 h') * (0.5 + random() / 2),"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
-	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND attempts + 1 < $6 RETURNING id",
+	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND " ONE_MORE " < $6 RETURNING id",
 	.nparameters = 6,
 	.types = {INT8ARRAYOID, FAILURE, INT4OID}
 };
@@ -151,7 +154,7 @@ static HubspotStatement again_statement = {
 /* It has an attempt behind it, so that it doesn't go with others of its pair. */
 static HubspotStatement apart_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET attempts = attempts + 1, not_before = clock_timestamp(),"
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ", not_before = clock_timestamp(),"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
 	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
 	.nparameters = 5,
@@ -187,7 +190,7 @@ static HubspotStatement dead_statement = {
 	.text =
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY(" UNLOCKED "))"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
-	" RETURNING " ROW_COLUMNS ", attempts + 1) "
+	" RETURNING " ROW_COLUMNS ", " ONE_MORE ") "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
 	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5,"

@@ -120,6 +120,7 @@ struct HubspotSource
 	HubspotDraft *single;		/* or NULL */
 };
 
+static char *cursor_name(void);
 static HubspotSource *create_source(HubspotInputShape shape,
 									HubspotLabels *labels);
 static int	last_column(HubspotInputShape shape);
@@ -160,11 +161,27 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	/* the portal doesn't need SPI once it's open */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	source->portal = SPI_cursor_parse_open(NULL, query, &options);
+	source->portal = SPI_cursor_parse_open(cursor_name(), query, &options);
 	SPI_finish();
+	/* what is called between two rows may neither close it, nor find it */
+	PinPortal(source->portal);
+	source->portal->visible = false;
 	find_columns(source, source->portal->tupDesc);
 	check_columns(source);
 	return source;
+}
+
+/* A name that nobody can guess, palloc'd. */
+static char *
+cursor_name(void)
+{
+	uint64		random;
+
+	if (!pg_strong_random(&random, sizeof(random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	return psprintf("hubspot_assoc %016llx", (unsigned long long) random);
 }
 
 /* The elements of an hs_assoc_input[], or of a text[] of records' ids. */
@@ -293,7 +310,10 @@ void
 hubspot_source_close(HubspotSource *source)
 {
 	if (source->portal)
+	{
+		UnpinPortal(source->portal);
 		SPI_cursor_close(source->portal);
+	}
 	source->portal = NULL;
 	if (source->sort)
 		hubspot_sort_end(source->sort);

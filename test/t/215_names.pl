@@ -296,4 +296,88 @@ as('postgres', q{
 like((as('writer', 'INSERT INTO books.pairs VALUES (7002, 1)'))[1],
 	qr/ERROR:  rules on tables of hubspot_assoc are not supported/, 'a rule is refused');
 
+as('postgres', 'DROP RULE r ON hs_assoc_outbox');
+
+#
+# Code that is called on the way leaves no setting behind, and closes no cursor
+#
+as('postgres', q{
+	CREATE ROLE weak LOGIN;
+	GRANT TRIGGER ON hs_assoc_outbox, hs_assoc_account_pause TO weak;
+	CREATE SCHEMA weak AUTHORIZATION weak;
+	GRANT USAGE ON SCHEMA weak TO PUBLIC});
+is((as('weak', q{
+		CREATE FUNCTION weak.leave() RETURNS trigger LANGUAGE plpgsql AS $$
+		DECLARE c refcursor; r record;
+		BEGIN
+			PERFORM pg_catalog.set_config('search_path', 'weak', false);
+			FOR r IN SELECT name FROM pg_cursors WHERE name <> 'victim' LOOP
+				INSERT INTO watch.caught VALUES ('a cursor', r.name);
+				BEGIN
+					c := r.name;
+					CLOSE c;
+				EXCEPTION WHEN OTHERS THEN
+				END;
+			END LOOP;
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER leave AFTER INSERT OR DELETE ON public.hs_assoc_outbox
+			FOR EACH STATEMENT EXECUTE FUNCTION weak.leave();
+		CREATE TRIGGER leave AFTER INSERT OR DELETE ON public.hs_assoc_account_pause
+			FOR EACH STATEMENT EXECUTE FUNCTION weak.leave()}))[1], '', 'triggers that set something');
+is((as('postgres', q{
+		SET search_path = public; SELECT hs_assoc_pause();
+		SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, i AS to_id FROM generate_series(1, 3000) AS i');
+		SHOW search_path}))[0], "t\n3000\npublic", 'nothing stays set, and all rows are enqueued');
+is($node->safe_psql('shop', q{SELECT count(*) FROM watch.caught WHERE trap = 'a cursor' AND victim NOT LIKE '<unnamed portal%'}), '0',
+	'the cursor of the query cannot be found');
+as('postgres', 'DROP TRIGGER leave ON hs_assoc_outbox; DROP TRIGGER leave ON hs_assoc_account_pause; TRUNCATE hs_assoc_outbox; DELETE FROM watch.caught; SELECT hs_assoc_resume()');
+
+#
+# What the owner of a partition, or of a table in sync, has put into its statistics
+# and indexes is called by the planner: with no rights, and nothing of it stays
+#
+(my $evaluated = $evil) =~ s/OWNER_OF_TRAP/weak/;
+$evaluated =~ s/TG_NAME_OR_VIEW/'a partition'/;
+is((as('postgres', qq{
+		GRANT USAGE ON FOREIGN SERVER hubspot TO weak;
+		CREATE TABLE public.parted (contact_id bigint, company_id bigint, PRIMARY KEY (contact_id, company_id)) PARTITION BY RANGE (contact_id);
+		CREATE TABLE weak.part PARTITION OF public.parted FOR VALUES FROM (1) TO (1000);
+		SELECT hs_assoc_enable_sync('public.parted', 'contacts', 'contact_id', 'companies', 'company_id');
+		ALTER TABLE weak.part OWNER TO weak}))[1], '', 'a partition of somebody else');
+is((as('weak', qq{
+		CREATE FUNCTION weak.really(t text) RETURNS bigint LANGUAGE plpgsql AS \$\$
+			BEGIN
+				PERFORM pg_catalog.set_config('search_path', 'weak', false);
+				$evaluated
+				RETURN 1;
+			END \$\$;
+		CREATE FUNCTION weak.evil(t text) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS \$\$
+			BEGIN RETURN weak.really(t); END \$\$;
+		INSERT INTO weak.part VALUES (1, 1);
+		CREATE STATISTICS weak.st ON (contact_id + weak.evil('x')), company_id FROM weak.part;
+		CREATE TABLE weak.own (contact_id bigint, company_id bigint, PRIMARY KEY (contact_id, company_id));
+		CREATE STATISTICS weak.st2 ON (contact_id + weak.evil('x')), company_id FROM weak.own;
+		INSERT INTO weak.own VALUES (5, 5)}))[1], '', 'its owner has the planner call something');
+as('postgres', 'DELETE FROM watch.caught');
+as('weak', 'WITH i AS (INSERT INTO weak.part VALUES (2, 2) RETURNING 1) DELETE FROM weak.part WHERE contact_id = 1');
+is((as('postgres', q{
+		SET search_path = public;
+		SELECT hs_assoc_enable_sync('weak.own', 'contacts', 'contact_id', 'deals', 'company_id', backfill => true);
+		SHOW search_path}))[0], "1\npublic", 'a backfill leaves no setting behind');
+is(caught('weak', 'pg_checkpoint'), '', 'nobody else has run it');
+is(superusers(), '', 'nobody is a superuser now');
+
+#
+# Anybody can lock the extension, and for ever: what is due is sent all the same
+#
+my $holder = start_session($node, 'shop');
+$holder->query(q{SET SESSION AUTHORIZATION weak; CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+	BEGIN; ALTER FUNCTION pg_temp.f() DEPENDS ON EXTENSION hubspot_assoc});
+my $before = $hubspot->association_count('contacts', 'tickets');
+as('postgres', q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'tickets', 'SELECT 1 AS from_id, 2 AS to_id')});
+eval { wait_until(sub { $hubspot->association_count('contacts', 'tickets') > $before }, patience(20)) };
+is($@, '', 'with the extension locked by somebody, rows are sent');
+$holder->query('ROLLBACK');
+
 done_testing();
