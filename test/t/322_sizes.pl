@@ -82,7 +82,7 @@ answer_with(200, '{}');
 	create_account($node, $hubspot, name => 'headers', base_url => "http://127.0.0.1:$peer", rate_limit => 0);
 	like(bounded('headers of one name',
 			q{SELECT length(headers ->> 'a') FROM hs_assoc_request('GET', '/x', server => 'headers')}, 3, 10_000),
-		qr/^3\d{4}$/, 'are one list');
+		qr/^4\d{4}$/, 'are one list');
 }
 
 #
@@ -213,7 +213,8 @@ $other->quit;
 
 done_testing();
 
-# A peer that answers one request with as many headers as there may be; its port.
+# A peer that answers one request with as many headers as there may be, for libcurl 8,
+# too (5,000); its port.
 sub start_peer
 {
 	my $listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
@@ -221,7 +222,7 @@ sub start_peer
 	return $listener->sockport if $pid;
 	my $client = $listener->accept;
 	sysread $client, my $head, 65536;
-	syswrite $client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" . "a:b\r\n" x 13_000 . "\r\n{}";
+	syswrite $client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" . "a:bbbbbbbb\r\n" x 4_900 . "\r\n{}";
 	sysread $client, $head, 1;
 	POSIX::_exit(0);
 }
