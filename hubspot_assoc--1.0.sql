@@ -522,13 +522,15 @@ CREATE FUNCTION hs_assoc_pair(
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+-- The library's statements are run as this role (src/rights.c), also where others
+-- may not call our functions.
+GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
 'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type; other object types count as one. Operations of the outbox with the same one are never in flight together.';
 
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
 -- and new operations come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
--- The library's statements are run as this role (src/rights.c).
 GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO pg_checkpoint;
 CREATE TABLE hs_assoc_outbox (
 	id				bigint DEFAULT pg_catalog.nextval('hs_assoc_outbox_id_seq') PRIMARY KEY,

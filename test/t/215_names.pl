@@ -369,6 +369,16 @@ is(caught('weak', 'pg_checkpoint'), '', 'nobody else has run it');
 is(superusers(), '', 'nobody is a superuser now');
 
 #
+# Where nobody else may call our functions, those who may write still can
+#
+as('postgres', q{
+	REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
+	TRUNCATE hs_assoc_outbox; DELETE FROM hs_assoc_backoff});
+is((as('writer', 'INSERT INTO books.pairs VALUES (7003, 1)'))[1], '', 'without EXECUTE for PUBLIC, a writer writes');
+eval { wait_until(sub { grep { $_->{from_id} == 7003 } @{ $hubspot->associations('contacts', 'deals') } }, patience(20)) };
+is($@, '', '... and it is sent');
+
+#
 # Anybody can lock the extension, and for ever: what is due is sent all the same
 #
 my $holder = start_session($node, 'shop');
