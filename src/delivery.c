@@ -17,9 +17,9 @@
  *
  * What fails is charged to whom it belongs.  A row that HubSpot refuses becomes
  * a dead letter; rows of one pair that were refused as one input are sent again,
- * one by one, since it may be about one of them; one that wasn't confirmed is sent again later, in requests of
- * half the size each time, so that one row that makes its requests fail ends up
- * alone; what refuses the account, or keeps us from reaching it, makes the
+ * one by one, since it may be about one of them; one that wasn't confirmed is sent
+ * again later, in requests of half the size each time, so that one row that makes
+ * its requests fail ends up alone; what refuses the account, or keeps us from reaching it, makes the
  * account wait and costs its rows nothing.
  *
  * IDENTIFICATION
