@@ -50,9 +50,9 @@
 #include "utils/timestamp.h"
 
 #include "account.h"
+#include "clock.h"
 #include "setting.h"
 #include "shared.h"
-#include "transport.h"
 
 #define AREA_NAME	"hubspot_assoc_accounts"
 #define NO_SLOT		(-1)

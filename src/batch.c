@@ -602,6 +602,7 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 {
 	MemoryContext old = MemoryContextSwitchTo(like->chunk->context);
 	Request    *request = palloc0(sizeof(Request));
+	HubspotBody body;
 
 	request->chunk = like->chunk;
 	request->endpoint = like->endpoint;
@@ -614,11 +615,14 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 	request->call.path = hubspot_request_path(request->endpoint,
 											  batch->connection->options->api_version,
 											  batch->from_type, batch->to_type,
-											  units[0]);
+											  &units[0]->input,
+											  hubspot_unit_next_page(units[0]));
 	request->call.repeatable = request->endpoint->repeatable;
 	request->call.owner = request;
-	request->call.body = hubspot_request_body(request->endpoint, units, nunits,
-											  &request->call.body_len);
+	hubspot_body_begin(&body, request->endpoint, nunits);
+	for (int i = 0; i < nunits; i++)
+		hubspot_body_add(&body, &units[i]->input, hubspot_unit_next_page(units[i]));
+	request->call.body = hubspot_body_end(&body, &request->call.body_len);
 	request->chunk->nrequests++;
 	hubspot_calls_start(batch->calls, &request->call);
 	MemoryContextSwitchTo(old);

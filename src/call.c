@@ -35,6 +35,7 @@
 #include "utils/memutils.h"
 
 #include "call.h"
+#include "clock.h"
 #include "endpoint.h"
 #include "failure.h"
 #include "transport.h"

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock.h
- *	  What to do when the system's clock is set.
+ *	  A clock that nobody sets, and waiting by it.
  *
  * IDENTIFICATION
  *	  src/clock.h
@@ -11,8 +11,11 @@
 #ifndef HUBSPOT_CLOCK_H
 #define HUBSPOT_CLOCK_H
 
-#include "outbox.h"
+/* A time of hubspot_now() that never comes. */
+#define HUBSPOT_NEVER	PG_INT64_MAX
 
-extern void hubspot_clock_look(void);
+extern int64 hubspot_now(void);
+extern int64 hubspot_coarse_now(void);
+extern void hubspot_wait_until(int64 when);
 
 #endif							/* HUBSPOT_CLOCK_H */

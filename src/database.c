@@ -30,8 +30,8 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "database.h"
-#include "transport.h"
 #include "wake.h"
 
 #define MS INT64CONST(1000)

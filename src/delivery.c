@@ -42,6 +42,7 @@
 #include "account.h"
 #include "batch.h"
 #include "call.h"
+#include "clock.h"
 #include "damper.h"
 #include "delivery.h"
 #include "doubt.h"
@@ -49,7 +50,6 @@
 #include "failure.h"
 #include "lease.h"
 #include "settle.h"
-#include "transport.h"
 #include "undone.h"
 #include "unit.h"
 

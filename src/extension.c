@@ -21,7 +21,6 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -29,14 +28,15 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "extension.h"
 
 #define EXTENSION_NAME	"hubspot_assoc"
 
-/* How often it is tried to lock the extension, and how long it waits, in ms. */
+/* How often it is tried to lock the extension, and how long it waits, in microseconds. */
 #define LOCK_TRIES	20
-#define LOCK_DELAY	100
+#define LOCK_DELAY	100000
 
 /*
  * Where the tables are, as long as known.  Found again when the outbox or a
@@ -126,9 +126,7 @@ lock_extension(Oid extension)
 		given_up = given_up || tries == LOCK_TRIES;
 		if (given_up)
 			return;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOCK_DELAY, hubspot_wait_event());
-		ResetLatch(MyLatch);
+		hubspot_wait_until(hubspot_now() + LOCK_DELAY);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

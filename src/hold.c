@@ -36,10 +36,10 @@
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "hold.h"
 #include "place.h"
-#include "transport.h"
 #include "wake.h"
 
 /*

@@ -33,7 +33,7 @@
  *	   settle.c			what became of it
  *	   undone.c			rows that are not done, recorded by their reasons
  *	   doubt.c			what wasn't confirmed, but may still be done
- *	   clock.c			what waits when the clock is set
+ *	   clock_change.c	what waits when the clock is set
  *	   change.c			changes of tables kept in sync into the outbox
  *	   delta.c			the rows of these changes, in SQL
  *	   dropped.c		what was dropped that a sync needs
@@ -95,6 +95,7 @@
  *	   digits.h			texts that are numbers
  *	   host.c			hosts of URLs and lists
  *	   shown.c			somebody's value in a message
+ *	   clock.c			a clock that nobody sets
  *	   sockets.c		sockets to watch, on a WaitEventSet
  *
  *	   hubspot_assoc.h	the nouns

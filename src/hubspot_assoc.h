@@ -31,6 +31,12 @@ typedef struct HubspotSlice
 	int			len;
 } HubspotSlice;
 
+static inline bool
+hubspot_same_id(HubspotSlice a, HubspotSlice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
 /* An association type: numbers repeat across categories. */
 typedef struct HubspotAssociationType
 {

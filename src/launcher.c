@@ -29,11 +29,11 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "database.h"
 #include "launcher.h"
 #include "place.h"
 #include "setting.h"
-#include "transport.h"
 #include "worker.h"
 
 #define MS INT64CONST(1000)

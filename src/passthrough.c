@@ -27,7 +27,6 @@
 #include "json.h"
 #include "lexer.h"
 #include "shown.h"
-#include "transport.h"
 
 /* One header while its object is being made. */
 typedef struct Header

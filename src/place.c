@@ -31,11 +31,11 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "place.h"
 #include "setting.h"
 #include "shared.h"
-#include "transport.h"
 
 /* When somebody has ended a worker, another one comes after a while. */
 #define COMEBACK (1000 * INT64CONST(1000))
@@ -121,20 +121,6 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 	memset(area, 0, size);
 	area->holds = (Hold *) ((char *) area + MAXALIGN(size));
 	memset(area->holds, 0, count_holds() * sizeof(Hold));
-}
-
-/*
- * Wait for the latch, or for that time, and reset the latch.  The caller checks
- * for interrupts.
- */
-void
-hubspot_wait_until(int64 when)
-{
-	int64		ms = Max(when - hubspot_now(), 0) / 1000 + 1;
-
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 Min(ms, INT_MAX), hubspot_wait_event());
-	ResetLatch(MyLatch);
 }
 
 /*

@@ -11,9 +11,6 @@
 #ifndef HUBSPOT_PLACE_H
 #define HUBSPOT_PLACE_H
 
-/* A time of hubspot_now() that never comes. */
-#define HUBSPOT_NEVER	PG_INT64_MAX
-
 /*
  * How long a worker may be in a round before another one looks whether there
  * is something else to send, and how long one that found all of it taken rests
@@ -62,7 +59,6 @@ typedef enum HubspotAdvice
 } HubspotAdvice;
 
 extern void hubspot_places_add(void);
-extern void hubspot_wait_until(int64 when);
 
 /* for those who write */
 extern void hubspot_place_rouse(Oid database);

@@ -16,12 +16,12 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "account.h"
 #include "argument.h"
+#include "clock.h"
 #include "compat.h"
 #include "enqueue.h"
 #include "option.h"
@@ -214,9 +214,7 @@ wait_until(TimestampTz time)
 
 	while ((timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time)) > 0)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout, hubspot_wait_event());
-		ResetLatch(MyLatch);
+		hubspot_wait_until(hubspot_now() + (int64) timeout * 1000);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

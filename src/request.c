@@ -22,50 +22,46 @@
 #include "endpoint.h"
 #include "request.h"
 
-/* The body of a batch, while inputs are added to it. */
-typedef struct Encoder
-{
-	StringInfoData body;
-	const HubspotTypeList *types;	/* those of the last input ... */
-	StringInfoData types_json;	/* ... as JSON */
-	HubspotSlice group;			/* from_id of the group that is open, if any */
-} Encoder;
-
 /* An input has about this many bytes, so that the body seldom has to grow. */
 #define USUAL_INPUT_SIZE	128
-
-static void encode_types(StringInfo body, const HubspotTypeList *types);
-static void encode_begin(Encoder *encoder, int ninputs);
-static void encode_input(Encoder *encoder, const HubspotInput *input);
-static void encode_grouped(Encoder *encoder, const HubspotInput *input);
-static void encode_record(Encoder *encoder, HubspotSlice id,
-						  HubspotSlice after);
-static void encode_end(Encoder *encoder);
-static void append_text(StringInfo body, const char *before, const char *text);
-static char *add_id(char *p, HubspotSlice id);
 
 /* A constant piece of JSON, whose length the compiler knows. */
 #define APPEND_LITERAL(body, literal) \
 	appendBinaryStringInfo(body, literal, sizeof(literal) - 1)
 
+#define BEFORE_FROM		"{\"from\":{\"id\":"
+#define BEFORE_TO		"},\"to\":{\"id\":"
+#define BEFORE_TYPES	"},\"types\":"
+#define BEFORE_GROUP	"},\"to\":["
+#define AFTER_GROUP		"]}"
+#define BEFORE_ID		"{\"id\":"
+#define ADD_LITERAL(p, literal) \
+	(memcpy((p), literal, sizeof(literal) - 1), (p) += sizeof(literal) - 1)
+
+static void encode_types(StringInfo body, const HubspotTypeList *types);
+static void encode_input(HubspotBody *body, const HubspotInput *input);
+static void encode_grouped(HubspotBody *body, const HubspotInput *input);
+static void encode_record(StringInfo text, HubspotSlice id, HubspotSlice after);
+static void append_text(StringInfo body, const char *before, const char *text);
+static char *add_id(char *p, HubspotSlice id);
+
 /*
- * The path of a request, palloc'd.  The ids of a single input stand in it, those
- * of a batch in the body.
+ * The path of a request, palloc'd.  The ids of a single input stand in it, and where
+ * its page begins (after, or no data); those of a batch stand in the body.
  */
 char *
 hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
 					 const char *from_type, const char *to_type,
-					 const HubspotUnit *first)
+					 const HubspotInput *first, HubspotSlice after)
 {
 	const char *arguments[4] = {from_type, to_type};
-	HubspotSlice after = hubspot_unit_next_page(first);
 	StringInfoData path;
 
 	if (endpoint->batch_limit == 0)
 	{
-		arguments[1] = pnstrdup(first->input.from_id.data, first->input.from_id.len);
+		arguments[1] = pnstrdup(first->from_id.data, first->from_id.len);
 		arguments[2] = to_type;
-		arguments[3] = pnstrdup(first->input.to_id.data, first->input.to_id.len);
+		arguments[3] = pnstrdup(first->to_id.data, first->to_id.len);
 	}
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint, version, arguments);
@@ -74,39 +70,57 @@ hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
 	return path.data;
 }
 
-/* The body of a request, palloc'd, or NULL if it has none. */
-char *
-hubspot_request_body(const HubspotEndpoint *endpoint, HubspotUnit **units,
-					 int nunits, size_t *len)
+/* Begin the body of a request of about that many inputs. */
+void
+hubspot_body_begin(HubspotBody *body, const HubspotEndpoint *endpoint,
+				   int ninputs)
 {
-	Encoder		encoder;
+	memset(body, 0, sizeof(HubspotBody));
+	body->endpoint = endpoint;
+	initStringInfo(&body->text);
+	if (endpoint->batch_limit == 0)
+		return;
+	enlargeStringInfo(&body->text, ninputs * USUAL_INPUT_SIZE);
+	APPEND_LITERAL(&body->text, "{\"inputs\":[");
+	initStringInfo(&body->types_json);
+}
+
+/* Add an input; the page that is asked for begins at after, or there is none. */
+void
+hubspot_body_add(HubspotBody *body, const HubspotInput *input,
+				 HubspotSlice after)
+{
+	const HubspotEndpoint *endpoint = body->endpoint;
 
 	if (endpoint->batch_limit == 0)
 	{
-		if (endpoint->input_shape != HUBSPOT_INPUT_TYPED_PAIR)
-			return NULL;
-		initStringInfo(&encoder.body);
-		encode_types(&encoder.body, units[0]->input.types);
+		if (endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR)
+			encode_types(&body->text, input->types);
 	}
+	else if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
+		encode_record(&body->text, input->from_id, after);
+	else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+		encode_grouped(body, input);
 	else
-	{
-		encode_begin(&encoder, nunits);
-		for (int i = 0; i < nunits; i++)
-		{
-			const HubspotUnit *unit = units[i];
+		encode_input(body, input);
+}
 
-			if (endpoint->input_shape == HUBSPOT_INPUT_RECORD)
-				encode_record(&encoder, unit->input.from_id,
-							  hubspot_unit_next_page(unit));
-			else if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
-				encode_grouped(&encoder, &unit->input);
-			else
-				encode_input(&encoder, &unit->input);
-		}
-		encode_end(&encoder);
+/* The body as JSON, palloc'd, or NULL if the request has none. */
+char *
+hubspot_body_end(HubspotBody *body, size_t *len)
+{
+	if (body->group.data)
+		APPEND_LITERAL(&body->text, AFTER_GROUP);
+	if (body->endpoint->batch_limit > 0)
+	{
+		APPEND_LITERAL(&body->text, "]}");
+		pfree(body->types_json.data);
 	}
-	*len = encoder.body.len;
-	return encoder.body.data;
+	*len = body->text.len;
+	if (*len > 0)
+		return body->text.data;
+	pfree(body->text.data);
+	return NULL;
 }
 
 /* The types of a pair, as an array. */
@@ -130,46 +144,25 @@ encode_types(StringInfo body, const HubspotTypeList *types)
 	appendStringInfoChar(body, ']');
 }
 
-/* Begin the body of a batch of about that many inputs. */
-static void
-encode_begin(Encoder *encoder, int ninputs)
-{
-	initStringInfo(&encoder->body);
-	enlargeStringInfo(&encoder->body, ninputs * USUAL_INPUT_SIZE);
-	APPEND_LITERAL(&encoder->body, "{\"inputs\":[");
-	initStringInfo(&encoder->types_json);
-	encoder->types = NULL;
-	encoder->group.data = NULL;
-}
-
-#define BEFORE_FROM		"{\"from\":{\"id\":"
-#define BEFORE_TO		"},\"to\":{\"id\":"
-#define BEFORE_TYPES	"},\"types\":"
-#define BEFORE_GROUP	"},\"to\":["
-#define AFTER_GROUP		"]}"
-#define BEFORE_ID		"{\"id\":"
-#define ADD_LITERAL(p, literal) \
-	(memcpy((p), literal, sizeof(literal) - 1), (p) += sizeof(literal) - 1)
-
 /* Add an input; most have the types of the one before. */
 static void
-encode_input(Encoder *encoder, const HubspotInput *input)
+encode_input(HubspotBody *body, const HubspotInput *input)
 {
-	StringInfo	body = &encoder->body;
+	StringInfo	text = &body->text;
 	char	   *p;
 
-	if (input->types && input->types != encoder->types)
+	if (input->types && input->types != body->types)
 	{
-		resetStringInfo(&encoder->types_json);
-		encode_types(&encoder->types_json, input->types);
-		encoder->types = input->types;
+		resetStringInfo(&body->types_json);
+		encode_types(&body->types_json, input->types);
+		body->types = input->types;
 	}
 
 	/* each character of an id may need an escape */
-	enlargeStringInfo(body, sizeof(BEFORE_FROM BEFORE_TO BEFORE_TYPES) +
+	enlargeStringInfo(text, sizeof(BEFORE_FROM BEFORE_TO BEFORE_TYPES) +
 					  2 * (input->from_id.len + input->to_id.len) +
-					  encoder->types_json.len + 10);
-	p = body->data + body->len;
+					  body->types_json.len + 10);
+	p = text->data + text->len;
 	if (p[-1] != '[')
 		*p++ = ',';
 	ADD_LITERAL(p, BEFORE_FROM);
@@ -179,32 +172,32 @@ encode_input(Encoder *encoder, const HubspotInput *input)
 	if (input->types)
 	{
 		ADD_LITERAL(p, BEFORE_TYPES);
-		memcpy(p, encoder->types_json.data, encoder->types_json.len);
-		p += encoder->types_json.len;
+		memcpy(p, body->types_json.data, body->types_json.len);
+		p += body->types_json.len;
 	}
 	else
 		*p++ = '}';
 	*p++ = '}';
-	body->len = p - body->data;
+	text->len = p - text->data;
 }
 
 /* Add an input to those of its from_id, if that is the last one's, too. */
 static void
-encode_grouped(Encoder *encoder, const HubspotInput *input)
+encode_grouped(HubspotBody *body, const HubspotInput *input)
 {
-	StringInfo	body = &encoder->body;
+	StringInfo	text = &body->text;
 	HubspotSlice from_id = input->from_id;
 	char	   *p;
 
 	/* each character of an id may need an escape */
-	enlargeStringInfo(body, sizeof(BEFORE_FROM BEFORE_GROUP AFTER_GROUP) +
+	enlargeStringInfo(text, sizeof(BEFORE_FROM BEFORE_GROUP AFTER_GROUP) +
 					  2 * (from_id.len + input->to_id.len) + 20);
-	p = body->data + body->len;
-	if (encoder->group.data && hubspot_same_id(encoder->group, from_id))
+	p = text->data + text->len;
+	if (body->group.data && hubspot_same_id(body->group, from_id))
 		*p++ = ',';
 	else
 	{
-		if (encoder->group.data)
+		if (body->group.data)
 		{
 			ADD_LITERAL(p, AFTER_GROUP);
 			*p++ = ',';
@@ -212,45 +205,34 @@ encode_grouped(Encoder *encoder, const HubspotInput *input)
 		ADD_LITERAL(p, BEFORE_FROM);
 		p = add_id(p, from_id);
 		ADD_LITERAL(p, BEFORE_GROUP);
-		encoder->group = from_id;
+		body->group = from_id;
 	}
 	ADD_LITERAL(p, BEFORE_ID);
 	p = add_id(p, input->to_id);
 	*p++ = '}';
-	body->len = p - body->data;
+	text->len = p - text->data;
 }
 
 /* Add a record, and where the page of its associations begins, if any. */
 static void
-encode_record(Encoder *encoder, HubspotSlice id,
-			  HubspotSlice after)
+encode_record(StringInfo text, HubspotSlice id, HubspotSlice after)
 {
-	StringInfo	body = &encoder->body;
 	char	   *p;
 
-	enlargeStringInfo(body, sizeof(BEFORE_ID) + 2 * id.len + 10);
-	p = body->data + body->len;
+	enlargeStringInfo(text, sizeof(BEFORE_ID) + 2 * id.len + 10);
+	p = text->data + text->len;
 	if (p[-1] != '[')
 		*p++ = ',';
 	ADD_LITERAL(p, BEFORE_ID);
 	p = add_id(p, id);
-	body->len = p - body->data;
+	text->len = p - text->data;
 	if (after.data)
 	{
 		/* in UTF-8, as it came; only ASCII needs an escape */
-		APPEND_LITERAL(body, ",\"after\":");
-		escape_json(body, pnstrdup(after.data, after.len));
+		APPEND_LITERAL(text, ",\"after\":");
+		escape_json(text, pnstrdup(after.data, after.len));
 	}
-	appendStringInfoChar(body, '}');
-}
-
-static void
-encode_end(Encoder *encoder)
-{
-	if (encoder->group.data)
-		APPEND_LITERAL(&encoder->body, AFTER_GROUP);
-	APPEND_LITERAL(&encoder->body, "]}");
-	pfree(encoder->types_json.data);
+	appendStringInfoChar(text, '}');
 }
 
 /* Ids are printable ASCII, so only two characters need an escape. */

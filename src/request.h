@@ -14,14 +14,27 @@
 #include "lib/stringinfo.h"
 
 #include "endpoint.h"
-#include "unit.h"
+#include "hubspot_assoc.h"
+
+/* The body of a request, while inputs are added to it. */
+typedef struct HubspotBody
+{
+	const HubspotEndpoint *endpoint;
+	StringInfoData text;
+	const HubspotTypeList *types;	/* those of the last input ... */
+	StringInfoData types_json;	/* ... as JSON */
+	HubspotSlice group;			/* from_id of the group that is open, if any */
+} HubspotBody;
 
 extern char *hubspot_request_path(const HubspotEndpoint *endpoint,
 								  const char *version, const char *from_type,
-								  const char *to_type, const HubspotUnit *first);
-extern char *hubspot_request_body(const HubspotEndpoint *endpoint,
-								  HubspotUnit **units, int nunits,
-								  size_t *len);
+								  const char *to_type, const HubspotInput *first,
+								  HubspotSlice after);
+extern void hubspot_body_begin(HubspotBody *body,
+							   const HubspotEndpoint *endpoint, int ninputs);
+extern void hubspot_body_add(HubspotBody *body, const HubspotInput *input,
+							 HubspotSlice after);
+extern char *hubspot_body_end(HubspotBody *body, size_t *len);
 extern void hubspot_encode_refresh(StringInfo body, const char *client_id,
 								   const char *client_secret,
 								   const char *refresh_token);

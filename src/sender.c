@@ -26,12 +26,12 @@
 
 #include "charge.h"
 #include "clock.h"
+#include "clock_change.h"
 #include "damper.h"
 #include "doubt.h"
 #include "lease.h"
 #include "sender.h"
 #include "settle.h"
-#include "transport.h"
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 

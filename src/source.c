@@ -38,10 +38,10 @@
 #include "utils/portal.h"
 #include "utils/typcache.h"
 
+#include "clock.h"
 #include "failure.h"
 #include "sort.h"
 #include "source.h"
-#include "transport.h"
 
 /*
  * A query that takes its time must not stop what is in flight: requests move

@@ -19,10 +19,10 @@
 #include "miscadmin.h"
 
 #include "batch.h"
+#include "clock.h"
 #include "error.h"
 #include "setting.h"
 #include "statement.h"
-#include "transport.h"
 
 /* So much of an id that is none is shown. */
 #define MAX_SHOWN	100

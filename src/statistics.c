@@ -22,8 +22,8 @@
 #include "utils/timestamp.h"
 
 #include "account.h"
+#include "clock.h"
 #include "option.h"
-#include "transport.h"
 
 /* The columns of hs_assoc_stat. */
 enum

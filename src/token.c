@@ -42,13 +42,13 @@
 #include "utils/syscache.h"
 
 #include "answer.h"
+#include "clock.h"
 #include "endpoint.h"
 #include "refresh.h"
 #include "request.h"
 #include "secret.h"
 #include "token.h"
 #include "tokenfile.h"
-#include "transport.h"
 
 /* A token is renewed so much before its end, or at a tenth of its life. */
 #define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */

@@ -44,7 +44,6 @@
 #include "postgres.h"
 
 #include <curl/curl.h>
-#include <time.h>
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -52,6 +51,7 @@
 #include "utils/memutils.h"
 
 #include "cafile.h"
+#include "clock.h"
 #include "compat.h"
 #include "guard.h"
 #include "secret.h"
@@ -178,33 +178,6 @@ static size_t write_callback(char *data, size_t size, size_t nmemb,
 static size_t header_callback(char *data, size_t size, size_t nmemb,
 							  void *userp);
 static size_t append(Received *buffer, const char *data, size_t len);
-
-/* Microseconds of a clock that nobody sets. */
-int64
-hubspot_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/*
- * The same clock, some milliseconds behind, and cheap enough to be asked for
- * each row.
- */
-int64
-hubspot_coarse_now(void)
-{
-#ifdef CLOCK_MONOTONIC_COARSE
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-#else
-	return hubspot_now();
-#endif
-}
 
 /* Begin an exchange, which ends with the memory context. */
 HubspotExchange *

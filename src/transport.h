@@ -19,9 +19,6 @@ typedef struct HubspotExchange HubspotExchange;
 /* One request of an exchange, and its reply. */
 typedef struct HubspotTransfer HubspotTransfer;
 
-/* An until that never comes. */
-#define HUBSPOT_NEVER	PG_INT64_MAX
-
 extern HubspotExchange *hubspot_exchange_create(MemoryContext context);
 extern HubspotTransfer *hubspot_transfer_start(HubspotExchange *exchange,
 											   const HubspotHttpRequest *request,
@@ -33,7 +30,5 @@ extern const HubspotHttpReply *hubspot_transfer_reply(const HubspotTransfer *tra
 extern int64 hubspot_transfer_duration(const HubspotTransfer *transfer);
 extern void hubspot_transfer_hide_secrets(HubspotTransfer *transfer, Oid server);
 extern void hubspot_transfer_free(HubspotTransfer *transfer);
-extern int64 hubspot_now(void);
-extern int64 hubspot_coarse_now(void);
 
 #endif							/* HUBSPOT_TRANSPORT_H */

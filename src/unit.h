@@ -95,12 +95,6 @@ hubspot_unit_next_page(const HubspotUnit *unit)
 }
 
 static inline bool
-hubspot_same_id(HubspotSlice a, HubspotSlice b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
-static inline bool
 hubspot_same_pair(const HubspotInput *a, const HubspotInput *b)
 {
 	return hubspot_same_id(a->from_id, b->from_id) &&

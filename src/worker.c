@@ -32,9 +32,9 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "clock.h"
 #include "place.h"
 #include "sender.h"
-#include "transport.h"
 #include "wake.h"
 #include "worker.h"
 

@@ -440,8 +440,8 @@ static void
 encode_ids(HubspotSlice line)
 {
 	const char *words[4];
-	HubspotUnit *units = palloc0(3 * sizeof(HubspotUnit));
-	HubspotUnit *pointers[3] = {&units[0], &units[1], &units[2]};
+	HubspotInput *inputs = palloc0(3 * sizeof(HubspotInput));
+	HubspotSlice after[3] = {0};
 	HubspotTypeList *types = palloc(offsetof(HubspotTypeList, types) + sizeof(HubspotAssociationType));
 
 	for (int i = 0; i < 4; i++)
@@ -455,31 +455,34 @@ encode_ids(HubspotSlice line)
 	types->types[0].type_id = INT_MAX;
 	for (int i = 0; i < 3; i++)
 	{
-		units[i].input.from_id.data = words[i == 2 ? 3 : 1];
-		units[i].input.from_id.len = strlen(units[i].input.from_id.data);
-		units[i].input.to_id.data = words[3];
-		units[i].input.to_id.len = strlen(words[3]);
-		units[i].input.types = types;
+		inputs[i].from_id.data = words[i == 2 ? 3 : 1];
+		inputs[i].from_id.len = strlen(inputs[i].from_id.data);
+		inputs[i].to_id.data = words[3];
+		inputs[i].to_id.len = strlen(words[3]);
+		inputs[i].types = types;
 	}
-	for (int i = 0; i < 3; i++)
-		units[i].page = palloc0(sizeof(HubspotPage));
-	units[1].page->after.data = words[2];
-	units[1].page->after.len = strlen(words[2]);
+	after[1].data = words[2];
+	after[1].len = strlen(words[2]);
 	for (int operation = HUBSPOT_CREATE_DEFAULT; operation <= HUBSPOT_BATCH_READ; operation++)
 	{
 		const HubspotEndpoint *endpoint = hubspot_endpoint(operation);
-		char	   *path = hubspot_request_path(endpoint, "2026-03", words[0], words[2], &units[0]);
-		char	   *body;
-		size_t		len = 0;
+		char	   *path = hubspot_request_path(endpoint, "2026-03", words[0], words[2], &inputs[0],
+												after[0]);
+		HubspotBody body;
+		char	   *text;
+		size_t		len;
 		int			depth;
 
 		check_path(path);
-		body = hubspot_request_body(endpoint, pointers, endpoint->batch_limit > 0 ? 3 : 1, &len);
-		if (body)
-			fuzz_check(strlen(body) == len && fuzz_json(body, len, &depth) != FUZZ_NO_JSON);
-		fuzz_check(body || endpoint->batch_limit == 0);
+		hubspot_body_begin(&body, endpoint, 3);
+		for (int i = 0; i < (endpoint->batch_limit > 0 ? 3 : 1); i++)
+			hubspot_body_add(&body, &inputs[i], after[i]);
+		text = hubspot_body_end(&body, &len);
+		if (text)
+			fuzz_check(strlen(text) == len && fuzz_json(text, len, &depth) != FUZZ_NO_JSON);
+		fuzz_check(text || endpoint->batch_limit == 0);
 		if (endpoint->batch_limit == 0 && endpoint->input_shape == HUBSPOT_INPUT_RECORD)
-			check_path(hubspot_request_path(endpoint, "v4", words[0], words[2], &units[1]));
+			check_path(hubspot_request_path(endpoint, "v4", words[0], words[2], &inputs[1], after[1]));
 	}
 }
 
