@@ -29,7 +29,7 @@
 #   WERROR=1            warnings are errors
 
 MODULE_big = hubspot_assoc
-OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc
@@ -46,7 +46,7 @@ PROVE_TESTS = test/t/*.pl
 
 CURL_CONFIG ?= curl-config
 CURL_VERSION = 7.74.0
-PG_CPPFLAGS = $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
+PG_CPPFLAGS = -I$(srcdir)/src $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs 2>/dev/null)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
 
@@ -61,7 +61,7 @@ PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(and $(PGXS),$(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)),)
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*.h src/*/*.h)
 
 ifneq ($(shell $(CURL_CONFIG) --checkfor $(CURL_VERSION) 2>&1 || echo missing),)
 $(OBJS): curl-is-missing

@@ -49,11 +49,11 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 
 # By source file, ...
 FILES = {
-    QUERY: "source draft sort argument labels",
-    REQUESTS: "batch chunk unit request endpoint type",
+    QUERY: "source raw_input input_sort argument labels",
+    REQUESTS: "batch chunk pair request endpoint association_type",
     NETWORK: "transport sockets call throttle",
-    ANSWERS: "response answer json lexer match blame failure keep",
-    RESULT: "result statement stencil",
+    ANSWERS: "response definition json lexer match blame error keep_labels",
+    RESULT: "result pipeline stencil",
 }
 
 # ... and functions that do another topic's work
@@ -94,7 +94,7 @@ def run(bench):
 def source_files():
     """Where each function of the extension is; its name begins a line."""
     found = {}
-    for path in glob.glob(os.path.join(HERE, *[os.pardir] * 2, "src", "*.c")):
+    for path in glob.glob(os.path.join(HERE, *[os.pardir] * 2, "src", "**", "*.c"), recursive=True):
         name = os.path.basename(path)[:-2]
         with open(path) as file:
             for function in re.findall(r"^(\w+)\(", file.read(), re.M):

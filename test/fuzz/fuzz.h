@@ -14,8 +14,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../../src/http.h"
-#include "../../src/hubspot_assoc.h"
+#include "http/http.h"
+#include "hubspot.h"
 
 /* What is left of the input. */
 typedef struct FuzzInput

@@ -18,9 +18,9 @@
 #include "fuzz.h"
 #include "units.h"
 
-#include "../../src/blame.h"
-#include "../../src/context.h"
-#include "../../src/failure.h"
+#include "api/error.h"
+#include "api/error_names.h"
+#include "call/blame.h"
 
 /* Ids of contexts, as slices of what they are compared with. */
 static HubspotSlice

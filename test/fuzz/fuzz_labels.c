@@ -19,11 +19,11 @@
 
 #include "fuzz.h"
 
-#include "../../src/answer.h"
-#include "../../src/call.h"
-#include "../../src/endpoint.h"
-#include "../../src/labels.h"
-#include "../../src/lexer.h"
+#include "api/definition.h"
+#include "api/endpoint.h"
+#include "call/call.h"
+#include "call/labels.h"
+#include "json/lexer.h"
 
 #define MAX_QUESTIONS	20
 

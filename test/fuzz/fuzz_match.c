@@ -20,10 +20,10 @@
 #include "fuzz.h"
 #include "units.h"
 
-#include "../../src/context.h"
-#include "../../src/keep.h"
-#include "../../src/match.h"
-#include "../../src/response.h"
+#include "api/error_names.h"
+#include "api/response.h"
+#include "call/keep_labels.h"
+#include "call/match.h"
 
 #define MAX_ANSWERS		8
 

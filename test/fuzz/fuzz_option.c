@@ -33,14 +33,14 @@
 
 #include "fuzz.h"
 
-#include "../../src/call.h"
-#include "../../src/endpoint.h"
-#include "../../src/error.h"
-#include "../../src/host.h"
-#include "../../src/lexer.h"
-#include "../../src/option.h"
-#include "../../src/request.h"
-#include "../../src/setting.h"
+#include "account/option.h"
+#include "api/endpoint.h"
+#include "api/request.h"
+#include "base/host.h"
+#include "base/setting.h"
+#include "call/call.h"
+#include "json/lexer.h"
+#include "rows/report.h"
 
 extern Datum hs_assoc_fdw_validator(PG_FUNCTION_ARGS);
 extern Datum hs_assoc_request(PG_FUNCTION_ARGS);
@@ -118,7 +118,7 @@ MarkGUCPrefixReserved(const char *prefix)
 }
 
 /*
- * connection.c's and call.c's
+ * client.c's and call.c's
  */
 HubspotConnection *
 hubspot_connect(const char *name)

@@ -17,9 +17,9 @@
 
 #include "fuzz.h"
 
-#include "../../src/answer.h"
-#include "../../src/json.h"
-#include "../../src/response.h"
+#include "api/definition.h"
+#include "api/response.h"
+#include "json/json.h"
 
 /* The most errors that are told apart here. */
 #define MAX_ERRORS	5

@@ -4,7 +4,7 @@
  *	  What the fuzz targets share: reading their input, and checking texts.
  *
  * The reader of JSON here was written for comparison only: it knows nothing of
- * src/lexer.c, and answers one question, whether a text is JSON.
+ * src/json/lexer.c, and answers one question, whether a text is JSON.
  *
  * IDENTIFICATION
  *	  test/fuzz/input.c

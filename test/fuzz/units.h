@@ -13,7 +13,7 @@
 
 #include "fuzz.h"
 
-#include "../../src/blame.h"
+#include "call/blame.h"
 
 /* Enough to be halved a few times. */
 #define FUZZ_MAX_UNITS	40

@@ -311,7 +311,7 @@ foreach my $status (sort keys %refusals)
 	is($out, join("\n", ('t') x 7), 'throttle: all are created');
 	is($err, '', 'throttle: nothing said');
 
-	# a tenth of a second is left for the way (src/throttle.c)
+	# a tenth of a second is left for the way (src/account/throttle.c)
 	my $window = 10_100 - patience(100);
 	my @first = map { $_->{time_ms} } @{ $slow{first}->log };
 	my @second = map { $_->{time_ms} } @{ $slow{second}->log };

@@ -31,8 +31,8 @@ SKIP:
 
 	skip "no C compiler: $compiler", 1 if system("$compiler --version >$log 2>&1") != 0;
 	chomp(my $headers = `$pg_config --includedir-server`);
-	my $status = system("$compiler -std=gnu99 -O1 -I$headers"
-		  . " -o $program $top/test/unit/throttle_test.c $top/src/throttle.c"
+	my $status = system("$compiler -std=gnu99 -O1 -I$headers -I$top/src"
+		  . " -o $program $top/test/unit/throttle_test.c $top/src/account/throttle.c"
 		  . " -Wl,--defsym=ExceptionalCondition=failed_assertion >$log 2>&1");
 	is($status, 0, 'the throttle compiles without the server') or diag(slurp_file($log));
 	skip 'it did not compile', 1 if $status != 0;

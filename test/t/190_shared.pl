@@ -203,7 +203,7 @@ is(($_->finish)[0], '4', 'one budget: all are created') foreach $first, $second;
 {
 	my @times = map { $_->{time_ms} } @{ $slow->log };
 
-	# a tenth of a second is left for the way (src/throttle.c)
+	# a tenth of a second is left for the way (src/account/throttle.c)
 	my @early = grep { $times[ $_ + 5 ] - $times[$_] < 10_100 - patience(100) } 0 .. $#times - 5;
 
 	is(scalar @times, 8, 'one budget: requests');

@@ -41,7 +41,7 @@ my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 my $token = 'pat-na1-5ec2e7-t0k3n-9f8e7d6c5b4a';
 my $secret = substr $token, 8, 16;
 
-# Connections that the session may keep are 64 (src/transport.c).
+# Connections that the session may keep are 64 (src/http/transport.c).
 my $kept = 64;
 
 # Besides, the server opens files of catalogs as it comes to need them, and libcurl

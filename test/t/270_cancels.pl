@@ -31,7 +31,7 @@ my $wanted = 1000;
 # How often a backend looks whether its client is there.
 my $check_client = 0.02;
 
-# Connections that a session may keep are 64 (src/transport.c); the rest are
+# Connections that a session may keep are 64 (src/http/transport.c); the rest are
 # files and libcurl's own.
 my $most_descriptors = 64 + 16;
 

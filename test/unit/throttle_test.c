@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * throttle_test.c
- *	  Numbers in, numbers out: src/throttle.c against a plain list of times.
+ *	  Numbers in, numbers out: src/account/throttle.c against a plain list of times.
  *
  * Prints a line "ok" or "not ok", a tab and a name for each test; a seed for
  * the random ones is the only argument.
@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "../../src/throttle.h"
+#include "account/throttle.h"
 
 /* the server's own are in a library that isn't linked */
 #undef printf

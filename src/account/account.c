@@ -1,0 +1,598 @@
+/*-------------------------------------------------------------------------
+ *
+ * account.c
+ *	  The throttle and the statistics of a HubSpot account.
+ *
+ * An account here is a foreign server of a database, whichever role uses it:
+ * HubSpot counts the requests of all of them together.  If the library is
+ * preloaded, what is known of an account is in shared memory, one budget and
+ * one sum for all processes; otherwise each session has its own.
+ *
+ * The shared memory has slots for hubspot_assoc.max_accounts accounts.  An
+ * account gets one when somebody connects to it, and keeps it; when all are
+ * taken, the one goes that was idle the longest, together with its counters.
+ * But as long as its throttle has something to say (requests in the window, a
+ * park), a slot is not taken: if all of them are such, the session goes on
+ * with a throttle of its own, until it connects again and finds a slot, which
+ * then gets what it has counted.
+ *
+ * Two kinds of locks guard it.  The directory's lock is for the keys: who holds
+ * it looks for an account, and who holds it exclusively gives a slot to
+ * another one.  Each slot has a lock for its contents.  The key of a slot
+ * changes only while both are held exclusively, so either is enough to read
+ * it.  The order is directory, slot.
+ *
+ * What a session holds between two calls is no more than the number of the
+ * slot where the account was.  Each access checks under the slot's lock that
+ * it still is, and looks for it again if it isn't.
+ *
+ * The locks are LWLocks, not spinlocks: a slot's contents are searched (for a
+ * category), counted through (for the pace) and copied (for the views), which
+ * is too long for those, and what an LWLock costs more is nothing beside a
+ * request.  They are released by any error, hold interrupts back while they are
+ * held, and nothing waits within them; so a canceled statement leaves none
+ * behind.
+ *
+ * Nobody is woken when the throttle changes: a place in the window becomes
+ * free by time alone, and a park only gets longer.  So who waits until the time
+ * that was named to him, and then asks again, misses nothing.
+ *
+ * IDENTIFICATION
+ *	  src/account/account.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "account/account.h"
+#include "base/clock.h"
+#include "base/setting.h"
+#include "base/shmem.h"
+
+#define AREA_NAME	"hubspot_assoc_accounts"
+#define NO_SLOT		(-1)
+
+/* What is known of an account. */
+typedef struct AccountState
+{
+	HubspotThrottle throttle;
+	HubspotAccountCounts counts;
+} AccountState;
+
+typedef struct AccountKey
+{
+	Oid			database;		/* InvalidOid: the slot is free */
+	Oid			server;
+} AccountKey;
+
+typedef struct Slot
+{
+	LWLock		lock;
+	int64		last_used;
+	AccountState state;
+} Slot;
+
+/*
+ * The shared memory: all keys, which are searched, and then the slots.  lock is
+ * NULL if the library isn't preloaded.
+ */
+static struct
+{
+	LWLock	   *lock;			/* of the keys */
+	AccountKey *keys;
+	Slot	   *slots;
+}			shared;
+
+/* An account, as this session knows it. */
+struct HubspotAccount
+{
+	Oid			server;			/* hash key */
+	int			slot;			/* where it was the last time, or NO_SLOT */
+	AccountState *local;		/* what is used if it has no slot, or NULL */
+};
+
+static HTAB *accounts = NULL;
+
+static void init_accounts(void *area, LWLock *lock, bool found);
+static Size keys_size(void);
+static void find_slot(HubspotAccount *account);
+static int	search_keys(Oid server);
+static int	give_slot(Oid server);
+static bool choose_slot(int *slot, int64 *last_used);
+static AccountState *make_local(void);
+static void warn_local(void);
+static void share_local(HubspotAccount *account);
+static AccountState *open_account(HubspotAccount *account);
+static void close_account(HubspotAccount *account);
+static void reset_counts(HubspotAccountCounts *counts);
+static void merge_counts(HubspotAccountCounts *counts,
+						 const HubspotAccountCounts *other);
+static void add_errors(HubspotAccountCounts *counts, const char *category,
+					   int64 rows);
+static void copy_state(const AccountState *state, HubspotAccountCounts *counts,
+					   HubspotThrottle *throttle);
+
+/* Have room for the accounts in shared memory.  For _PG_init. */
+void
+hubspot_accounts_add(void)
+{
+	hubspot_shared_add(AREA_NAME,
+					   add_size(keys_size(),
+								mul_size(hubspot_max_accounts, sizeof(Slot))),
+					   init_accounts);
+}
+
+static Size
+keys_size(void)
+{
+	return MAXALIGN(mul_size(hubspot_max_accounts, sizeof(AccountKey)));
+}
+
+static void
+init_accounts(void *area, LWLock *lock, bool found)
+{
+	shared.lock = lock;
+	shared.keys = area;
+	shared.slots = (Slot *) ((char *) area + keys_size());
+	if (found)
+		return;
+	memset(shared.keys, 0, keys_size());
+	for (int i = 0; i < hubspot_max_accounts; i++)
+		LWLockInitialize(&shared.slots[i].lock, lock->tranche);
+}
+
+/*
+ * The account of a server of this database, for as long as the session lives.
+ * It is asked for anew by each statement, so that one that found no room in
+ * shared memory finds it later.
+ */
+HubspotAccount *
+hubspot_account(Oid serverid)
+{
+	HubspotAccount *account;
+	bool		found;
+
+	if (accounts == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(Oid);
+		control.entrysize = sizeof(HubspotAccount);
+		accounts = hash_create("hubspot_assoc accounts", 8, &control,
+							   HASH_ELEM | HASH_BLOBS);
+	}
+	account = hash_search(accounts, &serverid, HASH_ENTER, &found);
+	if (!found)
+	{
+		account->slot = NO_SLOT;
+		account->local = NULL;
+	}
+	if (account->slot == NO_SLOT)
+		find_slot(account);
+	if (account->slot != NO_SLOT && account->local)
+		share_local(account);
+	return account;
+}
+
+/* Find the account's slot, or give it one, or make its local state. */
+static void
+find_slot(HubspotAccount *account)
+{
+	int			slot = NO_SLOT;
+
+	if (shared.lock)
+	{
+		LWLockAcquire(shared.lock, LW_SHARED);
+		slot = search_keys(account->server);
+		LWLockRelease(shared.lock);
+		if (slot == NO_SLOT)
+		{
+			LWLockAcquire(shared.lock, LW_EXCLUSIVE);
+			slot = search_keys(account->server);
+			if (slot == NO_SLOT)
+				slot = give_slot(account->server);
+			LWLockRelease(shared.lock);
+		}
+	}
+	if (slot == NO_SLOT && account->local == NULL)
+		account->local = make_local();
+	account->slot = slot;
+}
+
+static int
+search_keys(Oid server)
+{
+	for (int i = 0; i < hubspot_max_accounts; i++)
+	{
+		if (shared.keys[i].database == MyDatabaseId &&
+			shared.keys[i].server == server)
+			return i;
+	}
+	return NO_SLOT;
+}
+
+/*
+ * Give a server a slot, one that is free or the one that was idle the longest,
+ * or NO_SLOT.  The directory is locked exclusively.
+ */
+static int
+give_slot(Oid server)
+{
+	int			slot;
+	int64		last_used;
+
+	while (choose_slot(&slot, &last_used))
+	{
+		Slot	   *place = &shared.slots[slot];
+
+		/* its account may have come back since */
+		LWLockAcquire(&place->lock, LW_EXCLUSIVE);
+		if (OidIsValid(shared.keys[slot].database) &&
+			place->last_used != last_used)
+		{
+			LWLockRelease(&place->lock);
+			continue;
+		}
+		shared.keys[slot].database = MyDatabaseId;
+		shared.keys[slot].server = server;
+		place->last_used = hubspot_coarse_now();
+		memset(&place->state.throttle, 0, sizeof(HubspotThrottle));
+		reset_counts(&place->state.counts);
+		LWLockRelease(&place->lock);
+		return slot;
+	}
+	return NO_SLOT;
+}
+
+/* A slot that may be given away.  False: there is none. */
+static bool
+choose_slot(int *slot, int64 *last_used)
+{
+	int64		now = hubspot_now();
+
+	*slot = NO_SLOT;
+	*last_used = 0;
+	for (int i = 0; i < hubspot_max_accounts; i++)
+	{
+		Slot	   *place = &shared.slots[i];
+
+		if (!OidIsValid(shared.keys[i].database))
+		{
+			*slot = i;
+			return true;
+		}
+		LWLockAcquire(&place->lock, LW_SHARED);
+		if ((*slot == NO_SLOT || place->last_used < *last_used) &&
+			hubspot_throttle_is_idle(&place->state.throttle, now))
+		{
+			*slot = i;
+			*last_used = place->last_used;
+		}
+		LWLockRelease(&place->lock);
+	}
+	return *slot != NO_SLOT;
+}
+
+static AccountState *
+make_local(void)
+{
+	AccountState *state = MemoryContextAllocZero(TopMemoryContext,
+												 sizeof(AccountState));
+
+	reset_counts(&state->counts);
+	if (shared.lock)
+		warn_local();
+	return state;
+}
+
+/* Once a session: the log shall not fill with it. */
+static void
+warn_local(void)
+{
+	static bool warned = false;
+
+	if (warned)
+		return;
+	warned = true;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("no room in shared memory for another HubSpot account"),
+			 errdetail("There are %d accounts, each of them used in the last seconds. This session keeps to the rate of its account by itself, without regard to others.",
+					   hubspot_max_accounts),
+			 errhint("Consider increasing hubspot_assoc.max_accounts.")));
+}
+
+/* What the session has counted by itself goes into the slot, if it has one. */
+static void
+share_local(HubspotAccount *account)
+{
+	AccountState *local = account->local;
+	AccountState *state = open_account(account);
+
+	if (state != local)
+	{
+		hubspot_throttle_merge(&state->throttle, &local->throttle);
+		merge_counts(&state->counts, &local->counts);
+		account->local = NULL;
+	}
+	close_account(account);
+	if (account->local == NULL)
+		pfree(local);
+}
+
+/*
+ * The state of an account, locked if others share it, until close_account.
+ */
+static AccountState *
+open_account(HubspotAccount *account)
+{
+	while (account->slot != NO_SLOT)
+	{
+		Slot	   *place = &shared.slots[account->slot];
+		const AccountKey *key = &shared.keys[account->slot];
+
+		LWLockAcquire(&place->lock, LW_EXCLUSIVE);
+		if (key->database == MyDatabaseId && key->server == account->server)
+		{
+			place->last_used = hubspot_coarse_now();
+			return &place->state;
+		}
+		LWLockRelease(&place->lock);
+		find_slot(account);		/* another account has the slot now */
+	}
+	return account->local;
+}
+
+static void
+close_account(HubspotAccount *account)
+{
+	if (account->slot != NO_SLOT)
+		LWLockRelease(&shared.slots[account->slot].lock);
+}
+
+/*
+ * Take a place in the window for a request that is about to be sent, with at
+ * most limit of them in ten seconds (0: any number).  False: it has to wait,
+ * and is to ask again at *when.
+ */
+bool
+hubspot_account_take(HubspotAccount *account, int limit, int64 now, int64 *when)
+{
+	HubspotThrottle *throttle = &open_account(account)->throttle;
+	bool		taken;
+
+	*when = hubspot_throttle_when(throttle, limit, now);
+	taken = (*when <= now);
+	if (taken)
+		hubspot_throttle_sent(throttle, now);
+	close_account(account);
+	return taken;
+}
+
+/* When a request may be sent, as things are; at the earliest now. */
+int64
+hubspot_account_when(HubspotAccount *account, int limit, int64 now)
+{
+	int64		when = hubspot_throttle_when(&open_account(account)->throttle,
+											 limit, now);
+
+	close_account(account);
+	return when;
+}
+
+/*
+ * When one who sends in the background, and would rather spread his requests,
+ * should send the next one.  He takes its place then, as everybody does.
+ */
+int64
+hubspot_account_pace(HubspotAccount *account, int limit, int64 now)
+{
+	int64		when = hubspot_throttle_pace(&open_account(account)->throttle,
+											 limit, now);
+
+	close_account(account);
+	return when;
+}
+
+/* Let nothing be sent to the account before until. */
+void
+hubspot_account_park(HubspotAccount *account, int64 until)
+{
+	hubspot_throttle_park(&open_account(account)->throttle, until);
+	close_account(account);
+}
+
+/* A request is sent; bytes: of its body. */
+void
+hubspot_account_count_request(HubspotAccount *account, bool retry, size_t bytes)
+{
+	HubspotAccountCounts *counts = &open_account(account)->counts;
+
+	counts->requests++;
+	if (retry)
+		counts->retries++;
+	counts->bytes_sent += bytes;
+	close_account(account);
+}
+
+/*
+ * A request has had its reply, with a body of so many bytes, or has failed,
+ * so many microseconds after it was sent.
+ */
+void
+hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
+							size_t bytes, int64 duration)
+{
+	HubspotAccountCounts *counts = &open_account(account)->counts;
+
+	if (rate_limited)
+		counts->rate_limited++;
+	counts->bytes_received += bytes;
+	counts->request_time += duration;
+	counts->max_request_time = Max(counts->max_request_time, duration);
+	close_account(account);
+}
+
+/* Inputs are settled, so many of them confirmed. */
+void
+hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,
+							 int64 confirmed)
+{
+	HubspotAccountCounts *counts = &open_account(account)->counts;
+
+	counts->inputs += inputs;
+	counts->confirmed += confirmed;
+	close_account(account);
+}
+
+/* So many inputs have failed with an error of that category. */
+void
+hubspot_account_count_error(HubspotAccount *account, const char *category,
+							int64 rows)
+{
+	add_errors(&open_account(account)->counts, category, rows);
+	close_account(account);
+}
+
+/* Rows were left out of the outbox, because of nulls. */
+void
+hubspot_account_count_skipped(HubspotAccount *account, int64 rows)
+{
+	open_account(account)->counts.skipped += rows;
+	close_account(account);
+}
+
+static void
+reset_counts(HubspotAccountCounts *counts)
+{
+	memset(counts, 0, sizeof(HubspotAccountCounts));
+	counts->since = GetCurrentTimestamp();
+}
+
+static void
+merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
+{
+	counts->since = Min(counts->since, other->since);
+	counts->requests += other->requests;
+	counts->retries += other->retries;
+	counts->rate_limited += other->rate_limited;
+	counts->inputs += other->inputs;
+	counts->confirmed += other->confirmed;
+	counts->skipped += other->skipped;
+	counts->bytes_sent += other->bytes_sent;
+	counts->bytes_received += other->bytes_received;
+	counts->request_time += other->request_time;
+	counts->max_request_time = Max(counts->max_request_time,
+								   other->max_request_time);
+	for (int i = 0; i < other->ncategories; i++)
+		add_errors(counts, other->categories[i].category,
+				   other->categories[i].rows);
+	counts->other_errors += other->other_errors;
+}
+
+/* Under its category, if there is a place for it. */
+static void
+add_errors(HubspotAccountCounts *counts, const char *category, int64 rows)
+{
+	int			i = 0;
+
+	while (i < counts->ncategories &&
+		   strcmp(counts->categories[i].category, category) != 0)
+		i++;
+	if (i == HUBSPOT_COUNTED_CATEGORIES ||
+		strlen(category) > HUBSPOT_COUNTED_CATEGORY_LEN)
+	{
+		counts->other_errors += rows;
+		return;
+	}
+	if (i == counts->ncategories)
+	{
+		strlcpy(counts->categories[i].category, category,
+				sizeof(counts->categories[i].category));
+		counts->categories[i].rows = 0;
+		counts->ncategories++;
+	}
+	counts->categories[i].rows += rows;
+}
+
+/*
+ * Copies of what is known of a server's account; either may be NULL.  False:
+ * nobody has used it, or another one has its slot.
+ */
+bool
+hubspot_account_read(Oid serverid, HubspotAccountCounts *counts,
+					 HubspotThrottle *throttle)
+{
+	const HubspotAccount *account;
+	int			slot = NO_SLOT;
+
+	if (shared.lock)
+	{
+		LWLockAcquire(shared.lock, LW_SHARED);
+		slot = search_keys(serverid);
+		if (slot != NO_SLOT)
+		{
+			LWLockAcquire(&shared.slots[slot].lock, LW_SHARED);
+			copy_state(&shared.slots[slot].state, counts, throttle);
+			LWLockRelease(&shared.slots[slot].lock);
+		}
+		LWLockRelease(shared.lock);
+	}
+	if (slot != NO_SLOT)
+		return true;
+
+	account = accounts ? hash_search(accounts, &serverid, HASH_FIND, NULL) : NULL;
+	if (account == NULL || account->local == NULL)
+		return false;
+	copy_state(account->local, counts, throttle);
+	return true;
+}
+
+static void
+copy_state(const AccountState *state, HubspotAccountCounts *counts,
+		   HubspotThrottle *throttle)
+{
+	if (counts)
+		*counts = state->counts;
+	if (throttle)
+		*throttle = state->throttle;
+}
+
+/*
+ * Begin to count anew, for a server or, with InvalidOid, for all of this
+ * database.
+ */
+void
+hubspot_accounts_reset(Oid serverid)
+{
+	HASH_SEQ_STATUS scan;
+	HubspotAccount *account;
+
+	if (shared.lock)
+	{
+		LWLockAcquire(shared.lock, LW_SHARED);
+		for (int i = 0; i < hubspot_max_accounts; i++)
+		{
+			if (shared.keys[i].database != MyDatabaseId ||
+				(OidIsValid(serverid) && shared.keys[i].server != serverid))
+				continue;
+			LWLockAcquire(&shared.slots[i].lock, LW_EXCLUSIVE);
+			reset_counts(&shared.slots[i].state.counts);
+			LWLockRelease(&shared.slots[i].lock);
+		}
+		LWLockRelease(shared.lock);
+	}
+	if (accounts == NULL)
+		return;
+	hash_seq_init(&scan, accounts);
+	while ((account = hash_seq_search(&scan)) != NULL)
+	{
+		if (account->local && (!OidIsValid(serverid) || account->server == serverid))
+			reset_counts(&account->local->counts);
+	}
+}

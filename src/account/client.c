@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * client.c
+ *	  A HubSpot account, as the current role may use it.
+ *
+ * The throttle and the statistics of the account outlive it (account.c): HubSpot
+ * counts the requests of the last ten seconds, whichever statement sent them.
+ * (The network connections live for the session, in transport.c, and so do
+ * OAuth's access tokens, in token.c.)  The options belong to one statement,
+ * which must not see them change halfway.
+ *
+ * IDENTIFICATION
+ *	  src/account/client.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+
+#include "account/client.h"
+#include "base/compat.h"
+
+/*
+ * The account of a server (NULL: of the setting hubspot_assoc.server), with
+ * the options that hold now; palloc'd.  ERROR if there is none, or if the
+ * current role lacks USAGE on the server or a user mapping.
+ */
+HubspotConnection *
+hubspot_connect(const char *server)
+{
+	HubspotConnection *connection = palloc0(sizeof(HubspotConnection));
+	Oid			userid = GetUserId();
+	Oid			serverid = hubspot_get_server(server);
+	AclResult	aclresult;
+
+	aclresult = hubspot_server_aclcheck(serverid, userid, ACL_USAGE);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
+					   GetForeignServer(serverid)->servername);
+	connection->options = hubspot_get_options(serverid, userid);
+	connection->token = hubspot_token_create(connection->options);
+	connection->account = hubspot_account(serverid);
+	return connection;
+}

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * client.h
+ *	  A HubSpot account, as the current role may use it.
+ *
+ * IDENTIFICATION
+ *	  src/account/client.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_CLIENT_H
+#define HUBSPOT_ACCOUNT_CLIENT_H
+
+#include "account/account.h"
+#include "account/option.h"
+#include "account/token.h"
+
+typedef struct HubspotConnection
+{
+	const HubspotOptions *options;
+	HubspotAccessToken *token;	/* NULL: its requests carry none */
+	HubspotAccount *account;	/* lives for the session */
+	bool		impatient;		/* a call comes back rather than wait long */
+} HubspotConnection;
+
+extern HubspotConnection *hubspot_connect(const char *server);
+
+#endif							/* HUBSPOT_ACCOUNT_CLIENT_H */

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * refresh_token.h
+ *	  A new refresh token of OAuth into the user mapping.
+ *
+ * IDENTIFICATION
+ *	  src/account/refresh_token.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_REFRESH_TOKEN_H
+#define HUBSPOT_ACCOUNT_REFRESH_TOKEN_H
+
+#include "nodes/pg_list.h"
+
+#include "account/option.h"
+
+extern const char *hubspot_store_refresh_token(const HubspotOptions *options,
+											   const List *refresh_tokens);
+extern int	hubspot_refresh_rollbacks(void);
+extern bool hubspot_is_refresh_token(const HubspotOptions *options,
+									 const List *refresh_tokens);
+
+#endif							/* HUBSPOT_ACCOUNT_REFRESH_TOKEN_H */

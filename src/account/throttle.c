@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * throttle.c
+ *	  When a request may go, or go again: numbers in, numbers out.
+ *
+ * HubSpot counts the requests of the last ten seconds.  A token bucket of that
+ * size, once full, lets twice the limit through within ten seconds, and a
+ * small one never uses what an idle account has saved up; so the throttle
+ * does as HubSpot does, and keeps the times of the last requests: one may go
+ * when the one limit places before it has left the window.
+ *
+ * IDENTIFICATION
+ *	  src/account/throttle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "account/throttle.h"
+
+/*
+ * HubSpot's window, and a little: requests don't all travel equally fast, and
+ * it counts them where they arrive.
+ */
+#define WINDOW			INT64CONST(10100000)
+
+/* The first retry waits up to this long, and each further one twice as long. */
+#define FIRST_DELAY		INT64CONST(500000)
+
+static int64 nth_last(const HubspotThrottle *throttle, int n);
+
+/*
+ * The time from which the next request may go, with at most limit requests
+ * in ten seconds (0: any number); not before now.
+ */
+int64
+hubspot_throttle_when(const HubspotThrottle *throttle, int limit, int64 now)
+{
+	int64		when = Max(now, throttle->parked_until);
+
+	Assert(limit >= 0 && limit <= HUBSPOT_MAX_RATE_LIMIT);
+	if (limit > 0)
+	{
+		int64		sent = nth_last(throttle, limit);
+
+		if (sent > 0)
+			when = Max(when, sent + WINDOW);
+	}
+	return when;
+}
+
+/* When the nth request before the next one went, or 0. */
+static int64
+nth_last(const HubspotThrottle *throttle, int n)
+{
+	return throttle->sent[(throttle->next + HUBSPOT_MAX_RATE_LIMIT - n) %
+						  HUBSPOT_MAX_RATE_LIMIT];
+}
+
+/*
+ * The time from which the next request should go, of one who would rather
+ * spread his requests than send all at once and then wait for seconds: at once
+ * while less than half of the window is used; from then on, so long after the
+ * last request that with as many more at this distance, each finds a place:
+ * one that is left, or that a request which leaves the window by then has
+ * freed.  Never before hubspot_throttle_when() says.
+ */
+int64
+hubspot_throttle_pace(const HubspotThrottle *throttle, int limit, int64 now)
+{
+	int64		when = hubspot_throttle_when(throttle, limit, now);
+	int			used = Min(limit, hubspot_throttle_used(throttle, now));
+	int64		distance = 0;
+
+	if (limit == 0 || used < limit - used)
+		return when;
+	for (int i = used; i > 0; i--)
+	{
+		int64		leaves = nth_last(throttle, i) + WINDOW;
+		int			places = limit - i + 1; /* with the one that it frees */
+
+		distance = Max(distance, (leaves - nth_last(throttle, 1)) / places);
+	}
+	return Max(when, nth_last(throttle, 1) + distance);
+}
+
+/*
+ * Note that a request goes now.  Processes that share the throttle may come
+ * here in another order than that in which they read the clock.
+ */
+void
+hubspot_throttle_sent(HubspotThrottle *throttle, int64 now)
+{
+	throttle->sent[throttle->next] = Max(now, nth_last(throttle, 1));
+	throttle->next = (throttle->next + 1) % HUBSPOT_MAX_RATE_LIMIT;
+}
+
+/* Let nothing go before until; an earlier word that says longer stands. */
+void
+hubspot_throttle_park(HubspotThrottle *throttle, int64 until)
+{
+	throttle->parked_until = Max(throttle->parked_until, until);
+}
+
+/*
+ * How many requests are in the window; never more than
+ * HUBSPOT_MAX_RATE_LIMIT.
+ */
+int
+hubspot_throttle_used(const HubspotThrottle *throttle, int64 now)
+{
+	int			used = 0;
+
+	while (used < HUBSPOT_MAX_RATE_LIMIT)
+	{
+		int64		sent = nth_last(throttle, used + 1);
+
+		if (sent == 0 || sent + WINDOW <= now)
+			break;
+		used++;
+	}
+	return used;
+}
+
+/* Is it as good as one of an account that sent nothing yet? */
+bool
+hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
+{
+	return throttle->parked_until <= now &&
+		hubspot_throttle_used(throttle, now) == 0;
+}
+
+/* Add what another throttle of the same account knows. */
+void
+hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
+{
+	HubspotThrottle merged;
+	int			ours = 1;
+	int			theirs = 1;
+
+	for (int i = HUBSPOT_MAX_RATE_LIMIT - 1; i >= 0; i--)
+	{
+		if (nth_last(throttle, ours) >= nth_last(other, theirs))
+			merged.sent[i] = nth_last(throttle, ours++);
+		else
+			merged.sent[i] = nth_last(other, theirs++);
+	}
+	merged.next = 0;
+	merged.parked_until = Max(throttle->parked_until, other->parked_until);
+	*throttle = merged;
+}
+
+/*
+ * How long to wait after that many failed attempts: exponential backoff with
+ * full jitter, so that many that failed together don't return together, in
+ * microseconds.  least is what the server asked for, or 0; most caps the
+ * jittered part alone.  random is in [0, 1).
+ */
+int64
+hubspot_retry_delay(int attempts, int64 least, int64 most, double random)
+{
+	int64		range = FIRST_DELAY;
+
+	for (int i = 1; i < attempts && range < most; i++)
+		range *= 2;
+	return least + (int64) (random * Min(range, most));
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * throttle.h
+ *	  When a request may go, or go again.
+ *
+ * IDENTIFICATION
+ *	  src/account/throttle.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_THROTTLE_H
+#define HUBSPOT_ACCOUNT_THROTTLE_H
+
+/* The most requests in a window that a throttle can be asked to allow. */
+#define HUBSPOT_MAX_RATE_LIMIT	1000
+
+/*
+ * The requests of one account.  All times are microseconds of one monotonic
+ * clock.  All zeroes is a throttle of an account that sent nothing yet.
+ */
+typedef struct HubspotThrottle
+{
+	int64		parked_until;	/* HubSpot said: not before */
+	int			next;			/* place in sent for the next request */
+	int64		sent[HUBSPOT_MAX_RATE_LIMIT];	/* in their order; 0: never */
+} HubspotThrottle;
+
+extern int64 hubspot_throttle_when(const HubspotThrottle *throttle, int limit,
+								   int64 now);
+extern int64 hubspot_throttle_pace(const HubspotThrottle *throttle, int limit,
+								   int64 now);
+extern void hubspot_throttle_sent(HubspotThrottle *throttle, int64 now);
+extern void hubspot_throttle_park(HubspotThrottle *throttle, int64 until);
+extern int	hubspot_throttle_used(const HubspotThrottle *throttle, int64 now);
+extern bool hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now);
+extern void hubspot_throttle_merge(HubspotThrottle *throttle,
+								   const HubspotThrottle *other);
+extern int64 hubspot_retry_delay(int attempts, int64 least, int64 most,
+								 double random);
+
+#endif							/* HUBSPOT_ACCOUNT_THROTTLE_H */

@@ -1,0 +1,571 @@
+/*-------------------------------------------------------------------------
+ *
+ * token.c
+ *	  Where the access token of a request comes from.
+ *
+ * A user mapping has one of three sources: the token itself, a file that holds
+ * it, or an OAuth client that fetches one.
+ *
+ * A file is read for each statement, and again when HubSpot refuses what was
+ * in it.
+ *
+ * A token of OAuth lives for some minutes.  The session keeps it, for all
+ * statements of a user mapping, and counts the ones that it has got: a request
+ * whose token has expired on its way, and was replaced in the meantime, is
+ * sent again with the new one.  So however many requests are in flight, one
+ * token is fetched.  Fetching is call.c's: here is what to ask, and what to
+ * make of the answer.
+ *
+ * A refresh token lives for ever, but may be replaced by the answer.  The new
+ * one is written to the user mapping (refresh_token.c), which cannot be done always.
+ * So the session goes on with what it has, and remembers the refresh tokens
+ * that it replaced: as long as the user mapping still has one of those, it is
+ * taken for what it is, and written anew for each statement.
+ *
+ * All that is used here is remembered as a secret (secret.c).  Answers are
+ * searched for those by call.c, except the one that gives a token: what is shown
+ * of that is searched here.
+ *
+ * IDENTIFICATION
+ *	  src/account/token.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "account/refresh_token.h"
+#include "account/token.h"
+#include "account/token_file.h"
+#include "api/definition.h"
+#include "api/endpoint.h"
+#include "api/request.h"
+#include "base/clock.h"
+#include "base/secret.h"
+
+/* A token is renewed so much before its end, or at a tenth of its life. */
+#define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */
+
+/* What the session has got from OAuth for a user mapping. */
+typedef struct SessionToken
+{
+	MemoryContext context;		/* this and its texts are in it */
+	char	   *base_url;
+	char	   *client_id;
+	char	   *client_secret;
+	List	   *refresh_tokens; /* the one in use, then those it replaced */
+	char	   *bearer;			/* or NULL: has to be fetched */
+	int64		serial;			/* of the bearer, 0: none has been fetched */
+	int64		expires;		/* when the bearer is renewed */
+	bool		used;			/* the bearer has been */
+
+	/* why HubSpot refused to give a token, in this statement */
+	HubspotError *refusal;		/* in a context of its own, or NULL */
+	MemoryContext refusal_context;
+	TimestampTz refused_statement;
+
+	/* when the session last tried to store a refresh token */
+	TimestampTz tried_statement;
+	TimestampTz tried_transaction;
+	int			tried_rollbacks;
+} SessionToken;
+
+typedef struct SessionEntry
+{
+	Oid			mapping;		/* hash key */
+	SessionToken *token;		/* or NULL */
+} SessionEntry;
+
+struct HubspotAccessToken
+{
+	const HubspotOptions *options;
+	MemoryContext context;		/* of the statement */
+	const char *bearer;			/* NULL: OAuth's, which the session has */
+	int64		serial;			/* how often the file was read anew */
+};
+
+/* What was begun, in order to use the catalogs, and is to be ended. */
+typedef struct CatalogAccess
+{
+	bool		transaction;
+	bool		snapshot;
+} CatalogAccess;
+
+static HTAB *session_tokens = NULL;
+static int64 last_serial = 0;
+
+static SessionToken *session_token(const HubspotOptions *options);
+static bool is_same_client(const SessionToken *session,
+						   const HubspotOptions *options);
+static bool has_same_client(const SessionToken *session,
+							const HubspotOptions *options);
+static SessionToken *make_session_token(const HubspotOptions *options);
+static void forget_bearer(SessionToken *session);
+static void forget_text(char *text);
+static const char *present_refresh_token(const HubspotOptions *options,
+										 const SessionToken *session);
+static void remember_refusal(SessionToken *session, const HubspotError *error);
+static void take_refresh_token(const HubspotOptions *options,
+							   SessionToken *session,
+							   const char *refresh_token);
+static void use_refresh_token(SessionToken *session, const char *refresh_token);
+static bool may_try(const SessionToken *session);
+static void store_refresh_token(const HubspotOptions *options,
+								SessionToken *session);
+static CatalogAccess begin_catalog_access(void);
+static void end_catalog_access(CatalogAccess access);
+static void remember_secrets(const HubspotOptions *options,
+							 const SessionToken *session);
+static void hide_secrets(const HubspotOptions *options, const char *text);
+
+/*
+ * The access token of a statement with these options, which it keeps.  ERROR
+ * if there is a file and it can't be read.
+ */
+HubspotAccessToken *
+hubspot_token_create(const HubspotOptions *options)
+{
+	HubspotAccessToken *token = palloc0(sizeof(HubspotAccessToken));
+
+	token->options = options;
+	token->context = CurrentMemoryContext;
+	if (options->access_token)
+		token->bearer = options->access_token;
+	else if (options->access_token_file)
+		token->bearer = hubspot_read_token_file(options->access_token_file, ERROR);
+	else
+	{
+		SessionToken *session = session_token(options);
+
+		if (strcmp(linitial(session->refresh_tokens), options->refresh_token) != 0 &&
+			may_try(session))
+			store_refresh_token(options, session);
+	}
+	return token;
+}
+
+/*
+ * Why HubSpot refused to give a token to another call of the same statement, a
+ * copy in context, or NULL.  What a million rows would ask again was answered.
+ */
+HubspotError *
+hubspot_token_refusal(const HubspotAccessToken *token, MemoryContext context)
+{
+	const SessionToken *session = session_token(token->options);
+	MemoryContext old;
+	HubspotError *copy;
+
+	if (session->refusal == NULL ||
+		session->refused_statement != GetCurrentStatementStartTimestamp())
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	copy = hubspot_copy_error(session->refusal);
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+/* False: a token has to be fetched before the next request is sent. */
+bool
+hubspot_token_is_ready(const HubspotAccessToken *token)
+{
+	const SessionToken *session;
+
+	if (token->bearer)
+		return true;
+	session = session_token(token->options);
+
+	/* one that came expired is worth a try, or nothing would ever be sent */
+	return session->bearer &&
+		(!session->used || hubspot_now() < session->expires);
+}
+
+/*
+ * The token for a request, which has to be ready; valid until a token is
+ * fetched.  *serial is for hubspot_token_renew().
+ */
+const char *
+hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
+{
+	SessionToken *session;
+
+	*serial = token->serial;
+	if (token->bearer)
+	{
+		hubspot_remember_secret(token->options->server, token->bearer);
+		return token->bearer;
+	}
+	session = session_token(token->options);
+	session->used = true;
+	*serial = session->serial;
+	hubspot_remember_secret(token->options->server, session->bearer);
+	return session->bearer;
+}
+
+/*
+ * The reply, a 401, refuses the token of that serial.  True: the request may
+ * be sent again, with another token, which may have to be fetched.
+ */
+bool
+hubspot_token_renew(HubspotAccessToken *token, int64 serial,
+					const HubspotHttpReply *reply)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session;
+
+	if (options->access_token)
+		return false;
+	if (options->access_token_file)
+	{
+		MemoryContext old;
+		char	   *bearer;
+
+		if (serial != token->serial)
+			return true;
+		/* a file that has become unreadable is the next statement's error */
+		old = MemoryContextSwitchTo(token->context);
+		bearer = hubspot_read_token_file(options->access_token_file, DEBUG1);
+		MemoryContextSwitchTo(old);
+		if (bearer == NULL || strcmp(bearer, token->bearer) == 0)
+			return false;
+		token->bearer = bearer;
+		token->serial++;
+		return true;
+	}
+
+	session = session_token(options);
+	if (serial != session->serial)
+		return true;
+	/* a token that was revoked is of no use to later statements either */
+	forget_bearer(session);
+	return hubspot_reply_is_expired(reply);
+}
+
+/*
+ * What the session has for the user mapping of the options, after whatever it
+ * had has been forgotten if it belongs to other ones.
+ */
+static SessionToken *
+session_token(const HubspotOptions *options)
+{
+	SessionEntry *entry;
+	bool		found;
+
+	if (session_tokens == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(Oid);
+		control.entrysize = sizeof(SessionEntry);
+		session_tokens = hash_create("hubspot_assoc tokens", 8, &control,
+									 HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(session_tokens, &options->mapping, HASH_ENTER, &found);
+	if (!found)
+		entry->token = NULL;
+	if (entry->token && !is_same_client(entry->token, options))
+	{
+		SessionToken *old = entry->token;
+		ListCell   *lc;
+
+		entry->token = NULL;
+		forget_bearer(old);
+		forget_text(old->client_secret);
+		foreach(lc, old->refresh_tokens)
+			forget_text(lfirst(lc));
+		MemoryContextDelete(old->context);
+	}
+	if (entry->token == NULL)
+		entry->token = make_session_token(options);
+	return entry->token;
+}
+
+/* A refresh token that the session has replaced is as good as the new one. */
+static bool
+is_same_client(const SessionToken *session, const HubspotOptions *options)
+{
+	return has_same_client(session, options) &&
+		hubspot_is_refresh_token(options, session->refresh_tokens);
+}
+
+/* The same, whatever the refresh token is. */
+static bool
+has_same_client(const SessionToken *session, const HubspotOptions *options)
+{
+	return strcmp(session->base_url, options->base_url) == 0 &&
+		strcmp(session->client_id, options->client_id) == 0 &&
+		strcmp(session->client_secret, options->client_secret) == 0;
+}
+
+static SessionToken *
+make_session_token(const HubspotOptions *options)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "hubspot_assoc token",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SessionToken *session = palloc0(sizeof(SessionToken));
+
+	session->context = context;
+	session->refusal_context = AllocSetContextCreate(context,
+													 "hubspot_assoc token refusal",
+													 ALLOCSET_SMALL_SIZES);
+	session->base_url = pstrdup(options->base_url);
+	session->client_id = pstrdup(options->client_id);
+	session->client_secret = pstrdup(options->client_secret);
+	session->refresh_tokens = list_make1(pstrdup(options->refresh_token));
+	MemoryContextSwitchTo(old);
+	return session;
+}
+
+static void
+forget_bearer(SessionToken *session)
+{
+	if (session->bearer)
+	{
+		forget_text(session->bearer);
+		pfree(session->bearer);
+		session->bearer = NULL;
+	}
+}
+
+static void
+forget_text(char *text)
+{
+	explicit_bzero(text, strlen(text));
+}
+
+/* Append the body of the request that fetches a token. */
+void
+hubspot_token_encode_request(const HubspotAccessToken *token, StringInfo body)
+{
+	const SessionToken *session = session_token(token->options);
+
+	remember_secrets(token->options, session);
+	hubspot_encode_refresh(body, session->client_id, session->client_secret,
+						   linitial(session->refresh_tokens));
+}
+
+/* All that may be in the request. */
+static void
+remember_secrets(const HubspotOptions *options, const SessionToken *session)
+{
+	hubspot_remember_secret(options->server, session->client_secret);
+	hubspot_remember_secret(options->server, options->refresh_token);
+	hubspot_remember_secret(options->server, linitial(session->refresh_tokens));
+}
+
+/*
+ * Take the token from the answer to that request, whose last attempt was sent
+ * at a time of hubspot_now().  An answer that has none is returned as an
+ * error, palloc'd, in which no secret stands.
+ */
+HubspotError *
+hubspot_token_take_reply(const HubspotAccessToken *token,
+						 const HubspotHttpReply *reply, int attempts,
+						 int64 sent)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session = session_token(options);
+	HubspotTokenReply fields;
+	HubspotError *error;
+	bool		has_token = hubspot_read_token(reply, &fields);
+
+	forget_bearer(session);
+	if (fields.access_token)
+		hubspot_remember_secret(options->server, fields.access_token);
+	if (fields.refresh_token)
+		hubspot_remember_secret(options->server, fields.refresh_token);
+	if (has_token && hubspot_is_token(fields.access_token))
+	{
+		int64		life = (int64) Max(fields.expires_in, 0) * 1000000;
+
+		session->bearer = MemoryContextStrdup(session->context,
+											  fields.access_token);
+		session->serial = ++last_serial;
+		session->expires = sent + life - Min(life / 10, RENEWAL_MARGIN);
+		session->used = false;
+		session->refusal = NULL;
+		if (fields.refresh_token &&
+			strcmp(fields.refresh_token, linitial(session->refresh_tokens)) != 0)
+			take_refresh_token(options, session, fields.refresh_token);
+		return NULL;
+	}
+
+	/* our own words have no secret in them, unless it is a part of a word */
+	hide_secrets(options, fields.reason);
+	hide_secrets(options, fields.word);
+	error = hubspot_token_error(reply, fields.word, fields.reason, attempts);
+	hide_secrets(options, error->correlation_id);
+	if (error->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
+		remember_refusal(session, error);
+	return error;
+}
+
+/*
+ * After a refusal: has another session stored another refresh token in the user
+ * mapping since the statement began?  True: a token may be asked for with that.
+ */
+bool
+hubspot_token_reload(const HubspotAccessToken *token)
+{
+	const HubspotOptions *options = token->options;
+	SessionToken *session = session_token(options);
+	CatalogAccess access;
+	const char *refresh_token;
+
+	if (session->refusal == NULL)
+		return false;
+	access = begin_catalog_access();
+	refresh_token = present_refresh_token(options, session);
+	end_catalog_access(access);
+	if (refresh_token)
+		use_refresh_token(session, refresh_token);
+	return refresh_token != NULL;
+}
+
+/* The one that the user mapping has now; NULL: the session knows it. */
+static const char *
+present_refresh_token(const HubspotOptions *options,
+					  const SessionToken *session)
+{
+	const HubspotOptions *present;
+
+	AcceptInvalidationMessages();
+	if (!SearchSysCacheExists1(USERMAPPINGOID, ObjectIdGetDatum(options->mapping)))
+		return NULL;
+	present = hubspot_get_options(options->server, options->user);
+	if (present->mapping != options->mapping || present->client_id == NULL ||
+		!has_same_client(session, present) ||
+		hubspot_is_refresh_token(present, session->refresh_tokens))
+		return NULL;
+	return present->refresh_token;
+}
+
+static void
+remember_refusal(SessionToken *session, const HubspotError *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->refusal_context);
+
+	session->refusal = NULL;
+	MemoryContextReset(session->refusal_context);
+	session->refusal = hubspot_copy_error(error);
+	session->refused_statement = GetCurrentStatementStartTimestamp();
+	MemoryContextSwitchTo(old);
+}
+
+/* A new refresh token has come. */
+static void
+take_refresh_token(const HubspotOptions *options, SessionToken *session,
+				   const char *refresh_token)
+{
+	if (!hubspot_is_token(refresh_token))
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("could not store the new refresh token of server \"%s\"",
+						options->server_name),
+				 errdetail("It is empty, too long, or not printable ASCII.")));
+		return;
+	}
+	use_refresh_token(session, refresh_token);
+	store_refresh_token(options, session);
+}
+
+/* The session goes on with another refresh token. */
+static void
+use_refresh_token(SessionToken *session, const char *refresh_token)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	session->refresh_tokens = lcons(pstrdup(refresh_token),
+									session->refresh_tokens);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Is it worth trying again to store the refresh token?  Once a statement, and
+ * again in a new transaction, or after a rollback.
+ */
+static bool
+may_try(const SessionToken *session)
+{
+	return session->tried_statement != GetCurrentStatementStartTimestamp() ||
+		session->tried_transaction != GetCurrentTransactionStartTimestamp() ||
+		session->tried_rollbacks != hubspot_refresh_rollbacks();
+}
+
+/*
+ * Write the refresh token in use to the user mapping.  A WARNING says if and
+ * why that can't be done.
+ */
+static void
+store_refresh_token(const HubspotOptions *options, SessionToken *session)
+{
+	CatalogAccess access = begin_catalog_access();
+	const char *reason;
+
+	session->tried_statement = GetCurrentStatementStartTimestamp();
+	session->tried_transaction = GetCurrentTransactionStartTimestamp();
+	session->tried_rollbacks = hubspot_refresh_rollbacks();
+	reason = hubspot_store_refresh_token(options, session->refresh_tokens);
+	end_catalog_access(access);
+	if (reason)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("could not store the new refresh token of server \"%s\" in the user mapping",
+						options->server_name),
+				 errdetail("%s", reason),
+				 errhint("The session goes on with the new one, and tries to store it whenever it uses the server. After its end, HubSpot may refuse the old one.")));
+}
+
+/*
+ * The sender of an outbox waits for tokens with no transaction open, or in one
+ * without a snapshot.  What it needs to use the catalogs is begun, and ended,
+ * with the memory context that the caller has.
+ */
+static CatalogAccess
+begin_catalog_access(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	CatalogAccess access;
+
+	access.transaction = !IsTransactionState();
+	if (access.transaction)
+		StartTransactionCommand();
+	access.snapshot = !ActiveSnapshotSet();
+	if (access.snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	return access;
+}
+
+static void
+end_catalog_access(CatalogAccess access)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (access.snapshot)
+	{
+		/* nor may that of the catalogs hold back vacuum while we wait */
+		PopActiveSnapshot();
+		InvalidateCatalogSnapshotConditionally();
+	}
+	if (access.transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+/* Write over all secrets in a text of an answer that was to give a token. */
+static void
+hide_secrets(const HubspotOptions *options, const char *text)
+{
+	if (text)
+		hubspot_hide_secrets(options->server, unconstify(char *, text), strlen(text));
+}

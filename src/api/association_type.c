@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ *
+ * association_type.c
+ *	  Association types: those of a pair, and those that answers name.
+ *
+ * IDENTIFICATION
+ *	  src/api/association_type.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "api/association_type.h"
+#include "json/lexer.h"
+
+/*
+ * So many types are looked for before another one is made: two object types
+ * have at most some 50 labels.
+ */
+#define MAX_KNOWN_TYPES		256
+
+/* A type as it came, in UTF-8, and what it is here. */
+typedef struct KnownType
+{
+	HubspotSlice category;
+	HubspotSlice label;
+	HubspotAssociationType type;
+} KnownType;
+
+struct HubspotTypeSet
+{
+	MemoryContext context;
+	int			last;			/* found; the next one is likely to be near */
+	int			ntypes;
+	KnownType  *types[MAX_KNOWN_TYPES];
+};
+
+static bool is_type(const KnownType *known, HubspotSlice category,
+					int32 type_id, HubspotSlice label);
+static KnownType *make_type(HubspotSlice category, int32 type_id,
+							HubspotSlice label);
+static HubspotSlice copy_slice(HubspotSlice slice);
+
+/* A set of types that lives in context. */
+HubspotTypeSet *
+hubspot_types_create(MemoryContext context)
+{
+	HubspotTypeSet *set = MemoryContextAllocZero(context, sizeof(HubspotTypeSet));
+
+	set->context = context;
+	return set;
+}
+
+/*
+ * The type that an answer names, the same one each time; its texts are in
+ * UTF-8, and may have no data.  Answers tend to repeat the few types that
+ * there are, in one order.
+ */
+const HubspotAssociationType *
+hubspot_types_get(HubspotTypeSet *set, HubspotSlice category, int32 type_id,
+				  HubspotSlice label)
+{
+	MemoryContext old;
+	KnownType  *known;
+
+	for (int i = 0, n = set->last; i < set->ntypes; i++)
+	{
+		known = set->types[n];
+		if (is_type(known, category, type_id, label))
+		{
+			set->last = n;
+			return &known->type;
+		}
+		if (++n == set->ntypes)
+			n = 0;
+	}
+	if (set->ntypes == MAX_KNOWN_TYPES)
+		return &make_type(category, type_id, label)->type;
+
+	old = MemoryContextSwitchTo(set->context);
+	known = make_type(category, type_id, label);
+	MemoryContextSwitchTo(old);
+	set->last = set->ntypes;
+	set->types[set->ntypes++] = known;
+	return &known->type;
+}
+
+static inline bool
+same_slice(HubspotSlice a, HubspotSlice b)
+{
+	if (a.data == NULL || b.data == NULL)
+		return a.data == b.data;
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+static bool
+is_type(const KnownType *known, HubspotSlice category, int32 type_id,
+		HubspotSlice label)
+{
+	return known->type.type_id == type_id &&
+		same_slice(known->category, category) && same_slice(known->label, label);
+}
+
+static KnownType *
+make_type(HubspotSlice category, int32 type_id, HubspotSlice label)
+{
+	KnownType  *known = palloc0(sizeof(KnownType));
+
+	known->category = copy_slice(category);
+	known->label = copy_slice(label);
+	known->type.type_id = type_id;
+	if (category.data)
+		known->type.category = hubspot_text_from_utf8(category.data, category.len);
+	if (label.data)
+		known->type.label = hubspot_text_from_utf8(label.data, label.len);
+	return known;
+}
+
+static HubspotSlice
+copy_slice(HubspotSlice slice)
+{
+	if (slice.data)
+		slice.data = pnstrdup(slice.data, slice.len);
+	return slice;
+}
+
+/* Is the type in the list, which may be NULL? */
+bool
+hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *type)
+{
+	for (int i = 0; types && i < types->ntypes; i++)
+	{
+		if (types->types[i].type_id == type->type_id &&
+			strcmp(types->types[i].category, type->category) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The types of both lists, each once; palloc'd if there are more than types. */
+const HubspotTypeList *
+hubspot_merge_types(const HubspotTypeList *types, const HubspotTypeList *more)
+{
+	HubspotTypeList *merged;
+	int			ntypes = types ? types->ntypes : 0;
+
+	if (more == NULL || hubspot_has_types(types, more))
+		return types;
+	merged = palloc(offsetof(HubspotTypeList, types) +
+					sizeof(HubspotAssociationType) * (ntypes + more->ntypes));
+	merged->ntypes = ntypes;
+	if (ntypes > 0)
+		memcpy(merged->types, types->types,
+			   sizeof(HubspotAssociationType) * ntypes);
+	for (int i = 0; i < more->ntypes; i++)
+	{
+		HubspotAssociationType *type = &merged->types[merged->ntypes];
+
+		if (hubspot_has_type(merged, &more->types[i]))
+			continue;
+		type->category = pstrdup(more->types[i].category);
+		type->type_id = more->types[i].type_id;
+		type->label = NULL;
+		merged->ntypes++;
+	}
+	return merged;
+}
+
+/* Has a list all types of another one? */
+bool
+hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
+{
+	for (int i = 0; i < others->ntypes; i++)
+	{
+		if (!hubspot_has_type(types, &others->types[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Are two lists the same, in one order? */
+bool
+hubspot_same_types(const HubspotTypeList *types, const HubspotTypeList *others)
+{
+	if (types->ntypes != others->ntypes)
+		return false;
+	for (int i = 0; i < types->ntypes; i++)
+	{
+		if (types->types[i].type_id != others->types[i].type_id ||
+			strcmp(types->types[i].category, others->types[i].category) != 0)
+			return false;
+	}
+	return true;
+}

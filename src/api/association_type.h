@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * association_type.h
+ *	  Association types: those of a pair, and those that answers name.
+ *
+ * IDENTIFICATION
+ *	  src/api/association_type.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_API_ASSOCIATION_TYPE_H
+#define HUBSPOT_API_ASSOCIATION_TYPE_H
+
+#include "hubspot.h"
+
+/* Types that answers name, each made once. */
+typedef struct HubspotTypeSet HubspotTypeSet;
+
+extern HubspotTypeSet *hubspot_types_create(MemoryContext context);
+extern const HubspotAssociationType *hubspot_types_get(HubspotTypeSet *set,
+													   HubspotSlice category,
+													   int32 type_id,
+													   HubspotSlice label);
+extern bool hubspot_has_type(const HubspotTypeList *types,
+							 const HubspotAssociationType *type);
+extern bool hubspot_has_types(const HubspotTypeList *types,
+							  const HubspotTypeList *others);
+extern bool hubspot_same_types(const HubspotTypeList *types,
+							   const HubspotTypeList *others);
+extern const HubspotTypeList *hubspot_merge_types(const HubspotTypeList *types,
+												  const HubspotTypeList *more);
+
+#endif							/* HUBSPOT_API_ASSOCIATION_TYPE_H */

@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition.h
+ *	  The JSON of replies about definitions and tokens to structs.
+ *
+ * IDENTIFICATION
+ *	  src/api/definition.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_API_DEFINITION_H
+#define HUBSPOT_API_DEFINITION_H
+
+#include "nodes/pg_list.h"
+
+#include "api/error.h"
+#include "http/http.h"
+#include "hubspot.h"
+
+/* The answer that gives an access token, or doesn't; each may be NULL. */
+typedef struct HubspotTokenReply
+{
+	const char *access_token;
+	const char *refresh_token;	/* the one to use from now on */
+	int32		expires_in;		/* seconds */
+
+	/* why there is none, both or either */
+	const char *word;			/* HubSpot's category */
+	const char *reason;
+} HubspotTokenReply;
+
+/* An association type as the account defines it. */
+typedef struct HubspotDefinition
+{
+	HubspotAssociationType type;
+	bool		has_limit;
+	int32		max_to_ids;		/* if it has one */
+} HubspotDefinition;
+
+/* A high-usage report that was requested. */
+typedef struct HubspotReport
+{
+	int64		user_id;
+	const char *user_email;		/* or NULL */
+	const char *enqueue_time;	/* ISO 8601 */
+} HubspotReport;
+
+/* What a successful reply says of whether it is done. */
+typedef enum HubspotDone
+{
+	HUBSPOT_DONE,				/* it is */
+	HUBSPOT_DONE_OR_NOT,		/* nothing but its status */
+	HUBSPOT_NOT_DONE			/* something else, or what cannot be read */
+} HubspotDone;
+
+extern bool hubspot_read_definitions(const HubspotHttpReply *reply,
+									 List **definitions);
+extern bool hubspot_read_report(const HubspotHttpReply *reply,
+								HubspotReport *report);
+extern HubspotDone hubspot_read_done(const HubspotHttpReply *reply,
+									 HubspotError **error);
+extern bool hubspot_read_token(const HubspotHttpReply *reply,
+							   HubspotTokenReply *token);
+
+#endif							/* HUBSPOT_API_DEFINITION_H */

@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * endpoint.c
+ *	  HubSpot's associations API as one table, and what may stand in a path.
+ *
+ * IDENTIFICATION
+ *	  src/api/endpoint.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "api/endpoint.h"
+#include "base/digits.h"
+
+/* Arguments: object type and id of the one record, then of the other. */
+#define PAIR_TAIL		"{}/{}/associations/{}/{}"
+#define DEFAULT_TAIL	"{}/{}/associations/default/{}/{}"
+
+/* The most that a page can hold. */
+#define LIST_TAIL		"{}/{}/associations/{}?limit=500"
+
+/* Arguments: the two object types. */
+#define BATCH_TAIL		"{}/{}/batch/"
+#define LABELS_TAIL		"{}/{}/labels"
+#define LIMITS_TAIL		"definitions/configurations/"
+
+/* The default version begins the dated ones; v4 is older than all of them. */
+#define UNDATED_VERSION			"v4"
+#define FIRST_DATED_VERSION		"2025-09"
+
+/*
+ * HubSpot's ids are numbers of up to 19 digits; longer texts are somebody's
+ * mistake, and would make a batch's body grow without a bound.
+ */
+#define MAX_ID_LEN		100
+
+/* Likewise for categories. */
+#define MAX_CATEGORY_LEN	63
+
+/* What is not repeatable makes something new each time, or may refuse to. */
+static const HubspotEndpoint endpoints[] = {
+	[HUBSPOT_CREATE_DEFAULT] = {
+		"PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL,
+		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_ENVELOPE
+	},
+	[HUBSPOT_CREATE] = {
+		"PUT", HUBSPOT_OBJECTS, PAIR_TAIL,
+		HUBSPOT_INPUT_TYPED_PAIR, 0, true, HUBSPOT_REPLY_PAIR
+	},
+	[HUBSPOT_BATCH_CREATE_DEFAULT] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "associate/default",
+		HUBSPOT_INPUT_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
+	},
+	[HUBSPOT_BATCH_CREATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "create",
+		HUBSPOT_INPUT_TYPED_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
+	},
+	[HUBSPOT_ARCHIVE] = {
+		"DELETE", HUBSPOT_OBJECTS, PAIR_TAIL,
+		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_BATCH_ARCHIVE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "archive",
+		HUBSPOT_INPUT_GROUP, 100, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_BATCH_ARCHIVE_LABELS] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "labels/archive",
+		HUBSPOT_INPUT_TYPED_PAIR, 100, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIST] = {
+		"GET", HUBSPOT_OBJECTS, LIST_TAIL,
+		HUBSPOT_INPUT_RECORD, 0, true, HUBSPOT_REPLY_PAGE
+	},
+	[HUBSPOT_BATCH_READ] = {
+		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "read",
+		HUBSPOT_INPUT_RECORD, 1000, true, HUBSPOT_REPLY_RECORDS
+	},
+	[HUBSPOT_LABELS] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LABEL_CREATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LABEL_UPDATE] = {
+		"PUT", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LABEL_DELETE] = {
+		"DELETE", HUBSPOT_ASSOCIATIONS, LABELS_TAIL "/{}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMITS_ALL] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "all",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LIMITS] = {
+		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "{}/{}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
+	},
+	[HUBSPOT_LIMIT_CREATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "create",
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMIT_UPDATE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "update",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_LIMIT_PURGE] = {
+		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "purge",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
+	},
+	[HUBSPOT_HIGH_USAGE_REPORT] = {
+		"POST", HUBSPOT_ASSOCIATIONS, "usage/high-usage-report/{}",
+		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_REPORT
+	}
+};
+
+/* Names of an object type in answers that differ from those in paths. */
+static const struct
+{
+	const char *id;
+	const char *singular;
+	const char *plural;
+}			object_types[] = {
+	{"0-1", "contact", "contacts"},
+	{"0-2", "company", "companies"},
+	{"0-3", "deal", "deals"},
+	{"0-5", "ticket", "tickets"}
+};
+
+static int	object_type_number(const char *name);
+
+const HubspotEndpoint *
+hubspot_endpoint(HubspotOperation operation)
+{
+	Assert((size_t) operation < lengthof(endpoints));
+	return &endpoints[operation];
+}
+
+/* Is it v4, or a dated version YYYY-MM from the first one on? */
+bool
+hubspot_is_api_version(const char *version)
+{
+	static const char shape[] = "dddd-dd";
+	int			month;
+
+	if (strcmp(version, UNDATED_VERSION) == 0)
+		return true;
+	if (strlen(version) != strlen(shape))
+		return false;
+	for (int i = 0; shape[i] != '\0'; i++)
+	{
+		if (shape[i] == 'd' ? !isdigit((unsigned char) version[i]) :
+			version[i] != shape[i])
+			return false;
+	}
+	month = atoi(version + 5);
+	return month >= 1 && month <= 12 &&
+		strcmp(version, FIRST_DATED_VERSION) >= 0;
+}
+
+/*
+ * Append the path of an endpoint, beginning with a slash; arguments, as many
+ * as its tail has places, are percent-encoded.
+ */
+void
+hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
+					const char *version, const char *const *arguments)
+{
+	const char *tree = (endpoint->tree == HUBSPOT_OBJECTS ?
+						"objects" : "associations");
+
+	if (strcmp(version, UNDATED_VERSION) == 0)
+		appendStringInfo(url, "/crm/%s/%s/", version, tree);
+	else
+		appendStringInfo(url, "/crm/%s/%s/", tree, version);
+
+	for (const char *p = endpoint->tail; *p != '\0'; p++)
+	{
+		if (*p == '{')
+		{
+			hubspot_append_encoded(url, *arguments++);
+			p++;
+		}
+		else
+			appendStringInfoCharMacro(url, *p);
+	}
+}
+
+/* Append the place in a list from which on a page is wanted. */
+void
+hubspot_append_cursor(StringInfo url, const char *after)
+{
+	appendStringInfoString(url, "&after=");
+	hubspot_append_encoded(url, after);
+}
+
+/* The path that gives access tokens, beginning with a slash. */
+const char *
+hubspot_token_path(const char *version)
+{
+	return strcmp(version, UNDATED_VERSION) == 0 ?
+		"/oauth/v3/token" : "/oauth/2026-03/token";
+}
+
+/*
+ * Append a text percent-encoded: as one segment of a path, or as a value of a
+ * query or a form.
+ */
+void
+hubspot_append_encoded(StringInfo url, const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+	{
+		if (*p < 0x80 && (isalnum(*p) || strchr("-._~", *p) != NULL))
+			appendStringInfoCharMacro(url, *p);
+		else
+		{
+			appendStringInfoCharMacro(url, '%');
+			appendStringInfoCharMacro(url, hex[*p >> 4]);
+			appendStringInfoCharMacro(url, hex[*p & 15]);
+		}
+	}
+}
+
+/*
+ * Does an answer's name of an object type (CONTACT, 0-1) mean the one in the
+ * path (contacts)?
+ */
+bool
+hubspot_same_object_type(const char *path_type, const char *reply_type)
+{
+	int			number = object_type_number(path_type);
+
+	return pg_strcasecmp(path_type, reply_type) == 0 ||
+		(number >= 0 && number == object_type_number(reply_type));
+}
+
+static int
+object_type_number(const char *name)
+{
+	for (size_t i = 0; i < lengthof(object_types); i++)
+	{
+		if (pg_strcasecmp(name, object_types[i].id) == 0 ||
+			pg_strcasecmp(name, object_types[i].singular) == 0 ||
+			pg_strcasecmp(name, object_types[i].plural) == 0)
+			return (int) i;
+	}
+	return -1;
+}
+
+/*
+ * Has a path a segment "." or "..", also in its percent-encoded form, which
+ * would make another path of it?
+ */
+bool
+hubspot_path_has_dots(const char *path)
+{
+	int			dots = 0;		/* in the segment so far, -1: and more */
+
+	for (const char *p = path;; p++)
+	{
+		if (*p == '/' || *p == '?' || *p == '\0')
+		{
+			if (dots == 1 || dots == 2)
+				return true;
+			if (*p != '/')
+				return false;
+			dots = 0;
+		}
+		else if (dots >= 0 && *p == '.')
+			dots++;
+		else if (dots >= 0 && pg_strncasecmp(p, "%2e", 3) == 0)
+		{
+			dots++;
+			p += 2;
+		}
+		else
+			dots = -1;
+	}
+}
+
+/*
+ * Why a text of that length can be no id and no object type, palloc'd, or NULL if it can.
+ * Only the shape is checked: what exists is HubSpot's to say.  "." and ".."
+ * would make another path of it, however they are encoded.
+ */
+char *
+hubspot_id_problem(const char *id, int len)
+{
+	if (len == 0)
+		return pstrdup("it is empty");
+	if (len <= MAX_ID_LEN && hubspot_all_digits(id, len))
+		return NULL;
+	if (len > MAX_ID_LEN)
+		return psprintf("it is longer than %d characters", MAX_ID_LEN);
+	if (id[0] == '.' && (len == 1 || (len == 2 && id[1] == '.')))
+		return pstrdup("it would be another path");
+	for (int i = 0; i < len; i++)
+	{
+		if (id[i] <= ' ' || id[i] > '~')
+			return pstrdup("it has a character that is white space or not printable ASCII");
+	}
+	return NULL;
+}
+
+/* Can it be a category?  New ones may come, so only the shape is checked. */
+bool
+hubspot_is_category(const char *category)
+{
+	size_t		len = strlen(category);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (!(category[i] >= 'A' && category[i] <= 'Z') && category[i] != '_')
+			return false;
+	}
+	return len > 0 && len <= MAX_CATEGORY_LEN;
+}

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * endpoint.h
+ *	  The operations of HubSpot's associations API.
+ *
+ * IDENTIFICATION
+ *	  src/api/endpoint.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_API_ENDPOINT_H
+#define HUBSPOT_API_ENDPOINT_H
+
+#include "lib/stringinfo.h"
+
+typedef enum HubspotOperation
+{
+	HUBSPOT_CREATE_DEFAULT,
+	HUBSPOT_CREATE,
+	HUBSPOT_BATCH_CREATE_DEFAULT,
+	HUBSPOT_BATCH_CREATE,
+	HUBSPOT_ARCHIVE,
+	HUBSPOT_BATCH_ARCHIVE,
+	HUBSPOT_BATCH_ARCHIVE_LABELS,
+	HUBSPOT_LIST,
+	HUBSPOT_BATCH_READ,
+	HUBSPOT_LABELS,
+	HUBSPOT_LABEL_CREATE,
+	HUBSPOT_LABEL_UPDATE,
+	HUBSPOT_LABEL_DELETE,
+	HUBSPOT_LIMITS_ALL,
+	HUBSPOT_LIMITS,
+	HUBSPOT_LIMIT_CREATE,
+	HUBSPOT_LIMIT_UPDATE,
+	HUBSPOT_LIMIT_PURGE,
+	HUBSPOT_HIGH_USAGE_REPORT
+} HubspotOperation;
+
+/* The two trees of paths; each API version puts its segment elsewhere. */
+typedef enum HubspotTree
+{
+	HUBSPOT_OBJECTS,			/* one record: /crm/objects/... */
+	HUBSPOT_ASSOCIATIONS		/* a pair of types: /crm/associations/... */
+} HubspotTree;
+
+/* What the operation is done to. */
+typedef enum HubspotInputShape
+{
+	HUBSPOT_INPUT_NONE,			/* two object types, or nothing */
+	HUBSPOT_INPUT_PAIR,			/* from one record to another */
+	HUBSPOT_INPUT_TYPED_PAIR,	/* the same, with association types */
+	HUBSPOT_INPUT_GROUP,		/* from one record to several others */
+	HUBSPOT_INPUT_RECORD		/* one record, a page at a time */
+} HubspotInputShape;
+
+/* How the answer tells what became of an input. */
+typedef enum HubspotReplyShape
+{
+	HUBSPOT_REPLY_ENVELOPE,		/* status, results[], errors[] */
+	HUBSPOT_REPLY_PAIR,			/* the pair itself, bare or as entity */
+	HUBSPOT_REPLY_SILENT,		/* an envelope or nothing: what no error names
+								 * is done */
+	HUBSPOT_REPLY_RECORDS,		/* an envelope of records, each with those
+								 * that are associated to it */
+	HUBSPOT_REPLY_PAGE,			/* those associated to the one record */
+	HUBSPOT_REPLY_DEFINITIONS,	/* types, with their labels or limits */
+	HUBSPOT_REPLY_REPORT		/* of the high-usage report */
+} HubspotReplyShape;
+
+typedef struct HubspotEndpoint
+{
+	const char *method;
+	HubspotTree tree;
+	const char *tail;			/* {} stands for the next argument */
+	HubspotInputShape input_shape;
+	int			batch_limit;	/* most inputs a request; 0: one, in the path */
+	bool		repeatable;		/* doing it twice is as good as once */
+	HubspotReplyShape reply_shape;
+} HubspotEndpoint;
+
+extern const HubspotEndpoint *hubspot_endpoint(HubspotOperation operation);
+extern bool hubspot_is_api_version(const char *version);
+extern void hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
+								const char *version,
+								const char *const *arguments);
+extern void hubspot_append_encoded(StringInfo url, const char *text);
+extern void hubspot_append_cursor(StringInfo url, const char *after);
+extern const char *hubspot_token_path(const char *version);
+extern bool hubspot_same_object_type(const char *path_type,
+									 const char *reply_type);
+extern bool hubspot_path_has_dots(const char *path);
+extern char *hubspot_id_problem(const char *id, int len);
+extern bool hubspot_is_category(const char *category);
+
+#endif							/* HUBSPOT_API_ENDPOINT_H */

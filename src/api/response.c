@@ -1,0 +1,435 @@
+/*-------------------------------------------------------------------------
+ *
+ * response.c
+ *	  The JSON of replies about inputs to structs.
+ *
+ * Each kind of answer is a table of the fields that matter in it.  Nothing is
+ * relied on: every field may be missing or of another kind, unknown ones may
+ * come, and what is not JSON at all is told to the caller.
+ *
+ * IDENTIFICATION
+ *	  src/api/response.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "miscadmin.h"
+
+#include "api/response.h"
+#include "json/json.h"
+
+/* More errors than that are not told apart. */
+#define MAX_COUNT	1000000
+
+/* The status of an envelope whose operation has come to its end. */
+#define COMPLETE	"COMPLETE"
+
+/* Room for the associations of one record, at first. */
+#define FIRST_ASSOCIATIONS	16
+
+/* A result: with both ids and a type, or with both ids and labels. */
+static const HubspotJsonField result_from_fields[] = {
+	HUBSPOT_JSON_FIELD("id", HUBSPOT_JSON_ID, HubspotResult, from_id)
+};
+static const HubspotJsonShape result_from_shape = {
+	HUBSPOT_JSON_FIELDS(result_from_fields)
+};
+static const HubspotJsonField result_to_fields[] = {
+	HUBSPOT_JSON_FIELD("id", HUBSPOT_JSON_ID, HubspotResult, to_id)
+};
+static const HubspotJsonShape result_to_shape = {
+	HUBSPOT_JSON_FIELDS(result_to_fields)
+};
+static const HubspotJsonField result_spec_fields[] = {
+	HUBSPOT_JSON_FIELD("associationCategory", HUBSPOT_JSON_ID, HubspotResult, category),
+	HUBSPOT_JSON_FIELD("associationTypeId", HUBSPOT_JSON_INT, HubspotResult, type_id)
+};
+static const HubspotJsonShape result_spec_shape = {
+	HUBSPOT_JSON_FIELDS(result_spec_fields)
+};
+
+#define PAIR_FIELDS \
+	HUBSPOT_JSON_UNWANTED("fromObjectTypeId"), \
+	HUBSPOT_JSON_FIELD("fromObjectId", HUBSPOT_JSON_ID, HubspotResult, from_id), \
+	HUBSPOT_JSON_UNWANTED("toObjectTypeId"), \
+	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, HubspotResult, to_id), \
+	HUBSPOT_JSON_FIELD("labels", HUBSPOT_JSON_RAW, HubspotResult, labels)
+
+static void result_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField result_fields[] = {
+	PAIR_FIELDS,
+	HUBSPOT_JSON_NESTED("from", HUBSPOT_JSON_OBJECT, &result_from_shape),
+	HUBSPOT_JSON_NESTED("to", HUBSPOT_JSON_OBJECT, &result_to_shape),
+	HUBSPOT_JSON_NESTED("associationSpec", HUBSPOT_JSON_OBJECT, &result_spec_shape)
+};
+static const HubspotJsonShape result_shape = {
+	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item
+};
+
+/* A record with its associations: types within others within records. */
+typedef struct TypeFields
+{
+	HubspotSlice category;
+	HubspotSlice label;
+	int32		type_id;
+} TypeFields;
+
+typedef struct OtherFields
+{
+	HubspotSlice to_id;
+} OtherFields;
+
+static void type_item(void *state, const void *item, HubspotSlice raw);
+static void other_item(void *state, const void *item, HubspotSlice raw);
+static void odd_association(void *state);
+static void record_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField type_fields[] = {
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_ID, TypeFields, category),
+	HUBSPOT_JSON_FIELD("typeId", HUBSPOT_JSON_INT, TypeFields, type_id),
+	HUBSPOT_JSON_FIELD("label", HUBSPOT_JSON_ID, TypeFields, label)
+};
+static const HubspotJsonShape type_shape = {
+	HUBSPOT_JSON_FIELDS(type_fields),.item_size = sizeof(TypeFields),.item = type_item,
+	.odd = odd_association
+};
+static const HubspotJsonField other_fields[] = {
+	HUBSPOT_JSON_FIELD("toObjectId", HUBSPOT_JSON_ID, OtherFields, to_id),
+	HUBSPOT_JSON_NESTED("associationTypes", HUBSPOT_JSON_LIST, &type_shape)
+};
+static const HubspotJsonShape other_shape = {
+	HUBSPOT_JSON_FIELDS(other_fields),.item_size = sizeof(OtherFields),.item = other_item,
+	.odd = odd_association
+};
+static const HubspotJsonField next_fields[] = {
+	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, HubspotResult, after),
+	HUBSPOT_JSON_FIELD("link", HUBSPOT_JSON_ID, HubspotResult, next_link)
+};
+static const HubspotJsonShape next_shape = {
+	HUBSPOT_JSON_FIELDS(next_fields)
+};
+static const HubspotJsonField paging_fields[] = {
+	HUBSPOT_JSON_NESTED("next", HUBSPOT_JSON_OBJECT, &next_shape)
+};
+static const HubspotJsonShape paging_shape = {
+	HUBSPOT_JSON_FIELDS(paging_fields)
+};
+static const HubspotJsonField record_fields[] = {
+	HUBSPOT_JSON_NESTED("from", HUBSPOT_JSON_OBJECT, &result_from_shape),
+	HUBSPOT_JSON_LIST_NOTED_IN("to", &other_shape, HubspotResult, listed),
+	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+};
+static const HubspotJsonShape record_shape = {
+	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item
+};
+
+/* The associations of one record, which the answer doesn't name. */
+static const HubspotJsonField page_fields[] = {
+	HUBSPOT_JSON_LIST_NOTED_IN("results", &other_shape, HubspotResult, listed),
+	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+};
+static const HubspotJsonShape page_shape = {
+	HUBSPOT_JSON_FIELDS(page_fields)
+};
+
+/* The answer to one labelled pair, bare or wrapped. */
+static const HubspotJsonField bare_pair_fields[] = {PAIR_FIELDS};
+static const HubspotJsonShape bare_pair_shape = {
+	HUBSPOT_JSON_FIELDS(bare_pair_fields)
+};
+static const HubspotJsonField pair_fields[] = {
+	PAIR_FIELDS,
+	HUBSPOT_JSON_NESTED("entity", HUBSPOT_JSON_OBJECT, &bare_pair_shape)
+};
+static const HubspotJsonShape pair_shape = {
+	HUBSPOT_JSON_FIELDS(pair_fields)
+};
+
+/* The envelope of a batch. */
+typedef struct EnvelopeFields
+{
+	const char *status;
+	HubspotSlice nerrors;
+	HubspotSlice message;		/* these are an error's */
+	HubspotSlice category;
+	HubspotSlice error;
+} EnvelopeFields;
+
+static void error_item(void *state, const void *item, HubspotSlice raw);
+static void odd_error(void *state);
+
+/* An error is read as a whole, by error.c. */
+static const HubspotJsonShape error_item_shape = {
+	.item = error_item,.odd = odd_error
+};
+
+#define OUTCOME_FIELDS \
+	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
+	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors), \
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message), \
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category), \
+	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_RAW, EnvelopeFields, error), \
+	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
+#define ENVELOPE_FIELDS(item_shape) \
+	OUTCOME_FIELDS, \
+	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, item_shape)
+
+static const HubspotJsonField outcome_fields[] = {OUTCOME_FIELDS};
+static const HubspotJsonShape outcome_shape = {
+	HUBSPOT_JSON_FIELDS(outcome_fields)
+};
+static const HubspotJsonField envelope_fields[] = {ENVELOPE_FIELDS(&result_shape)};
+static const HubspotJsonShape envelope_shape = {
+	HUBSPOT_JSON_FIELDS(envelope_fields)
+};
+static const HubspotJsonField records_fields[] = {ENVELOPE_FIELDS(&record_shape)};
+static const HubspotJsonShape records_shape = {
+	HUBSPOT_JSON_FIELDS(records_fields)
+};
+
+/* The state of the callbacks of an envelope's items. */
+typedef struct EnvelopeState
+{
+	const HubspotReplySink *sink;
+	const HubspotHttpReply *reply;
+	const char *correlation_id; /* of the reply, or NULL */
+	int			nerrors;
+	int			nodd;			/* errors that cannot be read */
+
+	/* the associations of the record that is being read */
+	HubspotAssociation *associations;
+	int			nassociations;
+	int			max_associations;	/* that there is room for */
+	int			first_of_other; /* that of the one that is being read */
+	bool		unreadable;		/* there was one that cannot be read */
+} EnvelopeState;
+
+static bool tells_of_failure(const EnvelopeFields *fields,
+							 const EnvelopeState *state);
+static int	count_errors(const EnvelopeFields *fields,
+						 const EnvelopeState *state);
+static bool is_error(const EnvelopeFields *fields);
+static bool is_given(HubspotSlice raw);
+static int	count_of(HubspotSlice digits);
+static void add_association(EnvelopeState *envelope,
+							const HubspotAssociationType *type);
+
+/*
+ * Read a successful reply; its items go to the sink as they are read, valid
+ * during the call only.  False: it is not JSON of any such shape, whatever the
+ * sink was given until then.
+ */
+bool
+hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
+				   const HubspotReplySink *sink,
+				   HubspotEnvelope *envelope)
+{
+	EnvelopeFields fields = {0};
+	EnvelopeState state = {.sink = sink,.reply = reply};
+	HubspotResult pair = {0};
+	HubspotResult page = {0};
+	bool		read = false;
+
+	switch (shape)
+	{
+		case HUBSPOT_REPLY_ENVELOPE:
+		case HUBSPOT_REPLY_SILENT:
+			read = hubspot_json_read(hubspot_reply_body(reply), &envelope_shape,
+									 &fields, &state);
+			break;
+		case HUBSPOT_REPLY_RECORDS:
+			read = hubspot_json_read(hubspot_reply_body(reply), &records_shape,
+									 &fields, &state);
+			break;
+		case HUBSPOT_REPLY_PAIR:
+			read = hubspot_json_read(hubspot_reply_body(reply), &pair_shape, &pair, NULL);
+			if (read)
+				sink->result(sink->state, &pair);
+			break;
+		case HUBSPOT_REPLY_PAGE:
+			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
+				page.listed;
+			/* that nothing is there is to be all that it says */
+			if (read && state.nassociations == 0)
+				read = hubspot_json_read(hubspot_reply_body(reply), &outcome_shape,
+										 &fields, &state);
+			if (read && !tells_of_failure(&fields, &state))
+				record_item(&state, &page, hubspot_reply_body(reply));
+			break;
+		case HUBSPOT_REPLY_DEFINITIONS:
+		case HUBSPOT_REPLY_REPORT:
+			elog(ERROR, "unexpected shape of a reply: %d", (int) shape);
+	}
+	envelope->status = fields.status;
+	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
+	envelope->complete = (fields.status && strcmp(fields.status, COMPLETE) == 0);
+	envelope->nerrors = count_errors(&fields, &state);
+	envelope->is_error = is_error(&fields);
+	if (state.associations)
+		pfree(state.associations);
+	return read;
+}
+
+/* Does a list say anything else than that it is complete? */
+static bool
+tells_of_failure(const EnvelopeFields *fields, const EnvelopeState *state)
+{
+	return (fields->status && strcmp(fields->status, COMPLETE) != 0) ||
+		count_errors(fields, state) > 0 || is_error(fields);
+}
+
+static int
+count_errors(const EnvelopeFields *fields, const EnvelopeState *state)
+{
+	return Max(count_of(fields->nerrors), state->nerrors + state->nodd);
+}
+
+/* Has it what only an error has? */
+static bool
+is_error(const EnvelopeFields *fields)
+{
+	return is_given(fields->message) || is_given(fields->category) ||
+		is_given(fields->error);
+}
+
+/* Is there a value, other than null? */
+static bool
+is_given(HubspotSlice raw)
+{
+	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
+}
+
+/* A count of errors, which is large if it is no number, or one too large. */
+static int
+count_of(HubspotSlice digits)
+{
+	int			count = 0;
+
+	for (int i = 0; i < digits.len && count < MAX_COUNT; i++)
+	{
+		if (!isdigit((unsigned char) digits.data[i]))
+			return MAX_COUNT;
+		count = count * 10 + (digits.data[i] - '0');
+	}
+	return count;
+}
+
+static void
+result_item(void *state, const void *item, HubspotSlice raw)
+{
+	const HubspotReplySink *sink = ((EnvelopeState *) state)->sink;
+
+	sink->result(sink->state, item);
+}
+
+/* A type of the association that is being read: its to_id comes later. */
+static void
+type_item(void *state, const void *item, HubspotSlice raw)
+{
+	const TypeFields *fields = item;
+	EnvelopeState *envelope = state;
+
+	CHECK_FOR_INTERRUPTS();
+	if (fields->type_id < 1 || fields->category.data == NULL)
+		envelope->unreadable = true;
+	else
+		add_association(envelope,
+						hubspot_types_get(envelope->sink->types, fields->category,
+										  fields->type_id, fields->label));
+}
+
+/* The one that is associated; without an id, nobody knows which one it is. */
+static void
+other_item(void *state, const void *item, HubspotSlice raw)
+{
+	HubspotSlice to_id = ((const OtherFields *) item)->to_id;
+	EnvelopeState *envelope = state;
+
+	if (to_id.data == NULL || hubspot_id_problem(to_id.data, to_id.len) != NULL)
+	{
+		envelope->nassociations = envelope->first_of_other;
+		envelope->unreadable = true;
+	}
+	else if (envelope->nassociations == envelope->first_of_other)
+		add_association(envelope, NULL);
+	for (int i = envelope->first_of_other; i < envelope->nassociations; i++)
+		envelope->associations[i].to_id = to_id;
+	envelope->first_of_other = envelope->nassociations;
+}
+
+/* What stands for an association, or a type of one, and isn't an object. */
+static void
+odd_association(void *state)
+{
+	((EnvelopeState *) state)->unreadable = true;
+}
+
+static void
+add_association(EnvelopeState *envelope, const HubspotAssociationType *type)
+{
+	if (envelope->nassociations == envelope->max_associations)
+	{
+		envelope->max_associations = Max(2 * envelope->max_associations,
+										 FIRST_ASSOCIATIONS);
+		if (envelope->associations == NULL)
+			envelope->associations = palloc(sizeof(HubspotAssociation) *
+											envelope->max_associations);
+		else
+			envelope->associations = repalloc_huge(envelope->associations,
+												   sizeof(HubspotAssociation) *
+												   envelope->max_associations);
+	}
+	envelope->associations[envelope->nassociations++].type = type;
+}
+
+/*
+ * A record: its associations are the ones that were read within it.  Without a
+ * list of them the answer doesn't say that there are none.
+ */
+static void
+record_item(void *state, const void *item, HubspotSlice raw)
+{
+	EnvelopeState *envelope = state;
+	HubspotResult result = *(const HubspotResult *) item;
+	Size		size = sizeof(HubspotAssociation) * envelope->nassociations;
+
+	if (result.after.len == 0)
+		result.after.data = NULL;
+	if (envelope->unreadable)
+		result.problem = "HubSpot's answer has an association that cannot be read";
+	else if (result.next_link.len > 0 && result.after.data == NULL)
+		result.problem = "HubSpot's answer doesn't say where the next page is";
+	result.nassociations = envelope->nassociations;
+	if (size > 0)
+		result.associations = memcpy(palloc_extended(size, MCXT_ALLOC_HUGE),
+									 envelope->associations, size);
+	envelope->nassociations = envelope->first_of_other = 0;
+	envelope->unreadable = false;
+	if (result.listed)
+		envelope->sink->result(envelope->sink->state, &result);
+}
+
+static void
+error_item(void *state, const void *item, HubspotSlice raw)
+{
+	EnvelopeState *envelope = state;
+
+	/* more than that can say nothing new of so many inputs */
+	if (envelope->nerrors++ >= envelope->sink->max_errors)
+		return;
+	if (envelope->correlation_id == NULL)
+		envelope->correlation_id = hubspot_correlation_id(envelope->reply);
+	envelope->sink->error(envelope->sink->state,
+						  hubspot_item_error(envelope->reply, raw,
+											 envelope->correlation_id));
+}
+
+static void
+odd_error(void *state)
+{
+	((EnvelopeState *) state)->nodd++;
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * response.h
+ *	  The JSON of replies about inputs to structs.
+ *
+ * IDENTIFICATION
+ *	  src/api/response.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_API_RESPONSE_H
+#define HUBSPOT_API_RESPONSE_H
+
+#include "nodes/pg_list.h"
+
+#include "api/association_type.h"
+#include "api/endpoint.h"
+#include "api/error.h"
+#include "http/http.h"
+#include "hubspot.h"
+
+/*
+ * One item of results: an association that HubSpot confirms, or a record with
+ * its associations, whose from_id has no data if there is only one.
+ */
+typedef struct HubspotResult
+{
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	HubspotSlice category;		/* no data: the answer has labels instead */
+	int32		type_id;
+	HubspotSlice labels;		/* JSON array; no data: none were given */
+
+	/* of a record */
+	bool		listed;			/* there is a list of associations */
+	const char *problem;		/* why that isn't all of them, or NULL */
+	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
+	int			nassociations;
+	HubspotSlice after;			/* where the next page begins; no data: there
+								 * is none */
+	HubspotSlice next_link;		/* to it, for those that follow links */
+} HubspotResult;
+
+/* What the reply to a batch says of itself. */
+typedef struct HubspotEnvelope
+{
+	const char *status;			/* or NULL */
+	bool		canceled;
+	bool		complete;
+	int			nerrors;		/* as it says, or as there are */
+	bool		is_error;		/* it has what only an error has */
+} HubspotEnvelope;
+
+/* Where the items of a reply go. */
+typedef struct HubspotReplySink
+{
+	void	   *state;
+	void		(*result) (void *state, const HubspotResult *result);
+	void		(*error) (void *state, HubspotError *error);
+	int			max_errors;		/* further ones are left out */
+	HubspotTypeSet *types;		/* for the associations of records */
+} HubspotReplySink;
+
+extern bool hubspot_read_reply(const HubspotHttpReply *reply,
+							   HubspotReplyShape shape,
+							   const HubspotReplySink *sink,
+							   HubspotEnvelope *envelope);
+
+#endif							/* HUBSPOT_API_RESPONSE_H */

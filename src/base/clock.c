@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.c
+ *	  A clock that nobody sets, and waiting by it.
+ *
+ * Deadlines and intervals are times of this clock; the time of day, which
+ * anybody may set, is for what is shown and for what outlives the machine.
+ *
+ * IDENTIFICATION
+ *	  src/base/clock.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+
+/* Microseconds since some start. */
+int64
+hubspot_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * The same clock, some milliseconds behind, and cheap enough to be asked for
+ * each row.
+ */
+int64
+hubspot_coarse_now(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+#else
+	return hubspot_now();
+#endif
+}
+
+/*
+ * Wait for the latch, or for that time, and reset the latch.  The caller checks
+ * for interrupts.
+ */
+void
+hubspot_wait_until(int64 when)
+{
+	int64		ms = Max(when - hubspot_now(), 0) / 1000 + 1;
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Min(ms, INT_MAX), hubspot_wait_event());
+	ResetLatch(MyLatch);
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.h
+ *	  A clock that nobody sets, and waiting by it.
+ *
+ * IDENTIFICATION
+ *	  src/base/clock.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BASE_CLOCK_H
+#define HUBSPOT_BASE_CLOCK_H
+
+/* A time of hubspot_now() that never comes. */
+#define HUBSPOT_NEVER	PG_INT64_MAX
+
+extern int64 hubspot_now(void);
+extern int64 hubspot_coarse_now(void);
+extern void hubspot_wait_until(int64 when);
+
+#endif							/* HUBSPOT_BASE_CLOCK_H */

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between the PostgreSQL versions 15 to 18, all of them.
+ *
+ * IDENTIFICATION
+ *	  src/base/compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BASE_COMPAT_H
+#define HUBSPOT_BASE_COMPAT_H
+
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+
+/* 18 knows the name and version of a module. */
+#if PG_VERSION_NUM >= 180000
+#define HUBSPOT_MODULE_MAGIC(module_name, module_version) \
+	PG_MODULE_MAGIC_EXT(.name = module_name, .version = module_version)
+#else
+#define HUBSPOT_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
+#endif
+
+/* 18 has another mark, which stands before the declaration. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* 16 has one function for the privileges of all kinds of objects. */
+static inline AclResult
+hubspot_server_aclcheck(Oid serverid, Oid userid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, serverid, userid, mode);
+#else
+	return pg_foreign_server_aclcheck(serverid, userid, mode);
+#endif
+}
+
+static inline AclResult
+hubspot_schema_aclcheck(Oid namespace, Oid userid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, namespace, userid, mode);
+#else
+	return pg_namespace_aclcheck(namespace, userid, mode);
+#endif
+}
+
+/* likewise for who owns them */
+static inline bool
+hubspot_owns_database(Oid database, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, userid);
+#else
+	return pg_database_ownercheck(database, userid);
+#endif
+}
+
+static inline bool
+hubspot_owns_extension(Oid extension, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, userid);
+#else
+	return pg_extension_ownercheck(extension, userid);
+#endif
+}
+
+static inline bool
+hubspot_table_ownercheck(Oid relid, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, userid);
+#else
+	return pg_class_ownercheck(relid, userid);
+#endif
+}
+
+/*
+ * Set whose privileges on its relations a query has; not in its subqueries.  16
+ * keeps them apart from the range table.
+ */
+static inline void
+hubspot_set_privileges(Query * query, Oid (*privileges_on) (Oid relid, void *context),
+					   void *context)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+	{
+		RTEPermissionInfo *info = lfirst_node(RTEPermissionInfo, lc);
+
+		info->checkAsUser = privileges_on(info->relid, context);
+	}
+#else
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			rte->checkAsUser = privileges_on(rte->relid, context);
+	}
+#endif
+}
+
+/* Run a query to its end.  18 knows of itself that it is run once. */
+static inline void
+hubspot_executor_run(QueryDesc * query)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0, true);
+#endif
+}
+
+/* 18 has generated columns that are not stored. */
+#if PG_VERSION_NUM >= 180000
+#define HUBSPOT_GENERATED_VIRTUAL	ATTRIBUTE_GENERATED_VIRTUAL
+#else
+#define HUBSPOT_GENERATED_VIRTUAL	'v'
+#endif
+
+/* 17 can give a generated column another expression. */
+#if PG_VERSION_NUM >= 170000
+#define HUBSPOT_AT_SET_EXPRESSION	AT_SetExpression
+#else
+#define HUBSPOT_AT_SET_EXPRESSION	(-1)
+#endif
+
+/* 18 can leave room before the tuple. */
+static inline MinimalTuple
+hubspot_form_minimal_tuple(TupleDesc tupdesc, Datum *values, bool *isnull)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(tupdesc, values, isnull, 0);
+#else
+	return heap_form_minimal_tuple(tupdesc, values, isnull);
+#endif
+}
+
+/* 17 wants a resource owner, or none: the set is freed by whoever made it. */
+static inline WaitEventSet *
+hubspot_create_wait_event_set(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(CurrentMemoryContext, nevents);
+#endif
+}
+
+/* 17 has named wait events for extensions. */
+static inline uint32
+hubspot_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("HubspotAssoc");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+#endif							/* HUBSPOT_BASE_COMPAT_H */

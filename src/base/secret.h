@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * secret.h
+ *	  What no text from outside may show: tokens and the like.
+ *
+ * IDENTIFICATION
+ *	  src/base/secret.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BASE_SECRET_H
+#define HUBSPOT_BASE_SECRET_H
+
+extern void hubspot_remember_secret(Oid server, const char *secret);
+extern void hubspot_hide_secrets(Oid server, char *text, size_t len);
+
+#endif							/* HUBSPOT_BASE_SECRET_H */

@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * setting.c
+ *	  What the user said: the settings hubspot_assoc.*.
+ *
+ * IDENTIFICATION
+ *	  src/base/setting.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/host.h"
+#include "base/setting.h"
+#include "base/shown.h"
+
+int			hubspot_progress_interval = 10000;
+int			hubspot_workers = 4;
+int			hubspot_poll_interval = 60000;
+int			hubspot_max_accounts = 64;
+char	   *hubspot_server_setting = NULL;
+static char *allowed_hosts_setting = NULL;
+
+static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
+
+void
+hubspot_define_settings(void)
+{
+	DefineCustomStringVariable("hubspot_assoc.server",
+							   "Foreign server of the functions hs_assoc_* if their argument names none.",
+							   NULL, &hubspot_server_setting, "hubspot",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("hubspot_assoc.allowed_hosts",
+							   "Hosts that a server's base_url may name.",
+							   "A comma-separated list; *.example.com stands for every host below example.com.",
+							   &allowed_hosts_setting,
+							   "*.hubapi.com, localhost, 127.0.0.1, [::1]",
+							   PGC_SUSET, GUC_LIST_INPUT,
+							   check_allowed_hosts, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.progress_interval",
+							"Time between notices of a batch function's progress.",
+							"0 turns them off.",
+							&hubspot_progress_interval, 10000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.workers",
+							"Most background workers that send outboxes, of all databases together.",
+							"0: none is started. They need the library in shared_preload_libraries.",
+							&hubspot_workers, 4, 0, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.poll_interval",
+							"How often the outbox of a database is looked at if no commit wakes a worker.",
+							"Prepared transactions and restored dumps wake none.",
+							&hubspot_poll_interval, 60000, 10, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	/* the size of shared memory cannot change later */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("hubspot_assoc.max_accounts",
+								"Most accounts whose throttle and statistics are in shared memory.",
+								NULL, &hubspot_max_accounts, 64, 1, 10000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("hubspot_assoc");
+}
+
+/* Each entry is a host, or *. and a domain. */
+static bool
+check_allowed_hosts(char **newval, void **extra, GucSource source)
+{
+	const char *bad = hubspot_bad_host_pattern(pstrdup(*newval));
+
+	if (bad)
+		GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
+							hubspot_shown(bad));
+	return bad == NULL;
+}
+
+/*
+ * Refuse a URL, valid otherwise, whose host hubspot_assoc.allowed_hosts
+ * doesn't allow.  name is the server's, or NULL while it is being created.
+ */
+void
+hubspot_check_host(const char *name, const char *base_url)
+{
+	static const char *const schemes[] = {"https", "http", NULL};
+	const char *scheme;
+	char	   *host = hubspot_url_host(base_url, schemes, &scheme);
+
+	Assert(host != NULL);
+	if (hubspot_host_matches(host, pstrdup(allowed_hosts_setting)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 name ? errmsg("host \"%s\" of server \"%s\" is not allowed", hubspot_shown(host), name) :
+			 errmsg("host \"%s\" is not allowed", hubspot_shown(host)),
+			 errdetail("The setting hubspot_assoc.allowed_hosts allows \"%s\".",
+					   allowed_hosts_setting),
+			 errhint("A superuser can add the host to that setting.")));
+}

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * setting.h
+ *	  What the user said: the settings hubspot_assoc.*.
+ *
+ * IDENTIFICATION
+ *	  src/base/setting.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BASE_SETTING_H
+#define HUBSPOT_BASE_SETTING_H
+
+extern char *hubspot_server_setting;
+extern int	hubspot_progress_interval;	/* ms, 0: off */
+extern int	hubspot_workers;	/* at the most, 0: none */
+extern int	hubspot_poll_interval;	/* ms */
+extern int	hubspot_max_accounts;
+
+extern void hubspot_define_settings(void);
+extern void hubspot_check_host(const char *name, const char *base_url);
+
+#endif							/* HUBSPOT_BASE_SETTING_H */

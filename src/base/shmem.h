@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  Areas of shared memory, if the library is preloaded.
+ *
+ * IDENTIFICATION
+ *	  src/base/shmem.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_BASE_SHMEM_H
+#define HUBSPOT_BASE_SHMEM_H
+
+#include "storage/lwlock.h"
+
+/*
+ * Called with an area and its lock when there is shared memory: in the
+ * postmaster, again after each crash, and in processes that it doesn't fork;
+ * found: somebody has initialized it already.
+ */
+typedef void (*HubspotSharedInit) (void *area, LWLock *lock, bool found);
+
+extern void hubspot_shared_add(const char *name, Size size,
+							   HubspotSharedInit init);
+
+#endif							/* HUBSPOT_BASE_SHMEM_H */

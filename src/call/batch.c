@@ -1,0 +1,804 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  Many inputs: cut into requests, kept in flight, answered one by one.
+ *
+ * The caller drives it, with whatever source and sink it has:
+ *
+ *		put while there is room; at the end of the source, finish
+ *		while wait(batch)				the only line that waits
+ *			while get(batch, &outcome)	decodes replies
+ *				give the outcome to the sink
+ *			put while there is room; ...
+ *
+ * Every row that was put comes back from get exactly once, whatever happens
+ * on the way; where associations are read, once for each of them, and once if
+ * it failed.  Outcomes come in the order in which requests are settled.
+ *
+ * Inputs are cut into chunks of as many pairs as a request may hold:
+ *
+ *		open --> waiting, in flight --> ready --> gone
+ *
+ * A chunk is sent as one request.  If that is refused because of some of its
+ * inputs, requests with the others follow (match.c says which); the chunk is
+ * ready when all of its pairs are settled.  Rows of a pair that is already in
+ * the open chunk are merged into it, and the chunk stays open until a pair
+ * comes that it has no room for, so that rows of a pair which follow each
+ * other are never sent apart.
+ *
+ * Where types are given, HubSpot replaces the labels of a pair.  So a chunk
+ * with a pair that an earlier one has, too, waits for that one: the later row
+ * wins, not the faster request.  If labels are to be kept, a chunk's first
+ * requests read those that its pairs have (keep_labels.c).
+ *
+ * The associations of a record come in pages.  When the rows of a page have
+ * been got, the record is put again, for its next page, into the open chunk:
+ * further pages share requests with records that come for the first time.
+ *
+ * A chunk has a memory context of its own for its inputs, requests and
+ * results.  There are at most two full chunks more than may be in flight (one
+ * being filled, and one that goes as soon as there is a place), so memory
+ * doesn't grow with the number of inputs.  Inputs that cannot go together make
+ * more of them, and smaller ones, but no more than MAX_ROOM before the next
+ * wait; and the next pages of a chunk take the place of that.
+ *
+ * IDENTIFICATION
+ *	  src/call/batch.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+
+#include "api/association_type.h"
+#include "api/error.h"
+#include "api/request.h"
+#include "call/batch.h"
+#include "call/call.h"
+#include "call/chunk.h"
+#include "call/keep_labels.h"
+#include "call/match.h"
+
+/* Chunks beyond those in flight; see above. */
+#define SPARE_CHUNKS	2
+
+/* So many inputs may be put without asking again whether there is room. */
+#define MAX_ROOM		256
+
+/* From so many units on, it pays to use a chunk's memory again. */
+#define LARGE_CHUNK		500
+
+/* What a unit takes of it, about, with its ids. */
+#define UNIT_SPACE		208
+
+/* Pairs that are fetched before they are removed, enough to hide the wait. */
+#define PAIRS_AHEAD		8
+
+/* Units that a chunk has room for at first, if the one before was small. */
+#define FIRST_UNITS		16
+
+typedef struct Request
+{
+	HubspotCall call;			/* owner is the request */
+	HubspotChunk *chunk;
+	const HubspotEndpoint *endpoint;
+	const HubspotPairs *pairs;	/* these units, and maybe others */
+	HubspotUnit **units;
+	int			nunits;
+} Request;
+
+struct HubspotBatch
+{
+	MemoryContext context;
+	const HubspotConnection *connection;
+	const HubspotEndpoint *endpoint;
+	const char *from_type;
+	const char *to_type;
+	bool		symmetric;		/* both sides have one object type */
+	bool		keep_labels;
+	int			limit;			/* inputs of a chunk */
+	int			keep_limit;		/* records of which labels are read at once */
+	HubspotCalls *calls;
+	HubspotPairs *pairs;		/* of all units that are to be sent */
+	HubspotTypeSet *types;		/* of associations that are read */
+	HubspotChunk *open;			/* or NULL */
+	int			last_nunits;	/* of the last chunk that was closed */
+	MemoryContext spare_context;	/* of a chunk that is gone, or NULL */
+	dlist_head	chunks;			/* neither open nor ready */
+	dlist_head	ready;
+	int			nchunks;		/* all that are not gone */
+	bool		finished;
+	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
+	const HubspotError *not_sent;	/* the error of what isn't */
+	HubspotBatchCounts counts;
+};
+
+static int	request_limit(const HubspotConnection *connection,
+						  const HubspotEndpoint *endpoint);
+static char *types_problem(const HubspotBatch *batch,
+						   const HubspotInput *input,
+						   const HubspotUnit *chain);
+static bool find_place(const HubspotBatch *batch, const HubspotInput *input,
+					   HubspotUnit *chain, HubspotUnit **unit);
+static MemoryContext chunk_context(HubspotBatch *batch);
+static void open_chunk(HubspotBatch *batch);
+static void close_chunk(HubspotBatch *batch);
+static void follow_older(HubspotBatch *batch, const HubspotUnit *unit);
+static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
+static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
+						HubspotUnit **units, int nunits);
+static void start_request(HubspotBatch *batch, const Request *like,
+						  HubspotUnit **units, int nunits);
+static void settle_request(HubspotBatch *batch, HubspotCall *call);
+static void match_reply(HubspotBatch *batch, Request *request);
+static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk);
+static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
+static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
+static void stop(HubspotBatch *batch, const HubspotError *error);
+static void set_error(HubspotUnit **units, int nunits,
+					  const HubspotError *error);
+
+/*
+ * Begin a batch in the current memory context; deleting that ends it, and
+ * whatever it has in flight.  The object types must live as long.  keep_labels
+ * is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
+ */
+HubspotBatch *
+hubspot_batch_create(const HubspotConnection *connection,
+					 HubspotOperation operation,
+					 const char *from_type, const char *to_type,
+					 bool keep_labels)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
+
+	batch->context = context;
+	batch->connection = connection;
+	batch->endpoint = hubspot_endpoint(operation);
+	batch->from_type = from_type;
+	batch->to_type = to_type;
+	batch->symmetric = hubspot_same_object_type(from_type, to_type);
+	batch->keep_labels = keep_labels;
+	batch->limit = request_limit(connection, batch->endpoint);
+	batch->keep_limit = request_limit(connection,
+									  hubspot_endpoint(HUBSPOT_BATCH_READ));
+	batch->calls = hubspot_calls_create(context, connection);
+	batch->pairs = hubspot_pairs_create(context);
+	batch->types = hubspot_types_create(context);
+	dlist_init(&batch->chunks);
+	dlist_init(&batch->ready);
+	return batch;
+}
+
+/* The most inputs of a request. */
+static int
+request_limit(const HubspotConnection *connection,
+			  const HubspotEndpoint *endpoint)
+{
+	int			limit = Max(endpoint->batch_limit, 1);
+	int			batch_size = connection->options->batch_size;
+
+	return batch_size > 0 ? Min(limit, batch_size) : limit;
+}
+
+/*
+ * How many inputs may be put before this is asked again; 0: none before the
+ * next wait.
+ */
+int
+hubspot_batch_room(const HubspotBatch *batch)
+{
+	int			max_chunks = batch->connection->options->concurrency + SPARE_CHUNKS;
+	int			room = batch->limit;
+
+	/* inputs that could not go together may have made more than these */
+	if (batch->finished || batch->nchunks > max_chunks)
+		return 0;
+	if (batch->open && batch->open->ninputs < batch->limit)
+		room -= batch->open->ninputs;
+	else if (batch->nchunks == max_chunks)
+		return 0;
+
+	/* if chunks were closed early, each input may make another one */
+	if (batch->last_nunits > 0)
+		room = Min(room, batch->last_nunits);
+	return Min(room, MAX_ROOM);
+}
+
+/*
+ * Put an input, which is copied.  If it has an error, which is copied, too, it
+ * is not sent, and that is its outcome.
+ */
+void
+hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
+				  const HubspotError *error)
+{
+	HubspotUnit *chain = NULL;
+	HubspotUnit *unit = NULL;
+	char	   *problem = NULL;
+	uint32		hash = 0;
+	MemoryContext old;
+
+	Assert(!batch->finished);
+	batch->counts.read++;
+	if (error == NULL)
+	{
+		hash = hubspot_pair_hash(input);
+		chain = hubspot_pairs_chain(batch->pairs, input, hash);
+		problem = types_problem(batch, input, chain);
+	}
+	if (batch->open &&
+		!find_place(batch, input, error || problem ? NULL : chain, &unit))
+	{
+		close_chunk(batch);
+		unit = NULL;
+	}
+	if (batch->open == NULL)
+		open_chunk(batch);
+
+	old = MemoryContextSwitchTo(batch->open->context);
+	if (unit)
+	{
+		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
+		if (hubspot_unit_add_row(unit, input->no))
+			batch->open->nrows++;
+	}
+	else
+	{
+		unit = hubspot_chunk_add(batch->open, input, !error && !problem);
+		if (error)
+		{
+			unit->error = hubspot_share_error(&batch->open->last_error, error);
+			unit->http_status = error->http_status;
+			unit->correlation_id = unit->error->correlation_id;
+		}
+		else if (problem)
+			unit->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+											 HUBSPOT_INVALID_INPUT, problem);
+		else
+		{
+			unit->hash = hash;
+			hubspot_pairs_add(batch->pairs, unit);
+			if (batch->endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR &&
+				unit->older)
+				follow_older(batch, unit);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * What is wrong with one more row of a pair that the open chunk has, palloc'd,
+ * or NULL: a pair's types are not added up without a bound.
+ */
+static char *
+types_problem(const HubspotBatch *batch, const HubspotInput *input,
+			  const HubspotUnit *chain)
+{
+	for (; chain && chain->chunk == batch->open; chain = chain->older)
+	{
+		if (hubspot_same_pair(&chain->input, input) && input->types &&
+			chain->input.types->ntypes + input->types->ntypes > HUBSPOT_MAX_TYPES &&
+			!hubspot_has_types(chain->input.types, input->types))
+			return psprintf("with the rows before it, the pair has more than %d types",
+							HUBSPOT_MAX_TYPES);
+	}
+	return NULL;
+}
+
+/* There are no more inputs. */
+void
+hubspot_batch_finish(HubspotBatch *batch)
+{
+	batch->finished = true;
+	if (batch->open)
+		close_chunk(batch);
+}
+
+/*
+ * Wait until there is something to get, or room to put, or the time is until.
+ * False: all is done.
+ */
+bool
+hubspot_batch_wait(HubspotBatch *batch, int64 until)
+{
+	if (batch->nchunks == 0)
+		return !batch->finished;
+	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
+		return true;
+
+	/* next pages wait for those of other records, but for no more than these */
+	if (batch->open && batch->finished && dlist_is_empty(&batch->chunks))
+	{
+		close_chunk(batch);
+		return true;
+	}
+	(void) hubspot_calls_wait(batch->calls, until);
+	return true;
+}
+
+/*
+ * Let what is in flight move on, without waiting.  For a source that takes its
+ * time between two inputs.
+ */
+void
+hubspot_batch_drive(HubspotBatch *batch)
+{
+	hubspot_calls_drive(batch->calls);
+}
+
+/*
+ * Get the outcome of a row, which is valid until the next get.  False: there
+ * is none without waiting.
+ */
+bool
+hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
+{
+	for (;;)
+	{
+		HubspotCall *call;
+
+		if (!dlist_is_empty(&batch->ready))
+		{
+			HubspotChunk *chunk = dlist_head_element(HubspotChunk, node, &batch->ready);
+
+			if (hubspot_chunk_next_row(chunk, outcome))
+				return true;
+			continue_records(batch, chunk);
+			free_chunk(batch, chunk);
+			continue;
+		}
+		call = hubspot_calls_next(batch->calls);
+		if (call == NULL)
+			return false;
+		settle_request(batch, call);
+	}
+}
+
+/* Put the records of a chunk again that have a next page. */
+static void
+continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
+{
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		const HubspotUnit *unit = chunk->units[i];
+		HubspotUnit *next;
+
+		if (unit->error || hubspot_unit_next_page(unit).data == NULL)
+			continue;
+		next = hubspot_pairs_chain(batch->pairs, &unit->input, unit->hash);
+		if (batch->open &&
+			((next && next->chunk == batch->open) ||
+			 !hubspot_chunk_has_room(batch->open, &unit->input, batch->limit)))
+			close_chunk(batch);
+		if (batch->open == NULL)
+			open_chunk(batch);
+		next = hubspot_chunk_continue(batch->open, unit);
+		hubspot_pairs_add(batch->pairs, next);
+	}
+}
+
+/* A chunk is gone; its context may serve another one. */
+static void
+free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	MemoryContext context = chunk->context;
+	ListCell   *lc;
+
+	dlist_delete(&chunk->node);
+	batch->nchunks--;
+	foreach(lc, chunk->replies)
+		hubspot_call_free(lfirst(lc));
+	if (batch->spare_context == NULL && chunk->nunits >= LARGE_CHUNK)
+	{
+		MemoryContextReset(context);
+		batch->spare_context = context;
+	}
+	else
+		MemoryContextDelete(context);
+}
+
+/* Why nothing more is sent: the account was refused, or its quota is gone. */
+const HubspotError *
+hubspot_batch_stopped(const HubspotBatch *batch)
+{
+	return batch->stopped;
+}
+
+void
+hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
+{
+	const HubspotCallCounts *calls = hubspot_calls_counts(batch->calls);
+
+	*counts = batch->counts;
+	counts->requests = calls->requests;
+	counts->retries = calls->retries;
+	counts->rate_limited = calls->rate_limited;
+}
+
+/*
+ * Is there a place for an input in the open chunk?  *unit is the one to merge
+ * it into, if its pair is there.  The reverse of a pair that the chunk has
+ * must wait for another one where the answer to the one could be taken for an
+ * answer to the other, or where the labels that one adds are to be kept by the
+ * other.
+ */
+static bool
+find_place(const HubspotBatch *batch, const HubspotInput *input,
+		   HubspotUnit *chain, HubspotUnit **unit)
+{
+	const HubspotChunk *chunk = batch->open;
+
+	for (; chain && chain->chunk == chunk; chain = chain->older)
+	{
+		if (hubspot_same_pair(&chain->input, input))
+		{
+			/* of a record, a page is read at a time */
+			if (hubspot_unit_next_page(chain).data)
+				return false;
+			*unit = chain;
+			return hubspot_chunk_has_row_room(chunk, batch->limit) ||
+				hubspot_unit_is_next_row(chain, input->no);
+		}
+		if (batch->keep_labels ||
+			(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
+			 !batch->symmetric))
+			return false;
+	}
+	return hubspot_chunk_has_room(chunk, input, batch->limit);
+}
+
+/*
+ * A memory context for a chunk.  Those of full batches keep a block that holds
+ * a chunk's units when they are reset, and are used again.
+ */
+static MemoryContext
+chunk_context(HubspotBatch *batch)
+{
+	MemoryContext context = batch->spare_context;
+
+	if (context)
+	{
+		batch->spare_context = NULL;
+		return context;
+	}
+	if (batch->last_nunits < LARGE_CHUNK)
+		return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
+									 ALLOCSET_DEFAULT_SIZES);
+	return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
+								 batch->last_nunits * UNIT_SPACE,
+								 ALLOCSET_DEFAULT_INITSIZE,
+								 ALLOCSET_DEFAULT_MAXSIZE);
+}
+
+static void
+open_chunk(HubspotBatch *batch)
+{
+	batch->open = hubspot_chunk_create(chunk_context(batch),
+									   batch->endpoint->input_shape,
+									   Min(Max(batch->last_nunits, FIRST_UNITS),
+										   batch->limit));
+	batch->nchunks++;
+}
+
+/* No more units: send the chunk, or let it wait for those it follows. */
+static void
+close_chunk(HubspotBatch *batch)
+{
+	HubspotChunk *chunk = batch->open;
+
+	batch->open = NULL;
+	batch->last_nunits = chunk->nunits;
+	dlist_push_tail(&batch->chunks, &chunk->node);
+	if (chunk->nwaits_for == 0)
+		start_chunk(batch, chunk);
+}
+
+/*
+ * Let the open chunk wait for the last one before it that has the unit's pair,
+ * which waits for those before it.
+ */
+static void
+follow_older(HubspotBatch *batch, const HubspotUnit *unit)
+{
+	const HubspotUnit *older = unit->older;
+	HubspotChunk *earlier;
+	MemoryContext old;
+
+	while (older && (older->chunk == batch->open ||
+					 !(batch->symmetric || batch->keep_labels ||
+					   hubspot_same_pair(&older->input, &unit->input))))
+		older = older->older;
+	if (older == NULL)
+		return;
+	earlier = older->chunk;
+	if (earlier->followers != NIL && llast(earlier->followers) == batch->open)
+		return;
+	old = MemoryContextSwitchTo(earlier->context);
+	earlier->followers = lappend(earlier->followers, batch->open);
+	MemoryContextSwitchTo(old);
+	batch->open->nwaits_for++;
+}
+
+/* Send all units of a closed chunk that are not settled. */
+static void
+start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	HubspotUnit **units = palloc(sizeof(HubspotUnit *) * Max(chunk->nsendable, 1));
+	int			nunits = 0;
+
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(chunk->units[i]))
+			units[nunits++] = chunk->units[i];
+	}
+	if (batch->keep_labels && nunits > 0)
+	{
+		chunk->keep = hubspot_keep_create(units, nunits);
+		read_labels(batch, chunk);
+	}
+	else
+		start_units(batch, chunk, units, nunits);
+	MemoryContextSwitchTo(old);
+}
+
+/* Read the labels that a chunk's pairs have; when that is done, send them. */
+static void
+read_labels(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	int			nrecords;
+	HubspotUnit **records = hubspot_keep_unread(chunk->keep, &nrecords);
+	Request		like = {.chunk = chunk};
+	int			limit = batch->keep_limit;
+
+	like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
+	like.pairs = hubspot_keep_pairs(chunk->keep);
+	if (batch->stopped)
+	{
+		set_error(records, nrecords, batch->not_sent);
+		hubspot_keep_take(chunk->keep, records, nrecords, batch->pairs);
+		nrecords = 0;
+	}
+	if (nrecords == 0)
+	{
+		int			nunits;
+		HubspotUnit **units = hubspot_keep_finish(chunk->keep, &nunits);
+
+		chunk->keep = NULL;
+		start_units(batch, chunk, units, nunits);
+	}
+	for (int i = 0; i < nrecords; i += limit)
+		start_request(batch, &like, records + i, Min(limit, nrecords - i));
+}
+
+/* Send some units of a chunk, which is ready if there are none. */
+static void
+start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
+			int nunits)
+{
+	Request		like = {.chunk = chunk,.endpoint = batch->endpoint,
+	.pairs = batch->pairs};
+
+	if (batch->stopped)
+		set_error(units, nunits, batch->not_sent);
+	if (nunits > 0 && !batch->stopped)
+		start_request(batch, &like, units, nunits);
+	else
+		finish_chunk(batch, chunk);
+}
+
+/* Send units in a request with the chunk, endpoint and pairs of another one. */
+static void
+start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
+			  int nunits)
+{
+	MemoryContext old = MemoryContextSwitchTo(like->chunk->context);
+	Request    *request = palloc0(sizeof(Request));
+	HubspotBody body;
+
+	request->chunk = like->chunk;
+	request->endpoint = like->endpoint;
+	request->pairs = like->pairs;
+	request->units = units;
+	request->nunits = nunits;
+	for (int i = 0; i < nunits; i++)
+		units[i]->sent_with = request;
+	request->call.method = request->endpoint->method;
+	request->call.path = hubspot_request_path(request->endpoint,
+											  batch->connection->options->api_version,
+											  batch->from_type, batch->to_type,
+											  &units[0]->input,
+											  hubspot_unit_next_page(units[0]));
+	request->call.repeatable = request->endpoint->repeatable;
+	request->call.owner = request;
+	hubspot_body_begin(&body, request->endpoint, nunits);
+	for (int i = 0; i < nunits; i++)
+		hubspot_body_add(&body, &units[i]->input, hubspot_unit_next_page(units[i]));
+	request->call.body = hubspot_body_end(&body, &request->call.body_len);
+	request->chunk->nrequests++;
+	hubspot_calls_start(batch->calls, &request->call);
+	MemoryContextSwitchTo(old);
+}
+
+/* A call has come back: settle its units, or send some of them again. */
+static void
+settle_request(HubspotBatch *batch, HubspotCall *call)
+{
+	Request    *request = call->owner;
+	HubspotChunk *chunk = request->chunk;
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+
+	if (call->error && batch->stopped == NULL)
+		stop(batch, call->error);
+	for (int i = 0; i < request->nunits && call->may_have_acted; i++)
+		request->units[i]->doubtful = true;
+	if (call->attempts == 0)
+		set_error(request->units, request->nunits, batch->not_sent);
+	else
+		match_reply(batch, request);
+	if (chunk->keep)
+		hubspot_keep_take(chunk->keep, request->units, request->nunits,
+						  batch->pairs);
+	if (call->body)
+		pfree(unconstify(char *, call->body));
+
+	/* the units of a chunk that is read point into the replies */
+	if (request->endpoint->input_shape == HUBSPOT_INPUT_RECORD && !chunk->keep &&
+		call->reply && hubspot_reply_is_success(call->reply))
+		chunk->replies = lappend(chunk->replies, call);
+	else
+		hubspot_call_free(call);
+
+	if (--chunk->nrequests == 0)
+	{
+		if (chunk->keep)
+			read_labels(batch, chunk);
+		else
+			finish_chunk(batch, chunk);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+match_reply(HubspotBatch *batch, Request *request)
+{
+	HubspotMatch match;
+	int			split;
+	int			nunsettled = 0;
+
+	match.units = request->units;
+	match.nunits = request->nunits;
+	match.pairs = request->pairs;
+	match.sent_with = request;
+	match.from_type = batch->from_type;
+	match.to_type = batch->to_type;
+	match.symmetric = batch->symmetric;
+	match.shape = request->endpoint->reply_shape;
+	match.types = batch->types;
+	match.many = request->endpoint->batch_limit > 0;
+	split = hubspot_match_reply(&match, request->call.reply,
+								request->call.attempts);
+
+	/* the unsettled ones come first */
+	while (nunsettled < request->nunits &&
+		   !hubspot_unit_is_settled(request->units[nunsettled]))
+		nunsettled++;
+	if (nunsettled == 0 && batch->stopped == NULL &&
+		request->units[0]->error &&
+		request->units[0]->error->ends_sending)
+		stop(batch, request->units[0]->error);
+
+	/* what is read next will have as long an answer */
+	if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && split > 0)
+	{
+		if (request->chunk->keep)
+			batch->keep_limit = Min(batch->keep_limit, split);
+		else
+			batch->limit = Min(batch->limit, split);
+	}
+
+	if (split > 0)
+		start_request(batch, request, request->units, split);
+	if (nunsettled > split)
+		start_request(batch, request, request->units + split,
+					  nunsettled - split);
+}
+
+/* All of a chunk's units are settled. */
+static void
+finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	ListCell   *lc;
+
+	dlist_delete(&chunk->node);
+	dlist_push_tail(&batch->ready, &chunk->node);
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		if (i + PAIRS_AHEAD < chunk->nunits)
+			hubspot_pairs_expect(batch->pairs,
+								 chunk->units[i + PAIRS_AHEAD]->hash);
+		if (chunk->units[i]->listed)
+			hubspot_pairs_remove(batch->pairs, chunk->units[i]);
+	}
+	count_outcomes(batch, chunk);
+	foreach(lc, chunk->followers)
+	{
+		HubspotChunk *follower = lfirst(lc);
+
+		if (--follower->nwaits_for == 0 && follower != batch->open)
+			start_chunk(batch, follower);
+	}
+}
+
+/*
+ * Count the rows of a chunk, for the batch and the account, now that they are
+ * settled: whoever gets them may end the statement with the first failure.
+ */
+static void
+count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk)
+{
+	HubspotAccount *account = batch->connection->account;
+	int64		confirmed = 0;
+	int64		failed = 0;
+	const char *category = NULL;
+	int64		rows = 0;		/* that failed with it, one after the other */
+
+	hubspot_chunk_count(chunk, &confirmed, &failed);
+	batch->counts.confirmed += confirmed;
+	batch->counts.failed += failed;
+	hubspot_account_count_inputs(account, confirmed + failed, confirmed);
+	for (int i = 0; i < chunk->nunits && failed > 0; i++)
+	{
+		const HubspotUnit *unit = chunk->units[i];
+
+		if (unit->error == NULL)
+			continue;
+		if (category && strcmp(category, unit->error->category) != 0)
+		{
+			hubspot_account_count_error(account, category, rows);
+			rows = 0;
+		}
+		category = unit->error->category;
+		rows += hubspot_unit_row_count(unit);
+	}
+	if (category)
+		hubspot_account_count_error(account, category, rows);
+}
+
+/* Send nothing more, because of an error that all of it would meet. */
+static void
+stop(HubspotBatch *batch, const HubspotError *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	HubspotError *copy = hubspot_copy_error(error);
+
+	batch->stopped = copy;
+	batch->not_sent = copy;
+	if (!error->no_token)
+	{
+		copy->correlation_id = NULL;	/* its rows have it */
+		batch->not_sent = hubspot_make_error(error->sqlstate, HUBSPOT_NOT_SENT,
+											 psprintf("not sent after HubSpot refused the account's requests: %s",
+													  error->message));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+set_error(HubspotUnit **units, int nunits, const HubspotError *error)
+{
+	for (int i = 0; i < nunits; i++)
+	{
+		units[i]->error = error;
+		units[i]->http_status = error->http_status;
+		units[i]->correlation_id = error->correlation_id;
+	}
+}

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.h
+ *	  Many inputs: cut into requests, kept in flight, answered one by one.
+ *
+ * IDENTIFICATION
+ *	  src/call/batch.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_BATCH_H
+#define HUBSPOT_CALL_BATCH_H
+
+#include "account/client.h"
+#include "api/endpoint.h"
+#include "hubspot.h"
+
+/* See batch.c for how it is driven. */
+typedef struct HubspotBatch HubspotBatch;
+
+typedef struct HubspotBatchCounts
+{
+	int64		read;			/* inputs that were put */
+	int64		confirmed;		/* of those that are settled */
+	int64		failed;			/* likewise, the others */
+	int64		requests;
+	int64		retries;
+	int64		rate_limited;
+} HubspotBatchCounts;
+
+extern HubspotBatch *hubspot_batch_create(const HubspotConnection *connection,
+										  HubspotOperation operation,
+										  const char *from_type,
+										  const char *to_type,
+										  bool keep_labels);
+extern int	hubspot_batch_room(const HubspotBatch *batch);
+extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
+							  const HubspotError *error);
+extern void hubspot_batch_finish(HubspotBatch *batch);
+extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
+extern void hubspot_batch_drive(HubspotBatch *batch);
+extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
+extern const HubspotError *hubspot_batch_stopped(const HubspotBatch *batch);
+extern void hubspot_batch_counts(const HubspotBatch *batch,
+								 HubspotBatchCounts *counts);
+
+#endif							/* HUBSPOT_CALL_BATCH_H */

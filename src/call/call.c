@@ -1,0 +1,485 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *	  API calls from start to end: throttled, sent, and sent again.
+ *
+ * A call is one thing to ask of HubSpot, however many requests it takes:
+ *
+ *		waiting --> in flight --> done
+ *		   ^------------'
+ *
+ * It waits for its turn (the statement's concurrency and the account's
+ * throttle), and after a failed attempt for its backoff.  A 429 parks the
+ * account: it costs the call no attempt, and what else waits goes no earlier.
+ * A wait that is longer than max_retry_delay is not waited for; the reply
+ * that asked for it is then the final one.  A reply that refuses the account
+ * ends the sending: nothing that waits is sent any more.  Who can do something
+ * else meanwhile is "impatient": its calls come back where others would wait.
+ *
+ * Before a call is sent, there must be an access token.  If it has to be
+ * fetched, this is waited for on the spot, since nothing else can be sent; what
+ * is in flight goes on.  Only then the call takes its place in the account's
+ * window, which other processes want as well.  A call whose token turns out to
+ * have expired is sent once more, with a new one, which counts as no attempt
+ * either.
+ *
+ * IDENTIFICATION
+ *	  src/call/call.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "api/endpoint.h"
+#include "api/error.h"
+#include "base/clock.h"
+#include "call/call.h"
+#include "http/transport.h"
+
+/* An impatient call waits no longer than that, in microseconds. */
+#define IMPATIENT_WAIT	INT64CONST(1000000)
+
+struct HubspotCalls
+{
+	MemoryContext context;
+	const HubspotConnection *connection;
+	HubspotExchange *exchange;
+	dlist_head	waiting;		/* by age; a retry goes before what is new */
+	dlist_head	done;
+	int			in_flight;
+	bool		stopped;		/* nothing more is sent, ... */
+	const HubspotError *error;	/* ... for want of a token, or NULL */
+	StringInfoData url;
+	HubspotCallCounts counts;
+};
+
+static void send_waiting(HubspotCalls *calls, int64 *wake);
+static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
+static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
+static HubspotError *fetch_token(const HubspotConnection *connection,
+								 MemoryContext context);
+static HubspotError *request_token(const HubspotConnection *account,
+								   MemoryContext parent);
+static void take_replies(HubspotCalls *calls);
+static void stop(HubspotCalls *calls);
+static void judge(HubspotCalls *calls, HubspotCall *call);
+static bool renew_token(HubspotCalls *calls, HubspotCall *call);
+
+/* Begin the calls of a statement; what is in flight ends with the context. */
+HubspotCalls *
+hubspot_calls_create(MemoryContext context, const HubspotConnection *connection)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
+
+	calls->context = context;
+	calls->connection = connection;
+	calls->exchange = hubspot_exchange_create(context);
+	dlist_init(&calls->waiting);
+	dlist_init(&calls->done);
+	initStringInfo(&calls->url);
+	MemoryContextSwitchTo(old);
+	return calls;
+}
+
+/*
+ * Let a call wait for its turn, and send it if it has come.  The call and
+ * what it points to must live until it comes back.
+ */
+void
+hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
+{
+	int64		wake;
+
+	call->transfer = NULL;
+	call->reply = NULL;
+	call->attempts = 0;
+	call->may_have_acted = false;
+	call->not_before = 0;
+	call->renewed = false;
+	call->error = calls->error;
+	dlist_push_tail(calls->stopped ? &calls->done : &calls->waiting, &call->node);
+	send_waiting(calls, &wake);
+}
+
+/*
+ * Wait until a call has come back, or the time is until.  True:
+ * hubspot_calls_next() has one.  Only this function waits,
+ * and whichever sends a call for which a token has to be fetched.
+ */
+bool
+hubspot_calls_wait(HubspotCalls *calls, int64 until)
+{
+	for (;;)
+	{
+		int64		wake;
+
+		send_waiting(calls, &wake);
+		if (!dlist_is_empty(&calls->done))
+			return true;
+		if (hubspot_exchange_wait(calls->exchange, Min(until, wake)))
+			take_replies(calls);
+		else if (hubspot_now() >= until)
+			return false;
+	}
+}
+
+/*
+ * Let the calls move on as far as they can without waiting (but for an access
+ * token, if it has to be fetched).
+ */
+void
+hubspot_calls_drive(HubspotCalls *calls)
+{
+	int64		wake;
+
+	if (hubspot_exchange_wait(calls->exchange, 0))
+		take_replies(calls);
+	send_waiting(calls, &wake);
+}
+
+/* The next call that has come back, or NULL. */
+HubspotCall *
+hubspot_calls_next(HubspotCalls *calls)
+{
+	if (dlist_is_empty(&calls->done))
+		return NULL;
+	return dlist_container(HubspotCall, node, dlist_pop_head_node(&calls->done));
+}
+
+/*
+ * Start one call and wait until it has come back.  Its reply lives as long as
+ * the current memory context, if it isn't freed before.
+ */
+void
+hubspot_call_perform(const HubspotConnection *connection, HubspotCall *call)
+{
+	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
+
+	hubspot_calls_start(calls, call);
+	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
+	(void) hubspot_calls_next(calls);
+}
+
+/*
+ * What a call that has come back has failed with, or NULL: its reply is a
+ * success.  The error lives as long as the reply.
+ */
+const HubspotError *
+hubspot_call_error(const HubspotCall *call)
+{
+	if (call->error)
+		return call->error;
+	if (hubspot_reply_is_success(call->reply))
+		return NULL;
+	return hubspot_reply_error(call->reply, call->attempts);
+}
+
+/* Free the reply of a call that has come back. */
+void
+hubspot_call_free(HubspotCall *call)
+{
+	if (call->transfer)
+		hubspot_transfer_free(call->transfer);
+	call->transfer = NULL;
+	call->reply = NULL;
+}
+
+/*
+ * Send nothing more, after a reply that refuses the account, or for want of a
+ * token.  What waits, or is started from now on, comes back as it is: with the
+ * reply of its last attempt, or without any.
+ */
+static void
+stop(HubspotCalls *calls)
+{
+	calls->stopped = true;
+	while (!dlist_is_empty(&calls->waiting))
+	{
+		HubspotCall *call = dlist_container(HubspotCall, node,
+											dlist_pop_head_node(&calls->waiting));
+
+		/* a 401 or a 429 that cost no attempt is no answer */
+		if (call->attempts == 0)
+		{
+			hubspot_call_free(call);
+			call->error = calls->error;
+		}
+		dlist_push_tail(&calls->done, &call->node);
+	}
+}
+
+const HubspotCallCounts *
+hubspot_calls_counts(const HubspotCalls *calls)
+{
+	return &calls->counts;
+}
+
+/*
+ * Send what may be sent now.  *wake is when the next of those that wait may
+ * be, if nothing comes back before.
+ */
+static void
+send_waiting(HubspotCalls *calls, int64 *wake)
+{
+	const HubspotOptions *options = calls->connection->options;
+
+	*wake = HUBSPOT_NEVER;
+	while (calls->in_flight < options->concurrency &&
+		   !dlist_is_empty(&calls->waiting))
+	{
+		int64		now = hubspot_now();
+		int64		when;
+		HubspotCall *call = next_waiting(calls, now, wake);
+
+		if (call == NULL)
+			break;
+		if (calls->connection->token &&
+			!hubspot_token_is_ready(calls->connection->token))
+		{
+			/* its request needs a place, too: don't wait for that in there */
+			when = hubspot_account_when(calls->connection->account,
+										options->rate_limit, now);
+			if (when > now)
+			{
+				*wake = when;
+				break;
+			}
+			calls->error = hubspot_token_refusal(calls->connection->token,
+												 calls->context);
+			if (calls->error == NULL)
+				calls->error = fetch_token(calls->connection, calls->context);
+			if (calls->error)
+				stop(calls);
+			continue;			/* time has passed */
+		}
+		if (!hubspot_account_take(calls->connection->account,
+								  options->rate_limit, now, &when))
+		{
+			*wake = when;
+			break;
+		}
+		send_call(calls, call, now);
+	}
+}
+
+/*
+ * Fetch an access token if one is needed, and wait for it, as the first call
+ * would do.  Returns why there is none, palloc'd, or NULL.  What was refused
+ * before is asked again.
+ */
+const HubspotError *
+hubspot_authorize(const HubspotConnection *connection)
+{
+	if (connection->token == NULL || hubspot_token_is_ready(connection->token))
+		return NULL;
+	return fetch_token(connection, CurrentMemoryContext);
+}
+
+/*
+ * Fetch an access token, and wait for it.  Returns why there is none, in that
+ * memory context, or NULL.
+ */
+static HubspotError *
+fetch_token(const HubspotConnection *connection, MemoryContext context)
+{
+	HubspotError *error = request_token(connection, context);
+
+	if (error && hubspot_token_reload(connection->token))
+		error = request_token(connection, context);
+	return error;
+}
+
+static HubspotError *
+request_token(const HubspotConnection *account, MemoryContext parent)
+{
+	HubspotConnection connection = *account;
+	HubspotAccessToken *token = connection.token;
+	MemoryContext context = AllocSetContextCreate(parent,
+												  "hubspot_assoc token request",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotError *error;
+	HubspotCall call = {0};
+	StringInfoData body;
+
+	initStringInfo(&body);
+	hubspot_token_encode_request(token, &body);
+	connection.token = NULL;
+	call.method = "POST";
+	call.path = hubspot_token_path(connection.options->api_version);
+	call.body = body.data;
+	call.body_len = body.len;
+	call.form = true;
+	call.repeatable = true;
+	hubspot_call_perform(&connection, &call);
+	explicit_bzero(body.data, body.len);
+	error = hubspot_token_take_reply(token, call.reply, call.attempts, call.sent);
+	hubspot_call_free(&call);
+	MemoryContextSwitchTo(old);
+	if (error == NULL)
+		MemoryContextDelete(context);
+	return error;
+}
+
+/* The first call whose backoff is over, or NULL and when one's will be. */
+static HubspotCall *
+next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
+{
+	dlist_iter	iter;
+
+	*wake = HUBSPOT_NEVER;
+	dlist_foreach(iter, &calls->waiting)
+	{
+		HubspotCall *call = dlist_container(HubspotCall, node, iter.cur);
+
+		if (call->not_before <= now)
+			return call;
+		*wake = Min(*wake, call->not_before);
+	}
+	return NULL;
+}
+
+static void
+send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
+{
+	const HubspotOptions *options = calls->connection->options;
+	HubspotHttpRequest request;
+
+	hubspot_call_free(call);	/* the reply of the attempt before */
+	resetStringInfo(&calls->url);
+	appendStringInfoString(&calls->url, options->base_url);
+	appendStringInfoString(&calls->url, call->path);
+
+	request.method = call->method;
+	request.url = calls->url.data;
+	request.bearer = NULL;
+	if (calls->connection->token)
+		request.bearer = hubspot_token_use(calls->connection->token,
+										   &call->token_serial);
+	request.body = call->body;
+	request.body_len = call->body_len;
+	request.content_type = call->form ? "application/x-www-form-urlencoded" :
+		"application/json";
+	request.repeatable = call->repeatable && !call->own_connection;
+	request.connect_timeout = options->connect_timeout;
+	request.request_timeout = options->request_timeout;
+	request.proxy = options->proxy;
+	request.ca_file = options->ca_file;
+	request.user_agent = options->user_agent;
+
+	call->sent = now;
+	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
+	dlist_delete(&call->node);
+	hubspot_account_count_request(calls->connection->account,
+								  call->attempts > 0, call->body_len);
+	calls->in_flight++;
+	calls->counts.requests++;
+	if (call->attempts > 0)
+		calls->counts.retries++;
+}
+
+static void
+take_replies(HubspotCalls *calls)
+{
+	void	   *owner;
+
+	while (hubspot_exchange_next(calls->exchange, &owner) != NULL)
+	{
+		HubspotCall *call = owner;
+
+		call->reply = hubspot_transfer_reply(call->transfer);
+
+		/* an answer that gives a token is token.c's to read */
+		if (calls->connection->token)
+			hubspot_transfer_hide_secrets(call->transfer,
+										  calls->connection->options->server);
+		hubspot_account_count_reply(calls->connection->account,
+									call->reply->status == 429,
+									call->reply->body_len,
+									hubspot_transfer_duration(call->transfer));
+		calls->in_flight--;
+		judge(calls, call);
+	}
+}
+
+/* Is the reply of an attempt the call's? */
+static void
+judge(HubspotCalls *calls, HubspotCall *call)
+{
+	const HubspotOptions *options = calls->connection->options;
+	int64		most = (int64) options->max_retry_delay * 1000;
+	int64		patience = most;
+	int64		now = hubspot_now();
+	int64		wait;
+	bool		asked;
+	HubspotAdvice advice;
+
+	if (calls->connection->impatient)
+		patience = Min(most, IMPATIENT_WAIT);
+	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
+
+	if (calls->stopped)
+		advice = HUBSPOT_FINAL;
+	else if (renew_token(calls, call))
+	{
+		dlist_push_head(&calls->waiting, &call->node);
+		return;
+	}
+	if (advice == HUBSPOT_PARK)
+	{
+		calls->counts.rate_limited++;
+		if (wait <= most || !asked || calls->connection->impatient)
+			hubspot_account_park(calls->connection->account, now + Min(wait, most));
+		if (wait <= patience)
+		{
+			dlist_push_head(&calls->waiting, &call->node);
+			return;
+		}
+
+		/* less than the usual pause may do, but not for ever */
+		if (!asked)
+		{
+			advice = HUBSPOT_RETRY;
+			wait = most;
+		}
+	}
+	call->attempts++;
+	if (advice == HUBSPOT_RETRY && wait <= patience &&
+		call->attempts <= options->max_retries)
+	{
+		if (call->reply->failure == HUBSPOT_HTTP_BROKEN ||
+			call->reply->status >= 500)
+			call->may_have_acted = true;
+		call->not_before = now +
+			Min(patience, hubspot_retry_delay(call->attempts, wait, most,
+											  pg_prng_double(&pg_global_prng_state)));
+		dlist_push_head(&calls->waiting, &call->node);
+		return;
+	}
+	dlist_push_tail(&calls->done, &call->node);
+	if (hubspot_reply_refuses_account(call->reply))
+		stop(calls);
+}
+
+/*
+ * Is the reply about nothing but the token, and is there another one, or can
+ * one be fetched?  Once a call: if that is refused too, it is the answer.
+ */
+static bool
+renew_token(HubspotCalls *calls, HubspotCall *call)
+{
+	bool		again;
+
+	if (calls->connection->token == NULL ||
+		!hubspot_reply_is_unauthorized(call->reply))
+		return false;
+	again = !call->renewed;
+	call->renewed = true;
+	return hubspot_token_renew(calls->connection->token, call->token_serial,
+							   call->reply) && again;
+}

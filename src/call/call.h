@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *	  API calls from start to end: throttled, sent, and sent again.
+ *
+ * IDENTIFICATION
+ *	  src/call/call.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_CALL_H
+#define HUBSPOT_CALL_CALL_H
+
+#include "lib/ilist.h"
+
+#include "account/client.h"
+#include "http/http.h"
+#include "hubspot.h"
+
+/* The calls of one statement; see call.c. */
+typedef struct HubspotCalls HubspotCalls;
+
+/*
+ * One call.  The caller fills in the first part, and may read the last one
+ * when the call has come back from hubspot_calls_next().
+ */
+typedef struct HubspotCall
+{
+	const char *method;
+	const char *path;			/* with the query, begins with a slash */
+	const char *body;			/* JSON in UTF-8 (or a form), or NULL */
+	size_t		body_len;
+	bool		form;			/* the body is a form */
+	bool		repeatable;		/* doing it twice is as good as once */
+	bool		own_connection; /* each attempt is one request: libcurl
+								 * doesn't repeat it by itself */
+	void	   *owner;
+
+	dlist_node	node;			/* where it waits: call.c's */
+	int64		not_before;		/* call.c's */
+	int64		sent;			/* call.c's: when it was, the last time */
+	struct HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
+	int64		token_serial;	/* call.c's: of the token it was sent with */
+	bool		renewed;		/* call.c's: sent again with a new token */
+
+	int			attempts;		/* those that failed, and the last one */
+	bool		may_have_acted; /* an attempt before the last one, on HubSpot */
+	const HubspotHttpReply *reply;	/* NULL: it was canceled unsent, ... */
+	const HubspotError *error;	/* ... for this reason; NULL: after another
+								 * call's refusal */
+} HubspotCall;
+
+/* What a statement's calls have cost. */
+typedef struct HubspotCallCounts
+{
+	int64		requests;		/* all that were sent */
+	int64		retries;		/* of those, the ones after a failed attempt */
+	int64		rate_limited;	/* of those, the ones answered with a 429 */
+} HubspotCallCounts;
+
+extern HubspotCalls *hubspot_calls_create(MemoryContext context,
+										  const HubspotConnection *connection);
+extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
+extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
+extern void hubspot_calls_drive(HubspotCalls *calls);
+extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
+extern const HubspotError *hubspot_authorize(const HubspotConnection *connection);
+extern void hubspot_call_perform(const HubspotConnection *connection,
+								 HubspotCall *call);
+extern const HubspotError *hubspot_call_error(const HubspotCall *call);
+extern void hubspot_call_free(HubspotCall *call);
+extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
+
+#endif							/* HUBSPOT_CALL_CALL_H */

@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * chunk.c
+ *	  Inputs that go together: what a request may hold, and their rows.
+ *
+ * IDENTIFICATION
+ *	  src/call/chunk.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "api/association_type.h"
+#include "call/chunk.h"
+
+/*
+ * Ids have some ten digits.  Those that are too long to be sent must not make
+ * a chunk grow without a bound.
+ */
+#define MAX_CHUNK_BYTES	(1024 * 1024)
+
+/*
+ * Nor must a record that is to be parted from many others, which HubSpot
+ * counts as one input, ...
+ */
+#define MAX_GROUP_UNITS	20000
+
+/* ... nor inputs that are not sent; so many may there be for each that is, ... */
+#define UNITS_PER_INPUT	2
+
+/*
+ * ... nor rows of pairs that were put before, which cost memory if they don't
+ * follow each other; so many for each pair.
+ */
+#define ROWS_PER_UNIT	16
+
+/* Units are made in pieces of memory of this size, if they fit. */
+#define UNITS_PIECE		8192
+
+static int	max_units(const HubspotChunk *chunk, int limit);
+static bool same_group(const HubspotChunk *chunk, const HubspotInput *input);
+static HubspotUnit *make_unit(HubspotChunk *chunk, const HubspotInput *input);
+static void *take_space(HubspotChunk *chunk, Size size);
+static HubspotSlice copy_id(HubspotSlice id, char *place);
+static const HubspotTypeList *share_types(HubspotChunk *chunk,
+										  const HubspotTypeList *types);
+static const HubspotRows *current_rows(const HubspotChunk *chunk,
+									   const HubspotUnit *unit);
+static void next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit);
+
+/* An empty chunk in a context of its own, with room for some units. */
+HubspotChunk *
+hubspot_chunk_create(MemoryContext context, HubspotInputShape shape,
+					 int maxunits)
+{
+	HubspotChunk *chunk = MemoryContextAllocZero(context, sizeof(HubspotChunk));
+
+	chunk->context = context;
+	chunk->shape = shape;
+	chunk->maxunits = maxunits;
+	chunk->units = MemoryContextAlloc(context, sizeof(HubspotUnit *) * maxunits);
+	return chunk;
+}
+
+/* May an input be added, where a request holds no more than limit? */
+bool
+hubspot_chunk_has_room(const HubspotChunk *chunk, const HubspotInput *input,
+					   int limit)
+{
+	return (chunk->ninputs < limit || same_group(chunk, input)) &&
+		chunk->nunits < max_units(chunk, limit) &&
+		chunk->bytes < MAX_CHUNK_BYTES;
+}
+
+/* May a row be added to a unit that is there? */
+bool
+hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit)
+{
+	return chunk->nrows < max_units(chunk, limit) * ROWS_PER_UNIT;
+}
+
+static int
+max_units(const HubspotChunk *chunk, int limit)
+{
+	return chunk->shape == HUBSPOT_INPUT_GROUP ?
+		MAX_GROUP_UNITS : limit * UNITS_PER_INPUT;
+}
+
+/* Is it part of the last input, as HubSpot counts them? */
+static bool
+same_group(const HubspotChunk *chunk, const HubspotInput *input)
+{
+	return chunk->shape == HUBSPOT_INPUT_GROUP && chunk->group.data &&
+		input->from_id.data && hubspot_same_id(chunk->group, input->from_id);
+}
+
+/* Add an input, which is copied; not sendable: it takes no room in a request. */
+HubspotUnit *
+hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
+{
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	HubspotUnit *unit;
+
+	if (chunk->nunits == chunk->maxunits)
+	{
+		chunk->maxunits *= 2;
+		chunk->units = repalloc(chunk->units,
+								sizeof(HubspotUnit *) * chunk->maxunits);
+	}
+	unit = make_unit(chunk, input);
+	if (sendable && !same_group(chunk, input))
+		chunk->ninputs++;
+	if (sendable)
+	{
+		chunk->nsendable++;
+		chunk->group = unit->input.from_id;
+	}
+	chunk->units[chunk->nunits++] = unit;
+	chunk->bytes += input->from_id.len + input->to_id.len;
+	MemoryContextSwitchTo(old);
+	return unit;
+}
+
+/* Add the next page of a record that another chunk has read one of. */
+HubspotUnit *
+hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
+{
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	HubspotUnit *next = hubspot_chunk_add(chunk, &unit->input, true);
+	const HubspotPage *page = unit->page;
+
+	next->hash = unit->hash;
+	next->page->after.data = pnstrdup(page->after.data, page->after.len);
+	next->page->after.len = page->after.len;
+	next->page->npages = page->npages;
+	if (page->mark.data)
+	{
+		next->page->mark.data = pnstrdup(page->mark.data, page->mark.len);
+		next->page->mark.len = page->mark.len;
+	}
+	hubspot_unit_copy_rows(next, unit);
+	MemoryContextSwitchTo(old);
+	return next;
+}
+
+static HubspotUnit *
+make_unit(HubspotChunk *chunk, const HubspotInput *input)
+{
+	HubspotUnit *unit = take_space(chunk, sizeof(HubspotUnit) +
+								   input->from_id.len + input->to_id.len);
+	char	   *ids = (char *) (unit + 1);
+
+	memset(unit, 0, sizeof(HubspotUnit));
+	unit->input.from_id = copy_id(input->from_id, ids);
+	unit->input.to_id = copy_id(input->to_id, ids + input->from_id.len);
+	unit->input.types = share_types(chunk, input->types);
+	unit->chunk = chunk;
+	unit->rows.first = input->no;
+	unit->rows.count = 1;
+	if (chunk->shape == HUBSPOT_INPUT_RECORD)
+	{
+		unit->page = take_space(chunk, sizeof(HubspotPage));
+		memset(unit->page, 0, sizeof(HubspotPage));
+	}
+	return unit;
+}
+
+/*
+ * Memory that lives as long as the chunk.  One palloc for each unit would cost
+ * more time, and half as much memory again.
+ */
+static void *
+take_space(HubspotChunk *chunk, Size size)
+{
+	void	   *place;
+
+	size = MAXALIGN(size);
+	if (size > UNITS_PIECE)
+		return palloc(size);
+	if (size > chunk->space_left)
+	{
+		chunk->space = palloc(UNITS_PIECE);
+		chunk->space_left = UNITS_PIECE;
+	}
+	place = chunk->space;
+	chunk->space += size;
+	chunk->space_left -= size;
+	return place;
+}
+
+static HubspotSlice
+copy_id(HubspotSlice id, char *place)
+{
+	if (id.data)
+		id.data = memcpy(place, id.data, id.len);
+	return id;
+}
+
+/* A copy of the types, or the last unit's if they are the same. */
+static const HubspotTypeList *
+share_types(HubspotChunk *chunk, const HubspotTypeList *types)
+{
+	if (types == NULL)
+		return NULL;
+	if (chunk->last_types == NULL ||
+		!hubspot_same_types(chunk->last_types, types))
+		chunk->last_types = hubspot_merge_types(NULL, types);
+	return chunk->last_types;
+}
+
+/*
+ * The next row of a chunk whose units are all settled, or false if there are
+ * no more: one for each row that was put, or for each of its associations.
+ */
+bool
+hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
+{
+	bool		reads = (chunk->shape == HUBSPOT_INPUT_RECORD);
+
+	while (chunk->unit_position < chunk->nunits)
+	{
+		const HubspotUnit *unit = chunk->units[chunk->unit_position];
+		const HubspotAssociation *association = NULL;
+
+		Assert(hubspot_unit_is_settled(unit));
+		if (reads && unit->error == NULL)
+		{
+			/* nothing, for however many rows */
+			if (unit->page->nassociations == 0)
+			{
+				chunk->unit_position++;
+				continue;
+			}
+			if (chunk->association_position == unit->page->nassociations)
+			{
+				chunk->association_position = 0;
+				next_row_of_unit(chunk, unit);
+				continue;
+			}
+			association = &unit->page->associations[chunk->association_position++];
+		}
+		outcome->input_no = current_rows(chunk, unit)->first + chunk->row_position;
+		outcome->from_id = unit->input.from_id;
+		outcome->to_id = unit->input.to_id;
+		outcome->error = unit->error;
+		outcome->http_status = unit->http_status;
+		outcome->correlation_id = unit->correlation_id;
+		outcome->types = unit->types;
+		outcome->labels = unit->labels;
+		outcome->association = association;
+		outcome->doubtful = unit->doubtful;
+		if (association == NULL)
+			next_row_of_unit(chunk, unit);
+		return true;
+	}
+	return false;
+}
+
+static const HubspotRows *
+current_rows(const HubspotChunk *chunk, const HubspotUnit *unit)
+{
+	return chunk->rows_position == 0 ? &unit->rows :
+		&unit->more_rows[chunk->rows_position - 1];
+}
+
+static void
+next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit)
+{
+	if (++chunk->row_position < current_rows(chunk, unit)->count)
+		return;
+	chunk->row_position = 0;
+	if (++chunk->rows_position <= unit->nmore_rows)
+		return;
+	chunk->rows_position = 0;
+	chunk->unit_position++;
+}
+
+/*
+ * Add the rows of a chunk to those that are confirmed or failed.  A record
+ * counts with its last page.
+ */
+void
+hubspot_chunk_count(const HubspotChunk *chunk, int64 *confirmed, int64 *failed)
+{
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		const HubspotUnit *unit = chunk->units[i];
+
+		if (unit->error)
+			*failed += hubspot_unit_row_count(unit);
+		else if (hubspot_unit_next_page(unit).data == NULL)
+			*confirmed += hubspot_unit_row_count(unit);
+	}
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * chunk.h
+ *	  Inputs that go together: what a request may hold, and their rows.
+ *
+ * IDENTIFICATION
+ *	  src/call/chunk.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_CHUNK_H
+#define HUBSPOT_CALL_CHUNK_H
+
+#include "lib/ilist.h"
+#include "nodes/pg_list.h"
+
+#include "api/endpoint.h"
+#include "call/unit.h"
+
+/* Everything of it lives in its context. */
+typedef struct HubspotChunk
+{
+	dlist_node	node;			/* in one of the batch's lists */
+	MemoryContext context;
+	HubspotInputShape shape;
+	char	   *space;			/* room for more units, ... */
+	Size		space_left;		/* ... of so many bytes */
+	HubspotUnit **units;
+	int			nunits;
+	int			maxunits;		/* that there is room for, so far */
+	int			nsendable;		/* of these, not settled when put */
+	int			ninputs;		/* of these, as HubSpot counts them */
+	HubspotSlice group;			/* from_id of the last of them */
+	Size		bytes;			/* of the ids */
+	int			nrows;			/* entries of more_rows, of all units */
+	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
+
+	/* for the batch */
+	int			nrequests;		/* that are not settled */
+	int			nwaits_for;		/* earlier chunks with a pair of ours */
+	List	   *followers;		/* chunks that wait for this one */
+	List	   *replies;		/* calls with replies that units point into */
+	const HubspotError *last_error; /* that a unit was put with, to be shared */
+	struct HubspotKeep *keep;	/* the labels that its pairs have, or NULL */
+
+	/* the next row to get */
+	int			unit_position;
+	int			rows_position;
+	int64		row_position;
+	int			association_position;
+} HubspotChunk;
+
+extern HubspotChunk *hubspot_chunk_create(MemoryContext context,
+										  HubspotInputShape shape,
+										  int maxunits);
+extern bool hubspot_chunk_has_room(const HubspotChunk *chunk,
+								   const HubspotInput *input, int limit);
+extern bool hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit);
+extern HubspotUnit *hubspot_chunk_add(HubspotChunk *chunk,
+									  const HubspotInput *input,
+									  bool sendable);
+extern HubspotUnit *hubspot_chunk_continue(HubspotChunk *chunk,
+										   const HubspotUnit *unit);
+extern bool hubspot_chunk_next_row(HubspotChunk *chunk,
+								   HubspotOutcome *outcome);
+extern void hubspot_chunk_count(const HubspotChunk *chunk, int64 *confirmed,
+								int64 *failed);
+
+#endif							/* HUBSPOT_CALL_CHUNK_H */

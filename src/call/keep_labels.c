@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * keep_labels.c
+ *	  The labels that pairs have, read before they are replaced.
+ *
+ * HubSpot puts the types that are sent in place of a pair's USER_DEFINED ones.
+ * To keep these, too, they are read first and sent again together with the new
+ * ones.  There is no read of a pair, so all associations of the records on the
+ * from side are read, a page of each at a time, until the pairs are found.
+ *
+ * The records are units of their own, of the operation that reads; the caller
+ * sends them:
+ *
+ *		while unread() gives records
+ *			read them, settle them, take() them
+ *		finish() and send what it leaves
+ *
+ * IDENTIFICATION
+ *	  src/call/keep_labels.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "api/association_type.h"
+#include "api/error.h"
+#include "call/keep_labels.h"
+
+/* HubSpot replaces the types of this category, and leaves others. */
+#define REPLACED_CATEGORY	"USER_DEFINED"
+
+/* A record on the from side of some of the units. */
+typedef struct Record
+{
+	HubspotUnit unit;			/* must be first */
+	HubspotPage page;			/* its */
+	int			nwanted;		/* units that are not found yet */
+	const HubspotError *error;	/* of those units, if reading failed */
+} Record;
+
+struct HubspotKeep
+{
+	HubspotPairs *pairs;		/* the records, as pairs without a to_id */
+	HubspotUnit **units;
+	Record	  **record_of;		/* each unit */
+	int			nunits;
+	Record	  **records;
+	int			nrecords;
+	HubspotUnit **unread;		/* of these, and room for all */
+};
+
+static Record *find_record(HubspotKeep *keep, HubspotSlice from_id);
+static void take_page(Record *record, const HubspotPairs *pairs,
+					  const void *chunk);
+static void add_type(HubspotUnit *unit, const HubspotAssociationType *type);
+static const HubspotError *make_error(const HubspotError *error);
+
+/* Begin for the units of one chunk, in the current memory context. */
+HubspotKeep *
+hubspot_keep_create(HubspotUnit **units, int nunits)
+{
+	HubspotKeep *keep = palloc0(sizeof(HubspotKeep));
+
+	keep->pairs = hubspot_pairs_create(CurrentMemoryContext);
+	keep->units = units;
+	keep->nunits = nunits;
+	keep->record_of = palloc(sizeof(Record *) * nunits);
+	keep->records = palloc(sizeof(Record *) * nunits);
+	keep->unread = palloc(sizeof(HubspotUnit *) * nunits);
+	for (int i = 0; i < nunits; i++)
+	{
+		keep->record_of[i] = find_record(keep, units[i]->input.from_id);
+		keep->record_of[i]->nwanted++;
+	}
+	return keep;
+}
+
+/* The record of that id, a new one if there is none. */
+static Record *
+find_record(HubspotKeep *keep, HubspotSlice from_id)
+{
+	HubspotInput key = {.from_id = from_id,.to_id = {"", 0}};
+	uint32		hash = hubspot_pair_hash(&key);
+	Record	   *record = (Record *) hubspot_pairs_chain(keep->pairs, &key, hash);
+
+	if (record == NULL)
+	{
+		record = palloc0(sizeof(Record));
+		record->unit.input = key;
+		record->unit.hash = hash;
+		record->unit.page = &record->page;
+		hubspot_pairs_add(keep->pairs, &record->unit);
+		keep->records[keep->nrecords++] = record;
+	}
+	return record;
+}
+
+/* The records by their ids, to match replies with. */
+HubspotPairs *
+hubspot_keep_pairs(const HubspotKeep *keep)
+{
+	return keep->pairs;
+}
+
+/*
+ * The records of which a page is to be read, until this is asked again; none:
+ * all is read.
+ */
+HubspotUnit **
+hubspot_keep_unread(HubspotKeep *keep, int *nrecords)
+{
+	*nrecords = 0;
+	for (int i = 0; i < keep->nrecords; i++)
+	{
+		if (!hubspot_unit_is_settled(&keep->records[i]->unit))
+			keep->unread[(*nrecords)++] = &keep->records[i]->unit;
+	}
+	return keep->unread;
+}
+
+/*
+ * Take what was read of records, those that are settled.  The pairs of ids are
+ * all those of the batch; only units of ours get the types.
+ */
+void
+hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
+				  const HubspotPairs *pairs)
+{
+	const HubspotError *last = NULL;
+	const HubspotError *last_made = NULL;
+
+	for (int i = 0; i < nrecords; i++)
+	{
+		Record	   *record = (Record *) records[i];
+
+		if (!hubspot_unit_is_settled(&record->unit))
+			continue;
+		if (record->unit.error)
+		{
+			/* one may be about all of them */
+			if (record->unit.error != last)
+				last_made = make_error(record->unit.error);
+			last = record->unit.error;
+			record->error = last_made;
+			continue;
+		}
+		take_page(record, pairs, keep->units[0]->chunk);
+		if (record->page.after.data && record->nwanted > 0)
+		{
+			/* the reply that they point into will be gone */
+			bool		marked = (record->page.mark.data == record->page.after.data);
+
+			record->page.after.data = pnstrdup(record->page.after.data,
+											   record->page.after.len);
+			if (marked)
+				record->page.mark.data = record->page.after.data;
+			record->unit.confirmed = false;
+		}
+		if (record->page.associations)
+			pfree(unconstify(HubspotAssociation *, record->page.associations));
+		record->page.associations = NULL;
+		record->page.nassociations = 0;
+	}
+}
+
+static void
+take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
+{
+	HubspotInput key = {.from_id = record->unit.input.from_id};
+	HubspotUnit *unit = NULL;
+
+	for (int i = 0; i < record->page.nassociations; i++)
+	{
+		const HubspotAssociation *association = &record->page.associations[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0 || !hubspot_same_id(association->to_id, key.to_id))
+		{
+			key.to_id = association->to_id;
+			unit = hubspot_pairs_chain(pairs, &key, hubspot_pair_hash(&key));
+			while (unit && !(unit->chunk == chunk &&
+							 hubspot_same_pair(&unit->input, &key)))
+				unit = unit->older;
+			if (unit && !unit->labels_known)
+			{
+				/* it may come again, if something is put before it */
+				unit->labels_known = true;
+				record->nwanted--;
+			}
+		}
+		if (unit && association->type && association->type->category &&
+			strcmp(association->type->category, REPLACED_CATEGORY) == 0)
+			add_type(unit, association->type);
+	}
+}
+
+/* Add a type to those that a unit asks for. */
+static void
+add_type(HubspotUnit *unit, const HubspotAssociationType *type)
+{
+	HubspotTypeList one = {.ntypes = 1};
+	HubspotTypeList *list;
+
+	if (hubspot_has_type(unit->input.types, type) || unit->error)
+		return;
+	if (unit->input.types->ntypes == HUBSPOT_MAX_TYPES)
+	{
+		unit->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+										 HUBSPOT_INVALID_INPUT,
+										 psprintf("with the labels that it has, the pair has more than %d types",
+												  HUBSPOT_MAX_TYPES));
+		return;
+	}
+	list = palloc(offsetof(HubspotTypeList, types) + sizeof(HubspotAssociationType));
+	*list = one;
+	list->types[0] = *type;
+	unit->input.types = hubspot_merge_types(unit->input.types, list);
+	pfree(list);
+}
+
+/*
+ * All is read: settle the units whose record could not be.  Returns the
+ * others, which are to be sent.
+ */
+HubspotUnit **
+hubspot_keep_finish(HubspotKeep *keep, int *nunits)
+{
+	*nunits = 0;
+	for (int i = 0; i < keep->nunits; i++)
+	{
+		HubspotUnit *unit = keep->units[i];
+
+		if (unit->error == NULL && keep->record_of[i]->error)
+		{
+			unit->error = keep->record_of[i]->error;
+			unit->http_status = unit->error->http_status;
+			unit->correlation_id = unit->error->correlation_id;
+		}
+		if (unit->error == NULL)
+			keep->units[(*nunits)++] = unit;
+	}
+	return keep->units;
+}
+
+/* The error of units that are not sent because one of their records failed. */
+static const HubspotError *
+make_error(const HubspotError *error)
+{
+	HubspotError *copy;
+
+	if (strcmp(error->category, HUBSPOT_NOT_SENT) == 0)
+		return error;
+	copy = hubspot_copy_error(error);
+	copy->message = psprintf("could not read the labels that the pair has: %s",
+							 error->message);
+	if (strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0)
+		copy->category = HUBSPOT_NOT_SENT;
+	return copy;
+}

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * unit.h
+ *	  A pair of records in a batch, and the rows that ask for it.
+ *
+ * IDENTIFICATION
+ *	  src/call/unit.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_UNIT_H
+#define HUBSPOT_CALL_UNIT_H
+
+#include "hubspot.h"
+
+/* Rows that stand for the same pair: count of them, from first on. */
+typedef struct HubspotRows
+{
+	int64		first;			/* input number */
+	int64		count;
+} HubspotRows;
+
+/* The associations of a record, which are read a page at a time. */
+typedef struct HubspotPage
+{
+	const HubspotAssociation *associations; /* of the last page */
+	int			nassociations;
+	uint32		npages;			/* that were read */
+	HubspotSlice after;			/* where the next page begins; no data: at the
+								 * start, or there is none */
+	HubspotSlice mark;			/* where a page before it began, or no data */
+} HubspotPage;
+
+/*
+ * A pair of records in a batch, and what became of it.  It is settled when it
+ * is confirmed or has an error.  The ids lie behind the struct, which is kept
+ * small: a batch goes through thousands of them again and again.
+ */
+typedef struct HubspotUnit
+{
+	HubspotInput input;			/* must be first */
+	uint32		hash;			/* of the pair, in either direction */
+	bool		listed;			/* in the batch's HubspotPairs */
+	bool		suspect;		/* may be why others were refused */
+	bool		confirmed;
+	bool		doubtful;		/* it may have been asked for more than once */
+	bool		labels_known;	/* of a pair: those that it has were read */
+	void	   *chunk;			/* batch.c's */
+	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
+	const void *sent_with;		/* the request that it is part of now */
+
+	const HubspotError *error;
+	const HubspotTypeList *types;	/* from the answer */
+	const HubspotLabelList *labels; /* likewise */
+	const char *correlation_id;
+	HubspotPage *page;			/* of a record that is read, or NULL */
+
+	HubspotRows rows;
+	HubspotRows *more_rows;		/* rows that came later, palloc'd */
+	int			nmore_rows;
+	int			http_status;
+} HubspotUnit;
+
+/*
+ * The units of a batch that are not settled, by their pairs of ids.  Those of
+ * one pair, and of its reverse, are a chain, the newest first.
+ */
+typedef struct HubspotPairs HubspotPairs;
+
+extern HubspotPairs *hubspot_pairs_create(MemoryContext context);
+extern uint32 hubspot_pair_hash(const HubspotInput *input);
+extern void hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash);
+extern HubspotUnit *hubspot_pairs_chain(const HubspotPairs *pairs,
+										const HubspotInput *input, uint32 hash);
+extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
+extern void hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit);
+extern bool hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no);
+extern bool hubspot_unit_add_row(HubspotUnit *unit, int64 input_no);
+extern void hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other);
+extern int64 hubspot_unit_row_count(const HubspotUnit *unit);
+
+static inline bool
+hubspot_unit_is_settled(const HubspotUnit *unit)
+{
+	return unit->confirmed || unit->error != NULL;
+}
+
+/* Where the next page of a record begins; no data: there is none. */
+static inline HubspotSlice
+hubspot_unit_next_page(const HubspotUnit *unit)
+{
+	const HubspotSlice none = {NULL, 0};
+
+	return unit->page ? unit->page->after : none;
+}
+
+static inline bool
+hubspot_same_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->from_id) &&
+		hubspot_same_id(a->to_id, b->to_id);
+}
+
+static inline bool
+hubspot_reverse_pair(const HubspotInput *a, const HubspotInput *b)
+{
+	return hubspot_same_id(a->from_id, b->to_id) &&
+		hubspot_same_id(a->to_id, b->from_id);
+}
+
+#endif							/* HUBSPOT_CALL_UNIT_H */

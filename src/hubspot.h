@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * hubspot.h
+ *	  The nouns of the extension, shared by all of its files.
+ *
+ * Text that comes from SQL is in the server's encoding and NUL-terminated.
+ * Ids are printable ASCII (hubspot_id_problem) and are carried with their
+ * length, because the batch compares millions of them.
+ *
+ * IDENTIFICATION
+ *	  src/hubspot.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_H
+#define HUBSPOT_H
+
+/*
+ * Categories of our own, in hs_assoc_result.error_category, for what HubSpot
+ * has no word for.
+ */
+#define HUBSPOT_INVALID_INPUT	"INVALID_INPUT"
+#define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
+#define HUBSPOT_NOT_SENT		"NOT_SENT"
+#define HUBSPOT_INTERNAL		"INTERNAL"
+
+/* A stretch of text that somebody else owns; data is NULL if there is none. */
+typedef struct HubspotSlice
+{
+	const char *data;
+	int			len;
+} HubspotSlice;
+
+static inline bool
+hubspot_same_id(HubspotSlice a, HubspotSlice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* An association type: numbers repeat across categories. */
+typedef struct HubspotAssociationType
+{
+	const char *category;
+	int32		type_id;
+	const char *label;			/* NULL: it has none, or it isn't known */
+} HubspotAssociationType;
+
+/* One of a record's associations, of one type. */
+typedef struct HubspotAssociation
+{
+	HubspotSlice to_id;
+	const HubspotAssociationType *type;
+} HubspotAssociation;
+
+/* The most types of one pair: HubSpot allows 50 labels for two object types. */
+#define HUBSPOT_MAX_TYPES	100
+
+/*
+ * The most bytes of a label, and of any other text of a row of the outbox, which
+ * has a CHECK for it: far more than HubSpot takes, and little enough that any number
+ * of rows that are read at a time, and what is made of them, has a bound.
+ */
+#define HUBSPOT_MAX_TEXT	1000
+
+/* The types of one pair; immutable once made, so that rows can share it. */
+typedef struct HubspotTypeList
+{
+	int			ntypes;
+	HubspotAssociationType types[FLEXIBLE_ARRAY_MEMBER];
+} HubspotTypeList;
+
+/* The labels of one pair; immutable and shared likewise. */
+typedef struct HubspotLabelList
+{
+	int			nlabels;
+	const char *labels[FLEXIBLE_ARRAY_MEMBER];
+} HubspotLabelList;
+
+/*
+ * What somebody wants something done to: one row of the source.  A missing id
+ * has data NULL, and so has the to_id of an operation on records.  types is
+ * NULL for the operations that take none.
+ */
+typedef struct HubspotInput
+{
+	int64		no;				/* from 1 */
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	const HubspotTypeList *types;
+} HubspotInput;
+
+/* So much of an error object is kept. */
+#define HUBSPOT_MAX_ERROR_OBJECT	(64 * 1024)
+
+/*
+ * What went wrong, as a value: made once, carried up as data, and turned into
+ * a column or an ERROR only by the SQL functions.
+ */
+typedef struct HubspotError
+{
+	int			sqlstate;
+	int			http_status;	/* 0: there was no answer */
+	bool		about_inputs;	/* it refuses some of a request's inputs, and
+								 * others may pass without them */
+	bool		ends_sending;	/* it refuses the account: whatever is sent
+								 * next will meet the same */
+	bool		not_found;		/* what it names isn't there */
+	bool		no_associations;	/* the record it names has none */
+	bool		no_token;		/* there was no access token to send it with */
+	bool		unsent;			/* the request didn't get to HubSpot */
+	const char *category;
+	const char *message;
+	const char *correlation_id; /* or NULL */
+	HubspotSlice object;		/* the API's error object, JSON in UTF-8, cut
+								 * at HUBSPOT_MAX_ERROR_OBJECT */
+	HubspotSlice answer;		/* where it stands in whole, as long as the
+								 * reply is there; else no data */
+} HubspotError;
+
+/* What became of one input, or one of the associations that it has. */
+typedef struct HubspotOutcome
+{
+	int64		input_no;
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	const HubspotError *error;	/* NULL: HubSpot confirmed it */
+	int			http_status;	/* 0: there was no answer */
+	const char *correlation_id; /* or NULL */
+	const HubspotTypeList *types;	/* or NULL */
+	const HubspotLabelList *labels; /* or NULL */
+	const HubspotAssociation *association;	/* of an operation that reads */
+	bool		doubtful;		/* an attempt before may still be worked on */
+} HubspotOutcome;
+
+#endif							/* HUBSPOT_H */

@@ -1,0 +1,655 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.c
+ *	  Reading JSON by declared fields.
+ *
+ * A reply of thousands of results is read in one pass, without a tree: a
+ * table says which fields matter, and the values go straight into a struct.
+ * Everything else is skipped, its grammar checked.
+ *
+ * The server has a JSON parser for its own purposes, which doesn't suit here:
+ * it recurses, and throws an error when a reply nests too deeply; it refuses a
+ * reply in which any string holds \u0000 or half a surrogate pair, and so
+ * would hide all the others; and its lexer alone, driven from here, takes as
+ * long as all of the reading and matching with ours (lexer.c).  What becomes
+ * jsonb is built by the server's own functions.
+ *
+ * Nothing here throws an error because of what the text holds: a text that is
+ * not JSON is a false result, a value of an unexpected kind is skipped (its
+ * field stays as it was), and what cannot be a text in the server's encoding
+ * is replaced, by U+FFFD or a question mark.
+ *
+ * IDs are slices of the text that was read, unless an escape in them had to be
+ * decoded; texts and lists are palloc'd in the current memory context.
+ *
+ * IDENTIFICATION
+ *	  src/json/json.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "json/json.h"
+#include "json/lexer.h"
+
+/*
+ * jsonb of more levels is given as a string: the server's own functions
+ * recurse over it.
+ */
+#define MAX_JSONB_DEPTH		200
+
+/* Numbers beyond this are given as strings: numeric has limits of its own. */
+#define MAX_NUMBER_LEN		1000
+#define MAX_NUMBER_EXPONENT	1000
+
+/*
+ * What the server needs to build a container or another value of jsonb, keys
+ * included, and how much may be used for a text: a fixed amount, and more for
+ * each byte.  HubSpot's lists of associations, its densest answers, need 17
+ * times their size.
+ */
+#define OBJECT_MEMORY			600
+#define ARRAY_MEMORY			220
+#define SCALAR_MEMORY			48
+#define ENOUGH_MEMORY			(16 * 1024 * 1024)
+#define MEMORY_PER_BYTE			18
+
+typedef struct JsonReader
+{
+	HubspotLexer lexer;
+	void	   *state;			/* for the items of lists */
+} JsonReader;
+
+/* The texts of a list, while they are read. */
+typedef struct TextsState
+{
+	List	   *texts;
+	int			most;
+} TextsState;
+
+static bool open_reader(JsonReader *reader, HubspotSlice text, void *state);
+static bool read_object(JsonReader *reader, const HubspotJsonShape *shape,
+						void *target, int *first);
+static const HubspotJsonField *find_field(const JsonReader *reader,
+										  const HubspotJsonShape *shape,
+										  int *expected);
+static bool read_value(JsonReader *reader, const HubspotJsonField *field,
+					   void *target);
+static bool read_list(JsonReader *reader, const HubspotJsonShape *shape);
+static void give_text(JsonReader *reader,
+					  void (*text) (void *state, HubspotSlice text));
+static void add_text(void *state, HubspotSlice text);
+static bool read_texts(JsonReader *reader,
+					   void (*text) (void *state, HubspotSlice text));
+static bool read_int(const JsonReader *reader, int32 *result);
+static bool jsonb_is_affordable(HubspotSlice text);
+static bool build_jsonb(JsonReader *reader, JsonbParseState **builder,
+						JsonbValue **result);
+static bool push_key(JsonReader *reader, JsonbParseState **builder);
+static bool jsonb_scalar(const JsonReader *reader, JsonbValue *value);
+static bool number_fits(const char *text, int len);
+
+/*
+ * Read a JSON object into *target, by shape.  False: the text is not one
+ * JSON object and nothing else; what was read until then remains.
+ */
+bool
+hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
+				  void *target, void *state)
+{
+	JsonReader	reader;
+	int			first = 0;
+
+	return open_reader(&reader, text, state) &&
+		reader.lexer.token == HUBSPOT_TOKEN_OBJECT_START &&
+		read_object(&reader, shape, target, &first) &&
+		reader.lexer.token == HUBSPOT_TOKEN_END;
+}
+
+/*
+ * Give each member of an object to member(): its name decoded, its value as
+ * it came.  For objects whose keys say something.  Not an object: no call.
+ */
+void
+hubspot_json_each_member(HubspotSlice object, void *state,
+						 void (*member) (void *state, HubspotSlice name,
+										 HubspotSlice value))
+{
+	JsonReader	reader;
+
+	if (!open_reader(&reader, object, state) ||
+		reader.lexer.token != HUBSPOT_TOKEN_OBJECT_START || !hubspot_lexer_next(&reader.lexer))
+		return;
+	while (reader.lexer.token == HUBSPOT_TOKEN_STRING)
+	{
+		HubspotSlice name = hubspot_lexer_decoded(&reader.lexer);
+		HubspotSlice value;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!hubspot_lexer_next(&reader.lexer) || reader.lexer.token != HUBSPOT_TOKEN_COLON ||
+			!hubspot_lexer_next(&reader.lexer))
+			break;
+		value.data = reader.lexer.token_start;
+		if (!hubspot_lexer_skip_value(&reader.lexer))
+			break;
+		value.len = reader.lexer.previous_end - value.data;
+		member(state, name, value);
+		if (reader.lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader.lexer))
+			break;
+	}
+}
+
+/*
+ * Give each string or number of an array, or the one that the value itself is,
+ * to text(): decoded, in UTF-8, and valid during the call only.
+ */
+void
+hubspot_json_each_text(HubspotSlice value, void *state,
+					   void (*text) (void *state, HubspotSlice text))
+{
+	JsonReader	reader;
+
+	if (!open_reader(&reader, value, state))
+		return;
+	if (reader.lexer.token == HUBSPOT_TOKEN_ARRAY_START)
+		(void) read_texts(&reader, text);
+	else
+		give_text(&reader, text);
+}
+
+/* The current token, if it is a string or a number. */
+static void
+give_text(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
+{
+	HubspotSlice slice;
+
+	if (reader->lexer.token != HUBSPOT_TOKEN_STRING &&
+		reader->lexer.token != HUBSPOT_TOKEN_NUMBER)
+		return;
+	slice = hubspot_lexer_decoded(&reader->lexer);
+	text(reader->state, slice);
+	if (reader->lexer.token == HUBSPOT_TOKEN_STRING && reader->lexer.has_escapes)
+		pfree(unconstify(char *, slice.data));
+}
+
+/*
+ * As a list of char *, in the server's encoding, of no more than most of them.
+ */
+List *
+hubspot_json_texts(HubspotSlice value, int most)
+{
+	TextsState	state = {NIL, most};
+
+	hubspot_json_each_text(value, &state, add_text);
+	return state.texts;
+}
+
+static void
+add_text(void *state, HubspotSlice text)
+{
+	TextsState *texts = state;
+
+	if (list_length(texts->texts) < texts->most)
+		texts->texts = lappend(texts->texts,
+							   hubspot_text_from_utf8(text.data, text.len));
+}
+
+/*
+ * A text from outside as jsonb: as the value that it is, or, where it is not
+ * JSON, nests too deeply or has too many values for the server, as a jsonb string
+ * of the text.  NULL if there is no text.
+ */
+Jsonb *
+hubspot_json_to_jsonb(HubspotSlice text)
+{
+	MemoryContext context;
+	MemoryContext old;
+	JsonReader	reader;
+	JsonbParseState *builder = NULL;
+	JsonbValue	scalar;
+	JsonbValue *value = &scalar;
+	Jsonb	   *result;
+
+	if (text.data == NULL || text.len == 0)
+		return NULL;
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc jsonb",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	if (!(jsonb_is_affordable(text) &&
+		  open_reader(&reader, text, NULL) &&
+		  build_jsonb(&reader, &builder, &value) &&
+		  reader.lexer.token == HUBSPOT_TOKEN_END))
+	{
+		MemoryContextReset(context);
+		value = &scalar;
+		scalar.type = jbvString;
+		scalar.val.string.val = hubspot_text_from_utf8(text.data, text.len);
+		scalar.val.string.len = strlen(scalar.val.string.val);
+	}
+	MemoryContextSwitchTo(old);
+	result = JsonbValueToJsonb(value);
+	MemoryContextDelete(context);
+	return result;
+}
+
+/*
+ * Would it take no more memory to build the jsonb than HubSpot's own answers
+ * need?  An array of millions of zeros takes a hundred times its size.
+ */
+static bool
+jsonb_is_affordable(HubspotSlice text)
+{
+	const int64 most = ENOUGH_MEMORY + MEMORY_PER_BYTE * (int64) text.len;
+	int64		memory = 0;
+	HubspotLexer lexer;
+
+	if (!hubspot_lexer_begin(&lexer, text))
+		return false;
+	while (lexer.token != HUBSPOT_TOKEN_END && memory <= most)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (lexer.token == HUBSPOT_TOKEN_OBJECT_START)
+			memory += OBJECT_MEMORY;
+		else if (lexer.token == HUBSPOT_TOKEN_ARRAY_START)
+			memory += ARRAY_MEMORY;
+		else if (lexer.token != HUBSPOT_TOKEN_COMMA && lexer.token != HUBSPOT_TOKEN_COLON &&
+				 lexer.token != HUBSPOT_TOKEN_OBJECT_END &&
+				 lexer.token != HUBSPOT_TOKEN_ARRAY_END)
+			memory += SCALAR_MEMORY;
+		if (!hubspot_lexer_next(&lexer))
+			return false;
+	}
+	return memory <= most;
+}
+
+/* Start on the first token; false if there is none. */
+static bool
+open_reader(JsonReader *reader, HubspotSlice text, void *state)
+{
+	reader->state = state;
+	return hubspot_lexer_begin(&reader->lexer, text);
+}
+
+/*
+ * The functions below begin on the first token of what they read and end on
+ * the one after it.
+ *
+ * Objects tend to have their fields in one order, that of the declaration, and
+ * no white space: so it is first seen whether the key that is expected next
+ * stands there, which is far cheaper than to read the one that does and look
+ * for its field.  *first is the field to expect first, and then the one that
+ * came first: for the next object of a list.
+ */
+static bool
+read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,
+			int *first)
+{
+	HubspotLexer *lexer = &reader->lexer;
+	int			expected = *first;
+
+	/* from the start of the object, then from each comma */
+	for (int n = 0;; n++)
+	{
+		const HubspotJsonField *field;
+
+		CHECK_FOR_INTERRUPTS();
+		if (shape->nfields > 0 &&
+			hubspot_lexer_take_key(lexer, shape->fields[expected].key,
+								   shape->fields[expected].key_len))
+			field = &shape->fields[expected];
+		else
+		{
+			if (!hubspot_lexer_next(lexer))
+				return false;
+			if (n == 0 && lexer->token == HUBSPOT_TOKEN_OBJECT_END)
+				return hubspot_lexer_next(lexer);
+			if (lexer->token != HUBSPOT_TOKEN_STRING)
+				return false;
+			field = find_field(reader, shape, &expected);
+			if (!hubspot_lexer_next(lexer) || lexer->token != HUBSPOT_TOKEN_COLON)
+				return false;
+		}
+		if (n == 0)
+			*first = expected;
+		if (field && ++expected == shape->nfields)
+			expected = 0;
+
+		if (!hubspot_lexer_next(lexer) ||
+			!(field ? read_value(reader, field, target) : hubspot_lexer_skip_value(lexer)))
+			return false;
+		if (lexer->token == HUBSPOT_TOKEN_OBJECT_END)
+			return hubspot_lexer_next(lexer);
+		if (lexer->token != HUBSPOT_TOKEN_COMMA)
+			return false;
+	}
+}
+
+/*
+ * The declared field that the current token names, or NULL; *expected becomes
+ * its position.  The search begins there.
+ */
+static const HubspotJsonField *
+find_field(const JsonReader *reader, const HubspotJsonShape *shape,
+		   int *expected)
+{
+	HubspotSlice name = hubspot_lexer_decoded(&reader->lexer);
+
+	for (int i = 0, n = *expected; i < shape->nfields; i++)
+	{
+		const HubspotJsonField *field = &shape->fields[n];
+
+		/* without the quotes and the colon */
+		if (field->key_len - 3 == name.len &&
+			memcmp(field->key + 1, name.data, name.len) == 0)
+		{
+			*expected = n;
+			return field;
+		}
+		if (++n == shape->nfields)
+			n = 0;
+	}
+	return NULL;
+}
+
+static bool
+read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
+{
+	void	   *member = (char *) target + field->offset;
+	HubspotToken token = reader->lexer.token;
+	bool		scalar = (token == HUBSPOT_TOKEN_STRING ||
+						  token == HUBSPOT_TOKEN_NUMBER);
+	int			first = 0;
+
+	switch (field->kind)
+	{
+		case HUBSPOT_JSON_ID:
+			if (scalar)
+				*(HubspotSlice *) member = hubspot_lexer_decoded(&reader->lexer);
+			break;
+		case HUBSPOT_JSON_INT:
+			if (scalar)
+				(void) read_int(reader, (int32 *) member);
+			break;
+		case HUBSPOT_JSON_TEXT:
+			if (scalar)
+			{
+				HubspotSlice slice = hubspot_lexer_decoded(&reader->lexer);
+
+				*(char **) member = hubspot_text_from_utf8(slice.data, slice.len);
+			}
+			break;
+		case HUBSPOT_JSON_OBJECT:
+			/* nesting is bounded by that of the declared shapes */
+			if (token == HUBSPOT_TOKEN_OBJECT_START)
+				return read_object(reader, field->shape, target, &first);
+			break;
+		case HUBSPOT_JSON_NOTED_LIST:
+			if (token == HUBSPOT_TOKEN_ARRAY_START)
+				*(bool *) member = true;
+			/* FALLTHROUGH */
+		case HUBSPOT_JSON_LIST:
+			if (token == HUBSPOT_TOKEN_ARRAY_START)
+				return read_list(reader, field->shape);
+			if (token != HUBSPOT_TOKEN_NULL && field->shape->odd)
+				field->shape->odd(reader->state);
+			break;
+		case HUBSPOT_JSON_IGNORED:
+			break;
+		case HUBSPOT_JSON_RAW:
+			{
+				HubspotSlice raw;
+
+				raw.data = reader->lexer.token_start;
+				if (!hubspot_lexer_skip_value(&reader->lexer))
+					return false;
+				raw.len = reader->lexer.previous_end - raw.data;
+				*(HubspotSlice *) member = raw;
+				return true;
+			}
+	}
+	return hubspot_lexer_skip_value(&reader->lexer);
+}
+
+/* An array of objects; elements that are none are told of and skipped. */
+static bool
+read_list(JsonReader *reader, const HubspotJsonShape *shape)
+{
+	void	   *item = palloc(shape->item_size);
+	int			first = 0;
+
+	if (!hubspot_lexer_next(&reader->lexer))
+		return false;
+	if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
+		return hubspot_lexer_next(&reader->lexer);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_START)
+		{
+			HubspotSlice raw;
+
+			raw.data = reader->lexer.token_start;
+			memset(item, 0, shape->item_size);
+			if (!read_object(reader, shape, item, &first))
+				return false;
+			raw.len = reader->lexer.previous_end - raw.data;
+			shape->item(reader->state, item, raw);
+		}
+		else
+		{
+			if (shape->odd)
+				shape->odd(reader->state);
+			if (!hubspot_lexer_skip_value(&reader->lexer))
+				return false;
+		}
+		if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
+		{
+			pfree(item);
+			return hubspot_lexer_next(&reader->lexer);
+		}
+		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))
+			return false;
+	}
+}
+
+/* An array of strings or numbers; elements that are none are skipped. */
+static bool
+read_texts(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
+{
+	if (!hubspot_lexer_next(&reader->lexer))
+		return false;
+	if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
+		return hubspot_lexer_next(&reader->lexer);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		give_text(reader, text);
+		if (!hubspot_lexer_skip_value(&reader->lexer))
+			return false;
+		if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
+			return hubspot_lexer_next(&reader->lexer);
+		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))
+			return false;
+	}
+}
+
+/* The current token as an int32; false, and *result as it was, if it's none. */
+static bool
+read_int(const JsonReader *reader, int32 *result)
+{
+	HubspotSlice digits = hubspot_lexer_decoded(&reader->lexer);
+	int64		value = 0;
+	int			i;
+	bool		negative = (digits.len > 0 && digits.data[0] == '-');
+
+	for (i = negative ? 1 : 0; i < digits.len; i++)
+	{
+		if (!isdigit((unsigned char) digits.data[i]))
+			return false;
+		value = value * 10 + (digits.data[i] - '0');
+		if (value > (int64) PG_INT32_MAX + 1)
+			return false;
+	}
+	if (negative)
+		value = -value;
+	if (digits.len == (negative ? 1 : 0) || value > PG_INT32_MAX)
+		return false;
+	*result = (int32) value;
+	return true;
+}
+
+/*
+ * A value of any kind.  Containers are built with the builder's own stack,
+ * so this needs none.
+ */
+static bool
+build_jsonb(JsonReader *reader, JsonbParseState **builder, JsonbValue **result)
+{
+	int			depth = 0;
+	bool		in_object[MAX_JSONB_DEPTH + 1];
+	HubspotToken end = HUBSPOT_TOKEN_NONE;
+
+#define END_OF(depth) \
+	(in_object[depth] ? HUBSPOT_TOKEN_OBJECT_END : HUBSPOT_TOKEN_ARRAY_END)
+
+	for (;;)
+	{
+		HubspotToken token = reader->lexer.token;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token == HUBSPOT_TOKEN_OBJECT_START || token == HUBSPOT_TOKEN_ARRAY_START)
+		{
+			if (++depth > MAX_JSONB_DEPTH)
+				return false;
+			in_object[depth] = (token == HUBSPOT_TOKEN_OBJECT_START);
+			end = END_OF(depth);
+			(void) pushJsonbValue(builder, in_object[depth] ?
+								  WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+			if (!hubspot_lexer_next(&reader->lexer))
+				return false;
+			if (reader->lexer.token != end)
+			{
+				if (in_object[depth] && !push_key(reader, builder))
+					return false;
+				continue;		/* with the first value */
+			}
+		}
+		else
+		{
+			JsonbValue	value;
+
+			if (!jsonb_scalar(reader, &value) || !hubspot_lexer_next(&reader->lexer))
+				return false;
+			if (depth == 0)
+			{
+				**result = value;
+				return true;
+			}
+			(void) pushJsonbValue(builder, in_object[depth] ?
+								  WJB_VALUE : WJB_ELEM, &value);
+		}
+
+		/* after a value: close what ends here */
+		while (reader->lexer.token == end)
+		{
+			*result = pushJsonbValue(builder, in_object[depth] ?
+									 WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+			if (!hubspot_lexer_next(&reader->lexer))
+				return false;
+			if (--depth == 0)
+				return true;
+			end = END_OF(depth);
+		}
+		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA ||
+			!hubspot_lexer_next(&reader->lexer) ||
+			(in_object[depth] && !push_key(reader, builder)))
+			return false;
+	}
+#undef END_OF
+}
+
+/* The key of a member and its colon. */
+static bool
+push_key(JsonReader *reader, JsonbParseState **builder)
+{
+	JsonbValue	key;
+
+	if (reader->lexer.token != HUBSPOT_TOKEN_STRING || !jsonb_scalar(reader, &key))
+		return false;
+	(void) pushJsonbValue(builder, WJB_KEY, &key);
+	return hubspot_lexer_next(&reader->lexer) &&
+		reader->lexer.token == HUBSPOT_TOKEN_COLON &&
+		hubspot_lexer_next(&reader->lexer);
+}
+
+/* The current token as a scalar of jsonb; false if it is none. */
+static bool
+jsonb_scalar(const JsonReader *reader, JsonbValue *value)
+{
+	HubspotSlice slice = hubspot_lexer_decoded(&reader->lexer);
+
+	switch (reader->lexer.token)
+	{
+		case HUBSPOT_TOKEN_NULL:
+			value->type = jbvNull;
+			return true;
+		case HUBSPOT_TOKEN_TRUE:
+		case HUBSPOT_TOKEN_FALSE:
+			value->type = jbvBool;
+			value->val.boolean = (reader->lexer.token == HUBSPOT_TOKEN_TRUE);
+			return true;
+		case HUBSPOT_TOKEN_NUMBER:
+			if (number_fits(slice.data, slice.len))
+			{
+				char	   *text = pnstrdup(slice.data, slice.len);
+				Datum		number;
+
+				number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+											 ObjectIdGetDatum(InvalidOid),
+											 Int32GetDatum(-1));
+				value->type = jbvNumeric;
+				value->val.numeric = DatumGetNumeric(number);
+				pfree(text);
+				return true;
+			}
+			/* FALLTHROUGH */
+		case HUBSPOT_TOKEN_STRING:
+			value->type = jbvString;
+			value->val.string.val = hubspot_text_from_utf8(slice.data, slice.len);
+			value->val.string.len = strlen(value->val.string.val);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Can numeric hold it for sure? */
+static bool
+number_fits(const char *text, int len)
+{
+	int			exponent = 0;
+	int			i;
+
+	if (len > MAX_NUMBER_LEN)
+		return false;
+	for (i = 0; i < len && text[i] != 'e' && text[i] != 'E'; i++)
+		;
+	for (i++; i < len; i++)
+	{
+		if (!isdigit((unsigned char) text[i]))
+			continue;
+		exponent = exponent * 10 + (text[i] - '0');
+		if (exponent > MAX_NUMBER_EXPONENT)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,506 @@
+/*-------------------------------------------------------------------------
+ *
+ * lexer.c
+ *	  The tokens of JSON, and texts from outside.
+ *
+ * See json.c for why the server's lexer isn't used.  Escapes are checked here
+ * and decoded only for strings that are wanted.  White space apart, the bytes
+ * of a string may be any but control characters: whether they are valid UTF-8
+ * shows when they become a text of the server's.
+ *
+ * IDENTIFICATION
+ *	  src/json/lexer.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#include "json/lexer.h"
+
+/* The tokens of one character. */
+const uint8 hubspot_punctuation[256] = {
+	['{'] = HUBSPOT_TOKEN_OBJECT_START,
+	['}'] = HUBSPOT_TOKEN_OBJECT_END,
+	['['] = HUBSPOT_TOKEN_ARRAY_START,
+	[']'] = HUBSPOT_TOKEN_ARRAY_END,
+	[','] = HUBSPOT_TOKEN_COMMA,
+	[':'] = HUBSPOT_TOKEN_COLON
+};
+
+static bool lex_string(HubspotLexer *lexer);
+static bool lex_number(HubspotLexer *lexer);
+static inline bool skip_digits(const char **p, const char *end);
+static bool lex_word(HubspotLexer *lexer, const char *word,
+					 HubspotToken token);
+static void init_text(StringInfo text, size_t len);
+static void decode_string(StringInfo out, const char *text, int len);
+static int	decode_escape(StringInfo out, const char *text, const char *end);
+static pg_wchar hex_escape(const char *text, const char *end);
+static void append_converted(StringInfo out, const char *text, int n);
+static FmgrInfo *find_conversion(int encoding);
+static void append_code_point(StringInfo out, pg_wchar code);
+
+/* Start on the first token; false if there is none. */
+bool
+hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text)
+{
+	if (text.data == NULL)
+		return false;
+	lexer->end = text.data + text.len;
+	lexer->token_end = text.data;
+	return hubspot_lexer_next(lexer);
+}
+
+/* hubspot_lexer_next, where it isn't punctuation at once. */
+bool
+hubspot_lex_token(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_end;
+
+	lexer->previous_end = lexer->token_start = p;
+	if (p < lexer->end && *p == '"')
+		return lex_string(lexer);
+	while (p < lexer->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	lexer->token_start = p;
+	lexer->token_end = p + 1;
+	if (p == lexer->end)
+	{
+		lexer->token = HUBSPOT_TOKEN_END;
+		lexer->token_end = p;
+		return true;
+	}
+	switch (*p)
+	{
+		case '"':
+			return lex_string(lexer);
+		case 't':
+			return lex_word(lexer, "true", HUBSPOT_TOKEN_TRUE);
+		case 'f':
+			return lex_word(lexer, "false", HUBSPOT_TOKEN_FALSE);
+		case 'n':
+			return lex_word(lexer, "null", HUBSPOT_TOKEN_NULL);
+		default:
+			lexer->token = hubspot_punctuation[(unsigned char) *p];
+			return lexer->token != HUBSPOT_TOKEN_NONE || lex_number(lexer);
+	}
+}
+
+/*
+ * Which of the eight bytes ends or interrupts the plain part of a string?  The
+ * lowest bit that is set is in the first of them, seen from the low end.
+ */
+static inline uint64
+special_bytes(uint64 bytes)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	const uint64 highs = ones * 0x80;
+	uint64		quotes = bytes ^ (ones * '"');
+	uint64		backslashes = bytes ^ (ones * '\\');
+
+	/* a byte below n borrows; that of a zero byte is the one below 1 */
+	return (((quotes - ones) & ~quotes) |
+			((backslashes - ones) & ~backslashes) |
+			((bytes - ones * ' ') & ~bytes)) & highs;
+}
+
+/* The end of the plain part of a string. */
+static inline const char *
+skip_plain(const char *p, const char *end)
+{
+	while (end - p >= 8)
+	{
+		uint64		bytes;
+		uint64		special;
+
+		memcpy(&bytes, p, 8);
+		special = special_bytes(bytes);
+		if (special != 0)
+		{
+#ifdef WORDS_BIGENDIAN
+			break;
+#else
+			return p + pg_rightmost_one_pos64(special) / 8;
+#endif
+		}
+		p += 8;
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
+		p++;
+	return p;
+}
+
+static bool
+lex_string(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_start + 1;
+	const char *end = lexer->end;
+
+	lexer->token = HUBSPOT_TOKEN_STRING;
+	lexer->has_escapes = false;
+	for (;;)
+	{
+		p = skip_plain(p, end);
+		if (p == end || (unsigned char) *p < ' ')
+			return false;
+		if (*p == '"')
+		{
+			lexer->token_end = p + 1;
+			return true;
+		}
+
+		/* an escape */
+		lexer->has_escapes = true;
+		if (end - p < 2)
+			return false;
+		if (p[1] == 'u')
+		{
+			if (end - p < 6)
+				return false;
+			for (int i = 2; i < 6; i++)
+			{
+				if (!isxdigit((unsigned char) p[i]))
+					return false;
+			}
+			p += 6;
+		}
+		else if (p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL)
+			p += 2;
+		else
+			return false;
+	}
+}
+
+static bool
+lex_number(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_start;
+	const char *end = lexer->end;
+	const char *digits;
+
+	if (*p == '-')
+		p++;
+	digits = p;
+	if (!skip_digits(&p, end) || (*digits == '0' && p - digits > 1))
+		return false;
+	if (p < end && *p == '.')
+	{
+		p++;
+		if (!skip_digits(&p, end))
+			return false;
+	}
+	if (p < end && (*p == 'e' || *p == 'E'))
+	{
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		if (!skip_digits(&p, end))
+			return false;
+	}
+	lexer->token = HUBSPOT_TOKEN_NUMBER;
+	lexer->token_end = p;
+	return true;
+}
+
+/* Go to the end of some digits; false: there are none. */
+static inline bool
+skip_digits(const char **p, const char *end)
+{
+	const char *start = *p;
+
+	while (*p < end && **p >= '0' && **p <= '9')
+		(*p)++;
+	return *p > start;
+}
+
+static bool
+lex_word(HubspotLexer *lexer, const char *word, HubspotToken token)
+{
+	size_t		len = strlen(word);
+
+	lexer->token = token;
+	lexer->token_end = lexer->token_start + len;
+	return (size_t) (lexer->end - lexer->token_start) >= len &&
+		memcmp(lexer->token_start, word, len) == 0;
+}
+
+/*
+ * Skip an object or array of any depth, checking its grammar, without
+ * recursion: the stack has a character for each level that is open.
+ */
+bool
+hubspot_lexer_skip_container(HubspotLexer *lexer)
+{
+	StringInfoData stack;
+	bool		value_due = true;
+	char		end = (lexer->token == HUBSPOT_TOKEN_OBJECT_START) ? '}' : ']';
+
+	/* most are empty, and need no stack */
+	if (lexer->token_end < lexer->end && *lexer->token_end == end)
+	{
+		(void) hubspot_lexer_next(lexer);
+		return hubspot_lexer_next(lexer);
+	}
+
+	initStringInfo(&stack);
+	for (;;)
+	{
+		HubspotToken token = lexer->token;
+		char		open = stack.len > 0 ? stack.data[stack.len - 1] : '\0';
+		bool		first = false;
+
+		CHECK_FOR_INTERRUPTS();
+
+		if (value_due && (token == HUBSPOT_TOKEN_OBJECT_START ||
+						  token == HUBSPOT_TOKEN_ARRAY_START))
+		{
+			open = (token == HUBSPOT_TOKEN_OBJECT_START) ? '{' : '[';
+			appendStringInfoChar(&stack, open);
+			first = true;
+		}
+		else if (value_due)
+		{
+			if (token != HUBSPOT_TOKEN_STRING && token != HUBSPOT_TOKEN_NUMBER &&
+				token != HUBSPOT_TOKEN_TRUE && token != HUBSPOT_TOKEN_FALSE &&
+				token != HUBSPOT_TOKEN_NULL)
+				break;
+		}
+		else if (token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
+						   HUBSPOT_TOKEN_ARRAY_END))
+			stack.len--;
+		else if (token != HUBSPOT_TOKEN_COMMA)
+			break;
+
+		if (!hubspot_lexer_next(lexer))
+			break;
+		if (stack.len == 0)
+		{
+			pfree(stack.data);
+			return true;
+		}
+
+		/* what may follow: an end, a comma, or (after those) a value */
+		open = stack.data[stack.len - 1];
+		if (first && lexer->token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
+									  HUBSPOT_TOKEN_ARRAY_END))
+		{
+			value_due = false;
+			continue;
+		}
+		value_due = first || (!value_due && token == HUBSPOT_TOKEN_COMMA);
+		if (value_due && open == '{')
+		{
+			if (lexer->token != HUBSPOT_TOKEN_STRING || !hubspot_lexer_next(lexer) ||
+				lexer->token != HUBSPOT_TOKEN_COLON || !hubspot_lexer_next(lexer))
+				break;
+		}
+	}
+	pfree(stack.data);
+	return false;
+}
+
+/* hubspot_lexer_decoded of a string that has escapes. */
+HubspotSlice
+hubspot_lexer_decode(const HubspotLexer *lexer)
+{
+	HubspotSlice slice = hubspot_lexer_scalar(lexer);
+	StringInfoData out;
+
+	init_text(&out, slice.len);
+	decode_string(&out, slice.data, slice.len);
+	slice.data = out.data;
+	slice.len = out.len;
+	return slice;
+}
+
+/* As initStringInfo, for a text of about that length: there may be many. */
+static void
+init_text(StringInfo text, size_t len)
+{
+	text->data = palloc(len + 1);
+	text->maxlen = len + 1;
+	text->len = 0;
+	text->cursor = 0;
+	text->data[0] = '\0';
+}
+
+/* The lexer has checked that the escapes are well-formed. */
+static void
+decode_string(StringInfo out, const char *text, int len)
+{
+	const char *end = text + len;
+
+	while (text < end)
+	{
+		const char *escape = memchr(text, '\\', end - text);
+
+		if (escape == NULL)
+			escape = end;
+		appendBinaryStringInfo(out, text, escape - text);
+		text = escape;
+		if (text + 1 < end)
+			text += decode_escape(out, text, end);
+		else
+			break;
+	}
+}
+
+/* One escape, from its backslash; returns its length. */
+static int
+decode_escape(StringInfo out, const char *text, const char *end)
+{
+	static const char names[] = "bfnrt";
+	static const char values[] = "\b\f\n\r\t";
+	pg_wchar	code;
+
+	if (text[1] != 'u')
+	{
+		const char *name = strchr(names, text[1]);
+
+		appendStringInfoChar(out, name ? values[name - names] : text[1]);
+		return 2;
+	}
+	code = hex_escape(text, end);
+	if (is_utf16_surrogate_first(code))
+	{
+		pg_wchar	second = hex_escape(text + 6, end);
+
+		if (is_utf16_surrogate_second(second))
+		{
+			append_code_point(out, surrogate_pair_to_codepoint(code, second));
+			return 12;
+		}
+	}
+
+	/* half a pair, and NUL, can be in no text of the server */
+	if (code == 0 || is_utf16_surrogate_first(code) ||
+		is_utf16_surrogate_second(code))
+		code = 0xFFFD;
+	append_code_point(out, code);
+	return 6;
+}
+
+/* The number of a \uXXXX at text, or 0 if none is there. */
+static pg_wchar
+hex_escape(const char *text, const char *end)
+{
+	pg_wchar	code = 0;
+
+	if (end - text < 6 || text[0] != '\\' || text[1] != 'u')
+		return 0;
+	for (int i = 2; i < 6; i++)
+	{
+		int			c = tolower((unsigned char) text[i]);
+
+		code = code * 16 + (isdigit(c) ? c - '0' : c - 'a' + 10);
+	}
+	return code;
+}
+
+static void
+append_code_point(StringInfo out, pg_wchar code)
+{
+	unsigned char utf8[8];
+
+	unicode_to_utf8(code, utf8);
+	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+}
+
+/*
+ * UTF-8 from outside as a C string in the server's encoding, palloc'd.  What
+ * is not valid, or does not exist in that encoding, is replaced.
+ */
+char *
+hubspot_text_from_utf8(const char *text, size_t len)
+{
+	const char *end = text + len;
+	StringInfoData out;
+
+	init_text(&out, len);
+	while (text < end)
+	{
+		const char *ascii = text;
+		int			n;
+
+		while (text < end && *text != '\0' && !IS_HIGHBIT_SET(*text))
+			text++;
+		appendBinaryStringInfo(&out, ascii, text - ascii);
+		if (text == end)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		n = pg_encoding_verifymbchar(PG_UTF8, text, end - text);
+		append_converted(&out, text, n);
+		text += Max(n, 1);
+	}
+	return out.data;
+}
+
+/* Append one character of UTF-8, or a replacement if n says it isn't valid. */
+static void
+append_converted(StringInfo out, const char *text, int n)
+{
+	int			encoding = GetDatabaseEncoding();
+	FmgrInfo   *conversion = NULL;
+	char		buffer[MAX_CONVERSION_GROWTH * 8];
+
+	if (encoding == PG_UTF8)
+	{
+		if (n > 0)
+			appendBinaryStringInfo(out, text, n);
+		else
+			append_code_point(out, 0xFFFD);
+		return;
+	}
+	if (n > 0 && encoding != PG_SQL_ASCII)
+		conversion = find_conversion(encoding);
+	if (conversion &&
+		DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(PG_UTF8),
+									Int32GetDatum(encoding),
+									CStringGetDatum(text),
+									CStringGetDatum(buffer), Int32GetDatum(n),
+									BoolGetDatum(true))) == n)
+		appendStringInfoString(out, buffer);
+	else
+		appendStringInfoChar(out, '?');
+}
+
+/*
+ * The conversion from UTF-8 to the server's encoding, or NULL.  It is looked
+ * up once a session, if need be in a transaction of its own: a sender of the
+ * outbox has none open while it reads replies.
+ */
+static FmgrInfo *
+find_conversion(int encoding)
+{
+	static FmgrInfo conversion;
+	static bool looked_up = false;
+
+	if (!looked_up)
+	{
+		MemoryContext context = CurrentMemoryContext;
+		bool		begin = !IsTransactionState();
+		Oid			proc;
+
+		if (begin)
+			StartTransactionCommand();
+		proc = FindDefaultConversionProc(PG_UTF8, encoding);
+		if (OidIsValid(proc))
+			fmgr_info_cxt(proc, &conversion, TopMemoryContext);
+		if (begin)
+			CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		looked_up = true;
+	}
+	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
+}

@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ *
+ * lexer.h
+ *	  The tokens of JSON.
+ *
+ * IDENTIFICATION
+ *	  src/json/lexer.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_JSON_LEXER_H
+#define HUBSPOT_JSON_LEXER_H
+
+#include "hubspot.h"
+
+typedef enum HubspotToken
+{
+	HUBSPOT_TOKEN_NONE,
+	HUBSPOT_TOKEN_STRING,
+	HUBSPOT_TOKEN_NUMBER,
+	HUBSPOT_TOKEN_TRUE,
+	HUBSPOT_TOKEN_FALSE,
+	HUBSPOT_TOKEN_NULL,
+	HUBSPOT_TOKEN_OBJECT_START,
+	HUBSPOT_TOKEN_OBJECT_END,
+	HUBSPOT_TOKEN_ARRAY_START,
+	HUBSPOT_TOKEN_ARRAY_END,
+	HUBSPOT_TOKEN_COMMA,
+	HUBSPOT_TOKEN_COLON,
+	HUBSPOT_TOKEN_END
+} HubspotToken;
+
+typedef struct HubspotLexer
+{
+	const char *end;			/* of the text */
+	HubspotToken token;			/* the current token, ... */
+	const char *token_start;	/* ... where it begins ... */
+	const char *token_end;		/* ... and ends */
+	const char *previous_end;	/* where the one before ends */
+	bool		has_escapes;	/* of a string: there are backslashes */
+} HubspotLexer;
+
+/* The tokens of one character. */
+extern const uint8 hubspot_punctuation[256];
+
+extern bool hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text);
+extern bool hubspot_lex_token(HubspotLexer *lexer);
+extern bool hubspot_lexer_skip_container(HubspotLexer *lexer);
+extern HubspotSlice hubspot_lexer_decode(const HubspotLexer *lexer);
+extern char *hubspot_text_from_utf8(const char *text, size_t len);
+
+/*
+ * Go to the next token, which is HUBSPOT_TOKEN_END at the end of the text.  False:
+ * what stands there begins none.  Most tokens are punctuation after no white
+ * space.
+ */
+static inline bool
+hubspot_lexer_next(HubspotLexer *lexer)
+{
+	const char *p = lexer->token_end;
+
+	if (p < lexer->end &&
+		hubspot_punctuation[(unsigned char) *p] != HUBSPOT_TOKEN_NONE)
+	{
+		lexer->token = hubspot_punctuation[(unsigned char) *p];
+		lexer->previous_end = lexer->token_start = p;
+		lexer->token_end = p + 1;
+		return true;
+	}
+	return hubspot_lex_token(lexer);
+}
+
+/*
+ * Go to the colon after a key, whose text with its quotes and that colon is
+ * given, if this is what comes next; otherwise stay.
+ */
+static inline bool
+hubspot_lexer_take_key(HubspotLexer *lexer, const char *key, int len)
+{
+	const char *p = lexer->token_end;
+
+	if (lexer->end - p < len || memcmp(p, key, len) != 0)
+		return false;
+	lexer->token = HUBSPOT_TOKEN_COLON;
+	lexer->token_end = p + len;
+	lexer->token_start = lexer->previous_end = lexer->token_end - 1;
+	return true;
+}
+
+/* Skip a value, checking its grammar; false: it isn't well-formed. */
+static inline bool
+hubspot_lexer_skip_value(HubspotLexer *lexer)
+{
+	switch (lexer->token)
+	{
+		case HUBSPOT_TOKEN_STRING:
+		case HUBSPOT_TOKEN_NUMBER:
+		case HUBSPOT_TOKEN_TRUE:
+		case HUBSPOT_TOKEN_FALSE:
+		case HUBSPOT_TOKEN_NULL:
+			return hubspot_lexer_next(lexer);
+		case HUBSPOT_TOKEN_OBJECT_START:
+		case HUBSPOT_TOKEN_ARRAY_START:
+			return hubspot_lexer_skip_container(lexer);
+		default:
+			return false;
+	}
+}
+
+/* The current token's text, without a string's quotes, as it came. */
+static inline HubspotSlice
+hubspot_lexer_scalar(const HubspotLexer *lexer)
+{
+	int			quote = (lexer->token == HUBSPOT_TOKEN_STRING) ? 1 : 0;
+	HubspotSlice slice;
+
+	slice.data = lexer->token_start + quote;
+	slice.len = lexer->token_end - lexer->token_start - 2 * quote;
+	return slice;
+}
+
+/* Likewise, with its escapes decoded. */
+static inline HubspotSlice
+hubspot_lexer_decoded(const HubspotLexer *lexer)
+{
+	if (lexer->token == HUBSPOT_TOKEN_STRING && lexer->has_escapes)
+		return hubspot_lexer_decode(lexer);
+	return hubspot_lexer_scalar(lexer);
+}
+
+#endif							/* HUBSPOT_JSON_LEXER_H */

@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * charge.c
+ *	  ERRORs of a sender, and whom they are charged to.
+ *
+ * An ERROR while rows of one account are prepared, sent or recorded must not keep
+ * those of others from being sent.  So the sender catches it, whatever it is (but a
+ * cancel), undoes what was begun, and charges it in a transaction of its own: to the
+ * row, if it was alone, as a failed attempt; or to the account, which backs off.
+ * Charging may fail for the same reason.  Then it is for the sender to remember.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/charge.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "api/error.h"
+#include "outbox/charge.h"
+#include "outbox/lease.h"
+#include "outbox/settle.h"
+
+/* A message goes into a row: so much of it is kept, as of HubSpot's. */
+#define MAX_MESSAGE		1000
+
+/* What is done in one transaction. */
+typedef enum ChargeKind
+{
+	CHARGE_NOBODY,				/* nothing is being sent, and that's all */
+	CHARGE_ROW,
+	CHARGE_ACCOUNT
+} ChargeKind;
+
+static bool charge(HubspotTransaction *transaction, ChargeKind kind,
+				   const HubspotClaimant *claimant,
+				   const HubspotProgress *progress, const ErrorData *fault,
+				   MemoryContext context);
+static void charge_row(const HubspotClaimant *claimant,
+					   const HubspotProgress *progress,
+					   const HubspotError *error);
+static const HubspotError *as_error(const ErrorData *fault);
+
+/*
+ * The ERROR, for those who have caught it, in that memory context.  What the sender
+ * has begun is undone: its transaction, and what it has in flight.  What is not
+ * theirs is thrown on, and so is a cancel.
+ */
+ErrorData *
+hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
+			  bool theirs)
+{
+	ErrorData  *fault;
+
+	hubspot_transaction_abort(transaction);
+	/* memory may be what was missing */
+	MemoryContextReset(transaction->context);
+	MemoryContextSwitchTo(context);
+	fault = CopyErrorData();
+	FlushErrorState();
+	MemoryContextSwitchTo(transaction->context);
+	if (!theirs ||
+		ERRCODE_TO_CATEGORY(fault->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(fault);
+	return fault;
+}
+
+/* Say what was caught; server: whose it is, or NULL. */
+void
+hubspot_tell_fault(const char *server, const ErrorData *fault)
+{
+	ereport(WARNING,
+			(errcode(fault->sqlerrcode),
+			 server ?
+			 errmsg("could not send the outbox of server \"%s\": %s", server,
+					fault->message) :
+			 errmsg("could not tend the outbox: %s", fault->message),
+			 fault->detail ? errdetail_internal("%s", fault->detail) : 0,
+			 fault->hint ? errhint("%s", fault->hint) : 0,
+			 fault->context ? errcontext("%s", fault->context) : 0));
+}
+
+/*
+ * Charge an ERROR to the one row that was being sent.  False: that has failed, too.
+ * The memory context is for what fails.
+ */
+bool
+hubspot_charge_row(HubspotTransaction *transaction,
+				   const HubspotClaimant *claimant,
+				   const HubspotProgress *progress, const ErrorData *fault,
+				   MemoryContext context)
+{
+	return charge(transaction, CHARGE_ROW, claimant, progress, fault, context);
+}
+
+/* Likewise to the account. */
+bool
+hubspot_charge_account(HubspotTransaction *transaction,
+					   const HubspotClaimant *claimant, const ErrorData *fault,
+					   MemoryContext context)
+{
+	return charge(transaction, CHARGE_ACCOUNT, claimant, NULL, fault, context);
+}
+
+/* Likewise to nobody: it is only said that nothing is being sent any more. */
+bool
+hubspot_charge_nobody(HubspotTransaction *transaction,
+					  const HubspotClaimant *claimant, MemoryContext context)
+{
+	return charge(transaction, CHARGE_NOBODY, claimant, NULL, NULL, context);
+}
+
+static bool
+charge(HubspotTransaction *transaction, ChargeKind kind,
+	   const HubspotClaimant *claimant, const HubspotProgress *progress,
+	   const ErrorData *fault, MemoryContext context)
+{
+	volatile bool done = true;
+
+	PG_TRY();
+	{
+		if (hubspot_transaction_begin(transaction))
+		{
+			if (kind == CHARGE_ROW)
+				charge_row(claimant, progress, as_error(fault));
+			else if (kind == CHARGE_ACCOUNT)
+				hubspot_settle_account(claimant, as_error(fault));
+			else
+				hubspot_lease_release(claimant->server);
+			hubspot_transaction_end(transaction);
+		}
+	}
+	PG_CATCH();
+	{
+		hubspot_tell_fault(claimant->server, hubspot_catch(transaction, context, true));
+		done = false;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/*
+ * A failed attempt of the row, which may have been the last one.  If the ERROR came
+ * before the row was read, it is the first of those that are due.
+ */
+static void
+charge_row(const HubspotClaimant *claimant,
+		   const HubspotProgress *progress, const HubspotError *error)
+{
+	int64		id = progress->row;
+
+	if (id == 0 && !hubspot_claim_first(claimant, &id))
+		return;
+	hubspot_settle_failed(&id, 1, error, progress->max_attempts);
+}
+
+static const HubspotError *
+as_error(const ErrorData *fault)
+{
+	const char *message = fault->message ? fault->message : "";
+	int			len = pg_mbcliplen(message, strlen(message), MAX_MESSAGE);
+
+	return hubspot_make_error(fault->sqlerrcode, HUBSPOT_INTERNAL,
+							  pnstrdup(message, len));
+}

@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * claimant.c
+ *	  Who has something in the outbox: servers, as roles use them.
+ *
+ * A server may be used with several logins, by the user mappings of roles, and
+ * these may be of different HubSpot accounts.  So a row overrides, and waits for,
+ * only those of roles with the same login: one with a login of which nothing can be
+ * sent could otherwise hold up pairs of all.  And what can't be sent, since nothing
+ * can be sent for its role, overrides nothing of others, which can.
+ *
+ * All functions here want a transaction with a snapshot.  What they return is
+ * palloc'd in the current memory context.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/claimant.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "account/option.h"
+#include "outbox/claimant.h"
+#include "schema/prepared.h"
+
+/*
+ * A skip scan over the accounts, each with its first row.  One for all servers
+ * and one for a single one: a plan for both would not look by index.
+ */
+#define CLAIMANTS(condition) \
+	"WITH RECURSIVE account AS (" \
+	" (SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o" \
+	"  WHERE " condition \
+	"  ORDER BY o.server, o.role LIMIT 1)" \
+	" UNION ALL" \
+	" SELECT following.server, following.role" \
+	" FROM account CROSS JOIN LATERAL" \
+	"  (SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o" \
+	"   WHERE (o.server, o.role::oid) > (account.server, account.role) AND " condition \
+	"   ORDER BY o.server, o.role LIMIT 1) AS following) " \
+	"SELECT a.server, a.role," \
+	" greatest((SELECT not_before FROM %1$s.hs_assoc_outbox AS o" \
+	"  WHERE o.server = a.server AND o.role = a.role" \
+	"  ORDER BY o.server, o.role, o.not_before LIMIT 1), b.retry_at) AS due," \
+	" b.server IS NOT NULL AS backing_off " \
+	"FROM account AS a" \
+	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role " \
+	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) " \
+	"ORDER BY due"
+
+static HubspotStatement claimants_statement = {
+	.text = CLAIMANTS("true")
+};
+
+static HubspotStatement claimants_of_server_statement = {
+	.text = CLAIMANTS("o.server = $1"),
+	.nparameters = 1,
+	.types = {TEXTOID}
+};
+
+/* What those who had the lease may have changed; no row: the account is paused */
+static HubspotStatement renew_statement = {
+	.text =
+	"SELECT b.retry_at,"
+	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
+	"  WHERE o.server = a.server AND o.role = a.role"
+	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
+	" FROM (SELECT $1 AS server, $2 AS role) AS a"
+	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
+	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
+	.nparameters = 3,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID}
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static char *copy_text(Datum value);
+static void find_company(HubspotClaimant *claimant, const List *claimants);
+
+/*
+ * The accounts that have rows in the outbox, of one server or of all (NULL),
+ * except those that are paused; the one that is due first comes first.
+ */
+List *
+hubspot_claimants(const char *server)
+{
+	Datum		value = server ? CStringGetTextDatum(server) : (Datum) 0;
+	List	   *claimants = NIL;
+	uint64		count;
+
+	count = hubspot_query(server ? &claimants_of_server_statement :
+						  &claimants_statement, &value, NULL, &rows);
+	for (uint64 i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = rows.tuples[i];
+		HubspotClaimant *claimant = palloc(sizeof(HubspotClaimant));
+		MemoryContext old;
+		bool		isnull;
+
+		memset(claimant, 0, sizeof(HubspotClaimant));
+		claimant->server = copy_text(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
+		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
+		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
+		claimants = lappend(claimants, claimant);
+		MemoryContextSwitchTo(old);
+	}
+	hubspot_rows_free(&rows);
+	return claimants;
+}
+
+static char *
+copy_text(Datum value)
+{
+	text	   *packed = DatumGetTextPP(value);
+	Size		len = VARSIZE_ANY_EXHDR(packed);
+	char	   *copy = palloc(len + 1);
+
+	memcpy(copy, VARDATA_ANY(packed), len);
+	copy[len] = '\0';
+	return copy;
+}
+
+/*
+ * Look again, now that its lease is ours: who had it may have failed, or put rows
+ * off, since the accounts, which are these, were listed.  False if the account is
+ * paused.
+ */
+bool
+hubspot_claimant_renew(HubspotClaimant *claimant,
+					   const List *claimants)
+{
+	Datum		values[3];
+	HeapTuple	tuple;
+	Datum		retry_at;
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (hubspot_query(&renew_statement, values, NULL, &rows) == 0)
+		return false;
+	tuple = rows.tuples[0];
+	retry_at = heap_getattr(tuple, 1, rows.tupdesc, &isnull);
+	claimant->backing_off = !isnull;
+	if (!isnull)
+		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
+	/* null, and so false, if somebody else's rows are gone by now */
+	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
+	claimant->has_doubts = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
+	find_company(claimant, claimants);
+	return true;
+}
+
+/* Which of the roles that have rows for the server override each other's? */
+static void
+find_company(HubspotClaimant *claimant, const List *claimants)
+{
+	Datum	   *company = palloc(sizeof(Datum) * list_length(claimants));
+	Datum	   *heeds = palloc(sizeof(Datum) * list_length(claimants));
+	Datum	   *overrides = palloc(sizeof(Datum) * list_length(claimants));
+	int			ncompany = 0;
+	int			nheeds = 0;
+	int			noverrides = 0;
+	ListCell   *lc;
+
+	foreach(lc, claimants)
+	{
+		const HubspotClaimant *other = lfirst(lc);
+
+		if (other->role != claimant->role &&
+			(strcmp(other->server, claimant->server) != 0 ||
+			 !hubspot_claimant_is_with(claimant, other->role)))
+			continue;
+		if (other->role == claimant->role && other != claimant)
+			continue;			/* on another server */
+		company[ncompany++] = ObjectIdGetDatum(other->role);
+		if (other == claimant || !other->backing_off)
+			heeds[nheeds++] = ObjectIdGetDatum(other->role);
+		if (other == claimant || !claimant->backing_off)
+			overrides[noverrides++] = ObjectIdGetDatum(other->role);
+	}
+	claimant->has_company = ncompany > 1;
+	claimant->company = PointerGetDatum(construct_array(company, ncompany, OIDOID,
+														sizeof(Oid), true, TYPALIGN_INT));
+	claimant->heeds = PointerGetDatum(construct_array(heeds, nheeds, OIDOID, sizeof(Oid),
+													  true, TYPALIGN_INT));
+	claimant->overrides = PointerGetDatum(construct_array(overrides, noverrides, OIDOID,
+														  sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/* Has a role the same login on the claimant's server? */
+bool
+hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role)
+{
+	Oid			login;
+
+	if (role == claimant->role)
+		return true;
+	login = hubspot_login(claimant->server, role);
+	return OidIsValid(login) && login == hubspot_login(claimant->server, claimant->role);
+}

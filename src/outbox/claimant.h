@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * claimant.h
+ *	  Who has something in the outbox: servers, as roles use them.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/claimant.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_CLAIMANT_H
+#define HUBSPOT_OUTBOX_CLAIMANT_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "outbox/outbox.h"
+
+/* A server as a role uses it, with rows in the outbox. */
+typedef struct HubspotClaimant
+{
+	const char *server;
+	Oid			role;
+	TimestampTz due;			/* when the first of its rows may be sent */
+	bool		backing_off;	/* nothing could be sent to it the last time */
+	bool		has_later;		/* rows that are not due yet; known under the
+								 * lease, as what follows */
+	bool		has_outdated;	/* dead letters that are to be deleted */
+	bool		has_doubts;		/* operations that may still be done */
+	Datum		company;		/* oid[]: who has the same login, and itself */
+	Datum		heeds;			/* oid[]: whose later rows make its own
+								 * needless */
+	Datum		overrides;		/* oid[]: whose earlier rows its own make
+								 * needless */
+	bool		has_company;	/* in these are others than itself */
+	int64		turn;			/* sender.c's */
+} HubspotClaimant;
+
+/* Types of the parameters that name a server and a role */
+#define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
+
+extern List *hubspot_claimants(const char *server);
+extern bool hubspot_claimant_renew(HubspotClaimant *claimant,
+								   const List *claimants);
+extern bool hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role);
+
+#endif							/* HUBSPOT_OUTBOX_CLAIMANT_H */

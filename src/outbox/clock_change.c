@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock_change.c
+ *	  What to do when the system's clock is set.
+ *
+ * When something is to be sent is a time of the system's clock, which people and
+ * programs set.  If it is set back by an hour, all that was to wait for a moment
+ * would wait for an hour.  So each look at the outbox compares how far that clock
+ * has come with the one that nobody sets.  Both are in a table, for the processes
+ * that look come and go; and so is the postmaster that they are of, since another
+ * one may be on another machine, whose clocks say nothing of this one's.
+ *
+ * All functions here want a transaction with a snapshot.  None waits for who has
+ * locked a row.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/clock_change.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "outbox/clock_change.h"
+#include "schema/prepared.h"
+
+/* Clocks that are so far apart, in microseconds, were not just adjusted. */
+#define MAX_DIFFERENCE		(2 * INT64CONST(1000000))
+
+/* They are noted anew after so long. */
+#define NOTE_INTERVAL		(60 * INT64CONST(1000000))
+
+static HubspotStatement look_statement = {
+	.text =
+	"SELECT c.wall, c.monotonic FROM %1$s.hs_assoc_clock AS c WHERE c.postmaster = $1"
+	" ORDER BY c.wall DESC LIMIT 1",
+	.nparameters = 1,
+	.types = {TIMESTAMPTZOID}
+};
+
+/* Of several processes that see it, one has to act. */
+static HubspotStatement claim_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_clock AS c WHERE c.ctid = ANY (ARRAY("
+	" SELECT l.ctid FROM %1$s.hs_assoc_clock AS l WHERE l.wall = $1 FOR UPDATE SKIP LOCKED))",
+	.nparameters = 1,
+	.types = {TIMESTAMPTZOID}
+};
+
+static HubspotStatement forget_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_clock AS c WHERE c.ctid = ANY (ARRAY("
+	" SELECT l.ctid FROM %1$s.hs_assoc_clock AS l FOR UPDATE SKIP LOCKED))",
+};
+
+static HubspotStatement note_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_clock (postmaster, wall, monotonic) VALUES ($1, $2, $3)",
+	.nparameters = 3,
+	.types = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* $1 microseconds have to be taken off what waits. */
+
+static HubspotStatement shift_rows_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox AS o SET not_before = o.not_before - $1 * interval '1 us'"
+	" WHERE o.id = ANY (ARRAY(SELECT l.id FROM %1$s.hs_assoc_outbox AS l"
+	"  WHERE l.not_before > clock_timestamp() FOR UPDATE SKIP LOCKED))",
+	.nparameters = 1,
+	.types = {INT8OID}
+};
+
+static HubspotStatement shift_accounts_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_backoff AS b SET retry_at = b.retry_at - $1 * interval '1 us',"
+	"  since = b.since - $1 * interval '1 us'"
+	" FROM (SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l"
+	"  WHERE l.retry_at > clock_timestamp() FOR UPDATE SKIP LOCKED) AS k"
+	" WHERE b.server = k.server AND b.role = k.role",
+	.nparameters = 1,
+	.types = {INT8OID}
+};
+
+static HubspotStatement shift_doubts_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_doubt AS d SET until = d.until - $1 * interval '1 us'"
+	" WHERE d.ctid = ANY (ARRAY(SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l"
+	"  FOR UPDATE SKIP LOCKED))",
+	.nparameters = 1,
+	.types = {INT8OID}
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static void shift(int64 back);
+static void note(TimestampTz wall, int64 monotonic);
+
+/* Look whether the system's clock was set, and keep what waits in step with it. */
+void
+hubspot_clock_look(void)
+{
+	Datum		value = TimestampTzGetDatum(PgStartTime);
+	TimestampTz wall = GetCurrentTimestamp();
+	int64		monotonic = hubspot_now();
+	TimestampTz noted = 0;
+	int64		passed = NOTE_INTERVAL;
+	int64		back = 0;
+
+	if (hubspot_query(&look_statement, &value, NULL, &rows) > 0)
+	{
+		HeapTuple	tuple = rows.tuples[0];
+		bool		isnull;
+
+		passed = monotonic - DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+		noted = DatumGetTimestampTz(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		back = passed - (wall - noted);
+	}
+	if (back > MAX_DIFFERENCE || back < -MAX_DIFFERENCE)
+	{
+		value = TimestampTzGetDatum(noted);
+		if (hubspot_execute(&claim_statement, &value, NULL) == 0)
+			return;
+		shift(back);
+	}
+	else if (passed < NOTE_INTERVAL)
+		return;
+	note(wall, monotonic);
+}
+
+/*
+ * The clock was set back by so much, or if it is negative, forward: then what was
+ * to wait is due early, which does no harm but to doubts.
+ */
+static void
+shift(int64 back)
+{
+	Datum		value = Int64GetDatum(back);
+
+	if (back > 0)
+	{
+		hubspot_execute(&shift_rows_statement, &value, NULL);
+		hubspot_execute(&shift_accounts_statement, &value, NULL);
+	}
+	hubspot_execute(&shift_doubts_statement, &value, NULL);
+}
+
+static void
+note(TimestampTz wall, int64 monotonic)
+{
+	Datum		values[] = {TimestampTzGetDatum(PgStartTime),
+	TimestampTzGetDatum(wall), Int64GetDatum(monotonic)};
+
+	hubspot_execute(&forget_statement, NULL, NULL);
+	hubspot_execute(&note_statement, values, NULL);
+}

@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * damper.c
+ *	  Pairs that change all the time are sent less and less often.
+ *
+ * Of a pair that changes all the time, only the last state matters, and each
+ * request that carries another one is lost for others.  The first few sends of
+ * a pair go at once; then it has to wait a second after the last one, and twice
+ * as long each time, up to a bound, which is how late its last state arrives at
+ * the most.  A pair that was quiet for twice that long begins anew.
+ *
+ * What was in the queue already when the pair was sent the last time is no new
+ * change of it: it neither waits nor counts.
+ *
+ * The pairs that were sent lately are in a table with one place for each hash
+ * value, where a newer one takes another's: what is forgotten is damped less.
+ * It is in shared memory if the library is preloaded, because the workers take
+ * turns; otherwise each sender has its own.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/damper.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/shmem.h"
+#include "outbox/damper.h"
+
+#define TABLE_SIZE		65536
+
+/* A pair is sent so many times in a row without having to wait. */
+#define FREE_SENDS		3
+
+/* Microseconds; the second doubles from the first on. */
+#define FIRST_DELAY		INT64CONST(1000000)
+#define MAX_DELAY		(30 * INT64CONST(1000000))
+
+typedef struct DampedPair
+{
+	uint64		key;			/* of the database and the pair */
+	int64		sent;			/* the last time, as of hubspot_now() */
+	int64		newest;			/* row of the outbox then, of any pair */
+	int			times;			/* in a row */
+} DampedPair;
+
+static DampedPair *table = NULL;
+static LWLock *lock = NULL;		/* NULL: it is this process's own */
+
+static void attach_table(void *shared, LWLock *shared_lock, bool found);
+static DampedPair *find_place(int64 pair, uint64 *key);
+
+/* To be called while the server starts. */
+void
+hubspot_damper_add(void)
+{
+	hubspot_shared_add("hubspot_assoc damper", sizeof(DampedPair) * TABLE_SIZE,
+					   attach_table);
+}
+
+static void
+attach_table(void *shared, LWLock *shared_lock, bool found)
+{
+	table = shared;
+	lock = shared_lock;
+	if (!found)
+		memset(table, 0, sizeof(DampedPair) * TABLE_SIZE);
+}
+
+/* A sender begins: if the table isn't shared, it is empty. */
+void
+hubspot_damper_begin(void)
+{
+	if (table == NULL)
+		table = MemoryContextAlloc(TopMemoryContext,
+								   sizeof(DampedPair) * TABLE_SIZE);
+	if (lock == NULL)
+		memset(table, 0, sizeof(DampedPair) * TABLE_SIZE);
+}
+
+/* Until when a row of a pair has to wait; a time that has passed: it hasn't. */
+int64
+hubspot_damper_until(int64 pair, int64 id, int64 now)
+{
+	uint64		key;
+	DampedPair *place = find_place(pair, &key);
+	int64		until = now;
+
+	if (lock)
+		LWLockAcquire(lock, LW_SHARED);
+	if (place->key == key && id > place->newest && place->times >= FREE_SENDS)
+	{
+		int64		delay = FIRST_DELAY;
+
+		for (int i = FREE_SENDS; i < place->times && delay < MAX_DELAY; i++)
+			delay *= 2;
+		until = place->sent + Min(delay, MAX_DELAY);
+	}
+	if (lock)
+		LWLockRelease(lock);
+	return until;
+}
+
+/* A row of a pair is sent now; newest is the last one that there is of any pair. */
+void
+hubspot_damper_sent(int64 pair, int64 id, int64 newest, int64 now)
+{
+	uint64		key;
+	DampedPair *place = find_place(pair, &key);
+
+	if (lock)
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+	if (place->key != key || now - place->sent > 2 * MAX_DELAY)
+		place->times = 0;
+	if (place->times == 0 || id > place->newest)
+		place->times++;
+	place->key = key;
+	place->sent = now;
+	place->newest = newest;
+	if (lock)
+		LWLockRelease(lock);
+}
+
+static DampedPair *
+find_place(int64 pair, uint64 *key)
+{
+	*key = hash_combine64((uint64) pair, MyDatabaseId);
+	return &table[*key % TABLE_SIZE];
+}

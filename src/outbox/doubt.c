@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * doubt.c
+ *	  Operations that were not confirmed, but may still be done.
+ *
+ * A request that has timed out, or whose connection has broken, may be worked on
+ * at HubSpot long after a later operation on the pair was sent and confirmed, and
+ * would undo it.  So it is noted, and a later row of the pair that is confirmed
+ * while it may still happen stays in the outbox, and is sent again when it can't
+ * any more: after another request_timeout, and some more.  The note outlives the
+ * row, which may be overridden, given up, or confirmed with another attempt.
+ *
+ * All functions here want a transaction with a snapshot.  None waits for who has
+ * locked a row.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/doubt.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "outbox/claim.h"
+#include "outbox/doubt.h"
+#include "schema/prepared.h"
+
+/* What is added to request_timeout, in ms. */
+#define MARGIN	10000
+
+static HubspotStatement add_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_doubt (server, pair, id, until)"
+	" SELECT $1, d.pair, d.id, clock_timestamp() + $4 * interval '1 ms'"
+	" FROM unnest($2, $3) AS d (pair, id)",
+	.nparameters = 4,
+	.types = {TEXTOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
+};
+
+static HubspotStatement hold_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox AS n SET not_before = h.until"
+	" FROM (SELECT l.id, (SELECT max(d.until) FROM %1$s.hs_assoc_doubt AS d"
+	"   WHERE d.pair = " HUBSPOT_SQL_PAIR("l") " AND d.id < l.id AND d.server = l.server) AS until"
+	"  FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED) AS h"
+	" WHERE n.id = h.id AND h.until > clock_timestamp() RETURNING n.id",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement forget_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_doubt AS d WHERE d.ctid = ANY (ARRAY("
+	" SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l WHERE l.until < clock_timestamp()"
+	" ORDER BY l.until LIMIT 10000 FOR UPDATE SKIP LOCKED))",
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static Datum array_of(const int64 *values, int count);
+static int	compare_ids(const void *a, const void *b);
+
+/* For how long, in ms, a request may still have effects when it has failed. */
+int
+hubspot_doubt_time(int request_timeout)
+{
+	return request_timeout > PG_INT32_MAX - MARGIN ? PG_INT32_MAX : request_timeout + MARGIN;
+}
+
+/*
+ * Note that rows were not confirmed just now, by their pairs; of rows of one pair
+ * that were sent together, the last.
+ */
+void
+hubspot_doubt_add(const char *server,
+				  const int64 *pairs, const int64 *ids, int count,
+				  int request_timeout)
+{
+	Datum		values[] = {CStringGetTextDatum(server), array_of(pairs, count),
+	array_of(ids, count), Int32GetDatum(hubspot_doubt_time(request_timeout))};
+
+	hubspot_execute(&add_statement, values, NULL);
+}
+
+static Datum
+array_of(const int64 *values, int count)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * count);
+
+	for (int i = 0; i < count; i++)
+		elements[i] = Int64GetDatum(values[i]);
+	return hubspot_array_of(elements, count, INT8OID);
+}
+
+/*
+ * Of rows that are confirmed, those that an earlier operation may still undo have
+ * to be sent again, when that is over.  They are taken out of ids; returns how many
+ * are left.
+ */
+int
+hubspot_doubt_hold(int64 *ids, int nids)
+{
+	Datum		value = array_of(ids, nids);
+	int			count = (int) hubspot_query(&hold_statement, &value, NULL, &rows);
+	int64	   *held = palloc(sizeof(int64) * Max(count, 1));
+	int			nleft = 0;
+	bool		isnull;
+
+	for (int i = 0; i < count; i++)
+		held[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+	qsort(held, count, sizeof(int64), compare_ids);
+	for (int i = 0; i < nids; i++)
+	{
+		if (bsearch(&ids[i], held, count, sizeof(int64), compare_ids) == NULL)
+			ids[nleft++] = ids[i];
+	}
+	return nleft;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		one = *(const int64 *) a;
+	int64		other = *(const int64 *) b;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Forget some of those whose time is over. */
+void
+hubspot_doubt_forget(void)
+{
+	hubspot_execute(&forget_statement, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * enqueue.c
+ *	  Inputs of a query into the outbox.
+ *
+ * The query runs as a cursor, with the caller's rights.  Its rows are inserted
+ * by blocks, between two rows, so it doesn't matter how many rows there are, or
+ * how large they are.
+ *
+ * What could never be sent is an ERROR now, while there is somebody to see it.
+ * Labels are looked up when it is sent: HubSpot isn't asked for anything here.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/enqueue.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+#include "outbox/enqueue.h"
+#include "rows/source.h"
+
+/* Rows that are inserted at once, unless they are large. */
+#define BLOCK_ROWS		1000
+
+/* A block of this size is full.  (Arrays have to stay far below 1 GB.) */
+#define BLOCK_SIZE		(1024 * 1024)
+
+/* The attributes of hs_assoc_input. */
+enum
+{
+	INPUT_FROM_ID,
+	INPUT_TO_ID,
+	INPUT_TYPE_IDS,
+	INPUT_CATEGORY,
+	INPUT_LABELS,
+	INPUT_NATTRIBUTES
+};
+
+typedef struct Block
+{
+	const HubspotEnqueue *enqueue;
+	MemoryContext context;		/* of the rows */
+	TupleDesc	tupdesc;		/* of hs_assoc_input */
+	int			nrows;
+	Size		size;			/* of the rows, in bytes */
+	Datum		rows[BLOCK_ROWS];
+	int64		enqueued;		/* in all blocks */
+	int64		skipped;		/* likewise */
+} Block;
+
+static TupleDesc input_tupdesc(void);
+static void take_row(void *state, const HubspotDraft *draft);
+static Datum form_input(TupleDesc tupdesc, const HubspotDraft *draft);
+static void insert_block(Block *block);
+
+/*
+ * Put the rows of a query into the outbox.  Returns how many; *skipped is how
+ * many others have no from_id or no to_id.  ERROR if one of them could never
+ * be sent, or if the columns aren't those of the operation.
+ */
+int64
+hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
+					  int64 *skipped)
+{
+	Block	   *block = palloc0(sizeof(Block));
+	HubspotSource *source;
+	HubspotOperation operation;
+
+	if (!hubspot_outbox_operation(enqueue->operation, &operation))
+		elog(ERROR, "unexpected operation: %s", enqueue->operation);
+	block->enqueue = enqueue;
+	block->tupdesc = input_tupdesc();
+	block->context = AllocSetContextCreate(CurrentMemoryContext,
+										   "hubspot_assoc block",
+										   ALLOCSET_DEFAULT_SIZES);
+	source = hubspot_source_query(query, hubspot_endpoint(operation)->input_shape,
+								  NULL);
+	while (hubspot_source_read(source, BLOCK_ROWS, take_row, block))
+		insert_block(block);
+	insert_block(block);
+	hubspot_source_close(source);
+	*skipped = block->skipped;
+	return block->enqueued;
+}
+
+/* The columns of the type hs_assoc_input, palloc'd. */
+static TupleDesc
+input_tupdesc(void)
+{
+	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(hubspot_input_type(), -1);
+
+	if (tupdesc->natts != INPUT_NATTRIBUTES)
+		elog(ERROR, "hs_assoc_input has %d columns", tupdesc->natts);
+	return tupdesc;
+}
+
+/* A row of the query: into the block, after those that fill it. */
+static void
+take_row(void *state, const HubspotDraft *draft)
+{
+	Block	   *block = state;
+	MemoryContext old;
+	Datum		input;
+
+	if (draft->input.from_id.data == NULL || draft->input.to_id.data == NULL)
+	{
+		block->skipped++;
+		return;
+	}
+	if (draft->error)
+		ereport(ERROR,
+				(errcode(draft->error->sqlstate),
+				 errmsg("could not enqueue input %lld: %s",
+						(long long) draft->input.no, draft->error->message)));
+	if (block->size >= BLOCK_SIZE)
+		insert_block(block);
+	old = MemoryContextSwitchTo(block->context);
+	input = form_input(block->tupdesc, draft);
+	MemoryContextSwitchTo(old);
+	block->rows[block->nrows++] = input;
+	block->size += VARSIZE_ANY(DatumGetPointer(input));
+}
+
+/* As an hs_assoc_input, palloc'd. */
+static Datum
+form_input(TupleDesc tupdesc, const HubspotDraft *draft)
+{
+	HubspotSlice from_id = draft->input.from_id;
+	HubspotSlice to_id = draft->input.to_id;
+	Datum		values[INPUT_NATTRIBUTES];
+	bool		isnull[INPUT_NATTRIBUTES];
+	Datum	   *elements = palloc(sizeof(Datum) * Max(draft->ntype_ids, draft->nlabels));
+
+	values[INPUT_FROM_ID] =
+		PointerGetDatum(cstring_to_text_with_len(from_id.data, from_id.len));
+	isnull[INPUT_FROM_ID] = false;
+	values[INPUT_TO_ID] =
+		PointerGetDatum(cstring_to_text_with_len(to_id.data, to_id.len));
+	isnull[INPUT_TO_ID] = false;
+
+	isnull[INPUT_TYPE_IDS] = (draft->ntype_ids == 0);
+	for (int i = 0; i < draft->ntype_ids; i++)
+		elements[i] = Int32GetDatum(draft->type_ids[i]);
+	if (draft->ntype_ids > 0)
+		values[INPUT_TYPE_IDS] =
+			PointerGetDatum(construct_array(elements, draft->ntype_ids, INT4OID,
+											sizeof(int32), true, TYPALIGN_INT));
+
+	isnull[INPUT_CATEGORY] = (draft->category == NULL);
+	if (draft->category)
+		values[INPUT_CATEGORY] = CStringGetTextDatum(draft->category);
+
+	isnull[INPUT_LABELS] = (draft->nlabels == 0);
+	for (int i = 0; i < draft->nlabels; i++)
+		elements[i] = CStringGetTextDatum(draft->labels[i]);
+	if (draft->nlabels > 0)
+		values[INPUT_LABELS] =
+			PointerGetDatum(construct_array(elements, draft->nlabels, TEXTOID,
+											-1, false, TYPALIGN_INT));
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, isnull));
+}
+
+/* Insert the rows of the block, if there are some, and empty it. */
+static void
+insert_block(Block *block)
+{
+	MemoryContext old = MemoryContextSwitchTo(block->context);
+
+	if (block->nrows > 0)
+		hubspot_outbox_insert(block->enqueue,
+							  PointerGetDatum(construct_array(block->rows, block->nrows,
+															  block->tupdesc->tdtypeid,
+															  -1, false,
+															  TYPALIGN_DOUBLE)));
+	MemoryContextSwitchTo(old);
+	block->enqueued += block->nrows;
+	block->nrows = 0;
+	block->size = 0;
+	MemoryContextReset(block->context);
+}

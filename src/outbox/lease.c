@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.c
+ *	  Who sends to a server: one process at a time, by a lease.
+ *
+ * Since one process at a time sends the rows of a server, two operations on the
+ * same pair are never in flight together, and a row that is being sent need not
+ * be marked: all that happens to a row that goes well is an insert and a delete,
+ * and if its sender dies it is as it was.
+ *
+ * A lease is a lock of the server's lock manager, on the name of the server in
+ * this database.  Nothing is sent without it, and nothing else decides: not the
+ * clock, which may be set, and not the table, which tells people who sends what.
+ * It is of a kind that no SQL function takes, unlike an advisory lock, so nobody
+ * can keep it from us or pretend to have it.  It ends with the process that has
+ * it, in whatever way that ends.  From a process that lives and does nothing (it
+ * is stopped, say) it cannot be taken: nobody could know that what it has begun
+ * to send will not go on when it wakes up.
+ *
+ * It is taken for a transaction, which picks rows, and is given back with its
+ * commit, when others can see what was changed.  If there is something to send,
+ * it is also kept for the session, until all is recorded.
+ *
+ * The functions that want a schema want a transaction with a snapshot.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/lease.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+
+#include "outbox/doubt.h"
+#include "outbox/lease.h"
+#include "schema/prepared.h"
+
+/* What tells our locks from those of others ("hs"). */
+#define LEASE_KEY	0x6873
+
+/* Statements; $1 is the server.  None waits for who has locked a row. */
+
+#define LOCKED_LEASE \
+	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
+
+/* Numbers, most of which follow each other */
+#define AS_RANGES(numbers) \
+	"(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(" numbers ") AS i)"
+
+static HubspotStatement describe_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_lease SET holder = $7, since = clock_timestamp(),"
+	" role = $2, operation = $3, from_type = $4, to_type = $5, in_flight = cardinality($6),"
+	" sending = " AS_RANGES("$6") ", may_act_for = $8 * interval '1 ms'"
+	" WHERE server = " LOCKED_LEASE,
+	.nparameters = 8,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
+};
+
+static HubspotStatement insert_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_lease (server, role, operation, from_type, to_type,"
+	"  in_flight, sending, may_act_for, holder, since)"
+	" SELECT $1, $2, $3, $4, $5, cardinality($6), " AS_RANGES("$6") ","
+	"  $8 * interval '1 ms', $7, clock_timestamp()"
+	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_lease WHERE server = $1)"
+	" ON CONFLICT DO NOTHING",
+	.nparameters = 8,
+	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
+};
+
+/*
+ * A process that has ended without a word has left requests that may still be
+ * done.
+ */
+static HubspotStatement inherit_statement = {
+	.text =
+	"WITH old AS (SELECT l.server, l.sending, l.may_act_for FROM %1$s.hs_assoc_lease AS l"
+	"  WHERE l.server = $1 AND l.holder IS NOT NULL FOR UPDATE SKIP LOCKED),"
+	" freed AS (UPDATE %1$s.hs_assoc_lease AS l SET holder = NULL, since = NULL,"
+	"  in_flight = 0, sending = NULL FROM old WHERE l.server = old.server)"
+	"INSERT INTO %1$s.hs_assoc_doubt (server, pair, id, until)"
+	" SELECT o.server, " HUBSPOT_SQL_PAIR("o") ", o.id, clock_timestamp() + old.may_act_for"
+	" FROM old CROSS JOIN LATERAL unnest(old.sending) AS r (ids)"
+	" JOIN %1$s.hs_assoc_outbox AS o"
+	"  ON o.id >= lower(r.ids) AND o.id < upper(r.ids) AND o.server = old.server",
+	.nparameters = 1,
+	.types = {TEXTOID}
+};
+
+static HubspotStatement release_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, since = NULL, in_flight = 0,"
+	" sending = NULL"
+	" WHERE server = " LOCKED_LEASE,
+	.nparameters = 1,
+	.types = {TEXTOID}
+};
+
+/* The lease that is kept for the session, if there is one. */
+static LOCKTAG kept;
+static bool keeping = false;
+
+static void lease_tag(LOCKTAG *tag, const char *server);
+
+/*
+ * Take the lease of a server until the end of the transaction, and note what a
+ * process has left in flight that had it before.  False: another process is
+ * sending.
+ */
+bool
+hubspot_lease_take(const char *server)
+{
+	Datum		value = CStringGetTextDatum(server);
+	LOCKTAG		tag;
+
+	lease_tag(&tag, server);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	hubspot_execute(&inherit_statement, &value, NULL);
+	return true;
+}
+
+/* Keep the lease, which this transaction has, beyond its end. */
+void
+hubspot_lease_keep(const char *server)
+{
+	hubspot_lease_let_go();
+	lease_tag(&kept, server);
+	if (LockAcquire(&kept, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		elog(ERROR, "the lease of server \"%s\" is another process's", server);
+	keeping = true;
+}
+
+/*
+ * Has this process still got the lease that it keeps?  Whatever releases all
+ * locks of the session would have released it, too.
+ */
+bool
+hubspot_lease_is_kept(void)
+{
+	LockAcquireResult result;
+
+	if (!keeping)
+		return false;
+	result = LockAcquire(&kept, ExclusiveLock, true, true);
+	if (result != LOCKACQUIRE_NOT_AVAIL)
+		(void) LockRelease(&kept, ExclusiveLock, true);
+	keeping = (result == LOCKACQUIRE_ALREADY_HELD ||
+			   result == LOCKACQUIRE_ALREADY_CLEAR);
+	return keeping;
+}
+
+/* Give back the lease that is kept, if there is one. */
+void
+hubspot_lease_let_go(void)
+{
+	if (keeping)
+		(void) LockRelease(&kept, ExclusiveLock, true);
+	keeping = false;
+}
+
+/*
+ * A server's name, rather than its OID: there may be rows for one that has been
+ * dropped.  Two names of the same hash would only wait for each other.
+ */
+static void
+lease_tag(LOCKTAG *tag, const char *server)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) server,
+										   strlen(server), 0);
+
+	tag->locktag_field1 = MyDatabaseId;
+	tag->locktag_field2 = (uint32) (hash >> 32);
+	tag->locktag_field3 = (uint32) hash;
+	tag->locktag_field4 = LEASE_KEY;
+	tag->locktag_type = LOCKTAG_USERLOCK;
+	tag->locktag_lockmethodid = USER_LOCKMETHOD;
+}
+
+/*
+ * Let others see what is being sent, and whoever comes after this process.  If
+ * somebody has locked the row, they don't.
+ */
+void
+hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
+					   const HubspotClaim *claims, int nclaims,
+					   int request_timeout)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * nclaims);
+	Datum		values[8];
+
+	for (int i = 0; i < nclaims; i++)
+		ids[i] = Int64GetDatum(claims[i].id);
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	values[2] = CStringGetTextDatum(lane->operation);
+	values[3] = CStringGetTextDatum(lane->from_type);
+	values[4] = CStringGetTextDatum(lane->to_type);
+	values[5] = hubspot_array_of(ids, nclaims, INT8OID);
+	values[6] = Int32GetDatum(MyProcPid);
+	values[7] = Int32GetDatum(hubspot_doubt_time(request_timeout));
+	if (hubspot_execute(&describe_statement, values, NULL) == 0)
+		hubspot_execute(&insert_statement, values, NULL);
+}
+
+/* Nothing is being sent any more. */
+void
+hubspot_lease_release(const char *server)
+{
+	Datum		value = CStringGetTextDatum(server);
+
+	hubspot_execute(&release_statement, &value, NULL);
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.h
+ *	  Who sends to a server: one process at a time, by a lease.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/lease.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_LEASE_H
+#define HUBSPOT_OUTBOX_LEASE_H
+
+#include "outbox/claim.h"
+
+extern bool hubspot_lease_take(const char *server);
+extern void hubspot_lease_keep(const char *server);
+extern bool hubspot_lease_is_kept(void);
+extern void hubspot_lease_let_go(void);
+extern void hubspot_lease_describe(const HubspotClaimant *claimant,
+								   const HubspotLane *lane,
+								   const HubspotClaim *claims, int nclaims,
+								   int request_timeout);
+extern void hubspot_lease_release(const char *server);
+
+#endif							/* HUBSPOT_OUTBOX_LEASE_H */

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox.h
+ *	  The outbox: SQL on our own tables.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/outbox.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_OUTBOX_H
+#define HUBSPOT_OUTBOX_OUTBOX_H
+
+#include "api/endpoint.h"
+#include "schema/extension.h"
+
+/* What is the same for all rows that are enqueued together. */
+typedef struct HubspotEnqueue
+{
+	const char *server;			/* its name */
+	Oid			role;			/* on whose behalf */
+	const char *operation;		/* create_default, create, archive or
+								 * archive_labels */
+	const char *from_type;
+	const char *to_type;
+	bool		keep_labels;
+	Oid			link_table;		/* or InvalidOid */
+} HubspotEnqueue;
+
+extern bool hubspot_outbox_operation(const char *name,
+									 HubspotOperation *operation);
+extern const char *hubspot_outbox_closest_operation(const char *name);
+extern void hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs);
+extern bool hubspot_outbox_pause(const char *server, Oid role);
+extern bool hubspot_outbox_resume(const char *server);
+extern int64 hubspot_outbox_retry(const Datum *ids, const char *server);
+extern int64 hubspot_outbox_discard(const Datum *ids, const char *server);
+
+#endif							/* HUBSPOT_OUTBOX_OUTBOX_H */

@@ -1,0 +1,476 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  What became of rows that were sent, and of their accounts.
+ *
+ * All functions here want a transaction with a snapshot.  None waits for a row
+ * that somebody else has locked, since that would hold up all of the account:
+ * rows of the outbox stay as they are, and are sent again; dead letters that are
+ * of no use any longer are remembered, and deleted as soon as they can be.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/settle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "api/error.h"
+#include "outbox/settle.h"
+#include "schema/prepared.h"
+
+/*
+ * Would the earlier row o, which had failed, undo something of the later row n
+ * of the pair, which is confirmed, if it were sent now?
+ */
+#define OUTDATES \
+	"CASE" \
+	" WHEN n.operation = 'archive' OR o.operation = 'archive'" \
+	"  OR n.operation = o.operation AND " HUBSPOT_SQL_SAME_TYPES " THEN true" \
+	" WHEN o.operation = 'create' AND NOT o.keep_labels THEN n.operation <> 'create_default'" \
+	" ELSE n.type_ids && o.type_ids OR n.labels && o.labels" \
+	" END"
+
+/* Those of the rows $1 that nobody has locked. */
+#define UNLOCKED \
+	"SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED"
+
+#define ROW_COLUMNS \
+	"id, server, role, operation, from_type, from_id, to_type, to_id," \
+	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
+
+/* attempts, counted up; somebody may have set it to the most that there is */
+#define ONE_MORE	"attempts + (attempts < 2147483647)::int"
+
+/* A row that can't become a dead letter yet waits so long, in microseconds. */
+#define LOCKED_DELAY	(60 * INT64CONST(1000000))
+
+/*
+ * An error object that is larger, as jsonb, isn't repeated for each of the rows that
+ * it is about, but named by the first of them.
+ */
+#define MAX_REPEATED_OBJECT		4096
+
+/* The parameters after the first ones of a failure are the error's. */
+#define FAILURE			INT4OID, TEXTOID, TEXTOID, TEXTOID
+
+/* Rows that were dead letters before, and were put back */
+#define PUT_BACK(row)	row ".error_category IS NOT NULL"
+
+/*
+ * Dead letters, and those that were put back while the later row was in flight,
+ * that the confirmed rows $1 outdate
+ */
+static HubspotStatement outdated_statement = {
+	.text =
+	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_dead_letter AS o, %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " OUTDATES
+	" UNION ALL "
+	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " OUTDATES,
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+/* $1 are dead letters, or were before they were put back. */
+static HubspotStatement delete_letters_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_dead_letter WHERE id = ANY (ARRAY("
+	" SELECT d.id FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement delete_rows_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox AS o WHERE o.id = ANY (ARRAY(" UNLOCKED "))"
+	" AND " PUT_BACK("o"),
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+/* Those that are still there; each is in one of the tables, whoever moves it. */
+static HubspotStatement remember_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_outdated (server, id)"
+	" SELECT $2, i FROM unnest($1) AS i"
+	" WHERE EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = i)"
+	"  OR EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = i AND " PUT_BACK("o") ")",
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
+};
+
+static HubspotStatement remembered_statement = {
+	.text =
+	"SELECT u.id FROM %1$s.hs_assoc_outdated AS u WHERE u.server = $1 LIMIT 10000",
+	.nparameters = 1,
+	.types = {TEXTOID}
+};
+
+static HubspotStatement gone_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outdated AS u WHERE u.ctid = ANY (ARRAY("
+	" SELECT l.ctid FROM %1$s.hs_assoc_outdated AS l WHERE l.server = $2 AND l.id = ANY ($1)"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = l.id)"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = l.id AND " PUT_BACK("o") ")"
+	" FOR UPDATE SKIP LOCKED))",
+	.nparameters = 2,
+	.types = {INT8ARRAYOID, TEXTOID}
+};
+
+static HubspotStatement done_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement done_keep_statement = {
+	.text =
+	"WITH done AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	" RETURNING " ROW_COLUMNS ", attempts) "
+	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)"
+	" SELECT done.*, $2, $2 + $3 * interval '1 ms' FROM done ON CONFLICT DO NOTHING",
+	.nparameters = 3,
+	.types = {INT8ARRAYOID, TIMESTAMPTZOID, INT4OID}
+};
+
+static HubspotStatement again_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ","
+	" not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
+	"  interval '1 h') * (0.5 + random() / 2),"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND " ONE_MORE " < $6 RETURNING id",
+	.nparameters = 6,
+	.types = {INT8ARRAYOID, FAILURE, INT4OID}
+};
+
+/* It has an attempt behind it, so that it doesn't go with others of its pair. */
+static HubspotStatement apart_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ", not_before = clock_timestamp(),"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 5,
+	.types = {INT8ARRAYOID, FAILURE}
+};
+
+static HubspotStatement later_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox SET not_before = $6,"
+	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
+	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
+	.nparameters = 6,
+	.types = {INT8ARRAYOID, FAILURE, TIMESTAMPTZOID}
+};
+
+/*
+ * An earlier dead letter has the id already, after setval or a restore of one
+ * table: it makes room, and stays the earlier one, unless somebody has locked it.
+ */
+static HubspotStatement make_room_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_dead_letter AS o SET id = k.below"
+	" FROM (SELECT l.id, least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
+	"   - row_number() OVER (ORDER BY l.id DESC) AS below"
+	"  FROM (SELECT u.id FROM %1$s.hs_assoc_dead_letter AS u WHERE u.id = ANY ($1)"
+	"   FOR UPDATE SKIP LOCKED) AS l) AS k"
+	" WHERE o.id = k.id",
+	.nparameters = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static HubspotStatement dead_statement = {
+	.text =
+	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
+	" RETURNING " ROW_COLUMNS ", " ONE_MORE ") "
+	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
+	" http_status, error_category, error_message, correlation_id, error)"
+	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5,"
+	"  CASE WHEN $7 AND dead.id <> (SELECT min(d.id) FROM dead AS d)"
+	"   THEN jsonb_build_object('see_dead_letter', (SELECT min(d.id) FROM dead AS d))"
+	"   ELSE $6 END"
+	" FROM dead",
+	.nparameters = 7,
+	.types = {INT8ARRAYOID, FAILURE, JSONBOID, BOOLOID}
+};
+
+#define UNLOCKED_BACKOFF \
+	"(SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l" \
+	" WHERE l.server = $1 AND l.role = $2 FOR UPDATE SKIP LOCKED)"
+
+static HubspotStatement account_failed_again_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_backoff AS b SET failures = b.failures + 1,"
+	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
+	"  http_status = $3, error_category = $4, error_message = $5"
+	" FROM " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
+	.nparameters = 5,
+	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+};
+
+static HubspotStatement account_failed_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_backoff (server, role, failures, retry_at,"
+	"  http_status, error_category, error_message)"
+	" SELECT $1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5"
+	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2)"
+	" ON CONFLICT DO NOTHING",
+	.nparameters = 5,
+	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+};
+
+static HubspotStatement account_well_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_backoff AS b"
+	" USING " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
+	.nparameters = 2,
+	.types = {HUBSPOT_ACCOUNT_TYPES}
+};
+
+static HubspotStatement forget_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_sent WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
+	" ORDER BY keep_until LIMIT 10000 FOR UPDATE SKIP LOCKED))",
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static Datum ids_of(const int64 *ids, int nids);
+static void delete_outdated(const char *server,
+							const int64 *ids, int nids,
+							HubspotStatement *afterwards);
+static int	compare_ids(const void *a, const void *b);
+static void set_failure(Datum *values, char *nulls, const HubspotError *error);
+
+/*
+ * HubSpot has confirmed these, whatever else is to be done about them: dead
+ * letters of their pairs that would undo them are no longer of use.
+ */
+void
+hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
+						 int nids)
+{
+	Datum		value = ids_of(ids, nids);
+	uint64		count = hubspot_query(&outdated_statement, &value, NULL, &rows);
+	int64	   *outdated = palloc(sizeof(int64) * Max(count, 1));
+	int			noutdated = 0;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = rows.tuples[i];
+		bool		isnull;
+		Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+
+		/* those of another login may be of another account */
+		if (hubspot_claimant_is_with(claimant, role))
+			outdated[noutdated++] =
+				DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+	}
+	if (noutdated > 0)
+		delete_outdated(claimant->server, outdated, noutdated,
+						&remember_statement);
+}
+
+/* These are done; they are kept for so many milliseconds. */
+void
+hubspot_settle_done(const int64 *ids, int nids,
+					TimestampTz sent_at, int keep)
+{
+	Datum		values[3];
+
+	values[0] = ids_of(ids, nids);
+	values[1] = TimestampTzGetDatum(sent_at);
+	values[2] = Int32GetDatum(keep);
+	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+}
+
+static Datum
+ids_of(const int64 *ids, int nids)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(nids, 1));
+
+	for (int i = 0; i < nids; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	return hubspot_array_of(elements, nids, INT8OID);
+}
+
+/* Delete outdated dead letters wherever they are, if nobody has locked them. */
+static void
+delete_outdated(const char *server,
+				const int64 *ids, int nids, HubspotStatement *afterwards)
+{
+	Datum		values[] = {ids_of(ids, nids), CStringGetTextDatum(server)};
+
+	hubspot_execute(&delete_letters_statement, values, NULL);
+	hubspot_execute(&delete_rows_statement, values, NULL);
+	hubspot_execute(afterwards, values, NULL);
+}
+
+/*
+ * Dead letters of a server that were outdated while somebody had locked them:
+ * delete those that can be, wherever they are by now.
+ */
+void
+hubspot_settle_outdated(const char *server)
+{
+	Datum		value = CStringGetTextDatum(server);
+	uint64		count = hubspot_query(&remembered_statement, &value, NULL, &rows);
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
+	bool		isnull;
+
+	for (uint64 i = 0; i < count; i++)
+		ids[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+	if (count > 0)
+		delete_outdated(server, ids, count, &gone_statement);
+}
+
+/*
+ * An attempt has failed, and another one may not; those that have had their last
+ * one are given up.
+ */
+void
+hubspot_settle_failed(const int64 *ids, int nids,
+					  const HubspotError *error, int max_attempts)
+{
+	int64	   *charged;
+	int64	   *last;
+	int			ncharged;
+	int			nlast = 0;
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = ids_of(ids, nids);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = Int32GetDatum(max_attempts);
+	ncharged = hubspot_query(&again_statement, values, nulls, &rows);
+	if (ncharged == nids)
+		return;
+
+	charged = palloc(sizeof(int64) * Max(ncharged, 1));
+	for (int i = 0; i < ncharged; i++)
+	{
+		bool		isnull;
+
+		charged[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
+	}
+	qsort(charged, ncharged, sizeof(int64), compare_ids);
+	last = palloc(sizeof(int64) * nids);
+	for (int i = 0; i < nids; i++)
+	{
+		if (bsearch(&ids[i], charged, ncharged, sizeof(int64), compare_ids) == NULL)
+			last[nlast++] = ids[i];
+	}
+	hubspot_settle_dead(last, nlast, error);
+}
+
+/*
+ * The row was refused together with others of its pair: each of them is sent
+ * again, at once and by itself.
+ */
+void
+hubspot_settle_apart(int64 id,
+					 const HubspotError *error)
+{
+	Datum		id_datum = Int64GetDatum(id);
+	Datum		values[5];
+	char		nulls[] = "     ";
+
+	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
+	set_failure(values + 1, nulls + 1, error);
+	hubspot_execute(&apart_statement, values, nulls);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		one = *(const int64 *) a;
+	int64		other = *(const int64 *) b;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Nothing is wrong with the rows, but they cannot be sent before that time. */
+void
+hubspot_settle_later(const int64 *ids, int nids,
+					 const HubspotError *error, TimestampTz not_before)
+{
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = ids_of(ids, nids);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = TimestampTzGetDatum(not_before);
+	hubspot_execute(&later_statement, values, nulls);
+}
+
+/*
+ * Rows are given up for one reason; they become dead letters, or do so later if
+ * somebody has locked one of their id.  A large error object goes into the first
+ * of them alone.
+ */
+void
+hubspot_settle_dead(const int64 *ids, int nids,
+					const HubspotError *error)
+{
+	Datum		values[7];
+	char		nulls[] = "       ";
+	Jsonb	   *object = hubspot_error_object(error);
+
+	values[0] = ids_of(ids, nids);
+	set_failure(values + 1, nulls + 1, error);
+	values[5] = PointerGetDatum(object);
+	nulls[5] = object ? ' ' : 'n';
+	values[6] = BoolGetDatum(object && VARSIZE(object) > MAX_REPEATED_OBJECT);
+	hubspot_execute(&make_room_statement, values, NULL);
+	if (hubspot_execute(&dead_statement, values, nulls) < (uint64) nids)
+		hubspot_settle_later(ids, nids, error,
+							 GetCurrentTimestamp() + LOCKED_DELAY);
+}
+
+/*
+ * The account can be used again (error NULL), or nothing can be sent to it.
+ * False: that could not be recorded, since somebody has locked the row.
+ */
+bool
+hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *error)
+{
+	Datum		values[6];
+	char		nulls[] = "      ";
+
+	values[0] = CStringGetTextDatum(claimant->server);
+	values[1] = ObjectIdGetDatum(claimant->role);
+	if (error == NULL)
+		return hubspot_execute(&account_well_statement, values, nulls) > 0;
+	set_failure(values + 2, nulls + 2, error);
+	return hubspot_execute(&account_failed_again_statement, values, nulls) > 0 ||
+		hubspot_execute(&account_failed_statement, values, nulls) > 0;
+}
+
+/* Forget some of the sent rows whose time is over. */
+void
+hubspot_settle_forget(void)
+{
+	hubspot_execute(&forget_statement, NULL, NULL);
+}
+
+/* The four columns that tell of a failure. */
+static void
+set_failure(Datum *values, char *nulls, const HubspotError *error)
+{
+	values[0] = Int32GetDatum(error->http_status);
+	nulls[0] = error->http_status ? ' ' : 'n';
+	values[1] = CStringGetTextDatum(error->category);
+	values[2] = CStringGetTextDatum(error->message);
+	values[3] = error->correlation_id ? CStringGetTextDatum(error->correlation_id) : (Datum) 0;
+	nulls[3] = error->correlation_id ? ' ' : 'n';
+}

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.h
+ *	  What became of rows that were sent, and of their accounts.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/settle.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_SETTLE_H
+#define HUBSPOT_OUTBOX_SETTLE_H
+
+#include "outbox/claim.h"
+
+extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
+									 const int64 *ids, int nids);
+extern void hubspot_settle_done(const int64 *ids,
+								int nids, TimestampTz sent_at, int keep);
+extern void hubspot_settle_outdated(const char *server);
+extern void hubspot_settle_apart(int64 id,
+								 const HubspotError *error);
+extern void hubspot_settle_failed(const int64 *ids,
+								  int nids, const HubspotError *error,
+								  int max_attempts);
+extern void hubspot_settle_later(const int64 *ids,
+								 int nids, const HubspotError *error,
+								 TimestampTz not_before);
+extern void hubspot_settle_dead(const int64 *ids,
+								int nids, const HubspotError *error);
+extern bool hubspot_settle_account(const HubspotClaimant *claimant,
+								   const HubspotError *error);
+extern void hubspot_settle_forget(void);
+
+#endif							/* HUBSPOT_OUTBOX_SETTLE_H */

@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * short_transaction.c
+ *	  Short transactions of a sender.
+ *
+ * Whoever sends must not keep a transaction open while the network is waited
+ * for.  A background worker has none then.  A procedure has one, which a commit
+ * has just begun and in which there is no snapshot, so that it holds nothing
+ * back.  Rows that are read in a transaction outlive it, in the memory context
+ * that is current while it is open.
+ *
+ * A worker is connected as a superuser, whose rights it doesn't need.  A procedure
+ * has those of its caller.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/short_transaction.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lwlock.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "outbox/short_transaction.h"
+
+/*
+ * What holds for our statements: plans by index, because the statistics of a
+ * queue are those of another moment; and no name from anywhere else for what
+ * they call.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			own_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"},
+
+	/*
+	 * a scan that is "off" costs so much that it would be compiled, for
+	 * seconds
+	 */
+	{"jit", "off"}
+};
+
+static void end_nested(HubspotTransaction *transaction);
+
+/*
+ * Begin a short transaction (a procedure is in one already).  False, and no transaction: the extension isn't there.
+ */
+bool
+hubspot_transaction_begin(HubspotTransaction *transaction)
+{
+	Assert(!transaction->open);
+	if (!transaction->procedure)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+	}
+	/* each statement is to see what others have done, whatever the session's */
+	XactIsoLevel = XACT_READ_COMMITTED;
+	if (transaction->procedure)
+	{
+		BeginInternalSubTransaction(NULL);
+		transaction->nested = true;
+	}
+	transaction->open = true;
+	if (hubspot_outbox_lock() == NULL)
+	{
+		transaction->open = false;
+		if (transaction->procedure)
+			end_nested(transaction);
+		else
+			CommitTransactionCommand();
+		MemoryContextSwitchTo(transaction->context);
+		return false;
+	}
+	transaction->former = transaction->procedure ? hubspot_act_restricted() :
+		hubspot_act_as_nobody();
+	transaction->guc_level = NewGUCNestLevel();
+	for (size_t i = 0; i < lengthof(own_settings); i++)
+		(void) set_config_option(own_settings[i].name, own_settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(transaction->context);
+	return true;
+}
+
+/* Commit it. */
+void
+hubspot_transaction_end(HubspotTransaction *transaction)
+{
+	Assert(transaction->open);
+	PopActiveSnapshot();
+	AtEOXact_GUC(false, transaction->guc_level);
+	hubspot_act_as_before(transaction->former);
+	transaction->open = false;
+	if (transaction->procedure)
+	{
+		end_nested(transaction);
+		SPI_commit();
+	}
+	else
+	{
+		CommitTransactionCommand();
+		pgstat_report_stat(false);
+	}
+	MemoryContextSwitchTo(transaction->context);
+}
+
+static void
+end_nested(HubspotTransaction *transaction)
+{
+	ReleaseCurrentSubTransaction();
+	transaction->nested = false;
+}
+
+/*
+ * After an ERROR, which the caller has caught: undo what is open, whatever it is.
+ * Then none is, as before hubspot_transaction_begin, and the memory context is
+ * that of the transactions.
+ */
+void
+hubspot_transaction_abort(HubspotTransaction *transaction)
+{
+	MemoryContextSwitchTo(transaction->context);
+	transaction->open = false;
+	if (transaction->procedure)
+	{
+		/* ours, and what may have been begun in it; there is no other */
+		while (transaction->nested && IsSubTransaction())
+			RollbackAndReleaseCurrentSubTransaction();
+		transaction->nested = false;
+		MemoryContextSwitchTo(transaction->context);
+		SPI_rollback();
+	}
+	else
+	{
+		AbortOutOfAnyTransaction();
+		LWLockReleaseAll();		/* also if there was no transaction */
+	}
+	MemoryContextSwitchTo(transaction->context);
+}

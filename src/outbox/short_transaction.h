@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * short_transaction.h
+ *	  Short transactions of a sender.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/short_transaction.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_SHORT_TRANSACTION_H
+#define HUBSPOT_OUTBOX_SHORT_TRANSACTION_H
+
+#include "schema/extension.h"
+#include "schema/rights.h"
+
+/* A sender's; all of one after the other. */
+typedef struct HubspotTransaction
+{
+	bool		procedure;		/* within CALL, and SPI_commit ends it; else a
+								 * background worker's own */
+	MemoryContext context;		/* current between begin and end, and after */
+	bool		open;
+	bool		nested;			/* a procedure's is a subtransaction, so that
+								 * it can be undone */
+	int			guc_level;
+	HubspotFormerUser former;
+} HubspotTransaction;
+
+extern bool hubspot_transaction_begin(HubspotTransaction *transaction);
+extern void hubspot_transaction_end(HubspotTransaction *transaction);
+extern void hubspot_transaction_abort(HubspotTransaction *transaction);
+
+#endif							/* HUBSPOT_OUTBOX_SHORT_TRANSACTION_H */

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.h
+ *	  One call of a function that associates, from its inputs to its rows.
+ *
+ * IDENTIFICATION
+ *	  src/rows/pipeline.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ROWS_PIPELINE_H
+#define HUBSPOT_ROWS_PIPELINE_H
+
+#include "utils/tuplestore.h"
+
+#include "account/client.h"
+#include "api/endpoint.h"
+#include "rows/result.h"
+#include "rows/source.h"
+
+/* What is asked for, apart from the inputs. */
+typedef struct HubspotStatement
+{
+	const HubspotConnection *connection;
+	HubspotOperation operation;
+	const char *from_type;
+	const char *to_type;
+	bool		keep_labels;
+	bool		raise;			/* on_error => 'raise' */
+} HubspotStatement;
+
+/* Where the outcomes go. */
+typedef struct HubspotSink
+{
+	HubspotResultRow *row;
+	Tuplestorestate *tupstore;	/* of a set; NULL: there is one row */
+	Datum		result;			/* that row, palloc'd */
+} HubspotSink;
+
+extern void hubspot_statement_run(const HubspotStatement *statement,
+								  HubspotSource *source, HubspotSink *sink);
+
+#endif							/* HUBSPOT_ROWS_PIPELINE_H */

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * report.c
+ *	  Error values to an ERROR, or to the words of one.
+ *
+ * IDENTIFICATION
+ *	  src/rows/report.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "rows/report.h"
+
+static const char *doubt_hint(const HubspotError *error, HubspotDoubt doubt);
+
+/* Make an error value an ERROR; what says what could not be done. */
+void
+hubspot_throw_error(const HubspotError *error, const char *what,
+					HubspotDoubt doubt)
+{
+	ereport(ERROR,
+			(errcode(error->sqlstate),
+			 errmsg("%s", what),
+			 errdetail("%s", hubspot_error_detail(error)),
+			 errhint("%s", hubspot_error_hint(error, doubt))));
+}
+
+/* HubSpot's words, and how to find the answer again. */
+char *
+hubspot_error_detail(const HubspotError *error)
+{
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%s: %s",
+					 error->category ? error->category : "HubSpot",
+					 error->message);
+	if (error->http_status != 0)
+		appendStringInfo(&detail, " (HTTP status %d", error->http_status);
+	if (error->correlation_id)
+		appendStringInfo(&detail, "%scorrelation id %s",
+						 error->http_status ? ", " : " (", error->correlation_id);
+	if (error->http_status != 0 || error->correlation_id)
+		appendStringInfoChar(&detail, ')');
+	appendStringInfoChar(&detail, '.');
+	return detail.data;
+}
+
+/* What the user can do about an error. */
+const char *
+hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
+{
+	switch (error->sqlstate)
+	{
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+			if (error->no_token)
+				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
+			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			return "Give the app or service key of the token the scopes that HubSpot asks for.";
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return "Send it again when HubSpot's limit allows it.";
+		case ERRCODE_CONNECTION_FAILURE:
+			return psprintf("Check the server's options and the network. %s",
+							doubt_hint(error, doubt));
+		case ERRCODE_PROTOCOL_VIOLATION:
+			if (error->http_status >= 300 && error->http_status <= 399)
+				return "Redirects are never followed. Check the option base_url of the server.";
+			return doubt_hint(error, doubt);
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+			return doubt_hint(error, doubt);
+		default:
+			return "Correct the object types, ids or association types.";
+	}
+}
+
+static const char *
+doubt_hint(const HubspotError *error, HubspotDoubt doubt)
+{
+	if (error->category && strcmp(error->category, HUBSPOT_NOT_SENT) == 0)
+		return "Nothing was sent; try it again.";
+	switch (doubt)
+	{
+		case HUBSPOT_MAYBE_DONE:
+			break;
+		case HUBSPOT_REPEATABLE:
+			return "It is unknown whether HubSpot acted; to do it again does no harm.";
+		case HUBSPOT_NOTHING_DONE:
+			return "Nothing has changed; try it again.";
+	}
+	return "It is unknown whether HubSpot acted.";
+}
+
+/* What may a call have done whose reply (if there is one) doesn't tell? */
+HubspotDoubt
+hubspot_call_doubt(const HubspotCall *call)
+{
+	const HubspotHttpReply *reply = call->reply;
+
+	if (strcmp(call->method, "GET") == 0 || reply == NULL ||
+		((reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
+		  reply->failure == HUBSPOT_HTTP_UNTRUSTED) && !call->may_have_acted))
+		return HUBSPOT_NOTHING_DONE;
+	return call->repeatable ? HUBSPOT_REPEATABLE : HUBSPOT_MAYBE_DONE;
+}

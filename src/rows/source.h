@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.h
+ *	  Inputs from SQL: the rows of a query, or the elements of an array.
+ *
+ * IDENTIFICATION
+ *	  src/rows/source.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ROWS_SOURCE_H
+#define HUBSPOT_ROWS_SOURCE_H
+
+#include "utils/array.h"
+
+#include "call/batch.h"
+#include "rows/raw_input.h"
+
+typedef struct HubspotSource HubspotSource;
+
+typedef void (*HubspotTakeDraft) (void *state, const HubspotDraft *draft);
+
+extern HubspotSource *hubspot_source_query(const char *query,
+										   HubspotInputShape shape,
+										   HubspotLabels *labels);
+extern HubspotSource *hubspot_source_array(ArrayType *inputs,
+										   HubspotInputShape shape,
+										   HubspotLabels *labels);
+extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
+											HubspotInputShape shape,
+											HubspotLabels *labels,
+											ArrayType *type_ids,
+											const char *category,
+											ArrayType *label_array);
+extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
+								void (*tick) (void *state), void *state);
+extern bool hubspot_source_read(HubspotSource *source, int count,
+								HubspotTakeDraft take, void *state);
+extern void hubspot_source_close(HubspotSource *source);
+
+#endif							/* HUBSPOT_ROWS_SOURCE_H */

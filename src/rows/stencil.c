@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * stencil.c
+ *	  Rows into a tuplestore that differ only in their number and their ids.
+ *
+ * Forming a tuple of some ten columns is a good part of what a row costs, and
+ * most rows of a batch have the same in all columns but their number and the
+ * digits of their ids.  So the tuple of such a row is kept, as a stencil: for
+ * the next row, these are written over it, and the tuplestore gets a copy.
+ *
+ * Ids of other lengths put what follows them in other places, so there is a
+ * stencil for each pair of lengths that come together.  A stencil is only cut
+ * for the second row that it would have served: rows that keep changing cost
+ * a comparison.
+ *
+ * IDENTIFICATION
+ *	  src/rows/stencil.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "rows/stencil.h"
+
+/* Lengths of ids, modulo this; neighbors are in no other's way. */
+#define LENGTHS			4
+
+/* More columns than any of our row types has. */
+#define MAX_COLUMNS		16
+
+typedef struct Stencil
+{
+	/* the row that it stands for; pointers are compared, not what's there */
+	Datum		values[MAX_COLUMNS];
+	bool		isnull[MAX_COLUMNS];
+	int			from_len;		/* 0: there was no row */
+	int			to_len;
+
+	MinimalTuple tuple;			/* or NULL: not cut yet */
+	char	   *no;				/* places in it */
+	char	   *from_id;
+	char	   *to_id;
+} Stencil;
+
+struct HubspotStencils
+{
+	MemoryContext context;
+	TupleDesc	tupdesc;
+	TupleTableSlot *slot;
+	Stencil		stencils[LENGTHS][LENGTHS];
+};
+
+static bool is_like(const Stencil *stencil, int ncolumns, const Datum *values,
+					const bool *isnull);
+static void note_row(Stencil *stencil, int ncolumns, const Datum *values,
+					 const bool *isnull);
+static void cut(HubspotStencils *stencils, Stencil *stencil, Datum *values,
+				bool *isnull);
+
+#define ID_LEN(datum)	VARSIZE_ANY_EXHDR(DatumGetPointer(datum))
+#define ID_DATA(datum)	VARDATA_ANY(DatumGetPointer(datum))
+
+/* Stencils for rows of a type, which live in context. */
+HubspotStencils *
+hubspot_stencils_create(MemoryContext context, TupleDesc tupdesc)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotStencils *stencils = palloc0(sizeof(HubspotStencils));
+
+	Assert(tupdesc->natts <= MAX_COLUMNS);
+	stencils->context = context;
+	stencils->tupdesc = tupdesc;
+	stencils->slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(old);
+	return stencils;
+}
+
+/*
+ * Put a row, none of whose first three columns is null.  Of the others, those
+ * by reference are taken for the same as before if they are in the same place:
+ * call hubspot_stencils_forget() when there may be something else.
+ */
+void
+hubspot_stencils_put(HubspotStencils *stencils, Tuplestorestate *tupstore,
+					 Datum *values, bool *isnull)
+{
+	int			ncolumns = stencils->tupdesc->natts;
+	int			from_len = ID_LEN(values[HUBSPOT_STENCIL_FROM_ID]);
+	int			to_len = ID_LEN(values[HUBSPOT_STENCIL_TO_ID]);
+	Stencil    *stencil = &stencils->stencils[from_len % LENGTHS][to_len % LENGTHS];
+	int64		no = DatumGetInt64(values[HUBSPOT_STENCIL_NO]);
+
+	if (stencil->from_len != from_len || stencil->to_len != to_len ||
+		!is_like(stencil, ncolumns, values, isnull))
+	{
+		note_row(stencil, ncolumns, values, isnull);
+		tuplestore_putvalues(tupstore, stencils->tupdesc, values, isnull);
+		return;
+	}
+	if (stencil->tuple == NULL)
+		cut(stencils, stencil, values, isnull);
+	memcpy(stencil->no, &no, sizeof(no));
+	memcpy(stencil->from_id, ID_DATA(values[HUBSPOT_STENCIL_FROM_ID]), from_len);
+	memcpy(stencil->to_id, ID_DATA(values[HUBSPOT_STENCIL_TO_ID]), to_len);
+	ExecStoreMinimalTuple(stencil->tuple, stencils->slot, false);
+	tuplestore_puttupleslot(tupstore, stencils->slot);
+}
+
+/* Has a row the same in all columns that a stencil has for good? */
+static bool
+is_like(const Stencil *stencil, int ncolumns, const Datum *values,
+		const bool *isnull)
+{
+	for (int i = HUBSPOT_STENCIL_FIRST_OTHER; i < ncolumns; i++)
+	{
+		if (stencil->isnull[i] != isnull[i] ||
+			(!isnull[i] && stencil->values[i] != values[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Let a stencil stand for a row. */
+static void
+note_row(Stencil *stencil, int ncolumns, const Datum *values,
+		 const bool *isnull)
+{
+	if (stencil->tuple)
+		pfree(stencil->tuple);
+	stencil->tuple = NULL;
+	stencil->from_len = ID_LEN(values[HUBSPOT_STENCIL_FROM_ID]);
+	stencil->to_len = ID_LEN(values[HUBSPOT_STENCIL_TO_ID]);
+	memcpy(stencil->values, values, sizeof(Datum) * ncolumns);
+	memcpy(stencil->isnull, isnull, sizeof(bool) * ncolumns);
+}
+
+/* Make a stencil of a row, and find the places that change. */
+static void
+cut(HubspotStencils *stencils, Stencil *stencil, Datum *values, bool *isnull)
+{
+	MemoryContext old = MemoryContextSwitchTo(stencils->context);
+	HeapTupleHeader header;
+	TupleTableSlot *slot = stencils->slot;
+
+	stencil->tuple = hubspot_form_minimal_tuple(stencils->tupdesc, values, isnull);
+	header = (HeapTupleHeader) ((char *) stencil->tuple - MINIMAL_TUPLE_OFFSET);
+	ExecStoreMinimalTuple(stencil->tuple, slot, false);
+	slot_getsomeattrs(slot, HUBSPOT_STENCIL_FIRST_OTHER);
+	/* the first column is where the data begin */
+	stencil->no = (char *) header + header->t_hoff;
+	stencil->from_id = ID_DATA(slot->tts_values[HUBSPOT_STENCIL_FROM_ID]);
+	stencil->to_id = ID_DATA(slot->tts_values[HUBSPOT_STENCIL_TO_ID]);
+	MemoryContextSwitchTo(old);
+}
+
+/* What pointers of rows before point to may be something else from now on. */
+void
+hubspot_stencils_forget(HubspotStencils *stencils)
+{
+	for (int i = 0; i < LENGTHS; i++)
+	{
+		for (int j = 0; j < LENGTHS; j++)
+			stencils->stencils[i][j].from_len = 0;
+	}
+}

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * stencil.h
+ *	  Rows into a tuplestore that differ only in their number and their ids.
+ *
+ * IDENTIFICATION
+ *	  src/rows/stencil.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ROWS_STENCIL_H
+#define HUBSPOT_ROWS_STENCIL_H
+
+#include "access/tupdesc.h"
+#include "utils/tuplestore.h"
+
+/* The columns that differ: a bigint, then two texts; others follow. */
+enum
+{
+	HUBSPOT_STENCIL_NO,
+	HUBSPOT_STENCIL_FROM_ID,
+	HUBSPOT_STENCIL_TO_ID,
+	HUBSPOT_STENCIL_FIRST_OTHER
+};
+
+typedef struct HubspotStencils HubspotStencils;
+
+extern HubspotStencils *hubspot_stencils_create(MemoryContext context,
+												TupleDesc tupdesc);
+extern void hubspot_stencils_put(HubspotStencils *stencils,
+								 Tuplestorestate *tupstore,
+								 Datum *values, bool *isnull);
+extern void hubspot_stencils_forget(HubspotStencils *stencils);
+
+#endif							/* HUBSPOT_ROWS_STENCIL_H */

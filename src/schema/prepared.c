@@ -1,0 +1,543 @@
+/*-------------------------------------------------------------------------
+ *
+ * prepared.c
+ *	  Statements of our own, bound to the objects that they mean.
+ *
+ * This is how SQL is run with other privileges than the caller's, and there is
+ * no other way (test/headerscheck).
+ *
+ * A text can only name its objects, and the owner of a schema may give its name
+ * to another schema at any moment.  Whoever then looks the name up with more
+ * rights than that owner has runs what the owner has put there: a trigger, a
+ * rule, a view, a function.  Therefore names are looked up here, by the parser,
+ * and before anything else is done with the result, each relation and function
+ * in it must be one of pg_catalog or a member of the extension, or one of those
+ * that the caller has named by their OIDs.  If one isn't, the name has moved,
+ * and it is looked up once more.  From then on the statement goes by OIDs: it is
+ * rewritten, planned and run without a name.  The plan is kept until one of its
+ * relations changes; then all of this is done again.
+ *
+ * SPI can't do that: it looks names up again by itself, within the call that
+ * runs the statement.
+ *
+ * Names are looked up as the owner of the extension's tables, since it takes
+ * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, and
+ * on the tables that it is about the statement has the privileges of their owner,
+ * as those of a view have.  So whatever is called on the way, by a trigger, or by
+ * the planner that takes a look at what a partition's owner has put into an index,
+ * has no rights, and leaves no setting behind.
+ *
+ * IDENTIFICATION
+ *	  src/schema/prepared.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "schema/extension.h"
+#include "schema/prepared.h"
+#include "schema/rights.h"
+
+/*
+ * So often names are looked up before we give up.  Who changes them all the time
+ * hits upon each moment between two looks seldom.
+ */
+#define MAX_LOOKS	1000
+
+struct HubspotPrepared
+{
+	dlist_node	node;			/* in all_prepared */
+	MemoryContextCallback unlink;
+	MemoryContext parent;		/* where it is */
+	HubspotSubject subject;
+	bool		valid;			/* no relation has changed since */
+	MemoryContext context;		/* of all below, or NULL */
+	List	   *relations;
+	const char *text;
+	PlannedStmt *plan;			/* or NULL: not made yet */
+};
+
+/* What the names of a query are held against. */
+typedef struct Expected
+{
+	const HubspotSubject *subject;
+	Oid			extension;
+	Oid			owner;			/* of the extension's tables */
+	List	   *relations;		/* that it has named */
+} Expected;
+
+/* Takes rows into memory. */
+typedef struct Collector
+{
+	DestReceiver receiver;		/* must be first */
+	HubspotRows *rows;
+	uint64		size;			/* of the array */
+} Collector;
+
+static dlist_head all_prepared = DLIST_STATIC_INIT(all_prepared);
+
+static void unlink_prepared(void *arg);
+static void forget_relation(Datum argument, Oid relid);
+static bool lock_relations(const HubspotPrepared *prepared);
+static void make_plan(HubspotPrepared *prepared, QueryEnvironment *environment);
+static void discard_plan(HubspotPrepared *prepared);
+static Query * bind_names(const HubspotSubject *subject,
+						  QueryEnvironment *environment, Expected *expected,
+						  char **text);
+static Query * look_up(const HubspotSubject *subject,
+					   QueryEnvironment *environment, char **text);
+static const Oid *parameter_types(const HubspotSubject *subject);
+static bool is_foreign(Node *node, void *context);
+static bool is_foreign_relation(Oid relid, Expected *expected);
+static bool is_foreign_function(Oid function, void *context);
+static Oid	privileges_on(Oid relid, void *context);
+static ParamListInfo parameters(const HubspotSubject *subject,
+								const Datum *values, const char *nulls);
+static HubspotPrepared *prepare_statement(HubspotStatement *statement);
+static char *write_statement(const void *state);
+static void collector_startup(DestReceiver *self, int operation,
+							  TupleDesc typeinfo);
+static bool collect_row(TupleTableSlot *slot, DestReceiver *self);
+static void collector_nothing(DestReceiver *self);
+
+/*
+ * A statement that hubspot_run() runs, in the current memory context.  Nothing
+ * is looked up before.
+ */
+HubspotPrepared *
+hubspot_prepare(const HubspotSubject *subject)
+{
+	static bool registered = false;
+	HubspotPrepared *prepared = palloc0(sizeof(HubspotPrepared));
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+		registered = true;
+	}
+	prepared->parent = CurrentMemoryContext;
+	prepared->subject = *subject;
+	prepared->unlink.func = unlink_prepared;
+	prepared->unlink.arg = prepared;
+	dlist_push_tail(&all_prepared, &prepared->node);
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &prepared->unlink);
+	return prepared;
+}
+
+static void
+unlink_prepared(void *arg)
+{
+	dlist_delete(&((HubspotPrepared *) arg)->node);
+}
+
+/* A relation has changed, or any (InvalidOid). */
+static void
+forget_relation(Datum argument, Oid relid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all_prepared)
+	{
+		HubspotPrepared *prepared = dlist_container(HubspotPrepared, node, iter.cur);
+
+		if (prepared->valid &&
+			(!OidIsValid(relid) || list_member_oid(prepared->relations, relid)))
+			prepared->valid = false;
+	}
+}
+
+/*
+ * Run a statement; its rows go to the receiver.  How many rows it returned or
+ * changed.  The environment holds the tuplestores that it names, and may be
+ * NULL.  latest: by the latest snapshot also in a transaction that goes by an
+ * older one.
+ */
+uint64
+hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
+			QueryEnvironment *environment, bool latest, DestReceiver *receiver)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc statement",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotFormerUser former = hubspot_act_as_nobody();
+	int			nest_level = NewGUCNestLevel();
+	QueryDesc  *query;
+	uint64		count;
+
+	while (prepared->plan == NULL || !prepared->valid || !lock_relations(prepared))
+		make_plan(prepared, environment);
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(latest ? GetLatestSnapshot() : GetTransactionSnapshot());
+	query = CreateQueryDesc(prepared->plan, prepared->text, GetActiveSnapshot(),
+							InvalidSnapshot, receiver,
+							parameters(&prepared->subject, values, nulls),
+							environment, 0);
+	ExecutorStart(query, 0);
+	hubspot_executor_run(query);
+	count = query->estate->es_processed;
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+
+	AtEOXact_GUC(false, nest_level);
+	hubspot_act_as_before(former);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return count;
+}
+
+/*
+ * Lock the relations of the plan as its execution has to find them.  False: one
+ * of them has changed before.
+ */
+static bool
+lock_relations(const HubspotPrepared *prepared)
+{
+	ListCell   *lc;
+
+	foreach(lc, prepared->plan->rtable)
+	{
+		const		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			LockRelationOid(rte->relid, rte->rellockmode);
+	}
+	return prepared->valid;
+}
+
+/* Look the names up and plan; in a memory context that is thrown away. */
+static void
+make_plan(HubspotPrepared *prepared, QueryEnvironment *environment)
+{
+	Expected	expected;
+	char	   *text;
+	Query	   *query;
+	List	   *queries;
+	PlannedStmt *plan;
+	MemoryContext old;
+
+	discard_plan(prepared);
+	prepared->context = AllocSetContextCreate(prepared->parent,
+											  "hubspot_assoc plan",
+											  ALLOCSET_SMALL_SIZES);
+	query = bind_names(&prepared->subject, environment, &expected, &text);
+
+	/* its relations are locked now; from here on we hear of what changes */
+	old = MemoryContextSwitchTo(prepared->context);
+	prepared->relations = list_copy(expected.relations);
+	prepared->text = pstrdup(text);
+	prepared->valid = true;
+	MemoryContextSwitchTo(old);
+
+	queries = pg_rewrite_query(query);
+	if (list_length(queries) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rules on tables of hubspot_assoc are not supported"),
+				 errhint("Drop them, and use triggers.")));
+	plan = pg_plan_query(linitial_node(Query, queries), prepared->text, 0, NULL);
+
+	old = MemoryContextSwitchTo(prepared->context);
+	prepared->plan = copyObject(plan);
+	MemoryContextSwitchTo(old);
+}
+
+/* The plan may be running, if this is called by something that it has called. */
+static void
+discard_plan(HubspotPrepared *prepared)
+{
+	prepared->valid = false;
+	prepared->plan = NULL;
+	if (prepared->context)
+		MemoryContextSetParent(prepared->context, TopTransactionContext);
+	prepared->context = NULL;
+}
+
+/* The statement as a query whose names are the objects that they should be. */
+static Query *
+bind_names(const HubspotSubject *subject, QueryEnvironment *environment,
+		   Expected *expected, char **text)
+{
+	for (int looks = 0; looks < MAX_LOOKS; looks++)
+	{
+		Query	   *query;
+
+		CHECK_FOR_INTERRUPTS();
+		query = look_up(subject, environment, text);
+		expected->subject = subject;
+		expected->extension = hubspot_outbox_schema(false)->extension;
+		expected->owner = hubspot_outbox_schema(false)->owner;
+		expected->relations = NIL;
+		if (!is_foreign((Node *) query, expected))
+			return query;
+		/* hear of the names' new meaning */
+		AcceptInvalidationMessages();
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("could not look up the tables of hubspot_assoc, or a table in sync"),
+			 errdetail("Each time, a name has stood for another object."),
+			 errhint("Somebody changes names of schemas or tables all the time.")));
+}
+
+/* The statement as the parser understands it at the moment. */
+static Query *
+look_up(const HubspotSubject *subject, QueryEnvironment *environment, char **text)
+{
+	HubspotFormerUser former = hubspot_act_as(hubspot_outbox_schema(false)->owner);
+	int			nest_level = NewGUCNestLevel();
+	Query	   *query;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	*text = subject->write(subject->state);
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(*text, RAW_PARSE_DEFAULT)),
+									  *text, parameter_types(subject),
+									  subject->nparameters, environment);
+	AtEOXact_GUC(false, nest_level);
+	hubspot_act_as_before(former);
+	return query;
+}
+
+static const Oid *
+parameter_types(const HubspotSubject *subject)
+{
+	Oid		   *types = palloc(sizeof(Oid) * (subject->nparameters + 1));
+
+	for (int i = 0; i < subject->nparameters; i++)
+	{
+		types[i] = subject->types[i];
+		if (types[i] == HUBSPOT_INPUT_ARRAY)
+			types[i] = get_array_type(hubspot_input_type());
+	}
+	return types;
+}
+
+/*
+ * Does a query or expression have anything in it that isn't expected?  And if it
+ * hasn't, it gets the privileges that it is to have.
+ */
+static bool
+is_foreign(Node *node, void *context)
+{
+	Expected   *expected = context;
+
+	if (node == NULL)
+		return false;
+	/* a domain's constraints are functions; we have none */
+	if (IsA(node, CoerceToDomain))
+		return true;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_RELATION &&
+			is_foreign_relation(rte->relid, expected);
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+
+		if (query_tree_walker(query, is_foreign, context, QTW_EXAMINE_RTES_BEFORE))
+			return true;
+		hubspot_set_privileges(query, privileges_on, expected);
+		return false;
+	}
+	return check_functions_in_node(node, is_foreign_function, context) ||
+		expression_tree_walker(node, is_foreign, context);
+}
+
+static bool
+is_foreign_relation(Oid relid, Expected *expected)
+{
+	if (relid != expected->subject->relation &&
+		getExtensionOfObject(RelationRelationId, relid) != expected->extension)
+		return true;
+	expected->relations = list_append_unique_oid(expected->relations, relid);
+	return false;
+}
+
+static bool
+is_foreign_function(Oid function, void *context)
+{
+	const HubspotSubject *subject = ((Expected *) context)->subject;
+
+	if (get_func_namespace(function) == PG_CATALOG_NAMESPACE)
+		return false;
+	for (int i = 0; i < subject->nfunctions; i++)
+	{
+		if (subject->functions[i] == function)
+			return false;
+	}
+	return getExtensionOfObject(ProcedureRelationId, function) !=
+		((Expected *) context)->extension;
+}
+
+/* Whose privileges on a relation count: its owner's. */
+static Oid
+privileges_on(Oid relid, void *context)
+{
+	Expected   *expected = context;
+
+	return relid == expected->subject->relation ? expected->subject->owner :
+		expected->owner;
+}
+
+static ParamListInfo
+parameters(const HubspotSubject *subject, const Datum *values, const char *nulls)
+{
+	ParamListInfo list;
+	const Oid  *types;
+
+	if (subject->nparameters == 0)
+		return NULL;
+	list = makeParamList(subject->nparameters);
+	types = parameter_types(subject);
+	for (int i = 0; i < subject->nparameters; i++)
+	{
+		list->params[i].value = values[i];
+		list->params[i].isnull = (nulls && nulls[i] == 'n');
+		list->params[i].pflags = PARAM_FLAG_CONST;
+		list->params[i].ptype = types[i];
+	}
+	return list;
+}
+
+/* Run a statement that returns no rows; how many rows it has changed. */
+uint64
+hubspot_execute(HubspotStatement *statement, const Datum *values, const char *nulls)
+{
+	return hubspot_run(prepare_statement(statement), values, nulls, NULL, false,
+					   None_Receiver);
+}
+
+/* Run a statement that returns rows; how many there are. */
+uint64
+hubspot_query(HubspotStatement *statement, const Datum *values,
+			  const char *nulls, HubspotRows *rows)
+{
+	Collector	collector;
+
+	memset(&collector, 0, sizeof(Collector));
+	memset(rows, 0, sizeof(HubspotRows));
+	rows->context = AllocSetContextCreate(CurrentMemoryContext,
+										  "hubspot_assoc rows",
+										  ALLOCSET_DEFAULT_SIZES);
+	collector.receiver.receiveSlot = collect_row;
+	collector.receiver.rStartup = collector_startup;
+	collector.receiver.rShutdown = collector_nothing;
+	collector.receiver.rDestroy = collector_nothing;
+	collector.receiver.mydest = DestNone;
+	collector.rows = rows;
+	return hubspot_run(prepare_statement(statement), values, nulls, NULL, false,
+					   &collector.receiver);
+}
+
+static HubspotPrepared *
+prepare_statement(HubspotStatement *statement)
+{
+	MemoryContext old;
+	HubspotSubject subject = {
+		.write = write_statement,
+		.state = statement,
+		.nparameters = statement->nparameters,
+		.types = statement->types
+	};
+
+	if (statement->prepared == NULL)
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		statement->prepared = hubspot_prepare(&subject);
+		MemoryContextSwitchTo(old);
+	}
+	return statement->prepared;
+}
+
+static char *
+write_statement(const void *state)
+{
+	return psprintf(((const HubspotStatement *) state)->text,
+					hubspot_outbox_schema(false)->name);
+}
+
+static void
+collector_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+	Collector  *collector = (Collector *) self;
+	MemoryContext old = MemoryContextSwitchTo(collector->rows->context);
+
+	collector->rows->tupdesc = CreateTupleDescCopy(typeinfo);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+collect_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	Collector  *collector = (Collector *) self;
+	HubspotRows *rows = collector->rows;
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+
+	if (rows->tuples == NULL)
+	{
+		collector->size = 16;
+		rows->tuples = palloc(sizeof(HeapTuple) * collector->size);
+	}
+	else if (rows->count == collector->size)
+	{
+		collector->size *= 2;
+		rows->tuples = repalloc_huge(rows->tuples, sizeof(HeapTuple) * collector->size);
+	}
+	rows->tuples[rows->count++] = ExecCopySlotHeapTuple(slot);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+collector_nothing(DestReceiver *self)
+{
+}
+
+/* Before the memory context is reset that was current at the query. */
+void
+hubspot_rows_free(HubspotRows *rows)
+{
+	MemoryContextDelete(rows->context);
+	memset(rows, 0, sizeof(HubspotRows));
+}
+
+/* An array of elements of a type that is as long as an int8. */
+Datum
+hubspot_array_of(Datum *elements, int nelements, Oid type)
+{
+	return PointerGetDatum(construct_array(elements, nelements, type,
+										   sizeof(int64), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}

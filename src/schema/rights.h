@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * rights.h
+ *	  Whose rights we act with.
+ *
+ * IDENTIFICATION
+ *	  src/schema/rights.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SCHEMA_RIGHTS_H
+#define HUBSPOT_SCHEMA_RIGHTS_H
+
+/* To be given back to hubspot_act_as_before. */
+typedef struct HubspotFormerUser
+{
+	Oid			user;
+	int			security_context;
+} HubspotFormerUser;
+
+extern HubspotFormerUser hubspot_act_as(Oid role);
+extern HubspotFormerUser hubspot_act_as_nobody(void);
+extern HubspotFormerUser hubspot_act_restricted(void);
+extern void hubspot_act_as_before(HubspotFormerUser former);
+
+#endif							/* HUBSPOT_SCHEMA_RIGHTS_H */

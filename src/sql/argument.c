@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * argument.c
+ *	  Arguments of SQL functions, checked.
+ *
+ * Each function here gives the value of an argument, palloc'd, or makes an
+ * ERROR of a wrong one that names the argument and the value.  A null is wrong
+ * where nothing else is said.
+ *
+ * IDENTIFICATION
+ *	  src/sql/argument.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "api/endpoint.h"
+#include "base/shown.h"
+#include "hubspot.h"
+#include "sql/argument.h"
+
+static void refuse_null(FunctionCallInfo fcinfo, int argument,
+						const char *name, const char *hint);
+static int64 check_number(int64 number, const char *name);
+
+/* A name or an id of an object type, as it may stand in a path. */
+char *
+hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
+							 const char *name)
+{
+	static const char hint[] = "It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".";
+	char	   *type;
+	char	   *problem;
+	int			len;
+
+	refuse_null(fcinfo, argument, name, hint);
+	type = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	len = strlen(type);
+	problem = hubspot_id_problem(type, len);
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid object type \"%s\" in argument \"%s\": %s",
+						hubspot_shown(type), name, problem),
+				 errhint("%s", hint)));
+	return type;
+}
+
+/* A text that is not empty. */
+char *
+hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	char	   *value;
+
+	refuse_null(fcinfo, argument, name, NULL);
+	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	if (value[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be empty", name)));
+	return value;
+}
+
+/* A label or a name of one; so is a row's refused by hubspot_draft_check. */
+char *
+hubspot_label_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	char	   *label = hubspot_text_argument(fcinfo, argument, name);
+
+	if (strlen(label) > HUBSPOT_MAX_TEXT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be longer than %d bytes",
+						name, HUBSPOT_MAX_TEXT)));
+	return label;
+}
+
+/* A category of association types. */
+char *
+hubspot_category_argument(FunctionCallInfo fcinfo, int argument,
+						  const char *name)
+{
+	static const char hint[] = "It must be HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one in capital letters.";
+	char	   *category;
+
+	refuse_null(fcinfo, argument, name, hint);
+	category = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	if (!hubspot_is_category(category))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
+						hubspot_shown(category)),
+				 errhint("%s", hint)));
+	return category;
+}
+
+/* A number from 1. */
+int32
+hubspot_int_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return (int32) check_number(PG_GETARG_INT32(argument), name);
+}
+
+/* A number from 1. */
+int64
+hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
+						const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return check_number(PG_GETARG_INT64(argument), name);
+}
+
+/* The name of a server; NULL, for the setting's, if it is null. */
+const char *
+hubspot_server_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+}
+
+static void
+refuse_null(FunctionCallInfo fcinfo, int argument, const char *name,
+			const char *hint)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name),
+				 hint ? errhint("%s", hint) : 0));
+}
+
+static int64
+check_number(int64 number, const char *name)
+{
+	if (number < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": %lld", name,
+						(long long) number),
+				 errhint("It must be at least 1.")));
+	return number;
+}

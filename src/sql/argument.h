@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * argument.h
+ *	  Arguments of SQL functions, checked.
+ *
+ * IDENTIFICATION
+ *	  src/sql/argument.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SQL_ARGUMENT_H
+#define HUBSPOT_SQL_ARGUMENT_H
+
+#include "fmgr.h"
+
+extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
+										  const char *name);
+extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
+								   const char *name);
+extern char *hubspot_label_argument(FunctionCallInfo fcinfo, int argument,
+									const char *name);
+extern char *hubspot_category_argument(FunctionCallInfo fcinfo, int argument,
+									   const char *name);
+extern int32 hubspot_int_argument(FunctionCallInfo fcinfo, int argument,
+								  const char *name);
+extern int64 hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
+									 const char *name);
+extern const char *hubspot_server_argument(FunctionCallInfo fcinfo,
+										   int argument);
+
+#endif							/* HUBSPOT_SQL_ARGUMENT_H */

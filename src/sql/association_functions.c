@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * association_functions.c
+ *	  The SQL functions on associations: arguments in, rows or an ERROR out.
+ *
+ * IDENTIFICATION
+ *	  src/sql/association_functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+#include "base/shown.h"
+#include "rows/pipeline.h"
+#include "sql/argument.h"
+
+/* What a function's FmgrInfo keeps from one call to the next. */
+typedef struct CallState
+{
+	/* labels that were looked up for a call before, in the same statement */
+	MemoryContext labels_context;
+	HubspotLabels *labels;		/* or NULL */
+	TimestampTz labels_statement;	/* when that began */
+
+	HubspotResultRow *row;		/* of a function that returns one; or NULL */
+} CallState;
+
+PG_FUNCTION_INFO_V1(hs_assoc_create_default);
+PG_FUNCTION_INFO_V1(hs_assoc_create_default_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create);
+PG_FUNCTION_INFO_V1(hs_assoc_create_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_archive);
+PG_FUNCTION_INFO_V1(hs_assoc_archive_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_list);
+PG_FUNCTION_INFO_V1(hs_assoc_list_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_create_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels_array);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_read);
+PG_FUNCTION_INFO_V1(hs_assoc_batch_read_array);
+
+static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation,
+						bool bigint_ids);
+static Datum run_list(FunctionCallInfo fcinfo, bool bigint_id);
+static Datum run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
+					   const char *inputs);
+static void set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
+						  HubspotOperation operation, int to_type,
+						  int on_error);
+static HubspotLabels *statement_labels(FunctionCallInfo fcinfo,
+									   const HubspotStatement *statement);
+static bool raises(FunctionCallInfo fcinfo, int argument);
+static bool keeps_labels(FunctionCallInfo fcinfo, int argument);
+static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
+								bool bigint_id);
+static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
+static CallState *call_state(FunctionCallInfo fcinfo);
+static CallState *single_state(FunctionCallInfo fcinfo);
+
+/*
+ * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
+ * server): PUT .../associations/default/...
+ *
+ * Associates two records with the default type of their object types.  Returns
+ * one hs_assoc_result, whose ok is true only if HubSpot confirmed it.  Misuse
+ * is an ERROR, and with on_error 'raise' every failure is.  All functions here
+ * share these arguments, results and errors.
+ */
+Datum
+hs_assoc_create_default(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false);
+}
+
+Datum
+hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true);
+}
+
+/*
+ * hs_assoc_create(from_type, from_id, to_type, to_id, type_ids, category,
+ * labels, on_error, keep_labels, server):
+ * PUT .../associations/{toType}/{toId}
+ *
+ * Associates two records with types, by their numbers or labels, in place of
+ * the USER_DEFINED ones that the pair has; with keep_labels, besides these.
+ */
+Datum
+hs_assoc_create(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE, false);
+}
+
+Datum
+hs_assoc_create_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE, true);
+}
+
+/*
+ * hs_assoc_archive(from_type, from_id, to_type, to_id, on_error, server):
+ * DELETE .../associations/{toType}/{toId}
+ *
+ * Removes all associations of two records.  That there are none is ok.
+ */
+Datum
+hs_assoc_archive(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, false);
+}
+
+Datum
+hs_assoc_archive_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, true);
+}
+
+/*
+ * hs_assoc_list(from_type, from_id, to_type, server):
+ * GET .../associations/{toType}
+ *
+ * Reads all associations of a record.  Returns one hs_assoc_association for
+ * each record and type; every failure is an ERROR.
+ */
+Datum
+hs_assoc_list(PG_FUNCTION_ARGS)
+{
+	return run_list(fcinfo, false);
+}
+
+Datum
+hs_assoc_list_bigint(PG_FUNCTION_ARGS)
+{
+	return run_list(fcinfo, true);
+}
+
+/*
+ * hs_assoc_batch_create_default(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/associate/default
+ *
+ * Associates the pairs of a query (from_id, to_id) or of an hs_assoc_input[]
+ * with the default type.  Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_create_default(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, NULL);
+}
+
+Datum
+hs_assoc_batch_create_default_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE_DEFAULT, "inputs");
+}
+
+/*
+ * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error,
+ * keep_labels, server): POST .../batch/create
+ *
+ * Associates the pairs of a query (from_id, to_id, type_id or type_ids, label
+ * or labels, category) or of an hs_assoc_input[] with these types, in place of
+ * the USER_DEFINED ones that each pair has; with keep_labels, besides these.
+ * Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_create(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE, NULL);
+}
+
+Datum
+hs_assoc_batch_create_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_CREATE, "inputs");
+}
+
+/*
+ * hs_assoc_batch_archive(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/archive
+ *
+ * Removes all associations of the pairs of a query (from_id, to_id) or of an
+ * hs_assoc_input[].  Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_archive(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE, NULL);
+}
+
+Datum
+hs_assoc_batch_archive_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE, "inputs");
+}
+
+/*
+ * hs_assoc_batch_archive_labels(from_type, to_type, query | inputs, on_error,
+ * server): POST .../batch/labels/archive
+ *
+ * Removes types from the pairs of a query (columns as for the batch create) or
+ * of an hs_assoc_input[].  Returns one hs_assoc_result for each input.
+ */
+Datum
+hs_assoc_batch_archive_labels(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE_LABELS, NULL);
+}
+
+Datum
+hs_assoc_batch_archive_labels_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_ARCHIVE_LABELS, "inputs");
+}
+
+/*
+ * hs_assoc_batch_read(from_type, to_type, query | from_ids, on_error, server):
+ * POST .../batch/read
+ *
+ * Reads all associations of the records of a query (from_id) or of an array of
+ * ids.  Returns one hs_assoc_association for each input, record and type, and
+ * one for each input that could not be read.
+ */
+Datum
+hs_assoc_batch_read(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_READ, NULL);
+}
+
+Datum
+hs_assoc_batch_read_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_BATCH_READ, "from_ids");
+}
+
+/* A pair: (from_type, from_id, to_type, to_id, [types,] on_error, ...). */
+static Datum
+run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
+{
+	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
+	bool		takes_types = (shape == HUBSPOT_INPUT_TYPED_PAIR);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc call",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CallState  *state = single_state(fcinfo);
+	HubspotSink sink = {.row = state->row};
+	HubspotStatement statement;
+	HubspotLabels *labels = NULL;
+	HubspotInput ids = {0};
+	ArrayType  *type_ids = NULL;
+	char	   *category = NULL;
+	ArrayType  *label_array = NULL;
+
+	set_statement(fcinfo, &statement, operation, 2, takes_types ? 7 : 4);
+	ids.from_id = id_argument(fcinfo, 1, bigint_ids);
+	ids.to_id = id_argument(fcinfo, 3, bigint_ids);
+	if (takes_types && !PG_ARGISNULL(4))
+		type_ids = PG_GETARG_ARRAYTYPE_P(4);
+	if (takes_types && !PG_ARGISNULL(5))
+		category = text_to_cstring(PG_GETARG_TEXT_PP(5));
+	if (takes_types && !PG_ARGISNULL(6))
+		label_array = PG_GETARG_ARRAYTYPE_P(6);
+	if (label_array)
+		labels = statement_labels(fcinfo, &statement);
+
+	hubspot_statement_run(&statement,
+						  hubspot_source_single(&ids, shape, labels, type_ids,
+												category, label_array),
+						  &sink);
+	MemoryContextSwitchTo(old);
+	sink.result = datumCopy(sink.result, false, -1);
+	MemoryContextDelete(context);
+	return sink.result;
+}
+
+/* A record: (from_type, from_id, to_type, server). */
+static Datum
+run_list(FunctionCallInfo fcinfo, bool bigint_id)
+{
+	HubspotSink sink = {0};
+	MemoryContext old = begin_set(fcinfo, &sink);
+	MemoryContext context = CurrentMemoryContext;
+	HubspotStatement statement;
+	HubspotInput id = {0};
+
+	set_statement(fcinfo, &statement, HUBSPOT_LIST, 2, -1);
+	id.from_id = id_argument(fcinfo, 1, bigint_id);
+	hubspot_statement_run(&statement,
+						  hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, NULL,
+												NULL, NULL, NULL),
+						  &sink);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
+
+/*
+ * Many: (from_type, to_type, query or array, on_error, ...).  inputs is the
+ * name of the array, or NULL if it is a query.
+ */
+static Datum
+run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
+		  const char *inputs)
+{
+	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
+	HubspotSink sink = {0};
+	HubspotStatement statement;
+	HubspotLabels *labels = NULL;
+	HubspotSource *source;
+	MemoryContext context;
+	MemoryContext old;
+
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null",
+						inputs ? inputs : "query")));
+	old = begin_set(fcinfo, &sink);
+	context = CurrentMemoryContext;
+	set_statement(fcinfo, &statement, operation, 1, 3);
+	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
+		labels = statement_labels(fcinfo, &statement);
+	if (inputs)
+		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), shape, labels);
+	else
+		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
+									  shape, labels);
+	hubspot_statement_run(&statement, source, &sink);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
+
+/*
+ * The arguments that all functions have: object types, on_error (at -1: every
+ * failure is an ERROR), keep_labels after it where labels may be replaced, and
+ * server as the last one.
+ */
+static void
+set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
+			  HubspotOperation operation, int to_type, int on_error)
+{
+	statement->operation = operation;
+	statement->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
+	statement->to_type = hubspot_object_type_argument(fcinfo, to_type, "to_type");
+	statement->raise = (on_error < 0 || raises(fcinfo, on_error));
+	statement->keep_labels = (operation == HUBSPOT_CREATE ||
+							  operation == HUBSPOT_BATCH_CREATE) &&
+		keeps_labels(fcinfo, on_error + 1);
+	statement->connection =
+		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
+}
+
+/*
+ * What labels are looked up with.  What was looked up for the calls before is
+ * good for this one, too, as long as one statement of the client's makes them
+ * all.
+ */
+static HubspotLabels *
+statement_labels(FunctionCallInfo fcinfo, const HubspotStatement *statement)
+{
+	CallState  *state = call_state(fcinfo);
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	MemoryContext old;
+
+	if (state->labels && state->labels_statement == now &&
+		hubspot_labels_serve(state->labels, statement->connection,
+							 statement->from_type, statement->to_type))
+		return state->labels;
+
+	state->labels = NULL;
+	MemoryContextReset(state->labels_context);
+	old = MemoryContextSwitchTo(state->labels_context);
+	state->labels = hubspot_labels_create(statement->connection,
+										  statement->from_type,
+										  statement->to_type);
+	state->labels_statement = now;
+	MemoryContextSwitchTo(old);
+	return state->labels;
+}
+
+static bool
+raises(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *on_error = PG_ARGISNULL(argument) ? "" :
+	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"on_error\": \"%s\"",
+						hubspot_shown(on_error)),
+				 errhint("It must be \"row\" (a row tells of the failure) or \"raise\" (an error does).")));
+	return on_error[1] == 'a';
+}
+
+static bool
+keeps_labels(FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "keep_labels")));
+	return PG_GETARG_BOOL(argument);
+}
+
+static HubspotSlice
+id_argument(FunctionCallInfo fcinfo, int argument, bool bigint_id)
+{
+	HubspotSlice id = {NULL, 0};
+
+	if (PG_ARGISNULL(argument))
+		return id;
+	if (bigint_id)
+	{
+		char	   *digits = palloc(MAXINT8LEN + 1);
+
+		id.len = pg_lltoa(PG_GETARG_INT64(argument), digits);
+		id.data = digits;
+	}
+	else
+	{
+		text	   *packed = PG_GETARG_TEXT_PP(argument);
+
+		id.data = VARDATA_ANY(packed);
+		id.len = VARSIZE_ANY_EXHDR(packed);
+	}
+	return id;
+}
+
+/*
+ * Begin the result of a function that returns a set, and a memory context for
+ * the call, which becomes the current one.  Returns the one before.
+ */
+static MemoryContext
+begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext old;
+
+	InitMaterializedSRF(fcinfo, 0);
+	sink->tupstore = rsinfo->setResult;
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	sink->row = hubspot_result_create(context, rsinfo->setDesc);
+	return old;
+}
+
+static CallState *
+call_state(FunctionCallInfo fcinfo)
+{
+	CallState  *state = fcinfo->flinfo->fn_extra;
+
+	if (state == NULL)
+	{
+		MemoryContext context = fcinfo->flinfo->fn_mcxt;
+
+		state = MemoryContextAllocZero(context, sizeof(CallState));
+		state->labels_context = AllocSetContextCreate(context,
+													  "hubspot_assoc labels",
+													  ALLOCSET_SMALL_SIZES);
+		fcinfo->flinfo->fn_extra = state;
+	}
+	return state;
+}
+
+/* What the result type means doesn't change between calls of one statement. */
+static CallState *
+single_state(FunctionCallInfo fcinfo)
+{
+	CallState  *state = call_state(fcinfo);
+
+	if (state->row == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		TupleDesc	tupdesc;
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		state->row = hubspot_result_create(CurrentMemoryContext,
+										   BlessTupleDesc(tupdesc));
+		MemoryContextSwitchTo(old);
+	}
+	return state;
+}

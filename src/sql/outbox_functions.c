@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_functions.c
+ *	  SQL functions on the outbox: enqueue, flush, pause, resume, dead letters.
+ *
+ * IDENTIFICATION
+ *	  src/sql/outbox_functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "account/account.h"
+#include "account/option.h"
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/shown.h"
+#include "outbox/enqueue.h"
+#include "outbox/outbox.h"
+#include "outbox/sender.h"
+#include "sql/argument.h"
+#include "worker/wake.h"
+
+PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
+PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
+PG_FUNCTION_INFO_V1(hs_assoc_flush);
+PG_FUNCTION_INFO_V1(hs_assoc_pause);
+PG_FUNCTION_INFO_V1(hs_assoc_resume);
+PG_FUNCTION_INFO_V1(hs_assoc_retry);
+PG_FUNCTION_INFO_V1(hs_assoc_discard);
+
+static char *operation_argument(FunctionCallInfo fcinfo, int argument);
+static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
+								 const char *operation);
+static void flush(HubspotSender *sender, const char *server, int64 max_rows);
+static void wait_until(TimestampTz time);
+static const char *name_or_null(FunctionCallInfo fcinfo, int argument);
+static const char *server_name(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a
+ * statement.
+ *
+ * Wakes the worker of this database when the transaction commits.
+ */
+Datum
+hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"hs_assoc_outbox_wake")));
+	hubspot_wake_at_commit();
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * hs_assoc_enqueue(operation, from_type, to_type, query, keep_labels, server)
+ *
+ * Puts the operation on each row of the query into the outbox, on behalf of
+ * the current role, which needs USAGE on the server.  Whether it has a user
+ * mapping shows when it is sent.  Returns how many rows there were; those
+ * without from_id or to_id are skipped, and counted in hs_assoc_stat().  A row
+ * that could never be sent is an ERROR (22023).
+ */
+Datum
+hs_assoc_enqueue(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc call",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotEnqueue enqueue = {0};
+	const char *query;
+	Oid			serverid;
+	AclResult	aclresult;
+	int64		enqueued;
+	int64		skipped;
+
+	enqueue.operation = operation_argument(fcinfo, 0);
+	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type");
+	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type");
+	query = hubspot_text_argument(fcinfo, 3, "query");
+	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
+	enqueue.role = GetUserId();
+	serverid = hubspot_get_server(hubspot_server_argument(fcinfo, 5));
+	enqueue.server = GetForeignServer(serverid)->servername;
+	aclresult = hubspot_server_aclcheck(serverid, enqueue.role, ACL_USAGE);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER, enqueue.server);
+
+	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
+	if (skipped > 0)
+		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	PG_RETURN_INT64(enqueued);
+}
+
+/* The name of an operation of the outbox. */
+static char *
+operation_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *name = hubspot_text_argument(fcinfo, argument, "operation");
+	HubspotOperation operation;
+	const char *closest;
+
+	if (hubspot_outbox_operation(name, &operation))
+		return name;
+	closest = hubspot_outbox_closest_operation(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"%s\": \"%s\"", "operation",
+					hubspot_shown(name)),
+			 errdetail("The operations are create_default, create, archive and archive_labels."),
+			 closest ? errhint("Perhaps you meant \"%s\".", closest) : 0));
+}
+
+/* Only a create replaces labels. */
+static bool
+keep_labels_argument(FunctionCallInfo fcinfo, int argument,
+					 const char *operation)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "keep_labels")));
+	if (PG_GETARG_BOOL(argument) && strcmp(operation, "create") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is only for operation \"%s\"",
+						"keep_labels", "create")));
+	return PG_GETARG_BOOL(argument);
+}
+
+/*
+ * CALL hs_assoc_flush(max_rows, server)
+ *
+ * Sends what is due in the outbox, and commits as it goes.  Rounds follow each
+ * other until nothing is due that this process may send; what an account's rate
+ * holds back is waited for, what has failed is not.
+ */
+Datum
+hs_assoc_flush(PG_FUNCTION_ARGS)
+{
+	int64		max_rows = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT64(0);
+	const char *server = PG_ARGISNULL(1) ? NULL : hubspot_server_argument(fcinfo, 1);
+	bool		atomic = !(fcinfo->context && IsA(fcinfo->context, CallContext) &&
+						   !castNode(CallContext, fcinfo->context)->atomic);
+	HubspotSender *sender;
+
+	if (atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("hs_assoc_flush cannot run inside a transaction block or a function"),
+				 errdetail("It commits while it sends."),
+				 errhint("CALL it on its own.")));
+	if (max_rows < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_rows %lld is not valid", (long long) max_rows),
+				 errhint("It must be 1 or more, or null for all rows.")));
+	if (server)
+		(void) hubspot_get_server(server);
+
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	sender = hubspot_sender_create(HUBSPOT_SENDER_PROCEDURE);
+	PG_TRY();
+	{
+		flush(sender, server, max_rows);
+	}
+	PG_FINALLY();
+	{
+		hubspot_sender_end(sender);
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+static void
+flush(HubspotSender *sender, const char *server, int64 max_rows)
+{
+	HubspotRound round;
+
+	SPI_commit();				/* its snapshot was the CALL's */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		hubspot_sender_round(sender, server, max_rows, false, &round);
+		max_rows -= round.rows;
+		if (round.paced && round.next_due > 0 && !round.failed)
+			wait_until(round.next_due);
+	} while (max_rows > 0 && round.installed &&
+			 (round.paced || round.next_due == 0 || round.failed));
+}
+
+/* Wait until a time has come. */
+static void
+wait_until(TimestampTz time)
+{
+	long		timeout;
+
+	while ((timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time)) > 0)
+	{
+		hubspot_wait_until(hubspot_now() + (int64) timeout * 1000);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * hs_assoc_pause(server): stops sending the outbox of an account.
+ *
+ * Returns false if it was paused already.
+ */
+Datum
+hs_assoc_pause(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(hubspot_outbox_pause(server_name(fcinfo, 0), GetUserId()));
+}
+
+/*
+ * hs_assoc_resume(server): has the outbox of an account sent again, at once,
+ * also if it was waiting after failures.
+ *
+ * Returns false if it wasn't paused.
+ */
+Datum
+hs_assoc_resume(PG_FUNCTION_ARGS)
+{
+	bool		was_paused = hubspot_outbox_resume(server_name(fcinfo, 0));
+
+	hubspot_wake_at_commit();
+	PG_RETURN_BOOL(was_paused);
+}
+
+/*
+ * hs_assoc_retry(ids, server): puts dead letters back into the outbox
+ *
+ * Returns how many there were.
+ */
+Datum
+hs_assoc_retry(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(hubspot_outbox_retry(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+										 name_or_null(fcinfo, 1)));
+}
+
+/*
+ * hs_assoc_discard(ids, server): deletes dead letters
+ *
+ * Returns how many there were.
+ */
+Datum
+hs_assoc_discard(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(hubspot_outbox_discard(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+										   name_or_null(fcinfo, 1)));
+}
+
+/* A server's name as it is given: letters may outlive their server. */
+static const char *
+name_or_null(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+}
+
+/* The name of the server that an argument, or else the setting, names. */
+static const char *
+server_name(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			serverid = hubspot_get_server(hubspot_server_argument(fcinfo, argument));
+
+	return GetForeignServer(serverid)->servername;
+}

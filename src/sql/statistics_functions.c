@@ -1,0 +1,217 @@
+/*-------------------------------------------------------------------------
+ *
+ * statistics_functions.c
+ *	  SQL functions that show the throttles and statistics of accounts.
+ *
+ * They begin with the servers that there are, not with what is counted: a
+ * server that was dropped is shown no more, and one of another database never.
+ *
+ * IDENTIFICATION
+ *	  src/sql/statistics_functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "account/account.h"
+#include "account/option.h"
+#include "base/clock.h"
+
+/* The columns of hs_assoc_stat. */
+enum
+{
+	STAT_SERVER,
+	STAT_REQUESTS,
+	STAT_RETRIES,
+	STAT_RATE_LIMITED,
+	STAT_INPUTS,
+	STAT_CONFIRMED,
+	STAT_FAILED,
+	STAT_SKIPPED,
+	STAT_ERRORS,
+	STAT_BYTES_SENT,
+	STAT_BYTES_RECEIVED,
+	STAT_REQUEST_TIME,
+	STAT_MAX_REQUEST_TIME,
+	STAT_SINCE,
+	STAT_NCOLUMNS
+};
+
+/* The columns of hs_assoc_throttle. */
+enum
+{
+	THROTTLE_SERVER,
+	THROTTLE_RATE_LIMIT,
+	THROTTLE_USED,
+	THROTTLE_FREE_AT,
+	THROTTLE_PARKED_UNTIL,
+	THROTTLE_NCOLUMNS
+};
+
+/* Stands for the categories that have no place of their own. */
+#define OTHER_CATEGORIES	"other"
+
+PG_FUNCTION_INFO_V1(hs_assoc_stat);
+PG_FUNCTION_INFO_V1(hs_assoc_stat_reset);
+PG_FUNCTION_INFO_V1(hs_assoc_throttle);
+
+static Datum server_datum(const HubspotOptions *server);
+static Datum errors_datum(const HubspotAccountCounts *counts);
+static void add_error(StringInfo json, const char *category, int64 rows);
+static bool set_time(Datum *value, int64 when, int64 now, TimestampTz clock);
+
+/*
+ * hs_assoc_stat(): what was sent to each account of this database
+ *
+ * A row for each server that was used since the start of the server process
+ * group (or of this session, if the library isn't preloaded), and whose
+ * counters have not made room for another account's since.  Times are
+ * milliseconds.
+ */
+Datum
+hs_assoc_stat(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, hubspot_all_servers())
+	{
+		const HubspotOptions *server = lfirst(lc);
+		HubspotAccountCounts counts;
+		Datum		values[STAT_NCOLUMNS];
+		bool		isnull[STAT_NCOLUMNS] = {false};
+
+		if (!hubspot_account_read(server->server, &counts, NULL))
+			continue;
+		values[STAT_SERVER] = server_datum(server);
+		values[STAT_REQUESTS] = Int64GetDatum(counts.requests);
+		values[STAT_RETRIES] = Int64GetDatum(counts.retries);
+		values[STAT_RATE_LIMITED] = Int64GetDatum(counts.rate_limited);
+		values[STAT_INPUTS] = Int64GetDatum(counts.inputs);
+		values[STAT_CONFIRMED] = Int64GetDatum(counts.confirmed);
+		values[STAT_FAILED] = Int64GetDatum(counts.inputs - counts.confirmed);
+		values[STAT_SKIPPED] = Int64GetDatum(counts.skipped);
+		values[STAT_ERRORS] = errors_datum(&counts);
+		values[STAT_BYTES_SENT] = Int64GetDatum(counts.bytes_sent);
+		values[STAT_BYTES_RECEIVED] = Int64GetDatum(counts.bytes_received);
+		values[STAT_REQUEST_TIME] = Float8GetDatum(counts.request_time / 1000.0);
+		values[STAT_MAX_REQUEST_TIME] = Float8GetDatum(counts.max_request_time / 1000.0);
+		values[STAT_SINCE] = TimestampTzGetDatum(counts.since);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}
+
+static Datum
+server_datum(const HubspotOptions *server)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(server->server_name));
+}
+
+/* A jsonb object: how many rows have failed with each category. */
+static Datum
+errors_datum(const HubspotAccountCounts *counts)
+{
+	StringInfoData json;
+	int64		other = counts->other_errors;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < counts->ncategories; i++)
+	{
+		/* nobody knows what HubSpot will call its categories */
+		if (strcmp(counts->categories[i].category, OTHER_CATEGORIES) == 0)
+			other += counts->categories[i].rows;
+		else
+			add_error(&json, counts->categories[i].category,
+					  counts->categories[i].rows);
+	}
+	if (other > 0)
+		add_error(&json, OTHER_CATEGORIES, other);
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+static void
+add_error(StringInfo json, const char *category, int64 rows)
+{
+	if (json->len > 1)
+		appendStringInfoChar(json, ',');
+	escape_json(json, category);
+	appendStringInfo(json, ":%lld", (long long) rows);
+}
+
+/*
+ * hs_assoc_stat_reset(server): count anew
+ *
+ * For all accounts of this database if server is null; ERROR if there is no
+ * such server.  The throttle goes on as it was.
+ */
+Datum
+hs_assoc_stat_reset(PG_FUNCTION_ARGS)
+{
+	Oid			serverid = InvalidOid;
+
+	if (!PG_ARGISNULL(0))
+		serverid = hubspot_get_server(NameStr(*PG_GETARG_NAME(0)));
+	hubspot_accounts_reset(serverid);
+	PG_RETURN_VOID();
+}
+
+/*
+ * hs_assoc_throttle(): how much of its rate each account has used
+ *
+ * A row for each server of this database, also for those that nobody has used.
+ */
+Datum
+hs_assoc_throttle(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, hubspot_all_servers())
+	{
+		const HubspotOptions *server = lfirst(lc);
+		HubspotThrottle throttle = {0};
+		int64		now = hubspot_now();
+		TimestampTz clock = GetCurrentTimestamp();
+		int64		when;
+		Datum		values[THROTTLE_NCOLUMNS];
+		bool		isnull[THROTTLE_NCOLUMNS] = {false};
+
+		(void) hubspot_account_read(server->server, NULL, &throttle);
+		when = hubspot_throttle_when(&throttle, server->rate_limit, now);
+		values[THROTTLE_SERVER] = server_datum(server);
+		values[THROTTLE_RATE_LIMIT] = Int32GetDatum(server->rate_limit);
+		values[THROTTLE_USED] = Int32GetDatum(hubspot_throttle_used(&throttle, now));
+		isnull[THROTTLE_FREE_AT] =
+			!set_time(&values[THROTTLE_FREE_AT], when, now, clock);
+		isnull[THROTTLE_PARKED_UNTIL] =
+			!set_time(&values[THROTTLE_PARKED_UNTIL], throttle.parked_until, now,
+					  clock);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * The time when as one of the calendar, if it is to come; now and clock are the
+ * present on both.
+ */
+static bool
+set_time(Datum *value, int64 when, int64 now, TimestampTz clock)
+{
+	if (when > now)
+		*value = TimestampTzGetDatum(clock + (when - now));
+	return when > now;
+}

@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * sync_functions.c
+ *	  SQL functions on tables that are kept in sync.
+ *
+ * IDENTIFICATION
+ *	  src/sql/sync_functions.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_inherits.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "account/account.h"
+#include "account/option.h"
+#include "base/compat.h"
+#include "sql/argument.h"
+#include "sync/change.h"
+#include "sync/link_trigger.h"
+
+/* The arguments of hs_assoc_enable_sync. */
+enum
+{
+	ENABLE_LINK_TABLE,
+	ENABLE_FROM_TYPE,
+	ENABLE_FROM_COLUMN,
+	ENABLE_TO_TYPE,
+	ENABLE_TO_COLUMN,
+	ENABLE_TYPE_ID,
+	ENABLE_LABEL,
+	ENABLE_TYPE_ID_COLUMN,
+	ENABLE_LABEL_COLUMN,
+	ENABLE_CATEGORY,
+	ENABLE_BACKFILL,
+	ENABLE_SERVER
+};
+
+PG_FUNCTION_INFO_V1(hs_assoc_enable_sync);
+PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
+
+static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
+static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
+static const char *column_argument(FunctionCallInfo fcinfo, int argument,
+								   const char *name);
+static Oid	server_argument(FunctionCallInfo fcinfo, int argument);
+static Oid	link_table_argument(FunctionCallInfo fcinfo, int argument);
+static void lock_link_table(Oid link_table, LOCKMODE lock);
+static void check_owner(Oid link_table);
+static void check_sync(const HubspotSchema *schema, const HubspotSync *sync);
+static char *column_list(const HubspotSync *sync);
+static bool same_sync(const HubspotSync *a, const HubspotSync *b);
+static bool same_text(const char *a, const char *b);
+static int64 backfill(const HubspotSync *sync, Oid serverid);
+
+/*
+ * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
+ * type_id, label, type_id_column, label_column, category, backfill, server)
+ *
+ * From now on, what happens to the rows of the table is enqueued, on behalf of
+ * the current role.  With backfill, so are the rows that are there: the lock
+ * that is taken for the triggers waits for all writers, and none goes on before
+ * the transaction has ended.  Returns how many.
+ */
+Datum
+hs_assoc_enable_sync(PG_FUNCTION_ARGS)
+{
+	const HubspotSchema *schema = hubspot_outbox_schema(false);
+	HubspotSync *sync = sync_arguments(fcinfo);
+	Oid			serverid = server_argument(fcinfo, ENABLE_SERVER);
+	bool		with_backfill = !PG_ARGISNULL(ENABLE_BACKFILL) &&
+	PG_GETARG_BOOL(ENABLE_BACKFILL);
+	ListCell   *lc;
+
+	sync->server = GetForeignServer(serverid)->servername;
+	sync->role = GetUserId();
+	lock_link_table(sync->link_table, ShareRowExclusiveLock);
+	check_sync(schema, sync);
+
+	hubspot_sync_insert(sync);
+	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
+		hubspot_link_add_triggers(schema, lfirst_oid(lc));
+	PG_RETURN_INT64(with_backfill ? backfill(sync, serverid) : 0);
+}
+
+static HubspotSync *
+sync_arguments(FunctionCallInfo fcinfo)
+{
+	HubspotSync *sync = palloc0(sizeof(HubspotSync));
+
+	sync->link_table = link_table_argument(fcinfo, ENABLE_LINK_TABLE);
+	sync->from_type = hubspot_object_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type");
+	sync->from_column = column_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
+	sync->to_type = hubspot_object_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type");
+	sync->to_column = column_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
+	set_type(fcinfo, sync);
+	return sync;
+}
+
+/* The association type: at most one of four arguments, and its category. */
+static void
+set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
+{
+	int			given = 0;
+
+	for (int i = ENABLE_TYPE_ID; i <= ENABLE_LABEL_COLUMN; i++)
+		given += PG_ARGISNULL(i) ? 0 : 1;
+	if (given > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("only one of the arguments \"type_id\", \"label\", \"type_id_column\" and \"label_column\" may be given"),
+				 errhint("To keep several association types in sync, call hs_assoc_enable_sync for each.")));
+	if (given == 0 && !PG_ARGISNULL(ENABLE_CATEGORY))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"category\" needs an association type"),
+				 errhint("Give one of the arguments type_id, label, type_id_column and label_column.")));
+
+	if (!PG_ARGISNULL(ENABLE_TYPE_ID))
+		sync->type_id = hubspot_int_argument(fcinfo, ENABLE_TYPE_ID, "type_id");
+	if (!PG_ARGISNULL(ENABLE_LABEL))
+		sync->label = hubspot_label_argument(fcinfo, ENABLE_LABEL, "label");
+	if (!PG_ARGISNULL(ENABLE_TYPE_ID_COLUMN))
+		sync->type_id_column = column_argument(fcinfo, ENABLE_TYPE_ID_COLUMN,
+											   "type_id_column");
+	if (!PG_ARGISNULL(ENABLE_LABEL_COLUMN))
+		sync->label_column = column_argument(fcinfo, ENABLE_LABEL_COLUMN,
+											 "label_column");
+	if (!PG_ARGISNULL(ENABLE_CATEGORY))
+		sync->category = hubspot_category_argument(fcinfo, ENABLE_CATEGORY,
+												   "category");
+}
+
+static const char *
+column_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return NameStr(*PG_GETARG_NAME(argument));
+}
+
+/* A server that the current role may use. */
+static Oid
+server_argument(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			serverid = hubspot_get_server(hubspot_server_argument(fcinfo, argument));
+	AclResult	aclresult = hubspot_server_aclcheck(serverid, GetUserId(), ACL_USAGE);
+
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
+					   GetForeignServer(serverid)->servername);
+	return serverid;
+}
+
+/* A relation that the current role owns. */
+static Oid
+link_table_argument(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			link_table;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"link_table\" must not be null")));
+	link_table = PG_GETARG_OID(argument);
+	check_owner(link_table);
+	return link_table;
+}
+
+static void
+check_owner(Oid link_table)
+{
+	char	   *name = get_rel_name(link_table);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", link_table)));
+	if (!hubspot_table_ownercheck(link_table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(link_table)), name);
+}
+
+/* Lock the table until the end of the transaction; still ours? */
+static void
+lock_link_table(Oid link_table, LOCKMODE lock)
+{
+	LockRelationOid(link_table, lock);
+	check_owner(link_table);
+}
+
+/* ERROR unless the table is fit for the sync. */
+static void
+check_sync(const HubspotSchema *schema, const HubspotSync *sync)
+{
+	const char *name = get_rel_name(sync->link_table);
+	ListCell   *lc;
+
+	hubspot_link_check(sync->link_table);
+	hubspot_sync_check_columns(sync);
+	foreach(lc, hubspot_syncs(schema, sync->link_table))
+	{
+		if (same_sync(lfirst(lc), sync))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("columns \"%s\" and \"%s\" of table \"%s\" are kept in sync already",
+							sync->from_column, sync->to_column, name)));
+	}
+	if (!OidIsValid(hubspot_sync_key(sync)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no unique index on columns of the sync alone", name),
+				 errdetail("Without one, rows of the same pair could be written at the same time, and which was the last one would be unknown."),
+				 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s); neither partial, nor on expressions, nor deferrable.",
+						 hubspot_link_name(sync->link_table), column_list(sync))));
+}
+
+/* The columns of the sync, for SQL. */
+static char *
+column_list(const HubspotSync *sync)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < ncolumns; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i]));
+	return list.data;
+}
+
+/* Are they the same, whosoever they are? */
+static bool
+same_sync(const HubspotSync *a, const HubspotSync *b)
+{
+	return same_text(a->from_type, b->from_type) &&
+		same_text(a->from_column, b->from_column) &&
+		same_text(a->to_type, b->to_type) &&
+		same_text(a->to_column, b->to_column) &&
+		a->type_id == b->type_id &&
+		same_text(a->label, b->label) &&
+		same_text(a->type_id_column, b->type_id_column) &&
+		same_text(a->label_column, b->label_column) &&
+		same_text(a->category, b->category) &&
+		same_text(a->server, b->server);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return strcmp(a, b) == 0;
+}
+
+static int64
+backfill(const HubspotSync *sync, Oid serverid)
+{
+	HubspotChange *change = hubspot_change_create(sync, sync->link_table);
+	int64		skipped;
+	int64		enqueued = hubspot_change_enqueue_table(change, true, &skipped);
+
+	if (skipped > 0)
+		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
+	return enqueued;
+}
+
+/*
+ * hs_assoc_disable_sync(link_table)
+ *
+ * Ends all syncs of the table, and drops the triggers, also if they are all
+ * that there is.  Returns how many syncs there were.
+ */
+Datum
+hs_assoc_disable_sync(PG_FUNCTION_ARGS)
+{
+	const HubspotSchema *schema = hubspot_outbox_schema(false);
+	Oid			link_table = link_table_argument(fcinfo, 0);
+	Oid			root;
+	List	   *syncs;
+	ListCell   *lc;
+
+	lock_link_table(link_table, AccessExclusiveLock);
+	root = hubspot_link_root(link_table);
+	if (root != link_table && hubspot_syncs(schema, root) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("partition \"%s\" is kept in sync with the whole table \"%s\"",
+						get_rel_name(link_table), get_rel_name(root)),
+				 errhint("Detach it first, or end the sync of the whole table.")));
+	syncs = hubspot_syncs(schema, link_table);
+	foreach(lc, syncs)
+		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
+	foreach(lc, find_all_inheritors(link_table, AccessExclusiveLock, NULL))
+		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
+	if (syncs == NIL)
+		ereport(NOTICE,
+				(errmsg("table \"%s\" is not kept in sync", get_rel_name(link_table))));
+	PG_RETURN_INT32(list_length(syncs));
+}

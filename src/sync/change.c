@@ -1,0 +1,481 @@
+/*-------------------------------------------------------------------------
+ *
+ * change.c
+ *	  Changes of a link table into the outbox.
+ *
+ * A sync makes one INSERT ... SELECT of the rows that a statement has changed
+ * (change_sql.c).
+ *
+ * Statements on one table may be nested, by triggers, or be parts of one
+ * (WITH): a row that one has inserted may be gone before its trigger is run,
+ * or what one has deleted be there again.  The last operation that is enqueued
+ * for a pair wins, therefore changes that come after those of such a statement
+ * are checked first: only what is in the table is created, only what isn't is
+ * removed.  That is read with the privileges of its owner, whoever changes it, into a
+ * tuplestore, and inserted from there.  The rows of a whole table, to be
+ * truncated or for a backfill, take the same way.  So does what is removed of a
+ * table that may have one label in two spellings.
+ *
+ * IDENTIFICATION
+ *	  src/sync/change.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/tstoreReceiver.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "schema/prepared.h"
+#include "sync/change.h"
+#include "sync/change_sql.h"
+
+/* The rows of a tuplestore, in SQL. */
+#define COLLECTED_ROWS	"collected_rows"
+
+/* The parameters of the statements that insert, from $1. */
+enum
+{
+	PARAMETER_SERVER,
+	PARAMETER_ROLE,
+	PARAMETER_ADD,				/* the operations */
+	PARAMETER_REMOVE,
+	PARAMETER_FROM_TYPE,
+	PARAMETER_TO_TYPE,
+	PARAMETER_TYPE_IDS,
+	PARAMETER_CATEGORY,
+	PARAMETER_LABELS,
+	PARAMETER_KEEP_LABELS,
+	PARAMETER_LINK_TABLE,
+	NPARAMETERS
+};
+
+static const Oid parameter_types[NPARAMETERS] = {
+	TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	INT4ARRAYOID, TEXTOID, TEXTARRAYOID, BOOLOID, REGCLASSOID
+};
+
+/* Where the rows of an insertion come from. */
+#define COLLECTED	HUBSPOT_NDELTAS
+
+/* The statement that inserts rows from one source. */
+typedef struct Insertion
+{
+	const HubspotDelta *delta;
+	int			source;			/* HubspotDeltaSource, or COLLECTED */
+	HubspotPrepared *prepared;	/* or NULL: not yet */
+} Insertion;
+
+struct HubspotChange
+{
+	HubspotDelta delta;
+	bool		has_nulls;		/* may its columns be null? */
+	Datum		values[NPARAMETERS];
+	char		nulls[NPARAMETERS];
+	Insertion	insertions[COLLECTED + 1];
+};
+
+/* What is to be read of a table, with its rows as they are now. */
+typedef struct Reading
+{
+	const HubspotDelta *delta;
+	bool		checked;		/* changed rows; else all rows */
+	HubspotDeltaSource source;	/* of the former */
+	bool		added;			/* of the latter */
+} Reading;
+
+static void set_parameters(HubspotChange *change);
+static void set_text(HubspotChange *change, int parameter, const char *value);
+static HubspotDeltaSource source_of(TriggerData *trigdata);
+static TupleTableSlot *begin_rows(TriggerData *trigdata, Tuplestorestate *rows);
+static bool same_values(const HubspotDelta *delta, TupleTableSlot *a,
+						TupleTableSlot *b);
+static int64 count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
+						 Tuplestorestate *rows);
+static int64 insert(HubspotChange *change, int source,
+					QueryEnvironment *environment);
+static char *write_insertion(const void *state);
+static char *collected_rows(const HubspotDelta *delta);
+static Tuplestorestate *collect(const Reading *reading, Oid table,
+								QueryEnvironment *environment);
+static char *write_reading(const void *state);
+static int64 insert_collected(HubspotChange *change, Tuplestorestate *rows);
+static void add_rows(QueryEnvironment *environment, const char *name,
+					 Oid relid, TupleDesc tupdesc, Tuplestorestate *rows);
+static TupleDesc collected_tupdesc(const HubspotDelta *delta);
+
+/*
+ * What the sync makes of changes of a table, its own or a partition of it; in
+ * the current memory context, and sync must live as long.  ERROR if a column
+ * is missing.
+ */
+HubspotChange *
+hubspot_change_create(const HubspotSync *sync, Oid table)
+{
+	HubspotChange *change = palloc0(sizeof(HubspotChange));
+
+	hubspot_delta_init(&change->delta, sync, table);
+	for (int i = 0; i < change->delta.ncolumns; i++)
+		change->has_nulls |= !change->delta.columns[i].not_null;
+	for (int i = 0; i <= COLLECTED; i++)
+	{
+		change->insertions[i].delta = &change->delta;
+		change->insertions[i].source = i;
+	}
+	set_parameters(change);
+	return change;
+}
+
+static void
+set_parameters(HubspotChange *change)
+{
+	const HubspotSync *sync = change->delta.sync;
+	bool		typed = sync->type_id || sync->label || sync->type_id_column ||
+	sync->label_column;
+	Datum		element;
+
+	memset(change->nulls, ' ', NPARAMETERS);
+	set_text(change, PARAMETER_SERVER, sync->server);
+	change->values[PARAMETER_ROLE] = ObjectIdGetDatum(sync->role);
+	set_text(change, PARAMETER_ADD, typed ? "create" : "create_default");
+	set_text(change, PARAMETER_REMOVE, typed ? "archive_labels" : "archive");
+	set_text(change, PARAMETER_FROM_TYPE, sync->from_type);
+	set_text(change, PARAMETER_TO_TYPE, sync->to_type);
+	set_text(change, PARAMETER_CATEGORY, sync->category);
+	change->values[PARAMETER_KEEP_LABELS] = BoolGetDatum(typed);
+	change->values[PARAMETER_LINK_TABLE] = ObjectIdGetDatum(sync->link_table);
+
+	change->nulls[PARAMETER_TYPE_IDS] = sync->type_id ? ' ' : 'n';
+	element = Int32GetDatum(sync->type_id);
+	change->values[PARAMETER_TYPE_IDS] =
+		PointerGetDatum(construct_array(&element, 1, INT4OID, sizeof(int32),
+										true, TYPALIGN_INT));
+	change->nulls[PARAMETER_LABELS] = sync->label ? ' ' : 'n';
+	if (sync->label)
+	{
+		element = CStringGetTextDatum(sync->label);
+		change->values[PARAMETER_LABELS] =
+			PointerGetDatum(construct_array(&element, 1, TEXTOID, -1, false,
+											TYPALIGN_INT));
+	}
+}
+
+static void
+set_text(HubspotChange *change, int parameter, const char *value)
+{
+	if (value)
+		change->values[parameter] = CStringGetTextDatum(value);
+	else
+		change->nulls[parameter] = 'n';
+}
+
+/*
+ * Can the statement have changed what the sync is about?  Not if it is an
+ * UPDATE whose rows have kept the values of all columns that matter.
+ */
+bool
+hubspot_change_matters(const HubspotChange *change, TriggerData *trigdata)
+{
+	Tuplestorestate *old_rows = trigdata->tg_oldtable;
+	Tuplestorestate *new_rows = trigdata->tg_newtable;
+	TupleTableSlot *old_slot;
+	TupleTableSlot *new_slot;
+	bool		matters = false;
+
+	/* if they don't come in the same order, there is more work than needed */
+	if (source_of(trigdata) != HUBSPOT_UPDATED ||
+		tuplestore_tuple_count(old_rows) != tuplestore_tuple_count(new_rows))
+		return true;
+	old_slot = begin_rows(trigdata, old_rows);
+	new_slot = begin_rows(trigdata, new_rows);
+	while (!matters &&
+		   tuplestore_gettupleslot(old_rows, true, false, old_slot) &&
+		   tuplestore_gettupleslot(new_rows, true, false, new_slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		matters = !same_values(&change->delta, old_slot, new_slot);
+	}
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+	return matters;
+}
+
+static HubspotDeltaSource
+source_of(TriggerData *trigdata)
+{
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		return HUBSPOT_INSERTED;
+	return TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? HUBSPOT_UPDATED : HUBSPOT_DELETED;
+}
+
+/* A slot to read a transition table into, from its beginning. */
+static TupleTableSlot *
+begin_rows(TriggerData *trigdata, Tuplestorestate *rows)
+{
+	int			pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+
+	/* a new pointer begins where the first one is */
+	tuplestore_select_read_pointer(rows, pointer);
+	tuplestore_rescan(rows);
+	return MakeSingleTupleTableSlot(RelationGetDescr(trigdata->tg_relation),
+									&TTSOpsMinimalTuple);
+}
+
+/* Have two rows the same values in all columns that matter, byte for byte? */
+static bool
+same_values(const HubspotDelta *delta, TupleTableSlot *a, TupleTableSlot *b)
+{
+	for (int i = 0; i < delta->ncolumns; i++)
+	{
+		const HubspotDeltaColumn *column = &delta->columns[i];
+		bool		a_null;
+		bool		b_null;
+		Datum		a_value = slot_getattr(a, column->number, &a_null);
+		Datum		b_value = slot_getattr(b, column->number, &b_null);
+
+		if (a_null != b_null)
+			return false;
+		if (!a_null && !datum_image_eq(a_value, b_value, column->by_value,
+									   column->length))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * How many rows the statement has added that are left out, because a value is
+ * null.
+ */
+int64
+hubspot_change_skipped(const HubspotChange *change, TriggerData *trigdata)
+{
+	int64		skipped = 0;
+
+	if (!change->has_nulls)
+		return 0;
+	if (trigdata->tg_newtable)
+		skipped = count_nulls(&change->delta, trigdata, trigdata->tg_newtable);
+	if (skipped > 0 && trigdata->tg_oldtable)
+		skipped -= count_nulls(&change->delta, trigdata, trigdata->tg_oldtable);
+	return Max(skipped, 0);
+}
+
+static int64
+count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
+			Tuplestorestate *rows)
+{
+	TupleTableSlot *slot = begin_rows(trigdata, rows);
+	int64		count = 0;
+
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		int			i = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		while (i < delta->ncolumns &&
+			   !slot_attisnull(slot, delta->columns[i].number))
+			i++;
+		if (i < delta->ncolumns)
+			count++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return count;
+}
+
+/* The transition tables of a trigger, as statements can name them. */
+QueryEnvironment *
+hubspot_change_environment(TriggerData *trigdata)
+{
+	QueryEnvironment *environment = create_queryEnv();
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+
+	if (trigdata->tg_newtable)
+		add_rows(environment, HUBSPOT_NEW_ROWS, relid, NULL, trigdata->tg_newtable);
+	if (trigdata->tg_oldtable)
+		add_rows(environment, HUBSPOT_OLD_ROWS, relid, NULL, trigdata->tg_oldtable);
+	return environment;
+}
+
+/* Have statements know a tuplestore, of rows of a relation or of that form. */
+static void
+add_rows(QueryEnvironment *environment, const char *name, Oid relid,
+		 TupleDesc tupdesc, Tuplestorestate *rows)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+	relation->md.name = pstrdup(name);
+	relation->md.reliddesc = relid;
+	relation->md.tupdesc = tupdesc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = tuplestore_tuple_count(rows);
+	relation->reldata = rows;
+	register_ENR(environment, relation);
+}
+
+/*
+ * Enqueue what the statement has changed; check: only what is so in the table
+ * now.  The environment is that of the trigger.
+ */
+void
+hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
+					   QueryEnvironment *environment, bool check)
+{
+	Reading		reading = {
+		.delta = &change->delta,
+		.checked = true,
+		.source = source_of(trigdata)
+	};
+
+	if (check || (reading.source != HUBSPOT_INSERTED && change->delta.has_spellings))
+		(void) insert_collected(change,
+								collect(&reading, change->delta.sync->link_table,
+										environment));
+	else
+		(void) insert(change, reading.source, environment);
+}
+
+/* Insert rows from a source; how many. */
+static int64
+insert(HubspotChange *change, int source, QueryEnvironment *environment)
+{
+	Insertion  *insertion = &change->insertions[source];
+
+	if (insertion->prepared == NULL)
+	{
+		HubspotSubject subject = {
+			.write = write_insertion,
+			.state = insertion,
+			.nparameters = NPARAMETERS,
+			.types = parameter_types
+		};
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(change));
+
+		insertion->prepared = hubspot_prepare(&subject);
+		MemoryContextSwitchTo(old);
+	}
+	return hubspot_run(insertion->prepared, change->values, change->nulls,
+					   environment, false, None_Receiver);
+}
+
+static char *
+write_insertion(const void *state)
+{
+	const Insertion *insertion = state;
+	const HubspotDelta *delta = insertion->delta;
+
+	return hubspot_delta_insertion(delta, insertion->source == COLLECTED ?
+								   collected_rows(delta) :
+								   hubspot_delta_rows(delta, insertion->source));
+}
+
+static char *
+collected_rows(const HubspotDelta *delta)
+{
+	return psprintf("SELECT * FROM " COLLECTED_ROWS " AS c"
+					" WHERE c.from_id IS NOT NULL AND c.to_id IS NOT NULL%s",
+					delta->ncolumns > HUBSPOT_COLUMN_TYPE ?
+					" AND c.type IS NOT NULL" : "");
+}
+
+/*
+ * Enqueue all rows of the table, as added, or of the partition, as removed.
+ * Returns how many; *skipped is how many have a null.
+ */
+int64
+hubspot_change_enqueue_table(HubspotChange *change, bool added, int64 *skipped)
+{
+	Reading		reading = {.delta = &change->delta,.added = added};
+	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
+	int64		enqueued;
+
+	*skipped = tuplestore_tuple_count(rows);
+	enqueued = insert_collected(change, rows);
+	*skipped -= enqueued;
+	return enqueued;
+}
+
+/*
+ * Rows of a table, read with its owner's privileges: as they are now, also in a transaction
+ * that goes by an older snapshot, and all of them, or an ERROR if row-level
+ * security hides some.
+ */
+static Tuplestorestate *
+collect(const Reading *reading, Oid table, QueryEnvironment *environment)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc reading",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Oid			functions[HUBSPOT_SYNC_COLUMNS];
+	HubspotSubject subject = {
+		.write = write_reading,
+		.state = reading,
+		.relation = table,
+		.owner = hubspot_link_owner(table),
+		.nfunctions = hubspot_delta_key_functions(reading->delta, functions),
+		.functions = functions
+	};
+	DestReceiver *receiver = CreateTuplestoreDestReceiver();
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SetTuplestoreDestReceiverParams(receiver, rows, context, false, NULL, NULL);
+	(void) hubspot_run(hubspot_prepare(&subject), NULL, NULL, environment, true,
+					   receiver);
+	receiver->rDestroy(receiver);
+	AtEOXact_GUC(false, nest_level);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return rows;
+}
+
+static char *
+write_reading(const void *state)
+{
+	const Reading *reading = state;
+
+	return reading->checked ?
+		hubspot_delta_checked_rows(reading->delta, reading->source) :
+		hubspot_delta_all_rows(reading->delta, reading->added);
+}
+
+/* Insert collected rows, and forget them; how many had no null. */
+static int64
+insert_collected(HubspotChange *change, Tuplestorestate *rows)
+{
+	QueryEnvironment *environment = create_queryEnv();
+	int64		inserted;
+
+	add_rows(environment, COLLECTED_ROWS, InvalidOid,
+			 collected_tupdesc(&change->delta), rows);
+	inserted = insert(change, COLLECTED, environment);
+	tuplestore_end(rows);
+	return inserted;
+}
+
+static TupleDesc
+collected_tupdesc(const HubspotDelta *delta)
+{
+	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(has_type ? 4 : 3);
+	AttrNumber	number = 1;
+
+	TupleDescInitEntry(tupdesc, number++, "from_id", TEXTOID, -1, 0);
+	TupleDescInitEntry(tupdesc, number++, "to_id", TEXTOID, -1, 0);
+	if (has_type)
+		TupleDescInitEntry(tupdesc, number++, "type",
+						   hubspot_delta_is_label(delta) ? TEXTOID : INT4OID, -1, 0);
+	TupleDescInitEntry(tupdesc, number, "added", BOOLOID, -1, 0);
+	return tupdesc;
+}

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * change.h
+ *	  Changes of a link table into the outbox.
+ *
+ * IDENTIFICATION
+ *	  src/sync/change.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNC_CHANGE_H
+#define HUBSPOT_SYNC_CHANGE_H
+
+#include "commands/trigger.h"
+
+#include "sync/link_table.h"
+
+/* What one sync makes of the changes of a table. */
+typedef struct HubspotChange HubspotChange;
+
+extern HubspotChange *hubspot_change_create(const HubspotSync *sync, Oid table);
+extern bool hubspot_change_matters(const HubspotChange *change,
+								   TriggerData *trigdata);
+extern QueryEnvironment *hubspot_change_environment(TriggerData *trigdata);
+extern void hubspot_change_enqueue(HubspotChange *change,
+								   TriggerData *trigdata,
+								   QueryEnvironment *environment, bool check);
+extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added,
+										  int64 *skipped);
+extern int64 hubspot_change_skipped(const HubspotChange *change,
+									TriggerData *trigdata);
+
+#endif							/* HUBSPOT_SYNC_CHANGE_H */

@@ -1,0 +1,413 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_sql.c
+ *	  The rows that are added to a link table or removed from it, in SQL.
+ *
+ * The queries here have the columns from_id, to_id, type (if the sync has a
+ * column for it) and added (false: removed).  They call nothing that somebody
+ * else may have written: ids become text by the output functions of their types,
+ * which only a superuser can define, never by casts, and are compared as text.
+ * Those that read the table itself are for its owner.  What all of them may name
+ * is checked before they run (prepared.c).
+ *
+ * Two labels that differ by case alone are two rows, but as a rule one type
+ * (labels.c).  One of the rows may go; as long as the other is there, the type
+ * is not to be removed.  So what was removed of such a table has to be checked.
+ *
+ * IDENTIFICATION
+ *	  src/sync/change_sql.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "hubspot.h"
+#include "sync/change_sql.h"
+
+static bool has_spellings(const HubspotDelta *delta);
+static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
+static char *changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
+						  const Oid *keys);
+static char *difference(const HubspotDelta *delta, const Oid *keys);
+static char *rows_of(const HubspotDelta *delta, const char *table,
+					 const char *mark, bool with_nulls, const Oid *keys);
+static char *id_text(const char *alias, const HubspotDeltaColumn *column);
+static char *folded(const char *label);
+static char *full_text(const char *alias, const HubspotDeltaColumn *column);
+static char *type_value(const HubspotDelta *delta, const char *alias);
+static void find_keys(const HubspotDelta *delta, Oid *keys);
+
+/* ERROR if a column is missing. */
+void
+hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
+{
+	const char *names[HUBSPOT_SYNC_COLUMNS];
+
+	delta->sync = sync;
+	delta->table = table;
+	delta->ncolumns = hubspot_sync_columns(sync, names);
+	for (int i = 0; i < delta->ncolumns; i++)
+		set_column(&delta->columns[i], table, names[i]);
+	delta->has_spellings = has_spellings(delta);
+}
+
+/* Not if the unique index allows each pair one row. */
+static bool
+has_spellings(const HubspotDelta *delta)
+{
+	const HubspotSync *sync = delta->sync;
+	HeapTuple	tuple;
+	Form_pg_index index;
+	AttrNumber	label;
+	bool		found = false;
+
+	if (!hubspot_delta_is_label(delta))
+		return false;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(hubspot_sync_key(sync)));
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	label = get_attnum(sync->link_table, sync->label_column);
+	for (int i = 0; i < index->indnkeyatts; i++)
+		found |= (index->indkey.values[i] == label);
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+static void
+set_column(HubspotDeltaColumn *column, Oid table, const char *name)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(table, name);
+	Form_pg_attribute attribute;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "column \"%s\" of relation %u does not exist", name, table);
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	column->name = pstrdup(quote_identifier(name));
+	column->number = attribute->attnum;
+	column->type = getBaseType(attribute->atttypid);
+	column->not_null = attribute->attnotnull;
+	column->by_value = attribute->attbyval;
+	column->length = attribute->attlen;
+	ReleaseSysCache(tuple);
+}
+
+/* Is there a column of the type, and holds it labels? */
+bool
+hubspot_delta_is_label(const HubspotDelta *delta)
+{
+	return delta->sync->label_column != NULL;
+}
+
+/*
+ * The rows that a statement has added or removed, the latter first, without
+ * those that have a null.
+ */
+char *
+hubspot_delta_rows(const HubspotDelta *delta, HubspotDeltaSource source)
+{
+	return changed_rows(delta, source, NULL);
+}
+
+static char *
+changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
+			 const Oid *keys)
+{
+	switch (source)
+	{
+		case HUBSPOT_INSERTED:
+			return rows_of(delta, HUBSPOT_NEW_ROWS, "true AS added", false, keys);
+		case HUBSPOT_DELETED:
+			return rows_of(delta, HUBSPOT_OLD_ROWS, "false AS added", false, keys);
+		default:
+			return difference(delta, keys);
+	}
+}
+
+/*
+ * What an UPDATE has added, all rows taken together: that a value has moved
+ * from one row to another is no difference.
+ */
+static char *
+difference(const HubspotDelta *delta, const Oid *keys)
+{
+	const char *type = delta->ncolumns > HUBSPOT_COLUMN_TYPE ? ", c.type" : "";
+	StringInfoData values;
+
+	initStringInfo(&values);
+	for (int i = 0; keys && i < delta->ncolumns; i++)
+	{
+		if (OidIsValid(keys[i]))
+			appendStringInfo(&values, ", (pg_catalog.array_agg(c.key%d))[1] AS key%d", i, i);
+	}
+	return psprintf("SELECT c.from_id, c.to_id%s,"
+					" pg_catalog.sum(c.sign) OPERATOR(pg_catalog.>) 0 AS added%s "
+					"FROM (%s UNION ALL %s) AS c "
+					"GROUP BY c.from_id, c.to_id%s "
+					"HAVING pg_catalog.sum(c.sign) OPERATOR(pg_catalog.<>) 0 "
+					"ORDER BY added",
+					type, values.data,
+					rows_of(delta, HUBSPOT_NEW_ROWS, "1 AS sign", false, keys),
+					rows_of(delta, HUBSPOT_OLD_ROWS, "-1 AS sign", false, keys),
+					type);
+}
+
+/*
+ * The rows of one table, with a column that marks them; keys: also the values
+ * of those columns as they are, as key0, key1, ...
+ */
+static char *
+rows_of(const HubspotDelta *delta, const char *table, const char *mark,
+		bool with_nulls, const Oid *keys)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s AS from_id, %s AS to_id, ",
+					 id_text("n", &delta->columns[HUBSPOT_COLUMN_FROM]),
+					 id_text("n", &delta->columns[HUBSPOT_COLUMN_TO]));
+	if (delta->ncolumns > HUBSPOT_COLUMN_TYPE)
+		appendStringInfo(&sql, "%s AS type, ", type_value(delta, "n"));
+	appendStringInfoString(&sql, mark);
+	for (int i = 0; keys && i < delta->ncolumns; i++)
+	{
+		if (OidIsValid(keys[i]))
+			appendStringInfo(&sql, ", n.%s AS key%d", delta->columns[i].name, i);
+	}
+	appendStringInfo(&sql, " FROM %s AS n", table);
+	for (int i = 0; !with_nulls && i < delta->ncolumns; i++)
+		appendStringInfo(&sql, " %s n.%s IS NOT NULL", i == 0 ? "WHERE" : "AND",
+						 delta->columns[i].name);
+	return sql.data;
+}
+
+/*
+ * A value as text, null if it is null.  One that is too large for the outbox must
+ * not stop who writes it: it is cut, and marked, so that it is refused when it is to
+ * be sent, and seen in the dead letters.
+ */
+static char *
+id_text(const char *alias, const HubspotDeltaColumn *column)
+{
+	char	   *value = full_text(alias, column);
+
+	switch (column->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return value;
+		default:
+			/* a character has at most four bytes */
+			return psprintf("CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.>) %d"
+							" THEN pg_catalog.left(%s, 240)"
+							" OPERATOR(pg_catalog.||) '... (cut: it is too long)' COLLATE pg_catalog.\"C\""
+							" ELSE %s END",
+							value, HUBSPOT_MAX_TEXT, value, value);
+	}
+}
+
+/*
+ * The casts of these types are the server's own, and faster than format(), which
+ * calls the output function.
+ */
+static char *
+full_text(const char *alias, const HubspotDeltaColumn *column)
+{
+	switch (column->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case UUIDOID:
+			return psprintf("%s.%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
+							alias, column->name);
+		case NUMERICOID:
+			/* 1.00 and 1 are the same id */
+			return psprintf("pg_catalog.trim_scale(%s.%s)::pg_catalog.text"
+							" COLLATE pg_catalog.\"C\"",
+							alias, column->name);
+		default:
+			return psprintf("CASE WHEN %s.%s IS NOT NULL"
+							" THEN pg_catalog.format('%%s', %s.%s)"
+							" COLLATE pg_catalog.\"C\" END",
+							alias, column->name, alias, column->name);
+	}
+}
+
+/*
+ * A type's number, or its label.  A number that is too large must not stop who
+ * writes it: it becomes one that is refused when it is to be sent.
+ */
+static char *
+type_value(const HubspotDelta *delta, const char *alias)
+{
+	const HubspotDeltaColumn *column = &delta->columns[HUBSPOT_COLUMN_TYPE];
+	const char *name = column->name;
+
+	if (hubspot_delta_is_label(delta))
+		return id_text(alias, column);
+	if (column->type != INT8OID)
+		return psprintf("%s.%s::pg_catalog.int4", alias, name);
+	return psprintf("CASE WHEN %s.%s OPERATOR(pg_catalog.<) 1"
+					" OR %s.%s OPERATOR(pg_catalog.>) 2147483647 THEN 0"
+					" ELSE %s.%s::pg_catalog.int4 END",
+					alias, name, alias, name, alias, name);
+}
+
+/*
+ * A label as it is looked up if there is none that is just like it.  A long one
+ * is none of HubSpot's, and must not ask for more memory than there is.
+ */
+static char *
+folded(const char *label)
+{
+	return psprintf("pg_catalog.lower(pg_catalog.left(%s, 1000)"
+					" COLLATE pg_catalog.\"default\")", label);
+}
+
+/*
+ * The same, but only what is so in the table now: added and there, or removed
+ * and not there.
+ */
+char *
+hubspot_delta_checked_rows(const HubspotDelta *delta, HubspotDeltaSource source)
+{
+	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
+	Oid			keys[HUBSPOT_SYNC_COLUMNS] = {InvalidOid};
+	StringInfoData sql;
+
+	find_keys(delta, keys);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT r.from_id, r.to_id, %sr.added FROM (%s) AS r "
+					 "WHERE r.added OPERATOR(pg_catalog.=) EXISTS ("
+					 "SELECT FROM %s AS l WHERE %s OPERATOR(pg_catalog.=) r.from_id"
+					 " AND %s OPERATOR(pg_catalog.=) r.to_id",
+					 has_type ? "r.type, " : "", changed_rows(delta, source, keys),
+					 hubspot_link_name(delta->sync->link_table),
+					 id_text("l", &delta->columns[HUBSPOT_COLUMN_FROM]),
+					 id_text("l", &delta->columns[HUBSPOT_COLUMN_TO]));
+	if (has_type && !hubspot_delta_is_label(delta))
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) r.type",
+						 type_value(delta, "l"));
+	else if (has_type)
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) %s",
+						 folded(type_value(delta, "l")), folded("r.type"));
+	for (int i = 0; i < delta->ncolumns; i++)
+	{
+		const char *name = delta->columns[i].name;
+		Oid			type = delta->columns[i].type;
+
+		if (!OidIsValid(keys[i]) ||
+			(i == HUBSPOT_COLUMN_TYPE && hubspot_delta_is_label(delta)))
+			continue;
+		appendStringInfoString(&sql, " AND ");
+		generate_operator_clause(&sql, psprintf("l.%s", name), type, keys[i],
+								 psprintf("r.key%d", i), type);
+	}
+	appendStringInfoString(&sql, ") ORDER BY r.added");
+	return sql.data;
+}
+
+/*
+ * The operators by which the unique index finds rows, of the columns that it
+ * has.  Those of polymorphic types are left out: which one SQL would take is
+ * not always clear.
+ */
+static void
+find_keys(const HubspotDelta *delta, Oid *keys)
+{
+	Oid			link_table = delta->sync->link_table;
+	const char *names[HUBSPOT_SYNC_COLUMNS];
+	Oid			key = hubspot_sync_key(delta->sync);
+	Relation	index;
+
+	if (!OidIsValid(key))
+		return;
+	hubspot_sync_columns(delta->sync, names);
+	index = index_open(key, AccessShareLock);
+	for (int i = 0; i < delta->ncolumns; i++)
+	{
+		AttrNumber	number = get_attnum(link_table, names[i]);
+
+		for (int k = 0; k < IndexRelationGetNumberOfKeyAttributes(index); k++)
+		{
+			Oid			type = index->rd_opcintype[k];
+
+			if (index->rd_index->indkey.values[k] == number &&
+				get_typtype(type) != TYPTYPE_PSEUDO)
+				keys[i] = get_opfamily_member(index->rd_opfamily[k], type, type,
+											  BTEqualStrategyNumber);
+		}
+	}
+	index_close(index, AccessShareLock);
+}
+
+/*
+ * The functions of these operators, which checked rows call beside those of
+ * pg_catalog; how many.
+ */
+int
+hubspot_delta_key_functions(const HubspotDelta *delta,
+							Oid functions[HUBSPOT_SYNC_COLUMNS])
+{
+	Oid			keys[HUBSPOT_SYNC_COLUMNS] = {InvalidOid};
+	int			nfunctions = 0;
+
+	find_keys(delta, keys);
+	for (int i = 0; i < delta->ncolumns; i++)
+	{
+		if (OidIsValid(keys[i]))
+			functions[nfunctions++] = get_opcode(keys[i]);
+	}
+	return nfunctions;
+}
+
+/*
+ * All rows of the table, or of the partition without those below it, those with
+ * nulls as well, for added.
+ */
+char *
+hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
+{
+	return rows_of(delta,
+				   psprintf("%s%s", added ? "" : "ONLY ", hubspot_link_name(delta->table)),
+				   added ? "true AS added" : "false AS added", true, NULL);
+}
+
+/*
+ * The statement that inserts such rows, those without nulls.  Its parameters
+ * are those of change.c.
+ */
+char *
+hubspot_delta_insertion(const HubspotDelta *delta, const char *rows)
+{
+	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
+	bool		is_label = hubspot_delta_is_label(delta);
+
+	return psprintf("INSERT INTO %s.hs_assoc_outbox (server, role, operation,"
+					" from_type, from_id, to_type, to_id,"
+					" type_ids, category, labels, keep_labels, link_table) "
+					"SELECT $1, $2, CASE WHEN r.added THEN $3 ELSE $4 END,"
+					" $5, r.from_id, $6, r.to_id,"
+					" %s, $8, %s, r.added AND $10, $11 "
+					"FROM (%s) AS r",
+					hubspot_outbox_schema(false)->name,
+					has_type && !is_label ? "ARRAY[r.type]" : "$7",
+					has_type && is_label ? "ARRAY[r.type]" : "$9",
+					rows);
+}

@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_sql.h
+ *	  The rows that are added to a link table or removed from it, in SQL.
+ *
+ * IDENTIFICATION
+ *	  src/sync/change_sql.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNC_CHANGE_SQL_H
+#define HUBSPOT_SYNC_CHANGE_SQL_H
+
+#include "access/attnum.h"
+
+#include "sync/link_table.h"
+
+/* The columns of a sync in HubspotDelta. */
+enum
+{
+	HUBSPOT_COLUMN_FROM,
+	HUBSPOT_COLUMN_TO,
+	HUBSPOT_COLUMN_TYPE			/* if there is one */
+};
+
+typedef struct HubspotDeltaColumn
+{
+	const char *name;			/* quoted if need be */
+	AttrNumber	number;
+	Oid			type;			/* a domain's base */
+	bool		not_null;
+	bool		by_value;
+	int16		length;
+} HubspotDeltaColumn;
+
+/* A sync's view of a table. */
+typedef struct HubspotDelta
+{
+	const HubspotSync *sync;
+	Oid			table;			/* the link table, or a partition of it */
+	int			ncolumns;
+	HubspotDeltaColumn columns[HUBSPOT_SYNC_COLUMNS];
+	bool		has_spellings;	/* may rows be of one label, in two spellings? */
+} HubspotDelta;
+
+/* Where its rows come from. */
+typedef enum HubspotDeltaSource
+{
+	HUBSPOT_INSERTED,			/* the transition tables of a trigger */
+	HUBSPOT_UPDATED,
+	HUBSPOT_DELETED,
+	HUBSPOT_NDELTAS				/* number of those */
+} HubspotDeltaSource;
+
+extern void hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync,
+							   Oid table);
+extern int	hubspot_delta_key_functions(const HubspotDelta *delta,
+										Oid functions[HUBSPOT_SYNC_COLUMNS]);
+extern bool hubspot_delta_is_label(const HubspotDelta *delta);
+extern char *hubspot_delta_rows(const HubspotDelta *delta,
+								HubspotDeltaSource source);
+extern char *hubspot_delta_checked_rows(const HubspotDelta *delta,
+										HubspotDeltaSource source);
+extern char *hubspot_delta_all_rows(const HubspotDelta *delta, bool added);
+extern char *hubspot_delta_insertion(const HubspotDelta *delta,
+									 const char *rows);
+
+#endif							/* HUBSPOT_SYNC_CHANGE_SQL_H */

@@ -1,0 +1,318 @@
+/*-------------------------------------------------------------------------
+ *
+ * config.c
+ *	  What is kept in sync: the rows of hs_assoc_sync_config.
+ *
+ * They are read, changed and deleted as those of a catalog are, without SQL: a
+ * statement that runs with an old snapshot has to find what is committed now,
+ * as it finds the triggers, and DDL of somebody without a privilege on our
+ * tables has to find it as well.
+ *
+ * The table may be an older library's or a newer one's, while the extension is
+ * not yet updated.  The event triggers read it for everybody's DDL, so it is no
+ * ERROR if there is something else than expected: columns that are missing are
+ * null, and a row that lacks what each sync has is none.
+ *
+ * IDENTIFICATION
+ *	  src/sync/config.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "schema/prepared.h"
+#include "sync/config.h"
+
+/* The columns of hs_assoc_sync_config, in their order. */
+enum
+{
+	CONFIG_ID = 1,
+	CONFIG_LINK_TABLE,
+	CONFIG_FROM_TYPE,
+	CONFIG_FROM_COLUMN,
+	CONFIG_TO_TYPE,
+	CONFIG_TO_COLUMN,
+	CONFIG_TYPE_ID,
+	CONFIG_LABEL,
+	CONFIG_TYPE_ID_COLUMN,
+	CONFIG_LABEL_COLUMN,
+	CONFIG_CATEGORY,
+	CONFIG_SERVER,
+	CONFIG_ROLE,
+	CONFIG_NCOLUMNS = CONFIG_ROLE
+};
+
+/* Those that hold the name of a column of the link table. */
+static const AttrNumber column_names[] = {
+	CONFIG_FROM_COLUMN, CONFIG_TO_COLUMN, CONFIG_TYPE_ID_COLUMN, CONFIG_LABEL_COLUMN
+};
+
+static HubspotStatement insert_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
+	" to_type, to_column, type_id, label, type_id_column, label_column,"
+	" category, server, role) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	.nparameters = 12,
+	.types = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID}
+};
+
+static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
+static HubspotSync *read_sync(HeapTuple tuple, TupleDesc tupdesc);
+static bool is_complete(const HubspotSync *sync);
+static char *text_or_null(Datum value, bool isnull);
+static char *name_or_null(Datum value, bool isnull);
+static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
+						   Datum new_name, Datum *values, bool *replace);
+
+/*
+ * What is kept in sync of a table, or of all tables (InvalidOid), in no order:
+ * a list of HubspotSync.
+ */
+List *
+hubspot_syncs(const HubspotSchema *schema, Oid link_table)
+{
+	Relation	config = open_config(schema, AccessShareLock);
+	List	   *syncs = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (config == NULL)
+		return NIL;
+	ScanKeyInit(&key, CONFIG_LINK_TABLE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(link_table));
+	/* few rows, without an index; it takes the newest snapshot */
+	scan = systable_beginscan(config, InvalidOid, false, NULL,
+							  OidIsValid(link_table) ? 1 : 0, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		HubspotSync *sync = read_sync(tuple, RelationGetDescr(config));
+
+		if (is_complete(sync))
+			syncs = lappend(syncs, sync);
+	}
+	systable_endscan(scan);
+	table_close(config, AccessShareLock);
+	return syncs;
+}
+
+/* NULL: there is no such table, or it has not even a column for the link table. */
+static Relation
+open_config(const HubspotSchema *schema, LOCKMODE lock)
+{
+	Oid			relid = get_relname_relid("hs_assoc_sync_config", schema->namespace);
+	Relation	config = OidIsValid(relid) ? try_table_open(relid, lock) : NULL;
+
+	if (config && RelationGetNumberOfAttributes(config) < CONFIG_LINK_TABLE)
+	{
+		table_close(config, lock);
+		config = NULL;
+	}
+	return config;
+}
+
+static HubspotSync *
+read_sync(HeapTuple tuple, TupleDesc tupdesc)
+{
+	HubspotSync *sync = palloc0(sizeof(HubspotSync));
+	int			ncolumns = Max(tupdesc->natts, CONFIG_NCOLUMNS);
+	Datum	   *values = palloc0(sizeof(Datum) * ncolumns);
+	bool	   *isnull = palloc(sizeof(bool) * ncolumns);
+
+#define VALUE(column)	values[(column) - 1], isnull[(column) - 1]
+	memset(isnull, true, sizeof(bool) * ncolumns);
+	heap_deform_tuple(tuple, tupdesc, values, isnull);
+	sync->id = DatumGetInt32(values[CONFIG_ID - 1]);
+	sync->link_table = DatumGetObjectId(values[CONFIG_LINK_TABLE - 1]);
+	sync->from_type = text_or_null(VALUE(CONFIG_FROM_TYPE));
+	sync->from_column = name_or_null(VALUE(CONFIG_FROM_COLUMN));
+	sync->to_type = text_or_null(VALUE(CONFIG_TO_TYPE));
+	sync->to_column = name_or_null(VALUE(CONFIG_TO_COLUMN));
+	if (!isnull[CONFIG_TYPE_ID - 1])
+		sync->type_id = DatumGetInt32(values[CONFIG_TYPE_ID - 1]);
+	sync->label = text_or_null(VALUE(CONFIG_LABEL));
+	sync->type_id_column = name_or_null(VALUE(CONFIG_TYPE_ID_COLUMN));
+	sync->label_column = name_or_null(VALUE(CONFIG_LABEL_COLUMN));
+	sync->category = text_or_null(VALUE(CONFIG_CATEGORY));
+	sync->server = text_or_null(VALUE(CONFIG_SERVER));
+	sync->role = DatumGetObjectId(values[CONFIG_ROLE - 1]);
+	return sync;
+}
+
+/* Has it what each sync has? */
+static bool
+is_complete(const HubspotSync *sync)
+{
+	return OidIsValid(sync->link_table) && sync->from_type && sync->from_column &&
+		sync->to_type && sync->to_column && sync->server && OidIsValid(sync->role);
+}
+
+static char *
+text_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static char *
+name_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
+/* Add a sync; its id is set by the table. */
+void
+hubspot_sync_insert(const HubspotSync *sync)
+{
+	Datum		values[lengthof(insert_statement.types)];
+	char		nulls[lengthof(insert_statement.types)];
+	const char *texts[] = {NULL, sync->from_type, sync->from_column,
+		sync->to_type, sync->to_column, NULL, sync->label, sync->type_id_column,
+	sync->label_column, sync->category, sync->server, NULL};
+
+	for (size_t i = 0; i < lengthof(texts); i++)
+	{
+		values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
+		nulls[i] = texts[i] ? ' ' : 'n';
+	}
+	values[0] = ObjectIdGetDatum(sync->link_table);
+	values[5] = Int32GetDatum(sync->type_id);
+	values[11] = ObjectIdGetDatum(sync->role);
+	nulls[0] = nulls[11] = ' ';
+	nulls[5] = sync->type_id ? ' ' : 'n';
+
+	hubspot_execute(&insert_statement, values, nulls);
+	CacheInvalidateRelcacheByRelid(sync->link_table);
+}
+
+void
+hubspot_sync_delete(const HubspotSchema *schema, int32 id)
+{
+	Relation	config = open_config(schema, RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (config == NULL)
+		return;
+	ScanKeyInit(&key, CONFIG_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(id));
+	scan = systable_beginscan(config, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			link_table = read_sync(tuple, RelationGetDescr(config))->link_table;
+
+		CatalogTupleDelete(config, &tuple->t_self);
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(link_table)))
+			CacheInvalidateRelcacheByRelid(link_table);
+	}
+	systable_endscan(scan);
+	table_close(config, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* Follow a column of a table to its new name. */
+void
+hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
+					const char *column, const char *new_name)
+{
+	Relation	config = open_config(schema, RowExclusiveLock);
+	TupleDesc	tupdesc;
+	Datum	   *values;
+	bool	   *isnull;
+	bool	   *replace;
+	NameData	name;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (config == NULL)
+		return;
+	tupdesc = RelationGetDescr(config);
+	values = palloc0(sizeof(Datum) * tupdesc->natts);
+	isnull = palloc0(sizeof(bool) * tupdesc->natts);
+	replace = palloc0(sizeof(bool) * tupdesc->natts);
+	namestrcpy(&name, new_name);
+	ScanKeyInit(&key, CONFIG_LINK_TABLE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(link_table));
+	scan = systable_beginscan(config, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!rename_columns(tuple, tupdesc, column, NameGetDatum(&name),
+							values, replace))
+			continue;
+		tuple = heap_modify_tuple(tuple, tupdesc, values, isnull, replace);
+		CatalogTupleUpdate(config, &tuple->t_self, tuple);
+		CacheInvalidateRelcacheByRelid(link_table);
+	}
+	systable_endscan(scan);
+	table_close(config, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* False: the sync has nothing to do with the column. */
+static bool
+rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
+			   Datum new_name, Datum *values, bool *replace)
+{
+	bool		found = false;
+
+	for (size_t i = 0; i < lengthof(column_names); i++)
+	{
+		int			position = column_names[i] - 1;
+		bool		isnull;
+		Datum		value;
+
+		if (position >= tupdesc->natts)
+			continue;
+		value = heap_getattr(tuple, column_names[i], tupdesc, &isnull);
+		replace[position] = !isnull &&
+			strcmp(NameStr(*DatumGetName(value)), column) == 0;
+		values[position] = new_name;
+		found |= replace[position];
+	}
+	return found;
+}
+
+/*
+ * The columns that matter to a sync: the ids' and, if there is one, the type's.
+ * Returns how many.
+ */
+int
+hubspot_sync_columns(const HubspotSync *sync,
+					 const char *columns[HUBSPOT_SYNC_COLUMNS])
+{
+	columns[0] = sync->from_column;
+	columns[1] = sync->to_column;
+	columns[2] = sync->type_id_column ? sync->type_id_column : sync->label_column;
+	return columns[2] ? 3 : 2;
+}
+
+/* Is it one of them? */
+bool
+hubspot_sync_has_column(const HubspotSync *sync, const char *column)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (strcmp(columns[i], column) == 0)
+			return true;
+	}
+	return false;
+}

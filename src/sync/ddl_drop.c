@@ -1,0 +1,323 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_drop.c
+ *	  What DDL has dropped of tables that are kept in sync.
+ *
+ * A column or the last fitting index of a sync is not to be dropped by itself,
+ * as if the sync depended on it.  If a column goes with something else
+ * (CASCADE), or the table or one of its triggers goes, the sync ends.
+ *
+ * hs_assoc_sync_config knows columns by their names, which outlive a dump, as
+ * numbers don't; renames are written into it.  So a column is one of a sync if
+ * it had the name when it was dropped.  Whether the table has a column of that
+ * name afterwards says nothing: the same command may have added another one.
+ *
+ * Only what the command has dropped is looked at.  In a database that is being
+ * restored, rows of hs_assoc_sync_config are there before triggers and indexes
+ * are, and must not be taken for the rest of something.
+ *
+ * IDENTIFICATION
+ *	  src/sync/ddl_drop.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "sync/ddl_drop.h"
+#include "sync/link_trigger.h"
+
+/* Something that a command has dropped. */
+typedef struct DroppedObject
+{
+	Oid			classid;
+	Oid			objid;
+	int32		objsubid;
+	bool		is_index;
+	const char *name;			/* of a relation */
+	const char *column;			/* its name, if it is one */
+} DroppedObject;
+
+static DroppedObject *dropped_objects(int *nobjects);
+static void trigger_dropped(const HubspotSchema *schema, Oid trigger);
+static void column_dropped(const HubspotSchema *schema, Oid relid,
+						   const char *column, Node *command);
+static void index_dropped(const HubspotSchema *schema, Oid index,
+						  Node *command);
+static void table_dropped(const HubspotSchema *schema, Oid relid,
+						  const char *name);
+static HeapTuple dropped_tuple(Oid catalog, Oid index, AttrNumber column,
+							   Oid oid);
+static bool has_all_columns(const HubspotSync *sync);
+static bool drops_column(Node *command, const char *column);
+static void end_syncs(const HubspotSchema *schema, Oid link_table,
+					  const HubspotSync *sync);
+
+/* Something has been dropped: was it ours, or something that a sync needs? */
+void
+hubspot_after_drop(const HubspotSchema *schema, Node *command)
+{
+	DroppedObject *objects;
+	int			nobjects;
+
+	if (hubspot_syncs(schema, InvalidOid) == NIL)
+		return;
+	objects = dropped_objects(&nobjects);
+	/* columns first: a sync that ends needs no index */
+	for (int i = 0; i < nobjects; i++)
+	{
+		if (objects[i].column)
+			column_dropped(schema, objects[i].objid, objects[i].column, command);
+	}
+	for (int i = 0; i < nobjects; i++)
+	{
+		const DroppedObject *object = &objects[i];
+
+		if (object->classid == TriggerRelationId)
+			trigger_dropped(schema, object->objid);
+		else if (object->objsubid != 0)
+			continue;
+		else if (object->is_index)
+			index_dropped(schema, object->objid, command);
+		else
+			table_dropped(schema, object->objid, object->name);
+	}
+}
+
+/* The relations, columns and triggers that the command has dropped. */
+static DroppedObject *
+dropped_objects(int *nobjects)
+{
+	static const char sql[] =
+	"SELECT classid, objid, objsubid, object_type OPERATOR(pg_catalog.=) 'index',"
+	" object_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
+	" AND objsubid OPERATOR(pg_catalog.<>) 0 THEN address_names[3] END"
+	" FROM pg_catalog.pg_event_trigger_dropped_objects() "
+	"WHERE classid OPERATOR(pg_catalog.=) $1 OR classid OPERATOR(pg_catalog.=) $2";
+	Oid			types[] = {OIDOID, OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(RelationRelationId),
+	ObjectIdGetDatum(TriggerRelationId)};
+	MemoryContext context = CurrentMemoryContext;
+	DroppedObject *objects;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the dropped objects");
+	*nobjects = SPI_processed;
+	objects = MemoryContextAllocZero(context, sizeof(DroppedObject) * (*nobjects + 1));
+	for (int i = 0; i < *nobjects; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+		char	   *name = SPI_getvalue(tuple, tupdesc, 5);
+		char	   *column = SPI_getvalue(tuple, tupdesc, 6);
+		bool		isnull;
+
+		objects[i].classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1, &isnull));
+		objects[i].objid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2, &isnull));
+		objects[i].objsubid = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 3, &isnull));
+		objects[i].is_index = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
+		objects[i].name = name ? MemoryContextStrdup(context, name) : NULL;
+		objects[i].column = column ? MemoryContextStrdup(context, column) : NULL;
+	}
+	SPI_finish();
+	return objects;
+}
+
+/*
+ * One of our triggers: that ends the sync of the table.  A partition's is
+ * refused: its owner need not be the table's.
+ */
+static void
+trigger_dropped(const HubspotSchema *schema, Oid trigger)
+{
+	HeapTuple	tuple = dropped_tuple(TriggerRelationId, TriggerOidIndexId,
+									  Anum_pg_trigger_oid, trigger);
+	Form_pg_trigger row;
+	Oid			root;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	row = (Form_pg_trigger) GETSTRUCT(tuple);
+	if (row->tgfoid != hubspot_link_trigger_function(schema) ||
+		get_rel_name(row->tgrelid) == NULL ||
+		hubspot_link_has_triggers(schema, row->tgrelid))
+		return;
+	root = hubspot_link_root(row->tgrelid);
+	if (root != row->tgrelid && hubspot_syncs(schema, root) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop trigger \"%s\" of partition \"%s\" because table \"%s\" is kept in sync",
+						NameStr(row->tgname), get_rel_name(row->tgrelid),
+						get_rel_name(root)),
+				 errhint("Detach the partition first, or end the sync of the whole table.")));
+	end_syncs(schema, root, NULL);
+}
+
+/* A column: that ends the sync only if it was to take along what needs it. */
+static void
+column_dropped(const HubspotSchema *schema, Oid relid, const char *column,
+			   Node *command)
+{
+	ListCell   *lc;
+
+	if (get_rel_name(relid) == NULL)
+		return;
+	foreach(lc, hubspot_syncs(schema, relid))
+	{
+		if (!hubspot_sync_has_column(lfirst(lc), column))
+			continue;
+		if (drops_column(command, column))
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop column \"%s\" of table \"%s\" because it is kept in sync",
+							column, get_rel_name(relid)),
+					 errhint("Use DROP COLUMN ... CASCADE to end the sync too.")));
+		end_syncs(schema, relid, lfirst(lc));
+	}
+}
+
+/*
+ * An index: not the last one that a sync can do with.  CONCURRENTLY, it is too
+ * late to say so.
+ */
+static void
+index_dropped(const HubspotSchema *schema, Oid index, Node *command)
+{
+	bool		invalid = IsA(command, DropStmt) &&
+	castNode(DropStmt, command)->concurrent;
+	HeapTuple	tuple = dropped_tuple(IndexRelationId, IndexRelidIndexId,
+									  Anum_pg_index_indexrelid, index);
+	Oid			relid;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	relid = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
+	if (get_rel_name(relid) == NULL)
+		return;
+	foreach(lc, hubspot_syncs(schema, relid))
+	{
+		if (has_all_columns(lfirst(lc)) &&
+			!OidIsValid(hubspot_sync_key(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop the last unique index of table \"%s\" on columns that are kept in sync",
+							get_rel_name(relid)),
+					 invalid ? errdetail("The index is left behind, but invalid.") : 0,
+					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync('%s').",
+							 schema->name, hubspot_link_name(relid))));
+	}
+}
+
+static void
+table_dropped(const HubspotSchema *schema, Oid relid, const char *name)
+{
+	List	   *syncs = hubspot_syncs(schema, relid);
+	ListCell   *lc;
+
+	foreach(lc, syncs)
+		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
+	if (syncs != NIL)
+		ereport(NOTICE,
+				(errmsg("table \"%s\" is no longer kept in sync", name)));
+}
+
+/*
+ * The row of a catalog about something that has been dropped, palloc'd, or
+ * NULL.  It is still there, but for no snapshot.
+ */
+static HeapTuple
+dropped_tuple(Oid catalog, Oid index, AttrNumber column, Oid oid)
+{
+	Relation	relation = table_open(catalog, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+	scan = systable_beginscan(relation, index, true, SnapshotAny, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return tuple;
+}
+
+static bool
+has_all_columns(const HubspotSync *sync)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (get_attnum(sync->link_table, columns[i]) == InvalidAttrNumber)
+			return false;
+	}
+	return true;
+}
+
+/* Does the command drop a column of that name, and not what depends on it? */
+static bool
+drops_column(Node *command, const char *column)
+{
+	ListCell   *lc;
+
+	if (!IsA(command, AlterTableStmt))
+		return false;
+	foreach(lc, castNode(AlterTableStmt, command)->cmds)
+	{
+		AlterTableCmd *alter = lfirst_node(AlterTableCmd, lc);
+
+		if (alter->subtype == AT_DropColumn && strcmp(alter->name, column) == 0)
+			return alter->behavior == DROP_RESTRICT;
+	}
+	return false;
+}
+
+/*
+ * End one sync of a table, or all (NULL).  The last one takes along what is left
+ * of the triggers.
+ */
+static void
+end_syncs(const HubspotSchema *schema, Oid link_table, const HubspotSync *sync)
+{
+	List	   *syncs = sync ? list_make1(unconstify(HubspotSync *, sync)) :
+	hubspot_syncs(schema, link_table);
+	ListCell   *lc;
+
+	if (syncs == NIL)
+		return;
+	foreach(lc, syncs)
+		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
+	if (sync && hubspot_syncs(schema, link_table) != NIL)
+	{
+		ereport(NOTICE,
+				(errmsg("columns \"%s\" and \"%s\" of table \"%s\" are no longer kept in sync",
+						sync->from_column, sync->to_column,
+						get_rel_name(link_table))));
+		return;
+	}
+	foreach(lc, find_all_inheritors(link_table, AccessExclusiveLock, NULL))
+		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
+	ereport(NOTICE,
+			(errmsg("table \"%s\" is no longer kept in sync",
+					get_rel_name(link_table))));
+}

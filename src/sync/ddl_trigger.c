@@ -1,0 +1,428 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_trigger.c
+ *	  The event triggers that follow DDL on tables that are kept in sync.
+ *
+ * They run for whoever changes a table, for every command that might be about
+ * one of ours; most are not, which the parse tree tells.  It doesn't tell which
+ * table that was: with IF EXISTS the command may have done nothing, and a name
+ * may stand for another table by now.  Therefore what is looked at is what the
+ * command has done, by its record and the catalogs.  No lock is taken on any
+ * other table: whoever runs the command may have no right to it.
+ *
+ * A column's new name is written into hs_assoc_sync_config.  Partitions get the
+ * triggers of their table when they come, and lose them when they go.  What
+ * can't be kept in sync is refused: inheritance, and partitions that are kept in
+ * sync by themselves.  (Foreign tables are no partitions of a table with a
+ * unique index.)  What has been dropped is looked at in ddl_drop.c, what may have
+ * changed the values of all rows in ddl_retype.c.
+ *
+ * IDENTIFICATION
+ *	  src/sync/ddl_trigger.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "executor/spi.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "schema/extension_schema.h"
+#include "sync/ddl_drop.h"
+#include "sync/ddl_retype.h"
+#include "sync/link_trigger.h"
+
+PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
+
+static void after_command(const HubspotSchema *schema, Node *command);
+static List *touched_objects(Oid catalog);
+static void rename_column(const HubspotSchema *schema, Oid relid,
+						  RenameStmt *rename);
+static bool is_of_type(Oid table, Oid composite);
+static void alter_table(const HubspotSchema *schema, Oid relid,
+						AlterTableStmt *alter);
+static void refuse_unlogged(const HubspotSchema *schema, Oid relid);
+static void check_columns(const HubspotSchema *schema, Oid relid,
+						  const AlterTableCmd *command);
+static void check_keys(const HubspotSchema *schema, Oid relid);
+static void check_enums(const HubspotSchema *schema);
+static void has_got_partition(const HubspotSchema *schema, Oid parent);
+static void has_joined(const HubspotSchema *schema, Oid relid);
+static List *parents_of(Oid relid);
+static void refuse_inheritance(const HubspotSchema *schema, Oid relid);
+static void has_lost_partition(const HubspotSchema *schema, Oid parent);
+static List *former_children(Oid parent);
+static void has_left(const HubspotSchema *schema, Oid relid);
+
+/*
+ * hs_assoc_sync_ddl(): the function of the event triggers, on ddl_command_end
+ * and sql_drop
+ */
+Datum
+hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigdata = (EventTriggerData *) fcinfo->context;
+	const HubspotSchema *schema;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by an event trigger",
+						"hs_assoc_sync_ddl")));
+
+	/* none, if the command was about the extension itself */
+	schema = hubspot_outbox_schema(true);
+	if (schema && strcmp(trigdata->event, "sql_drop") == 0)
+		hubspot_after_drop(schema, trigdata->parsetree);
+	else if (schema)
+		after_command(schema, trigdata->parsetree);
+	PG_RETURN_NULL();
+}
+
+static void
+after_command(const HubspotSchema *schema, Node *command)
+{
+	ListCell   *lc;
+
+	hubspot_keep_schema(schema, command);
+	if (hubspot_syncs(schema, InvalidOid) == NIL)
+		return;
+	if (IsA(command, AlterEnumStmt) && castNode(AlterEnumStmt, command)->oldVal)
+		check_enums(schema);
+	foreach(lc, touched_objects(RelationRelationId))
+	{
+		switch (nodeTag(command))
+		{
+			case T_RenameStmt:
+				rename_column(schema, lfirst_oid(lc), castNode(RenameStmt, command));
+				break;
+			case T_AlterTableStmt:
+				alter_table(schema, lfirst_oid(lc), castNode(AlterTableStmt, command));
+				break;
+			case T_CreateStmt:
+			case T_CreateForeignTableStmt:
+			case T_CreateSchemaStmt:
+				has_joined(schema, lfirst_oid(lc));
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+/* What the command has made or changed, of a catalog. */
+static List *
+touched_objects(Oid catalog)
+{
+	static const char sql[] =
+	"SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands() "
+	"WHERE classid OPERATOR(pg_catalog.=) $1";
+	Oid			type = OIDOID;
+	Datum		value = ObjectIdGetDatum(catalog);
+	MemoryContext context = CurrentMemoryContext;
+	List	   *objects = NIL;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read what the command has done");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		isnull;
+		Datum		object = SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1, &isnull);
+
+		objects = lappend_oid(objects, DatumGetObjectId(object));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return objects;
+}
+
+/*
+ * A column has another name, also through the type that the table is of.  The
+ * columns of partitions follow those of their table.
+ */
+static void
+rename_column(const HubspotSchema *schema, Oid relid, RenameStmt *rename)
+{
+	ListCell   *lc;
+
+	if (rename->renameType != OBJECT_COLUMN && rename->renameType != OBJECT_ATTRIBUTE)
+		return;
+	foreach(lc, hubspot_syncs(schema, InvalidOid))
+	{
+		Oid			table = ((HubspotSync *) lfirst(lc))->link_table;
+
+		if (table == relid || is_of_type(table, relid))
+			hubspot_sync_rename(schema, table, rename->subname, rename->newname);
+	}
+}
+
+/* Is it a table OF that composite type? */
+static bool
+is_of_type(Oid table, Oid composite)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			type = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		type = ((Form_pg_class) GETSTRUCT(tuple))->reloftype;
+		ReleaseSysCache(tuple);
+	}
+	return OidIsValid(type) && get_typ_typrelid(type) == composite;
+}
+
+static void
+alter_table(const HubspotSchema *schema, Oid relid, AlterTableStmt *alter)
+{
+	ListCell   *lc;
+
+	foreach(lc, alter->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
+
+		switch (command->subtype)
+		{
+			case AT_AttachPartition:
+				has_got_partition(schema, relid);
+				break;
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+				has_lost_partition(schema, relid);
+				break;
+			case AT_AddInherit:
+				has_joined(schema, relid);
+				break;
+			case AT_SetUnLogged:
+				refuse_unlogged(schema, relid);
+				break;
+			case AT_AlterColumnType:
+				check_columns(schema, relid, command);
+				break;
+			case AT_AddConstraint:
+				if (castNode(Constraint, command->def)->deferrable)
+					check_keys(schema, relid);
+				break;
+			default:
+				if ((int) command->subtype == HUBSPOT_AT_SET_EXPRESSION)
+					check_columns(schema, relid, command);
+				break;
+		}
+	}
+}
+
+/* After a crash, the rows would be gone without a trace. */
+static void
+refuse_unlogged(const HubspotSchema *schema, Oid relid)
+{
+	if (hubspot_syncs(schema, hubspot_link_root(relid)) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is kept in sync and cannot become unlogged",
+						get_rel_name(relid))));
+}
+
+/* ERROR if a column of a sync has a new type, or expression, that it can't have. */
+static void
+check_columns(const HubspotSchema *schema, Oid relid,
+			  const AlterTableCmd *command)
+{
+	ListCell   *lc;
+
+	foreach(lc, hubspot_syncs(schema, InvalidOid))
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		if (sync->link_table != relid && !is_of_type(sync->link_table, relid))
+			continue;
+		if (command->subtype == AT_AlterColumnType)
+			hubspot_after_retype(schema, sync, command);
+		else
+			hubspot_after_expression(schema, sync, command);
+	}
+}
+
+/* An index has become that of a constraint, which may be deferrable. */
+static void
+check_keys(const HubspotSchema *schema, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, hubspot_syncs(schema, relid))
+	{
+		if (!OidIsValid(hubspot_sync_key(lfirst(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the last unique index of table \"%s\" on columns that are kept in sync cannot become deferrable",
+							get_rel_name(relid)),
+					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync('%s').",
+							 schema->name, hubspot_link_name(relid))));
+	}
+}
+
+/* A value of an enum has another name. */
+static void
+check_enums(const HubspotSchema *schema)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, touched_objects(TypeRelationId))
+	{
+		foreach(lc2, hubspot_syncs(schema, InvalidOid))
+			hubspot_after_enum_rename(schema, lfirst(lc2), lfirst_oid(lc));
+	}
+}
+
+/* A table has got a partition: which one, its triggers tell. */
+static void
+has_got_partition(const HubspotSchema *schema, Oid parent)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(parent, NoLock))
+	{
+		if (!hubspot_link_has_triggers(schema, lfirst_oid(lc)) ||
+			hubspot_syncs(schema, lfirst_oid(lc)) != NIL)
+			has_joined(schema, lfirst_oid(lc));
+	}
+}
+
+/* A relation may have become a partition of a table, or a child of some. */
+static void
+has_joined(const HubspotSchema *schema, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!get_rel_relispartition(relid))
+	{
+		refuse_inheritance(schema, relid);
+		return;
+	}
+	if (hubspot_syncs(schema, relid) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is kept in sync and cannot become a partition",
+						get_rel_name(relid)),
+				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync('%s').",
+						 schema->name, hubspot_link_name(relid))));
+	if (hubspot_syncs(schema, hubspot_link_root(relid)) == NIL)
+		return;
+	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
+	{
+		hubspot_link_check_persistence(lfirst_oid(lc));
+		hubspot_link_add_triggers(schema, lfirst_oid(lc));
+	}
+}
+
+static void
+refuse_inheritance(const HubspotSchema *schema, Oid relid)
+{
+	List	   *tables = lcons_oid(relid, parents_of(relid));
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		if (hubspot_syncs(schema, lfirst_oid(lc)) != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("table \"%s\" is kept in sync and cannot take part in inheritance",
+							get_rel_name(lfirst_oid(lc))),
+					 errhint("Use a partitioned table.")));
+	}
+}
+
+static List *
+parents_of(Oid relid)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *parents = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parents;
+}
+
+/* A table has lost a partition. */
+static void
+has_lost_partition(const HubspotSchema *schema, Oid parent)
+{
+	ListCell   *lc;
+
+	if (hubspot_syncs(schema, hubspot_link_root(parent)) == NIL)
+		return;
+	foreach(lc, former_children(parent))
+		has_left(schema, lfirst_oid(lc));
+}
+
+/*
+ * What was a partition or child of the table until this transaction has made it
+ * none.  Those rows of the catalog are still there, but for no snapshot.
+ */
+static List *
+former_children(Oid parent)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *children = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(parent));
+	scan = systable_beginscan(catalog, InheritsParentIndexId, true, SnapshotAny,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		HeapTupleHeader header = tuple->t_data;
+
+		if (!(header->t_infomask & HEAP_XMAX_INVALID) &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)))
+			children = list_append_unique_oid(children,
+											  ((Form_pg_inherits) GETSTRUCT(tuple))->inhrelid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return children;
+}
+
+/*
+ * A table is no partition any more, or may be gone: the triggers were the whole
+ * table's.
+ */
+static void
+has_left(const HubspotSchema *schema, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
+		get_rel_relispartition(relid) || hubspot_syncs(schema, relid) != NIL)
+		return;
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
+}

@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_table.c
+ *	  Link tables: which can be kept in sync.
+ *
+ * A sync belongs to a table that is no partition, and to all partitions of it.
+ *
+ * IDENTIFICATION
+ *	  src/sync/link_table.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/dependency.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "base/compat.h"
+#include "rows/id_type.h"
+#include "sync/link_table.h"
+
+/* How many letters a misspelled column may be off. */
+#define MAX_DISTANCE	4
+
+static void check_column(Oid link_table, const char *column, Oid *type);
+static char *column_hint(Oid link_table, const char *column);
+static bool is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns);
+static void check_inheritance(Oid link_table);
+
+/* ERROR unless the table has the columns, and they are as they must be. */
+void
+hubspot_sync_check_columns(const HubspotSync *sync)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+	Oid			type = InvalidOid;
+
+	for (int i = 0; i < ncolumns; i++)
+		check_column(sync->link_table, columns[i], &type);
+	if (sync->type_id_column && type != INT2OID && type != INT4OID && type != INT8OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is of type %s, but type_id_column needs an integer",
+						sync->type_id_column, get_rel_name(sync->link_table),
+						format_type_be(type)),
+				 errhint("If the column holds labels, name it in the argument label_column.")));
+}
+
+/* *type is its type, a domain's base. */
+static void
+check_column(Oid link_table, const char *column, Oid *type)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(link_table, column);
+	Form_pg_attribute attribute;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", column,
+						get_rel_name(link_table)),
+				 errhint("%s", column_hint(link_table, column))));
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	if (attribute->attnum < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("column \"%s\" of table \"%s\" is a system column", column,
+						get_rel_name(link_table)),
+				 errhint("%s", column_hint(link_table, NULL))));
+	if (attribute->attgenerated == HUBSPOT_GENERATED_VIRTUAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of table \"%s\" is a virtual generated column",
+						column, get_rel_name(link_table)),
+				 errdetail("Triggers don't see its value."),
+				 errhint("Make it a stored one.")));
+	if (!hubspot_is_id_type(attribute->atttypid, attribute->atttypmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is of type %s, which cannot be kept in sync",
+						column, get_rel_name(link_table),
+						format_type_with_typemod(attribute->atttypid,
+												 attribute->atttypmod)),
+				 errdetail("The text of its values is not the same in all sessions, or is not that of an id."),
+				 errhint("It has to be an integer, numeric without decimal places, uuid, a string or an enum.")));
+	*type = getBaseType(attribute->atttypid);
+	ReleaseSysCache(tuple);
+}
+
+/* The column that may have been meant, or all that there are. */
+static char *
+column_hint(Oid link_table, const char *column)
+{
+	Relation	rel = table_open(link_table, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	const char *closest = NULL;
+	int			least = column ? Min(MAX_DISTANCE, (int) strlen(column) / 2) + 1 : 0;
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+		const char *name = pstrdup(NameStr(attribute->attname));
+		int			distance;
+
+		if (attribute->attisdropped)
+			continue;
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
+		if (column == NULL)
+			continue;
+		/* names are never too long for the function */
+		distance = varstr_levenshtein(column, strlen(column), name, strlen(name),
+									  1, 1, 1, true);
+		if (distance < least)
+		{
+			least = distance;
+			closest = name;
+		}
+	}
+	table_close(rel, AccessShareLock);
+	if (closest)
+		return psprintf("Perhaps you meant the column \"%s\".", closest);
+	return psprintf("The columns are: %s.", names.data);
+}
+
+/*
+ * The index that has the writers of one pair and type wait for each other, so
+ * that the order of their rows in the outbox is that of their commits:
+ * unique at once, for all rows, on nothing but columns of the sync.
+ * InvalidOid: there is none.  The table need not be locked.
+ */
+Oid
+hubspot_sync_key(const HubspotSync *sync)
+{
+	const char *names[HUBSPOT_SYNC_COLUMNS];
+	AttrNumber	columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, names);
+	Relation	indexes = table_open(IndexRelationId, AccessShareLock);
+	Oid			found = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	for (int i = 0; i < ncolumns; i++)
+		columns[i] = get_attnum(sync->link_table, names[i]);
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(sync->link_table));
+	scan = systable_beginscan(indexes, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (!OidIsValid(found) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (is_key(tuple, columns, ncolumns))
+			found = ((Form_pg_index) GETSTRUCT(tuple))->indexrelid;
+	}
+	systable_endscan(scan);
+	table_close(indexes, AccessShareLock);
+	return found;
+}
+
+static bool
+is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns)
+{
+	Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+
+	if (!index->indisunique || index->indisexclusion || !index->indimmediate ||
+		!index->indisvalid || !index->indislive ||
+		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+		return false;
+	for (int i = 0; i < index->indnkeyatts; i++)
+	{
+		int			n = 0;
+
+		while (n < ncolumns && columns[n] != index->indkey.values[i])
+			n++;
+		if (n == ncolumns)		/* another column, or an expression */
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The table that a partition belongs to, over all levels, also while it is
+ * being detached; any other table is its own root.
+ */
+Oid
+hubspot_link_root(Oid link_table)
+{
+	while (get_rel_relispartition(link_table))
+		link_table = get_partition_parent(link_table, true);
+	return link_table;
+}
+
+/* For SQL. */
+char *
+hubspot_link_name(Oid link_table)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(link_table)),
+									  get_rel_name(link_table));
+}
+
+/* ERROR unless it is a table that can be kept in sync. */
+void
+hubspot_link_check(Oid link_table)
+{
+	const char *name = get_rel_name(link_table);
+	char		relkind = get_rel_relkind(link_table);
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be kept in sync", name),
+				 errdetail_relkind_not_supported(relkind)));
+	hubspot_link_check_persistence(link_table);
+	if (getExtensionOfObject(RelationRelationId, link_table) ==
+		get_extension_oid("hubspot_assoc", false) ||
+		IsCatalogRelationOid(link_table))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be kept in sync", name),
+				 errdetail("It belongs to the system, or to this extension.")));
+	if (get_rel_relispartition(link_table))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be kept in sync, because it is a partition",
+						name),
+				 errhint("Keep the whole partitioned table \"%s\" in sync.",
+						 get_rel_name(hubspot_link_root(link_table)))));
+	check_inheritance(link_table);
+}
+
+/* ERROR unless its rows are there until they are deleted. */
+void
+hubspot_link_check_persistence(Oid link_table)
+{
+	char		persistence = get_rel_persistence(link_table);
+
+	if (persistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be kept in sync",
+						get_rel_name(link_table)),
+				 persistence == RELPERSISTENCE_TEMP ?
+				 errdetail("Temporary tables go away with their session.") :
+				 errdetail("Unlogged tables are emptied by a crash.")));
+}
+
+/*
+ * Inheritance has statements change rows of tables that they don't name, and
+ * partitions of other servers have no transition tables.
+ */
+static void
+check_inheritance(Oid link_table)
+{
+	const char *name = get_rel_name(link_table);
+	bool		partitioned = get_rel_relkind(link_table) == RELKIND_PARTITIONED_TABLE;
+	List	   *tables = find_all_inheritors(link_table, NoLock, NULL);
+	ListCell   *lc;
+
+	if (has_superclass(link_table) || (!partitioned && list_length(tables) > 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be kept in sync, because it takes part in inheritance",
+						name),
+				 errhint("Use a partitioned table.")));
+	foreach(lc, tables)
+	{
+		hubspot_link_check_persistence(lfirst_oid(lc));
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("table \"%s\" cannot be kept in sync, because its partition \"%s\" is a foreign table",
+							name, get_rel_name(lfirst_oid(lc))),
+					 errhint("Keep the tables in sync on the servers that have their rows.")));
+	}
+}
+
+/*
+ * The owner of a link table; of partitions this may be another one than who
+ * changes their parent.
+ */
+Oid
+hubspot_link_owner(Oid link_table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(link_table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", link_table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_table.h
+ *	  Link tables: which can be kept in sync.
+ *
+ * IDENTIFICATION
+ *	  src/sync/link_table.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNC_LINK_TABLE_H
+#define HUBSPOT_SYNC_LINK_TABLE_H
+
+#include "sync/config.h"
+
+/* The transition tables of the triggers. */
+#define HUBSPOT_NEW_ROWS	"new_rows"
+#define HUBSPOT_OLD_ROWS	"old_rows"
+
+extern void hubspot_sync_check_columns(const HubspotSync *sync);
+extern Oid	hubspot_sync_key(const HubspotSync *sync);
+
+extern Oid	hubspot_link_root(Oid link_table);
+extern char *hubspot_link_name(Oid link_table);
+extern void hubspot_link_check(Oid link_table);
+extern void hubspot_link_check_persistence(Oid link_table);
+extern Oid	hubspot_link_owner(Oid link_table);
+
+#endif							/* HUBSPOT_SYNC_LINK_TABLE_H */

@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_trigger.c
+ *	  The triggers of link tables.
+ *
+ * They are those of statements, which fire only for the table that a statement
+ * names; therefore each partition has them, too.
+ *
+ * They don't depend on the columns that a sync uses: PostgreSQL would then
+ * refuse to change the type of these, and couldn't tell one sync of a table
+ * from another.  ddl_trigger.c sees to it that no column, index or trigger goes
+ * away unnoticed.
+ *
+ * Triggers with our function can be made by anybody who may make one for the
+ * table.  Only those that are just like ours count as ours, by whatever name.
+ *
+ * IDENTIFICATION
+ *	  src/sync/link_trigger.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "schema/rights.h"
+#include "sync/link_trigger.h"
+
+/* Our triggers: all are of statements. */
+typedef struct SyncTrigger
+{
+	const char *name;
+	int16		timing;			/* as in pg_trigger */
+	int16		event;			/* likewise */
+	const char *old_rows;		/* transition tables, or NULL */
+	const char *new_rows;
+} SyncTrigger;
+
+static const SyncTrigger triggers[] = {
+	{"hs_assoc_sync_insert", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT,
+	NULL, HUBSPOT_NEW_ROWS},
+	{"hs_assoc_sync_update", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE,
+	HUBSPOT_OLD_ROWS, HUBSPOT_NEW_ROWS},
+	{"hs_assoc_sync_delete", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_DELETE,
+	HUBSPOT_OLD_ROWS, NULL},
+	{"hs_assoc_sync_truncate", TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_TRUNCATE,
+	NULL, NULL}
+};
+
+/* A trigger that calls our function, or has one of our names. */
+typedef struct FoundTrigger
+{
+	Oid			oid;
+	const char *name;
+	bool		calls_ours;
+	bool		enabled;
+	int			shape;			/* of which one of ours; -1: of none */
+} FoundTrigger;
+
+static List *find_triggers(const HubspotSchema *schema, Oid link_table);
+static bool has_our_name(const FormData_pg_trigger * trigger);
+static int	shape_of(HeapTuple tuple, TupleDesc tupdesc);
+static bool same_name(Datum value, bool isnull, const char *expected);
+static void refuse_trigger(Oid link_table, const FoundTrigger *trigger);
+static void create_trigger(const SyncTrigger *trigger, Oid link_table,
+						   Oid function);
+static TriggerTransition *transition(const char *name, bool is_new);
+
+/* Has the table all of our triggers, enabled or not?  It need not be locked. */
+bool
+hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
+{
+	int			missing = (1 << lengthof(triggers)) - 1;
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+
+		if (found->calls_ours && found->shape >= 0)
+			missing &= ~(1 << found->shape);
+	}
+	return missing == 0;
+}
+
+/*
+ * Create those of our triggers that the table doesn't have.  ERROR if it has
+ * others that call our function, or one that is disabled.
+ */
+void
+hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table)
+{
+	Oid			function = hubspot_link_trigger_function(schema);
+	int			missing = (1 << lengthof(triggers)) - 1;
+	HubspotFormerUser former;
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+
+		if (!found->calls_ours || found->shape < 0 || !found->enabled)
+			refuse_trigger(link_table, found);
+		missing &= ~(1 << found->shape);
+	}
+	former = hubspot_act_as(hubspot_link_owner(link_table));
+	for (size_t i = 0; i < lengthof(triggers); i++)
+	{
+		if (missing & (1 << i))
+			create_trigger(&triggers[i], link_table, function);
+	}
+	hubspot_act_as_before(former);
+}
+
+/*
+ * Drop all triggers that call our function, if there are some.  The event
+ * triggers aren't told, neither of ours nor of others.
+ */
+void
+hubspot_link_drop_triggers(const HubspotSchema *schema, Oid link_table)
+{
+	ListCell   *lc;
+
+	if (find_triggers(schema, link_table) == NIL)
+		return;
+	LockRelationOid(link_table, AccessExclusiveLock);
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+		ObjectAddress address;
+
+		if (!found->calls_ours)
+			continue;
+		ObjectAddressSet(address, TriggerRelationId, found->oid);
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+}
+
+/*
+ * The triggers of a table that call our function or have one of our names: a
+ * list of FoundTrigger.
+ */
+static List *
+find_triggers(const HubspotSchema *schema, Oid link_table)
+{
+	Oid			function = hubspot_link_trigger_function(schema);
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	List	   *list = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(link_table));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+		FoundTrigger *found;
+
+		if (trigger->tgfoid != function && !has_our_name(trigger))
+			continue;
+		found = palloc(sizeof(FoundTrigger));
+		found->oid = trigger->oid;
+		found->name = pstrdup(NameStr(trigger->tgname));
+		found->calls_ours = (trigger->tgfoid == function);
+		found->enabled = (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+						  trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+		found->shape = shape_of(tuple, RelationGetDescr(catalog));
+		list = lappend(list, found);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return list;
+}
+
+static bool
+has_our_name(const FormData_pg_trigger * trigger)
+{
+	for (size_t i = 0; i < lengthof(triggers); i++)
+	{
+		if (strcmp(NameStr(trigger->tgname), triggers[i].name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Which of ours a trigger is like, in all but its name; the view hs_assoc_sync
+ * looks at the same.  -1: it is like none.
+ */
+static int
+shape_of(HeapTuple tuple, TupleDesc tupdesc)
+{
+	Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+	bool		old_null;
+	bool		new_null;
+	Datum		old_rows = heap_getattr(tuple, Anum_pg_trigger_tgoldtable, tupdesc,
+										&old_null);
+	Datum		new_rows = heap_getattr(tuple, Anum_pg_trigger_tgnewtable, tupdesc,
+										&new_null);
+
+	/* neither WHEN nor UPDATE OF columns */
+	if (!heap_attisnull(tuple, Anum_pg_trigger_tgqual, tupdesc) ||
+		trigger->tgattr.dim1 > 0)
+		return -1;
+	for (size_t i = 0; i < lengthof(triggers); i++)
+	{
+		if (trigger->tgtype == (triggers[i].timing | triggers[i].event) &&
+			same_name(old_rows, old_null, triggers[i].old_rows) &&
+			same_name(new_rows, new_null, triggers[i].new_rows))
+			return i;
+	}
+	return -1;
+}
+
+static bool
+same_name(Datum value, bool isnull, const char *expected)
+{
+	if (isnull || expected == NULL)
+		return isnull && expected == NULL;
+	return strcmp(NameStr(*DatumGetName(value)), expected) == 0;
+}
+
+static void
+refuse_trigger(Oid link_table, const FoundTrigger *trigger)
+{
+	bool		disabled = trigger->calls_ours && trigger->shape >= 0;
+	const char *table = hubspot_link_name(link_table);
+	const char *name = quote_identifier(trigger->name);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 disabled ?
+			 errmsg("trigger \"%s\" of table \"%s\" is disabled",
+					trigger->name, get_rel_name(link_table)) :
+			 errmsg("trigger \"%s\" of table \"%s\" is not as hs_assoc_enable_sync makes it",
+					trigger->name, get_rel_name(link_table)),
+			 disabled ?
+			 errhint("Enable it with ALTER TABLE %s ENABLE TRIGGER %s.", table, name) :
+			 errhint("Drop it with DROP TRIGGER %s ON %s.", name, table)));
+}
+
+/*
+ * Not by SQL: the table's owner may do it, but perhaps not use our schema.
+ */
+static void
+create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+
+	stmt->trigname = pstrdup(trigger->name);
+	stmt->timing = trigger->timing;
+	stmt->events = trigger->event;
+	if (trigger->old_rows)
+		stmt->transitionRels = lappend(stmt->transitionRels,
+									   transition(trigger->old_rows, false));
+	if (trigger->new_rows)
+		stmt->transitionRels = lappend(stmt->transitionRels,
+									   transition(trigger->new_rows, true));
+	CreateTrigger(stmt, NULL, link_table, InvalidOid, InvalidOid, InvalidOid,
+				  function, InvalidOid, NULL, false, false);
+	CommandCounterIncrement();
+}
+
+static TriggerTransition *
+transition(const char *name, bool is_new)
+{
+	TriggerTransition *node = makeNode(TriggerTransition);
+
+	node->name = pstrdup(name);
+	node->isNew = is_new;
+	node->isTable = true;
+	return node;
+}
+
+/* The function of our triggers. */
+Oid
+hubspot_link_trigger_function(const HubspotSchema *schema)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum("hs_assoc_sync_rows"),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(schema->namespace));
+}

@@ -1,0 +1,346 @@
+/*-------------------------------------------------------------------------
+ *
+ * database.c
+ *	  What the launcher knows of databases.
+ *
+ * A database is looked at, that is, a worker is started in it, or an idle one
+ * of its workers is woken,
+ *	- when it is new, or the launcher is: nobody knows yet what it has;
+ *	- when something was committed in it (see wake.c);
+ *	- when a row of it is due that had to wait;
+ *	- if it has the extension, every hubspot_assoc.poll_interval, for what was
+ *	  committed and woke nobody;
+ *	- when all of its workers are busy, and the last one that looked is in its
+ *	  round for long: there may be an account that nobody serves.
+ *
+ * Most of that is known from workers, when they have ended.
+ *
+ * IDENTIFICATION
+ *	  src/worker/database.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "worker/database.h"
+#include "worker/wake.h"
+
+#define MS INT64CONST(1000)
+
+/* When a worker failed, the next one waits: twice as long each time. */
+#define FIRST_DELAY (1000 * MS)
+#define LONGEST_DELAY (60000 * MS)
+
+/*
+ * datconnlimit of a database that is half dropped, which early minor releases
+ * have no name for.
+ */
+#define CONNLIMIT_INVALID (-2)
+
+static HTAB *databases;
+
+static HubspotDatabase *find(Oid oid);
+static void note(Form_pg_database form);
+static void forget_unlisted(void);
+static void set_due(HubspotDatabase *database, int64 due);
+static void count_failure(HubspotDatabase *database, int64 started_at);
+static bool needs_worker(const HubspotDatabase *database, int64 now);
+static int64 next_change(const HubspotDatabase *database, int64 now);
+static int64 later(int64 when, int64 now);
+
+/* To be called once. */
+void
+hubspot_databases_create(void)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(Oid),
+		.entrysize = sizeof(HubspotDatabase),
+		.hcxt = TopMemoryContext
+	};
+
+	databases = hash_create("hubspot_assoc databases", 64, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Read what databases there are. */
+void
+hubspot_databases_list(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+	Relation	catalog;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+		database->listed = false;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	catalog = table_open(DatabaseRelationId, AccessShareLock);
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		note((Form_pg_database) GETSTRUCT(tuple));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	forget_unlisted();
+}
+
+/*
+ * A new one is to be looked at, but for templates: those are left alone until
+ * something is committed in them.
+ */
+static void
+note(Form_pg_database form)
+{
+	bool		known;
+	HubspotDatabase *database;
+
+	if (!form->datallowconn || form->datconnlimit == CONNLIMIT_INVALID)
+		return;
+	(void) hash_search(databases, &form->oid, HASH_FIND, &known);
+	database = find(form->oid);
+	database->listed = true;
+	if (!known && !form->datistemplate)
+		database->due = hubspot_now();
+}
+
+/* What we know of it, which is nothing if it is new. */
+static HubspotDatabase *
+find(Oid oid)
+{
+	bool		found;
+	HubspotDatabase *database = hash_search(databases, &oid, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(database, 0, sizeof(HubspotDatabase));
+		database->oid = oid;
+		database->due = HUBSPOT_NEVER;
+	}
+	return database;
+}
+
+static void
+forget_unlisted(void)
+{
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (database->listed)
+			continue;
+		(void) hubspot_wake_take(database->oid);
+		hash_search(databases, &database->oid, HASH_REMOVE, NULL);
+	}
+}
+
+/* All that have the extension are to be looked at. */
+void
+hubspot_databases_poll(void)
+{
+	int64		now = hubspot_now();
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (database->installed)
+			set_due(database, now);
+	}
+}
+
+static void
+set_due(HubspotDatabase *database, int64 due)
+{
+	database->due = Min(database->due, due);
+}
+
+/* Take in how things stand, except for the workers. */
+void
+hubspot_databases_begin_turn(void)
+{
+	int64		now = hubspot_now();
+	bool		lost;
+	int			npending;
+	Oid		   *pending = hubspot_wake_list(&npending, &lost);
+	int			nholds;
+	Oid		   *holds = hubspot_holds_copy(&nholds);
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		database->held = database->pending = database->has_reserve = false;
+		database->nworkers = 0;
+		database->busy_look = 0;
+		if (lost)
+			set_due(database, now);
+	}
+	for (int i = 0; i < npending; i++)
+	{
+		database = find(pending[i]);
+		database->pending = true;
+		set_due(database, now);
+	}
+	for (int i = 0; i < nholds; i++)
+		find(holds[i])->held = true;
+}
+
+/* A worker is at work. */
+void
+hubspot_database_count_worker(const HubspotPlace *place)
+{
+	HubspotDatabase *database = find(place->database);
+
+	database->nworkers++;
+	if (place->state == HUBSPOT_PLACE_BUSY)
+		database->busy_look = Max(database->busy_look, place->looked_at);
+	else
+		database->has_reserve = true;
+}
+
+/* A worker has ended, and we know what it knew. */
+void
+hubspot_database_bury_worker(const HubspotPlace *place)
+{
+	HubspotDatabase *database = find(place->database);
+
+	if (place->failed)
+		count_failure(database, place->started_at);
+	else
+	{
+		database->failures = 0;
+		database->installed = place->installed;
+		/* of two, the one that looked last knows best */
+		if (place->looked_at >= database->looked_at)
+			database->due = place->next_due;
+		if (database->pending)
+			set_due(database, hubspot_now());
+	}
+	database->looked_at = Max(database->looked_at, place->looked_at);
+}
+
+static void
+count_failure(HubspotDatabase *database, int64 started_at)
+{
+	int64		now = hubspot_now();
+	int64		delay = FIRST_DELAY;
+
+	if (now - started_at > LONGEST_DELAY)
+		database->failures = 0; /* it has worked for a while */
+	for (int i = 0; i < database->failures && delay < LONGEST_DELAY; i++)
+		delay *= 2;
+	database->failures++;
+	database->not_before = now + Min(delay, LONGEST_DELAY);
+	set_due(database, now);
+}
+
+/* Where there are workers, one of them looks at what is due. */
+void
+hubspot_databases_wake(void)
+{
+	int64		now = hubspot_now();
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (database->nworkers == 0 || database->due > now)
+			continue;
+		if (!database->pending)
+			hubspot_wake(database->oid);
+		database->pending = true;
+		database->due = HUBSPOT_NEVER;
+	}
+}
+
+/* The one to start a worker in, or NULL. */
+HubspotDatabase *
+hubspot_database_most_urgent(void)
+{
+	int64		now = hubspot_now();
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+	HubspotDatabase *best = NULL;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (!needs_worker(database, now))
+			continue;
+		if (best == NULL || database->nworkers < best->nworkers ||
+			(database->nworkers == best->nworkers &&
+			 database->due < best->due))
+			best = database;
+	}
+	return best;
+}
+
+/* See above: it is to be looked at, and nobody there is going to. */
+static bool
+needs_worker(const HubspotDatabase *database, int64 now)
+{
+	if (database->held || now < database->not_before)
+		return false;
+	if (database->nworkers == 0)
+		return database->due <= now;
+	return !database->has_reserve &&
+		now - database->busy_look >= HUBSPOT_PATIENCE * MS &&
+		(database->pending || database->busy_look > database->looked_at);
+}
+
+/*
+ * When something about them changes by itself, after now: whatever else
+ * happens sets our latch.
+ */
+int64
+hubspot_databases_next(void)
+{
+	int64		now = hubspot_now();
+	int64		next = HUBSPOT_NEVER;
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+		next = Min(next, next_change(database, now));
+	return next;
+}
+
+static int64
+next_change(const HubspotDatabase *database, int64 now)
+{
+	int64		impatient = database->busy_look + HUBSPOT_PATIENCE * MS;
+
+	if (database->nworkers == 0)
+		return later(Max(database->due, database->not_before), now);
+	if (database->has_reserve)
+		return later(database->due, now);
+	return Min(later(database->due, now),
+			   later(Max(impatient, database->not_before), now));
+}
+
+static int64
+later(int64 when, int64 now)
+{
+	return when > now ? when : HUBSPOT_NEVER;
+}

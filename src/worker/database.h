@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * database.h
+ *	  What the launcher knows of databases.
+ *
+ * IDENTIFICATION
+ *	  src/worker/database.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_WORKER_DATABASE_H
+#define HUBSPOT_WORKER_DATABASE_H
+
+#include "worker/slot.h"
+
+/* Times as of hubspot_now(). */
+typedef struct HubspotDatabase
+{
+	Oid			oid;			/* the key */
+	bool		listed;			/* can be connected to, as of the last list */
+	bool		installed;		/* has the extension, said the last worker */
+	int64		due;			/* to be looked at */
+	int64		looked_at;		/* by a worker that has ended */
+	int64		not_before;		/* no new worker, because one has failed ... */
+	int			failures;		/* ... that often one after the other */
+
+	/* as of this turn */
+	bool		held;
+	bool		pending;		/* something was committed */
+	int			nworkers;
+	bool		has_reserve;	/* a worker that isn't busy, and will look */
+	int64		busy_look;		/* when the latest of the busy ones looked */
+} HubspotDatabase;
+
+extern void hubspot_databases_create(void);
+extern void hubspot_databases_list(void);
+extern void hubspot_databases_poll(void);
+extern void hubspot_databases_begin_turn(void);
+extern void hubspot_database_count_worker(const HubspotPlace *place);
+extern void hubspot_database_bury_worker(const HubspotPlace *place);
+extern void hubspot_databases_wake(void);
+extern HubspotDatabase *hubspot_database_most_urgent(void);
+extern int64 hubspot_databases_next(void);
+
+#endif							/* HUBSPOT_WORKER_DATABASE_H */

@@ -1,0 +1,318 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.c
+ *	  Starts workers in the databases that have something to send.
+ *
+ * One process, which is connected to no database.  It knows when databases are
+ * to be looked at (database.c), and has workers started there, at most
+ * hubspot_assoc.workers.  Databases without any come first, those that wait
+ * longest before the others.  If there is no place left, those who have one are
+ * asked to leave it: as soon as they have nothing to do; or, for a database
+ * without any worker, when they have been there for long.
+ *
+ * What the launcher knows is its own: after it has ended by an error or a
+ * signal, the next one begins with a look at all databases.
+ *
+ * IDENTIFICATION
+ *	  src/worker/launcher.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/setting.h"
+#include "worker/database.h"
+#include "worker/launcher.h"
+#include "worker/slot.h"
+#include "worker/worker.h"
+
+#define MS INT64CONST(1000)
+
+/* When the launcher has ended otherwise than by a shutdown, in seconds. */
+#define RESTART_TIME 5
+
+/* When there was no background worker to be had. */
+#define NO_WORKER_DELAY (5000 * MS)
+
+static BackgroundWorkerHandle **handles;	/* of the places */
+static int64 last_poll = 0;		/* 0: never */
+static int64 next_start = 0;	/* there was no background worker */
+
+static int64 take_turn(void);
+static int64 next_poll(void);
+static int	look_at_places(HubspotPlace **places);
+static bool *find_gone(void);
+static void bury(int number, const HubspotPlace *place);
+static int	start_workers(int free_places);
+static bool start_worker(HubspotDatabase *database);
+static void complain(void);
+static void say_what_is_wanted(void);
+static void ask_surplus_to_leave(HubspotPlace *places, int surplus);
+static void wait_until(int64 when);
+
+/* To be called while the server starts. */
+void
+hubspot_launcher_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, "hubspot_assoc launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "hubspot_assoc launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "hubspot_assoc", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "hubspot_launcher_main", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = RESTART_TIME;
+	RegisterBackgroundWorker(&worker);
+}
+
+/* Where the process starts. */
+void
+hubspot_launcher_main(Datum main_arg)
+{
+	MemoryContext context;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	handles = MemoryContextAllocZero(TopMemoryContext,
+									 max_worker_processes * sizeof(BackgroundWorkerHandle *));
+	hubspot_databases_create();
+	hubspot_places_serve();
+	pgstat_report_activity(STATE_IDLE, NULL);
+
+	context = AllocSetContextCreate(TopMemoryContext, "hubspot_assoc launcher",
+									ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		int64		when;
+
+		MemoryContextSwitchTo(context);
+		when = take_turn();
+		MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContextReset(context);
+		wait_until(when);
+	}
+}
+
+/* Do what is to be done now; answers when to do it again at the latest. */
+static int64
+take_turn(void)
+{
+	HubspotPlace *places;
+	int			free_places;
+	int64		next;
+
+	if (hubspot_now() >= next_poll())
+	{
+		hubspot_databases_list();
+		hubspot_databases_poll();
+		last_poll = hubspot_now();
+	}
+	hubspot_databases_begin_turn();
+	free_places = hubspot_workers - look_at_places(&places);
+	hubspot_databases_wake();
+	free_places = start_workers(free_places);
+	say_what_is_wanted();
+	ask_surplus_to_leave(places, -free_places);
+
+	next = Min(next_poll(), hubspot_databases_next());
+	if (next_start > hubspot_now())
+		next = Min(next, next_start);
+	return next;
+}
+
+static int64
+next_poll(void)
+{
+	return last_poll == 0 ? 0 : last_poll + hubspot_poll_interval * MS;
+}
+
+/*
+ * What the workers do, and what those knew that have ended; how many there
+ * are.  One that has ended counts until the postmaster has noticed, because it
+ * keeps its background worker slot until then.
+ */
+static int
+look_at_places(HubspotPlace **places)
+{
+	bool	   *gone = find_gone();
+	int			nplaces;
+	int			nworkers = 0;
+
+	*places = hubspot_places_copy(&nplaces);
+	Assert(nplaces == max_worker_processes);
+	for (int i = 0; i < nplaces; i++)
+	{
+		HubspotPlace *place = &(*places)[i];
+
+		if (place->state == HUBSPOT_PLACE_FREE)
+			continue;
+		if (gone[i] && (place->state == HUBSPOT_PLACE_ENDED ||
+						(place->state == HUBSPOT_PLACE_STARTING && handles[i])))
+			bury(i, place);
+		else
+		{
+			hubspot_database_count_worker(place);
+			nworkers++;
+		}
+	}
+	return nworkers;
+}
+
+/*
+ * Which processes are gone, if we have started them, for all we know.  Asked
+ * before the places are looked at: a place that is still waiting for its
+ * process then, waits in vain.
+ */
+static bool *
+find_gone(void)
+{
+	bool	   *gone = palloc(max_worker_processes * sizeof(bool));
+
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		pid_t		pid;
+
+		gone[i] = handles[i] == NULL ||
+			GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED;
+	}
+	return gone;
+}
+
+static void
+bury(int number, const HubspotPlace *place)
+{
+	hubspot_database_bury_worker(place);
+	hubspot_place_free(number);
+	if (handles[number])
+		pfree(handles[number]);
+	handles[number] = NULL;
+}
+
+/* Answers how many places are still free; it may be less than none. */
+static int
+start_workers(int free_places)
+{
+	bool		listed = false;
+
+	while (free_places > 0 && hubspot_now() >= next_start)
+	{
+		HubspotDatabase *database = hubspot_database_most_urgent();
+
+		if (database == NULL)
+			break;
+		if (!listed)
+		{
+			/* it may have been dropped, or closed to connections */
+			hubspot_databases_list();
+			listed = true;
+		}
+		else if (start_worker(database))
+			free_places--;
+	}
+	return free_places;
+}
+
+static bool
+start_worker(HubspotDatabase *database)
+{
+	uint32		ticket;
+	int			number = hubspot_place_take(database->oid, &ticket);
+	MemoryContext context;
+	bool		started;
+
+	if (number < 0)
+	{
+		database->held = true;	/* since we looked */
+		return false;
+	}
+	context = MemoryContextSwitchTo(TopMemoryContext);
+	started = hubspot_worker_start(database->oid, number, ticket,
+								   &handles[number]);
+	MemoryContextSwitchTo(context);
+	if (started)
+	{
+		database->due = HUBSPOT_NEVER;
+		database->nworkers++;
+		database->has_reserve = true;
+		next_start = 0;
+		return true;
+	}
+
+	hubspot_place_free(number);
+	complain();
+	next_start = hubspot_now() + NO_WORKER_DELAY;
+	return false;
+}
+
+/* There was no background worker to be had; said once until there is one. */
+static void
+complain(void)
+{
+	if (next_start == 0)
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not start a worker of hubspot_assoc: out of background worker slots"),
+				 errhint("You might need to increase max_worker_processes.")));
+}
+
+/* If somebody still waits for a worker, others hear of it. */
+static void
+say_what_is_wanted(void)
+{
+	HubspotDatabase *database = NULL;
+
+	if (hubspot_workers > 0)
+		database = hubspot_database_most_urgent();
+	hubspot_places_demand(database != NULL,
+						  database != NULL && database->nworkers == 0);
+}
+
+/* When there are more than hubspot_assoc.workers; first those not at work. */
+static void
+ask_surplus_to_leave(HubspotPlace *places, int surplus)
+{
+	for (int busy = 0; busy <= 1; busy++)
+	{
+		for (int i = 0; i < max_worker_processes; i++)
+		{
+			const HubspotPlace *place = &places[i];
+
+			if (place->state == HUBSPOT_PLACE_FREE ||
+				place->state == HUBSPOT_PLACE_ENDED ||
+				(place->state == HUBSPOT_PLACE_BUSY) != busy)
+				continue;
+			if (place->leave != (surplus > 0))
+				hubspot_place_ask_to_leave(i, surplus > 0);
+			surplus--;
+		}
+	}
+}
+
+static void
+wait_until(int64 when)
+{
+	hubspot_wait_until(when);
+	if (ProcDiePending)
+		proc_exit(1);			/* quietly; and to be started again */
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}

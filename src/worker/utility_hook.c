@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * utility_hook.c
+ *	  Statements that our workers have to know of.
+ *
+ * DROP DATABASE, CREATE DATABASE, and the forms of ALTER DATABASE that rename
+ * or move one, wait a few seconds for others to leave the database, and then
+ * fail.  Our workers would go on sending meanwhile, and new ones would come.
+ * So they are told to end before such a statement runs, and kept out until it
+ * is over, whatever comes of it.
+ *
+ * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use, in an
+ * order of their own.  So they begin with a lock of the extension, as DROP EXTENSION
+ * does: a sender's short transactions have one, too, so neither meets the other
+ * halfway.  All of this needs the library in shared_preload_libraries; without it,
+ * only hs_assoc_flush sends, and may meet one of them.
+ *
+ * CREATE EXTENSION has the database looked at, which makes it one of those
+ * that are looked at from then on.
+ *
+ * IDENTIFICATION
+ *	  src/worker/utility_hook.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/syscache.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "worker/slot.h"
+#include "worker/utility_hook.h"
+#include "worker/wake.h"
+
+/*
+ * How long a worker may take to end, in ms.  What comes then is up to the
+ * statement, which waits as long once more.
+ */
+#define TIME_TO_END 5000
+
+static ProcessUtility_hook_type previous_hook = NULL;
+
+static void process_utility(PlannedStmt *pstmt, const char *query,
+							bool read_only_tree,
+							ProcessUtilityContext context,
+							ParamListInfo params, QueryEnvironment *environment,
+							DestReceiver *dest, QueryCompletion *completion);
+static void run_alone(PlannedStmt *pstmt, const char *query,
+					  bool read_only_tree, ProcessUtilityContext context,
+					  ParamListInfo params, QueryEnvironment *environment,
+					  DestReceiver *dest, QueryCompletion *completion);
+static Oid	database_to_clear(const Node *statement);
+static const char *name_of_database(const Node *statement);
+static const char *name_of_template(const CreatedbStmt *statement);
+static bool moves(const AlterDatabaseStmt *statement);
+static bool is_template(Oid database);
+static void wait_until_clear(void);
+static Oid	extension_to_change(const Node *statement);
+static const char *name_of_extension(const Node *statement);
+static bool creates_extension(const Node *statement);
+
+/* To be called while the server starts. */
+void
+hubspot_hold_add(void)
+{
+	previous_hook = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *environment, DestReceiver *dest,
+				QueryCompletion *completion)
+{
+	ProcessUtility_hook_type run = previous_hook ? previous_hook :
+	standard_ProcessUtility;
+	Oid			database = database_to_clear(pstmt->utilityStmt);
+	Oid			extension = extension_to_change(pstmt->utilityStmt);
+	bool		wakes = creates_extension(pstmt->utilityStmt);
+
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
+	if (OidIsValid(database))
+	{
+		hubspot_hold(database);
+		run = run_alone;
+	}
+	run(pstmt, query, read_only_tree, context, params, environment, dest,
+		completion);
+	if (wakes)
+		hubspot_wake_at_commit();
+}
+
+/* When the workers have left the database that is held. */
+static void
+run_alone(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+		  ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *environment, DestReceiver *dest,
+		  QueryCompletion *completion)
+{
+	PG_TRY();
+	{
+		wait_until_clear();
+		if (previous_hook)
+			previous_hook(pstmt, query, read_only_tree, context, params,
+						  environment, dest, completion);
+		else
+			standard_ProcessUtility(pstmt, query, read_only_tree, context,
+									params, environment, dest, completion);
+	}
+	PG_CATCH();
+	{
+		hubspot_hold_end();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	hubspot_hold_end();
+}
+
+/*
+ * The database that the statement wants for itself, if the user may do what it
+ * says there; or InvalidOid.
+ */
+static Oid
+database_to_clear(const Node *statement)
+{
+	const char *name = name_of_database(statement);
+	Oid			database = name ? get_database_oid(name, true) : InvalidOid;
+	bool		may;
+
+	if (!OidIsValid(database))
+		return InvalidOid;
+	if (IsA(statement, CreatedbStmt))
+		may = have_createdb_privilege() &&
+			(is_template(database) || hubspot_owns_database(database, GetUserId()));
+	else
+		may = hubspot_owns_database(database, GetUserId());
+	return may ? database : InvalidOid;
+}
+
+static const char *
+name_of_database(const Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((const DropdbStmt *) statement)->dbname;
+		case T_CreatedbStmt:
+			return name_of_template((const CreatedbStmt *) statement);
+		case T_RenameStmt:
+			return ((const RenameStmt *) statement)->renameType == OBJECT_DATABASE ?
+				((const RenameStmt *) statement)->subname : NULL;
+		case T_AlterDatabaseStmt:
+			return moves((const AlterDatabaseStmt *) statement) ?
+				((const AlterDatabaseStmt *) statement)->dbname : NULL;
+		default:
+			return NULL;
+	}
+}
+
+static const char *
+name_of_template(const CreatedbStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "template") == 0 && option->arg)
+			return defGetString(option);
+	}
+	return "template1";
+}
+
+static bool
+moves(const AlterDatabaseStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whoever may create databases may copy it. */
+static bool
+is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool		result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+static void
+wait_until_clear(void)
+{
+	int64		give_up = hubspot_now() + TIME_TO_END * INT64CONST(1000);
+
+	while (!hubspot_hold_is_clear() && hubspot_now() < give_up)
+	{
+		hubspot_wait_until(give_up);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * Ours, if the statement changes its tables, and the user may.  A standby has no
+ * such locks, and refuses the statement by itself.
+ */
+static Oid
+extension_to_change(const Node *statement)
+{
+	const char *name = name_of_extension(statement);
+	Oid			extension;
+
+	if (name == NULL || strcmp(name, "hubspot_assoc") != 0 || RecoveryInProgress())
+		return InvalidOid;
+	extension = get_extension_oid(name, true);
+	return OidIsValid(extension) &&
+		hubspot_owns_extension(extension, GetUserId()) ? extension : InvalidOid;
+}
+
+/* What ALTER EXTENSION UPDATE or SET SCHEMA is for; NULL: something else. */
+static const char *
+name_of_extension(const Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterExtensionStmt:
+			return ((const AlterExtensionStmt *) statement)->extname;
+		case T_AlterObjectSchemaStmt:
+			return ((const AlterObjectSchemaStmt *) statement)->objectType == OBJECT_EXTENSION ?
+				strVal(((const AlterObjectSchemaStmt *) statement)->object) : NULL;
+		default:
+			return NULL;
+	}
+}
+
+static bool
+creates_extension(const Node *statement)
+{
+	return IsA(statement, CreateExtensionStmt) &&
+		strcmp(((const CreateExtensionStmt *) statement)->extname,
+			   "hubspot_assoc") == 0;
+}

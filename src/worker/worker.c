@@ -1,0 +1,319 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  A process that sends the outbox of a database.
+ *
+ * A worker goes from round to round (see sender.c) while there is something to
+ * send.  Then it waits a few seconds for the next commit, or for what is due
+ * again in that time, and ends: a database where nothing happens has no
+ * process.  The launcher gets to know when the next row will be due.
+ *
+ * While it waits it has no transaction, no snapshot and no lock.  An ERROR that
+ * is a row's or an account's is charged to these (see sender.c), and the others go
+ * on.  One that is nobody's ends the process, which is the surest way to leave
+ * nothing behind; the launcher has another one started after a delay that grows
+ * with each failure.
+ *
+ * IDENTIFICATION
+ *	  src/worker/worker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "outbox/sender.h"
+#include "worker/slot.h"
+#include "worker/wake.h"
+#include "worker/worker.h"
+
+/*
+ * Most rows of a round: it ends now and then, so that the worker hears what it
+ * is asked for.
+ */
+#define ROWS_PER_ROUND 10000
+
+#define MS INT64CONST(1000)
+
+/* How long a worker waits for the next commit before it ends. */
+#define LINGER (5000 * MS)
+
+/* How long it may be at it while another database has none. */
+#define SLICE (10000 * MS)
+
+/*
+ * When the accounts that others serve are looked at again if nothing was
+ * committed, because a session's hs_assoc_flush may have ended.
+ */
+#define LOOK_AFTER_OTHERS (1000 * MS)
+
+typedef struct Worker
+{
+	HubspotSender *sender;
+	TimeoutId	patience;
+	int64		started_at;
+	int64		linger_until;
+	/* the last round */
+	int64		looked_at;
+	int64		due;
+	HubspotRound round;
+} Worker;
+
+static void serve(void);
+static void look(Worker *worker);
+static bool goes_on(Worker *worker);
+static bool ends(bool installed, int64 next_due);
+static bool had_its_share(const Worker *worker);
+static bool wait_for_work(Worker *worker);
+static int64 next_look(const Worker *worker);
+static int64 monotonic(TimestampTz time);
+static void wait_until(int64 when);
+static bool end_waiting(const Worker *worker);
+static void take_settings(void);
+
+/*
+ * Ask for a process that takes that place; false if there are no more
+ * background workers.
+ */
+bool
+hubspot_worker_start(Oid database, int place, uint32 ticket,
+					 BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = {0};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "hubspot_assoc worker for database %u",
+			 database);
+	strlcpy(worker.bgw_type, "hubspot_assoc worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "hubspot_assoc", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "hubspot_worker_main", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = Int32GetDatum(place);
+	memcpy(worker.bgw_extra, &ticket, sizeof(ticket));
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+/* Where the process starts. */
+void
+hubspot_worker_main(Datum main_arg)
+{
+	Oid			database;
+	uint32		ticket;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	memcpy(&ticket, MyBgworkerEntry->bgw_extra, sizeof(ticket));
+	database = hubspot_place_enter(DatumGetInt32(main_arg), ticket);
+	if (!OidIsValid(database))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	take_settings();
+	serve();
+	proc_exit(0);
+}
+
+/*
+ * What a database or role may have set for its sessions, and what would keep
+ * this process from its work.
+ */
+static void
+take_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"lock_timeout", "0"},
+		{"session_replication_role", "origin"}
+	};
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
+						PGC_S_OVERRIDE);
+}
+
+static void
+serve(void)
+{
+	Worker		worker = {0};
+
+	worker.patience = RegisterTimeout(USER_TIMEOUT, hubspot_call_launcher);
+	worker.sender = hubspot_sender_create(HUBSPOT_SENDER_WORKER);
+	worker.started_at = hubspot_now();
+	worker.linger_until = worker.started_at + LINGER;
+
+	do
+		look(&worker);
+	while (goes_on(&worker));
+	hubspot_sender_end(worker.sender);
+}
+
+/* A round. */
+static void
+look(Worker *worker)
+{
+	bool		takes_failing;
+	bool		woken;
+
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+
+	woken = hubspot_wake_take(MyDatabaseId);
+	takes_failing = hubspot_place_look();
+	worker->looked_at = hubspot_now();
+	pgstat_report_activity(STATE_RUNNING, "looking at the outbox");
+
+	/*
+	 * The launcher has to know if the round takes long, because something
+	 * else may be due that this round hasn't taken.
+	 */
+	enable_timeout_after(worker->patience, HUBSPOT_PATIENCE);
+	PG_TRY();
+	{
+		hubspot_sender_round(worker->sender, NULL, ROWS_PER_ROUND,
+							 !takes_failing, &worker->round);
+	}
+	PG_CATCH();
+	{
+		hubspot_place_fail();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	disable_timeout(worker->patience, false);
+	worker->due = monotonic(worker->round.next_due);
+
+	/* autovacuum has to hear of the rows that are gone */
+	pgstat_report_stat(false);
+	if (woken || worker->round.rows + worker->round.removed > 0)
+		worker->linger_until = hubspot_now() + LINGER;
+}
+
+/* After a round: false when the worker has to end. */
+static bool
+goes_on(Worker *worker)
+{
+	if (!worker->round.installed)
+		return !ends(false, HUBSPOT_NEVER);
+	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed)
+		return !hubspot_place_must_yield(had_its_share(worker)) ||
+			!ends(true, hubspot_now());
+	return wait_for_work(worker);
+}
+
+/* False if it has to go on, because something was committed just now. */
+static bool
+ends(bool installed, int64 next_due)
+{
+	return hubspot_place_end(installed, next_due) ||
+		!hubspot_wake_is_due(MyDatabaseId);
+}
+
+static bool
+had_its_share(const Worker *worker)
+{
+	return hubspot_now() > worker->started_at + SLICE;
+}
+
+/*
+ * Nothing was left to do.  True when there may be again; false when the worker
+ * has to end.
+ */
+static bool
+wait_for_work(Worker *worker)
+{
+	int64		look_at = next_look(worker);
+	int64		rest_until = 0;
+
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (worker->round.waiting_accounts > 0 || worker->round.paced)
+		rest_until = Min(worker->looked_at + HUBSPOT_PATIENCE * MS, look_at);
+	for (;;)
+	{
+		int64		now = hubspot_now();
+		int64		until = rest_until;
+		HubspotAdvice advice;
+
+		if (now < rest_until)
+			advice = hubspot_place_rest(had_its_share(worker));
+		else if (now >= look_at)
+			return true;
+		else
+		{
+			advice = hubspot_place_idle(had_its_share(worker));
+			if (advice != HUBSPOT_LEAVE && hubspot_wake_is_due(MyDatabaseId))
+				return true;
+			until = Min(look_at, worker->linger_until);
+		}
+		if (advice != HUBSPOT_STAY || now >= worker->linger_until)
+			return !end_waiting(worker);
+		wait_until(until);
+	}
+}
+
+/* When to look again if nothing is committed before. */
+static int64
+next_look(const Worker *worker)
+{
+	int64		due = worker->due;
+
+	if (worker->round.waiting_accounts > 0)
+		due = Min(due, worker->looked_at + LOOK_AFTER_OTHERS);
+	/* what is due already, and was not taken, will not be taken at once */
+	if (due <= hubspot_now())
+		due = worker->looked_at + HUBSPOT_PATIENCE * MS;
+	return due;
+}
+
+static void
+wait_until(int64 when)
+{
+	hubspot_wait_until(when);
+	if (ProcDiePending)
+		proc_exit(0);			/* nothing is lost, so nothing is to be said */
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* That time on the clock that nobody sets, as far as can be foreseen. */
+static int64
+monotonic(TimestampTz time)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TIMESTAMP_IS_NOEND(time))
+		return HUBSPOT_NEVER;
+	return hubspot_now() + (time > now ? time - now : 0);
+}
+
+/* False if there is something to do after all. */
+static bool
+end_waiting(const Worker *worker)
+{
+	int64		due = worker->due;
+
+	/* if nobody else is here who looks, somebody has to come back */
+	if (worker->round.waiting_accounts > 0 && hubspot_place_is_last())
+		due = Min(due, hubspot_now() + LINGER);
+	return ends(true, due);
+}

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  A process that sends the outbox of a database.
+ *
+ * IDENTIFICATION
+ *	  src/worker/worker.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_WORKER_WORKER_H
+#define HUBSPOT_WORKER_WORKER_H
+
+#include "postmaster/bgworker.h"
+
+extern bool hubspot_worker_start(Oid database, int place, uint32 ticket,
+								 BackgroundWorkerHandle **handle);
+extern PGDLLEXPORT void hubspot_worker_main(Datum main_arg);
+
+#endif							/* HUBSPOT_WORKER_WORKER_H */
