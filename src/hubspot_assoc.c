@@ -41,7 +41,7 @@ _PG_init(void)
 	/* what pg_upgrade does is no reason to send anything */
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{
-		hubspot_places_add();
+		hubspot_slots_add();
 		hubspot_wake_add();
 		hubspot_hold_add();
 		hubspot_launcher_register();

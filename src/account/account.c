@@ -121,10 +121,10 @@ static void copy_state(const AccountState *state, HubspotAccountCounts *counts,
 void
 hubspot_accounts_add(void)
 {
-	hubspot_shared_add(AREA_NAME,
-					   add_size(keys_size(),
-								mul_size(hubspot_max_accounts, sizeof(Slot))),
-					   init_accounts);
+	hubspot_shmem_add(AREA_NAME,
+					  add_size(keys_size(),
+							   mul_size(hubspot_max_accounts, sizeof(Slot))),
+					  init_accounts);
 }
 
 static Size

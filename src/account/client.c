@@ -27,10 +27,10 @@
  * the options that hold now; palloc'd.  ERROR if there is none, or if the
  * current role lacks USAGE on the server or a user mapping.
  */
-HubspotConnection *
+HubspotClient *
 hubspot_connect(const char *server)
 {
-	HubspotConnection *connection = palloc0(sizeof(HubspotConnection));
+	HubspotClient *client = palloc0(sizeof(HubspotClient));
 	Oid			userid = GetUserId();
 	Oid			serverid = hubspot_get_server(server);
 	AclResult	aclresult;
@@ -39,8 +39,8 @@ hubspot_connect(const char *server)
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
 					   GetForeignServer(serverid)->servername);
-	connection->options = hubspot_get_options(serverid, userid);
-	connection->token = hubspot_token_create(connection->options);
-	connection->account = hubspot_account(serverid);
-	return connection;
+	client->options = hubspot_get_options(serverid, userid);
+	client->token = hubspot_token_create(client->options);
+	client->account = hubspot_account(serverid);
+	return client;
 }

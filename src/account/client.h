@@ -15,14 +15,14 @@
 #include "account/option.h"
 #include "account/token.h"
 
-typedef struct HubspotConnection
+typedef struct HubspotClient
 {
 	const HubspotOptions *options;
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotAccount *account;	/* lives for the session */
 	bool		impatient;		/* a call comes back rather than wait long */
-} HubspotConnection;
+} HubspotClient;
 
-extern HubspotConnection *hubspot_connect(const char *server);
+extern HubspotClient *hubspot_connect(const char *server);
 
 #endif							/* HUBSPOT_ACCOUNT_CLIENT_H */

@@ -27,7 +27,7 @@ typedef struct Area
 {
 	const char *name;
 	Size		size;
-	HubspotSharedInit init;
+	HubspotShmemInit init;
 } Area;
 
 static List *areas = NIL;		/* of Area, in TopMemoryContext */
@@ -42,7 +42,7 @@ static void start_areas(void);
  * For _PG_init, while the library is preloaded.  name must live on.
  */
 void
-hubspot_shared_add(const char *name, Size size, HubspotSharedInit init)
+hubspot_shmem_add(const char *name, Size size, HubspotShmemInit init)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Area	   *area = palloc(sizeof(Area));

@@ -18,9 +18,9 @@
  * postmaster, again after each crash, and in processes that it doesn't fork;
  * found: somebody has initialized it already.
  */
-typedef void (*HubspotSharedInit) (void *area, LWLock *lock, bool found);
+typedef void (*HubspotShmemInit) (void *area, LWLock *lock, bool found);
 
-extern void hubspot_shared_add(const char *name, Size size,
-							   HubspotSharedInit init);
+extern void hubspot_shmem_add(const char *name, Size size,
+							  HubspotShmemInit init);
 
 #endif							/* HUBSPOT_BASE_SHMEM_H */

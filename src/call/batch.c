@@ -93,7 +93,7 @@ typedef struct Request
 struct HubspotBatch
 {
 	MemoryContext context;
-	const HubspotConnection *connection;
+	const HubspotClient *client;
 	const HubspotEndpoint *endpoint;
 	const char *from_type;
 	const char *to_type;
@@ -116,7 +116,7 @@ struct HubspotBatch
 	HubspotBatchCounts counts;
 };
 
-static int	request_limit(const HubspotConnection *connection,
+static int	request_limit(const HubspotClient *client,
 						  const HubspotEndpoint *endpoint);
 static char *types_problem(const HubspotBatch *batch,
 						   const HubspotInput *input,
@@ -149,7 +149,7 @@ static void set_error(HubspotUnit **units, int nunits,
  * is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
  */
 HubspotBatch *
-hubspot_batch_create(const HubspotConnection *connection,
+hubspot_batch_create(const HubspotClient *client,
 					 HubspotOperation operation,
 					 const char *from_type, const char *to_type,
 					 bool keep_labels)
@@ -160,16 +160,16 @@ hubspot_batch_create(const HubspotConnection *connection,
 	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
 
 	batch->context = context;
-	batch->connection = connection;
+	batch->client = client;
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->from_type = from_type;
 	batch->to_type = to_type;
 	batch->symmetric = hubspot_same_object_type(from_type, to_type);
 	batch->keep_labels = keep_labels;
-	batch->limit = request_limit(connection, batch->endpoint);
-	batch->keep_limit = request_limit(connection,
+	batch->limit = request_limit(client, batch->endpoint);
+	batch->keep_limit = request_limit(client,
 									  hubspot_endpoint(HUBSPOT_BATCH_READ));
-	batch->calls = hubspot_calls_create(context, connection);
+	batch->calls = hubspot_calls_create(context, client);
 	batch->pairs = hubspot_pairs_create(context);
 	batch->types = hubspot_types_create(context);
 	dlist_init(&batch->chunks);
@@ -179,11 +179,11 @@ hubspot_batch_create(const HubspotConnection *connection,
 
 /* The most inputs of a request. */
 static int
-request_limit(const HubspotConnection *connection,
+request_limit(const HubspotClient *client,
 			  const HubspotEndpoint *endpoint)
 {
 	int			limit = Max(endpoint->batch_limit, 1);
-	int			batch_size = connection->options->batch_size;
+	int			batch_size = client->options->batch_size;
 
 	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }
@@ -195,7 +195,7 @@ request_limit(const HubspotConnection *connection,
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
-	int			max_chunks = batch->connection->options->concurrency + SPARE_CHUNKS;
+	int			max_chunks = batch->client->options->concurrency + SPARE_CHUNKS;
 	int			room = batch->limit;
 
 	/* inputs that could not go together may have made more than these */
@@ -613,7 +613,7 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 		units[i]->sent_with = request;
 	request->call.method = request->endpoint->method;
 	request->call.path = hubspot_request_path(request->endpoint,
-											  batch->connection->options->api_version,
+											  batch->client->options->api_version,
 											  batch->from_type, batch->to_type,
 											  &units[0]->input,
 											  hubspot_unit_next_page(units[0]));
@@ -745,7 +745,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 static void
 count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk)
 {
-	HubspotAccount *account = batch->connection->account;
+	HubspotAccount *account = batch->client->account;
 	int64		confirmed = 0;
 	int64		failed = 0;
 	const char *category = NULL;

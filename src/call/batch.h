@@ -28,7 +28,7 @@ typedef struct HubspotBatchCounts
 	int64		rate_limited;
 } HubspotBatchCounts;
 
-extern HubspotBatch *hubspot_batch_create(const HubspotConnection *connection,
+extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
 										  HubspotOperation operation,
 										  const char *from_type,
 										  const char *to_type,

@@ -46,7 +46,7 @@
 struct HubspotCalls
 {
 	MemoryContext context;
-	const HubspotConnection *connection;
+	const HubspotClient *client;
 	HubspotExchange *exchange;
 	dlist_head	waiting;		/* by age; a retry goes before what is new */
 	dlist_head	done;
@@ -60,9 +60,9 @@ struct HubspotCalls
 static void send_waiting(HubspotCalls *calls, int64 *wake);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
-static HubspotError *fetch_token(const HubspotConnection *connection,
+static HubspotError *fetch_token(const HubspotClient *client,
 								 MemoryContext context);
-static HubspotError *request_token(const HubspotConnection *account,
+static HubspotError *request_token(const HubspotClient *account,
 								   MemoryContext parent);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
@@ -71,13 +71,13 @@ static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /* Begin the calls of a statement; what is in flight ends with the context. */
 HubspotCalls *
-hubspot_calls_create(MemoryContext context, const HubspotConnection *connection)
+hubspot_calls_create(MemoryContext context, const HubspotClient *client)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
 
 	calls->context = context;
-	calls->connection = connection;
+	calls->client = client;
 	calls->exchange = hubspot_exchange_create(context);
 	dlist_init(&calls->waiting);
 	dlist_init(&calls->done);
@@ -156,9 +156,9 @@ hubspot_calls_next(HubspotCalls *calls)
  * the current memory context, if it isn't freed before.
  */
 void
-hubspot_call_perform(const HubspotConnection *connection, HubspotCall *call)
+hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
 {
-	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, connection);
+	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, client);
 
 	hubspot_calls_start(calls, call);
 	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
@@ -226,7 +226,7 @@ hubspot_calls_counts(const HubspotCalls *calls)
 static void
 send_waiting(HubspotCalls *calls, int64 *wake)
 {
-	const HubspotOptions *options = calls->connection->options;
+	const HubspotOptions *options = calls->client->options;
 
 	*wake = HUBSPOT_NEVER;
 	while (calls->in_flight < options->concurrency &&
@@ -238,26 +238,26 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 
 		if (call == NULL)
 			break;
-		if (calls->connection->token &&
-			!hubspot_token_is_ready(calls->connection->token))
+		if (calls->client->token &&
+			!hubspot_token_is_ready(calls->client->token))
 		{
 			/* its request needs a place, too: don't wait for that in there */
-			when = hubspot_account_when(calls->connection->account,
+			when = hubspot_account_when(calls->client->account,
 										options->rate_limit, now);
 			if (when > now)
 			{
 				*wake = when;
 				break;
 			}
-			calls->error = hubspot_token_refusal(calls->connection->token,
+			calls->error = hubspot_token_refusal(calls->client->token,
 												 calls->context);
 			if (calls->error == NULL)
-				calls->error = fetch_token(calls->connection, calls->context);
+				calls->error = fetch_token(calls->client, calls->context);
 			if (calls->error)
 				stop(calls);
 			continue;			/* time has passed */
 		}
-		if (!hubspot_account_take(calls->connection->account,
+		if (!hubspot_account_take(calls->client->account,
 								  options->rate_limit, now, &when))
 		{
 			*wake = when;
@@ -273,11 +273,11 @@ send_waiting(HubspotCalls *calls, int64 *wake)
  * before is asked again.
  */
 const HubspotError *
-hubspot_authorize(const HubspotConnection *connection)
+hubspot_authorize(const HubspotClient *client)
 {
-	if (connection->token == NULL || hubspot_token_is_ready(connection->token))
+	if (client->token == NULL || hubspot_token_is_ready(client->token))
 		return NULL;
-	return fetch_token(connection, CurrentMemoryContext);
+	return fetch_token(client, CurrentMemoryContext);
 }
 
 /*
@@ -285,20 +285,20 @@ hubspot_authorize(const HubspotConnection *connection)
  * memory context, or NULL.
  */
 static HubspotError *
-fetch_token(const HubspotConnection *connection, MemoryContext context)
+fetch_token(const HubspotClient *client, MemoryContext context)
 {
-	HubspotError *error = request_token(connection, context);
+	HubspotError *error = request_token(client, context);
 
-	if (error && hubspot_token_reload(connection->token))
-		error = request_token(connection, context);
+	if (error && hubspot_token_reload(client->token))
+		error = request_token(client, context);
 	return error;
 }
 
 static HubspotError *
-request_token(const HubspotConnection *account, MemoryContext parent)
+request_token(const HubspotClient *account, MemoryContext parent)
 {
-	HubspotConnection connection = *account;
-	HubspotAccessToken *token = connection.token;
+	HubspotClient client = *account;
+	HubspotAccessToken *token = client.token;
 	MemoryContext context = AllocSetContextCreate(parent,
 												  "hubspot_assoc token request",
 												  ALLOCSET_SMALL_SIZES);
@@ -309,14 +309,14 @@ request_token(const HubspotConnection *account, MemoryContext parent)
 
 	initStringInfo(&body);
 	hubspot_token_encode_request(token, &body);
-	connection.token = NULL;
+	client.token = NULL;
 	call.method = "POST";
-	call.path = hubspot_token_path(connection.options->api_version);
+	call.path = hubspot_token_path(client.options->api_version);
 	call.body = body.data;
 	call.body_len = body.len;
 	call.form = true;
 	call.repeatable = true;
-	hubspot_call_perform(&connection, &call);
+	hubspot_call_perform(&client, &call);
 	explicit_bzero(body.data, body.len);
 	error = hubspot_token_take_reply(token, call.reply, call.attempts, call.sent);
 	hubspot_call_free(&call);
@@ -347,7 +347,7 @@ next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
 static void
 send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 {
-	const HubspotOptions *options = calls->connection->options;
+	const HubspotOptions *options = calls->client->options;
 	HubspotHttpRequest request;
 
 	hubspot_call_free(call);	/* the reply of the attempt before */
@@ -358,8 +358,8 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.method = call->method;
 	request.url = calls->url.data;
 	request.bearer = NULL;
-	if (calls->connection->token)
-		request.bearer = hubspot_token_use(calls->connection->token,
+	if (calls->client->token)
+		request.bearer = hubspot_token_use(calls->client->token,
 										   &call->token_serial);
 	request.body = call->body;
 	request.body_len = call->body_len;
@@ -375,7 +375,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	call->sent = now;
 	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
 	dlist_delete(&call->node);
-	hubspot_account_count_request(calls->connection->account,
+	hubspot_account_count_request(calls->client->account,
 								  call->attempts > 0, call->body_len);
 	calls->in_flight++;
 	calls->counts.requests++;
@@ -395,10 +395,10 @@ take_replies(HubspotCalls *calls)
 		call->reply = hubspot_transfer_reply(call->transfer);
 
 		/* an answer that gives a token is token.c's to read */
-		if (calls->connection->token)
+		if (calls->client->token)
 			hubspot_transfer_hide_secrets(call->transfer,
-										  calls->connection->options->server);
-		hubspot_account_count_reply(calls->connection->account,
+										  calls->client->options->server);
+		hubspot_account_count_reply(calls->client->account,
 									call->reply->status == 429,
 									call->reply->body_len,
 									hubspot_transfer_duration(call->transfer));
@@ -411,7 +411,7 @@ take_replies(HubspotCalls *calls)
 static void
 judge(HubspotCalls *calls, HubspotCall *call)
 {
-	const HubspotOptions *options = calls->connection->options;
+	const HubspotOptions *options = calls->client->options;
 	int64		most = (int64) options->max_retry_delay * 1000;
 	int64		patience = most;
 	int64		now = hubspot_now();
@@ -419,7 +419,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	bool		asked;
 	HubspotAdvice advice;
 
-	if (calls->connection->impatient)
+	if (calls->client->impatient)
 		patience = Min(most, IMPATIENT_WAIT);
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 
@@ -433,8 +433,8 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (advice == HUBSPOT_PARK)
 	{
 		calls->counts.rate_limited++;
-		if (wait <= most || !asked || calls->connection->impatient)
-			hubspot_account_park(calls->connection->account, now + Min(wait, most));
+		if (wait <= most || !asked || calls->client->impatient)
+			hubspot_account_park(calls->client->account, now + Min(wait, most));
 		if (wait <= patience)
 		{
 			dlist_push_head(&calls->waiting, &call->node);
@@ -475,11 +475,11 @@ renew_token(HubspotCalls *calls, HubspotCall *call)
 {
 	bool		again;
 
-	if (calls->connection->token == NULL ||
+	if (calls->client->token == NULL ||
 		!hubspot_reply_is_unauthorized(call->reply))
 		return false;
 	again = !call->renewed;
 	call->renewed = true;
-	return hubspot_token_renew(calls->connection->token, call->token_serial,
+	return hubspot_token_renew(calls->client->token, call->token_serial,
 							   call->reply) && again;
 }

@@ -59,13 +59,13 @@ typedef struct HubspotCallCounts
 } HubspotCallCounts;
 
 extern HubspotCalls *hubspot_calls_create(MemoryContext context,
-										  const HubspotConnection *connection);
+										  const HubspotClient *client);
 extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
 extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
 extern void hubspot_calls_drive(HubspotCalls *calls);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
-extern const HubspotError *hubspot_authorize(const HubspotConnection *connection);
-extern void hubspot_call_perform(const HubspotConnection *connection,
+extern const HubspotError *hubspot_authorize(const HubspotClient *client);
+extern void hubspot_call_perform(const HubspotClient *client,
 								 HubspotCall *call);
 extern const HubspotError *hubspot_call_error(const HubspotCall *call);
 extern void hubspot_call_free(HubspotCall *call);

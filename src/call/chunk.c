@@ -44,8 +44,8 @@ static void *take_space(HubspotChunk *chunk, Size size);
 static HubspotSlice copy_id(HubspotSlice id, char *place);
 static const HubspotTypeList *share_types(HubspotChunk *chunk,
 										  const HubspotTypeList *types);
-static const HubspotRows *current_rows(const HubspotChunk *chunk,
-									   const HubspotUnit *unit);
+static const HubspotRowRange *current_rows(const HubspotChunk *chunk,
+										   const HubspotUnit *unit);
 static void next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit);
 
 /* An empty chunk in a context of its own, with room for some units. */
@@ -256,7 +256,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 	return false;
 }
 
-static const HubspotRows *
+static const HubspotRowRange *
 current_rows(const HubspotChunk *chunk, const HubspotUnit *unit)
 {
 	return chunk->rows_position == 0 ? &unit->rows :

@@ -61,7 +61,7 @@ typedef struct Candidate
 struct HubspotLabels
 {
 	MemoryContext context;
-	const HubspotConnection *connection;
+	const HubspotClient *client;
 	Oid			server;
 	Oid			user;
 	const char *from_type;
@@ -114,15 +114,15 @@ static bool append_candidate(StringInfo text, const char *before,
  * before the first of them is asked for.
  */
 HubspotLabels *
-hubspot_labels_create(const HubspotConnection *connection,
+hubspot_labels_create(const HubspotClient *client,
 					  const char *from_type, const char *to_type)
 {
 	HubspotLabels *labels = palloc0(sizeof(HubspotLabels));
 
 	labels->context = CurrentMemoryContext;
-	labels->connection = connection;
-	labels->server = connection->options->server;
-	labels->user = connection->options->user;
+	labels->client = client;
+	labels->server = client->options->server;
+	labels->user = client->options->user;
 	labels->from_type = pstrdup(from_type);
 	labels->to_type = pstrdup(to_type);
 	labels->last_context = AllocSetContextCreate(CurrentMemoryContext,
@@ -136,15 +136,15 @@ hubspot_labels_create(const HubspotConnection *connection,
  * True: further look-ups, if any, go through the connection.
  */
 bool
-hubspot_labels_serve(HubspotLabels *labels, const HubspotConnection *connection,
+hubspot_labels_serve(HubspotLabels *labels, const HubspotClient *client,
 					 const char *from_type, const char *to_type)
 {
-	if (labels->server != connection->options->server ||
-		labels->user != connection->options->user || labels->failure ||
+	if (labels->server != client->options->server ||
+		labels->user != client->options->user || labels->failure ||
 		strcmp(labels->from_type, from_type) != 0 ||
 		strcmp(labels->to_type, to_type) != 0)
 		return false;
-	labels->connection = connection;
+	labels->client = client;
 	return true;
 }
 
@@ -171,11 +171,11 @@ hubspot_labels_look_up(HubspotLabels *labels)
 	old = MemoryContextSwitchTo(context);
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint,
-						labels->connection->options->api_version, arguments);
+						labels->client->options->api_version, arguments);
 	call.method = endpoint->method;
 	call.path = path.data;
 	call.repeatable = endpoint->repeatable;
-	hubspot_call_perform(labels->connection, &call);
+	hubspot_call_perform(labels->client, &call);
 
 	/* what is read is kept, the reply isn't */
 	MemoryContextSwitchTo(labels->context);

@@ -17,11 +17,11 @@
 /* The labels of one direction of a pair of object types; see labels.c. */
 typedef struct HubspotLabels HubspotLabels;
 
-extern HubspotLabels *hubspot_labels_create(const HubspotConnection *connection,
+extern HubspotLabels *hubspot_labels_create(const HubspotClient *client,
 											const char *from_type,
 											const char *to_type);
 extern bool hubspot_labels_serve(HubspotLabels *labels,
-								 const HubspotConnection *connection,
+								 const HubspotClient *client,
 								 const char *from_type, const char *to_type);
 extern const HubspotError *hubspot_labels_look_up(HubspotLabels *labels);
 extern const HubspotAssociationType *hubspot_labels_find(HubspotLabels *labels,

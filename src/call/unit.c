@@ -52,7 +52,7 @@ struct HubspotPairs
 #define PREFETCH(address)	((void) (address))
 #endif
 
-static HubspotRows *last_rows(HubspotUnit *unit);
+static HubspotRowRange *last_rows(HubspotUnit *unit);
 
 HubspotPairs *
 hubspot_pairs_create(MemoryContext context)
@@ -132,7 +132,7 @@ hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
 }
 
 /* The last rows of a unit's pair. */
-static HubspotRows *
+static HubspotRowRange *
 last_rows(HubspotUnit *unit)
 {
 	return unit->nmore_rows > 0 ?
@@ -143,7 +143,7 @@ last_rows(HubspotUnit *unit)
 bool
 hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no)
 {
-	const HubspotRows *last = last_rows(unit);
+	const HubspotRowRange *last = last_rows(unit);
 
 	return last->first + last->count == input_no;
 }
@@ -164,9 +164,9 @@ hubspot_unit_add_row(HubspotUnit *unit, int64 input_no)
 	}
 	/* the array has room for a power of two */
 	if (n == 0)
-		unit->more_rows = palloc(sizeof(HubspotRows));
+		unit->more_rows = palloc(sizeof(HubspotRowRange));
 	else if ((n & (n - 1)) == 0)
-		unit->more_rows = repalloc(unit->more_rows, sizeof(HubspotRows) * n * 2);
+		unit->more_rows = repalloc(unit->more_rows, sizeof(HubspotRowRange) * n * 2);
 	unit->more_rows[n].first = input_no;
 	unit->more_rows[n].count = 1;
 	unit->nmore_rows++;
@@ -185,9 +185,9 @@ hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other)
 		return;
 	while (room < other->nmore_rows)
 		room *= 2;
-	unit->more_rows = palloc(sizeof(HubspotRows) * room);
+	unit->more_rows = palloc(sizeof(HubspotRowRange) * room);
 	memcpy(unit->more_rows, other->more_rows,
-		   sizeof(HubspotRows) * other->nmore_rows);
+		   sizeof(HubspotRowRange) * other->nmore_rows);
 }
 
 /* How many rows ask for the unit? */

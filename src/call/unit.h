@@ -14,11 +14,11 @@
 #include "hubspot.h"
 
 /* Rows that stand for the same pair: count of them, from first on. */
-typedef struct HubspotRows
+typedef struct HubspotRowRange
 {
 	int64		first;			/* input number */
 	int64		count;
-} HubspotRows;
+} HubspotRowRange;
 
 /* The associations of a record, which are read a page at a time. */
 typedef struct HubspotPage
@@ -55,8 +55,8 @@ typedef struct HubspotUnit
 	const char *correlation_id;
 	HubspotPage *page;			/* of a record that is read, or NULL */
 
-	HubspotRows rows;
-	HubspotRows *more_rows;		/* rows that came later, palloc'd */
+	HubspotRowRange rows;
+	HubspotRowRange *more_rows; /* rows that came later, palloc'd */
 	int			nmore_rows;
 	int			http_status;
 } HubspotUnit;

@@ -59,8 +59,8 @@ static DampedPair *find_place(int64 pair, uint64 *key);
 void
 hubspot_damper_add(void)
 {
-	hubspot_shared_add("hubspot_assoc damper", sizeof(DampedPair) * TABLE_SIZE,
-					   attach_table);
+	hubspot_shmem_add("hubspot_assoc damper", sizeof(DampedPair) * TABLE_SIZE,
+					  attach_table);
 }
 
 static void

@@ -86,7 +86,7 @@ struct HubspotDelivery
 	const HubspotClaimant *claimant;
 	HubspotRound *round;
 	HubspotProgress *progress;
-	HubspotConnection *connection;
+	HubspotClient *client;
 	HubspotOptions *options;	/* the connection's */
 	HubspotLane lane;
 	HubspotOperation operation;
@@ -120,7 +120,7 @@ static bool pick_claims(HubspotDelivery *delivery,
 						int64 max_rows);
 static void give_up_oversize(HubspotDelivery *delivery, const HubspotPick *pick);
 static const HubspotError *connect_as(Oid role, const char *server,
-									  HubspotConnection **connection);
+									  HubspotClient **client);
 static const HubspotError *caught_error(void);
 static int	window_size(const HubspotDelivery *delivery, int64 max_rows);
 static void cut_claims(HubspotDelivery *delivery);
@@ -161,18 +161,18 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 	delivery->claimant = claimant;
 	delivery->round = round;
 	delivery->progress = progress;
-	error = connect_as(claimant->role, claimant->server, &delivery->connection);
+	error = connect_as(claimant->role, claimant->server, &delivery->client);
 	if (error)
 	{
 		round->unrecorded = !hubspot_settle_account(claimant, error);
 		round->next_due = 0;
 		return NULL;
 	}
-	delivery->options = unconstify(HubspotOptions *, delivery->connection->options);
+	delivery->options = unconstify(HubspotOptions *, delivery->client->options);
 	delivery->options->max_retries = Min(delivery->options->max_retries,
 										 MAX_CALL_RETRIES);
-	delivery->connection->impatient = true;
-	pace = hubspot_account_pace(delivery->connection->account,
+	delivery->client->impatient = true;
+	pace = hubspot_account_pace(delivery->client->account,
 								delivery->options->rate_limit, now);
 	if (pace > now)
 	{
@@ -266,7 +266,7 @@ give_up_oversize(HubspotDelivery *delivery,
 				 const HubspotPick *pick)
 {
 	int64	   *ids = palloc(sizeof(int64) * pick->noversize);
-	HubspotAccount *account = delivery->connection->account;
+	HubspotAccount *account = delivery->client->account;
 
 	for (int first = 0; first < pick->noversize;)
 	{
@@ -289,7 +289,7 @@ give_up_oversize(HubspotDelivery *delivery,
  * an ERROR (no such server, no USAGE, no user mapping) as a value.
  */
 static const HubspotError *
-connect_as(Oid role, const char *server, HubspotConnection **connection)
+connect_as(Oid role, const char *server, HubspotClient **client)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -305,7 +305,7 @@ connect_as(Oid role, const char *server, HubspotConnection **connection)
 	PG_TRY();
 	{
 		former = hubspot_act_as(role);
-		*connection = hubspot_connect(server);
+		*client = hubspot_connect(server);
 		hubspot_act_as_before(former);
 		ReleaseCurrentSubTransaction();
 	}
@@ -469,7 +469,7 @@ hubspot_delivery_perform(HubspotTransaction *transaction, HubspotDelivery *deliv
 									delivery->claimant->server));
 
 	/* what has to be asked first is asked without a transaction */
-	delivery->account_error = hubspot_authorize(delivery->connection);
+	delivery->account_error = hubspot_authorize(delivery->client);
 	suspect_all(delivery);
 	if (delivery->account_error == NULL)
 	{
@@ -529,7 +529,7 @@ look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 		if (!hubspot_transaction_begin(transaction))
 			return false;
 		hubspot_transaction_end(transaction);
-		delivery->labels = hubspot_labels_create(delivery->connection,
+		delivery->labels = hubspot_labels_create(delivery->client,
 												 delivery->lane.from_type,
 												 delivery->lane.to_type);
 		hubspot_labels_look_up(delivery->labels);
@@ -551,7 +551,7 @@ start_batch(HubspotDelivery *delivery)
 	delivery->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 														 "hubspot_assoc types",
 														 ALLOCSET_SMALL_SIZES);
-	delivery->batch = hubspot_batch_create(delivery->connection,
+	delivery->batch = hubspot_batch_create(delivery->client,
 										   delivery->operation, lane->from_type,
 										   lane->to_type, lane->keep_labels);
 }
@@ -570,23 +570,23 @@ put_claims(HubspotDelivery *delivery)
 		while (room-- > 0 && delivery->nput < delivery->nclaims)
 		{
 			const HubspotClaim *claim = &delivery->claims[delivery->nput++];
-			HubspotDraft draft = {0};
+			HubspotRawInput raw = {0};
 
 			suspect(delivery, claim->id);
-			draft.input.no = claim->id;
-			draft.input.from_id = claim->from_id;
-			draft.input.to_id = claim->to_id;
-			draft.category = claim->category;
+			raw.input.no = claim->id;
+			raw.input.from_id = claim->from_id;
+			raw.input.to_id = claim->to_id;
+			raw.category = claim->category;
 			if (claim->type_ids)
-				hubspot_draft_type_ids(&draft, claim->type_ids);
+				hubspot_raw_input_type_ids(&raw, claim->type_ids);
 			if (claim->labels)
-				hubspot_draft_labels(&draft, claim->labels);
-			hubspot_draft_check(&draft, shape);
+				hubspot_raw_input_labels(&raw, claim->labels);
+			hubspot_raw_input_check(&raw, shape);
 			if (shape == HUBSPOT_INPUT_TYPED_PAIR)
-				hubspot_draft_make_types(&draft, delivery->labels,
-										 &delivery->last_types);
+				hubspot_raw_input_make_types(&raw, delivery->labels,
+											 &delivery->last_types);
 			suspect_all(delivery);
-			hubspot_batch_put(delivery->batch, &draft.input, draft.error);
+			hubspot_batch_put(delivery->batch, &raw.input, raw.error);
 		}
 	}
 	if (!finished && delivery->nput == delivery->nclaims)
@@ -604,7 +604,7 @@ wait_for_outcomes(HubspotDelivery *delivery)
 	 * transaction
 	 */
 	if (more && hubspot_batch_stopped(delivery->batch) == NULL)
-		(void) hubspot_authorize(delivery->connection);
+		(void) hubspot_authorize(delivery->client);
 	return more;
 }
 
@@ -765,7 +765,7 @@ finish_delivery(HubspotDelivery *delivery)
 		delivery->lane.attempts == 0)
 		delivery->account_error = delivery->failure;
 	if (delivery->account_error && delivery->account_error->http_status == 429 &&
-		hubspot_account_when(delivery->connection->account, 0, now) > now + MIN_PARKING)
+		hubspot_account_when(delivery->client->account, 0, now) > now + MIN_PARKING)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)
 		delivery->round->unrecorded =

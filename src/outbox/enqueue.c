@@ -58,8 +58,8 @@ typedef struct Block
 } Block;
 
 static TupleDesc input_tupdesc(void);
-static void take_row(void *state, const HubspotDraft *draft);
-static Datum form_input(TupleDesc tupdesc, const HubspotDraft *draft);
+static void take_row(void *state, const HubspotRawInput *raw);
+static Datum form_input(TupleDesc tupdesc, const HubspotRawInput *raw);
 static void insert_block(Block *block);
 
 /*
@@ -105,26 +105,26 @@ input_tupdesc(void)
 
 /* A row of the query: into the block, after those that fill it. */
 static void
-take_row(void *state, const HubspotDraft *draft)
+take_row(void *state, const HubspotRawInput *raw)
 {
 	Block	   *block = state;
 	MemoryContext old;
 	Datum		input;
 
-	if (draft->input.from_id.data == NULL || draft->input.to_id.data == NULL)
+	if (raw->input.from_id.data == NULL || raw->input.to_id.data == NULL)
 	{
 		block->skipped++;
 		return;
 	}
-	if (draft->error)
+	if (raw->error)
 		ereport(ERROR,
-				(errcode(draft->error->sqlstate),
+				(errcode(raw->error->sqlstate),
 				 errmsg("could not enqueue input %lld: %s",
-						(long long) draft->input.no, draft->error->message)));
+						(long long) raw->input.no, raw->error->message)));
 	if (block->size >= BLOCK_SIZE)
 		insert_block(block);
 	old = MemoryContextSwitchTo(block->context);
-	input = form_input(block->tupdesc, draft);
+	input = form_input(block->tupdesc, raw);
 	MemoryContextSwitchTo(old);
 	block->rows[block->nrows++] = input;
 	block->size += VARSIZE_ANY(DatumGetPointer(input));
@@ -132,13 +132,13 @@ take_row(void *state, const HubspotDraft *draft)
 
 /* As an hs_assoc_input, palloc'd. */
 static Datum
-form_input(TupleDesc tupdesc, const HubspotDraft *draft)
+form_input(TupleDesc tupdesc, const HubspotRawInput *raw)
 {
-	HubspotSlice from_id = draft->input.from_id;
-	HubspotSlice to_id = draft->input.to_id;
+	HubspotSlice from_id = raw->input.from_id;
+	HubspotSlice to_id = raw->input.to_id;
 	Datum		values[INPUT_NATTRIBUTES];
 	bool		isnull[INPUT_NATTRIBUTES];
-	Datum	   *elements = palloc(sizeof(Datum) * Max(draft->ntype_ids, draft->nlabels));
+	Datum	   *elements = palloc(sizeof(Datum) * Max(raw->ntype_ids, raw->nlabels));
 
 	values[INPUT_FROM_ID] =
 		PointerGetDatum(cstring_to_text_with_len(from_id.data, from_id.len));
@@ -147,24 +147,24 @@ form_input(TupleDesc tupdesc, const HubspotDraft *draft)
 		PointerGetDatum(cstring_to_text_with_len(to_id.data, to_id.len));
 	isnull[INPUT_TO_ID] = false;
 
-	isnull[INPUT_TYPE_IDS] = (draft->ntype_ids == 0);
-	for (int i = 0; i < draft->ntype_ids; i++)
-		elements[i] = Int32GetDatum(draft->type_ids[i]);
-	if (draft->ntype_ids > 0)
+	isnull[INPUT_TYPE_IDS] = (raw->ntype_ids == 0);
+	for (int i = 0; i < raw->ntype_ids; i++)
+		elements[i] = Int32GetDatum(raw->type_ids[i]);
+	if (raw->ntype_ids > 0)
 		values[INPUT_TYPE_IDS] =
-			PointerGetDatum(construct_array(elements, draft->ntype_ids, INT4OID,
+			PointerGetDatum(construct_array(elements, raw->ntype_ids, INT4OID,
 											sizeof(int32), true, TYPALIGN_INT));
 
-	isnull[INPUT_CATEGORY] = (draft->category == NULL);
-	if (draft->category)
-		values[INPUT_CATEGORY] = CStringGetTextDatum(draft->category);
+	isnull[INPUT_CATEGORY] = (raw->category == NULL);
+	if (raw->category)
+		values[INPUT_CATEGORY] = CStringGetTextDatum(raw->category);
 
-	isnull[INPUT_LABELS] = (draft->nlabels == 0);
-	for (int i = 0; i < draft->nlabels; i++)
-		elements[i] = CStringGetTextDatum(draft->labels[i]);
-	if (draft->nlabels > 0)
+	isnull[INPUT_LABELS] = (raw->nlabels == 0);
+	for (int i = 0; i < raw->nlabels; i++)
+		elements[i] = CStringGetTextDatum(raw->labels[i]);
+	if (raw->nlabels > 0)
 		values[INPUT_LABELS] =
-			PointerGetDatum(construct_array(elements, draft->nlabels, TEXTOID,
+			PointerGetDatum(construct_array(elements, raw->nlabels, TEXTOID,
 											-1, false, TYPALIGN_INT));
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, isnull));
 }

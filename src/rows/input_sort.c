@@ -36,7 +36,7 @@ enum
 
 #define SORT_NKEYS	3
 
-struct HubspotSort
+struct HubspotInputSort
 {
 	Tuplesortstate *state;
 	ResourceOwner owner;		/* of its temporary files */
@@ -45,15 +45,15 @@ struct HubspotSort
 	char	   *problem;		/* likewise, or NULL */
 };
 
-/* Begin in the current memory context; the end is hubspot_sort_end. */
-HubspotSort *
-hubspot_sort_create(void)
+/* Begin in the current memory context; the end is hubspot_input_sort_end. */
+HubspotInputSort *
+hubspot_input_sort_create(void)
 {
 	static AttrNumber columns[SORT_NKEYS] = {SORT_FROM_ID + 1, SORT_TO_ID + 1, SORT_NO + 1};
 	static Oid	operators[SORT_NKEYS] = {TextLessOperator, TextLessOperator, Int8LessOperator};
 	static Oid	collations[SORT_NKEYS] = {C_COLLATION_OID, C_COLLATION_OID, InvalidOid};
 	static bool nulls_first[SORT_NKEYS] = {false, false, false};
-	HubspotSort *sort = palloc0(sizeof(HubspotSort));
+	HubspotInputSort *sort = palloc0(sizeof(HubspotInputSort));
 	TupleDesc	tupdesc = CreateTemplateTupleDesc(SORT_NCOLUMNS);
 
 	TupleDescInitEntry(tupdesc, SORT_FROM_ID + 1, "from_id", TEXTOID, -1, 0);
@@ -71,8 +71,8 @@ hubspot_sort_create(void)
 
 /* Put an input, which is copied, and what is wrong with it, or NULL. */
 void
-hubspot_sort_put(HubspotSort *sort, const HubspotInput *input,
-				 const char *problem)
+hubspot_input_sort_put(HubspotInputSort *sort, const HubspotInput *input,
+					   const char *problem)
 {
 	TupleTableSlot *slot = sort->in;
 	ResourceOwner old;
@@ -104,14 +104,14 @@ hubspot_sort_put(HubspotSort *sort, const HubspotInput *input,
 }
 
 void
-hubspot_sort_perform(HubspotSort *sort)
+hubspot_input_sort_perform(HubspotInputSort *sort)
 {
 	tuplesort_performsort(sort->state);
 }
 
 /* Get the next input, valid until the one after it.  False: there is none. */
 bool
-hubspot_sort_next(HubspotSort *sort, HubspotInput *input, const char **problem)
+hubspot_input_sort_next(HubspotInputSort *sort, HubspotInput *input, const char **problem)
 {
 	bool		isnull;
 	Datum		value;
@@ -138,7 +138,7 @@ hubspot_sort_next(HubspotSort *sort, HubspotInput *input, const char **problem)
 }
 
 void
-hubspot_sort_end(HubspotSort *sort)
+hubspot_input_sort_end(HubspotInputSort *sort)
 {
 	ExecDropSingleTupleTableSlot(sort->in);
 	ExecDropSingleTupleTableSlot(sort->out);

@@ -13,14 +13,14 @@
 
 #include "hubspot.h"
 
-typedef struct HubspotSort HubspotSort;
+typedef struct HubspotInputSort HubspotInputSort;
 
-extern HubspotSort *hubspot_sort_create(void);
-extern void hubspot_sort_put(HubspotSort *sort, const HubspotInput *input,
-							 const char *problem);
-extern void hubspot_sort_perform(HubspotSort *sort);
-extern bool hubspot_sort_next(HubspotSort *sort, HubspotInput *input,
-							  const char **problem);
-extern void hubspot_sort_end(HubspotSort *sort);
+extern HubspotInputSort *hubspot_input_sort_create(void);
+extern void hubspot_input_sort_put(HubspotInputSort *sort, const HubspotInput *input,
+								   const char *problem);
+extern void hubspot_input_sort_perform(HubspotInputSort *sort);
+extern bool hubspot_input_sort_next(HubspotInputSort *sort, HubspotInput *input,
+									const char **problem);
+extern void hubspot_input_sort_end(HubspotInputSort *sort);
 
 #endif							/* HUBSPOT_ROWS_INPUT_SORT_H */

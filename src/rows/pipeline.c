@@ -36,9 +36,9 @@ typedef struct Progress
 	int64		next;
 } Progress;
 
-static void sink_outcome(const HubspotStatement *statement, HubspotSink *sink,
+static void sink_outcome(const HubspotPipeline *pipeline, HubspotSink *sink,
 						 const HubspotOutcome *outcome);
-static void throw_outcome(const HubspotStatement *statement,
+static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
 static const char *id_text(HubspotSlice id);
 static void warn_stopped(const HubspotError *error);
@@ -47,14 +47,14 @@ static void tell_progress(void *state);
 
 /* From the source into the batch, and from there into the sink. */
 void
-hubspot_statement_run(const HubspotStatement *statement, HubspotSource *source,
-					  HubspotSink *sink)
+hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
+					 HubspotSink *sink)
 {
-	HubspotBatch *batch = hubspot_batch_create(statement->connection,
-											   statement->operation,
-											   statement->from_type,
-											   statement->to_type,
-											   statement->keep_labels);
+	HubspotBatch *batch = hubspot_batch_create(pipeline->client,
+											   pipeline->operation,
+											   pipeline->from_type,
+											   pipeline->to_type,
+											   pipeline->keep_labels);
 	bool		warned = false;
 	HubspotOutcome outcome;
 	Progress	progress;
@@ -65,7 +65,7 @@ hubspot_statement_run(const HubspotStatement *statement, HubspotSource *source,
 	{
 		while (hubspot_batch_get(batch, &outcome))
 		{
-			sink_outcome(statement, sink, &outcome);
+			sink_outcome(pipeline, sink, &outcome);
 			if (!warned && sink->tupstore && outcome.error &&
 				hubspot_batch_stopped(batch) &&
 				strcmp(outcome.error->category, HUBSPOT_NOT_SENT) == 0)
@@ -81,12 +81,12 @@ hubspot_statement_run(const HubspotStatement *statement, HubspotSource *source,
 }
 
 static void
-sink_outcome(const HubspotStatement *statement, HubspotSink *sink,
+sink_outcome(const HubspotPipeline *pipeline, HubspotSink *sink,
 			 const HubspotOutcome *outcome)
 {
 	CHECK_FOR_INTERRUPTS();
-	if (outcome->error && statement->raise)
-		throw_outcome(statement, outcome);
+	if (outcome->error && pipeline->raise)
+		throw_outcome(pipeline, outcome);
 	if (sink->tupstore)
 		hubspot_result_put(sink->row, outcome, sink->tupstore);
 	else
@@ -94,16 +94,16 @@ sink_outcome(const HubspotStatement *statement, HubspotSink *sink,
 }
 
 static void
-throw_outcome(const HubspotStatement *statement, const HubspotOutcome *outcome)
+throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 {
-	const char *from = psprintf("%s %s", statement->from_type,
+	const char *from = psprintf("%s %s", pipeline->from_type,
 								id_text(outcome->from_id));
-	const char *to = psprintf("%s %s", statement->to_type,
+	const char *to = psprintf("%s %s", pipeline->to_type,
 							  id_text(outcome->to_id));
 	HubspotDoubt doubt = HUBSPOT_REPEATABLE;
 	char	   *what;
 
-	switch (statement->operation)
+	switch (pipeline->operation)
 	{
 		case HUBSPOT_ARCHIVE:
 		case HUBSPOT_BATCH_ARCHIVE:
@@ -117,7 +117,7 @@ throw_outcome(const HubspotStatement *statement, const HubspotOutcome *outcome)
 		case HUBSPOT_LIST:
 		case HUBSPOT_BATCH_READ:
 			what = psprintf("could not read the associations of %s with %s",
-							from, statement->to_type);
+							from, pipeline->to_type);
 			doubt = HUBSPOT_NOTHING_DONE;
 			break;
 		default:

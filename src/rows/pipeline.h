@@ -19,15 +19,15 @@
 #include "rows/source.h"
 
 /* What is asked for, apart from the inputs. */
-typedef struct HubspotStatement
+typedef struct HubspotPipeline
 {
-	const HubspotConnection *connection;
+	const HubspotClient *client;
 	HubspotOperation operation;
 	const char *from_type;
 	const char *to_type;
 	bool		keep_labels;
 	bool		raise;			/* on_error => 'raise' */
-} HubspotStatement;
+} HubspotPipeline;
 
 /* Where the outcomes go. */
 typedef struct HubspotSink
@@ -37,7 +37,7 @@ typedef struct HubspotSink
 	Datum		result;			/* that row, palloc'd */
 } HubspotSink;
 
-extern void hubspot_statement_run(const HubspotStatement *statement,
-								  HubspotSource *source, HubspotSink *sink);
+extern void hubspot_pipeline_run(const HubspotPipeline *pipeline,
+								 HubspotSource *source, HubspotSink *sink);
 
 #endif							/* HUBSPOT_ROWS_PIPELINE_H */

@@ -28,12 +28,12 @@
 #define MAX_SHOWN			100
 
 static bool read_type_id(HubspotColumn *column, Datum value, int32 *type_id);
-static bool refuse_long(HubspotDraft *draft, const ArrayType *array);
-static void refuse_many(HubspotDraft *draft);
-static bool refuse_long_label(HubspotDraft *draft, const char *label, int len);
+static bool refuse_long(HubspotRawInput *raw, const ArrayType *array);
+static void refuse_many(HubspotRawInput *raw);
+static bool refuse_long_label(HubspotRawInput *raw, const char *label, int len);
 static char *shown(const char *value, int len);
-static void check_id(HubspotDraft *draft, const char *name, HubspotSlice id);
-static void check_types(HubspotDraft *draft, HubspotInputShape shape);
+static void check_id(HubspotRawInput *raw, const char *name, HubspotSlice id);
+static void check_types(HubspotRawInput *raw, HubspotInputShape shape);
 static const HubspotTypeList *share_types(HubspotLastTypes *last, int ntypes,
 										  const HubspotAssociationType *types);
 
@@ -88,17 +88,17 @@ hubspot_read_id(HubspotColumn *column, Datum value, char *buffer)
  * 70100401.00 and 7.01e+07 are no record's, though the number is.
  */
 void
-hubspot_draft_check_number(HubspotDraft *draft, const char *name,
-						   const HubspotColumn *column, HubspotSlice id)
+hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,
+							   const HubspotColumn *column, HubspotSlice id)
 {
 	int			sign = (id.len > 0 && id.data[0] == '-') ? 1 : 0;
 
 	if (!hubspot_is_number_type(column->type) ||
 		(id.len > sign && hubspot_all_digits(id.data + sign, id.len - sign)))
 		return;
-	hubspot_draft_refuse(draft, psprintf("%s \"%s\" is not valid: it is of type %s, cast the column to bigint",
-										 name, shown(id.data, id.len),
-										 format_type_be(column->type)));
+	hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: it is of type %s, cast the column to bigint",
+										   name, shown(id.data, id.len),
+										   format_type_be(column->type)));
 }
 
 char *
@@ -117,13 +117,13 @@ hubspot_read_text(HubspotColumn *column, Datum value)
 
 /* A type's number. */
 void
-hubspot_draft_type_id(HubspotDraft *draft, HubspotColumn *column, Datum value)
+hubspot_raw_input_type_id(HubspotRawInput *raw, HubspotColumn *column, Datum value)
 {
-	draft->type_ids = &draft->type_id;
-	draft->ntype_ids = 1;
-	if (!read_type_id(column, value, &draft->type_id))
-		hubspot_draft_refuse(draft, psprintf("type_id %s is not valid: it must be from 1 to %d",
-											 hubspot_read_text(column, value), PG_INT32_MAX));
+	raw->type_ids = &raw->type_id;
+	raw->ntype_ids = 1;
+	if (!read_type_id(column, value, &raw->type_id))
+		hubspot_raw_input_refuse(raw, psprintf("type_id %s is not valid: it must be from 1 to %d",
+											   hubspot_read_text(column, value), PG_INT32_MAX));
 }
 
 static bool
@@ -149,97 +149,97 @@ read_type_id(HubspotColumn *column, Datum value, int32 *type_id)
 
 /* Types' numbers, of an integer[]. */
 void
-hubspot_draft_type_ids(HubspotDraft *draft, ArrayType *array)
+hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array)
 {
 	Datum	   *elements;
 	bool	   *isnull;
 	int32	   *type_ids;
 
-	draft->has_types = true;
-	if (refuse_long(draft, array))
+	raw->has_types = true;
+	if (refuse_long(raw, array))
 		return;
 	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-					  &elements, &isnull, &draft->ntype_ids);
-	type_ids = palloc(sizeof(int32) * draft->ntype_ids);
-	for (int i = 0; i < draft->ntype_ids; i++)
+					  &elements, &isnull, &raw->ntype_ids);
+	type_ids = palloc(sizeof(int32) * raw->ntype_ids);
+	for (int i = 0; i < raw->ntype_ids; i++)
 	{
 		if (isnull[i])
-			hubspot_draft_refuse(draft, pstrdup("type_ids has a null"));
+			hubspot_raw_input_refuse(raw, pstrdup("type_ids has a null"));
 		type_ids[i] = isnull[i] ? 0 : DatumGetInt32(elements[i]);
 	}
-	draft->type_ids = type_ids;
+	raw->type_ids = type_ids;
 }
 
 /* An array that is too long is not taken apart. */
 static bool
-refuse_long(HubspotDraft *draft, const ArrayType *array)
+refuse_long(HubspotRawInput *raw, const ArrayType *array)
 {
 	if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) <= HUBSPOT_MAX_TYPES)
 		return false;
-	refuse_many(draft);
+	refuse_many(raw);
 	return true;
 }
 
 static void
-refuse_many(HubspotDraft *draft)
+refuse_many(HubspotRawInput *raw)
 {
-	hubspot_draft_refuse(draft, psprintf("there are more than %d type_ids and labels",
-										 HUBSPOT_MAX_TYPES));
+	hubspot_raw_input_refuse(raw, psprintf("there are more than %d type_ids and labels",
+										   HUBSPOT_MAX_TYPES));
 }
 
 /* A type's label. */
 void
-hubspot_draft_label(HubspotDraft *draft, char *label)
+hubspot_raw_input_label(HubspotRawInput *raw, char *label)
 {
-	refuse_long_label(draft, label, strlen(label));
-	draft->label = label;
-	draft->labels = &draft->label;
-	draft->nlabels = 1;
+	refuse_long_label(raw, label, strlen(label));
+	raw->label = label;
+	raw->labels = &raw->label;
+	raw->nlabels = 1;
 }
 
 /* To be compared, a label is made lower case, which may take four times its space. */
 static bool
-refuse_long_label(HubspotDraft *draft, const char *label, int len)
+refuse_long_label(HubspotRawInput *raw, const char *label, int len)
 {
 	if (len <= HUBSPOT_MAX_TEXT)
 		return false;
-	hubspot_draft_refuse(draft, psprintf("label \"%s...\" is longer than %d bytes",
-										 shown(label, len), HUBSPOT_MAX_TEXT));
+	hubspot_raw_input_refuse(raw, psprintf("label \"%s...\" is longer than %d bytes",
+										   shown(label, len), HUBSPOT_MAX_TEXT));
 	return true;
 }
 
 /* Types' labels, of a text[]. */
 void
-hubspot_draft_labels(HubspotDraft *draft, ArrayType *array)
+hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array)
 {
 	Datum	   *elements;
 	bool	   *isnull;
 
-	draft->has_types = true;
-	if (refuse_long(draft, array))
+	raw->has_types = true;
+	if (refuse_long(raw, array))
 		return;
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &isnull, &draft->nlabels);
-	draft->labels = palloc(sizeof(char *) * draft->nlabels);
-	for (int i = 0; i < draft->nlabels; i++)
+					  &elements, &isnull, &raw->nlabels);
+	raw->labels = palloc(sizeof(char *) * raw->nlabels);
+	for (int i = 0; i < raw->nlabels; i++)
 	{
 		const		text *label = (const text *) DatumGetPointer(elements[i]);
 
-		draft->labels[i] = "";
+		raw->labels[i] = "";
 		if (isnull[i])
-			hubspot_draft_refuse(draft, pstrdup("labels has a null"));
-		else if (!refuse_long_label(draft, VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label)))
-			draft->labels[i] = text_to_cstring(label);
+			hubspot_raw_input_refuse(raw, pstrdup("labels has a null"));
+		else if (!refuse_long_label(raw, VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label)))
+			raw->labels[i] = text_to_cstring(label);
 	}
 }
 
 /* The row is not to be sent; the first reason is the one that is told. */
 void
-hubspot_draft_refuse(HubspotDraft *draft, char *problem)
+hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem)
 {
-	if (draft->error == NULL)
-		draft->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-										  HUBSPOT_INVALID_INPUT, problem);
+	if (raw->error == NULL)
+		raw->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
+										HUBSPOT_INVALID_INPUT, problem);
 }
 
 /* The beginning of a value, to be shown. */
@@ -251,56 +251,56 @@ shown(const char *value, int len)
 
 /* Check what is known without asking HubSpot. */
 void
-hubspot_draft_check(HubspotDraft *draft, HubspotInputShape shape)
+hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape)
 {
-	if (draft->error == NULL)
-		check_id(draft, "from_id", draft->input.from_id);
+	if (raw->error == NULL)
+		check_id(raw, "from_id", raw->input.from_id);
 	if (shape == HUBSPOT_INPUT_RECORD)
-		draft->input.to_id.data = "";	/* there is none, nor need it be */
-	else if (draft->error == NULL)
-		check_id(draft, "to_id", draft->input.to_id);
-	if (draft->error == NULL)
-		check_types(draft, shape);
+		raw->input.to_id.data = ""; /* there is none, nor need it be */
+	else if (raw->error == NULL)
+		check_id(raw, "to_id", raw->input.to_id);
+	if (raw->error == NULL)
+		check_types(raw, shape);
 }
 
 static void
-check_id(HubspotDraft *draft, const char *name, HubspotSlice id)
+check_id(HubspotRawInput *raw, const char *name, HubspotSlice id)
 {
 	const char *problem;
 
 	if (id.data == NULL)
 	{
-		hubspot_draft_refuse(draft, psprintf("%s is null", name));
+		hubspot_raw_input_refuse(raw, psprintf("%s is null", name));
 		return;
 	}
 	problem = hubspot_id_problem(id.data, id.len);
 	if (problem)
-		hubspot_draft_refuse(draft, psprintf("%s \"%s\" is not valid: %s", name,
-											 shown(id.data, id.len), problem));
+		hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: %s", name,
+											   shown(id.data, id.len), problem));
 }
 
 static void
-check_types(HubspotDraft *draft, HubspotInputShape shape)
+check_types(HubspotRawInput *raw, HubspotInputShape shape)
 {
 	if (shape != HUBSPOT_INPUT_TYPED_PAIR)
 	{
-		if (draft->has_types || draft->category)
-			hubspot_draft_refuse(draft, pstrdup("the operation takes no type_ids, category or labels"));
+		if (raw->has_types || raw->category)
+			hubspot_raw_input_refuse(raw, pstrdup("the operation takes no type_ids, category or labels"));
 		return;
 	}
-	if (draft->ntype_ids + draft->nlabels == 0)
-		hubspot_draft_refuse(draft, pstrdup("there is no type_id and no label"));
-	else if (draft->ntype_ids + draft->nlabels > HUBSPOT_MAX_TYPES)
-		refuse_many(draft);
-	for (int i = 0; i < draft->ntype_ids && draft->error == NULL; i++)
+	if (raw->ntype_ids + raw->nlabels == 0)
+		hubspot_raw_input_refuse(raw, pstrdup("there is no type_id and no label"));
+	else if (raw->ntype_ids + raw->nlabels > HUBSPOT_MAX_TYPES)
+		refuse_many(raw);
+	for (int i = 0; i < raw->ntype_ids && raw->error == NULL; i++)
 	{
-		if (draft->type_ids[i] < 1)
-			hubspot_draft_refuse(draft, psprintf("type_id %d is not valid: it must be from 1 to %d",
-												 draft->type_ids[i], PG_INT32_MAX));
+		if (raw->type_ids[i] < 1)
+			hubspot_raw_input_refuse(raw, psprintf("type_id %d is not valid: it must be from 1 to %d",
+												   raw->type_ids[i], PG_INT32_MAX));
 	}
-	if (draft->category && !hubspot_is_category(draft->category))
-		hubspot_draft_refuse(draft, psprintf("category \"%s\" is not valid: it must be HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one in capital letters",
-											 shown(draft->category, strlen(draft->category))));
+	if (raw->category && !hubspot_is_category(raw->category))
+		hubspot_raw_input_refuse(raw, psprintf("category \"%s\" is not valid: it must be HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one in capital letters",
+											   shown(raw->category, strlen(raw->category))));
 }
 
 /*
@@ -308,32 +308,32 @@ check_types(HubspotDraft *draft, HubspotInputShape shape)
  * shared if they are the same.
  */
 void
-hubspot_draft_make_types(HubspotDraft *draft, HubspotLabels *labels,
-						 HubspotLastTypes *last)
+hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
+							 HubspotLastTypes *last)
 {
 	HubspotAssociationType types[HUBSPOT_MAX_TYPES];
 	int			ntypes = 0;
 
-	if (draft->error)
+	if (raw->error)
 		return;
 
-	for (int i = 0; i < draft->ntype_ids; i++)
+	for (int i = 0; i < raw->ntype_ids; i++)
 	{
-		types[ntypes].category = draft->category ? draft->category : DEFAULT_CATEGORY;
-		types[ntypes].type_id = draft->type_ids[i];
+		types[ntypes].category = raw->category ? raw->category : DEFAULT_CATEGORY;
+		types[ntypes].type_id = raw->type_ids[i];
 		types[ntypes++].label = NULL;
 	}
-	for (int i = 0; i < draft->nlabels; i++)
+	for (int i = 0; i < raw->nlabels; i++)
 	{
 		const HubspotAssociationType *type;
 
-		type = hubspot_labels_find(labels, draft->labels[i],
-								   draft->category, &draft->error);
+		type = hubspot_labels_find(labels, raw->labels[i],
+								   raw->category, &raw->error);
 		if (type == NULL)
 			return;
 		types[ntypes++] = *type;
 	}
-	draft->input.types = share_types(last, ntypes, types);
+	raw->input.types = share_types(last, ntypes, types);
 }
 
 /* A list of types; the last row's again if it is the same. */

@@ -25,7 +25,7 @@ typedef struct HubspotColumn
 } HubspotColumn;
 
 /* What has been read of an input; all zeroes at the start. */
-typedef struct HubspotDraft
+typedef struct HubspotRawInput
 {
 	HubspotInput input;
 	const HubspotError *error;	/* why it is not to be sent, or NULL */
@@ -37,7 +37,7 @@ typedef struct HubspotDraft
 	char	  **labels;
 	char	   *label;			/* likewise */
 	const char *category;		/* or NULL */
-} HubspotDraft;
+} HubspotRawInput;
 
 /* The types of the last input, which tend to be those of the next one. */
 typedef struct HubspotLastTypes
@@ -48,18 +48,18 @@ typedef struct HubspotLastTypes
 
 extern HubspotSlice hubspot_read_id(HubspotColumn *column, Datum value,
 									char *buffer);
-extern void hubspot_draft_check_number(HubspotDraft *draft, const char *name,
-									   const HubspotColumn *column,
-									   HubspotSlice id);
+extern void hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,
+										   const HubspotColumn *column,
+										   HubspotSlice id);
 extern char *hubspot_read_text(HubspotColumn *column, Datum value);
-extern void hubspot_draft_type_id(HubspotDraft *draft, HubspotColumn *column,
-								  Datum value);
-extern void hubspot_draft_type_ids(HubspotDraft *draft, ArrayType *array);
-extern void hubspot_draft_label(HubspotDraft *draft, char *label);
-extern void hubspot_draft_labels(HubspotDraft *draft, ArrayType *array);
-extern void hubspot_draft_refuse(HubspotDraft *draft, char *problem);
-extern void hubspot_draft_check(HubspotDraft *draft, HubspotInputShape shape);
-extern void hubspot_draft_make_types(HubspotDraft *draft, HubspotLabels *labels,
-									 HubspotLastTypes *last);
+extern void hubspot_raw_input_type_id(HubspotRawInput *raw, HubspotColumn *column,
+									  Datum value);
+extern void hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array);
+extern void hubspot_raw_input_label(HubspotRawInput *raw, char *label);
+extern void hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array);
+extern void hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem);
+extern void hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape);
+extern void hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
+										 HubspotLastTypes *last);
 
 #endif							/* HUBSPOT_ROWS_RAW_INPUT_H */

@@ -100,7 +100,7 @@ struct HubspotSource
 	int64		driven;			/* when the batch could last move on */
 	void		(*tick) (void *state);
 	void	   *tick_state;
-	HubspotSort *sort;			/* of the rows, or NULL */
+	HubspotInputSort *sort;		/* of the rows, or NULL */
 	HubspotTakeDraft take;		/* who takes the rows; NULL: the batch */
 	void	   *take_state;
 	HubspotLabels *labels;		/* to look labels up in, or NULL */
@@ -117,7 +117,7 @@ struct HubspotSource
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
 	TupleDesc	tupdesc;		/* of its elements, if they are rows */
-	HubspotDraft *single;		/* or NULL */
+	HubspotRawInput *single;	/* or NULL */
 };
 
 static char *cursor_name(void);
@@ -137,8 +137,8 @@ static void receiver_startup(DestReceiver *self, int operation,
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_element(HubspotSource *source);
-static void read_element(HubspotSource *source, HubspotDraft *draft, Datum element);
-static void put_draft(HubspotSource *source, HubspotDraft *draft);
+static void read_element(HubspotSource *source, HubspotRawInput *raw, Datum element);
+static void put_draft(HubspotSource *source, HubspotRawInput *raw);
 
 /*
  * The rows of a query, for an operation whose inputs have that shape.  ERROR
@@ -210,13 +210,13 @@ hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 
 	source->shape = shape;
 	source->labels = labels;
-	source->single = palloc0(sizeof(HubspotDraft));
+	source->single = palloc0(sizeof(HubspotRawInput));
 	source->single->input = *ids;
 	source->single->category = category;
 	if (type_ids)
-		hubspot_draft_type_ids(source->single, type_ids);
+		hubspot_raw_input_type_ids(source->single, type_ids);
 	if (label_array)
-		hubspot_draft_labels(source->single, label_array);
+		hubspot_raw_input_labels(source->single, label_array);
 	return source;
 }
 
@@ -280,10 +280,10 @@ read_rows(HubspotSource *source, int count)
 static void
 sort_all(HubspotSource *source)
 {
-	source->sort = hubspot_sort_create();
+	source->sort = hubspot_input_sort_create();
 	while (read_rows(source, SORT_FETCH))
 		;
-	hubspot_sort_perform(source->sort);
+	hubspot_input_sort_perform(source->sort);
 }
 
 /* The next of the sorted rows.  False: there is none. */
@@ -294,7 +294,7 @@ put_sorted(HubspotSource *source)
 	const char *problem;
 	HubspotError *error = NULL;
 
-	if (!hubspot_sort_next(source->sort, &input, &problem))
+	if (!hubspot_input_sort_next(source->sort, &input, &problem))
 		return false;
 	if (problem)
 		error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
@@ -316,7 +316,7 @@ hubspot_source_close(HubspotSource *source)
 	}
 	source->portal = NULL;
 	if (source->sort)
-		hubspot_sort_end(source->sort);
+		hubspot_input_sort_end(source->sort);
 	source->sort = NULL;
 }
 
@@ -486,7 +486,7 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 {
 	HubspotSource *source = (HubspotSource *) self;
 	MemoryContext old;
-	HubspotDraft draft = {0};
+	HubspotRawInput raw = {0};
 	char		buffers[2][MAXINT8LEN + 1];
 
 	MemoryContextReset(source->row_context);
@@ -506,33 +506,33 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 		switch (kind)
 		{
 			case COLUMN_FROM_ID:
-				draft.input.from_id = hubspot_read_id(column, value, buffers[0]);
-				hubspot_draft_check_number(&draft, column_names[kind], column,
-										   draft.input.from_id);
+				raw.input.from_id = hubspot_read_id(column, value, buffers[0]);
+				hubspot_raw_input_check_number(&raw, column_names[kind], column,
+											   raw.input.from_id);
 				break;
 			case COLUMN_TO_ID:
-				draft.input.to_id = hubspot_read_id(column, value, buffers[1]);
-				hubspot_draft_check_number(&draft, column_names[kind], column,
-										   draft.input.to_id);
+				raw.input.to_id = hubspot_read_id(column, value, buffers[1]);
+				hubspot_raw_input_check_number(&raw, column_names[kind], column,
+											   raw.input.to_id);
 				break;
 			case COLUMN_TYPE_ID:
-				hubspot_draft_type_id(&draft, column, value);
+				hubspot_raw_input_type_id(&raw, column, value);
 				break;
 			case COLUMN_TYPE_IDS:
-				hubspot_draft_type_ids(&draft, DatumGetArrayTypeP(value));
+				hubspot_raw_input_type_ids(&raw, DatumGetArrayTypeP(value));
 				break;
 			case COLUMN_CATEGORY:
-				draft.category = hubspot_read_text(column, value);
+				raw.category = hubspot_read_text(column, value);
 				break;
 			case COLUMN_LABEL:
-				hubspot_draft_label(&draft, hubspot_read_text(column, value));
+				hubspot_raw_input_label(&raw, hubspot_read_text(column, value));
 				break;
 			case COLUMN_LABELS:
-				hubspot_draft_labels(&draft, DatumGetArrayTypeP(value));
+				hubspot_raw_input_labels(&raw, DatumGetArrayTypeP(value));
 				break;
 		}
 	}
-	put_draft(source, &draft);
+	put_draft(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -542,7 +542,7 @@ static bool
 put_element(HubspotSource *source)
 {
 	MemoryContext old;
-	HubspotDraft draft = {0};
+	HubspotRawInput raw = {0};
 	Datum		element;
 	bool		isnull;
 
@@ -558,16 +558,16 @@ put_element(HubspotSource *source)
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
 	if (isnull)
-		hubspot_draft_refuse(&draft, pstrdup("the input is null"));
+		hubspot_raw_input_refuse(&raw, pstrdup("the input is null"));
 	else
-		read_element(source, &draft, element);
-	put_draft(source, &draft);
+		read_element(source, &raw, element);
+	put_draft(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
 static void
-read_element(HubspotSource *source, HubspotDraft *draft, Datum element)
+read_element(HubspotSource *source, HubspotRawInput *raw, Datum element)
 {
 	HeapTupleHeader header;
 	HeapTupleData tuple;
@@ -577,7 +577,7 @@ read_element(HubspotSource *source, HubspotDraft *draft, Datum element)
 
 	if (source->tupdesc == NULL)
 	{
-		draft->input.from_id = hubspot_read_id(&text, element, NULL);
+		raw->input.from_id = hubspot_read_id(&text, element, NULL);
 		return;
 	}
 	header = DatumGetHeapTupleHeader(element);
@@ -587,37 +587,37 @@ read_element(HubspotSource *source, HubspotDraft *draft, Datum element)
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, source->tupdesc, values, isnull);
 	if (!isnull[COLUMN_FROM_ID])
-		draft->input.from_id = hubspot_read_id(&text, values[COLUMN_FROM_ID], NULL);
+		raw->input.from_id = hubspot_read_id(&text, values[COLUMN_FROM_ID], NULL);
 	if (!isnull[COLUMN_TO_ID])
-		draft->input.to_id = hubspot_read_id(&text, values[COLUMN_TO_ID], NULL);
+		raw->input.to_id = hubspot_read_id(&text, values[COLUMN_TO_ID], NULL);
 	if (!isnull[COLUMN_TYPE_IDS])
-		hubspot_draft_type_ids(draft, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
+		hubspot_raw_input_type_ids(raw, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
 	if (!isnull[COLUMN_CATEGORY])
-		draft->category = hubspot_read_text(&text, values[COLUMN_CATEGORY]);
+		raw->category = hubspot_read_text(&text, values[COLUMN_CATEGORY]);
 	if (!isnull[COLUMN_LABELS])
-		hubspot_draft_labels(draft, DatumGetArrayTypeP(values[COLUMN_LABELS]));
+		hubspot_raw_input_labels(raw, DatumGetArrayTypeP(values[COLUMN_LABELS]));
 }
 
 /* Check an input and put it, or give it to the sort, or to whoever takes it. */
 static void
-put_draft(HubspotSource *source, HubspotDraft *draft)
+put_draft(HubspotSource *source, HubspotRawInput *raw)
 {
-	draft->input.no = ++source->ninputs;
-	hubspot_draft_check(draft, source->shape);
+	raw->input.no = ++source->ninputs;
+	hubspot_raw_input_check(raw, source->shape);
 	if (source->take)
 	{
-		source->take(source->take_state, draft);
+		source->take(source->take_state, raw);
 		return;
 	}
 	if (source->shape == HUBSPOT_INPUT_TYPED_PAIR)
-		hubspot_draft_make_types(draft, source->labels, &source->last_types);
+		hubspot_raw_input_make_types(raw, source->labels, &source->last_types);
 	if (source->sort)
 	{
-		hubspot_sort_put(source->sort, &draft->input,
-						 draft->error ? draft->error->message : NULL);
+		hubspot_input_sort_put(source->sort, &raw->input,
+							   raw->error ? raw->error->message : NULL);
 		return;
 	}
-	hubspot_batch_put(source->batch, &draft->input, draft->error);
+	hubspot_batch_put(source->batch, &raw->input, raw->error);
 	drive(source);
 }
 

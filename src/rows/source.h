@@ -18,7 +18,7 @@
 
 typedef struct HubspotSource HubspotSource;
 
-typedef void (*HubspotTakeDraft) (void *state, const HubspotDraft *draft);
+typedef void (*HubspotTakeDraft) (void *state, const HubspotRawInput *raw);
 
 extern HubspotSource *hubspot_source_query(const char *query,
 										   HubspotInputShape shape,

@@ -63,7 +63,7 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return value;
 }
 
-/* A label or a name of one; so is a row's refused by hubspot_draft_check. */
+/* A label or a name of one; so is a row's refused by hubspot_raw_input_check. */
 char *
 hubspot_label_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {

@@ -56,11 +56,11 @@ static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation,
 static Datum run_list(FunctionCallInfo fcinfo, bool bigint_id);
 static Datum run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 					   const char *inputs);
-static void set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
-						  HubspotOperation operation, int to_type,
-						  int on_error);
-static HubspotLabels *statement_labels(FunctionCallInfo fcinfo,
-									   const HubspotStatement *statement);
+static void set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
+						 HubspotOperation operation, int to_type,
+						 int on_error);
+static HubspotLabels *pipeline_labels(FunctionCallInfo fcinfo,
+									  const HubspotPipeline *pipeline);
 static bool raises(FunctionCallInfo fcinfo, int argument);
 static bool keeps_labels(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
@@ -257,14 +257,14 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	CallState  *state = single_state(fcinfo);
 	HubspotSink sink = {.row = state->row};
-	HubspotStatement statement;
+	HubspotPipeline pipeline;
 	HubspotLabels *labels = NULL;
 	HubspotInput ids = {0};
 	ArrayType  *type_ids = NULL;
 	char	   *category = NULL;
 	ArrayType  *label_array = NULL;
 
-	set_statement(fcinfo, &statement, operation, 2, takes_types ? 7 : 4);
+	set_pipeline(fcinfo, &pipeline, operation, 2, takes_types ? 7 : 4);
 	ids.from_id = id_argument(fcinfo, 1, bigint_ids);
 	ids.to_id = id_argument(fcinfo, 3, bigint_ids);
 	if (takes_types && !PG_ARGISNULL(4))
@@ -274,12 +274,12 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 	if (takes_types && !PG_ARGISNULL(6))
 		label_array = PG_GETARG_ARRAYTYPE_P(6);
 	if (label_array)
-		labels = statement_labels(fcinfo, &statement);
+		labels = pipeline_labels(fcinfo, &pipeline);
 
-	hubspot_statement_run(&statement,
-						  hubspot_source_single(&ids, shape, labels, type_ids,
-												category, label_array),
-						  &sink);
+	hubspot_pipeline_run(&pipeline,
+						 hubspot_source_single(&ids, shape, labels, type_ids,
+											   category, label_array),
+						 &sink);
 	MemoryContextSwitchTo(old);
 	sink.result = datumCopy(sink.result, false, -1);
 	MemoryContextDelete(context);
@@ -293,15 +293,15 @@ run_list(FunctionCallInfo fcinfo, bool bigint_id)
 	HubspotSink sink = {0};
 	MemoryContext old = begin_set(fcinfo, &sink);
 	MemoryContext context = CurrentMemoryContext;
-	HubspotStatement statement;
+	HubspotPipeline pipeline;
 	HubspotInput id = {0};
 
-	set_statement(fcinfo, &statement, HUBSPOT_LIST, 2, -1);
+	set_pipeline(fcinfo, &pipeline, HUBSPOT_LIST, 2, -1);
 	id.from_id = id_argument(fcinfo, 1, bigint_id);
-	hubspot_statement_run(&statement,
-						  hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, NULL,
-												NULL, NULL, NULL),
-						  &sink);
+	hubspot_pipeline_run(&pipeline,
+						 hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, NULL,
+											   NULL, NULL, NULL),
+						 &sink);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return (Datum) 0;
@@ -317,7 +317,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 {
 	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
 	HubspotSink sink = {0};
-	HubspotStatement statement;
+	HubspotPipeline pipeline;
 	HubspotLabels *labels = NULL;
 	HubspotSource *source;
 	MemoryContext context;
@@ -330,15 +330,15 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 						inputs ? inputs : "query")));
 	old = begin_set(fcinfo, &sink);
 	context = CurrentMemoryContext;
-	set_statement(fcinfo, &statement, operation, 1, 3);
+	set_pipeline(fcinfo, &pipeline, operation, 1, 3);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
-		labels = statement_labels(fcinfo, &statement);
+		labels = pipeline_labels(fcinfo, &pipeline);
 	if (inputs)
 		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), shape, labels);
 	else
 		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
 									  shape, labels);
-	hubspot_statement_run(&statement, source, &sink);
+	hubspot_pipeline_run(&pipeline, source, &sink);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return (Datum) 0;
@@ -350,17 +350,17 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
  * server as the last one.
  */
 static void
-set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
-			  HubspotOperation operation, int to_type, int on_error)
+set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
+			 HubspotOperation operation, int to_type, int on_error)
 {
-	statement->operation = operation;
-	statement->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
-	statement->to_type = hubspot_object_type_argument(fcinfo, to_type, "to_type");
-	statement->raise = (on_error < 0 || raises(fcinfo, on_error));
-	statement->keep_labels = (operation == HUBSPOT_CREATE ||
-							  operation == HUBSPOT_BATCH_CREATE) &&
+	pipeline->operation = operation;
+	pipeline->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
+	pipeline->to_type = hubspot_object_type_argument(fcinfo, to_type, "to_type");
+	pipeline->raise = (on_error < 0 || raises(fcinfo, on_error));
+	pipeline->keep_labels = (operation == HUBSPOT_CREATE ||
+							 operation == HUBSPOT_BATCH_CREATE) &&
 		keeps_labels(fcinfo, on_error + 1);
-	statement->connection =
+	pipeline->client =
 		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
 }
 
@@ -370,23 +370,23 @@ set_statement(FunctionCallInfo fcinfo, HubspotStatement *statement,
  * all.
  */
 static HubspotLabels *
-statement_labels(FunctionCallInfo fcinfo, const HubspotStatement *statement)
+pipeline_labels(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
 {
 	CallState  *state = call_state(fcinfo);
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 	MemoryContext old;
 
 	if (state->labels && state->labels_statement == now &&
-		hubspot_labels_serve(state->labels, statement->connection,
-							 statement->from_type, statement->to_type))
+		hubspot_labels_serve(state->labels, pipeline->client,
+							 pipeline->from_type, pipeline->to_type))
 		return state->labels;
 
 	state->labels = NULL;
 	MemoryContextReset(state->labels_context);
 	old = MemoryContextSwitchTo(state->labels_context);
-	state->labels = hubspot_labels_create(statement->connection,
-										  statement->from_type,
-										  statement->to_type);
+	state->labels = hubspot_labels_create(pipeline->client,
+										  pipeline->from_type,
+										  pipeline->to_type);
 	state->labels_statement = now;
 	MemoryContextSwitchTo(old);
 	return state->labels;

@@ -400,7 +400,7 @@ static void
 perform(Task *task)
 {
 	const HubspotEndpoint *endpoint = hubspot_endpoint(task->operation);
-	const HubspotConnection *connection = hubspot_connect(task->server);
+	const HubspotClient *client = hubspot_connect(task->server);
 	bool		removes = (task->operation == HUBSPOT_LABEL_DELETE ||
 						   task->operation == HUBSPOT_LIMIT_PURGE);
 	const HubspotError *error;
@@ -409,7 +409,7 @@ perform(Task *task)
 	StringInfoData path;
 
 	initStringInfo(&path);
-	hubspot_append_path(&path, endpoint, connection->options->api_version,
+	hubspot_append_path(&path, endpoint, client->options->api_version,
 						task->arguments);
 	task->call.method = endpoint->method;
 	task->call.path = path.data;
@@ -419,7 +419,7 @@ perform(Task *task)
 
 	/* that it isn't there means something else after an attempt */
 	task->call.own_connection = removes;
-	hubspot_call_perform(connection, &task->call);
+	hubspot_call_perform(client, &task->call);
 
 	error = hubspot_call_error(&task->call);
 	if (error)

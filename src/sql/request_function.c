@@ -49,7 +49,7 @@ typedef struct Headers
 PG_FUNCTION_INFO_V1(hs_assoc_request);
 
 static void check_request(const char *method, const char *path);
-static HubspotCall *perform(const HubspotConnection *connection,
+static HubspotCall *perform(const HubspotClient *client,
 							const char *method, const char *path,
 							Jsonb *body);
 static Jsonb *headers_jsonb(const HubspotHttpReply *reply);
@@ -71,7 +71,7 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	char	   *method;
 	char	   *path;
 	Jsonb	   *body = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
-	const HubspotConnection *connection;
+	const HubspotClient *client;
 	HubspotCall *call;
 	HubspotSlice reply_body;
 	TupleDesc	tupdesc;
@@ -91,9 +91,9 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	connection = hubspot_connect(PG_ARGISNULL(3) ? NULL :
-								 NameStr(*PG_GETARG_NAME(3)));
-	call = perform(connection, method, path, body);
+	client = hubspot_connect(PG_ARGISNULL(3) ? NULL :
+							 NameStr(*PG_GETARG_NAME(3)));
+	call = perform(client, method, path, body);
 	if (call->error || call->reply->failure != HUBSPOT_HTTP_OK)
 		hubspot_throw_error(call->error ? call->error :
 							hubspot_reply_error(call->reply, call->attempts),
@@ -152,7 +152,7 @@ check_request(const char *method, const char *path)
 
 /* Send one call and wait until it has come back. */
 static HubspotCall *
-perform(const HubspotConnection *connection, const char *method,
+perform(const HubspotClient *client, const char *method,
 		const char *path, Jsonb *body)
 {
 	HubspotCall *call = palloc0(sizeof(HubspotCall));
@@ -169,7 +169,7 @@ perform(const HubspotConnection *connection, const char *method,
 		call->body = pg_server_to_any(json, strlen(json), PG_UTF8);
 		call->body_len = strlen(call->body);
 	}
-	hubspot_call_perform(connection, call);
+	hubspot_call_perform(client, call);
 	return call;
 }
 

@@ -206,36 +206,36 @@ hubspot_databases_begin_turn(void)
 
 /* A worker is at work. */
 void
-hubspot_database_count_worker(const HubspotPlace *place)
+hubspot_database_count_worker(const HubspotSlot *slot)
 {
-	HubspotDatabase *database = find(place->database);
+	HubspotDatabase *database = find(slot->database);
 
 	database->nworkers++;
-	if (place->state == HUBSPOT_PLACE_BUSY)
-		database->busy_look = Max(database->busy_look, place->looked_at);
+	if (slot->state == HUBSPOT_SLOT_BUSY)
+		database->busy_look = Max(database->busy_look, slot->looked_at);
 	else
 		database->has_reserve = true;
 }
 
 /* A worker has ended, and we know what it knew. */
 void
-hubspot_database_bury_worker(const HubspotPlace *place)
+hubspot_database_bury_worker(const HubspotSlot *slot)
 {
-	HubspotDatabase *database = find(place->database);
+	HubspotDatabase *database = find(slot->database);
 
-	if (place->failed)
-		count_failure(database, place->started_at);
+	if (slot->failed)
+		count_failure(database, slot->started_at);
 	else
 	{
 		database->failures = 0;
-		database->installed = place->installed;
+		database->installed = slot->installed;
 		/* of two, the one that looked last knows best */
-		if (place->looked_at >= database->looked_at)
-			database->due = place->next_due;
+		if (slot->looked_at >= database->looked_at)
+			database->due = slot->next_due;
 		if (database->pending)
 			set_due(database, hubspot_now());
 	}
-	database->looked_at = Max(database->looked_at, place->looked_at);
+	database->looked_at = Max(database->looked_at, slot->looked_at);
 }
 
 static void

@@ -6,7 +6,7 @@
  * One process, which is connected to no database.  It knows when databases are
  * to be looked at (database.c), and has workers started there, at most
  * hubspot_assoc.workers.  Databases without any come first, those that wait
- * longest before the others.  If there is no place left, those who have one are
+ * longest before the others.  If there is no slot left, those who have one are
  * asked to leave it: as soon as they have nothing to do; or, for a database
  * without any worker, when they have been there for long.
  *
@@ -44,20 +44,20 @@
 /* When there was no background worker to be had. */
 #define NO_WORKER_DELAY (5000 * MS)
 
-static BackgroundWorkerHandle **handles;	/* of the places */
+static BackgroundWorkerHandle **handles;	/* of the slots */
 static int64 last_poll = 0;		/* 0: never */
 static int64 next_start = 0;	/* there was no background worker */
 
 static int64 take_turn(void);
 static int64 next_poll(void);
-static int	look_at_places(HubspotPlace **places);
+static int	look_at_slots(HubspotSlot **slots);
 static bool *find_gone(void);
-static void bury(int number, const HubspotPlace *place);
-static int	start_workers(int free_places);
+static void bury(int number, const HubspotSlot *slot);
+static int	start_workers(int free_slots);
 static bool start_worker(HubspotDatabase *database);
 static void complain(void);
 static void say_what_is_wanted(void);
-static void ask_surplus_to_leave(HubspotPlace *places, int surplus);
+static void ask_surplus_to_leave(HubspotSlot *slots, int surplus);
 static void wait_until(int64 when);
 
 /* To be called while the server starts. */
@@ -91,7 +91,7 @@ hubspot_launcher_main(Datum main_arg)
 	handles = MemoryContextAllocZero(TopMemoryContext,
 									 max_worker_processes * sizeof(BackgroundWorkerHandle *));
 	hubspot_databases_create();
-	hubspot_places_serve();
+	hubspot_slots_serve();
 	pgstat_report_activity(STATE_IDLE, NULL);
 
 	context = AllocSetContextCreate(TopMemoryContext, "hubspot_assoc launcher",
@@ -112,8 +112,8 @@ hubspot_launcher_main(Datum main_arg)
 static int64
 take_turn(void)
 {
-	HubspotPlace *places;
-	int			free_places;
+	HubspotSlot *slots;
+	int			free_slots;
 	int64		next;
 
 	if (hubspot_now() >= next_poll())
@@ -123,11 +123,11 @@ take_turn(void)
 		last_poll = hubspot_now();
 	}
 	hubspot_databases_begin_turn();
-	free_places = hubspot_workers - look_at_places(&places);
+	free_slots = hubspot_workers - look_at_slots(&slots);
 	hubspot_databases_wake();
-	free_places = start_workers(free_places);
+	free_slots = start_workers(free_slots);
 	say_what_is_wanted();
-	ask_surplus_to_leave(places, -free_places);
+	ask_surplus_to_leave(slots, -free_slots);
 
 	next = Min(next_poll(), hubspot_databases_next());
 	if (next_start > hubspot_now())
@@ -147,26 +147,26 @@ next_poll(void)
  * keeps its background worker slot until then.
  */
 static int
-look_at_places(HubspotPlace **places)
+look_at_slots(HubspotSlot **slots)
 {
 	bool	   *gone = find_gone();
-	int			nplaces;
+	int			nslots;
 	int			nworkers = 0;
 
-	*places = hubspot_places_copy(&nplaces);
-	Assert(nplaces == max_worker_processes);
-	for (int i = 0; i < nplaces; i++)
+	*slots = hubspot_slots_copy(&nslots);
+	Assert(nslots == max_worker_processes);
+	for (int i = 0; i < nslots; i++)
 	{
-		HubspotPlace *place = &(*places)[i];
+		HubspotSlot *slot = &(*slots)[i];
 
-		if (place->state == HUBSPOT_PLACE_FREE)
+		if (slot->state == HUBSPOT_SLOT_FREE)
 			continue;
-		if (gone[i] && (place->state == HUBSPOT_PLACE_ENDED ||
-						(place->state == HUBSPOT_PLACE_STARTING && handles[i])))
-			bury(i, place);
+		if (gone[i] && (slot->state == HUBSPOT_SLOT_ENDED ||
+						(slot->state == HUBSPOT_SLOT_STARTING && handles[i])))
+			bury(i, slot);
 		else
 		{
-			hubspot_database_count_worker(place);
+			hubspot_database_count_worker(slot);
 			nworkers++;
 		}
 	}
@@ -175,7 +175,7 @@ look_at_places(HubspotPlace **places)
 
 /*
  * Which processes are gone, if we have started them, for all we know.  Asked
- * before the places are looked at: a place that is still waiting for its
+ * before the slots are looked at: a slot that is still waiting for its
  * process then, waits in vain.
  */
 static bool *
@@ -194,22 +194,22 @@ find_gone(void)
 }
 
 static void
-bury(int number, const HubspotPlace *place)
+bury(int number, const HubspotSlot *slot)
 {
-	hubspot_database_bury_worker(place);
-	hubspot_place_free(number);
+	hubspot_database_bury_worker(slot);
+	hubspot_slot_free(number);
 	if (handles[number])
 		pfree(handles[number]);
 	handles[number] = NULL;
 }
 
-/* Answers how many places are still free; it may be less than none. */
+/* Answers how many slots are still free; it may be less than none. */
 static int
-start_workers(int free_places)
+start_workers(int free_slots)
 {
 	bool		listed = false;
 
-	while (free_places > 0 && hubspot_now() >= next_start)
+	while (free_slots > 0 && hubspot_now() >= next_start)
 	{
 		HubspotDatabase *database = hubspot_database_most_urgent();
 
@@ -222,16 +222,16 @@ start_workers(int free_places)
 			listed = true;
 		}
 		else if (start_worker(database))
-			free_places--;
+			free_slots--;
 	}
-	return free_places;
+	return free_slots;
 }
 
 static bool
 start_worker(HubspotDatabase *database)
 {
 	uint32		ticket;
-	int			number = hubspot_place_take(database->oid, &ticket);
+	int			number = hubspot_slot_take(database->oid, &ticket);
 	MemoryContext context;
 	bool		started;
 
@@ -253,7 +253,7 @@ start_worker(HubspotDatabase *database)
 		return true;
 	}
 
-	hubspot_place_free(number);
+	hubspot_slot_free(number);
 	complain();
 	next_start = hubspot_now() + NO_WORKER_DELAY;
 	return false;
@@ -278,26 +278,26 @@ say_what_is_wanted(void)
 
 	if (hubspot_workers > 0)
 		database = hubspot_database_most_urgent();
-	hubspot_places_demand(database != NULL,
-						  database != NULL && database->nworkers == 0);
+	hubspot_slots_demand(database != NULL,
+						 database != NULL && database->nworkers == 0);
 }
 
 /* When there are more than hubspot_assoc.workers; first those not at work. */
 static void
-ask_surplus_to_leave(HubspotPlace *places, int surplus)
+ask_surplus_to_leave(HubspotSlot *slots, int surplus)
 {
 	for (int busy = 0; busy <= 1; busy++)
 	{
 		for (int i = 0; i < max_worker_processes; i++)
 		{
-			const HubspotPlace *place = &places[i];
+			const HubspotSlot *slot = &slots[i];
 
-			if (place->state == HUBSPOT_PLACE_FREE ||
-				place->state == HUBSPOT_PLACE_ENDED ||
-				(place->state == HUBSPOT_PLACE_BUSY) != busy)
+			if (slot->state == HUBSPOT_SLOT_FREE ||
+				slot->state == HUBSPOT_SLOT_ENDED ||
+				(slot->state == HUBSPOT_SLOT_BUSY) != busy)
 				continue;
-			if (place->leave != (surplus > 0))
-				hubspot_place_ask_to_leave(i, surplus > 0);
+			if (slot->leave != (surplus > 0))
+				hubspot_slot_ask_to_leave(i, surplus > 0);
 			surplus--;
 		}
 	}

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * slot.c
- *	  The places of workers, in shared memory.
+ *	  The slots of workers, in shared memory.
  *
- * There is a place for each worker that there can be.  The launcher takes one
+ * There is a slot for each worker that there can be.  The launcher takes one
  * for a database and has a process started for it; the process enters the
- * place with the ticket that was given out for it, says there what it is
+ * slot with the ticket that was given out for it, says there what it is
  * doing, and leaves there what it knew in the end, for the launcher to read
- * before it frees the place.
+ * before it frees the slot.
  *
  * A hold is a database that is about to be dropped, copied or moved: workers
  * that are there are made to end, and none enters it.
@@ -50,13 +50,13 @@ typedef struct Hold
 typedef struct Area
 {
 	struct Latch *launcher;		/* or NULL: there is none at the moment */
-	bool		wanted;			/* a database waits for a place: those that
+	bool		wanted;			/* a database waits for a slot: those that
 								 * have nothing to do should leave theirs */
 	bool		starved;		/* one that has no worker at all: the others
 								 * should, too, after a while */
 	uint32		last_ticket;
 	Hold	   *holds;
-	HubspotPlace places[FLEXIBLE_ARRAY_MEMBER];
+	HubspotSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } Area;
 
 /* NULL: not preloaded */
@@ -64,19 +64,19 @@ static Area *area = NULL;
 static LWLock *lock;
 
 /* This process's part in it. */
-static HubspotPlace *my_place = NULL;
+static HubspotSlot *my_slot = NULL;
 static Hold *my_hold = NULL;
 
-static int	count_places(void);
+static int	count_slots(void);
 static int	count_holds(void);
 static void attach_area(void *shared, LWLock *shared_lock, bool found);
 static void leave_launcher(int code, Datum arg);
-static bool is_alive(const HubspotPlace *place);
+static bool is_alive(const HubspotSlot *slot);
 static bool is_held(Oid database);
-static void leave_place(int code, Datum arg);
-static void end_place(HubspotPlace *place);
+static void leave_slot(int code, Datum arg);
+static void end_slot(HubspotSlot *slot);
 static int	count_failing(void);
-static void wait_in(HubspotPlaceState state);
+static void wait_in(HubspotSlotState state);
 static bool must_yield(bool long_enough);
 static bool has_company(void);
 static Hold *free_hold(void);
@@ -85,18 +85,18 @@ static void leave_hold(int code, Datum arg);
 
 /* To be called while the server starts. */
 void
-hubspot_places_add(void)
+hubspot_slots_add(void)
 {
-	Size		size = offsetof(Area, places);
+	Size		size = offsetof(Area, slots);
 
-	size = add_size(size, mul_size(count_places(), sizeof(HubspotPlace)));
+	size = add_size(size, mul_size(count_slots(), sizeof(HubspotSlot)));
 	size = add_size(MAXALIGN(size), mul_size(count_holds(), sizeof(Hold)));
-	hubspot_shared_add("hubspot_assoc places", size, attach_area);
+	hubspot_shmem_add("hubspot_assoc slots", size, attach_area);
 }
 
 /* There can't be more workers than background workers. */
 static int
-count_places(void)
+count_slots(void)
 {
 	return max_worker_processes;
 }
@@ -111,8 +111,8 @@ count_holds(void)
 static void
 attach_area(void *shared, LWLock *shared_lock, bool found)
 {
-	Size		size = offsetof(Area, places) +
-	count_places() * sizeof(HubspotPlace);
+	Size		size = offsetof(Area, slots) +
+	count_slots() * sizeof(HubspotSlot);
 
 	area = shared;
 	lock = shared_lock;
@@ -128,18 +128,18 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
  * busy looks for itself when its round is over, but that may be long.
  */
 void
-hubspot_place_rouse(Oid database)
+hubspot_slot_rouse(Oid database)
 {
 	struct Latch *latch;
 
 	LWLockAcquire(lock, LW_SHARED);
 	latch = area->launcher;
-	for (int i = 0; i < count_places(); i++)
+	for (int i = 0; i < count_slots(); i++)
 	{
-		if (area->places[i].database == database &&
-			area->places[i].state == HUBSPOT_PLACE_IDLE)
+		if (area->slots[i].database == database &&
+			area->slots[i].state == HUBSPOT_SLOT_IDLE)
 		{
-			latch = area->places[i].latch;
+			latch = area->slots[i].latch;
 			break;
 		}
 	}
@@ -164,16 +164,16 @@ hubspot_call_launcher(void)
  * its ticket is no good.
  */
 void
-hubspot_places_serve(void)
+hubspot_slots_serve(void)
 {
 	before_shmem_exit(leave_launcher, 0);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	area->launcher = MyLatch;
-	for (int i = 0; i < count_places(); i++)
+	for (int i = 0; i < count_slots(); i++)
 	{
-		if (area->places[i].state == HUBSPOT_PLACE_STARTING &&
-			area->places[i].pid == 0)
-			area->places[i].state = HUBSPOT_PLACE_FREE;
+		if (area->slots[i].state == HUBSPOT_SLOT_STARTING &&
+			area->slots[i].pid == 0)
+			area->slots[i].state = HUBSPOT_SLOT_FREE;
 	}
 	LWLockRelease(lock);
 }
@@ -186,17 +186,17 @@ leave_launcher(int code, Datum arg)
 	LWLockRelease(lock);
 }
 
-/* All places, palloc'd. */
-HubspotPlace *
-hubspot_places_copy(int *count)
+/* All slots, palloc'd. */
+HubspotSlot *
+hubspot_slots_copy(int *count)
 {
-	HubspotPlace *places = palloc(count_places() * sizeof(HubspotPlace));
+	HubspotSlot *slots = palloc(count_slots() * sizeof(HubspotSlot));
 
 	LWLockAcquire(lock, LW_SHARED);
-	memcpy(places, area->places, count_places() * sizeof(HubspotPlace));
+	memcpy(slots, area->slots, count_slots() * sizeof(HubspotSlot));
 	LWLockRelease(lock);
-	*count = count_places();
-	return places;
+	*count = count_slots();
+	return slots;
 }
 
 /* The databases that are held, palloc'd. */
@@ -217,27 +217,27 @@ hubspot_holds_copy(int *count)
 }
 
 /*
- * A place for a new worker of that database, and the ticket to enter it with;
+ * A slot for a new worker of that database, and the ticket to enter it with;
  * -1: none is free, or the database is held.
  */
 int
-hubspot_place_take(Oid database, uint32 *ticket)
+hubspot_slot_take(Oid database, uint32 *ticket)
 {
 	int			number = -1;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	for (int i = 0; i < count_places() && number < 0 && !is_held(database); i++)
+	for (int i = 0; i < count_slots() && number < 0 && !is_held(database); i++)
 	{
-		HubspotPlace *place = &area->places[i];
+		HubspotSlot *slot = &area->slots[i];
 
-		if (place->state != HUBSPOT_PLACE_FREE)
+		if (slot->state != HUBSPOT_SLOT_FREE)
 			continue;
-		memset(place, 0, sizeof(HubspotPlace));
-		place->state = HUBSPOT_PLACE_STARTING;
-		place->failed = true;	/* until it looks */
-		place->database = database;
-		place->started_at = hubspot_now();
-		*ticket = place->ticket = ++area->last_ticket;
+		memset(slot, 0, sizeof(HubspotSlot));
+		slot->state = HUBSPOT_SLOT_STARTING;
+		slot->failed = true;	/* until it looks */
+		slot->database = database;
+		slot->started_at = hubspot_now();
+		*ticket = slot->ticket = ++area->last_ticket;
 		number = i;
 	}
 	LWLockRelease(lock);
@@ -257,46 +257,46 @@ is_held(Oid database)
 
 /* Nobody is there any more, or ever was. */
 void
-hubspot_place_free(int number)
+hubspot_slot_free(int number)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	area->places[number].state = HUBSPOT_PLACE_FREE;
+	area->slots[number].state = HUBSPOT_SLOT_FREE;
 	LWLockRelease(lock);
 }
 
 /* Have a worker end after its round, or stay after all. */
 void
-hubspot_place_ask_to_leave(int number, bool leave)
+hubspot_slot_ask_to_leave(int number, bool leave)
 {
-	HubspotPlace *place = &area->places[number];
+	HubspotSlot *slot = &area->slots[number];
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (is_alive(place))
+	if (is_alive(slot))
 	{
-		place->leave = leave;
+		slot->leave = leave;
 		/* one process's latch is no reason to let go of the lock */
-		if (leave && place->latch)
-			SetLatch(place->latch);
+		if (leave && slot->latch)
+			SetLatch(slot->latch);
 	}
 	LWLockRelease(lock);
 }
 
 static bool
-is_alive(const HubspotPlace *place)
+is_alive(const HubspotSlot *slot)
 {
-	return place->state != HUBSPOT_PLACE_FREE &&
-		place->state != HUBSPOT_PLACE_ENDED;
+	return slot->state != HUBSPOT_SLOT_FREE &&
+		slot->state != HUBSPOT_SLOT_ENDED;
 }
 
-/* Say whether places are wanted; those who are idle hear it at once. */
+/* Say whether slots are wanted; those who are idle hear it at once. */
 void
-hubspot_places_demand(bool wanted, bool starved)
+hubspot_slots_demand(bool wanted, bool starved)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	for (int i = 0; i < count_places() && wanted && !area->wanted; i++)
+	for (int i = 0; i < count_slots() && wanted && !area->wanted; i++)
 	{
-		if (area->places[i].state == HUBSPOT_PLACE_IDLE)
-			SetLatch(area->places[i].latch);
+		if (area->slots[i].state == HUBSPOT_SLOT_IDLE)
+			SetLatch(area->slots[i].latch);
 	}
 	area->wanted = wanted;
 	area->starved = starved;
@@ -306,63 +306,63 @@ hubspot_places_demand(bool wanted, bool starved)
 /*
  * This process is a worker, until it ends: the database that it is for, or
  * InvalidOid if it came too late.  To be called before it connects: whoever
- * has left its place is then not in the server's list of processes either.
+ * has left its slot is then not in the server's list of processes either.
  */
 Oid
-hubspot_place_enter(int number, uint32 ticket)
+hubspot_slot_enter(int number, uint32 ticket)
 {
-	HubspotPlace *place;
+	HubspotSlot *slot;
 	Oid			database = InvalidOid;
 
-	if (area == NULL || number < 0 || number >= count_places())
+	if (area == NULL || number < 0 || number >= count_slots())
 		return InvalidOid;
-	place = &area->places[number];
-	on_shmem_exit(leave_place, 0);
+	slot = &area->slots[number];
+	on_shmem_exit(leave_slot, 0);
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (place->state == HUBSPOT_PLACE_STARTING && place->ticket == ticket)
+	if (slot->state == HUBSPOT_SLOT_STARTING && slot->ticket == ticket)
 	{
-		my_place = place;
-		database = place->database;
-		place->pid = MyProcPid;
-		place->latch = MyLatch;
+		my_slot = slot;
+		database = slot->database;
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
 	}
 	LWLockRelease(lock);
 	return database;
 }
 
 static void
-leave_place(int code, Datum arg)
+leave_slot(int code, Datum arg)
 {
-	if (my_place == NULL)
+	if (my_slot == NULL)
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	end_place(my_place);
+	end_slot(my_slot);
 	for (int i = 0; i < count_holds(); i++)
 	{
-		if (area->holds[i].database == my_place->database)
+		if (area->holds[i].database == my_slot->database)
 			SetLatch(area->holds[i].latch);
 	}
 	LWLockRelease(lock);
-	my_place = NULL;
+	my_slot = NULL;
 	hubspot_call_launcher();
 }
 
 static void
-end_place(HubspotPlace *place)
+end_slot(HubspotSlot *slot)
 {
-	if (place->state != HUBSPOT_PLACE_ENDING)
+	if (slot->state != HUBSPOT_SLOT_ENDING)
 	{
 		/* it has not said what it knew */
-		place->installed = true;
-		place->next_due = hubspot_now() + (place->evicted ? 0 : COMEBACK);
+		slot->installed = true;
+		slot->next_due = hubspot_now() + (slot->evicted ? 0 : COMEBACK);
 	}
-	if (place->evicted)
-		place->failed = false;
-	place->state = HUBSPOT_PLACE_ENDED;
-	place->takes_failing = false;
-	place->pid = 0;
-	place->latch = NULL;
+	if (slot->evicted)
+		slot->failed = false;
+	slot->state = HUBSPOT_SLOT_ENDED;
+	slot->takes_failing = false;
+	slot->pid = 0;
+	slot->latch = NULL;
 }
 
 /*
@@ -371,17 +371,17 @@ end_place(HubspotPlace *place)
  * for accounts that are well; but one may in any case.
  */
 bool
-hubspot_place_look(void)
+hubspot_slot_look(void)
 {
 	bool		takes_failing;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	my_place->takes_failing = false;
+	my_slot->takes_failing = false;
 	takes_failing = count_failing() < Max(hubspot_workers / 2, 1);
-	my_place->takes_failing = takes_failing;
-	my_place->failed = false;
-	my_place->looked_at = hubspot_now();
-	my_place->state = HUBSPOT_PLACE_BUSY;
+	my_slot->takes_failing = takes_failing;
+	my_slot->failed = false;
+	my_slot->looked_at = hubspot_now();
+	my_slot->state = HUBSPOT_SLOT_BUSY;
 	LWLockRelease(lock);
 	return takes_failing;
 }
@@ -391,9 +391,9 @@ count_failing(void)
 {
 	int			count = 0;
 
-	for (int i = 0; i < count_places(); i++)
+	for (int i = 0; i < count_slots(); i++)
 	{
-		if (area->places[i].takes_failing)
+		if (area->slots[i].takes_failing)
 			count++;
 	}
 	return count;
@@ -401,10 +401,10 @@ count_failing(void)
 
 /* A round has ended with an ERROR, and so will the process. */
 void
-hubspot_place_fail(void)
+hubspot_slot_fail(void)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	my_place->failed = true;
+	my_slot->failed = true;
 	LWLockRelease(lock);
 }
 
@@ -412,13 +412,13 @@ hubspot_place_fail(void)
  * A round is over, and what is due has to wait a little: this worker will look
  * again soon, and need not be woken.  long_enough: it has had its share of time.
  */
-HubspotAdvice
-hubspot_place_rest(bool long_enough)
+HubspotSlotAdvice
+hubspot_slot_rest(bool long_enough)
 {
 	bool		leave;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	wait_in(HUBSPOT_PLACE_RESTING);
+	wait_in(HUBSPOT_SLOT_RESTING);
 	leave = must_yield(long_enough) || (area->wanted && has_company());
 	LWLockRelease(lock);
 	return leave ? HUBSPOT_LEAVE : HUBSPOT_STAY;
@@ -428,13 +428,13 @@ hubspot_place_rest(bool long_enough)
  * A round is over, and nothing is left to do.  If something was committed
  * (hubspot_wake_is_due) after this call, the latch will be set.
  */
-HubspotAdvice
-hubspot_place_idle(bool long_enough)
+HubspotSlotAdvice
+hubspot_slot_idle(bool long_enough)
 {
-	HubspotAdvice advice = HUBSPOT_STAY;
+	HubspotSlotAdvice advice = HUBSPOT_STAY;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	wait_in(HUBSPOT_PLACE_IDLE);
+	wait_in(HUBSPOT_SLOT_IDLE);
 	if (must_yield(long_enough))
 		advice = HUBSPOT_LEAVE;
 	else if (area->wanted)
@@ -444,28 +444,28 @@ hubspot_place_idle(bool long_enough)
 }
 
 static void
-wait_in(HubspotPlaceState state)
+wait_in(HubspotSlotState state)
 {
-	my_place->state = state;
-	my_place->takes_failing = false;
+	my_slot->state = state;
+	my_slot->takes_failing = false;
 }
 
 static bool
 must_yield(bool long_enough)
 {
-	return my_place->leave || (area->starved && long_enough);
+	return my_slot->leave || (area->starved && long_enough);
 }
 
 /* Is there another worker in this database? */
 static bool
 has_company(void)
 {
-	for (int i = 0; i < count_places(); i++)
+	for (int i = 0; i < count_slots(); i++)
 	{
-		const HubspotPlace *place = &area->places[i];
+		const HubspotSlot *slot = &area->slots[i];
 
-		if (place != my_place && is_alive(place) &&
-			place->database == my_place->database)
+		if (slot != my_slot && is_alive(slot) &&
+			slot->database == my_slot->database)
 			return true;
 	}
 	return false;
@@ -473,7 +473,7 @@ has_company(void)
 
 /* A round is over, and there is more to do: should it be left to others? */
 bool
-hubspot_place_must_yield(bool long_enough)
+hubspot_slot_must_yield(bool long_enough)
 {
 	bool		yield;
 
@@ -485,7 +485,7 @@ hubspot_place_must_yield(bool long_enough)
 
 /* Is there no other worker in this database? */
 bool
-hubspot_place_is_last(void)
+hubspot_slot_is_last(void)
 {
 	bool		last;
 
@@ -498,18 +498,18 @@ hubspot_place_is_last(void)
 /*
  * This worker is about to end, and this is what the launcher will know.  False:
  * it should go on if something was committed in the meantime; true: it should
- * not even then, because its place is wanted.
+ * not even then, because its slot is wanted.
  */
 bool
-hubspot_place_end(bool installed, int64 next_due)
+hubspot_slot_end(bool installed, int64 next_due)
 {
 	bool		wanted;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	wait_in(HUBSPOT_PLACE_ENDING);
-	my_place->installed = installed;
-	my_place->next_due = next_due;
-	wanted = my_place->leave || area->wanted;
+	wait_in(HUBSPOT_SLOT_ENDING);
+	my_slot->installed = installed;
+	my_slot->next_due = next_due;
+	wanted = my_slot->leave || area->wanted;
 	LWLockRelease(lock);
 	return wanted;
 }
@@ -523,7 +523,7 @@ void
 hubspot_hold(Oid database)
 {
 	static bool registered = false;
-	int		   *pids = palloc(count_places() * sizeof(int));
+	int		   *pids = palloc(count_slots() * sizeof(int));
 	int			npids;
 
 	if (!registered)
@@ -563,17 +563,17 @@ evict(Oid database, int *pids)
 {
 	int			npids = 0;
 
-	for (int i = 0; i < count_places(); i++)
+	for (int i = 0; i < count_slots(); i++)
 	{
-		HubspotPlace *place = &area->places[i];
+		HubspotSlot *slot = &area->slots[i];
 
-		if (place->database != database || !is_alive(place))
+		if (slot->database != database || !is_alive(slot))
 			continue;
-		place->evicted = true;
-		if (place->pid != 0)
-			pids[npids++] = place->pid;
+		slot->evicted = true;
+		if (slot->pid != 0)
+			pids[npids++] = slot->pid;
 		else
-			end_place(place);
+			end_slot(slot);
 	}
 	return npids;
 }
@@ -585,9 +585,9 @@ hubspot_hold_is_clear(void)
 	bool		clear = true;
 
 	LWLockAcquire(lock, LW_SHARED);
-	for (int i = 0; i < count_places() && clear; i++)
-		clear = area->places[i].pid == 0 ||
-			area->places[i].database != my_hold->database;
+	for (int i = 0; i < count_slots() && clear; i++)
+		clear = area->slots[i].pid == 0 ||
+			area->slots[i].database != my_hold->database;
 	LWLockRelease(lock);
 	return clear;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * slot.h
- *	  The places of workers, in shared memory.
+ *	  The slots of workers, in shared memory.
  *
  * IDENTIFICATION
  *	  src/worker/slot.h
@@ -18,21 +18,21 @@
  */
 #define HUBSPOT_PATIENCE	100
 
-typedef enum HubspotPlaceState
+typedef enum HubspotSlotState
 {
-	HUBSPOT_PLACE_FREE,
-	HUBSPOT_PLACE_STARTING,		/* the launcher has asked for a process */
-	HUBSPOT_PLACE_BUSY,			/* in a round */
-	HUBSPOT_PLACE_RESTING,		/* looks again of itself, soon */
-	HUBSPOT_PLACE_IDLE,			/* to be woken */
-	HUBSPOT_PLACE_ENDING,		/* will not look again */
-	HUBSPOT_PLACE_ENDED			/* what it knew is for the launcher */
-} HubspotPlaceState;
+	HUBSPOT_SLOT_FREE,
+	HUBSPOT_SLOT_STARTING,		/* the launcher has asked for a process */
+	HUBSPOT_SLOT_BUSY,			/* in a round */
+	HUBSPOT_SLOT_RESTING,		/* looks again of itself, soon */
+	HUBSPOT_SLOT_IDLE,			/* to be woken */
+	HUBSPOT_SLOT_ENDING,		/* will not look again */
+	HUBSPOT_SLOT_ENDED			/* what it knew is for the launcher */
+} HubspotSlotState;
 
-/* A worker's place; times as of hubspot_now(). */
-typedef struct HubspotPlace
+/* A worker's slot; times as of hubspot_now(). */
+typedef struct HubspotSlot
 {
-	HubspotPlaceState state;
+	HubspotSlotState state;
 	Oid			database;
 	uint32		ticket;			/* of the process that it is kept for */
 	int			pid;			/* 0: not started yet, or gone */
@@ -48,39 +48,39 @@ typedef struct HubspotPlace
 	/* of one that has ended */
 	bool		installed;		/* the database has the extension */
 	int64		next_due;
-} HubspotPlace;
+} HubspotSlot;
 
 /* What a worker that isn't busy should do. */
-typedef enum HubspotAdvice
+typedef enum HubspotSlotAdvice
 {
 	HUBSPOT_STAY,
-	HUBSPOT_GIVE_WAY,			/* its place is wanted elsewhere */
+	HUBSPOT_GIVE_WAY,			/* its slot is wanted elsewhere */
 	HUBSPOT_LEAVE				/* and at once */
-} HubspotAdvice;
+} HubspotSlotAdvice;
 
-extern void hubspot_places_add(void);
+extern void hubspot_slots_add(void);
 
 /* for those who write */
-extern void hubspot_place_rouse(Oid database);
+extern void hubspot_slot_rouse(Oid database);
 
 /* for the launcher */
-extern void hubspot_places_serve(void);
-extern HubspotPlace *hubspot_places_copy(int *count);
+extern void hubspot_slots_serve(void);
+extern HubspotSlot *hubspot_slots_copy(int *count);
 extern Oid *hubspot_holds_copy(int *count);
-extern int	hubspot_place_take(Oid database, uint32 *ticket);
-extern void hubspot_place_free(int number);
-extern void hubspot_place_ask_to_leave(int number, bool leave);
-extern void hubspot_places_demand(bool wanted, bool starved);
+extern int	hubspot_slot_take(Oid database, uint32 *ticket);
+extern void hubspot_slot_free(int number);
+extern void hubspot_slot_ask_to_leave(int number, bool leave);
+extern void hubspot_slots_demand(bool wanted, bool starved);
 
 /* for a worker */
-extern Oid	hubspot_place_enter(int number, uint32 ticket);
-extern bool hubspot_place_look(void);
-extern void hubspot_place_fail(void);
-extern HubspotAdvice hubspot_place_rest(bool long_enough);
-extern HubspotAdvice hubspot_place_idle(bool long_enough);
-extern bool hubspot_place_must_yield(bool long_enough);
-extern bool hubspot_place_is_last(void);
-extern bool hubspot_place_end(bool installed, int64 next_due);
+extern Oid	hubspot_slot_enter(int number, uint32 ticket);
+extern bool hubspot_slot_look(void);
+extern void hubspot_slot_fail(void);
+extern HubspotSlotAdvice hubspot_slot_rest(bool long_enough);
+extern HubspotSlotAdvice hubspot_slot_idle(bool long_enough);
+extern bool hubspot_slot_must_yield(bool long_enough);
+extern bool hubspot_slot_is_last(void);
+extern bool hubspot_slot_end(bool installed, int64 next_due);
 extern void hubspot_call_launcher(void);
 
 /* for those who want workers out of a database */

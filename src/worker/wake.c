@@ -52,7 +52,7 @@ static int	find_mark(Oid database);
 void
 hubspot_wake_add(void)
 {
-	hubspot_shared_add("hubspot_assoc wake", sizeof(Area), attach_area);
+	hubspot_shmem_add("hubspot_assoc wake", sizeof(Area), attach_area);
 }
 
 static void
@@ -126,7 +126,7 @@ hubspot_wake(Oid database)
 	is_new = mark(database);
 	LWLockRelease(lock);
 	if (is_new)
-		hubspot_place_rouse(database);
+		hubspot_slot_rouse(database);
 }
 
 /* False if it was marked already. */

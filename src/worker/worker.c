@@ -83,11 +83,11 @@ static bool end_waiting(const Worker *worker);
 static void take_settings(void);
 
 /*
- * Ask for a process that takes that place; false if there are no more
+ * Ask for a process that takes that slot; false if there are no more
  * background workers.
  */
 bool
-hubspot_worker_start(Oid database, int place, uint32 ticket,
+hubspot_worker_start(Oid database, int slot, uint32 ticket,
 					 BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker = {0};
@@ -102,7 +102,7 @@ hubspot_worker_start(Oid database, int place, uint32 ticket,
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = Int32GetDatum(place);
+	worker.bgw_main_arg = Int32GetDatum(slot);
 	memcpy(worker.bgw_extra, &ticket, sizeof(ticket));
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
@@ -119,7 +119,7 @@ hubspot_worker_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 
 	memcpy(&ticket, MyBgworkerEntry->bgw_extra, sizeof(ticket));
-	database = hubspot_place_enter(DatumGetInt32(main_arg), ticket);
+	database = hubspot_slot_enter(DatumGetInt32(main_arg), ticket);
 	if (!OidIsValid(database))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
@@ -180,7 +180,7 @@ look(Worker *worker)
 	}
 
 	woken = hubspot_wake_take(MyDatabaseId);
-	takes_failing = hubspot_place_look();
+	takes_failing = hubspot_slot_look();
 	worker->looked_at = hubspot_now();
 	pgstat_report_activity(STATE_RUNNING, "looking at the outbox");
 
@@ -196,7 +196,7 @@ look(Worker *worker)
 	}
 	PG_CATCH();
 	{
-		hubspot_place_fail();
+		hubspot_slot_fail();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -216,7 +216,7 @@ goes_on(Worker *worker)
 	if (!worker->round.installed)
 		return !ends(false, HUBSPOT_NEVER);
 	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed)
-		return !hubspot_place_must_yield(had_its_share(worker)) ||
+		return !hubspot_slot_must_yield(had_its_share(worker)) ||
 			!ends(true, hubspot_now());
 	return wait_for_work(worker);
 }
@@ -225,7 +225,7 @@ goes_on(Worker *worker)
 static bool
 ends(bool installed, int64 next_due)
 {
-	return hubspot_place_end(installed, next_due) ||
+	return hubspot_slot_end(installed, next_due) ||
 		!hubspot_wake_is_due(MyDatabaseId);
 }
 
@@ -253,15 +253,15 @@ wait_for_work(Worker *worker)
 	{
 		int64		now = hubspot_now();
 		int64		until = rest_until;
-		HubspotAdvice advice;
+		HubspotSlotAdvice advice;
 
 		if (now < rest_until)
-			advice = hubspot_place_rest(had_its_share(worker));
+			advice = hubspot_slot_rest(had_its_share(worker));
 		else if (now >= look_at)
 			return true;
 		else
 		{
-			advice = hubspot_place_idle(had_its_share(worker));
+			advice = hubspot_slot_idle(had_its_share(worker));
 			if (advice != HUBSPOT_LEAVE && hubspot_wake_is_due(MyDatabaseId))
 				return true;
 			until = Min(look_at, worker->linger_until);
@@ -313,7 +313,7 @@ end_waiting(const Worker *worker)
 	int64		due = worker->due;
 
 	/* if nobody else is here who looks, somebody has to come back */
-	if (worker->round.waiting_accounts > 0 && hubspot_place_is_last())
+	if (worker->round.waiting_accounts > 0 && hubspot_slot_is_last())
 		due = Min(due, hubspot_now() + LINGER);
 	return ends(true, due);
 }

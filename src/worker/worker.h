@@ -13,7 +13,7 @@
 
 #include "postmaster/bgworker.h"
 
-extern bool hubspot_worker_start(Oid database, int place, uint32 ticket,
+extern bool hubspot_worker_start(Oid database, int slot, uint32 ticket,
 								 BackgroundWorkerHandle **handle);
 extern PGDLLEXPORT void hubspot_worker_main(Datum main_arg);
 

@@ -35,7 +35,7 @@ static int	ncalls;
 
 /* call.c's, which sends the look-up */
 void
-hubspot_call_perform(const HubspotConnection *connection, HubspotCall *call)
+hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
 {
 	fuzz_check(strcmp(call->method, "GET") == 0 && call->path[0] == '/');
 	call->reply = &reply;
@@ -126,7 +126,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	FuzzInput	input = {(const char *) data, (const char *) data + size};
 	HubspotSlice line = fuzz_line(&input);
 	HubspotOptions options = {.api_version = "2026-03",.server = 1,.user = 2};
-	HubspotConnection connection = {.options = &options};
+	HubspotClient client = {.options = &options};
 	HubspotLabels *labels;
 	char	   *questions[MAX_QUESTIONS];
 	char	   *categories[MAX_QUESTIONS];
@@ -157,7 +157,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	fuzz_reply(&input, &reply);
 
 	failed = !fuzz_reply_is_success(&reply) || !hubspot_read_definitions(&reply, &definitions);
-	labels = hubspot_labels_create(&connection, "contacts", "companies");
+	labels = hubspot_labels_create(&client, "contacts", "companies");
 	for (int i = 0; i < nquestions; i++)
 	{
 		ask(labels, definitions, failed, questions[i], categories[i]);
@@ -165,7 +165,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		ask(labels, definitions, failed, questions[i], categories[i]);
 	}
 	fuzz_check(ncalls == (nquestions > 0 ? 1 : 0));
-	fuzz_check(hubspot_labels_serve(labels, &connection, "contacts", "companies") ==
+	fuzz_check(hubspot_labels_serve(labels, &client, "contacts", "companies") ==
 			   !(nquestions > 0 && failed));
 	fuzz_end();
 	return 0;

@@ -120,14 +120,14 @@ MarkGUCPrefixReserved(const char *prefix)
 /*
  * client.c's and call.c's
  */
-HubspotConnection *
+HubspotClient *
 hubspot_connect(const char *name)
 {
-	return palloc0(sizeof(HubspotConnection));
+	return palloc0(sizeof(HubspotClient));
 }
 
 void
-hubspot_call_perform(const HubspotConnection *connection, HubspotCall *call)
+hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
 {
 	sent_path = call->path;
 	call->reply = &reply;
