@@ -17,7 +17,7 @@
 
 /*
  * Categories of our own, in hs_assoc_result.error_category, for what HubSpot
- * has no word for.
+ * has no word for.  They are for people; what to do follows from a HubspotVerdict.
  */
 #define HUBSPOT_INVALID_INPUT	"INVALID_INPUT"
 #define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
@@ -89,6 +89,31 @@ typedef struct HubspotInput
 	const HubspotTypeList *types;
 } HubspotInput;
 
+/*
+ * What an error says of its inputs and of others: decided where the error is made
+ * (api/error.c), and all that anybody else looks at.
+ */
+typedef enum HubspotVerdict
+{
+	HUBSPOT_VERDICT_INVALID,	/* the input is wrong in itself: it wasn't
+								 * part of any request */
+	HUBSPOT_VERDICT_INPUT,		/* HubSpot refuses some of a request's inputs;
+								 * others may pass without them */
+	HUBSPOT_VERDICT_REQUEST,	/* it refuses the request, whatever the inputs
+								 * are */
+	HUBSPOT_VERDICT_BUSY,		/* it may pass another time */
+	HUBSPOT_VERDICT_UNCONFIRMED,	/* HubSpot may have acted, or not */
+	HUBSPOT_VERDICT_UNREACHED,	/* we could not send it: any request would
+								 * have met the same */
+	HUBSPOT_VERDICT_SCOPE,		/* the token lacks a scope; others may pass */
+	HUBSPOT_VERDICT_ACCOUNT,	/* HubSpot refuses whatever the account sends */
+	HUBSPOT_VERDICT_NO_TOKEN,	/* there is no token to send anything with */
+	HUBSPOT_VERDICT_RATE,		/* the account has sent too much */
+	HUBSPOT_VERDICT_NOT_SENT,	/* something before it has failed */
+	HUBSPOT_VERDICT_INTERNAL	/* an ERROR of our own, or of somebody's
+								 * trigger */
+} HubspotVerdict;
+
 /* So much of an error object is kept. */
 #define HUBSPOT_MAX_ERROR_OBJECT	(64 * 1024)
 
@@ -100,14 +125,9 @@ typedef struct HubspotError
 {
 	int			sqlstate;
 	int			http_status;	/* 0: there was no answer */
-	bool		about_inputs;	/* it refuses some of a request's inputs, and
-								 * others may pass without them */
-	bool		ends_sending;	/* it refuses the account: whatever is sent
-								 * next will meet the same */
+	HubspotVerdict verdict;
 	bool		not_found;		/* what it names isn't there */
 	bool		no_associations;	/* the record it names has none */
-	bool		no_token;		/* there was no access token to send it with */
-	bool		unsent;			/* the request didn't get to HubSpot */
 	const char *category;
 	const char *message;
 	const char *correlation_id; /* or NULL */

@@ -3,8 +3,27 @@
  * error.c
  *	  Replies that are no success: what to do about them, and error values.
  *
- * This is the one place where a failure of HubSpot or of the network becomes
- * an error value.
+ * This is the one place where a failure of HubSpot or of the network becomes an
+ * error value, and where it is judged.  The verdict follows from the status, and
+ * says who is refused; everybody else goes by it:
+ *
+ *		verdict		from					within a call		in the outbox
+ *
+ *		INVALID		our own checks			not sent			dead letter
+ *		INPUT		400, 409, 413, 422, 437	smaller requests	dead letter
+ *		REQUEST		other 3xx and 4xx		final				dead letter
+ *		BUSY		423, 477				tried again			row: later
+ *		UNCONFIRMED	5xx, no whole answer	tried again (*)		row: later
+ *		UNREACHED	no connection			tried again			account waits
+ *		SCOPE		403						ends the sending	rows: later
+ *		ACCOUNT		401, 530				ends the sending	account waits
+ *		NO_TOKEN	the token endpoint		ends the sending	account waits
+ *		RATE		429						account is parked,	account waits
+ *											or ends the sending
+ *		NOT_SENT	what came before		not sent			account waits
+ *		INTERNAL	an ERROR of a sender	-					row or account
+ *
+ * (*) if that does no harm, and the status is one that passes.
  *
  * The category UNCONFIRMED is given to every failure after which HubSpot may
  * or may not have acted: no answer, one that cannot be read, and HubSpot's own
@@ -51,7 +70,13 @@
 /* Categories that say no more than that nothing is there. */
 #define NOT_FOUND_CATEGORY		"OBJECT_NOT_FOUND"
 #define NO_ASSOCIATIONS			"NO_ASSOCIATIONS_FOUND"
-/* HubSpot's status for a malformed token, although a 5xx. */
+
+/*
+ * Statuses of HubSpot's own: a record is locked, an account is being moved, and
+ * a token is malformed, although that one is a 5xx.
+ */
+#define STATUS_LOCKED		423
+#define STATUS_MIGRATING	477
 #define STATUS_BAD_TOKEN	530
 
 /* The fields of an error: a whole reply, or an item of one. */
@@ -76,9 +101,12 @@ static const HubspotJsonShape error_shape = {
 	HUBSPOT_JSON_FIELDS(error_fields)
 };
 
+static const char *own_category(HubspotVerdict verdict);
 static const char *failure_message(const HubspotHttpReply *reply);
 static int	status_sqlstate(int status);
-static bool refuses_inputs(int status, const char *message);
+static HubspotVerdict status_verdict(int status);
+static HubspotVerdict item_verdict(const HubspotHttpReply *reply);
+static bool passes(const HubspotHttpReply *reply);
 static bool refuses_type(const char *message);
 static void read_error_fields(HubspotSlice object, ErrorFields *fields);
 static void set_absence(HubspotError *error, const ErrorFields *fields);
@@ -105,16 +133,11 @@ hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
 	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
 	*asked = (*wait > 0);
 
-	if (reply->failure == HUBSPOT_HTTP_UNREACHABLE)
-		return HUBSPOT_RETRY;
-	if (reply->failure == HUBSPOT_HTTP_BROKEN)
-		return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
-	if (reply->failure != HUBSPOT_HTTP_OK)
+	if (hubspot_reply_is_success(reply))
 		return HUBSPOT_FINAL;
-
-	switch (reply->status)
+	switch (hubspot_reply_verdict(reply))
 	{
-		case 429:
+		case HUBSPOT_VERDICT_RATE:
 			read_error_fields(hubspot_reply_body(reply), &fields);
 			if (fields.policy && strcmp(fields.policy, DAILY_POLICY) == 0)
 				return HUBSPOT_FINAL;
@@ -122,11 +145,74 @@ hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
 				*wait = (fields.policy && strcmp(fields.policy, SECONDLY_POLICY) == 0) ?
 					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
 			return HUBSPOT_PARK;
-		case 423:
-			*wait = Max(*wait, LOCKED_WAIT);
+		case HUBSPOT_VERDICT_BUSY:
+			if (reply->status == STATUS_LOCKED)
+				*wait = Max(*wait, LOCKED_WAIT);
 			return HUBSPOT_RETRY;
-		case 477:
-			return HUBSPOT_RETRY;
+		case HUBSPOT_VERDICT_UNREACHED:
+			return passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+		case HUBSPOT_VERDICT_UNCONFIRMED:
+			return repeatable && passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+		default:
+			return HUBSPOT_FINAL;
+	}
+}
+
+/* What a reply that is no success says, as far as that doesn't take its body. */
+HubspotVerdict
+hubspot_reply_verdict(const HubspotHttpReply *reply)
+{
+	switch (reply->failure)
+	{
+		case HUBSPOT_HTTP_OK:
+			return status_verdict(reply->status);
+		case HUBSPOT_HTTP_UNREACHABLE:
+		case HUBSPOT_HTTP_UNTRUSTED:
+		case HUBSPOT_HTTP_FAILED:
+			return HUBSPOT_VERDICT_UNREACHED;
+		case HUBSPOT_HTTP_BROKEN:
+		case HUBSPOT_HTTP_TOO_LARGE:
+		case HUBSPOT_HTTP_UNREADABLE:
+			break;
+	}
+	return HUBSPOT_VERDICT_UNCONFIRMED;
+}
+
+static HubspotVerdict
+status_verdict(int status)
+{
+	switch (status)
+	{
+		case 400:
+		case 409:
+		case 413:
+		case 422:
+		case 437:
+			return HUBSPOT_VERDICT_INPUT;
+		case 401:
+		case STATUS_BAD_TOKEN:
+			return HUBSPOT_VERDICT_ACCOUNT;
+		case 403:
+			return HUBSPOT_VERDICT_SCOPE;
+		case STATUS_LOCKED:
+		case STATUS_MIGRATING:
+			return HUBSPOT_VERDICT_BUSY;
+		case 429:
+			return HUBSPOT_VERDICT_RATE;
+		default:
+			return status >= 500 ? HUBSPOT_VERDICT_UNCONFIRMED : HUBSPOT_VERDICT_REQUEST;
+	}
+}
+
+/* Is it a failure that another attempt may not meet? */
+static bool
+passes(const HubspotHttpReply *reply)
+{
+	if (reply->failure != HUBSPOT_HTTP_OK)
+		return reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
+			reply->failure == HUBSPOT_HTTP_BROKEN;
+	switch (reply->status)
+	{
 		case 500:
 		case 502:
 		case 503:
@@ -135,22 +221,10 @@ hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
 		case 522:
 		case 523:
 		case 524:
-			return repeatable ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+			return true;
 		default:
-			return HUBSPOT_FINAL;
+			return false;
 	}
-}
-
-/*
- * Does a final reply refuse the account, so that whatever is sent next will be
- * refused, too?  (A 429 is final only if waiting won't help.)
- */
-bool
-hubspot_reply_refuses_account(const HubspotHttpReply *reply)
-{
-	return reply->failure == HUBSPOT_HTTP_OK &&
-		(reply->status == 401 || reply->status == 403 ||
-		 reply->status == 429 || reply->status == STATUS_BAD_TOKEN);
 }
 
 /* Success codes have changed unannounced; any of them is one. */
@@ -178,16 +252,61 @@ hubspot_reply_is_expired(const HubspotHttpReply *reply)
 	return fields.category && strcmp(fields.category, "EXPIRED_AUTHENTICATION") == 0;
 }
 
-/* An error value without an answer, palloc'd; the texts are not copied. */
+/*
+ * An error value without an answer, palloc'd; the text is not copied.  Its category is
+ * the verdict's.
+ */
 HubspotError *
-hubspot_make_error(int sqlstate, const char *category, const char *message)
+hubspot_make_error(HubspotVerdict verdict, int sqlstate, const char *message)
 {
 	HubspotError *error = palloc0(sizeof(HubspotError));
 
+	error->verdict = verdict;
 	error->sqlstate = sqlstate;
-	error->category = category;
+	error->category = own_category(verdict);
 	error->message = message;
 	return error;
+}
+
+/* Our word for a verdict, or NULL: HubSpot has its own. */
+static const char *
+own_category(HubspotVerdict verdict)
+{
+	switch (verdict)
+	{
+		case HUBSPOT_VERDICT_INVALID:
+			return HUBSPOT_INVALID_INPUT;
+		case HUBSPOT_VERDICT_UNCONFIRMED:
+		case HUBSPOT_VERDICT_UNREACHED:
+			return HUBSPOT_UNCONFIRMED;
+		case HUBSPOT_VERDICT_NOT_SENT:
+		case HUBSPOT_VERDICT_NO_TOKEN:
+			return HUBSPOT_NOT_SENT;
+		case HUBSPOT_VERDICT_INTERNAL:
+			return HUBSPOT_INTERNAL;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * The error, palloc'd, of inputs that are not sent because something that they need
+ * could not be done first.
+ */
+HubspotError *
+hubspot_error_before(const HubspotError *error, const char *what)
+{
+	HubspotError *copy = hubspot_copy_error(error);
+
+	copy->message = psprintf("%s: %s", what, error->message);
+	if (hubspot_is_unconfirmed(error->verdict))
+	{
+		copy->verdict = HUBSPOT_VERDICT_NOT_SENT;
+		copy->category = own_category(copy->verdict);
+	}
+	else if (error->verdict == HUBSPOT_VERDICT_INPUT)
+		copy->verdict = HUBSPOT_VERDICT_REQUEST;	/* that one's inputs */
+	return copy;
 }
 
 /*
@@ -206,10 +325,8 @@ static bool
 is_same_error(const HubspotError *a, const HubspotError *b)
 {
 	return a->sqlstate == b->sqlstate && a->http_status == b->http_status &&
-		a->about_inputs == b->about_inputs &&
-		a->ends_sending == b->ends_sending && a->not_found == b->not_found &&
+		a->verdict == b->verdict && a->not_found == b->not_found &&
 		a->no_associations == b->no_associations &&
-		a->no_token == b->no_token && a->unsent == b->unsent &&
 		strcmp(a->category, b->category) == 0 &&
 		strcmp(a->message, b->message) == 0 &&
 		(a->correlation_id == b->correlation_id ||
@@ -244,6 +361,7 @@ HubspotError *
 hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 {
 	HubspotSlice body = hubspot_reply_body(reply);
+	HubspotVerdict verdict = hubspot_reply_verdict(reply);
 	HubspotError *error;
 	ErrorFields fields;
 
@@ -252,30 +370,26 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 		bool		unreadable = (reply->failure == HUBSPOT_HTTP_TOO_LARGE ||
 								  reply->failure == HUBSPOT_HTTP_UNREADABLE);
 
-		error = hubspot_make_error(unreadable ? ERRCODE_PROTOCOL_VIOLATION :
+		error = hubspot_make_error(verdict, unreadable ? ERRCODE_PROTOCOL_VIOLATION :
 								   ERRCODE_CONNECTION_FAILURE,
-								   HUBSPOT_UNCONFIRMED,
 								   failure_message(reply));
-		error->unsent = (reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
-						 reply->failure == HUBSPOT_HTTP_UNTRUSTED ||
-						 reply->failure == HUBSPOT_HTTP_FAILED);
 	}
 	else
 	{
 		read_error_fields(body, &fields);
-		error = hubspot_make_error(status_sqlstate(reply->status), NULL,
+		error = hubspot_make_error(verdict, status_sqlstate(reply->status),
 								   fields.message ? clip(fields.message) : NULL);
-		if (error->sqlstate == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
-			error->category = HUBSPOT_UNCONFIRMED;
-		else
+		if (error->category == NULL)
 			error->category = fields.category ? fields.category :
 				psprintf("HTTP_%d", reply->status);
 		if (error->message == NULL)
 			error->message = psprintf("HTTP status %d without a reason",
 									  reply->status);
-		error->about_inputs = refuses_inputs(reply->status, error->message);
-		error->ends_sending = hubspot_reply_refuses_account(reply);
 		set_absence(error, &fields);
+
+		/* a refused object type is the path's, and no input's */
+		if (verdict == HUBSPOT_VERDICT_INPUT && refuses_type(error->message))
+			error->verdict = HUBSPOT_VERDICT_REQUEST;
 
 		/* some other server's page says nothing of HubSpot's records */
 		if (reply->status == 404 && (fields.message || fields.correlation_id) &&
@@ -348,18 +462,6 @@ status_sqlstate(int status)
 }
 
 /*
- * Can a refusal be about some of a request's inputs?  A refused object type is
- * the path's, not theirs.
- */
-static bool
-refuses_inputs(int status, const char *message)
-{
-	if (status == 400)
-		return !refuses_type(message);
-	return status == 409 || status == 413 || status == 422 || status == 437;
-}
-
-/*
  * The error that an item of a reply is, which has the correlation id of the
  * reply (or NULL) unless it has its own.
  */
@@ -371,18 +473,28 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 	HubspotError *error;
 
 	read_error_fields(item, &fields);
-	error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-							   fields.category ? fields.category :
-							   psprintf("HTTP_%d", reply->status),
+	error = hubspot_make_error(item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
 							   fields.message ? clip(fields.message) :
 							   "HubSpot gave no reason");
+	error->category = fields.category ? fields.category :
+		psprintf("HTTP_%d", reply->status);
 	error->http_status = reply->status;
-	error->about_inputs = true;
 	error->correlation_id = fields.correlation_id ? fields.correlation_id :
 		correlation_id;
 	set_absence(error, &fields);
 	set_object(error, item);
 	return error;
+}
+
+/* HubSpot refuses the input, unless all of the reply may pass another time. */
+static HubspotVerdict
+item_verdict(const HubspotHttpReply *reply)
+{
+	HubspotVerdict verdict = hubspot_reply_verdict(reply);
+
+	if (hubspot_reply_is_success(reply) || verdict == HUBSPOT_VERDICT_REQUEST)
+		return HUBSPOT_VERDICT_INPUT;
+	return verdict;
 }
 
 /*
@@ -413,10 +525,8 @@ hubspot_token_error(const HubspotHttpReply *reply, const char *word,
 	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE ||
 		error->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
 		error->sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-	error->category = HUBSPOT_NOT_SENT;
-	error->about_inputs = false;
-	error->ends_sending = true;
-	error->no_token = true;
+	error->verdict = HUBSPOT_VERDICT_NO_TOKEN;
+	error->category = own_category(error->verdict);
 	error->object.data = error->answer.data = NULL;
 	error->object.len = error->answer.len = 0;
 	return error;
@@ -428,8 +538,8 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 {
 	HubspotError *error;
 
-	error = hubspot_make_error(ERRCODE_PROTOCOL_VIOLATION, HUBSPOT_UNCONFIRMED,
-							   reason);
+	error = hubspot_make_error(HUBSPOT_VERDICT_UNCONFIRMED,
+							   ERRCODE_PROTOCOL_VIOLATION, reason);
 	error->http_status = reply->status;
 	error->correlation_id = hubspot_correlation_id(reply);
 	return error;

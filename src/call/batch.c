@@ -260,8 +260,8 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 			unit->correlation_id = unit->error->correlation_id;
 		}
 		else if (problem)
-			unit->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-											 HUBSPOT_INVALID_INPUT, problem);
+			unit->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+											 ERRCODE_INVALID_PARAMETER_VALUE, problem);
 		else
 		{
 			unit->hash = hash;
@@ -693,7 +693,7 @@ match_reply(HubspotBatch *batch, Request *request)
 		nunsettled++;
 	if (nunsettled == 0 && batch->stopped == NULL &&
 		request->units[0]->error &&
-		request->units[0]->error->ends_sending)
+		hubspot_ends_sending(request->units[0]->error->verdict))
 		stop(batch, request->units[0]->error);
 
 	/* what is read next will have as long an answer */
@@ -782,10 +782,10 @@ stop(HubspotBatch *batch, const HubspotError *error)
 
 	batch->stopped = copy;
 	batch->not_sent = copy;
-	if (!error->no_token)
+	if (error->verdict != HUBSPOT_VERDICT_NO_TOKEN)
 	{
 		copy->correlation_id = NULL;	/* its rows have it */
-		batch->not_sent = hubspot_make_error(error->sqlstate, HUBSPOT_NOT_SENT,
+		batch->not_sent = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
 											 psprintf("not sent after HubSpot refused the account's requests: %s",
 													  error->message));
 	}

@@ -452,8 +452,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (advice == HUBSPOT_RETRY && wait <= patience &&
 		call->attempts <= options->max_retries)
 	{
-		if (call->reply->failure == HUBSPOT_HTTP_BROKEN ||
-			call->reply->status >= 500)
+		if (hubspot_reply_verdict(call->reply) == HUBSPOT_VERDICT_UNCONFIRMED)
 			call->may_have_acted = true;
 		call->not_before = now +
 			Min(patience, hubspot_retry_delay(call->attempts, wait, most,
@@ -462,7 +461,8 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		return;
 	}
 	dlist_push_tail(&calls->done, &call->node);
-	if (hubspot_reply_refuses_account(call->reply))
+	if (!hubspot_reply_is_success(call->reply) &&
+		hubspot_ends_sending(hubspot_reply_verdict(call->reply)))
 		stop(calls);
 }
 

@@ -207,8 +207,8 @@ add_type(HubspotUnit *unit, const HubspotAssociationType *type)
 		return;
 	if (unit->input.types->ntypes == HUBSPOT_MAX_TYPES)
 	{
-		unit->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-										 HUBSPOT_INVALID_INPUT,
+		unit->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+										 ERRCODE_INVALID_PARAMETER_VALUE,
 										 psprintf("with the labels that it has, the pair has more than %d types",
 												  HUBSPOT_MAX_TYPES));
 		return;
@@ -248,14 +248,7 @@ hubspot_keep_finish(HubspotKeep *keep, int *nunits)
 static const HubspotError *
 make_error(const HubspotError *error)
 {
-	HubspotError *copy;
-
-	if (strcmp(error->category, HUBSPOT_NOT_SENT) == 0)
+	if (hubspot_is_not_sent(error->verdict))
 		return error;
-	copy = hubspot_copy_error(error);
-	copy->message = psprintf("could not read the labels that the pair has: %s",
-							 error->message);
-	if (strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0)
-		copy->category = HUBSPOT_NOT_SENT;
-	return copy;
+	return hubspot_error_before(error, "could not read the labels that the pair has");
 }

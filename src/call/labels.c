@@ -196,7 +196,6 @@ static const HubspotError *
 lookup_error(const HubspotCall *call, List **definitions)
 {
 	const HubspotError *failure = hubspot_call_error(call);
-	HubspotError *error;
 
 	if (failure == NULL && !hubspot_read_definitions(call->reply, definitions))
 		failure = hubspot_unconfirmed(call->reply, "the answer is not a list of labels");
@@ -204,12 +203,7 @@ lookup_error(const HubspotCall *call, List **definitions)
 		return NULL;
 
 	/* the call's error may go with the call */
-	error = hubspot_copy_error(failure);
-	error->about_inputs = false;
-	if (strcmp(failure->category, HUBSPOT_UNCONFIRMED) == 0)
-		error->category = HUBSPOT_NOT_SENT;
-	error->message = psprintf("could not look up the labels: %s", failure->message);
-	return error;
+	return hubspot_error_before(failure, "could not look up the labels");
 }
 
 static void
@@ -260,8 +254,8 @@ hubspot_labels_find(HubspotLabels *labels, const char *label,
 		MemoryContextSwitchTo(old);
 	}
 	if (labels->last_type == NULL)
-		*error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-									HUBSPOT_INVALID_INPUT,
+		*error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+									ERRCODE_INVALID_PARAMETER_VALUE,
 									pstrdup(labels->last_problem));
 	return labels->last_type;
 }

@@ -153,7 +153,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 	HubspotBlame *blame;
 	ListCell   *lc;
 
-	if (first->ends_sending)
+	if (hubspot_ends_sending(first->verdict))
 	{
 		settle_rest(match, first);
 		return 0;
@@ -175,7 +175,7 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		return nsuspects < nunsettled ? nsuspects : 0;
 	if (nsuspects > 0 && nsuspects < nunsettled)
 		return nsuspects;
-	if (first->about_inputs || (hubspot_match_reads(match) && too_large))
+	if (first->verdict == HUBSPOT_VERDICT_INPUT || (hubspot_match_reads(match) && too_large))
 		return (nunsettled + 1) / 2;
 	settle_rest(match, first);
 	return 0;

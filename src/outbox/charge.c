@@ -163,6 +163,6 @@ as_error(const ErrorData *fault)
 	const char *message = fault->message ? fault->message : "";
 	int			len = pg_mbcliplen(message, strlen(message), MAX_MESSAGE);
 
-	return hubspot_make_error(fault->sqlerrcode, HUBSPOT_INTERNAL,
+	return hubspot_make_error(HUBSPOT_VERDICT_INTERNAL, fault->sqlerrcode,
 							  pnstrdup(message, len));
 }

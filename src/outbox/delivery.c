@@ -136,12 +136,11 @@ static bool wait_for_outcomes(HubspotDelivery *delivery);
 static void take_outcomes(HubspotDelivery *delivery);
 static void settle(HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
+static void settle_error(HubspotDelivery *delivery, int64 id,
+						 const HubspotError *error);
 static void note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim);
 static const HubspotClaim *find_claim(HubspotDelivery *delivery, int64 id);
 static int	compare_ids(const void *a, const void *b);
-static bool was_not_sent(const HubspotError *error);
-static bool is_about_account(const HubspotError *error);
-static bool is_unsure(const HubspotError *error);
 static void finish_delivery(HubspotDelivery *delivery);
 
 /*
@@ -186,8 +185,8 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 		return NULL;
 	if (!hubspot_outbox_operation(delivery->lane.operation, &delivery->operation))
 	{
-		error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-								   HUBSPOT_INVALID_INPUT,
+		error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+								   ERRCODE_INVALID_PARAMETER_VALUE,
 								   psprintf("there is no operation \"%s\"",
 											delivery->lane.operation));
 		for (int i = 0; i < delivery->nclaims; i++)
@@ -276,8 +275,8 @@ give_up_oversize(HubspotDelivery *delivery,
 		while (first < pick->noversize && pick->oversize[first].problem == problem)
 			ids[nids++] = pick->oversize[first++].id;
 		hubspot_settle_dead(ids, nids,
-							hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-											   HUBSPOT_INVALID_INPUT, problem));
+							hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+											   ERRCODE_INVALID_PARAMETER_VALUE, problem));
 		hubspot_account_count_inputs(account, nids, 0);
 		hubspot_account_count_error(account, HUBSPOT_INVALID_INPUT, nids);
 	}
@@ -297,7 +296,8 @@ connect_as(Oid role, const char *server, HubspotClient **client)
 	const HubspotError *volatile error = NULL;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
-		return hubspot_make_error(ERRCODE_UNDEFINED_OBJECT, HUBSPOT_NOT_SENT,
+		return hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
+								  ERRCODE_UNDEFINED_OBJECT,
 								  psprintf("role with OID %u does not exist", role));
 
 	BeginInternalSubTransaction(NULL);
@@ -333,7 +333,8 @@ caught_error(void)
 		ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		PG_RE_THROW();
 	FlushErrorState();
-	error = hubspot_make_error(data->sqlerrcode, HUBSPOT_NOT_SENT,
+	error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
+							   data->sqlerrcode,
 							   pstrdup(data->message));
 	FreeErrorData(data);
 	return error;
@@ -644,41 +645,63 @@ static void
 settle(HubspotDelivery *delivery, const HubspotOutcome *outcome)
 {
 	const HubspotError *error = outcome->error;
-	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
 	int64		id = outcome->input_no;
 
-	if (outcome->doubtful ||
-		(error && strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0))
+	if (outcome->doubtful || (error && hubspot_is_unconfirmed(error->verdict)))
 		note_doubt(delivery, find_claim(delivery, id));
 	if (error == NULL)
 	{
 		delivery->done[delivery->ndone++] = id;
 		delivery->nanswers++;
 	}
-	else if (is_about_account(error))
-	{
-		/* a scope may be missing for these object types, and not for others */
-		if (error->http_status == 403 || (stopped && stopped->http_status == 403))
-			hubspot_undone_note(delivery->undone, id,
-								HUBSPOT_SETTLE_LATER, error);
-		else if (delivery->account_error == NULL)
-			delivery->account_error = hubspot_copy_error(error);
-	}
-	else if (is_unsure(error))
-	{
-		if (delivery->failure == NULL)
-			delivery->failure = hubspot_copy_error(error);
-		hubspot_undone_note(delivery->undone, id,
-							HUBSPOT_SETTLE_FAILED, error);
-	}
 	else
+		settle_error(delivery, id, error);
+}
+
+static void
+settle_error(HubspotDelivery *delivery, int64 id, const HubspotError *error)
+{
+	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
+
+	switch (error->verdict)
 	{
-		if (!find_claim(delivery, id)->shares || was_not_sent(error))
-			hubspot_undone_note(delivery->undone, id,
-								HUBSPOT_SETTLE_DEAD, error);
-		else
-			hubspot_settle_apart(id, error);
-		delivery->nanswers++;
+		case HUBSPOT_VERDICT_INVALID:
+			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_DEAD, error);
+			delivery->nanswers++;
+			break;
+		case HUBSPOT_VERDICT_INPUT:
+		case HUBSPOT_VERDICT_REQUEST:
+		case HUBSPOT_VERDICT_INTERNAL:
+			if (find_claim(delivery, id)->shares)
+				hubspot_settle_apart(id, error);
+			else
+				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_DEAD, error);
+			delivery->nanswers++;
+			break;
+		case HUBSPOT_VERDICT_BUSY:
+		case HUBSPOT_VERDICT_UNCONFIRMED:
+			if (delivery->failure == NULL)
+				delivery->failure = hubspot_copy_error(error);
+			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_FAILED, error);
+			break;
+		case HUBSPOT_VERDICT_SCOPE:
+			/* it may be missing for these object types, and not for others */
+			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);
+			break;
+		case HUBSPOT_VERDICT_NOT_SENT:
+			if (stopped && stopped->verdict == HUBSPOT_VERDICT_SCOPE)
+			{
+				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);
+				break;
+			}
+			/* FALLTHROUGH */
+		case HUBSPOT_VERDICT_UNREACHED:
+		case HUBSPOT_VERDICT_ACCOUNT:
+		case HUBSPOT_VERDICT_NO_TOKEN:
+		case HUBSPOT_VERDICT_RATE:
+			if (delivery->account_error == NULL)
+				delivery->account_error = hubspot_copy_error(error);
+			break;
 	}
 }
 
@@ -723,33 +746,6 @@ compare_ids(const void *a, const void *b)
 	return one < other ? -1 : one > other;
 }
 
-/* Was the row wrong in itself, so that it was not part of any request? */
-static bool
-was_not_sent(const HubspotError *error)
-{
-	return error->http_status == 0 &&
-		strcmp(error->category, HUBSPOT_INVALID_INPUT) == 0;
-}
-
-/* Would any row have met the same? */
-static bool
-is_about_account(const HubspotError *error)
-{
-	return error->ends_sending || error->no_token || error->unsent ||
-		error->http_status == 401 || error->http_status == 403 ||
-		error->http_status == 429 ||
-		strcmp(error->category, HUBSPOT_NOT_SENT) == 0;
-}
-
-/* May it go well another time? */
-static bool
-is_unsure(const HubspotError *error)
-{
-	return error->http_status == 423 || error->http_status == 477 ||
-		error->http_status >= 500 ||
-		strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0;
-}
-
 /* All rows have come back: what does that say of the account? */
 static void
 finish_delivery(HubspotDelivery *delivery)
@@ -764,7 +760,7 @@ finish_delivery(HubspotDelivery *delivery)
 	if (delivery->account_error == NULL && delivery->nanswers == 0 &&
 		delivery->lane.attempts == 0)
 		delivery->account_error = delivery->failure;
-	if (delivery->account_error && delivery->account_error->http_status == 429 &&
+	if (delivery->account_error && delivery->account_error->verdict == HUBSPOT_VERDICT_RATE &&
 		hubspot_account_when(delivery->client->account, 0, now) > now + MIN_PARKING)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)

@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
+#include "api/error.h"
 #include "base/clock.h"
 #include "base/setting.h"
 #include "call/batch.h"
@@ -68,7 +69,7 @@ hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 			sink_outcome(pipeline, sink, &outcome);
 			if (!warned && sink->tupstore && outcome.error &&
 				hubspot_batch_stopped(batch) &&
-				strcmp(outcome.error->category, HUBSPOT_NOT_SENT) == 0)
+				hubspot_is_not_sent(outcome.error->verdict))
 			{
 				warn_stopped(hubspot_batch_stopped(batch));
 				warned = true;
@@ -144,7 +145,7 @@ warn_stopped(const HubspotError *error)
 {
 	ereport(WARNING,
 			(errcode(error->sqlstate),
-			 error->no_token ?
+			 error->verdict == HUBSPOT_VERDICT_NO_TOKEN ?
 			 errmsg("there is no access token for the account's requests, nothing more is sent") :
 			 errmsg("HubSpot refuses the account's requests, nothing more is sent"),
 			 errdetail("%s", hubspot_error_detail(error)),

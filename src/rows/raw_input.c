@@ -238,8 +238,8 @@ void
 hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem)
 {
 	if (raw->error == NULL)
-		raw->error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-										HUBSPOT_INVALID_INPUT, problem);
+		raw->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+										ERRCODE_INVALID_PARAMETER_VALUE, problem);
 }
 
 /* The beginning of a value, to be shown. */

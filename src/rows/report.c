@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "api/error.h"
 #include "rows/report.h"
 
 static const char *doubt_hint(const HubspotError *error, HubspotDoubt doubt);
@@ -56,7 +57,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 	switch (error->sqlstate)
 	{
 		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
-			if (error->no_token)
+			if (error->verdict == HUBSPOT_VERDICT_NO_TOKEN)
 				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
 			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
@@ -80,7 +81,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 static const char *
 doubt_hint(const HubspotError *error, HubspotDoubt doubt)
 {
-	if (error->category && strcmp(error->category, HUBSPOT_NOT_SENT) == 0)
+	if (hubspot_is_not_sent(error->verdict))
 		return "Nothing was sent; try it again.";
 	switch (doubt)
 	{

@@ -297,8 +297,8 @@ put_sorted(HubspotSource *source)
 	if (!hubspot_input_sort_next(source->sort, &input, &problem))
 		return false;
 	if (problem)
-		error = hubspot_make_error(ERRCODE_INVALID_PARAMETER_VALUE,
-								   HUBSPOT_INVALID_INPUT, problem);
+		error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+								   ERRCODE_INVALID_PARAMETER_VALUE, problem);
 	hubspot_batch_put(source->batch, &input, error);
 	if (error)
 		pfree(error);

@@ -31,6 +31,7 @@
 #include "account/client.h"
 #include "api/definition.h"
 #include "api/endpoint.h"
+#include "api/error.h"
 #include "api/request.h"
 #include "base/shown.h"
 #include "call/call.h"
@@ -451,7 +452,7 @@ fail(const Task *task, const HubspotError *error)
 	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
 		hint = sight ? sight : "Correct the arguments.";
 	else if (doubt == HUBSPOT_MAYBE_DONE && sight &&
-			 strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0)
+			 hubspot_is_unconfirmed(error->verdict))
 		hint = psprintf("%s %s", hint, sight);
 	ereport(ERROR,
 			(errcode(error->sqlstate),

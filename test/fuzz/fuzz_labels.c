@@ -99,7 +99,7 @@ ask(HubspotLabels *labels, const List *definitions, bool failed, const char *lab
 	if (error)
 	{
 		fuzz_check_error(error);
-		fuzz_check(!error->about_inputs);
+		fuzz_check(error->verdict != HUBSPOT_VERDICT_INPUT);
 	}
 	if (failed)
 	{

@@ -151,7 +151,7 @@ read_token(const HubspotHttpReply *reply, FuzzJson json)
 	if (token.word)
 		fuzz_check(token.word[strspn(token.word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0');
 	fuzz_check_error(error);
-	fuzz_check(error->no_token && error->ends_sending && !error->about_inputs);
+	fuzz_check(error->verdict == HUBSPOT_VERDICT_NO_TOKEN);
 	fuzz_check(error->object.data == NULL);
 }
 
@@ -190,7 +190,8 @@ read_failure(const HubspotHttpReply *reply)
 
 	fuzz_check_error(error);
 	fuzz_check(strlen(error->message) <= 1100 || reply->failure != HUBSPOT_HTTP_OK);
-	fuzz_check(error->unsent ? reply->failure != HUBSPOT_HTTP_OK : true);
+	fuzz_check(error->verdict != HUBSPOT_VERDICT_UNREACHED || reply->failure != HUBSPOT_HTTP_OK);
+	fuzz_check(hubspot_is_unconfirmed(error->verdict) == (strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0));
 	copy = hubspot_copy_error(error);
 	fuzz_check_error(copy);
 	fuzz_check(copy->object.len == error->object.len);

@@ -651,7 +651,7 @@ my @raw = (
 	[ 'an unknown version', "HTTP/9.9 200 OK\r\n$good", @unconfirmed ],
 	[ 'a status of two digits', "HTTP/1.1 20 OK\r\n$good", @unconfirmed ],
 	[ 'an upgrade', "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", qr/^1 101-9001 \w+ / ],
-	[ 'a status beyond 599', "HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n", qr/^1 101-9001 HTTP_999 999$/ ],
+	[ 'a status beyond 599', "HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n", qr/^1 101-9001 UNCONFIRMED 999$/ ],
 );
 
 foreach my $case (@raw)

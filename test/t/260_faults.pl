@@ -44,8 +44,8 @@ my $secret = substr $token, 8, 16;
 # Connections that the session may keep are 64 (src/http/transport.c).
 my $kept = 64;
 
-# Besides, the server opens files of catalogs as it comes to need them, and libcurl
-# has descriptors of its own for what is going on; a leak would soon be more.
+# Besides, libcurl has sockets of its own for what is going on; a leak would soon be
+# more. (Files don't count: the server opens those of catalogs as it comes to need them.)
 my $others = 16;
 
 my $seed = $ENV{SEED} // int(time * 1000) % 1_000_000;
@@ -477,8 +477,8 @@ foreach my $case (@cases)
 	next if %only;
 	if ($case->{number} == int(@cases / 4) || $case->{number} == @cases)
 	{
-		note(sprintf 'after %d cases: %d s, %d kB, %d descriptors, %d connections', $case->{number}, time - $start,
-			anonymous_memory($session->pid), descriptors($session->pid), $hubspot->stats->{connections_open});
+		note(sprintf 'after %d cases: %d s, %d kB, %d sockets, %d connections', $case->{number}, time - $start,
+			anonymous_memory($session->pid), descriptors($session->pid, 'socket'), $hubspot->stats->{connections_open});
 		push @{ $bounds{memory} }, anonymous_memory($session->pid);
 	}
 }
@@ -908,8 +908,8 @@ sub check_session
 
 	push @problems, 'the next call failed' unless ($outcome->{next} // '') =~ /^t$/m;
 	push @problems, "$stats->{connections_open} connections are open" if $stats->{connections_open} > $kept;
-	my $descriptors = descriptors($session->pid);
-	push @problems, "$descriptors descriptors are open" if $descriptors > $bounds{descriptors} + $kept + $others;
+	my $descriptors = descriptors($session->pid, 'socket');
+	push @problems, "$descriptors sockets are open" if $descriptors > $bounds{descriptors} + $kept + $others;
 	return @problems;
 }
 
@@ -917,7 +917,7 @@ sub check_session
 sub warm_up
 {
 	prepare({ operation => { inputs => 0 }, fault => {}, id_form => 'string', archive_missing => 204 });
-	$bounds{descriptors} = descriptors($session->pid);
+	$bounds{descriptors} = descriptors($session->pid, 'socket');
 	$session->query("SELECT ok FROM hs_assoc_create_default('deals', 1, 'contacts', 1)");
 	return;
 }

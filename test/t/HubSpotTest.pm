@@ -223,17 +223,18 @@ sub instrumented
 	return $ENV{TEST_INSTRUMENTED} // '';
 }
 
-=item descriptors($pid)
+=item descriptors($pid, $kind)
 
-How many files and sockets the process has open.
+How many files and sockets the process has open; or how many of a kind, as /proc
+names it: socket, pipe, anon_inode.
 
 =cut
 
 sub descriptors
 {
-	my ($pid) = @_;
+	my ($pid, $kind) = @_;
 	opendir my $dir, "/proc/$pid/fd" or croak "/proc/$pid/fd: $!";
-	return scalar grep { !/^\./ } readdir $dir;
+	return scalar grep { !/^\./ && (!$kind || (readlink("/proc/$pid/fd/$_") // '') =~ /^$kind:/) } readdir $dir;
 }
 
 =item anonymous_memory($pid)
