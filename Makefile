@@ -34,6 +34,8 @@ PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc
 DATA = hubspot_assoc--1.0.sql
+# into a folder that all extensions share: only what bears our name
+DOCS = doc/hubspot_assoc.md
 
 REGRESS = options privileges create batch bounds errors request operations read archive labels definitions compositions statistics enqueue sync sync_ddl
 # each file has a simulator of its own

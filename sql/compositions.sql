@@ -1,5 +1,5 @@
 --
--- What people compose of the functions: the recipes of README.md, with the same
+-- What people compose of the functions: those of doc/recipes.md, with the same
 -- SQL, which test/t/180_compositions.pl compares, and with rows that fail
 --
 \getenv abs_srcdir PG_ABS_SRCDIR

@@ -1,5 +1,5 @@
-# The README's recipes: their SQL and their output are those of the regression
-# test compositions, word for word.
+# doc/recipes.md: its SQL and its output are those of the regression test
+# compositions, word for word.
 
 use strict;
 use warnings;
@@ -18,15 +18,13 @@ sub words
 	return $text;
 }
 
-my $readme = slurp_file("$top/README.md");
+my $recipes = slurp_file("$top/doc/recipes.md");
 my $tested = words(slurp_file("$top/expected/compositions.out"));
 
-my ($recipes) = $readme =~ /^## Recipes\n(.*?)^## /ms
-  or BAIL_OUT('README.md has no recipes');
 my $task = '';
 my $blocks = 0;
 
-while ($recipes =~ /^### (.*)\n|^```(\w*)\n((?s:.*?))^```\n/gm)
+while ($recipes =~ /^## (.*)\n|^```(\w*)\n((?s:.*?))^```\n/gm)
 {
 	if (defined $1)
 	{

@@ -50,7 +50,7 @@ like(told('monitor', "SELECT $_ FROM hs_assoc_backoff AS b"), qr/ERROR:  42501: 
   foreach 'error_message', '*', 'b', 'to_jsonb(b)';
 
 # The query that the documentation gives for alerts
-my ($alert) = slurp_file("$FindBin::Bin/../../README.md") =~ /^(SELECT 'outbox' AS alert.*?;)$/ms;
+my ($alert) = slurp_file("$FindBin::Bin/../../doc/operations.md") =~ /^(SELECT 'outbox' AS alert.*?;)$/ms;
 $node->safe_psql('postgres', q{UPDATE hs_assoc_backoff SET since = since - '1 hour'::interval});
 my $alerts = told('monitor', $alert);
 like($alerts, qr/^account\|hubspot\|.*EXPIRED_AUTHENTICATION/m, 'it can be asked what to be alarmed of');
