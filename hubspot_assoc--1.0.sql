@@ -12,7 +12,7 @@ RETURNS void
 AS 'MODULE_PATHNAME'
 LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION hs_assoc_fdw_validator(text[], oid) IS
-'Validates the options of servers and user mappings of the foreign-data wrapper hubspot_assoc. Errors: HV00D for an option that is unknown or out of range, and for options of a login that exclude each other or lack one; 42501 for one that the caller may not set or a host that is not allowed.';
+'Validates the options of servers and user mappings of the foreign-data wrapper hubspot_assoc.';
 
 CREATE FOREIGN DATA WRAPPER hubspot_assoc VALIDATOR hs_assoc_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER hubspot_assoc IS
@@ -69,7 +69,7 @@ COMMENT ON COLUMN hs_assoc_result.types IS
 COMMENT ON COLUMN hs_assoc_result.http_status IS
 'HTTP status of the answer that decided this input, or null if there was none';
 COMMENT ON COLUMN hs_assoc_result.error_category IS
-'null if ok; else HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (neither confirmed nor refused), NOT_SENT (the account was refused, or what had to be asked first failed: an access token, labels)';
+'null if ok; else the category of HubSpot, HTTP_<status>, INVALID_INPUT, UNCONFIRMED or NOT_SENT';
 COMMENT ON COLUMN hs_assoc_result.error_message IS
 'null if ok; else the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_result.correlation_id IS
@@ -117,7 +117,7 @@ COMMENT ON COLUMN hs_assoc_association.type_id IS
 COMMENT ON COLUMN hs_assoc_association.label IS
 'label of the type, or null for an unlabelled one';
 COMMENT ON COLUMN hs_assoc_association.error_category IS
-'null, or HubSpot''s category or HTTP_<status>, or one of INVALID_INPUT (refused before sending), UNCONFIRMED (no answer for this record), NOT_SENT (the account was refused, or what had to be asked first failed: an access token, labels)';
+'null, or the category of HubSpot, HTTP_<status>, INVALID_INPUT, UNCONFIRMED or NOT_SENT';
 COMMENT ON COLUMN hs_assoc_association.error_message IS
 'null, or the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_association.error IS
@@ -134,7 +134,7 @@ CREATE TYPE hs_assoc_limit AS (
 COMMENT ON TYPE hs_assoc_limit IS
 'how many records may be associated to one record with an association type';
 COMMENT ON COLUMN hs_assoc_limit.from_type IS
-'object type of the one record, as it was given; null where the limits of all object types were asked for, of which HubSpot doesn''t tell';
+'object type of the one record, as it was given; null in the list of all limits';
 COMMENT ON COLUMN hs_assoc_limit.to_type IS
 'object type of the others, likewise';
 COMMENT ON COLUMN hs_assoc_limit.category IS
@@ -160,7 +160,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_default'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create_default(text, text, text, text, text, name) IS
-'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with the default, unlabelled type of their object types.';
 
 CREATE FUNCTION hs_assoc_create_default(
 	from_type text,
@@ -173,7 +173,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_default_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create_default(text, bigint, text, bigint, text, name) IS
-'Associates two records with the default (unlabelled) type of their object types: PUT .../associations/default/... Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with the default, unlabelled type of their object types.';
 
 CREATE FUNCTION hs_assoc_create(
 	from_type text,
@@ -190,7 +190,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create(text, text, text, text, int[], text, text[], text, boolean, name) IS
-'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_create(
 	from_type text,
@@ -207,7 +207,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, bigint, int[], text, text[], text, boolean, name) IS
-'Associates two records with association types, in place of the USER_DEFINED ones that the pair has: PUT .../{id}/associations/{toType}/{toId}. type_ids: numbers for the direction from -> to; category: theirs (HUBSPOT_DEFINED if null) and the labels'' (any if null); labels: types by their labels, looked up with GET .../labels. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
 	from_type text,
@@ -219,7 +219,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_default'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create_default(text, text, text, text, name) IS
-'Associates the pairs of a query with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of a query with the default, unlabelled type of their object types.';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
 	from_type text,
@@ -231,7 +231,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_default_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create_default(text, text, hs_assoc_input[], text, name) IS
-'Associates the pairs of an array with the default (unlabelled) type: POST .../batch/associate/default. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of an array with the default, unlabelled type of their object types.';
 
 CREATE FUNCTION hs_assoc_batch_create(
 	from_type text,
@@ -244,7 +244,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create(text, text, text, text, boolean, name) IS
-'Associates the pairs of a query with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of a query with association types, in place of the USER_DEFINED ones that they have.';
 
 CREATE FUNCTION hs_assoc_batch_create(
 	from_type text,
@@ -257,7 +257,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_create(text, text, hs_assoc_input[], text, boolean, name) IS
-'Associates the pairs of an array with association types, in place of the USER_DEFINED ones that each pair has: POST .../batch/create. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. keep_labels: read the USER_DEFINED types that the pairs have first, and send these, too. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Associates the pairs of an array with association types, in place of the USER_DEFINED ones that they have.';
 
 --
 -- Remove
@@ -273,7 +273,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_archive(text, text, text, text, text, name) IS
-'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of two records, whatever their types.';
 
 CREATE FUNCTION hs_assoc_archive(
 	from_type text,
@@ -286,7 +286,7 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_archive_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_archive(text, bigint, text, bigint, text, name) IS
-'Removes all associations of two records, whatever their types: DELETE .../{id}/associations/{toType}/{toId}. One that isn''t there (any more) is ok. Arguments: object types (a name such as contacts, or an id such as 0-1), record ids; on_error: ''row'' (a failure is a row) or ''raise'' (it is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row, ok only if HubSpot confirmed it. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of two records, whatever their types.';
 
 CREATE FUNCTION hs_assoc_batch_archive(
 	from_type text,
@@ -298,7 +298,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive(text, text, text, text, name) IS
-'Removes all associations of the pairs of a query, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id and to_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of the pairs of a query, whatever their types.';
 
 CREATE FUNCTION hs_assoc_batch_archive(
 	from_type text,
@@ -310,7 +310,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive(text, text, hs_assoc_input[], text, name) IS
-'Removes all associations of the pairs of an array, whatever their types: POST .../batch/archive. The pairs are sorted by from_id first, since HubSpot allows 100 of these a request. Arguments: the object types of both sides; inputs: from_id and to_id of each; type_ids, category and labels must be null. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes all associations of the pairs of an array, whatever their types.';
 
 CREATE FUNCTION hs_assoc_batch_archive_labels(
 	from_type text,
@@ -322,7 +322,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, text, text, name) IS
-'Removes association types of the pairs of a query: POST .../batch/labels/archive. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns from_id, to_id, and the types: type_id (integer) or type_ids (integer[]), label or labels (text[]), or of each; and optionally category (of the numbers HUBSPOT_DEFINED, of the labels any, if it is missing or null). Rows of one pair that follow each other are sent as one input. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes association types of the pairs of a query.';
 
 CREATE FUNCTION hs_assoc_batch_archive_labels(
 	from_type text,
@@ -334,7 +334,7 @@ RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, hs_assoc_input[], text, name) IS
-'Removes association types of the pairs of an array: POST .../batch/labels/archive. Arguments: the object types of both sides; inputs: from_id, to_id, type_ids or labels or both, and category (of the numbers HUBSPOT_DEFINED, of the labels any, if null) of each. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: exactly one row for each input, in the order in which requests are settled; ok only for what HubSpot confirmed. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Removes association types of the pairs of an array.';
 
 --
 -- Read
@@ -348,7 +348,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_list(text, text, text, name) IS
-'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the associations of a record to the records of an object type.';
 
 CREATE FUNCTION hs_assoc_list(
 	from_type text,
@@ -359,7 +359,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_list_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_list(text, bigint, text, name) IS
-'Reads the associations of a record: GET .../{id}/associations/{toType}, all pages. Arguments: object types (a name such as contacts, or an id such as 0-1), record id; server: the account, null for the setting hubspot_assoc.server. Result: one row for each record and association type, none if nothing is associated. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the associations of a record to the records of an object type.';
 
 CREATE FUNCTION hs_assoc_batch_read(
 	from_type text,
@@ -371,7 +371,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_read'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text, text, name) IS
-'Reads the associations of the records of a query: POST .../batch/read, all pages. Arguments: the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the column from_id (any type that has a text form). on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 42703 or 42611 for columns that are missing or unknown, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Reads the associations of the records of a query to the records of an object type.';
 
 CREATE FUNCTION hs_assoc_batch_read(
 	from_type text,
@@ -383,7 +383,7 @@ RETURNS SETOF hs_assoc_association
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_read_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text[], text, name) IS
-'Reads the associations of the records of an array: POST .../batch/read, all pages. Arguments: the object types of both sides; from_ids: record ids. on_error: ''row'' (a failure is a row) or ''raise'' (the first one is an ERROR); server: the account, null for the setting hubspot_assoc.server. Result: one row for each input, record and association type, none if nothing is associated; of an input that could not be read, also one row with to_id null and the error. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 57014 if canceled; with ''raise'' also the failure''s own SQLSTATE (22023, 28000, 42501, 53400, 38000, 08006, 08P01).';
+'Reads the associations of the records of an array to the records of an object type.';
 
 --
 -- Labels
@@ -396,7 +396,7 @@ RETURNS SETOF hs_assoc_type
 AS 'MODULE_PATHNAME', 'hs_assoc_labels'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_labels(text, text, name) IS
-'Association types from one object type to another, with their labels: GET .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; server: the account, null for the setting hubspot_assoc.server. Result: one row for each type. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the association types from one object type to another, with their labels.';
 
 CREATE FUNCTION hs_assoc_label_create(
 	from_type text,
@@ -409,7 +409,7 @@ RETURNS SETOF hs_assoc_type
 AS 'MODULE_PATHNAME', 'hs_assoc_label_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_create(text, text, text, text, text, name) IS
-'Defines a label: POST .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; label: as people see it; name: HubSpot''s internal one, which neither begins with a digit nor has a hyphen; inverse_label: of the other direction, null for the same label; server: the account, null for the setting hubspot_assoc.server. Result: the new types, one for each direction, or one for both. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Defines a label of the association from one object type to another.';
 
 CREATE FUNCTION hs_assoc_label_update(
 	from_type text,
@@ -422,7 +422,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_label_update'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_update(text, text, int, text, text, name) IS
-'Renames a label: PUT .../labels. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; label, inverse_label: new ones (null: the other direction is left to HubSpot); server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Renames a label.';
 
 CREATE FUNCTION hs_assoc_label_delete(
 	from_type text,
@@ -433,7 +433,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_label_delete'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_delete(text, text, int, name) IS
-'Deletes a label, of both directions and from all pairs that have it: DELETE .../labels/{associationTypeId}. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; type_id: of the USER_DEFINED type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Deletes a label, in both directions, and takes it off all pairs that have it.';
 
 --
 -- Limits and reports
@@ -446,7 +446,7 @@ RETURNS SETOF hs_assoc_limit
 AS 'MODULE_PATHNAME', 'hs_assoc_limits'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limits(text, text, name) IS
-'Limits that the account has set: GET .../definitions/configurations/{from}/{to}, or .../all if both object types are null. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction, or null; server: the account, null for the setting hubspot_assoc.server. Result: one row for each limit. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Reads the limits that the account has set, from one object type to another or all of them.';
 
 CREATE FUNCTION hs_assoc_limit_create(
 	from_type text,
@@ -459,7 +459,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_create(text, text, text, int, int, name) IS
-'Sets a limit on how many records may be associated to one: POST .../definitions/configurations/{from}/{to}/batch/create. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Sets a limit on how many records may be associated to one with a type.';
 
 CREATE FUNCTION hs_assoc_limit_update(
 	from_type text,
@@ -472,7 +472,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_update'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_update(text, text, text, int, int, name) IS
-'Changes a limit: POST .../definitions/configurations/{from}/{to}/batch/update. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; max_to_ids: the most records, from 1; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Changes a limit.';
 
 CREATE FUNCTION hs_assoc_limit_purge(
 	from_type text,
@@ -484,7 +484,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'hs_assoc_limit_purge'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_limit_purge(text, text, text, int, name) IS
-'Removes a limit: POST .../definitions/configurations/{from}/{to}/batch/purge. Arguments: object types (a name such as contacts, or an id such as 0-1) for the direction; category, type_id: the association type; server: the account, null for the setting hubspot_assoc.server. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure.';
+'Removes a limit.';
 
 CREATE FUNCTION hs_assoc_high_usage_report(
 	INOUT user_id bigint,
@@ -494,7 +494,7 @@ CREATE FUNCTION hs_assoc_high_usage_report(
 AS 'MODULE_PATHNAME', 'hs_assoc_high_usage_report'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_high_usage_report(bigint, name) IS
-'Has HubSpot send a user the report of records that come near their limits of associations: POST .../usage/high-usage-report/{userId}. Arguments: user_id: HubSpot''s number of the user; server: the account, null for the setting hubspot_assoc.server. Result: the user and when the report was enqueued. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 28000, 42501, 53400, 38000, 08006 or 08P01 by the cause of a failure. Sent again only if HubSpot cannot have acted.';
+'Has HubSpot send a user the report of records that come near their limits of associations.';
 
 --
 -- Anything else
@@ -508,7 +508,7 @@ CREATE FUNCTION hs_assoc_request(method text, path text,
 AS 'MODULE_PATHNAME', 'hs_assoc_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_request(text, text, jsonb, name) IS
-'Sends one request to the account''s own host, with its token, throttle and retries. Arguments: method (GET, POST, PUT, PATCH or DELETE), path (begins with one slash, percent-encoded, with the query), body or null, server (null for the setting hubspot_assoc.server). Result: the HTTP status, the headers (names in lower case) and the body (a JSON string if it isn''t JSON, null if there is none). An HTTP error is a result. Errors: 42704 no such server or no user mapping, 42501 no USAGE, 22004 or 22023 bad argument, 08006 or 08P01 if there is no answer to be read; 28000, 53400 or 38000 if OAuth gives no access token. POST and PATCH are sent again only if nothing can have been done.';
+'Sends one request to the account''s own host, with its token, throttle and retries.';
 
 --
 -- The outbox: what is to be sent after commit
@@ -526,7 +526,7 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 -- may not call our functions.
 GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
-'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type; other object types count as one. Operations of the outbox with the same one are never in flight together.';
+'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type.';
 
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
 -- and new operations come before the dead letters that there are.
@@ -578,7 +578,7 @@ CREATE INDEX hs_assoc_outbox_due_idx ON hs_assoc_outbox (server, role, not_befor
 -- the operations on a pair, in their order
 CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_type, from_id, to_type, to_id), id);
 COMMENT ON TABLE hs_assoc_outbox IS
-'operations that were enqueued in a transaction and are sent after its commit; a row is deleted when HubSpot has confirmed it, or a later operation on its pair makes it needless';
+'operations that were enqueued in a transaction and are sent after its commit, until HubSpot has confirmed or refused them';
 COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS
 'texts of 1,000 bytes, arrays of 100 elements, labels of 100,000 bytes together, at most: what a sender reads has a bound';
 COMMENT ON COLUMN hs_assoc_outbox.id IS
@@ -598,7 +598,7 @@ COMMENT ON COLUMN hs_assoc_outbox.not_before IS
 COMMENT ON COLUMN hs_assoc_outbox.attempts IS
 'failed attempts that were charged to this row; failures of the account are not';
 COMMENT ON COLUMN hs_assoc_outbox.error_message IS
-'why the last attempt failed, as in hs_assoc_result; likewise http_status, error_category (also INTERNAL: an ERROR of the server came while it was sent) and correlation_id';
+'why the last attempt failed, as in hs_assoc_result';
 
 CREATE TABLE hs_assoc_dead_letter (
 	id				bigint PRIMARY KEY,
@@ -626,11 +626,11 @@ CREATE TABLE hs_assoc_dead_letter (
 CREATE INDEX hs_assoc_dead_letter_server_idx ON hs_assoc_dead_letter (server, died_at);
 CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
 COMMENT ON TABLE hs_assoc_dead_letter IS
-'operations of the outbox that HubSpot has refused, or did not confirm in max_attempts attempts, with its words; hs_assoc_retry puts them back, hs_assoc_discard deletes them, and so does a later operation on the same pair that HubSpot confirms and they would undo';
+'operations of the outbox that HubSpot has refused, or did not confirm in max_attempts attempts';
 COMMENT ON COLUMN hs_assoc_dead_letter.id IS
-'that of the row of the outbox; another one, below all others, from when a later row of the same id (after setval, or a restore of one table) becomes a dead letter';
+'that of the row of the outbox, unless a later row of the same id has become a dead letter, too';
 COMMENT ON COLUMN hs_assoc_dead_letter.error IS
-'the API''s error object, as in hs_assoc_result; where it is larger than 4 kB and about several rows, the first of these has it, and the others {"see_dead_letter": its id}';
+'the error object of HubSpot, or {"see_dead_letter": id} for the one that has it';
 
 CREATE TABLE hs_assoc_sent (
 	id				bigint,
@@ -654,7 +654,7 @@ CREATE TABLE hs_assoc_sent (
 );
 CREATE INDEX hs_assoc_sent_keep_until_idx ON hs_assoc_sent (keep_until);
 COMMENT ON TABLE hs_assoc_sent IS
-'operations of the outbox that HubSpot has confirmed, for as long as the option sent_retention of their server said then; those that a later one made needless are not here';
+'operations of the outbox that HubSpot has confirmed, for as long as the option sent_retention of their server says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
 'when its last request was about to be sent';
 
@@ -666,7 +666,7 @@ CREATE TABLE hs_assoc_outdated (
 CREATE INDEX hs_assoc_outdated_server_idx ON hs_assoc_outdated (server);
 CREATE INDEX hs_assoc_outdated_id_idx ON hs_assoc_outdated (id);
 COMMENT ON TABLE hs_assoc_outdated IS
-'dead letters that a later operation has made useless while another transaction had them locked; they are deleted, wherever they are, when it has ended';
+'dead letters that a later operation has made useless while another transaction had them locked';
 
 COMMENT ON SEQUENCE hs_assoc_outbox_id_seq IS
 'the order in which operations were enqueued';
@@ -698,7 +698,7 @@ CREATE TABLE hs_assoc_lease (
 	may_act_for		interval
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_lease IS
-'which process sends the outbox of a server, and what: one at a time. This tells, and decides nothing: what decides is a lock, of type userlock in pg_locks, that a process has as long as it sends';
+'which process sends the outbox of a server, and what; this tells, and decides nothing';
 COMMENT ON COLUMN hs_assoc_lease.holder IS
 'process id, or null: nobody sends; that of a process that has ended: nobody has taken over yet';
 COMMENT ON COLUMN hs_assoc_lease.since IS
@@ -719,7 +719,7 @@ CREATE INDEX hs_assoc_doubt_pair_idx ON hs_assoc_doubt (pair, id);
 CREATE INDEX hs_assoc_doubt_server_idx ON hs_assoc_doubt (server, until);
 CREATE INDEX hs_assoc_doubt_until_idx ON hs_assoc_doubt (until);
 COMMENT ON TABLE hs_assoc_doubt IS
-'operations that HubSpot has neither confirmed nor refused, and may still do until that time: what is confirmed meanwhile of later ones of the pair is sent once more then';
+'operations that HubSpot has neither confirmed nor refused, and may still do until that time';
 COMMENT ON COLUMN hs_assoc_doubt.pair IS
 'what hs_assoc_pair returns of the operation';
 COMMENT ON COLUMN hs_assoc_doubt.id IS
@@ -731,7 +731,7 @@ CREATE TABLE hs_assoc_clock (
 	monotonic		bigint NOT NULL
 );
 COMMENT ON TABLE hs_assoc_clock IS
-'what the system''s clock and one that nobody sets (microseconds) said when senders last compared them, under a postmaster started at that time: if the clock is set back, what waits does not wait for longer';
+'what the system''s clock and one that nobody sets said when senders last compared them';
 
 CREATE TABLE hs_assoc_backoff (
 	server			text COLLATE "C",
@@ -745,7 +745,7 @@ CREATE TABLE hs_assoc_backoff (
 	PRIMARY KEY (server, role)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_backoff IS
-'accounts that nothing could be sent to (unreachable, refused, without USAGE or token), as a role uses them: its rows wait until retry_at, and are not charged';
+'accounts that nothing could be sent to, as a role uses them; their rows wait until retry_at, and are not charged';
 
 CREATE TABLE hs_assoc_account_pause (
 	server			text COLLATE "C" PRIMARY KEY,
@@ -761,7 +761,7 @@ RETURNS trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
-'Wakes the worker of this database when the transaction commits. A trigger of the extension''s own tables.';
+'Wakes the worker of this database when the transaction commits, as a trigger of the extension''s own tables.';
 REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
@@ -779,7 +779,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_enqueue(text, text, text, text, boolean, name) IS
-'Puts operations into the outbox, as part of this transaction; after its commit they are sent on behalf of the current role. Arguments: operation: create_default, create, archive or archive_labels, as the functions hs_assoc_batch_* of these names do; the object types of both sides; query: a SELECT, run as a cursor with the caller''s rights, with the columns that the operation''s function takes; keep_labels: of create, the USER_DEFINED types that the pairs have stay; server: the account, null for the setting hubspot_assoc.server. Result: how many were enqueued; a row without from_id or to_id is skipped (hs_assoc_stat counts it). A user mapping is needed only when it is sent. Errors: 42704 no such server, 42501 no USAGE, 22004 or 22023 bad argument or a row that could never be sent (then nothing is enqueued), 42703 or 42611 for columns that are missing or unknown, 57014 if canceled.';
+'Puts operations into the outbox, as part of this transaction; after its commit they are sent on behalf of the current role.';
 
 CREATE PROCEDURE hs_assoc_flush(
 	max_rows bigint DEFAULT NULL,
@@ -787,7 +787,7 @@ CREATE PROCEDURE hs_assoc_flush(
 AS 'MODULE_PATHNAME'
 LANGUAGE C;
 COMMENT ON PROCEDURE hs_assoc_flush(bigint, name) IS
-'Sends what is due in the outbox, as the worker does, and commits as it goes; for servers without the worker, from cron. Arguments: max_rows: ends after so many rows, null for all; server: only this account, null for all of them. Several may run at once: each takes accounts that no other is sending to. Failures are in the tables, not an ERROR, and so are ERRORs that a row or an account meets (category INTERNAL), with a WARNING. Errors: 2D000 within a transaction block or a function, 42704 no such server, 22023 bad argument, 57014 if canceled: what was in flight is sent again. For the owner of the extension, and whom it grants EXECUTE.';
+'Sends what is due in the outbox, as a worker does, and commits as it goes.';
 REVOKE ALL ON PROCEDURE hs_assoc_flush(bigint, name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_retry(
@@ -797,7 +797,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_retry(bigint[], name) IS
-'Puts dead letters back into the outbox, in their old place: operations on their pairs that were enqueued later still come after them, or make them needless. Arguments: ids: of the dead letters, null for all; server: only this account''s, null for all. Result: how many. For the owner of the extension, and whom it grants EXECUTE.';
+'Puts dead letters back into the outbox, in their old place, and returns how many.';
 REVOKE ALL ON FUNCTION hs_assoc_retry(bigint[], name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_discard(
@@ -807,7 +807,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_discard(bigint[], name) IS
-'Deletes dead letters. Arguments: ids: of the dead letters, null for all; server: only this account''s, null for all. Result: how many. For the owner of the extension, and whom it grants EXECUTE.';
+'Deletes dead letters, and returns how many.';
 REVOKE ALL ON FUNCTION hs_assoc_discard(bigint[], name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_pause(
@@ -816,7 +816,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_pause(name) IS
-'Stops sending the outbox of an account, from the next request on; writers go on enqueuing. Arguments: server: the account, null for the setting hubspot_assoc.server. Result: false if it was paused already. Errors: 42704 no such server. For the owner of the extension, and whom it grants EXECUTE.';
+'Stops sending the outbox of an account, from the next request on, while writers go on enqueuing.';
 REVOKE ALL ON FUNCTION hs_assoc_pause(name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_resume(
@@ -825,7 +825,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_resume(name) IS
-'Has the outbox of an account sent again, at once, even if it was waiting after failures. Arguments: server: the account, null for the setting hubspot_assoc.server. Result: false if it wasn''t paused. Errors: 42704 no such server. For the owner of the extension, and whom it grants EXECUTE.';
+'Has the outbox of an account sent again, at once, even if it was waiting after failures.';
 REVOKE ALL ON FUNCTION hs_assoc_resume(name) FROM PUBLIC;
 
 CREATE VIEW hs_assoc_outbox_stat AS
@@ -866,7 +866,7 @@ FROM queue AS q
 		ON b.server OPERATOR(pg_catalog.=) q.server AND b.role OPERATOR(pg_catalog.=) q.role
 GROUP BY q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table;
 COMMENT ON VIEW hs_assoc_outbox_stat IS
-'the outbox and the dead letters of each account (server and role) and relation: waiting (never tried, those in flight included), in_flight (of the account, operation and object types), retrying (failed and to be sent again), dead, the age of the oldest that is not dead, whether the server is paused, and until when and why the account has to wait (error_message is null for those who have not the privileges of the role)';
+'the outbox and the dead letters of each account, in numbers, and why an account has to wait';
 
 --
 -- Tables that are kept in sync
@@ -909,7 +909,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, name) IS
-'Keeps HubSpot''s associations in sync with the rows of a table: from now on each row that is inserted, updated, deleted or truncated away enqueues an operation in its transaction, sent after commit on behalf of the current role. Arguments: link_table: an ordinary or partitioned table, with a unique index on the two columns, or on one of them, or on these and the column of the type; object types and columns of both sides (a row with a null is left out); the association type, at most one of type_id, label, type_id_column, label_column (none: the default type; a row that goes then removes all types of its pair); category: of the type; backfill: also enqueue the rows that are there; server: the account, null for the setting hubspot_assoc.server. Writers of the table wait until the end of the transaction. Result: how many rows were enqueued by the backfill. A table may have several syncs. Ids and types are integers, numeric without decimal places, uuid, strings or enums. Renamed columns are followed; columns and indexes that a sync needs can''t be dropped, or only with CASCADE, which ends it, nor can DDL give all rows other values in these columns (ALTER ... TYPE with USING, or to a type with another text). Rows that come or go with a partition (ATTACH, DETACH, DROP TABLE) are not enqueued, nor are those that a subscription of logical replication or a restore writes: they are where they were written first. Errors: 42501 not the owner of the table, or no USAGE, 42703 no such column, 42P10, 42804 or 0A000 a column that isn''t fit for it, 42704 no such server, 42P01 or 42809 not an ordinary or partitioned table, 55000 no unique index, or triggers that are disabled or not as they should be, 42710 in sync already, 22004 or 22023 bad argument.';
+'Keeps the associations in HubSpot in sync with the rows of a table, from now on.';
 
 CREATE FUNCTION hs_assoc_disable_sync(
 	link_table regclass)
@@ -917,21 +917,21 @@ RETURNS int
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_disable_sync(regclass) IS
-'Ends what hs_assoc_enable_sync began, for all columns of a table. What is enqueued is still sent. Result: how many syncs the table had. Errors: 42501 not the owner of the table, 42P01 no such table, 55000 a partition of a table that is kept in sync, 22004 null.';
+'Ends all syncs of a table, and returns how many it had; what is enqueued is still sent.';
 
 CREATE FUNCTION hs_assoc_sync_rows()
 RETURNS trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sync_rows() IS
-'Enqueues what a statement has changed in a table that is kept in sync. hs_assoc_enable_sync makes its triggers, on the table and all of its partitions; they are ordinary ones of statements, so they don''t fire where session_replication_role is replica, nor for the rows that logical replication applies. Errors: 55000 the table is not kept in sync, 39P01 not called by a trigger like those.';
+'Enqueues what a statement has changed in a table that is kept in sync, as its trigger.';
 
 CREATE FUNCTION hs_assoc_sync_ddl()
 RETURNS event_trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sync_ddl() IS
-'Follows changes of tables that are kept in sync: renamed columns, new partitions, dropped columns, indexes, triggers and tables. Refuses those that would change what the rows say without a trigger being told. The schema that the extension is in is only renamed by superusers (42501).';
+'Follows DDL on tables that are kept in sync, and refuses what would change their rows without a trigger being told.';
 -- tables are altered and made by other commands, too
 CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE',
@@ -943,7 +943,7 @@ CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 ALTER EVENT TRIGGER hs_assoc_sync_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER hs_assoc_sync_ddl IS
-'follows what is created and altered, and keeps others than superusers from renaming the schema that the extension is in';
+'follows what is created and altered';
 COMMENT ON EVENT TRIGGER hs_assoc_sync_drop IS
 'follows what is dropped';
 
@@ -975,7 +975,7 @@ SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 				AND (t.tgenabled OPERATOR(pg_catalog.=) 'O' OR t.tgenabled OPERATOR(pg_catalog.=) 'A'))) AS active
 FROM hs_assoc_sync_config AS c;
 COMMENT ON VIEW hs_assoc_sync IS
-'tables that are kept in sync; active is false if triggers of the table or of a partition are missing, disabled, or not as hs_assoc_enable_sync makes them';
+'tables that are kept in sync; active is false if one of their triggers is missing, disabled, or not as it should be';
 
 --
 -- Statistics
@@ -999,7 +999,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_stat() IS
-'What was sent to each account of this database, by all sessions and workers if the library is in shared_preload_libraries, by this session otherwise. Result: a row for each account that was used: server; requests sent, those of them that were retries, those answered with a 429; inputs, those confirmed and failed; skipped: rows with nulls that a sync or hs_assoc_enqueue left out; errors: the failed inputs by error category, the first 24 apart and the rest as other; bytes_sent, bytes_received: bodies of requests and replies; request_time, max_request_time: milliseconds from sending to the whole answer, all together and the longest; since: when counting began.';
+'Counts what was sent to each account of this database, by all sessions if the library is preloaded, else by this one.';
 REVOKE ALL ON FUNCTION hs_assoc_stat() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_stat() TO pg_monitor;
 
@@ -1009,7 +1009,7 @@ RETURNS void
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_stat_reset(name) IS
-'Sets the counters of hs_assoc_stat to zero. Arguments: server: the account, null for all of this database. Errors: 42704 no such server. For the owner of the extension, and whom it grants EXECUTE.';
+'Sets the counters of hs_assoc_stat to zero.';
 REVOKE ALL ON FUNCTION hs_assoc_stat_reset(name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_throttle(
@@ -1022,7 +1022,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_throttle() IS
-'How much of its rate each account of this database has used, by all sessions and workers if the library is in shared_preload_libraries, by this session otherwise. Result: server; rate_limit: requests in 10 seconds, 0 for none; used: requests in the last 10 seconds, at most 1,000; free_at: when the next request may go, null for at once; parked_until: until when HubSpot has asked to wait with a 429, or null.';
+'Shows how much of its rate each account of this database has used, and whether HubSpot has asked to wait.';
 REVOKE ALL ON FUNCTION hs_assoc_throttle() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_throttle() TO pg_monitor;
 
