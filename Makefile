@@ -45,6 +45,8 @@ NO_LOCALE = 1
 
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
+# which the simulator leaves when tests run in this tree
+EXTRA_CLEAN = test/simulator/__pycache__
 
 CURL_CONFIG ?= curl-config
 CURL_VERSION = 7.74.0

@@ -31,7 +31,7 @@ import unittest
 import urllib.parse
 
 SIMULATOR = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                         "simulator.py")
+                         "simulator")
 TOKEN = "test-token"
 VERSIONS = ("v4", "2025-09", "2026-03", "2026-09", "2027-03")
 TIMEOUT = 10

@@ -18,7 +18,7 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SIMULATOR = os.path.join(HERE, os.pardir, "simulator.py")
+SIMULATOR = os.path.join(HERE, os.pardir, "simulator")
 PG_CONFIG = os.environ.get("PG_CONFIG", "pg_config")
 
 DATABASE = "hubspot_assoc_bench"

@@ -98,7 +98,7 @@ END
 =item start_simulator(option => value, ...)
 
 A HubSpotTest::Simulator of its own; the options are those of
-test/simulator.py, with _ for -: tls_cert, latency, token, journal, ...
+test/simulator, with _ for -: tls_cert, latency, token, journal, ...
 
 =cut
 
@@ -538,9 +538,9 @@ sub look
 
 =head1 HubSpotTest::Simulator
 
-A process of test/simulator.py, which ends with the object. Its methods are the
-requests of its control port, which simulator.py describes: with what they send
-as their argument, and what is answered as their result.
+A process of test/simulator, which ends with the object. Its methods are the
+requests of its control port, which control.py there describes: with what they
+send as their argument, and what is answered as their result.
 
 =over
 
@@ -606,7 +606,7 @@ use File::Basename;
 use HTTP::Tiny;
 use JSON::PP;
 
-my $script = dirname(__FILE__) . '/../simulator.py';
+my $script = dirname(__FILE__) . '/../simulator';
 
 sub new
 {

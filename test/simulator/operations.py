@@ -1,0 +1,106 @@
+"""
+operations: the table of the API's operations
+"""
+
+from .creates import (batch_create, batch_create_default, create_default,
+                      create_labelled)
+from .labels import labels_create, labels_delete, labels_list, labels_update
+from .limits import (high_usage_report, limits_all, limits_create,
+                     limits_pair, limits_purge, limits_update)
+from .reads import batch_read, list_associations
+from .removals import archive, batch_archive, batch_archive_labels
+from .validators import (check_archive, check_create, check_default,
+                         check_label_create, check_label_update,
+                         check_limits, check_purge, check_read, check_specs,
+                         scan_read)
+
+
+class Operation:
+    """
+    A row of the API's table: method, path, validator of the body (None:
+    there must be no body), most inputs, and the access its scopes want; for
+    compact bodies also the fast path, or a scanner: what that finds is what
+    the validator would, or None.
+    """
+
+    def __init__(self, method, area, path, handler, check=None, limit=None,
+                 access="write", fast=None, scan=None, paged=False):
+        self.name = handler.__name__
+        self.method = method
+        self.area = area
+        self.segments = path.split("/")
+        self.handler = handler
+        self.check = check
+        self.limit = limit
+        self.access = access
+        self.fast = fast
+        self.scan = scan
+        self.paged = paged
+        self.literals = [(i, s) for i, s in enumerate(self.segments)
+                         if not s.startswith("{")]
+        self.places = [(i, s[1:-1]) for i, s in enumerate(self.segments)
+                       if s.startswith("{")]
+
+    def fits(self, segments):
+        for i, literal in self.literals:
+            if segments[i] != literal:
+                return False
+        return True
+
+
+PAIR = "{from_type}/{from_id}/associations/{to_type}/{to_id}"
+BATCH = "{from_type}/{to_type}/batch/"
+LABELS = "{from_type}/{to_type}/labels"
+LIMITS = "definitions/configurations/"
+OPERATIONS = (
+    Operation("PUT", "objects",
+              "{from_type}/{from_id}/associations/default/{to_type}/{to_id}",
+              create_default),
+    Operation("PUT", "objects", PAIR, create_labelled, check_specs),
+    Operation("DELETE", "objects", PAIR, archive),
+    Operation("GET", "objects", "{from_type}/{from_id}/associations/{to_type}",
+              list_associations, access="read", paged=True),
+    Operation("POST", "associations", BATCH + "create", batch_create,
+              check_create, 2000, fast="labelled"),
+    Operation("POST", "associations", BATCH + "associate/default",
+              batch_create_default, check_default, 2000, fast="default"),
+    Operation("POST", "associations", BATCH + "read", batch_read, check_read,
+              1000, access="read", scan=scan_read),
+    Operation("POST", "associations", BATCH + "archive", batch_archive,
+              check_archive, 100),
+    Operation("POST", "associations", BATCH + "labels/archive",
+              batch_archive_labels, check_create, 100),
+    Operation("GET", "associations", LIMITS + "all", limits_all,
+              access="read"),
+    Operation("GET", "associations", LABELS, labels_list, access="read"),
+    Operation("POST", "associations", LABELS, labels_create,
+              check_label_create),
+    Operation("PUT", "associations", LABELS, labels_update,
+              check_label_update),
+    Operation("DELETE", "associations", LABELS + "/{type_id}",
+              labels_delete),
+    Operation("GET", "associations", LIMITS + "{from_type}/{to_type}",
+              limits_pair, access="read"),
+    Operation("POST", "associations",
+              LIMITS + "{from_type}/{to_type}/batch/create", limits_create,
+              check_limits, 100),
+    Operation("POST", "associations",
+              LIMITS + "{from_type}/{to_type}/batch/update", limits_update,
+              check_limits, 100),
+    Operation("POST", "associations",
+              LIMITS + "{from_type}/{to_type}/batch/purge", limits_purge,
+              check_purge, 100),
+    Operation("POST", "associations", "usage/high-usage-report/{user_id}",
+              high_usage_report, access="read"),
+)
+
+
+def operations_by_size():
+    index = {}
+    for operation in OPERATIONS:
+        index.setdefault((operation.area, len(operation.segments)),
+                         []).append(operation)
+    return index
+
+
+OPERATIONS_BY_SIZE = operations_by_size()

@@ -1,0 +1,144 @@
+"""
+routing: from a request's path, query and body to what an operation wants
+"""
+
+import re
+import urllib.parse
+
+from .catalog import object_type
+from .cursors import read_cursor
+from .errors import ApiError, invalid, not_found
+from .operations import OPERATIONS_BY_SIZE
+from .validators import parse_json
+
+FIRST_DATED_VERSION = "2025-09"
+DATED_VERSION = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
+JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?",
+                       re.IGNORECASE)
+
+
+def route(call):
+    """Finds the operation and what the path names."""
+    area, call.dated, rest = area_of(split_path(call.request.path))
+    fitting = [operation for operation
+               in OPERATIONS_BY_SIZE.get((area, len(rest)), ())
+               if operation.fits(rest)]
+    if not fitting:
+        raise not_found()
+    method = call.request.method
+    for operation in fitting:
+        if operation.method == method:
+            break
+    else:
+        allowed = ", ".join(dict.fromkeys(o.method for o in fitting))
+        raise ApiError(405, "Method not allowed",
+                       headers=[("Allow", allowed)])
+    call.operation = operation
+    call.request.operation = None if call.dry else operation.name
+    call.parts = parts = {name: rest[i] for i, name in operation.places}
+    if "from_type" in parts:
+        call.from_type = object_type(parts["from_type"])
+        call.to_type = object_type(parts["to_type"])
+    for name in ("type_id", "user_id"):
+        if name in parts:
+            if not re.fullmatch("[1-9][0-9]{0,8}", parts[name]):
+                raise invalid("%s is not a number" % parts[name])
+            parts[name] = int(parts[name])
+
+
+def area_of(segments):
+    """The part of the API, whether dated, and the rest of the path."""
+    if len(segments) < 4 or segments[0] != "crm":
+        raise not_found()
+    if segments[1] == "v4":
+        return segments[2], False, segments[3:]
+    version = segments[2]
+    if not DATED_VERSION.fullmatch(version) or version < FIRST_DATED_VERSION:
+        raise not_found()
+    return segments[1], True, segments[3:]
+
+
+def split_path(path):
+    """The path's segments, decoded one by one."""
+    segments = path.split("/")[1:]
+    if "%" in path:
+        try:
+            segments = [urllib.parse.unquote(s, errors="strict")
+                        for s in segments]
+        except UnicodeDecodeError:
+            raise invalid("The path is not UTF-8")
+    if "" in segments or "." in segments or ".." in segments:
+        raise not_found()
+    return segments
+
+
+def authorize_scopes(call):
+    scopes = call.account.scopes
+    if scopes is None or call.from_type is None:
+        return
+    wanted = list(dict.fromkeys(
+        "crm.objects.%s.%s" % (kind.scope, call.operation.access)
+        for kind in (call.from_type, call.to_type)))
+    if not scopes.issuperset(wanted):
+        raise ApiError(
+            403, "The app has not been granted all scopes that this call "
+            "requires.", "MISSING_SCOPES",
+            errors=[{"message": "These scopes are required.",
+                     "context": {"requiredGranularScopes": wanted}}])
+
+
+def validate_query(call):
+    """Only the list takes parameters: limit and after."""
+    text = call.request.query
+    call.query = {"limit": 500, "after": None}
+    if not text:
+        return
+    if not call.operation.paged:
+        raise invalid("This operation takes no query parameters")
+    try:
+        pairs = urllib.parse.parse_qsl(text, keep_blank_values=True,
+                                       strict_parsing=True, errors="strict")
+    except ValueError:
+        raise invalid("Invalid query")
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names) or not set(names) <= {"limit", "after"}:
+        raise invalid("Unknown or repeated query parameter")
+    given = dict(pairs)
+    if "after" in given:
+        call.query["after"] = read_cursor(given["after"],
+                                          call.parts["from_id"])
+    if "limit" in given:
+        limit = given["limit"]
+        if not re.fullmatch("[0-9]{1,4}", limit) or \
+                not 1 <= int(limit) <= 500:
+            raise invalid("limit must be from 1 to 500")
+        call.query["limit"] = int(limit)
+
+
+def validate_envelope(call):
+    """The presence, size and content type of the body."""
+    request = call.request
+    if call.operation.check is None:
+        if request.body:
+            raise invalid("This operation takes no body")
+        return
+    if not request.body:
+        raise invalid("This operation wants a body")
+    most = call.account.settings["max_body_bytes"]
+    if most is not None and len(request.body) > most:
+        raise ApiError(413, "Request Entity Too Large")
+    if not JSON_TYPE.fullmatch(request.headers.content_type or ""):
+        raise invalid("The content type must be application/json")
+
+
+def validate_body(call):
+    if call.operation.scan is not None:
+        call.body = call.operation.scan(call.request.body,
+                                        call.operation.limit)
+        if call.body is not None:
+            call.request.inputs = len(call.body)
+            return
+    value = parse_json(call.request.body)
+    if type(value) is dict and type(value.get("inputs")) is list:
+        call.request.inputs = len(value["inputs"])
+    call.body = call.operation.check(value, call.operation.limit)

@@ -1,0 +1,71 @@
+"""
+settings: what the control port can set for an account, and its checks
+"""
+
+# The values that a setting can have; the first is the one at the start.
+SETTINGS = {
+    "bad_batch": ("partial", "partial200", "whole", "unnamed", "canceled",
+                  "canceled-unnamed", "silent"),
+    "context": (None, "pair", "from", "to", "objectId", "ids", "id",
+                "INVALID_OBJECT_IDS", "associationSpec", "string", "none"),
+    "id_form": ("string", "number", "mixed"),
+    "batch_create_status": (201, 200),
+    "single_create_form": ("bare", "entity"),
+    "default_results": ("both", "forward"),
+    "archive_status": (None, 200, 204),
+    "archive_missing": (204, 404, "item"),
+}
+
+# What HubSpot calls its rate limits, and their intervals in milliseconds.
+POLICIES = {"TEN_SECONDLY_ROLLING": 10000, "SECONDLY": 1000,
+            "DAILY": 86400000}
+
+
+def initial_settings(latency_ms):
+    """The settings of a new account."""
+    settings = {name: values[0] for name, values in SETTINGS.items()}
+    settings.update(page_size=500, max_body_bytes=None,
+                    latency_ms=latency_ms, rate_limit=None)
+    return settings
+
+
+def checked_setting(name, value):
+    """The value to set; ValueError if there is anything wrong with it."""
+    if name in SETTINGS:
+        if value not in SETTINGS[name]:
+            raise ValueError("%s cannot be %r" % (name, value))
+        return value
+    if name == "rate_limit":
+        return None if value is None else checked_rate_limit(value)
+    if name == "latency_ms" and is_number(value) and value >= 0:
+        return value
+    if name == "page_size" and is_integer(value) and 1 <= value <= 500:
+        return value
+    if name == "max_body_bytes" and (value is None or is_integer(value)):
+        return value
+    raise ValueError("no such setting, or not such a value: %s" % name)
+
+
+def checked_rate_limit(value):
+    """A limit with all its members, of one with some of them."""
+    if not isinstance(value, dict) or not value.keys() <= {
+            "max", "interval_ms", "policy", "retry_after"}:
+        raise ValueError("rate_limit is null or an object of max, "
+                         "interval_ms, policy, retry_after")
+    policy = value.get("policy", "TEN_SECONDLY_ROLLING")
+    if policy not in POLICIES:
+        raise ValueError("no such policy: %r" % (policy,))
+    limit = {"max": value.get("max", 100), "policy": policy,
+             "interval_ms": value.get("interval_ms", POLICIES[policy]),
+             "retry_after": value.get("retry_after")}
+    if not is_integer(limit["max"]) or not is_number(limit["interval_ms"]):
+        raise ValueError("rate_limit wants numbers")
+    return limit
+
+
+def is_integer(value):
+    return type(value) is int
+
+
+def is_number(value):
+    return type(value) in (int, float)
