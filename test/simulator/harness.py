@@ -194,13 +194,11 @@ class SimulatorTest(unittest.TestCase):
     def log(self, query=""):
         return self.control("GET", "/log" + query)["requests"]
 
-    def raw(self, data, half_close=False):
+    def raw(self, data):
         """All bytes that come back on a connection of its own."""
         with socket.create_connection(
                 ("127.0.0.1", self.simulator.port), TIMEOUT) as plain:
             plain.sendall(data)
-            if half_close:
-                plain.shutdown(socket.SHUT_WR)
             got = b""
             while True:
                 part = plain.recv(65536)

@@ -31,13 +31,13 @@ class Reply:
             self.data = json.loads(self.data)
         return self.data
 
-    def body(self, encoding="utf-8"):
+    def body(self):
         """The body as bytes."""
         if self.data is None:
             return b""
         if isinstance(self.data, bytes):
             return self.data
-        return to_json(self.data, encoding)
+        return to_json(self.data)
 
 
 COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
