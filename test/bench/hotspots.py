@@ -51,7 +51,7 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 FILES = {
     QUERY: "source raw_input input_sort argument labels",
     REQUESTS: "batch chunk pair request endpoint association_type",
-    NETWORK: "transport sockets call throttle",
+    NETWORK: "transport easy received sockets call throttle",
     ANSWERS: "response definition json lexer match blame error keep_labels",
     RESULT: "result pipeline stencil",
 }

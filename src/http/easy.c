@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * easy.c
+ *	  A request as libcurl has it: an easy handle, and what that points to.
+ *
+ * Every request has an easy handle, on which all is set that HTTP and TLS need:
+ * whom to ask and how, whom to trust, and where the reply goes.  The session
+ * keeps some handles that have done their work for later requests.
+ *
+ * The handle, the list of headers and the buffers of the reply are libcurl's or
+ * malloc'ed; hubspot_easy_close() frees them or gives them back.  The caller
+ * must have a HubspotEasy where that is called whatever happens, before it
+ * opens it: hubspot_easy_open() may throw when it has done half of its work.
+ *
+ * What a user or an administrator has said (a URL, a proxy, a file) is not a
+ * reason to throw: the HubspotEasy says why the request cannot be sent, and its
+ * caller makes that the request's failure.
+ *
+ * IDENTIFICATION
+ *	  src/http/easy.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "base/secret.h"
+#include "http/ca_file.h"
+#include "http/easy.h"
+#include "http/guard.h"
+#include "http/sockets.h"
+
+/* Handles that are kept: making one costs more than most requests. */
+#define MAX_IDLE_HANDLES		16
+
+/*
+ * libcurl's own limit of time to connect, well beyond that of transport.c,
+ * which it must not overtake and which is an hour at most.
+ */
+#define CURL_CONNECT_LIMIT		(24L * 60 * 60 * 1000)
+
+/* libcurl's own copy of the system's authorities lives that long, in seconds. */
+#define CA_CACHE_TIMEOUT		60L
+
+/* Read and write this much at once: a batch has some 250 kB each way. */
+#define CURL_BUFFER_SIZE		(128L * 1024)
+
+/* The header that carries a token. */
+#define AUTHORIZATION			"Authorization: Bearer "
+
+/* The session's. */
+static struct
+{
+	CURL	   *idle[MAX_IDLE_HANDLES]; /* handles of no request */
+	int			nidle;
+	const char *ca_file;		/* libcurl's own default, or NULL */
+	const char *ca_path;		/* likewise */
+}			session;
+
+static CURL *take_handle(HubspotEasy *easy);
+static void set_shared_options(CURL *handle);
+static curl_socket_t open_socket_callback(void *userp, curlsocktype purpose,
+										  struct curl_sockaddr *address);
+static int	close_socket_callback(void *userp, curl_socket_t socket);
+static size_t write_callback(char *data, size_t size, size_t nmemb,
+							 void *userp);
+static size_t header_callback(char *data, size_t size, size_t nmemb,
+							  void *userp);
+static size_t callback_result(bool taken, size_t len);
+static struct curl_slist *make_headers(const HubspotHttpRequest *request);
+static void set_request(HubspotEasy *easy, const HubspotHttpRequest *request);
+static void set_text(HubspotEasy *easy, CURLoption option, const char *value);
+static void set_authorities(HubspotEasy *easy, const char *ca_file,
+							MemoryContext context);
+static void setopt_result(CURLcode code, const char *option);
+static HubspotHttpFailure failure_of(const HubspotEasy *easy, CURLcode code);
+
+#define SETOPT(handle, option, value) \
+	setopt_result(curl_easy_setopt(handle, option, value), #option)
+
+/*
+ * Make all ready to send a request.  If refused or untrusted is set afterwards,
+ * it cannot be sent; their texts live in context or for ever.  owner comes back
+ * from hubspot_easy_owner().
+ */
+void
+hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
+				  MemoryContext context, void *owner)
+{
+	CURL	   *handle = take_handle(easy);
+
+	easy->headers = make_headers(request);
+	SETOPT(handle, CURLOPT_PRIVATE, owner);
+	SETOPT(handle, CURLOPT_ERRORBUFFER, easy->error);
+	SETOPT(handle, CURLOPT_WRITEDATA, easy);
+	SETOPT(handle, CURLOPT_HEADERDATA, easy);
+	set_request(easy, request);
+	set_authorities(easy, request->ca_file, context);
+}
+
+/* A handle for the request, which has it from now on: an idle one, or a new one. */
+static CURL *
+take_handle(HubspotEasy *easy)
+{
+	if (session.nidle > 0)
+		return easy->handle = session.idle[--session.nidle];
+	easy->handle = curl_easy_init();
+	if (easy->handle == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("libcurl could not allocate a request.")));
+	session.ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
+	session.ca_path = curl_version_info(CURLVERSION_NOW)->capath;
+	set_shared_options(easy->handle);
+	return easy->handle;
+}
+
+/* Set the options that all requests share. */
+static void
+set_shared_options(CURL *handle)
+{
+	SETOPT(handle, CURLOPT_WRITEFUNCTION, write_callback);
+	SETOPT(handle, CURLOPT_HEADERFUNCTION, header_callback);
+	SETOPT(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback);
+	SETOPT(handle, CURLOPT_CLOSESOCKETFUNCTION, close_socket_callback);
+
+	/* signals are PostgreSQL's, and lookups end when we leave */
+	SETOPT(handle, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SETOPT(handle, CURLOPT_QUICK_EXIT, 1L);
+#endif
+	SETOPT(handle, CURLOPT_CONNECTTIMEOUT_MS, CURL_CONNECT_LIMIT);
+	SETOPT(handle, CURLOPT_TCP_KEEPALIVE, 1L);
+	SETOPT(handle, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
+	SETOPT(handle, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_SIZE);
+
+	/* nothing but HTTP, to nobody but the host that was named */
+#if LIBCURL_VERSION_NUM >= 0x075500
+	SETOPT(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	SETOPT(handle, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+	SETOPT(handle, CURLOPT_FOLLOWLOCATION, 0L);
+	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor does the environment name
+											 * one */
+	SETOPT(handle, CURLOPT_SSL_VERIFYPEER, 1L);
+	SETOPT(handle, CURLOPT_SSL_VERIFYHOST, 2L);
+	SETOPT(handle, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SETOPT(handle, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_TIMEOUT);
+#endif
+}
+
+static curl_socket_t
+open_socket_callback(void *userp, curlsocktype purpose,
+					 struct curl_sockaddr *address)
+{
+	return hubspot_open_socket(address->family, address->socktype,
+							   address->protocol);
+}
+
+static int
+close_socket_callback(void *userp, curl_socket_t socket)
+{
+	return hubspot_close_socket(socket);
+}
+
+/* A length that was declared spares the buffer from growing. */
+static size_t
+write_callback(char *data, size_t size, size_t nmemb, void *userp)
+{
+	HubspotEasy *easy = userp;
+	curl_off_t	declared;
+
+	if (easy->received.body.data == NULL &&
+		curl_easy_getinfo(easy->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+						  &declared) == CURLE_OK)
+		hubspot_expect_body(&easy->received, declared);
+	return callback_result(hubspot_receive_body(&easy->received, data, size * nmemb),
+						   size * nmemb);
+}
+
+static size_t
+header_callback(char *data, size_t size, size_t nmemb, void *userp)
+{
+	HubspotEasy *easy = userp;
+
+	return callback_result(hubspot_receive_header(&easy->received, data, size * nmemb),
+						   size * nmemb);
+}
+
+/* Any other number than that of the bytes makes libcurl end the request. */
+static size_t
+callback_result(bool taken, size_t len)
+{
+	if (taken)
+		return len;
+	return len == 0 ? 1 : 0;
+}
+
+/* The headers of a request, libcurl's to allocate and to free. */
+static struct curl_slist *
+make_headers(const HubspotHttpRequest *request)
+{
+	struct curl_slist *headers = NULL;
+	char	   *authorization = NULL;
+	char	   *content_type = NULL;
+	char	   *lines[4];
+	int			nlines = 0;
+
+	if (request->bearer)
+		lines[nlines++] = authorization = psprintf(AUTHORIZATION "%s",
+												   request->bearer);
+	lines[nlines++] = "Accept: application/json";
+	/* don't ask for leave to send a body: that costs a round trip */
+	lines[nlines++] = "Expect:";
+	if (request->body)
+		lines[nlines++] = content_type = psprintf("Content-Type: %s",
+												  request->content_type);
+	else if (strcmp(request->method, "GET") != 0)
+		lines[nlines++] = "Content-Length: 0";
+	for (int i = 0; i < nlines; i++)
+	{
+		struct curl_slist *longer = curl_slist_append(headers, lines[i]);
+
+		if (longer == NULL)
+		{
+			curl_slist_free_all(headers);
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("out of memory"),
+					 errdetail("libcurl could not allocate a header.")));
+		}
+		headers = longer;
+	}
+	if (authorization)
+	{
+		explicit_bzero(authorization, strlen(authorization));
+		pfree(authorization);
+	}
+	if (content_type)
+		pfree(content_type);
+	return headers;
+}
+
+/* Set what differs from one request to the next, but for whom to trust. */
+static void
+set_request(HubspotEasy *easy, const HubspotHttpRequest *request)
+{
+	CURL	   *handle = easy->handle;
+	bool		tls = (strncmp(request->url, "https:", strlen("https:")) == 0);
+
+	set_text(easy, CURLOPT_URL, request->url);
+	set_text(easy, CURLOPT_USERAGENT, request->user_agent);
+	SETOPT(handle, CURLOPT_HTTPHEADER, easy->headers);
+	/* an empty proxy keeps the environment's from being used */
+	set_text(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+
+	/* by TLS, rather share one connection than make many at once */
+	SETOPT(handle, CURLOPT_HTTP_VERSION, (long) (tls ? CURL_HTTP_VERSION_2TLS :
+												 CURL_HTTP_VERSION_1_1));
+	SETOPT(handle, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
+
+	/*
+	 * libcurl sends a request again by itself if a connection that was used
+	 * before ends without an answer.
+	 */
+	SETOPT(handle, CURLOPT_FRESH_CONNECT, request->repeatable ? 0L : 1L);
+
+	if (request->body)
+	{
+		SETOPT(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len);
+		SETOPT(handle, CURLOPT_POSTFIELDS, request->body);
+	}
+	else
+		SETOPT(handle, CURLOPT_HTTPGET, 1L);
+	SETOPT(handle, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/*
+ * Set an option to a text that a user has said.  If libcurl refuses it, the request
+ * fails, and the caller goes on.
+ */
+static void
+set_text(HubspotEasy *easy, CURLoption option, const char *value)
+{
+	CURLcode	code = curl_easy_setopt(easy->handle, option, value);
+
+	if (code == CURLE_OUT_OF_MEMORY)
+		setopt_result(code, "a text");
+	if (code != CURLE_OK)
+		easy->refused = curl_easy_strerror(code);
+}
+
+/*
+ * Set whom to trust.  A file that the server names takes the place of the
+ * system's authorities; if it cannot be read, the request fails.
+ */
+static void
+set_authorities(HubspotEasy *easy, const char *ca_file,
+				MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotSlice content = {NULL, 0};
+	bool		by_content = false;
+
+	if (ca_file)
+	{
+		easy->ca_file = pstrdup(ca_file);
+		easy->untrusted = hubspot_read_ca_file(ca_file, &content);
+	}
+	MemoryContextSwitchTo(old);
+#if LIBCURL_VERSION_NUM >= 0x074d00
+	{
+		struct curl_blob blob = {
+			unconstify(char *, content.data), content.len, CURL_BLOB_COPY
+		};
+
+		/* not all libraries for TLS can do that */
+		by_content = curl_easy_setopt(easy->handle, CURLOPT_CAINFO_BLOB,
+									  ca_file ? &blob : NULL) == CURLE_OK && ca_file;
+	}
+#endif
+	SETOPT(easy->handle, CURLOPT_CAINFO, by_content ? NULL :
+		   ca_file ? ca_file : session.ca_file);
+	SETOPT(easy->handle, CURLOPT_CAPATH, ca_file ? NULL : session.ca_path);
+}
+
+/* ERROR if an option could not be set. */
+static void
+setopt_result(CURLcode code, const char *option)
+{
+	if (code == CURLE_OUT_OF_MEMORY)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("libcurl could not set an option of a request.")));
+	if (code != CURLE_OK)
+		elog(ERROR, "could not set %s: %s", option, curl_easy_strerror(code));
+}
+
+/*
+ * The request is done, and its handle in no multi handle: free what isn't
+ * palloc'd.  A handle that has done its work may be kept; libcurl may be unable
+ * to set up anew one that was taken away before it had a connection.
+ */
+void
+hubspot_easy_close(HubspotEasy *easy, bool keep)
+{
+	if (easy->handle && keep && session.nidle < MAX_IDLE_HANDLES)
+	{
+		/* what these point to is about to go */
+		(void) curl_easy_setopt(easy->handle, CURLOPT_ERRORBUFFER, NULL);
+		(void) curl_easy_setopt(easy->handle, CURLOPT_HTTPHEADER, NULL);
+		session.idle[session.nidle++] = easy->handle;
+	}
+	else if (easy->handle)
+	{
+		hubspot_guard_enter(-1);
+		curl_easy_cleanup(easy->handle);
+		(void) hubspot_guard_leave();
+	}
+	easy->handle = NULL;
+	curl_slist_free_all(easy->headers);
+	easy->headers = NULL;
+	hubspot_free_received(&easy->received);
+}
+
+/* The owner that the request of a handle was opened with. */
+void *
+hubspot_easy_owner(CURL *handle)
+{
+	void	   *owner = NULL;
+
+	(void) curl_easy_getinfo(handle, CURLINFO_PRIVATE, &owner);
+	return owner;
+}
+
+/* Could the request have been sent by now?  The time for TLS counts as well. */
+bool
+hubspot_easy_is_connected(const HubspotEasy *easy)
+{
+	curl_off_t	when = 0;
+
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_PRETRANSFER_TIME_T, &when);
+	return when > 0;
+}
+
+/*
+ * What libcurl's code for the end of a request means, and in *text, which lives as
+ * long as the HubspotEasy or in context, why.
+ */
+HubspotHttpFailure
+hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
+					 MemoryContext context, const char **text)
+{
+	*text = easy->error[0] ? easy->error : curl_easy_strerror(code);
+	if (code == CURLE_OK && !easy->received.head_ended)
+		*text = "the connection ended in the headers";
+	if (code == CURLE_SSL_CACERT_BADFILE && easy->ca_file)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		*text = psprintf("ca_file \"%s\": %s", easy->ca_file, *text);
+		MemoryContextSwitchTo(old);
+	}
+	return failure_of(easy, code);
+}
+
+static HubspotHttpFailure
+failure_of(const HubspotEasy *easy, CURLcode code)
+{
+	const HubspotReceived *received = &easy->received;
+
+	if (received->body.too_large || received->headers.too_large)
+		return HUBSPOT_HTTP_TOO_LARGE;
+	switch (code)
+	{
+		case CURLE_OK:
+
+			/*
+			 * Without more of the headers than a status line libcurl is
+			 * content, too.  It would be an answer without a body.
+			 */
+			return received->head_ended ? HUBSPOT_HTTP_OK : HUBSPOT_HTTP_BROKEN;
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_RESOLVE_PROXY:
+		case CURLE_COULDNT_CONNECT:
+			return HUBSPOT_HTTP_UNREACHABLE;
+		case CURLE_SSL_CONNECT_ERROR:
+
+			/*
+			 * A handshake that broke off may succeed the next time, one that
+			 * the other side doesn't know, or refuses, will not.  Only the
+			 * text of OpenSSL's error tells.
+			 */
+			if (strstr(easy->error, "error:") == NULL ||
+				strstr(easy->error, "eof") != NULL)
+				return HUBSPOT_HTTP_UNREACHABLE;
+			return HUBSPOT_HTTP_UNTRUSTED;
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+		case CURLE_SSL_INVALIDCERTSTATUS:
+			return HUBSPOT_HTTP_UNTRUSTED;
+		case CURLE_WEIRD_SERVER_REPLY:
+		case CURLE_BAD_CONTENT_ENCODING:
+		case CURLE_UNSUPPORTED_PROTOCOL:
+			return HUBSPOT_HTTP_UNREADABLE;
+		case CURLE_OUT_OF_MEMORY:
+			/* also said of a header line that is too long */
+			return received->headers.len > 0 ? HUBSPOT_HTTP_TOO_LARGE :
+				HUBSPOT_HTTP_FAILED;
+#if LIBCURL_VERSION_NUM >= 0x080600
+		case CURLE_TOO_LARGE:
+			return HUBSPOT_HTTP_TOO_LARGE;
+#endif
+		case CURLE_FAILED_INIT:
+		case CURLE_WRITE_ERROR:
+			return HUBSPOT_HTTP_FAILED;
+		default:
+			return HUBSPOT_HTTP_BROKEN;
+	}
+}
+
+/*
+ * What has come, as a reply: all of it but whether it failed.  Its texts live
+ * until the HubspotEasy is closed.  libcurl must be done with the handle, or it
+ * could still move them.
+ */
+void
+hubspot_easy_take_reply(const HubspotEasy *easy, HubspotHttpReply *reply)
+{
+	long		status = 0;
+	curl_off_t	retry_after = 0;
+
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_RESPONSE_CODE, &status);
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_RETRY_AFTER, &retry_after);
+	reply->status = (int) status;
+	reply->retry_after = retry_after;
+	reply->body = easy->received.body.data;
+	reply->body_len = easy->received.body.len;
+	reply->headers = easy->received.headers.data;
+	reply->headers_len = easy->received.headers.len;
+}
+
+/* Write over the secrets of a server, wherever they stand in what has come. */
+void
+hubspot_easy_hide_secrets(HubspotEasy *easy, Oid server)
+{
+	HubspotReceived *received = &easy->received;
+
+	hubspot_hide_secrets(server, received->headers.data, received->headers.len);
+	hubspot_hide_secrets(server, received->body.data, received->body.len);
+	hubspot_hide_secrets(server, easy->error, strlen(easy->error));
+}

@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ *
+ * received.c
+ *	  What has come of a reply: its headers and its body, up to a bound.
+ *
+ * libcurl's callbacks call these functions, so they neither throw nor palloc:
+ * the buffers are malloc'ed, and whoever has a HubspotReceived frees it.  False
+ * from a function means that there is no room for what came; the transfer is
+ * then to be ended.
+ *
+ * IDENTIFICATION
+ *	  src/http/received.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "http/http.h"
+#include "http/received.h"
+
+/* Buffers begin at this size and double. */
+#define FIRST_BUFFER_SIZE	4096
+
+static bool append(HubspotBytes *bytes, size_t max, const char *data,
+				   size_t len);
+
+/*
+ * A line of the headers, or the empty line after them.  A new status line, after
+ * a 100 or a proxy's answer, begins the headers anew.
+ */
+bool
+hubspot_receive_header(HubspotReceived *received, const char *line, size_t len)
+{
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+	{
+		received->headers.len = 0;
+		received->head_ended = false;
+	}
+	else if (len > 0 && (line[0] == '\r' || line[0] == '\n'))
+		received->head_ended = true;
+	return append(&received->headers, HUBSPOT_MAX_HEADERS, line, len);
+}
+
+/* A piece of the body. */
+bool
+hubspot_receive_body(HubspotReceived *received, const char *data, size_t len)
+{
+	return append(&received->body, HUBSPOT_MAX_REPLY, data, len);
+}
+
+/*
+ * The headers declare a body of this length; a buffer that has room for all of
+ * it from the first piece on need not grow.
+ */
+void
+hubspot_expect_body(HubspotReceived *received, int64 len)
+{
+	HubspotBytes *body = &received->body;
+
+	if (body->data != NULL || len <= 0 || len > HUBSPOT_MAX_REPLY)
+		return;
+	body->data = malloc(len);
+	body->size = body->data ? len : 0;
+}
+
+/* Free the buffers.  What is known about the reply stays. */
+void
+hubspot_free_received(HubspotReceived *received)
+{
+	free(received->headers.data);
+	free(received->body.data);
+	received->headers.data = received->body.data = NULL;
+}
+
+static bool
+append(HubspotBytes *bytes, size_t max, const char *data, size_t len)
+{
+	if (len > max - bytes->len)
+	{
+		bytes->too_large = true;
+		return false;
+	}
+	if (bytes->len + len > bytes->size)
+	{
+		size_t		size = Max(bytes->size, FIRST_BUFFER_SIZE);
+		char	   *larger;
+
+		while (size < bytes->len + len)
+			size *= 2;
+		larger = realloc(bytes->data, size);
+		if (larger == NULL)
+			return false;
+		bytes->data = larger;
+		bytes->size = size;
+	}
+	memcpy(bytes->data + bytes->len, data, len);
+	bytes->len += len;
+	return true;
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * received.h
+ *	  What has come of a reply: its headers and its body, up to a bound.
+ *
+ * IDENTIFICATION
+ *	  src/http/received.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_HTTP_RECEIVED_H
+#define HUBSPOT_HTTP_RECEIVED_H
+
+/* Bytes in a buffer that grows; all zeroes at the start. */
+typedef struct HubspotBytes
+{
+	char	   *data;			/* malloc'ed, or NULL */
+	size_t		len;
+	size_t		size;
+	bool		too_large;		/* more came than may, and was dropped */
+} HubspotBytes;
+
+/* All zeroes at the start. */
+typedef struct HubspotReceived
+{
+	HubspotBytes headers;		/* of the last status line that came */
+	HubspotBytes body;
+	bool		head_ended;		/* the empty line after the headers came */
+} HubspotReceived;
+
+extern bool hubspot_receive_header(HubspotReceived *received, const char *line,
+								   size_t len);
+extern bool hubspot_receive_body(HubspotReceived *received, const char *data,
+								 size_t len);
+extern void hubspot_expect_body(HubspotReceived *received, int64 len);
+extern void hubspot_free_received(HubspotReceived *received);
+
+#endif							/* HUBSPOT_HTTP_RECEIVED_H */
