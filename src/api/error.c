@@ -43,6 +43,7 @@
 
 #include "api/error.h"
 #include "json/json.h"
+#include "json/jsonb.h"
 #include "json/lexer.h"
 
 #define SECOND				INT64CONST(1000000) /* in microseconds */

@@ -7,12 +7,11 @@
  * table says which fields matter, and the values go straight into a struct.
  * Everything else is skipped, its grammar checked.
  *
- * The server has a JSON parser for its own purposes, which doesn't suit here:
- * it recurses, and throws an error when a reply nests too deeply; it refuses a
- * reply in which any string holds \u0000 or half a surrogate pair, and so
- * would hide all the others; and its lexer alone, driven from here, takes as
- * long as all of the reading and matching with ours (lexer.c).  What becomes
- * jsonb is built by the server's own functions.
+ * The server's own JSON parser does not suit here.  It recurses, and throws an
+ * error when a reply nests too deeply; it refuses a reply in which any string
+ * holds \u0000 or half a surrogate pair, and so would hide all the others; and
+ * its lexer alone, driven from here, takes as long as all of the reading and
+ * matching takes with lexer.c.
  *
  * Nothing here throws an error because of what the text holds: a text that is
  * not JSON is a false result, a value of an unexpected kind is skipped (its
@@ -33,35 +32,9 @@
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/builtins.h"
-#include "utils/jsonb.h"
-#include "utils/memutils.h"
-#include "utils/numeric.h"
 
 #include "json/json.h"
 #include "json/lexer.h"
-
-/*
- * jsonb of more levels is given as a string: the server's own functions
- * recurse over it.
- */
-#define MAX_JSONB_DEPTH		200
-
-/* Numbers beyond this are given as strings: numeric has limits of its own. */
-#define MAX_NUMBER_LEN		1000
-#define MAX_NUMBER_EXPONENT	1000
-
-/*
- * What the server needs to build a container or another value of jsonb, keys
- * included, and how much may be used for a text: a fixed amount, and more for
- * each byte.  HubSpot's lists of associations, its densest answers, need 17
- * times their size.
- */
-#define OBJECT_MEMORY			600
-#define ARRAY_MEMORY			220
-#define SCALAR_MEMORY			48
-#define ENOUGH_MEMORY			(16 * 1024 * 1024)
-#define MEMORY_PER_BYTE			18
 
 typedef struct JsonReader
 {
@@ -91,16 +64,10 @@ static void add_text(void *state, HubspotSlice text);
 static bool read_texts(JsonReader *reader,
 					   void (*text) (void *state, HubspotSlice text));
 static bool read_int(const JsonReader *reader, int32 *result);
-static bool jsonb_is_affordable(HubspotSlice text);
-static bool build_jsonb(JsonReader *reader, JsonbParseState **builder,
-						JsonbValue **result);
-static bool push_key(JsonReader *reader, JsonbParseState **builder);
-static bool jsonb_scalar(const JsonReader *reader, JsonbValue *value);
-static bool number_fits(const char *text, int len);
 
 /*
- * Read a JSON object into *target, by shape.  False: the text is not one
- * JSON object and nothing else; what was read until then remains.
+ * Read a JSON object into *target, by shape.  False: the text is not just one
+ * JSON object; what was read until then remains.
  */
 bool
 hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
@@ -117,7 +84,8 @@ hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
 
 /*
  * Give each member of an object to member(): its name decoded, its value as
- * it came.  For objects whose keys say something.  Not an object: no call.
+ * it came.  For objects whose keys say something.  If the value is not an
+ * object, member() is not called.
  */
 void
 hubspot_json_each_member(HubspotSlice object, void *state,
@@ -182,7 +150,8 @@ give_text(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
 }
 
 /*
- * As a list of char *, in the server's encoding, of no more than most of them.
+ * The texts that hubspot_json_each_text() gives, but no more than most of them: a
+ * list of char *, in the server's encoding.
  */
 List *
 hubspot_json_texts(HubspotSlice value, int most)
@@ -201,74 +170,6 @@ add_text(void *state, HubspotSlice text)
 	if (list_length(texts->texts) < texts->most)
 		texts->texts = lappend(texts->texts,
 							   hubspot_text_from_utf8(text.data, text.len));
-}
-
-/*
- * A text from outside as jsonb: as the value that it is, or, where it is not
- * JSON, nests too deeply or has too many values for the server, as a jsonb string
- * of the text.  NULL if there is no text.
- */
-Jsonb *
-hubspot_json_to_jsonb(HubspotSlice text)
-{
-	MemoryContext context;
-	MemoryContext old;
-	JsonReader	reader;
-	JsonbParseState *builder = NULL;
-	JsonbValue	scalar;
-	JsonbValue *value = &scalar;
-	Jsonb	   *result;
-
-	if (text.data == NULL || text.len == 0)
-		return NULL;
-	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc jsonb",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	if (!(jsonb_is_affordable(text) &&
-		  open_reader(&reader, text, NULL) &&
-		  build_jsonb(&reader, &builder, &value) &&
-		  reader.lexer.token == HUBSPOT_TOKEN_END))
-	{
-		MemoryContextReset(context);
-		value = &scalar;
-		scalar.type = jbvString;
-		scalar.val.string.val = hubspot_text_from_utf8(text.data, text.len);
-		scalar.val.string.len = strlen(scalar.val.string.val);
-	}
-	MemoryContextSwitchTo(old);
-	result = JsonbValueToJsonb(value);
-	MemoryContextDelete(context);
-	return result;
-}
-
-/*
- * Would it take no more memory to build the jsonb than HubSpot's own answers
- * need?  An array of millions of zeros takes a hundred times its size.
- */
-static bool
-jsonb_is_affordable(HubspotSlice text)
-{
-	const int64 most = ENOUGH_MEMORY + MEMORY_PER_BYTE * (int64) text.len;
-	int64		memory = 0;
-	HubspotLexer lexer;
-
-	if (!hubspot_lexer_begin(&lexer, text))
-		return false;
-	while (lexer.token != HUBSPOT_TOKEN_END && memory <= most)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (lexer.token == HUBSPOT_TOKEN_OBJECT_START)
-			memory += OBJECT_MEMORY;
-		else if (lexer.token == HUBSPOT_TOKEN_ARRAY_START)
-			memory += ARRAY_MEMORY;
-		else if (lexer.token != HUBSPOT_TOKEN_COMMA && lexer.token != HUBSPOT_TOKEN_COLON &&
-				 lexer.token != HUBSPOT_TOKEN_OBJECT_END &&
-				 lexer.token != HUBSPOT_TOKEN_ARRAY_END)
-			memory += SCALAR_MEMORY;
-		if (!hubspot_lexer_next(&lexer))
-			return false;
-	}
-	return memory <= most;
 }
 
 /* Start on the first token; false if there is none. */
@@ -419,7 +320,7 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 	return hubspot_lexer_skip_value(&reader->lexer);
 }
 
-/* An array of objects; elements that are none are told of and skipped. */
+/* An array of objects.  odd() is told of other elements, which are skipped. */
 static bool
 read_list(JsonReader *reader, const HubspotJsonShape *shape)
 {
@@ -461,7 +362,7 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 	}
 }
 
-/* An array of strings or numbers; elements that are none are skipped. */
+/* An array of strings or numbers.  Other elements are skipped. */
 static bool
 read_texts(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
 {
@@ -482,7 +383,7 @@ read_texts(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
 	}
 }
 
-/* The current token as an int32; false, and *result as it was, if it's none. */
+/* The current token as an int32.  False: it is not one; *result is unchanged. */
 static bool
 read_int(const JsonReader *reader, int32 *result)
 {
@@ -504,152 +405,5 @@ read_int(const JsonReader *reader, int32 *result)
 	if (digits.len == (negative ? 1 : 0) || value > PG_INT32_MAX)
 		return false;
 	*result = (int32) value;
-	return true;
-}
-
-/*
- * A value of any kind.  Containers are built with the builder's own stack,
- * so this needs none.
- */
-static bool
-build_jsonb(JsonReader *reader, JsonbParseState **builder, JsonbValue **result)
-{
-	int			depth = 0;
-	bool		in_object[MAX_JSONB_DEPTH + 1];
-	HubspotToken end = HUBSPOT_TOKEN_NONE;
-
-#define END_OF(depth) \
-	(in_object[depth] ? HUBSPOT_TOKEN_OBJECT_END : HUBSPOT_TOKEN_ARRAY_END)
-
-	for (;;)
-	{
-		HubspotToken token = reader->lexer.token;
-
-		CHECK_FOR_INTERRUPTS();
-		if (token == HUBSPOT_TOKEN_OBJECT_START || token == HUBSPOT_TOKEN_ARRAY_START)
-		{
-			if (++depth > MAX_JSONB_DEPTH)
-				return false;
-			in_object[depth] = (token == HUBSPOT_TOKEN_OBJECT_START);
-			end = END_OF(depth);
-			(void) pushJsonbValue(builder, in_object[depth] ?
-								  WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
-			if (!hubspot_lexer_next(&reader->lexer))
-				return false;
-			if (reader->lexer.token != end)
-			{
-				if (in_object[depth] && !push_key(reader, builder))
-					return false;
-				continue;		/* with the first value */
-			}
-		}
-		else
-		{
-			JsonbValue	value;
-
-			if (!jsonb_scalar(reader, &value) || !hubspot_lexer_next(&reader->lexer))
-				return false;
-			if (depth == 0)
-			{
-				**result = value;
-				return true;
-			}
-			(void) pushJsonbValue(builder, in_object[depth] ?
-								  WJB_VALUE : WJB_ELEM, &value);
-		}
-
-		/* after a value: close what ends here */
-		while (reader->lexer.token == end)
-		{
-			*result = pushJsonbValue(builder, in_object[depth] ?
-									 WJB_END_OBJECT : WJB_END_ARRAY, NULL);
-			if (!hubspot_lexer_next(&reader->lexer))
-				return false;
-			if (--depth == 0)
-				return true;
-			end = END_OF(depth);
-		}
-		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA ||
-			!hubspot_lexer_next(&reader->lexer) ||
-			(in_object[depth] && !push_key(reader, builder)))
-			return false;
-	}
-#undef END_OF
-}
-
-/* The key of a member and its colon. */
-static bool
-push_key(JsonReader *reader, JsonbParseState **builder)
-{
-	JsonbValue	key;
-
-	if (reader->lexer.token != HUBSPOT_TOKEN_STRING || !jsonb_scalar(reader, &key))
-		return false;
-	(void) pushJsonbValue(builder, WJB_KEY, &key);
-	return hubspot_lexer_next(&reader->lexer) &&
-		reader->lexer.token == HUBSPOT_TOKEN_COLON &&
-		hubspot_lexer_next(&reader->lexer);
-}
-
-/* The current token as a scalar of jsonb; false if it is none. */
-static bool
-jsonb_scalar(const JsonReader *reader, JsonbValue *value)
-{
-	HubspotSlice slice = hubspot_lexer_decoded(&reader->lexer);
-
-	switch (reader->lexer.token)
-	{
-		case HUBSPOT_TOKEN_NULL:
-			value->type = jbvNull;
-			return true;
-		case HUBSPOT_TOKEN_TRUE:
-		case HUBSPOT_TOKEN_FALSE:
-			value->type = jbvBool;
-			value->val.boolean = (reader->lexer.token == HUBSPOT_TOKEN_TRUE);
-			return true;
-		case HUBSPOT_TOKEN_NUMBER:
-			if (number_fits(slice.data, slice.len))
-			{
-				char	   *text = pnstrdup(slice.data, slice.len);
-				Datum		number;
-
-				number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-											 ObjectIdGetDatum(InvalidOid),
-											 Int32GetDatum(-1));
-				value->type = jbvNumeric;
-				value->val.numeric = DatumGetNumeric(number);
-				pfree(text);
-				return true;
-			}
-			/* FALLTHROUGH */
-		case HUBSPOT_TOKEN_STRING:
-			value->type = jbvString;
-			value->val.string.val = hubspot_text_from_utf8(slice.data, slice.len);
-			value->val.string.len = strlen(value->val.string.val);
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* Can numeric hold it for sure? */
-static bool
-number_fits(const char *text, int len)
-{
-	int			exponent = 0;
-	int			i;
-
-	if (len > MAX_NUMBER_LEN)
-		return false;
-	for (i = 0; i < len && text[i] != 'e' && text[i] != 'E'; i++)
-		;
-	for (i++; i < len; i++)
-	{
-		if (!isdigit((unsigned char) text[i]))
-			continue;
-		exponent = exponent * 10 + (text[i] - '0');
-		if (exponent > MAX_NUMBER_EXPONENT)
-			return false;
-	}
 	return true;
 }

@@ -12,7 +12,6 @@
 #define HUBSPOT_JSON_JSON_H
 
 #include "nodes/pg_list.h"
-#include "utils/jsonb.h"
 
 #include "hubspot.h"
 
@@ -46,13 +45,13 @@ typedef struct HubspotJsonField
 	{HUBSPOT_JSON_KEY(name), kind, offsetof(type, member), NULL}
 
 /*
- * A field that nobody wants.  All fields may be left out that are; this one
- * comes so often that it should be recognized at once.
+ * A field whose value is not wanted.  Such fields may be left out; this one comes
+ * so often that it should be recognized at once.
  */
 #define HUBSPOT_JSON_UNWANTED(name) \
 	{HUBSPOT_JSON_KEY(name), HUBSPOT_JSON_IGNORED, 0, NULL}
 
-/* A field that holds fields or a list of further ones. */
+/* A field that holds other fields, or a list of objects that do. */
 #define HUBSPOT_JSON_NESTED(name, kind, shape) \
 	{HUBSPOT_JSON_KEY(name), kind, 0, shape}
 
@@ -67,7 +66,7 @@ struct HubspotJsonShape
 	size_t		item_size;		/* of a LIST's element */
 	/* raw is the element's own text */
 	void		(*item) (void *state, const void *item, HubspotSlice raw);
-	/* for what is no list, or an element that is no object; or NULL */
+	/* for what is not a list, or an element that is not an object; or NULL */
 	void		(*odd) (void *state);
 };
 
@@ -83,6 +82,5 @@ extern void hubspot_json_each_text(HubspotSlice value, void *state,
 								   void (*text) (void *state,
 												 HubspotSlice text));
 extern List *hubspot_json_texts(HubspotSlice value, int most);
-extern Jsonb *hubspot_json_to_jsonb(HubspotSlice text);
 
 #endif							/* HUBSPOT_JSON_JSON_H */

@@ -24,7 +24,7 @@
 #include "api/error.h"
 #include "base/shown.h"
 #include "call/call.h"
-#include "json/json.h"
+#include "json/jsonb.h"
 #include "json/lexer.h"
 #include "rows/report.h"
 

@@ -20,11 +20,12 @@
 #include "api/definition.h"
 #include "api/response.h"
 #include "json/json.h"
+#include "json/jsonb.h"
 
 /* The most errors that are told apart here. */
 #define MAX_ERRORS	5
 
-/* Levels of jsonb that are built, from json.c; more are a string. */
+/* Levels of jsonb that are built, from jsonb.c; more are a string. */
 #define MAX_DEPTH	200
 
 /* What came of an answer. */
