@@ -38,7 +38,6 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "account/refresh_token.h"
@@ -47,6 +46,7 @@
 #include "api/definition.h"
 #include "api/endpoint.h"
 #include "api/request.h"
+#include "base/catalog_access.h"
 #include "base/clock.h"
 #include "base/secret.h"
 
@@ -91,13 +91,6 @@ struct HubspotAccessToken
 	int64		serial;			/* how often the file was read anew */
 };
 
-/* What was begun, in order to use the catalogs, and is to be ended. */
-typedef struct CatalogAccess
-{
-	bool		transaction;
-	bool		snapshot;
-} CatalogAccess;
-
 static HTAB *session_tokens = NULL;
 static int64 last_serial = 0;
 
@@ -119,8 +112,6 @@ static void use_refresh_token(SessionToken *session, const char *refresh_token);
 static bool may_try(const SessionToken *session);
 static void store_refresh_token(const HubspotOptions *options,
 								SessionToken *session);
-static CatalogAccess begin_catalog_access(void);
-static void end_catalog_access(CatalogAccess access);
 static void remember_secrets(const HubspotOptions *options,
 							 const SessionToken *session);
 static void hide_secrets(const HubspotOptions *options, const char *text);
@@ -417,14 +408,14 @@ hubspot_token_reload(const HubspotAccessToken *token)
 {
 	const HubspotOptions *options = token->options;
 	SessionToken *session = session_token(options);
-	CatalogAccess access;
+	HubspotCatalogAccess access;
 	const char *refresh_token;
 
 	if (session->refusal == NULL)
 		return false;
-	access = begin_catalog_access();
+	access = hubspot_begin_catalog_access();
 	refresh_token = present_refresh_token(options, session);
-	end_catalog_access(access);
+	hubspot_end_catalog_access(access);
 	if (refresh_token)
 		use_refresh_token(session, refresh_token);
 	return refresh_token != NULL;
@@ -508,14 +499,14 @@ may_try(const SessionToken *session)
 static void
 store_refresh_token(const HubspotOptions *options, SessionToken *session)
 {
-	CatalogAccess access = begin_catalog_access();
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
 	const char *reason;
 
 	session->tried_statement = GetCurrentStatementStartTimestamp();
 	session->tried_transaction = GetCurrentTransactionStartTimestamp();
 	session->tried_rollbacks = hubspot_refresh_rollbacks();
 	reason = hubspot_store_refresh_token(options, session->refresh_tokens);
-	end_catalog_access(access);
+	hubspot_end_catalog_access(access);
 	if (reason)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
@@ -523,43 +514,6 @@ store_refresh_token(const HubspotOptions *options, SessionToken *session)
 						options->server_name),
 				 errdetail("%s", reason),
 				 errhint("The session goes on with the new one, and tries to store it whenever it uses the server. After its end, HubSpot may refuse the old one.")));
-}
-
-/*
- * The sender of an outbox waits for tokens with no transaction open, or in one
- * without a snapshot.  What it needs to use the catalogs is begun, and ended,
- * with the memory context that the caller has.
- */
-static CatalogAccess
-begin_catalog_access(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	CatalogAccess access;
-
-	access.transaction = !IsTransactionState();
-	if (access.transaction)
-		StartTransactionCommand();
-	access.snapshot = !ActiveSnapshotSet();
-	if (access.snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(context);
-	return access;
-}
-
-static void
-end_catalog_access(CatalogAccess access)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	if (access.snapshot)
-	{
-		/* nor may that of the catalogs hold back vacuum while we wait */
-		PopActiveSnapshot();
-		InvalidateCatalogSnapshotConditionally();
-	}
-	if (access.transaction)
-		CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
 }
 
 /* Write over all secrets in a text of an answer that was to give a token. */

@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "api/association_type.h"
-#include "json/lexer.h"
+#include "json/text.h"
 
 /*
  * So many types are looked for before another one is made: two object types

@@ -44,7 +44,7 @@
 #include "api/error.h"
 #include "json/json.h"
 #include "json/jsonb.h"
-#include "json/lexer.h"
+#include "json/text.h"
 
 #define SECOND				INT64CONST(1000000) /* in microseconds */
 

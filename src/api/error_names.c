@@ -20,7 +20,7 @@
 
 #include "api/error_names.h"
 #include "json/json.h"
-#include "json/lexer.h"
+#include "json/text.h"
 
 /* The contexts of an error, its own and those of the errors within it. */
 typedef struct ContextFields

@@ -32,7 +32,7 @@
 #include "call/blame.h"
 #include "call/match.h"
 #include "json/json.h"
-#include "json/lexer.h"
+#include "json/text.h"
 
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100

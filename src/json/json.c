@@ -35,6 +35,7 @@
 
 #include "json/json.h"
 #include "json/lexer.h"
+#include "json/text.h"
 
 typedef struct JsonReader
 {

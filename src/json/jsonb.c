@@ -24,6 +24,7 @@
 
 #include "json/jsonb.h"
 #include "json/lexer.h"
+#include "json/text.h"
 
 /*
  * jsonb of more levels is given as a string: the server's own functions

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * lexer.c
- *	  The tokens of JSON, and texts from outside.
+ *	  The tokens of JSON.
  *
- * See json.c for why the server's lexer isn't used.  Escapes are checked here
- * and decoded only for strings that are wanted.  White space apart, the bytes
- * of a string may be any but control characters: whether they are valid UTF-8
- * shows when they become a text of the server's.
+ * json.c says why the server's lexer is not used.  Escapes are checked for all
+ * strings, and decoded for those that are wanted.  A string may hold any bytes
+ * but control characters; whether they are valid UTF-8 is seen when they become
+ * a text of the server (text.c).
  *
  * IDENTIFICATION
  *	  src/json/lexer.c
@@ -17,16 +17,13 @@
 
 #include <ctype.h>
 
-#include "access/xact.h"
-#include "catalog/namespace.h"
-#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "utils/memutils.h"
 
 #include "json/lexer.h"
+#include "json/text.h"
 
 /* The tokens of one character. */
 const uint8 hubspot_punctuation[256] = {
@@ -43,13 +40,9 @@ static bool lex_number(HubspotLexer *lexer);
 static inline bool skip_digits(const char **p, const char *end);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
-static void init_text(StringInfo text, size_t len);
 static void decode_string(StringInfo out, const char *text, int len);
 static int	decode_escape(StringInfo out, const char *text, const char *end);
 static pg_wchar hex_escape(const char *text, const char *end);
-static void append_converted(StringInfo out, const char *text, int n);
-static FmgrInfo *find_conversion(int encoding);
-static void append_code_point(StringInfo out, pg_wchar code);
 
 /* Start on the first token; false if there is none. */
 bool
@@ -317,22 +310,11 @@ hubspot_lexer_decode(const HubspotLexer *lexer)
 	HubspotSlice slice = hubspot_lexer_scalar(lexer);
 	StringInfoData out;
 
-	init_text(&out, slice.len);
+	hubspot_text_begin(&out, slice.len);
 	decode_string(&out, slice.data, slice.len);
 	slice.data = out.data;
 	slice.len = out.len;
 	return slice;
-}
-
-/* As initStringInfo, for a text of about that length: there may be many. */
-static void
-init_text(StringInfo text, size_t len)
-{
-	text->data = palloc(len + 1);
-	text->maxlen = len + 1;
-	text->len = 0;
-	text->cursor = 0;
-	text->data[0] = '\0';
 }
 
 /* The lexer has checked that the escapes are well-formed. */
@@ -378,7 +360,7 @@ decode_escape(StringInfo out, const char *text, const char *end)
 
 		if (is_utf16_surrogate_second(second))
 		{
-			append_code_point(out, surrogate_pair_to_codepoint(code, second));
+			hubspot_text_append_code_point(out, surrogate_pair_to_codepoint(code, second));
 			return 12;
 		}
 	}
@@ -387,7 +369,7 @@ decode_escape(StringInfo out, const char *text, const char *end)
 	if (code == 0 || is_utf16_surrogate_first(code) ||
 		is_utf16_surrogate_second(code))
 		code = 0xFFFD;
-	append_code_point(out, code);
+	hubspot_text_append_code_point(out, code);
 	return 6;
 }
 
@@ -406,101 +388,4 @@ hex_escape(const char *text, const char *end)
 		code = code * 16 + (isdigit(c) ? c - '0' : c - 'a' + 10);
 	}
 	return code;
-}
-
-static void
-append_code_point(StringInfo out, pg_wchar code)
-{
-	unsigned char utf8[8];
-
-	unicode_to_utf8(code, utf8);
-	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
-}
-
-/*
- * UTF-8 from outside as a C string in the server's encoding, palloc'd.  What
- * is not valid, or does not exist in that encoding, is replaced.
- */
-char *
-hubspot_text_from_utf8(const char *text, size_t len)
-{
-	const char *end = text + len;
-	StringInfoData out;
-
-	init_text(&out, len);
-	while (text < end)
-	{
-		const char *ascii = text;
-		int			n;
-
-		while (text < end && *text != '\0' && !IS_HIGHBIT_SET(*text))
-			text++;
-		appendBinaryStringInfo(&out, ascii, text - ascii);
-		if (text == end)
-			break;
-		CHECK_FOR_INTERRUPTS();
-		n = pg_encoding_verifymbchar(PG_UTF8, text, end - text);
-		append_converted(&out, text, n);
-		text += Max(n, 1);
-	}
-	return out.data;
-}
-
-/* Append one character of UTF-8, or a replacement if n says it isn't valid. */
-static void
-append_converted(StringInfo out, const char *text, int n)
-{
-	int			encoding = GetDatabaseEncoding();
-	FmgrInfo   *conversion = NULL;
-	char		buffer[MAX_CONVERSION_GROWTH * 8];
-
-	if (encoding == PG_UTF8)
-	{
-		if (n > 0)
-			appendBinaryStringInfo(out, text, n);
-		else
-			append_code_point(out, 0xFFFD);
-		return;
-	}
-	if (n > 0 && encoding != PG_SQL_ASCII)
-		conversion = find_conversion(encoding);
-	if (conversion &&
-		DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(PG_UTF8),
-									Int32GetDatum(encoding),
-									CStringGetDatum(text),
-									CStringGetDatum(buffer), Int32GetDatum(n),
-									BoolGetDatum(true))) == n)
-		appendStringInfoString(out, buffer);
-	else
-		appendStringInfoChar(out, '?');
-}
-
-/*
- * The conversion from UTF-8 to the server's encoding, or NULL.  It is looked
- * up once a session, if need be in a transaction of its own: a sender of the
- * outbox has none open while it reads replies.
- */
-static FmgrInfo *
-find_conversion(int encoding)
-{
-	static FmgrInfo conversion;
-	static bool looked_up = false;
-
-	if (!looked_up)
-	{
-		MemoryContext context = CurrentMemoryContext;
-		bool		begin = !IsTransactionState();
-		Oid			proc;
-
-		if (begin)
-			StartTransactionCommand();
-		proc = FindDefaultConversionProc(PG_UTF8, encoding);
-		if (OidIsValid(proc))
-			fmgr_info_cxt(proc, &conversion, TopMemoryContext);
-		if (begin)
-			CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
-		looked_up = true;
-	}
-	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
 }

@@ -47,7 +47,6 @@ extern bool hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text);
 extern bool hubspot_lex_token(HubspotLexer *lexer);
 extern bool hubspot_lexer_skip_container(HubspotLexer *lexer);
 extern HubspotSlice hubspot_lexer_decode(const HubspotLexer *lexer);
-extern char *hubspot_text_from_utf8(const char *text, size_t len);
 
 /*
  * Go to the next token, which is HUBSPOT_TOKEN_END at the end of the text.  False:

@@ -25,7 +25,7 @@
 #include "base/shown.h"
 #include "call/call.h"
 #include "json/jsonb.h"
-#include "json/lexer.h"
+#include "json/text.h"
 #include "rows/report.h"
 
 /* One header while its object is being made. */

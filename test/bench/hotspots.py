@@ -52,7 +52,7 @@ FILES = {
     QUERY: "source raw_input input_sort argument labels",
     REQUESTS: "batch chunk pair request endpoint association_type",
     NETWORK: "transport easy received sockets call throttle",
-    ANSWERS: "response definition json jsonb lexer match blame error keep_labels",
+    ANSWERS: "response definition json jsonb lexer text match blame error keep_labels",
     RESULT: "result pipeline stencil",
 }
 

@@ -40,6 +40,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
 #include "fuzz.h"
@@ -685,6 +686,12 @@ void
 CommitTransactionCommand(void)
 {
 	CurrentMemoryContext = TopMemoryContext;
+}
+
+bool
+ActiveSnapshotSet(void)
+{
+	return true;
 }
 
 /*

@@ -23,7 +23,7 @@
 #include "api/endpoint.h"
 #include "call/call.h"
 #include "call/labels.h"
-#include "json/lexer.h"
+#include "json/text.h"
 
 #define MAX_QUESTIONS	20
 

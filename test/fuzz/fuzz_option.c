@@ -39,7 +39,7 @@
 #include "base/host.h"
 #include "base/setting.h"
 #include "call/call.h"
-#include "json/lexer.h"
+#include "json/text.h"
 #include "rows/report.h"
 
 extern Datum hs_assoc_fdw_validator(PG_FUNCTION_ARGS);

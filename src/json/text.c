@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * text.c
+ *	  Texts from outside, in the encoding of the server.
+ *
+ * HubSpot's texts are UTF-8, or should be.  A text of the server must be valid in
+ * the encoding of the database and has no NUL, so what cannot be such a text is
+ * replaced: by U+FFFD where the encoding has it, and by a question mark where it
+ * has not.  Nothing here throws because of what a text holds.
+ *
+ * IDENTIFICATION
+ *	  src/json/text.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/catalog_access.h"
+#include "json/text.h"
+
+static void append_converted(StringInfo out, const char *text, int n);
+static FmgrInfo *find_conversion(int encoding);
+
+/*
+ * UTF-8 from outside as a C string in the server's encoding, palloc'd.  A
+ * character that is not valid, or does not exist in that encoding, is replaced.
+ */
+char *
+hubspot_text_from_utf8(const char *text, size_t len)
+{
+	const char *end = text + len;
+	StringInfoData out;
+
+	hubspot_text_begin(&out, len);
+	while (text < end)
+	{
+		const char *ascii = text;
+		int			n;
+
+		while (text < end && *text != '\0' && !IS_HIGHBIT_SET(*text))
+			text++;
+		appendBinaryStringInfo(&out, ascii, text - ascii);
+		if (text == end)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		n = pg_encoding_verifymbchar(PG_UTF8, text, end - text);
+		append_converted(&out, text, n);
+		text += Max(n, 1);
+	}
+	return out.data;
+}
+
+/* As initStringInfo, for a text of about that length.  There may be many of them. */
+void
+hubspot_text_begin(StringInfo text, size_t len)
+{
+	text->data = palloc(len + 1);
+	text->maxlen = len + 1;
+	text->len = 0;
+	text->cursor = 0;
+	text->data[0] = '\0';
+}
+
+/* Append a character by its number in Unicode, in UTF-8. */
+void
+hubspot_text_append_code_point(StringInfo out, pg_wchar code)
+{
+	unsigned char utf8[8];
+
+	unicode_to_utf8(code, utf8);
+	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+}
+
+/* Append one character of UTF-8, or a replacement if n says it isn't valid. */
+static void
+append_converted(StringInfo out, const char *text, int n)
+{
+	int			encoding = GetDatabaseEncoding();
+	FmgrInfo   *conversion = NULL;
+	char		buffer[MAX_CONVERSION_GROWTH * 8];
+
+	if (encoding == PG_UTF8)
+	{
+		if (n > 0)
+			appendBinaryStringInfo(out, text, n);
+		else
+			hubspot_text_append_code_point(out, 0xFFFD);
+		return;
+	}
+	if (n > 0 && encoding != PG_SQL_ASCII)
+		conversion = find_conversion(encoding);
+	if (conversion &&
+		DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(PG_UTF8),
+									Int32GetDatum(encoding),
+									CStringGetDatum(text),
+									CStringGetDatum(buffer), Int32GetDatum(n),
+									BoolGetDatum(true))) == n)
+		appendStringInfoString(out, buffer);
+	else
+		appendStringInfoChar(out, '?');
+}
+
+/*
+ * The conversion from UTF-8 to the server's encoding, or NULL.  It is looked
+ * up once a session.
+ */
+static FmgrInfo *
+find_conversion(int encoding)
+{
+	static FmgrInfo conversion;
+	static bool looked_up = false;
+
+	if (!looked_up)
+	{
+		HubspotCatalogAccess access = hubspot_begin_catalog_access();
+		Oid			proc = FindDefaultConversionProc(PG_UTF8, encoding);
+
+		if (OidIsValid(proc))
+			fmgr_info_cxt(proc, &conversion, TopMemoryContext);
+		hubspot_end_catalog_access(access);
+		looked_up = true;
+	}
+	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
+}

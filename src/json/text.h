@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * text.h
+ *	  Texts from outside, in the encoding of the server.
+ *
+ * IDENTIFICATION
+ *	  src/json/text.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_JSON_TEXT_H
+#define HUBSPOT_JSON_TEXT_H
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+extern char *hubspot_text_from_utf8(const char *text, size_t len);
+extern void hubspot_text_begin(StringInfo text, size_t len);
+extern void hubspot_text_append_code_point(StringInfo text, pg_wchar code);
+
+#endif							/* HUBSPOT_JSON_TEXT_H */
