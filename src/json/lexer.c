@@ -40,6 +40,8 @@ static bool lex_number(HubspotLexer *lexer);
 static inline bool skip_digits(const char **p, const char *end);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
+static bool skip_levels(HubspotLexer *lexer, StringInfo stack);
+static inline HubspotToken end_of(char open);
 static void decode_string(StringInfo out, const char *text, int len);
 static int	decode_escape(StringInfo out, const char *text, const char *end);
 static pg_wchar hex_escape(const char *text, const char *end);
@@ -236,8 +238,8 @@ bool
 hubspot_lexer_skip_container(HubspotLexer *lexer)
 {
 	StringInfoData stack;
-	bool		value_due = true;
 	char		end = (lexer->token == HUBSPOT_TOKEN_OBJECT_START) ? '}' : ']';
+	bool		well_formed;
 
 	/* most are empty, and need no stack */
 	if (lexer->token_end < lexer->end && *lexer->token_end == end)
@@ -247,10 +249,21 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 	}
 
 	initStringInfo(&stack);
+	well_formed = skip_levels(lexer, &stack);
+	pfree(stack.data);
+	return well_formed;
+}
+
+/* Skip until the stack, which is empty at the start, is empty again. */
+static bool
+skip_levels(HubspotLexer *lexer, StringInfo stack)
+{
+	bool		value_due = true;
+
 	for (;;)
 	{
 		HubspotToken token = lexer->token;
-		char		open = stack.len > 0 ? stack.data[stack.len - 1] : '\0';
+		char		open = stack->len > 0 ? stack->data[stack->len - 1] : '\0';
 		bool		first = false;
 
 		CHECK_FOR_INTERRUPTS();
@@ -259,7 +272,7 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 						  token == HUBSPOT_TOKEN_ARRAY_START))
 		{
 			open = (token == HUBSPOT_TOKEN_OBJECT_START) ? '{' : '[';
-			appendStringInfoChar(&stack, open);
+			appendStringInfoChar(stack, open);
 			first = true;
 		}
 		else if (value_due)
@@ -267,40 +280,38 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 			if (token != HUBSPOT_TOKEN_STRING && token != HUBSPOT_TOKEN_NUMBER &&
 				token != HUBSPOT_TOKEN_TRUE && token != HUBSPOT_TOKEN_FALSE &&
 				token != HUBSPOT_TOKEN_NULL)
-				break;
+				return false;
 		}
-		else if (token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
-						   HUBSPOT_TOKEN_ARRAY_END))
-			stack.len--;
+		else if (token == end_of(open))
+			stack->len--;
 		else if (token != HUBSPOT_TOKEN_COMMA)
-			break;
+			return false;
 
 		if (!hubspot_lexer_next(lexer))
-			break;
-		if (stack.len == 0)
-		{
-			pfree(stack.data);
+			return false;
+		if (stack->len == 0)
 			return true;
-		}
 
 		/* what may follow: an end, a comma, or (after those) a value */
-		open = stack.data[stack.len - 1];
-		if (first && lexer->token == (open == '{' ? HUBSPOT_TOKEN_OBJECT_END :
-									  HUBSPOT_TOKEN_ARRAY_END))
+		open = stack->data[stack->len - 1];
+		if (first && lexer->token == end_of(open))
 		{
 			value_due = false;
 			continue;
 		}
 		value_due = first || (!value_due && token == HUBSPOT_TOKEN_COMMA);
-		if (value_due && open == '{')
-		{
-			if (lexer->token != HUBSPOT_TOKEN_STRING || !hubspot_lexer_next(lexer) ||
-				lexer->token != HUBSPOT_TOKEN_COLON || !hubspot_lexer_next(lexer))
-				break;
-		}
+		if (value_due && open == '{' &&
+			(lexer->token != HUBSPOT_TOKEN_STRING || !hubspot_lexer_next(lexer) ||
+			 lexer->token != HUBSPOT_TOKEN_COLON || !hubspot_lexer_next(lexer)))
+			return false;
 	}
-	pfree(stack.data);
-	return false;
+}
+
+/* The token that ends the container that began with this character. */
+static inline HubspotToken
+end_of(char open)
+{
+	return open == '{' ? HUBSPOT_TOKEN_OBJECT_END : HUBSPOT_TOKEN_ARRAY_END;
 }
 
 /* hubspot_lexer_decoded of a string that has escapes. */
