@@ -3,10 +3,10 @@
  * option.c
  *	  What the user said: options of servers and user mappings.
  *
- * An option is a line of the table below: its name, where it belongs, what it
- * may be.  The validator refuses what is wrong when the server is created;
- * only what depends on a setting, or can have become wrong since (the allowed
- * hosts, a missing token), is checked again when the server is used.
+ * option_table.c says which options there are.  The validator
+ * (option_validator.c) refuses a wrong value when the server is created; only
+ * what depends on a setting, or can have become wrong since (the allowed hosts,
+ * a missing token), is checked again when the server is used.
  *
  * Options are read from the catalogs for each call.  That costs a few
  * microseconds beside a request's milliseconds, and makes a changed option or
@@ -19,11 +19,8 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
@@ -37,130 +34,20 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
 #include "account/option.h"
-#include "account/throttle.h"
-#include "api/endpoint.h"
+#include "account/option_table.h"
 #include "base/compat.h"
 #include "base/host.h"
 #include "base/setting.h"
 #include "base/shown.h"
 
 #define WRAPPER_NAME	"hubspot_assoc"
-#define MAX_TEXT_LEN	4096
-
-/* How many letters a misspelled name may be off, as in core's own hints. */
-#define MAX_NAME_DISTANCE	4
-
-typedef enum OptionKind
-{
-	OPTION_URL,
-	OPTION_VERSION,
-	OPTION_DURATION,			/* with a unit; in ms */
-	OPTION_INTEGER,
-	OPTION_TEXT,				/* printable ASCII, may go into a header */
-	OPTION_PROXY,
-	OPTION_FILE,
-	OPTION_SECRET,				/* a text that no message may show */
-	OPTION_TOO_LONG				/* none, whatever it was to be */
-} OptionKind;
-
-typedef struct Option
-{
-	const char *name;
-	Oid			catalog;
-	OptionKind	kind;
-	size_t		offset;			/* in HubspotOptions */
-	const char *default_value;	/* or NULL: none */
-	int			min,			/* of a DURATION (ms) or an INTEGER */
-				max;
-	bool		superuser_only;
-} Option;
-
-#define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
-	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
-	 default_value, min, max, superuser_only}
-#define MAPPING_OPTION(name, kind, superuser_only) \
-	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
-	 NULL, 0, 0, superuser_only}
-
-#define MINUTE	(60 * 1000)
-#define HOUR	(60 * MINUTE)
-
-static const Option option_table[] = {
-	SERVER_OPTION(base_url, OPTION_URL, "https://api.hubapi.com", 0, 0, false),
-	SERVER_OPTION(api_version, OPTION_VERSION, "2026-03", 0, 0, false),
-	SERVER_OPTION(connect_timeout, OPTION_DURATION, "10s", 1, HOUR, false),
-	SERVER_OPTION(request_timeout, OPTION_DURATION, "60s", 1, HOUR, false),
-	SERVER_OPTION(max_retries, OPTION_INTEGER, "5", 0, 100, false),
-	SERVER_OPTION(max_retry_delay, OPTION_DURATION, "60s", 1, 24 * HOUR, false),
-	SERVER_OPTION(concurrency, OPTION_INTEGER, "4", 1, 64, false),
-	SERVER_OPTION(batch_size, OPTION_INTEGER, NULL, 1, 2000, false),
-	SERVER_OPTION(rate_limit, OPTION_INTEGER, "100", 0, HUBSPOT_MAX_RATE_LIMIT, false),
-	SERVER_OPTION(max_attempts, OPTION_INTEGER, "20", 1, 1000, false),
-	SERVER_OPTION(sent_retention, OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
-	SERVER_OPTION(proxy, OPTION_PROXY, NULL, 0, 0, true),
-	SERVER_OPTION(ca_file, OPTION_FILE, NULL, 0, 0, true),
-	SERVER_OPTION(user_agent, OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
-
-	MAPPING_OPTION(access_token, OPTION_SECRET, false),
-	MAPPING_OPTION(access_token_file, OPTION_FILE, true),
-	/* the id is no secret, but easily mistaken for one */
-	MAPPING_OPTION(client_id, OPTION_SECRET, false),
-	MAPPING_OPTION(client_secret, OPTION_SECRET, false),
-	MAPPING_OPTION(refresh_token, OPTION_SECRET, false)
-};
-
-/* The options that OAuth needs, all of them. */
-static const char *const oauth_options[] = {
-	"client_id", "client_secret", "refresh_token"
-};
-
-/* What may stand in a user mapping in place of access_token, for hints. */
-#define OTHER_TOKEN_OPTIONS	"or access_token_file, or client_id, client_secret and refresh_token"
-
-/* What is allowed, said in the hint when a value isn't. */
-static const char *const allowed_values[] = {
-	[OPTION_URL] = "It must be https://host or https://host:port, without a path; plain http only to localhost, 127.x.x.x or [::1].",
-	[OPTION_VERSION] = "It must be a dated version, such as \"2026-03\", from 2025-09 on, or \"v4\".",
-	[OPTION_TEXT] = "It must be printable ASCII, at most 4096 characters.",
-	[OPTION_PROXY] = "It must be http://host:port, https://host:port or socks5h://host:port, without a user name or a path.",
-	[OPTION_FILE] = "It must be the absolute path of a file on the server.",
-	[OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
-};
-
-/*
- * Bytes that a value may have, well below what libcurl or the server's operating
- * system would refuse when it is used.
- */
-static const size_t max_lengths[] = {
-	[OPTION_URL] = 2000,
-	[OPTION_VERSION] = 100,
-	[OPTION_DURATION] = 100,
-	[OPTION_INTEGER] = 100,
-	[OPTION_TEXT] = MAX_TEXT_LEN,
-	[OPTION_PROXY] = 2000,
-	[OPTION_FILE] = MAXPGPATH - 1,
-	[OPTION_SECRET] = MAX_TEXT_LEN
-};
-
-PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
 static int	compare_servers(const ListCell *a, const ListCell *b);
 static HubspotOptions *server_options(const ForeignServer *server);
 static const HubspotOptions *default_options(void);
-static const Option *find_option(const char *name, Oid catalog);
-static void check_mapping(const List *list);
-static bool has_option(const List *list, const char *name);
-static void refuse_option(const char *name, Oid catalog) pg_attribute_noreturn();
-static char *option_names(Oid catalog);
-static const char *closest_option(const char *name, Oid catalog);
-static void check_option(const Option *option, const char *value);
-static bool parse_duration(const Option *option, const char *value,
-						   int *result);
-static bool is_text(const char *value, char first);
-static void set_option(HubspotOptions *options, const Option *option,
+static void set_option(HubspotOptions *options, const HubspotOption *option,
 					   const char *value);
 static void set_options(HubspotOptions *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
@@ -218,7 +105,7 @@ hubspot_get_options(Oid serverid, Oid userid)
 						server->servername),
 				 errhint("Set it with ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...'), %s.",
 						 quote_identifier(server->servername),
-						 OTHER_TOKEN_OPTIONS)));
+						 HUBSPOT_OTHER_TOKEN_OPTIONS)));
 	return options;
 }
 
@@ -273,13 +160,6 @@ server_options(const ForeignServer *server)
 	return options;
 }
 
-/* Printable ASCII without spaces, not too long? */
-bool
-hubspot_is_token(const char *value)
-{
-	return is_text(value, '!');
-}
-
 /*
  * Store a new refresh token in the user mapping that the options come from, as
  * ALTER USER MAPPING does, with its checks and its errors.  After an ERROR, the
@@ -319,283 +199,30 @@ default_options(void)
 	static HubspotOptions defaults;
 	static bool made = false;
 
-	for (size_t i = 0; i < lengthof(option_table) && !made; i++)
+	for (size_t i = 0; i < hubspot_noptions && !made; i++)
 	{
-		if (option_table[i].default_value)
-			set_option(&defaults, &option_table[i], option_table[i].default_value);
+		if (hubspot_option_table[i].default_value)
+			set_option(&defaults, &hubspot_option_table[i], hubspot_option_table[i].default_value);
 	}
 	made = true;
 	return &defaults;
 }
 
-/* Refuse what is wrong when it is said, not when it is used. */
-Datum
-hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
-{
-	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
-	Oid			catalog = PG_GETARG_OID(1);
-	ListCell   *lc;
-
-	foreach(lc, list)
-	{
-		DefElem    *def = lfirst_node(DefElem, lc);
-		const Option *option = find_option(def->defname, catalog);
-
-		if (option == NULL)
-			refuse_option(def->defname, catalog);
-		check_option(option, defGetString(def));
-	}
-	if (catalog == UserMappingRelationId)
-		check_mapping(list);
-	PG_RETURN_VOID();
-}
-
-/*
- * A token comes from one place.  None at all is allowed, for a mapping that is
- * to get its options later.
- */
+/* The value has passed the validator. */
 static void
-check_mapping(const List *list)
-{
-	const char *sources[lengthof(oauth_options) + 2];
-	const char *missing = NULL;
-	int			nsources = 0;
-	int			noauth = 0;
-
-	for (size_t i = 0; i < lengthof(oauth_options); i++)
-	{
-		if (!has_option(list, oauth_options[i]))
-			missing = missing ? psprintf("%s, %s", missing, oauth_options[i]) :
-				oauth_options[i];
-		else if (noauth++ == 0)
-			sources[nsources++] = oauth_options[i];
-	}
-	if (has_option(list, "access_token_file"))
-		sources[nsources++] = "access_token_file";
-	if (has_option(list, "access_token"))
-		sources[nsources++] = "access_token";
-
-	if (nsources > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("options \"%s\" and \"%s\" exclude each other",
-						sources[1], sources[0]),
-				 errhint("A user mapping has access_token, %s.", OTHER_TOKEN_OPTIONS)));
-	if (noauth > 0 && missing)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("missing options of OAuth: %s", missing),
-				 errhint("A user mapping has access_token, %s.", OTHER_TOKEN_OPTIONS)));
-}
-
-static bool
-has_option(const List *list, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, list)
-	{
-		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static const Option *
-find_option(const char *name, Oid catalog)
-{
-	for (size_t i = 0; i < lengthof(option_table); i++)
-	{
-		if (option_table[i].catalog == catalog &&
-			strcmp(option_table[i].name, name) == 0)
-			return &option_table[i];
-	}
-	return NULL;
-}
-
-/* The ERROR says where the option belongs, or which one may have been meant. */
-static void
-refuse_option(const char *name, Oid catalog)
-{
-	const char *closest = closest_option(name, catalog);
-	const char *hint;
-
-	if (find_option(name, UserMappingRelationId))
-		hint = "It is an option of user mappings, not of servers.";
-	else if (find_option(name, ForeignServerRelationId))
-		hint = "It is an option of servers, not of user mappings.";
-	else if (closest)
-		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
-	else
-		hint = psprintf("The options here are: %s.", option_names(catalog));
-	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
-		hint = "There are no valid options in this context.";
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-			 errmsg("invalid option \"%s\"", name),
-			 errhint("%s", hint)));
-}
-
-/* The names of a catalog's options, as a list. */
-static char *
-option_names(Oid catalog)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (size_t i = 0; i < lengthof(option_table); i++)
-	{
-		if (option_table[i].catalog == catalog)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 option_table[i].name);
-	}
-	return names.data;
-}
-
-/*
- * The option of the catalog whose name is the least away, or NULL if none is
- * close enough to be meant.
- */
-static const char *
-closest_option(const char *name, Oid catalog)
-{
-	const char *closest = NULL;
-	int			least = Min(MAX_NAME_DISTANCE, (int) strlen(name) / 2) + 1;
-
-	for (size_t i = 0; i < lengthof(option_table); i++)
-	{
-		const Option *option = &option_table[i];
-		int			distance;
-
-		if (option->catalog != catalog)
-			continue;
-		/* names are identifiers, so never too long for the function */
-		distance = varstr_levenshtein(name, strlen(name), option->name,
-									  strlen(option->name), 1, 1, 1, true);
-		if (distance < least)
-		{
-			least = distance;
-			closest = option->name;
-		}
-	}
-	return closest;
-}
-
-/* The ERROR names the value (unless it is secret) and says what is allowed. */
-static void
-check_option(const Option *option, const char *value)
-{
-	static const char *const url_schemes[] = {"https", "http", NULL};
-	static const char *const proxy_schemes[] = {"http", "https", "socks5h", NULL};
-	const char *hint = allowed_values[option->kind];
-	const char *scheme = NULL;
-	char	   *host;
-	bool		valid = false;
-	int			number;
-
-	if (option->superuser_only && !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"%s\"", option->name),
-				 errhint("Only a superuser may set it.")));
-
-	switch (strlen(value) <= max_lengths[option->kind] ? option->kind : OPTION_TOO_LONG)
-	{
-		case OPTION_TOO_LONG:
-			hint = psprintf("It must have at most %zu characters.", max_lengths[option->kind]);
-			break;
-		case OPTION_URL:
-			host = hubspot_url_host(value, url_schemes, &scheme);
-			valid = host && (strcmp(scheme, "https") == 0 || hubspot_is_loopback(host));
-			break;
-		case OPTION_PROXY:
-			valid = hubspot_url_host(value, proxy_schemes, &scheme) != NULL;
-			break;
-		case OPTION_VERSION:
-			valid = hubspot_is_api_version(value);
-			break;
-		case OPTION_DURATION:
-			valid = parse_duration(option, value, &number);
-			hint = psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %dms to %ds.",
-							option->min, option->max / 1000);
-			break;
-		case OPTION_INTEGER:
-			valid = value[strspn(value, "0123456789")] == '\0' &&
-				parse_int(value, &number, 0, NULL) &&
-				number >= option->min && number <= option->max;
-			hint = psprintf("It must be a whole number from %d to %d.",
-							option->min, option->max);
-			break;
-		case OPTION_TEXT:
-			valid = is_text(value, ' ');
-			break;
-		case OPTION_FILE:
-			valid = is_absolute_path(value);
-			break;
-		case OPTION_SECRET:
-			valid = hubspot_is_token(value);
-			break;
-	}
-	if (!valid && option->kind == OPTION_SECRET)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid value for option \"%s\"", option->name),
-				 errhint("%s", hint)));
-	if (!valid)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid value for option \"%s\": \"%s\"",
-						option->name, hubspot_shown(value)),
-				 errhint("%s", hint)));
-	if (option->kind == OPTION_URL)
-		hubspot_check_host(NULL, value);
-}
-
-/*
- * A duration with PostgreSQL's units.  A bare number is refused: it would be
- * read as seconds by some and as milliseconds by others.
- */
-static bool
-parse_duration(const Option *option, const char *value, int *result)
-{
-	const char *unit = value + strspn(value, "0123456789.");
-
-	unit += strspn(unit, " ");
-	return isdigit((unsigned char) value[0]) && *unit != '\0' &&
-		unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
-		parse_int(value, result, GUC_UNIT_MS, NULL) &&
-		*result >= option->min && *result <= option->max;
-}
-
-/* Printable ASCII from first on, not empty, not too long? */
-static bool
-is_text(const char *value, char first)
-{
-	size_t		len = strlen(value);
-
-	for (size_t i = 0; i < len; i++)
-	{
-		if (value[i] < first || value[i] > '~')
-			return false;
-	}
-	return len > 0 && len <= MAX_TEXT_LEN;
-}
-
-/* The value has passed check_option. */
-static void
-set_option(HubspotOptions *options, const Option *option, const char *value)
+set_option(HubspotOptions *options, const HubspotOption *option, const char *value)
 {
 	void	   *member = (char *) options + option->offset;
 
 	switch (option->kind)
 	{
-		case OPTION_DURATION:
-			(void) parse_duration(option, value, (int *) member);
+		case HUBSPOT_OPTION_DURATION:
+			(void) hubspot_option_duration(option, value, (int *) member);
 			break;
-		case OPTION_INTEGER:
+		case HUBSPOT_OPTION_INTEGER:
 			(void) parse_int(value, (int *) member, 0, NULL);
 			break;
-		case OPTION_URL:
+		case HUBSPOT_OPTION_URL:
 			/* the path, which begins with a slash, follows it */
 			if (value[strlen(value) - 1] == '/')
 				value = pnstrdup(value, strlen(value) - 1);
@@ -607,7 +234,7 @@ set_option(HubspotOptions *options, const Option *option, const char *value)
 	}
 }
 
-/* Options that are none by now, of an earlier version, are passed over. */
+/* Names that are not options by now, of an earlier version, are passed over. */
 static void
 set_options(HubspotOptions *options, const List *list, Oid catalog)
 {
@@ -616,7 +243,7 @@ set_options(HubspotOptions *options, const List *list, Oid catalog)
 	foreach(lc, list)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
-		const Option *option = find_option(def->defname, catalog);
+		const HubspotOption *option = hubspot_find_option(def->defname, catalog);
 
 		if (option)
 			set_option(options, option, defGetString(def));
@@ -637,7 +264,7 @@ get_user_mapping(const ForeignServer *server, Oid userid)
 						user, server->servername),
 				 errhint("Create it with CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...'), %s.",
 						 quote_identifier(user),
-						 quote_identifier(server->servername), OTHER_TOKEN_OPTIONS)));
+						 quote_identifier(server->servername), HUBSPOT_OTHER_TOKEN_OPTIONS)));
 	}
 	return GetUserMapping(userid, server->serverid);
 }

@@ -40,6 +40,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "account/option_table.h"
 #include "account/refresh_token.h"
 #include "account/token.h"
 #include "account/token_file.h"

@@ -17,7 +17,7 @@
 
 #include "storage/fd.h"
 
-#include "account/option.h"
+#include "account/option_table.h"
 #include "account/token_file.h"
 
 /* The most that a file may hold, and more than any token has. */

@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ *
+ * option_table.c
+ *	  Which options there are, of servers and of user mappings.
+ *
+ * An option is a line of the table: its name, where it belongs, what its value
+ * may be and where in HubspotOptions it goes.  option_validator.c checks values
+ * by the table, and option.c reads them by it, so a new option is a new line of
+ * the table and a new member of HubspotOptions.
+ *
+ * IDENTIFICATION
+ *	  src/account/option_table.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "utils/guc.h"
+
+#include "account/option_table.h"
+#include "account/throttle.h"
+
+#define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
+	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
+	 default_value, min, max, superuser_only}
+#define MAPPING_OPTION(name, kind, superuser_only) \
+	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
+	 NULL, 0, 0, superuser_only}
+
+#define MINUTE	(60 * 1000)
+#define HOUR	(60 * MINUTE)
+
+const HubspotOption hubspot_option_table[] = {
+	SERVER_OPTION(base_url, HUBSPOT_OPTION_URL, "https://api.hubapi.com", 0, 0, false),
+	SERVER_OPTION(api_version, HUBSPOT_OPTION_VERSION, "2026-03", 0, 0, false),
+	SERVER_OPTION(connect_timeout, HUBSPOT_OPTION_DURATION, "10s", 1, HOUR, false),
+	SERVER_OPTION(request_timeout, HUBSPOT_OPTION_DURATION, "60s", 1, HOUR, false),
+	SERVER_OPTION(max_retries, HUBSPOT_OPTION_INTEGER, "5", 0, 100, false),
+	SERVER_OPTION(max_retry_delay, HUBSPOT_OPTION_DURATION, "60s", 1, 24 * HOUR, false),
+	SERVER_OPTION(concurrency, HUBSPOT_OPTION_INTEGER, "4", 1, 64, false),
+	SERVER_OPTION(batch_size, HUBSPOT_OPTION_INTEGER, NULL, 1, 2000, false),
+	SERVER_OPTION(rate_limit, HUBSPOT_OPTION_INTEGER, "100", 0, HUBSPOT_MAX_RATE_LIMIT, false),
+	SERVER_OPTION(max_attempts, HUBSPOT_OPTION_INTEGER, "20", 1, 1000, false),
+	SERVER_OPTION(sent_retention, HUBSPOT_OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
+	SERVER_OPTION(proxy, HUBSPOT_OPTION_PROXY, NULL, 0, 0, true),
+	SERVER_OPTION(ca_file, HUBSPOT_OPTION_FILE, NULL, 0, 0, true),
+	SERVER_OPTION(user_agent, HUBSPOT_OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
+
+	MAPPING_OPTION(access_token, HUBSPOT_OPTION_SECRET, false),
+	MAPPING_OPTION(access_token_file, HUBSPOT_OPTION_FILE, true),
+	/* the id is not a secret, but easily mistaken for one */
+	MAPPING_OPTION(client_id, HUBSPOT_OPTION_SECRET, false),
+	MAPPING_OPTION(client_secret, HUBSPOT_OPTION_SECRET, false),
+	MAPPING_OPTION(refresh_token, HUBSPOT_OPTION_SECRET, false)
+};
+
+const size_t hubspot_noptions = lengthof(hubspot_option_table);
+
+/* The option of that name in the catalog, or NULL. */
+const HubspotOption *
+hubspot_find_option(const char *name, Oid catalog)
+{
+	for (size_t i = 0; i < lengthof(hubspot_option_table); i++)
+	{
+		if (hubspot_option_table[i].catalog == catalog &&
+			strcmp(hubspot_option_table[i].name, name) == 0)
+			return &hubspot_option_table[i];
+	}
+	return NULL;
+}
+
+/*
+ * Read a duration with PostgreSQL's units, in milliseconds; false: it is not one,
+ * or too short or too long for the option.  A bare number is refused: it would be
+ * read as seconds by some and as milliseconds by others.
+ */
+bool
+hubspot_option_duration(const HubspotOption *option, const char *value, int *result)
+{
+	const char *unit = value + strspn(value, "0123456789.");
+
+	unit += strspn(unit, " ");
+	return isdigit((unsigned char) value[0]) && *unit != '\0' &&
+		unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
+		parse_int(value, result, GUC_UNIT_MS, NULL) &&
+		*result >= option->min && *result <= option->max;
+}
+
+/* Printable ASCII without spaces, not too long? */
+bool
+hubspot_is_token(const char *value)
+{
+	return hubspot_is_text(value, '!');
+}
+
+/* Printable ASCII from first on, not empty, not too long? */
+bool
+hubspot_is_text(const char *value, char first)
+{
+	size_t		len = strlen(value);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (value[i] < first || value[i] > '~')
+			return false;
+	}
+	return len > 0 && len <= HUBSPOT_MAX_TEXT_LEN;
+}

@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * option_table.h
+ *	  Which options there are, of servers and of user mappings.
+ *
+ * IDENTIFICATION
+ *	  src/account/option_table.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_OPTION_TABLE_H
+#define HUBSPOT_ACCOUNT_OPTION_TABLE_H
+
+/* Characters that a text or a secret may have. */
+#define HUBSPOT_MAX_TEXT_LEN	4096
+
+/* What may stand in a user mapping in place of access_token, for hints. */
+#define HUBSPOT_OTHER_TOKEN_OPTIONS	"or access_token_file, or client_id, client_secret and refresh_token"
+
+typedef enum HubspotOptionKind
+{
+	HUBSPOT_OPTION_URL,
+	HUBSPOT_OPTION_VERSION,
+	HUBSPOT_OPTION_DURATION,	/* with a unit; in ms */
+	HUBSPOT_OPTION_INTEGER,
+	HUBSPOT_OPTION_TEXT,		/* printable ASCII, may go into a header */
+	HUBSPOT_OPTION_PROXY,
+	HUBSPOT_OPTION_FILE,
+	HUBSPOT_OPTION_SECRET		/* a text that no message may show */
+} HubspotOptionKind;
+
+/* A line of the table. */
+typedef struct HubspotOption
+{
+	const char *name;
+	Oid			catalog;
+	HubspotOptionKind kind;
+	size_t		offset;			/* in HubspotOptions */
+	const char *default_value;	/* or NULL: none */
+	int			min,			/* of a DURATION (ms) or an INTEGER */
+				max;
+	bool		superuser_only;
+} HubspotOption;
+
+/* The options of a server and a user mapping, with the defaults filled in. */
+typedef struct HubspotOptions
+{
+	/* server */
+	const char *base_url;		/* without a slash at the end */
+	const char *api_version;
+	int			connect_timeout;	/* ms */
+	int			request_timeout;	/* ms */
+	int			max_retries;
+	int			max_retry_delay;	/* ms */
+	int			concurrency;
+	int			batch_size;		/* 0: as many as the operation allows */
+	int			rate_limit;		/* requests in 10 s, 0: no limit */
+	int			max_attempts;	/* of a row of the outbox */
+	int			sent_retention; /* ms that a sent row of the outbox is kept */
+	const char *proxy;			/* or NULL */
+	const char *ca_file;		/* or NULL */
+	const char *user_agent;
+
+	/* user mapping: one of the three ways to a token */
+	const char *access_token;
+	const char *access_token_file;
+	const char *client_id;
+	const char *client_secret;
+	const char *refresh_token;
+
+	/* where they come from */
+	const char *server_name;
+	Oid			server;
+	Oid			user;			/* who wants to use the server */
+	Oid			mapping;		/* the user mapping by which the user does */
+	bool		own_mapping;	/* it is the user's own, and not PUBLIC's */
+} HubspotOptions;
+
+extern const HubspotOption hubspot_option_table[];
+extern const size_t hubspot_noptions;
+
+extern const HubspotOption *hubspot_find_option(const char *name, Oid catalog);
+extern bool hubspot_option_duration(const HubspotOption *option,
+									const char *value, int *result);
+extern bool hubspot_is_text(const char *value, char first);
+extern bool hubspot_is_token(const char *value);
+
+#endif							/* HUBSPOT_ACCOUNT_OPTION_TABLE_H */

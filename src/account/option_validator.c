@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ *
+ * option_validator.c
+ *	  What is wrong with options when somebody sets them.
+ *
+ * CREATE and ALTER SERVER and USER MAPPING call the validator with all options
+ * that the object would have.  It refuses names that are not options, wrong
+ * values, and logins that are incomplete or ambiguous, with an ERROR that says
+ * what is allowed, so that a mistake is seen when it is made.
+ *
+ * IDENTIFICATION
+ *	  src/account/option_validator.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "account/option_table.h"
+#include "api/endpoint.h"
+#include "base/compat.h"
+#include "base/host.h"
+#include "base/setting.h"
+#include "base/shown.h"
+
+/* How many letters a misspelled name may be off, as in core's own hints. */
+#define MAX_NAME_DISTANCE	4
+
+/* The options that OAuth needs, all of them. */
+static const char *const oauth_options[] = {
+	"client_id", "client_secret", "refresh_token"
+};
+
+/* What is allowed, said in the hint when a value isn't. */
+static const char *const allowed_values[] = {
+	[HUBSPOT_OPTION_URL] = "It must be https://host or https://host:port, without a path; plain http only to localhost, 127.x.x.x or [::1].",
+	[HUBSPOT_OPTION_VERSION] = "It must be a dated version, such as \"2026-03\", from 2025-09 on, or \"v4\".",
+	[HUBSPOT_OPTION_TEXT] = "It must be printable ASCII, at most 4096 characters.",
+	[HUBSPOT_OPTION_PROXY] = "It must be http://host:port, https://host:port or socks5h://host:port, without a user name or a path.",
+	[HUBSPOT_OPTION_FILE] = "It must be the absolute path of a file on the server.",
+	[HUBSPOT_OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
+};
+
+/*
+ * Bytes that a value may have, well below what libcurl or the server's operating
+ * system would refuse when it is used.
+ */
+static const size_t max_lengths[] = {
+	[HUBSPOT_OPTION_URL] = 2000,
+	[HUBSPOT_OPTION_VERSION] = 100,
+	[HUBSPOT_OPTION_DURATION] = 100,
+	[HUBSPOT_OPTION_INTEGER] = 100,
+	[HUBSPOT_OPTION_TEXT] = HUBSPOT_MAX_TEXT_LEN,
+	[HUBSPOT_OPTION_PROXY] = 2000,
+	[HUBSPOT_OPTION_FILE] = MAXPGPATH - 1,
+	[HUBSPOT_OPTION_SECRET] = HUBSPOT_MAX_TEXT_LEN
+};
+
+PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
+
+static void refuse_option(const char *name, Oid catalog) pg_attribute_noreturn();
+static char *option_names(Oid catalog);
+static const char *closest_option(const char *name, Oid catalog);
+static void check_option(const HubspotOption *option, const char *value);
+static bool is_allowed(const HubspotOption *option, const char *value);
+static const char *hint_for(const HubspotOption *option, const char *value);
+static void check_mapping(const List *list);
+static bool has_option(const List *list, const char *name);
+
+/* Refuse what is wrong when it is said, not when it is used. */
+Datum
+hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const HubspotOption *option = hubspot_find_option(def->defname, catalog);
+
+		if (option == NULL)
+			refuse_option(def->defname, catalog);
+		check_option(option, defGetString(def));
+	}
+	if (catalog == UserMappingRelationId)
+		check_mapping(list);
+	PG_RETURN_VOID();
+}
+
+/* The ERROR says where the option belongs, or which one may have been meant. */
+static void
+refuse_option(const char *name, Oid catalog)
+{
+	const char *closest = closest_option(name, catalog);
+	const char *hint;
+
+	if (hubspot_find_option(name, UserMappingRelationId))
+		hint = "It is an option of user mappings, not of servers.";
+	else if (hubspot_find_option(name, ForeignServerRelationId))
+		hint = "It is an option of servers, not of user mappings.";
+	else if (closest)
+		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
+	else
+		hint = psprintf("The options here are: %s.", option_names(catalog));
+	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
+		hint = "There are no valid options in this context.";
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", name),
+			 errhint("%s", hint)));
+}
+
+/* The names of a catalog's options, as a list. */
+static char *
+option_names(Oid catalog)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (size_t i = 0; i < hubspot_noptions; i++)
+	{
+		if (hubspot_option_table[i].catalog == catalog)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 hubspot_option_table[i].name);
+	}
+	return names.data;
+}
+
+/*
+ * The option of the catalog whose name is the least away, or NULL if none is
+ * close enough to be meant.
+ */
+static const char *
+closest_option(const char *name, Oid catalog)
+{
+	const char *closest = NULL;
+	int			least = Min(MAX_NAME_DISTANCE, (int) strlen(name) / 2) + 1;
+
+	for (size_t i = 0; i < hubspot_noptions; i++)
+	{
+		const HubspotOption *option = &hubspot_option_table[i];
+		int			distance;
+
+		if (option->catalog != catalog)
+			continue;
+		/* names are identifiers, so never too long for the function */
+		distance = varstr_levenshtein(name, strlen(name), option->name,
+									  strlen(option->name), 1, 1, 1, true);
+		if (distance < least)
+		{
+			least = distance;
+			closest = option->name;
+		}
+	}
+	return closest;
+}
+
+/* The ERROR names the value (unless it is secret) and says what is allowed. */
+static void
+check_option(const HubspotOption *option, const char *value)
+{
+	if (option->superuser_only && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"%s\"", option->name),
+				 errhint("Only a superuser may set it.")));
+	if (strlen(value) > max_lengths[option->kind] || !is_allowed(option, value))
+	{
+		if (option->kind == HUBSPOT_OPTION_SECRET)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid value for option \"%s\"", option->name),
+					 errhint("%s", hint_for(option, value))));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid value for option \"%s\": \"%s\"",
+						option->name, hubspot_shown(value)),
+				 errhint("%s", hint_for(option, value))));
+	}
+	if (option->kind == HUBSPOT_OPTION_URL)
+		hubspot_check_host(NULL, value);
+}
+
+/* Is a value, which is not too long, one that the option may have? */
+static bool
+is_allowed(const HubspotOption *option, const char *value)
+{
+	static const char *const url_schemes[] = {"https", "http", NULL};
+	static const char *const proxy_schemes[] = {"http", "https", "socks5h", NULL};
+	const char *scheme = NULL;
+	char	   *host;
+	int			number;
+
+	switch (option->kind)
+	{
+		case HUBSPOT_OPTION_URL:
+			host = hubspot_url_host(value, url_schemes, &scheme);
+			return host && (strcmp(scheme, "https") == 0 || hubspot_is_loopback(host));
+		case HUBSPOT_OPTION_PROXY:
+			return hubspot_url_host(value, proxy_schemes, &scheme) != NULL;
+		case HUBSPOT_OPTION_VERSION:
+			return hubspot_is_api_version(value);
+		case HUBSPOT_OPTION_DURATION:
+			return hubspot_option_duration(option, value, &number);
+		case HUBSPOT_OPTION_INTEGER:
+			return value[strspn(value, "0123456789")] == '\0' &&
+				parse_int(value, &number, 0, NULL) &&
+				number >= option->min && number <= option->max;
+		case HUBSPOT_OPTION_TEXT:
+			return hubspot_is_text(value, ' ');
+		case HUBSPOT_OPTION_FILE:
+			return is_absolute_path(value);
+		case HUBSPOT_OPTION_SECRET:
+			return hubspot_is_token(value);
+	}
+	return false;
+}
+
+/* What the value of an option may be, for a value that it may not have. */
+static const char *
+hint_for(const HubspotOption *option, const char *value)
+{
+	if (strlen(value) > max_lengths[option->kind])
+		return psprintf("It must have at most %zu characters.",
+						max_lengths[option->kind]);
+	if (option->kind == HUBSPOT_OPTION_DURATION)
+		return psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %dms to %ds.",
+						option->min, option->max / 1000);
+	if (option->kind == HUBSPOT_OPTION_INTEGER)
+		return psprintf("It must be a whole number from %d to %d.",
+						option->min, option->max);
+	return allowed_values[option->kind];
+}
+
+/*
+ * A token comes from one place.  None at all is allowed, for a mapping that is
+ * to get its options later.
+ */
+static void
+check_mapping(const List *list)
+{
+	const char *sources[lengthof(oauth_options) + 2];
+	const char *missing = NULL;
+	int			nsources = 0;
+	int			noauth = 0;
+
+	for (size_t i = 0; i < lengthof(oauth_options); i++)
+	{
+		if (!has_option(list, oauth_options[i]))
+			missing = missing ? psprintf("%s, %s", missing, oauth_options[i]) :
+				oauth_options[i];
+		else if (noauth++ == 0)
+			sources[nsources++] = oauth_options[i];
+	}
+	if (has_option(list, "access_token_file"))
+		sources[nsources++] = "access_token_file";
+	if (has_option(list, "access_token"))
+		sources[nsources++] = "access_token";
+
+	if (nsources > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("options \"%s\" and \"%s\" exclude each other",
+						sources[1], sources[0]),
+				 errhint("A user mapping has access_token, %s.", HUBSPOT_OTHER_TOKEN_OPTIONS)));
+	if (noauth > 0 && missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("missing options of OAuth: %s", missing),
+				 errhint("A user mapping has access_token, %s.", HUBSPOT_OTHER_TOKEN_OPTIONS)));
+}
+
+static bool
+has_option(const List *list, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return true;
+	}
+	return false;
+}
