@@ -24,17 +24,14 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/varlena.h"
 
 #include "account/option_table.h"
 #include "api/endpoint.h"
 #include "base/compat.h"
+#include "base/closest.h"
 #include "base/host.h"
 #include "base/setting.h"
 #include "base/shown.h"
-
-/* How many letters a misspelled name may be off, as in core's own hints. */
-#define MAX_NAME_DISTANCE	4
 
 /* The options that OAuth needs, all of them. */
 static const char *const oauth_options[] = {
@@ -138,33 +135,18 @@ option_names(Oid catalog)
 	return names.data;
 }
 
-/*
- * The option of the catalog whose name is the least away, or NULL if none is
- * close enough to be meant.
- */
+/* The option of the catalog that may have been meant, or NULL. */
 static const char *
 closest_option(const char *name, Oid catalog)
 {
-	const char *closest = NULL;
-	int			least = Min(MAX_NAME_DISTANCE, (int) strlen(name) / 2) + 1;
+	HubspotClosest closest = {.name = name};
 
 	for (size_t i = 0; i < hubspot_noptions; i++)
 	{
-		const HubspotOption *option = &hubspot_option_table[i];
-		int			distance;
-
-		if (option->catalog != catalog)
-			continue;
-		/* names are identifiers, so never too long for the function */
-		distance = varstr_levenshtein(name, strlen(name), option->name,
-									  strlen(option->name), 1, 1, 1, true);
-		if (distance < least)
-		{
-			least = distance;
-			closest = option->name;
-		}
+		if (hubspot_option_table[i].catalog == catalog)
+			hubspot_closest_try(&closest, hubspot_option_table[i].name);
 	}
-	return closest;
+	return closest.found;
 }
 
 /* The ERROR names the value (unless it is secret) and says what is allowed. */

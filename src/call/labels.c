@@ -27,10 +27,10 @@
 #include "nodes/pg_list.h"
 #include "utils/formatting.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 #include "api/definition.h"
 #include "api/endpoint.h"
+#include "base/closest.h"
 #include "call/call.h"
 #include "call/labels.h"
 
@@ -42,12 +42,6 @@
 
 /* ... of each of which so much is shown. */
 #define MAX_SHOWN_LABEL		100
-
-/* So much of a label is compared with those that it may have been meant for. */
-#define MAX_COMPARED_LABEL	255
-
-/* A label is like another one if no more characters have to be changed. */
-#define MAX_DISTANCE		4
 
 /* A type that has a label. */
 typedef struct Candidate
@@ -102,7 +96,6 @@ static char *missing_problem(HubspotLabels *labels, const char *label,
 							 const char *lower, const char *category);
 static void sort_candidates(HubspotLabels *labels, const char *lower,
 							const char *category);
-static int	compared_len(const char *label);
 static int	compare_candidates(const void *a, const void *b);
 static void append_label(StringInfo text, const char *label);
 static bool append_candidate(StringInfo text, const char *before,
@@ -380,7 +373,7 @@ missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 		appendStringInfoString(&problem, ", nor any other");
 
 	sort_candidates(labels, lower, category);
-	if (labels->ncandidates > 0 && labels->candidates[0].distance <= MAX_DISTANCE)
+	if (labels->ncandidates > 0 && labels->candidates[0].distance < HUBSPOT_UNLIKE)
 	{
 		(void) append_candidate(&problem, "; did you mean ", labels->candidates[0].type,
 								true, category != NULL);
@@ -405,30 +398,17 @@ missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 static void
 sort_candidates(HubspotLabels *labels, const char *lower, const char *category)
 {
-	int			len = compared_len(lower);
-	int			most = Min(MAX_DISTANCE, pg_mbstrlen_with_len(lower, len) / 2);
-
 	for (int i = 0; i < labels->ncandidates; i++)
 	{
 		Candidate  *candidate = &labels->candidates[i];
-		int			distance;
 
 		CHECK_FOR_INTERRUPTS();
-		distance = varstr_levenshtein_less_equal(lower, len, candidate->lower,
-												 compared_len(candidate->lower),
-												 1, 1, 1, most, true);
-		candidate->distance = distance <= most ? distance : MAX_DISTANCE + 1;
+		candidate->distance = hubspot_name_distance(lower, candidate->lower);
 		candidate->other_category = category &&
 			strcmp(candidate->type->category, category) != 0;
 	}
 	qsort(labels->candidates, labels->ncandidates, sizeof(Candidate),
 		  compare_candidates);
-}
-
-static int
-compared_len(const char *label)
-{
-	return pg_mbcliplen(label, strlen(label), MAX_COMPARED_LABEL);
 }
 
 static int

@@ -12,13 +12,10 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/varlena.h"
 
+#include "base/closest.h"
 #include "outbox/outbox.h"
 #include "schema/prepared.h"
-
-/* How many letters a misspelled operation may be off. */
-#define MAX_DISTANCE	4
 
 static const struct
 {
@@ -130,25 +127,11 @@ hubspot_outbox_operation(const char *name, HubspotOperation *operation)
 const char *
 hubspot_outbox_closest_operation(const char *name)
 {
-	const char *closest = NULL;
-	int			len = strlen(name);
-	int			least = Min(MAX_DISTANCE, len / 2) + 1;
+	HubspotClosest closest = {.name = name};
 
-	if (len > NAMEDATALEN)
-		return NULL;
 	for (size_t i = 0; i < lengthof(operations); i++)
-	{
-		int			distance = varstr_levenshtein(name, len, operations[i].name,
-												  strlen(operations[i].name),
-												  1, 1, 1, true);
-
-		if (distance < least)
-		{
-			least = distance;
-			closest = operations[i].name;
-		}
-	}
-	return closest;
+		hubspot_closest_try(&closest, operations[i].name);
+	return closest.found;
 }
 
 /* Insert an hs_assoc_input[], none of whose elements may be null, in its order. */

@@ -29,14 +29,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
+#include "base/closest.h"
 #include "base/compat.h"
 #include "rows/id_type.h"
 #include "sync/link_table.h"
-
-/* How many letters a misspelled column may be off. */
-#define MAX_DISTANCE	4
 
 static void check_column(Oid link_table, const char *column, Oid *type);
 static char *column_hint(Oid link_table, const char *column);
@@ -108,8 +105,7 @@ column_hint(Oid link_table, const char *column)
 {
 	Relation	rel = table_open(link_table, AccessShareLock);
 	TupleDesc	tupdesc = RelationGetDescr(rel);
-	const char *closest = NULL;
-	int			least = column ? Min(MAX_DISTANCE, (int) strlen(column) / 2) + 1 : 0;
+	HubspotClosest closest = {.name = column};
 	StringInfoData names;
 
 	initStringInfo(&names);
@@ -117,25 +113,16 @@ column_hint(Oid link_table, const char *column)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 		const char *name = pstrdup(NameStr(attribute->attname));
-		int			distance;
 
 		if (attribute->attisdropped)
 			continue;
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
-		if (column == NULL)
-			continue;
-		/* names are never too long for the function */
-		distance = varstr_levenshtein(column, strlen(column), name, strlen(name),
-									  1, 1, 1, true);
-		if (distance < least)
-		{
-			least = distance;
-			closest = name;
-		}
+		if (column)
+			hubspot_closest_try(&closest, name);
 	}
 	table_close(rel, AccessShareLock);
-	if (closest)
-		return psprintf("Perhaps you meant the column \"%s\".", closest);
+	if (closest.found)
+		return psprintf("Perhaps you meant the column \"%s\".", closest.found);
 	return psprintf("The columns are: %s.", names.data);
 }
 
