@@ -42,6 +42,38 @@ FROM (VALUES
 	LATERAL sim.try('SELECT * FROM ' || format(call, 'nobody')) AS nobody,
 	LATERAL sim.try('SELECT * FROM ' || format(call, 'no HubSpot')) AS other;
 
+-- one that may have been meant, if the role may use it
+CREATE SERVER "hub spot eu" FOREIGN DATA WRAPPER hubspot_assoc;
+CREATE ROLE "Regress-HubSpot 'quoted'";
+SELECT call, t.outcome, t.message, t.hint
+FROM (VALUES
+	('hs_assoc_list(''contacts'', 1, ''companies'', %L)', 'hubspto'),
+	('hs_assoc_list(''contacts'', 1, ''companies'', %L)', 'HubSpot'),
+	('hs_assoc_batch_read(''contacts'', ''companies'', ''{1}''::text[], server => %L)', 'hub_spot_eu'),
+	('hs_assoc_labels(''contacts'', ''companies'', %L)', 'hubspo'),
+	('hs_assoc_request(''GET'', ''/'', server => %L)', 'hubspo'),
+	('hs_assoc_enqueue(''archive'', ''a'', ''b'', ''TABLE nothing'', server => %L)', 'hubspo'),
+	('hs_assoc_enable_sync(''pg_class'', ''a'', ''oid'', ''b'', ''oid'', server => %L)', 'hubspo'),
+	('hs_assoc_pause(%L)', 'hubspo'),
+	('hs_assoc_stat_reset(%L)', 'hubspo'),
+	('hs_assoc_stat_reset(%L)', 'no_HubSpot'),
+	('hs_assoc_stat_reset(%L)', 'hubspot_and_more'),
+	('hs_assoc_stat_reset(%L)', 'no HubSpot')) AS v (format, name),
+	format(format, name) AS call,
+	LATERAL sim.try('SELECT * FROM ' || call) AS t;
+SET client_min_messages = notice;
+SELECT hs_assoc_retry(server => 'hubspo'), hs_assoc_discard(server => 'nowhere at all');
+SELECT hs_assoc_retry(server => 'hubspot');
+SET client_min_messages = warning;
+SET ROLE regress_hubspot_alice;
+SELECT * FROM hs_assoc_labels('contacts', 'companies', 'hubspo');
+RESET ROLE;
+SET ROLE "Regress-HubSpot 'quoted'";
+SELECT * FROM hs_assoc_labels('contacts', 'companies', 'hub spot eu');
+RESET ROLE;
+DROP ROLE "Regress-HubSpot 'quoted'";
+DROP SERVER "hub spot eu";
+
 --
 -- No USAGE, no mapping
 --

@@ -16,11 +16,10 @@
  */
 #include "postgres.h"
 
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 
 #include "account/client.h"
-#include "base/compat.h"
+#include "account/server.h"
 
 /*
  * The account of a server (NULL: of the setting hubspot_assoc.server), with
@@ -32,13 +31,8 @@ hubspot_connect(const char *server)
 {
 	HubspotClient *client = palloc0(sizeof(HubspotClient));
 	Oid			userid = GetUserId();
-	Oid			serverid = hubspot_get_server(server);
-	AclResult	aclresult;
+	Oid			serverid = hubspot_get_usable_server(server, userid);
 
-	aclresult = hubspot_server_aclcheck(serverid, userid, ACL_USAGE);
-	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
-					   GetForeignServer(serverid)->servername);
 	client->options = hubspot_get_options(serverid, userid);
 	client->token = hubspot_token_create(client->options);
 	client->account = hubspot_account(serverid);

@@ -37,12 +37,12 @@
 
 #include "account/option.h"
 #include "account/option_table.h"
+#include "account/server.h"
 #include "base/compat.h"
 #include "base/host.h"
 #include "base/setting.h"
 #include "base/shown.h"
 
-#define WRAPPER_NAME	"hubspot_assoc"
 
 static int	compare_servers(const ListCell *a, const ListCell *b);
 static HubspotOptions *server_options(const ForeignServer *server);
@@ -52,33 +52,6 @@ static void set_option(HubspotOptions *options, const HubspotOption *option,
 static void set_options(HubspotOptions *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
 static bool has_own_mapping(const ForeignServer *server, Oid userid);
-
-/*
- * The server of that name, or of hubspot_assoc.server if name is NULL.  The
- * ERROR says what to create if there is none.
- */
-Oid
-hubspot_get_server(const char *name)
-{
-	ForeignServer *server;
-
-	if (name == NULL)
-		name = hubspot_server_setting;
-	server = GetForeignServerByName(name, true);
-	if (server == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("server \"%s\" does not exist", hubspot_shown(name)),
-				 errhint("Create it with CREATE SERVER %s FOREIGN DATA WRAPPER %s, or name another one in the argument server or the setting hubspot_assoc.server.",
-						 quote_identifier(hubspot_shown(name)), WRAPPER_NAME)));
-	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("server \"%s\" is no HubSpot account", name),
-				 errdetail("It belongs to another foreign-data wrapper than %s.",
-						   WRAPPER_NAME)));
-	return server->serverid;
-}
 
 /*
  * The options of a server and of the user's mapping for it, or PUBLIC's, as
@@ -116,7 +89,7 @@ hubspot_get_options(Oid serverid, Oid userid)
 List *
 hubspot_all_servers(void)
 {
-	Oid			wrapper = get_foreign_data_wrapper_oid(WRAPPER_NAME, true);
+	Oid			wrapper = get_foreign_data_wrapper_oid(HUBSPOT_WRAPPER, true);
 	Relation	relation = table_open(ForeignServerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
 	List	   *servers = NIL;

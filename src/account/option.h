@@ -15,7 +15,6 @@
 
 #include "account/option_table.h"
 
-extern Oid	hubspot_get_server(const char *name);
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
 extern Oid	hubspot_login(const char *server_name, Oid userid);
 extern List *hubspot_all_servers(void);

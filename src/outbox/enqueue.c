@@ -23,7 +23,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/typcache.h"
 
 #include "outbox/enqueue.h"
 #include "rows/source.h"
@@ -33,17 +32,6 @@
 
 /* A block of this size is full.  (Arrays have to stay far below 1 GB.) */
 #define BLOCK_SIZE		(1024 * 1024)
-
-/* The attributes of hs_assoc_input. */
-enum
-{
-	INPUT_FROM_ID,
-	INPUT_TO_ID,
-	INPUT_TYPE_IDS,
-	INPUT_CATEGORY,
-	INPUT_LABELS,
-	INPUT_NATTRIBUTES
-};
 
 typedef struct Block
 {
@@ -57,7 +45,6 @@ typedef struct Block
 	int64		skipped;		/* likewise */
 } Block;
 
-static TupleDesc input_tupdesc(void);
 static void take_row(void *state, const HubspotRawInput *raw);
 static Datum form_input(TupleDesc tupdesc, const HubspotRawInput *raw);
 static void insert_block(Block *block);
@@ -78,7 +65,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	if (!hubspot_outbox_operation(enqueue->operation, &operation))
 		elog(ERROR, "unexpected operation: %s", enqueue->operation);
 	block->enqueue = enqueue;
-	block->tupdesc = input_tupdesc();
+	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -90,17 +77,6 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	hubspot_source_close(source);
 	*skipped = block->skipped;
 	return block->enqueued;
-}
-
-/* The columns of the type hs_assoc_input, palloc'd. */
-static TupleDesc
-input_tupdesc(void)
-{
-	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(hubspot_input_type(), -1);
-
-	if (tupdesc->natts != INPUT_NATTRIBUTES)
-		elog(ERROR, "hs_assoc_input has %d columns", tupdesc->natts);
-	return tupdesc;
 }
 
 /* A row of the query: into the block, after those that fill it. */
@@ -136,34 +112,34 @@ form_input(TupleDesc tupdesc, const HubspotRawInput *raw)
 {
 	HubspotSlice from_id = raw->input.from_id;
 	HubspotSlice to_id = raw->input.to_id;
-	Datum		values[INPUT_NATTRIBUTES];
-	bool		isnull[INPUT_NATTRIBUTES];
+	Datum		values[HUBSPOT_NATTRIBUTES];
+	bool		isnull[HUBSPOT_NATTRIBUTES];
 	Datum	   *elements = palloc(sizeof(Datum) * Max(raw->ntype_ids, raw->nlabels));
 
-	values[INPUT_FROM_ID] =
+	values[HUBSPOT_ATTRIBUTE_FROM_ID] =
 		PointerGetDatum(cstring_to_text_with_len(from_id.data, from_id.len));
-	isnull[INPUT_FROM_ID] = false;
-	values[INPUT_TO_ID] =
+	isnull[HUBSPOT_ATTRIBUTE_FROM_ID] = false;
+	values[HUBSPOT_ATTRIBUTE_TO_ID] =
 		PointerGetDatum(cstring_to_text_with_len(to_id.data, to_id.len));
-	isnull[INPUT_TO_ID] = false;
+	isnull[HUBSPOT_ATTRIBUTE_TO_ID] = false;
 
-	isnull[INPUT_TYPE_IDS] = (raw->ntype_ids == 0);
+	isnull[HUBSPOT_ATTRIBUTE_TYPE_IDS] = (raw->ntype_ids == 0);
 	for (int i = 0; i < raw->ntype_ids; i++)
 		elements[i] = Int32GetDatum(raw->type_ids[i]);
 	if (raw->ntype_ids > 0)
-		values[INPUT_TYPE_IDS] =
+		values[HUBSPOT_ATTRIBUTE_TYPE_IDS] =
 			PointerGetDatum(construct_array(elements, raw->ntype_ids, INT4OID,
 											sizeof(int32), true, TYPALIGN_INT));
 
-	isnull[INPUT_CATEGORY] = (raw->category == NULL);
+	isnull[HUBSPOT_ATTRIBUTE_CATEGORY] = (raw->category == NULL);
 	if (raw->category)
-		values[INPUT_CATEGORY] = CStringGetTextDatum(raw->category);
+		values[HUBSPOT_ATTRIBUTE_CATEGORY] = CStringGetTextDatum(raw->category);
 
-	isnull[INPUT_LABELS] = (raw->nlabels == 0);
+	isnull[HUBSPOT_ATTRIBUTE_LABELS] = (raw->nlabels == 0);
 	for (int i = 0; i < raw->nlabels; i++)
 		elements[i] = CStringGetTextDatum(raw->labels[i]);
 	if (raw->nlabels > 0)
-		values[INPUT_LABELS] =
+		values[HUBSPOT_ATTRIBUTE_LABELS] =
 			PointerGetDatum(construct_array(elements, raw->nlabels, TEXTOID,
 											-1, false, TYPALIGN_INT));
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, isnull));

@@ -11,11 +11,23 @@
 #ifndef HUBSPOT_ROWS_RAW_INPUT_H
 #define HUBSPOT_ROWS_RAW_INPUT_H
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "utils/array.h"
 
 #include "api/endpoint.h"
 #include "call/labels.h"
+
+/* The attributes of the type hs_assoc_input, in their order. */
+enum
+{
+	HUBSPOT_ATTRIBUTE_FROM_ID,
+	HUBSPOT_ATTRIBUTE_TO_ID,
+	HUBSPOT_ATTRIBUTE_TYPE_IDS,
+	HUBSPOT_ATTRIBUTE_CATEGORY,
+	HUBSPOT_ATTRIBUTE_LABELS,
+	HUBSPOT_NATTRIBUTES
+};
 
 /* Where a value comes from. */
 typedef struct HubspotColumn
@@ -46,6 +58,7 @@ typedef struct HubspotLastTypes
 	HubspotTypeList *types;		/* or NULL */
 } HubspotLastTypes;
 
+extern TupleDesc hubspot_input_tupdesc(Oid input_type);
 extern HubspotSlice hubspot_read_id(HubspotColumn *column, Datum value,
 									char *buffer);
 extern void hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,

@@ -36,7 +36,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
-#include "utils/typcache.h"
 
 #include "api/error.h"
 #include "base/clock.h"
@@ -53,18 +52,18 @@
 #define SORT_FETCH			1000
 
 /*
- * The columns of a query, in no order, and the attributes of hs_assoc_input in
- * theirs.  An operation takes all up to some, or all.
+ * The columns of a query: the attributes of hs_assoc_input, and some more.  An
+ * operation takes all up to some, or all.
  */
 typedef enum ColumnKind
 {
-	COLUMN_FROM_ID,
-	COLUMN_TO_ID,
-	COLUMN_TYPE_IDS,
-	COLUMN_CATEGORY,
-	COLUMN_LABELS,
-	COLUMN_TYPE_ID,				/* of a query only */
-	COLUMN_LABEL				/* likewise */
+	COLUMN_FROM_ID = HUBSPOT_ATTRIBUTE_FROM_ID,
+	COLUMN_TO_ID = HUBSPOT_ATTRIBUTE_TO_ID,
+	COLUMN_TYPE_IDS = HUBSPOT_ATTRIBUTE_TYPE_IDS,
+	COLUMN_CATEGORY = HUBSPOT_ATTRIBUTE_CATEGORY,
+	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
+	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,
+	COLUMN_LABEL
 } ColumnKind;
 
 #define NCOLUMNS	(COLUMN_LABEL + 1)
@@ -194,9 +193,7 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 	source->iterator = array_create_iterator(inputs, 0, NULL);
 	if (shape == HUBSPOT_INPUT_RECORD)
 		return source;
-	source->tupdesc = lookup_rowtype_tupdesc_copy(ARR_ELEMTYPE(inputs), -1);
-	if (source->tupdesc->natts != COLUMN_LABELS + 1)
-		elog(ERROR, "hs_assoc_input has %d columns", source->tupdesc->natts);
+	source->tupdesc = hubspot_input_tupdesc(ARR_ELEMTYPE(inputs));
 	return source;
 }
 

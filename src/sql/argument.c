@@ -14,8 +14,10 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "account/server.h"
 #include "api/endpoint.h"
 #include "base/shown.h"
 #include "hubspot.h"
@@ -113,11 +115,48 @@ hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
 	return check_number(PG_GETARG_INT64(argument), name);
 }
 
-/* The name of a server; NULL, for the setting's, if it is null. */
+bool
+hubspot_bool_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return PG_GETARG_BOOL(argument);
+}
+
+/* The name of something else than a server, not copied. */
+const char *
+hubspot_name_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return NameStr(*PG_GETARG_NAME(argument));
+}
+
+Oid
+hubspot_oid_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return PG_GETARG_OID(argument);
+}
+
+ArrayType *
+hubspot_array_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	refuse_null(fcinfo, argument, name, NULL);
+	return PG_GETARG_ARRAYTYPE_P(argument);
+}
+
+/* The name of a server, not copied; NULL, for the setting's, if it is null. */
 const char *
 hubspot_server_argument(FunctionCallInfo fcinfo, int argument)
 {
 	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+}
+
+/* The server that it names, or the setting; the current role must have USAGE. */
+Oid
+hubspot_usable_server_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return hubspot_get_usable_server(hubspot_server_argument(fcinfo, argument),
+									 GetUserId());
 }
 
 static void

@@ -12,6 +12,7 @@
 #define HUBSPOT_SQL_ARGUMENT_H
 
 #include "fmgr.h"
+#include "utils/array.h"
 
 extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 										  const char *name);
@@ -25,7 +26,17 @@ extern int32 hubspot_int_argument(FunctionCallInfo fcinfo, int argument,
 								  const char *name);
 extern int64 hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
 									 const char *name);
+extern bool hubspot_bool_argument(FunctionCallInfo fcinfo, int argument,
+								  const char *name);
+extern const char *hubspot_name_argument(FunctionCallInfo fcinfo, int argument,
+										 const char *name);
+extern Oid	hubspot_oid_argument(FunctionCallInfo fcinfo, int argument,
+								 const char *name);
+extern ArrayType *hubspot_array_argument(FunctionCallInfo fcinfo, int argument,
+										 const char *name);
 extern const char *hubspot_server_argument(FunctionCallInfo fcinfo,
+										   int argument);
+extern Oid	hubspot_usable_server_argument(FunctionCallInfo fcinfo,
 										   int argument);
 
 #endif							/* HUBSPOT_SQL_ARGUMENT_H */

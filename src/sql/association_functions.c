@@ -62,7 +62,6 @@ static void set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 static HubspotLabels *pipeline_labels(FunctionCallInfo fcinfo,
 									  const HubspotPipeline *pipeline);
 static bool raises(FunctionCallInfo fcinfo, int argument);
-static bool keeps_labels(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
 static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
@@ -323,20 +322,16 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	MemoryContext context;
 	MemoryContext old;
 
-	if (PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null",
-						inputs ? inputs : "query")));
 	old = begin_set(fcinfo, &sink);
 	context = CurrentMemoryContext;
 	set_pipeline(fcinfo, &pipeline, operation, 1, 3);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 		labels = pipeline_labels(fcinfo, &pipeline);
 	if (inputs)
-		source = hubspot_source_array(PG_GETARG_ARRAYTYPE_P(2), shape, labels);
+		source = hubspot_source_array(hubspot_array_argument(fcinfo, 2, inputs),
+									  shape, labels);
 	else
-		source = hubspot_source_query(text_to_cstring(PG_GETARG_TEXT_PP(2)),
+		source = hubspot_source_query(hubspot_text_argument(fcinfo, 2, "query"),
 									  shape, labels);
 	hubspot_pipeline_run(&pipeline, source, &sink);
 	MemoryContextSwitchTo(old);
@@ -359,7 +354,7 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 	pipeline->raise = (on_error < 0 || raises(fcinfo, on_error));
 	pipeline->keep_labels = (operation == HUBSPOT_CREATE ||
 							 operation == HUBSPOT_BATCH_CREATE) &&
-		keeps_labels(fcinfo, on_error + 1);
+		hubspot_bool_argument(fcinfo, on_error + 1, "keep_labels");
 	pipeline->client =
 		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
 }
@@ -405,16 +400,6 @@ raises(FunctionCallInfo fcinfo, int argument)
 						hubspot_shown(on_error)),
 				 errhint("It must be \"row\" (a row tells of the failure) or \"raise\" (an error does).")));
 	return on_error[1] == 'a';
-}
-
-static bool
-keeps_labels(FunctionCallInfo fcinfo, int argument)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "keep_labels")));
-	return PG_GETARG_BOOL(argument);
 }
 
 static HubspotSlice

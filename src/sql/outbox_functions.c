@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "account/account.h"
-#include "account/option.h"
+#include "account/server.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/shown.h"
@@ -43,8 +43,8 @@ static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 								 const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void wait_until(TimestampTz time);
-static const char *name_or_null(FunctionCallInfo fcinfo, int argument);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
+static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
 
 /*
  * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a
@@ -83,7 +83,6 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	HubspotEnqueue enqueue = {0};
 	const char *query;
 	Oid			serverid;
-	AclResult	aclresult;
 	int64		enqueued;
 	int64		skipped;
 
@@ -93,11 +92,8 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	query = hubspot_text_argument(fcinfo, 3, "query");
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
 	enqueue.role = GetUserId();
-	serverid = hubspot_get_server(hubspot_server_argument(fcinfo, 5));
+	serverid = hubspot_usable_server_argument(fcinfo, 5);
 	enqueue.server = GetForeignServer(serverid)->servername;
-	aclresult = hubspot_server_aclcheck(serverid, enqueue.role, ACL_USAGE);
-	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER, enqueue.server);
 
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
 	if (skipped > 0)
@@ -131,16 +127,14 @@ static bool
 keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 					 const char *operation)
 {
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "keep_labels")));
-	if (PG_GETARG_BOOL(argument) && strcmp(operation, "create") != 0)
+	bool		keep_labels = hubspot_bool_argument(fcinfo, argument, "keep_labels");
+
+	if (keep_labels && strcmp(operation, "create") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is only for operation \"%s\"",
 						"keep_labels", "create")));
-	return PG_GETARG_BOOL(argument);
+	return keep_labels;
 }
 
 /*
@@ -153,8 +147,9 @@ keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 Datum
 hs_assoc_flush(PG_FUNCTION_ARGS)
 {
-	int64		max_rows = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT64(0);
-	const char *server = PG_ARGISNULL(1) ? NULL : hubspot_server_argument(fcinfo, 1);
+	int64		max_rows = PG_ARGISNULL(0) ? PG_INT64_MAX :
+	hubspot_bigint_argument(fcinfo, 0, "max_rows");
+	const char *server = hubspot_server_argument(fcinfo, 1);
 	bool		atomic = !(fcinfo->context && IsA(fcinfo->context, CallContext) &&
 						   !castNode(CallContext, fcinfo->context)->atomic);
 	HubspotSender *sender;
@@ -165,11 +160,6 @@ hs_assoc_flush(PG_FUNCTION_ARGS)
 				 errmsg("hs_assoc_flush cannot run inside a transaction block or a function"),
 				 errdetail("It commits while it sends."),
 				 errhint("CALL it on its own.")));
-	if (max_rows < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_rows %lld is not valid", (long long) max_rows),
-				 errhint("It must be 1 or more, or null for all rows.")));
 	if (server)
 		(void) hubspot_get_server(server);
 
@@ -253,8 +243,12 @@ hs_assoc_resume(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_retry(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(hubspot_outbox_retry(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
-										 name_or_null(fcinfo, 1)));
+	int64		retried = hubspot_outbox_retry(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+											   hubspot_server_argument(fcinfo, 1));
+
+	if (retried == 0)
+		tell_missing_server(fcinfo, 1);
+	PG_RETURN_INT64(retried);
 }
 
 /*
@@ -265,15 +259,12 @@ hs_assoc_retry(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_discard(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(hubspot_outbox_discard(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
-										   name_or_null(fcinfo, 1)));
-}
+	int64		discarded = hubspot_outbox_discard(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+												   hubspot_server_argument(fcinfo, 1));
 
-/* A server's name as it is given: letters may outlive their server. */
-static const char *
-name_or_null(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
+	if (discarded == 0)
+		tell_missing_server(fcinfo, 1);
+	PG_RETURN_INT64(discarded);
 }
 
 /* The name of the server that an argument, or else the setting, names. */
@@ -283,4 +274,19 @@ server_name(FunctionCallInfo fcinfo, int argument)
 	Oid			serverid = hubspot_get_server(hubspot_server_argument(fcinfo, argument));
 
 	return GetForeignServer(serverid)->servername;
+}
+
+/* No ERROR, since dead letters may outlive their server. */
+static void
+tell_missing_server(FunctionCallInfo fcinfo, int argument)
+{
+	const char *name = hubspot_server_argument(fcinfo, argument);
+	const char *closest;
+
+	if (name == NULL || OidIsValid(get_foreign_server_oid(name, true)))
+		return;
+	closest = hubspot_closest_server(name);
+	ereport(NOTICE,
+			(errmsg("server \"%s\" does not exist, and has no dead letters", name),
+			 closest ? errhint("Perhaps you meant the server \"%s\".", closest) : 0));
 }

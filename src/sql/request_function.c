@@ -27,6 +27,7 @@
 #include "json/jsonb.h"
 #include "json/text.h"
 #include "rows/report.h"
+#include "sql/argument.h"
 
 /* One header while its object is being made. */
 typedef struct Header
@@ -79,20 +80,14 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	bool		isnull[3] = {false};
 	Datum		result;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null",
-						PG_ARGISNULL(0) ? "method" : "path")));
-	method = asc_toupper(VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
-						 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
-	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	method = hubspot_text_argument(fcinfo, 0, "method");
+	method = asc_toupper(method, strlen(method));
+	path = hubspot_text_argument(fcinfo, 1, "path");
 	check_request(method, path);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	client = hubspot_connect(PG_ARGISNULL(3) ? NULL :
-							 NameStr(*PG_GETARG_NAME(3)));
+	client = hubspot_connect(hubspot_server_argument(fcinfo, 3));
 	call = perform(client, method, path, body);
 	if (call->error || call->reply->failure != HUBSPOT_HTTP_OK)
 		hubspot_throw_error(call->error ? call->error :

@@ -23,7 +23,9 @@
 
 #include "account/account.h"
 #include "account/option.h"
+#include "account/server.h"
 #include "base/clock.h"
+#include "sql/argument.h"
 
 /* The columns of hs_assoc_stat. */
 enum
@@ -162,7 +164,7 @@ hs_assoc_stat_reset(PG_FUNCTION_ARGS)
 	Oid			serverid = InvalidOid;
 
 	if (!PG_ARGISNULL(0))
-		serverid = hubspot_get_server(NameStr(*PG_GETARG_NAME(0)));
+		serverid = hubspot_get_server(hubspot_server_argument(fcinfo, 0));
 	hubspot_accounts_reset(serverid);
 	PG_RETURN_VOID();
 }

@@ -22,7 +22,6 @@
 #include "utils/rel.h"
 
 #include "account/account.h"
-#include "account/option.h"
 #include "base/compat.h"
 #include "sql/argument.h"
 #include "sync/change.h"
@@ -50,9 +49,6 @@ PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
 
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
 static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
-static const char *column_argument(FunctionCallInfo fcinfo, int argument,
-								   const char *name);
-static Oid	server_argument(FunctionCallInfo fcinfo, int argument);
 static Oid	link_table_argument(FunctionCallInfo fcinfo, int argument);
 static void lock_link_table(Oid link_table, LOCKMODE lock);
 static void check_owner(Oid link_table);
@@ -76,7 +72,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 {
 	const HubspotSchema *schema = hubspot_outbox_schema(false);
 	HubspotSync *sync = sync_arguments(fcinfo);
-	Oid			serverid = server_argument(fcinfo, ENABLE_SERVER);
+	Oid			serverid = hubspot_usable_server_argument(fcinfo, ENABLE_SERVER);
 	bool		with_backfill = !PG_ARGISNULL(ENABLE_BACKFILL) &&
 	PG_GETARG_BOOL(ENABLE_BACKFILL);
 	ListCell   *lc;
@@ -99,9 +95,9 @@ sync_arguments(FunctionCallInfo fcinfo)
 
 	sync->link_table = link_table_argument(fcinfo, ENABLE_LINK_TABLE);
 	sync->from_type = hubspot_object_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type");
-	sync->from_column = column_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
+	sync->from_column = hubspot_name_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
 	sync->to_type = hubspot_object_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type");
-	sync->to_column = column_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
+	sync->to_column = hubspot_name_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
 	set_type(fcinfo, sync);
 	return sync;
 }
@@ -130,50 +126,22 @@ set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 	if (!PG_ARGISNULL(ENABLE_LABEL))
 		sync->label = hubspot_label_argument(fcinfo, ENABLE_LABEL, "label");
 	if (!PG_ARGISNULL(ENABLE_TYPE_ID_COLUMN))
-		sync->type_id_column = column_argument(fcinfo, ENABLE_TYPE_ID_COLUMN,
-											   "type_id_column");
+		sync->type_id_column = hubspot_name_argument(fcinfo, ENABLE_TYPE_ID_COLUMN,
+													 "type_id_column");
 	if (!PG_ARGISNULL(ENABLE_LABEL_COLUMN))
-		sync->label_column = column_argument(fcinfo, ENABLE_LABEL_COLUMN,
-											 "label_column");
+		sync->label_column = hubspot_name_argument(fcinfo, ENABLE_LABEL_COLUMN,
+												   "label_column");
 	if (!PG_ARGISNULL(ENABLE_CATEGORY))
 		sync->category = hubspot_category_argument(fcinfo, ENABLE_CATEGORY,
 												   "category");
-}
-
-static const char *
-column_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-	return NameStr(*PG_GETARG_NAME(argument));
-}
-
-/* A server that the current role may use. */
-static Oid
-server_argument(FunctionCallInfo fcinfo, int argument)
-{
-	Oid			serverid = hubspot_get_server(hubspot_server_argument(fcinfo, argument));
-	AclResult	aclresult = hubspot_server_aclcheck(serverid, GetUserId(), ACL_USAGE);
-
-	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER,
-					   GetForeignServer(serverid)->servername);
-	return serverid;
 }
 
 /* A relation that the current role owns. */
 static Oid
 link_table_argument(FunctionCallInfo fcinfo, int argument)
 {
-	Oid			link_table;
+	Oid			link_table = hubspot_oid_argument(fcinfo, argument, "link_table");
 
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"link_table\" must not be null")));
-	link_table = PG_GETARG_OID(argument);
 	check_owner(link_table);
 	return link_table;
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * unreached.c
- *	  Functions of the server that the code under test names and that no fuzz
- *	  target gets to; that it does is a finding.
+ *	  Functions that the code under test names and that no fuzz target gets to;
+ *	  that it does is a finding.
  *
  * No header declares them here, since they return nothing.
  *
@@ -37,11 +37,13 @@ UNREACHED(list_sort)
 UNREACHED(get_foreign_data_wrapper_oid)
 UNREACHED(get_foreign_server_oid)
 UNREACHED(GetSysCacheOid)
-UNREACHED(GetForeignServerByName)
-UNREACHED(GetForeignDataWrapper)
 UNREACHED(GetForeignServerExtended)
+UNREACHED(GetUserId)
 UNREACHED(GetUserNameFromId)
 UNREACHED(GetTransactionSnapshot)
 UNREACHED(InvalidateCatalogSnapshotConditionally)
 UNREACHED(PopActiveSnapshot)
 UNREACHED(PushActiveSnapshot)
+
+/* server.c's */
+UNREACHED(hubspot_get_usable_server)

@@ -548,7 +548,7 @@ flush(q{server => 'second'});
 is($session->query(q{SELECT count(*), max(server) FROM hs_assoc_outbox}), '6|hubspot', 'one server alone');
 sub error_of { my (undef, undef, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n$_[0]"); return $err }
 like(error_of('BEGIN; CALL hs_assoc_flush()'), qr/ERROR:  2D000: .*cannot run inside a transaction block/, 'in a transaction block');
-like(error_of('CALL hs_assoc_flush(0)'), qr/ERROR:  22023: max_rows 0/, 'max_rows 0');
+like(error_of('CALL hs_assoc_flush(0)'), qr/ERROR:  22023: invalid value for argument "max_rows": 0/, 'max_rows 0');
 like(error_of(q{CALL hs_assoc_flush(server => 'nowhere')}), qr/ERROR:  42704: server "nowhere" does not exist/, 'no such server');
 $session->query('CREATE ROLE carol');
 like(error_of('SET ROLE carol; CALL hs_assoc_flush()'), qr/42501: permission denied for procedure hs_assoc_flush/, 'privilege');

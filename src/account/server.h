@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * server.h
+ *	  The foreign server that somebody names.
+ *
+ * IDENTIFICATION
+ *	  src/account/server.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_SERVER_H
+#define HUBSPOT_ACCOUNT_SERVER_H
+
+/* The foreign-data wrapper whose servers are accounts. */
+#define HUBSPOT_WRAPPER	"hubspot_assoc"
+
+extern Oid	hubspot_get_server(const char *name);
+extern Oid	hubspot_get_usable_server(const char *name, Oid userid);
+extern const char *hubspot_closest_server(const char *name);
+
+#endif							/* HUBSPOT_ACCOUNT_SERVER_H */
