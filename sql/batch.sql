@@ -185,8 +185,12 @@ FROM (VALUES
 SELECT count(*) FROM sim.requests();
 
 -- what is no query, or not one
-SELECT query, outcome FROM (VALUES
+SELECT query, outcome, message, hint FROM (VALUES
 	(''),
+	(E' \t\n'),
+	(';;'),
+	('-- nothing'),
+	('/* nothing */ ;'),
 	('nothing'),
 	('SELECT FROM links'),
 	('INSERT INTO links VALUES (99)'),
@@ -200,8 +204,19 @@ SELECT query, outcome FROM (VALUES
 	('COMMIT'),
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id; SELECT 3 AS from_id, 4 AS to_id, 279 AS type_id'),
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id; DELETE FROM links'),
+	('CREATE TABLE copy AS SELECT 1 AS from_id; TABLE copy'),
+	('SELECT 1 AS from_id;; SELECT 2'),
 	('SELECT $1 AS from_id, 2 AS to_id, 279 AS type_id')) AS v (query),
 	LATERAL sim.try(format('SELECT try_columns(%L)', query));
+-- an array without a cast is taken for a query
+SELECT t.outcome, t.message, t.hint FROM (VALUES
+	('batch_create(''contacts'', ''companies'', ''{"(1,2,{279},,)"}'')'),
+	('batch_create_default(''contacts'', ''companies'', E''\n [{"from_id": 1, "to_id": 2}]'')'),
+	('batch_archive(''contacts'', ''companies'', ''[0:0]={"(1,2,,,)"}'')'),
+	('batch_archive_labels(''contacts'', ''companies'', ''{'' || repeat(''é'', 1000))'),
+	('batch_read(''contacts'', ''companies'', ''{1,2}'')'),
+	('enqueue(''archive'', ''contacts'', ''companies'', ''{1,2}'')')) AS v (call),
+	LATERAL sim.try('SELECT hs_assoc_' || call) AS t;
 SELECT count(*) AS links FROM links;
 SELECT query, ok FROM (VALUES
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id;'),

@@ -29,6 +29,7 @@
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parse_node.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "utils/array.h"
@@ -119,6 +120,15 @@ struct HubspotSource
 	HubspotRawInput *single;	/* or NULL */
 };
 
+/* The statements of a query while it is prepared. */
+typedef struct Preparation
+{
+	bool		any;			/* one is being analyzed, or was */
+	bool		done;			/* they all are */
+} Preparation;
+
+static Portal open_query(const char *query);
+static void count_statement(ParseState * pstate, void *arg);
 static char *cursor_name(void);
 static HubspotSource *create_source(HubspotInputShape shape,
 									HubspotLabels *labels);
@@ -141,15 +151,14 @@ static void put_draft(HubspotSource *source, HubspotRawInput *raw);
 
 /*
  * The rows of a query, for an operation whose inputs have that shape.  ERROR
- * if it isn't one that returns rows, or if its columns aren't those that the
- * operation needs.
+ * if it isn't one statement that returns rows, or if its columns aren't those
+ * that the operation needs.
  */
 HubspotSource *
 hubspot_source_query(const char *query, HubspotInputShape shape,
 					 HubspotLabels *labels)
 {
 	HubspotSource *source = create_source(shape, labels);
-	SPIParseOpenOptions options = {.cursorOptions = CURSOR_OPT_NO_SCROLL};
 
 	source->receiver.receiveSlot = receive_slot;
 	source->receiver.rStartup = receiver_startup;
@@ -157,17 +166,66 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.rDestroy = receiver_nothing;
 	source->receiver.mydest = DestNone;
 
-	/* the portal doesn't need SPI once it's open */
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	source->portal = SPI_cursor_parse_open(cursor_name(), query, &options);
-	SPI_finish();
+	source->portal = open_query(query);
 	/* what is called between two rows may neither close it, nor find it */
 	PinPortal(source->portal);
 	source->portal->visible = false;
 	find_columns(source, source->portal->tupDesc);
 	check_columns(source);
 	return source;
+}
+
+/* A cursor on a query; ERROR unless that is one statement that returns rows. */
+static Portal
+open_query(const char *query)
+{
+	Preparation preparation = {0};
+	SPIPrepareOptions options = {.parserSetup = count_statement,
+		.parserSetupArg = &preparation,
+	.cursorOptions = CURSOR_OPT_NO_SCROLL};
+	SPIPlanPtr	plan;
+	Portal		portal;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	plan = SPI_prepare_extended(query, &options);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the query: %s",
+			 SPI_result_code_string(SPI_result));
+	preparation.done = true;
+	if (!preparation.any)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
+				 errmsg("the query is empty"),
+				 errhint("%s", HUBSPOT_QUERY_HINT)));
+	if (!SPI_is_cursor_plan(plan))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
+				 errmsg("the query does not return rows"),
+				 errhint("%s", HUBSPOT_QUERY_HINT)));
+
+	/* the portal doesn't need SPI once it's open */
+	portal = SPI_cursor_open(cursor_name(), plan, NULL, NULL, false);
+	SPI_finish();
+	return portal;
+}
+
+/*
+ * Called before each statement of the query is analyzed, and again if it has to
+ * be later on.  A second one may need what the first one has yet to do, so it is
+ * refused before its names are looked up.
+ */
+static void
+count_statement(ParseState * pstate, void *arg)
+{
+	Preparation *preparation = arg;
+
+	if (preparation->any && !preparation->done)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
+				 errmsg("the query has more than one statement"),
+				 errhint("%s", HUBSPOT_QUERY_HINT)));
+	preparation->any = true;
 }
 
 /* A name that nobody can guess, palloc'd. */

@@ -21,6 +21,7 @@
 #include "api/endpoint.h"
 #include "base/shown.h"
 #include "hubspot.h"
+#include "rows/source.h"
 #include "sql/argument.h"
 
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
@@ -63,6 +64,31 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be empty", name)));
 	return value;
+}
+
+/*
+ * A query, which is taken apart later.  array_type is the type of an array that
+ * the function takes in its place, or NULL: an array without a cast comes here.
+ */
+char *
+hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
+					   const char *array_type)
+{
+	char	   *query;
+	char	   *start;
+
+	refuse_null(fcinfo, argument, "query", HUBSPOT_QUERY_HINT);
+	query = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	start = query + strspn(query, " \t\r\n\f\v");
+	if (*start == '{' || *start == '[')
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("argument \"%s\" is not a query: \"%s\"", "query",
+						hubspot_shown(start)),
+				 array_type ?
+				 errhint("If it is an array, cast it, as in '{...}'::%s.", array_type) :
+				 errhint("%s", HUBSPOT_QUERY_HINT)));
+	return query;
 }
 
 /* A label or a name of one; so is a row's refused by hubspot_raw_input_check. */

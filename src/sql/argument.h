@@ -18,6 +18,8 @@ extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 										  const char *name);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
 								   const char *name);
+extern char *hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
+									const char *array_type);
 extern char *hubspot_label_argument(FunctionCallInfo fcinfo, int argument,
 									const char *name);
 extern char *hubspot_category_argument(FunctionCallInfo fcinfo, int argument,

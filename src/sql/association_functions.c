@@ -315,6 +315,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 		  const char *inputs)
 {
 	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
+	const char *array_type = (shape == HUBSPOT_INPUT_RECORD) ? "text[]" : "hs_assoc_input[]";
 	HubspotSink sink = {0};
 	HubspotPipeline pipeline;
 	HubspotLabels *labels = NULL;
@@ -331,7 +332,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 		source = hubspot_source_array(hubspot_array_argument(fcinfo, 2, inputs),
 									  shape, labels);
 	else
-		source = hubspot_source_query(hubspot_text_argument(fcinfo, 2, "query"),
+		source = hubspot_source_query(hubspot_query_argument(fcinfo, 2, array_type),
 									  shape, labels);
 	hubspot_pipeline_run(&pipeline, source, &sink);
 	MemoryContextSwitchTo(old);

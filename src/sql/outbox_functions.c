@@ -89,7 +89,7 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	enqueue.operation = operation_argument(fcinfo, 0);
 	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type");
 	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type");
-	query = hubspot_text_argument(fcinfo, 3, "query");
+	query = hubspot_query_argument(fcinfo, 3, NULL);
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
 	enqueue.role = GetUserId();
 	serverid = hubspot_usable_server_argument(fcinfo, 5);
