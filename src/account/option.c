@@ -43,7 +43,6 @@
 #include "base/setting.h"
 #include "base/shown.h"
 
-
 static int	compare_servers(const ListCell *a, const ListCell *b);
 static HubspotOptions *server_options(const ForeignServer *server);
 static const HubspotOptions *default_options(void);

@@ -27,8 +27,8 @@
 
 #include "account/option_table.h"
 #include "api/endpoint.h"
-#include "base/compat.h"
 #include "base/closest.h"
+#include "base/compat.h"
 #include "base/host.h"
 #include "base/setting.h"
 #include "base/shown.h"

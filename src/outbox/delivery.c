@@ -59,7 +59,6 @@
  */
 #define MAX_CALL_RETRIES	1
 
-
 /*
  * An account that is parked for less than that, in microseconds, is as good as
  * not parked: it has to wait by other means, lest it be tried without an end.
