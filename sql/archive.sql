@@ -81,7 +81,9 @@ FROM (VALUES
 	(7, '{"status": 404, "body": []}'),
 	(8, '{"status": 404, "body": "message"}'),
 	(9, '{"status": 404, "body": {"error": "no such page"}}'),
-	(10, '{"status": 410, "body": {"message": "gone"}}')) AS v (n, action),
+	(10, '{"status": 410, "body": {"message": "gone"}}'),
+	(11, '{"status": 404, "body": {"status": "error", "message": "Association does not exist", "correlationId": "c0ffee"}}'),
+	(12, '{"status": 404, "body": {"status": "error", "message": "No.", "correlationId": "c0ffee"}}')) AS v (n, action),
 	LATERAL archive(action::jsonb) AS a
 ORDER BY n;
 SELECT * FROM sim.holds('contacts', 'companies');

@@ -280,7 +280,7 @@ END $$;
 SELECT action, m.*
 FROM (VALUES
 	(1, '{"status": 400, "body": {"message": "No", "category": "VALIDATION_ERROR"}}'),
-	(2, '{"status": 404, "body": {"message": "Not there"}}'),
+	(2, '{"status": 404, "body": {"message": "No such label", "category": "OBJECT_NOT_FOUND"}}'),
 	(3, '{"status": 401, "body": {"message": "Who?", "category": "INVALID_AUTHENTICATION"}}'),
 	(4, '{"status": 429, "body": {"message": "Stop", "policyName": "DAILY", "category": "RATE_LIMITS"}}'),
 	(5, '{"status": 302, "text": ""}'),
@@ -364,7 +364,7 @@ FROM (VALUES
 	(6, '{"reset": "before"}', '{"first": 2}'),
 	(7, '{"reset": "body", "act": true}', '{"first": 1}'),
 	(8, '{"status": 400}', '{"first": 1}'),
-	(9, '{"status": 404, "body": {"message": "Not there"}}', '{"first": 1}')) AS v (n, action, match),
+	(9, '{"status": 404, "body": {"message": "No such label", "category": "OBJECT_NOT_FOUND"}}', '{"first": 1}')) AS v (n, action, match),
 	LATERAL requests(action::jsonb, match::jsonb) AS r
 ORDER BY n, calls;
 -- what an attempt removed that then failed isn't there for the next one, and that is as well
@@ -382,10 +382,10 @@ SELECT rules, r.*
 FROM (VALUES
 	(1, '[{"action": {"status": 502, "act": true}, "match": {"first": 1}}]'),
 	(2, '[{"action": {"reset": "headers", "act": true}, "match": {"first": 1}}]'),
-	(3, '[{"action": {"status": 500}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "Not there"}}}]'),
+	(3, '[{"action": {"status": 500}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "No such label", "category": "OBJECT_NOT_FOUND"}}}]'),
 	(4, '[{"action": {"status": 500}, "match": {"nth": 1}}, {"action": {"status": 404, "text": "<html>", "headers": {"x-hubspot-correlation-id": null}}}]'),
-	(5, '[{"action": {"status": 429}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "Not there"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
-	(6, '[{"action": {"status": 404, "body": {"message": "Not there"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
+	(5, '[{"action": {"status": 429}, "match": {"nth": 1}}, {"action": {"status": 404, "body": {"message": "No such label"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
+	(6, '[{"action": {"status": 404, "body": {"message": "No such label"}, "headers": {"x-hubspot-correlation-id": null}}}]'),
 	(7, '[{"action": {"close": "before", "act": true}, "match": {"first": 1}}]'),
 	(8, '[{"action": {"reset": "before", "act": true}, "match": {"first": 1}}]')) AS v (n, rules),
 	LATERAL remove(rules::jsonb) AS r

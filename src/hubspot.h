@@ -107,6 +107,8 @@ typedef enum HubspotVerdict
 								 * have met the same */
 	HUBSPOT_VERDICT_SCOPE,		/* the token lacks a scope; others may pass */
 	HUBSPOT_VERDICT_ACCOUNT,	/* HubSpot refuses whatever the account sends */
+	HUBSPOT_VERDICT_FOREIGN,	/* it isn't HubSpot that answers, or not about
+								 * what was sent */
 	HUBSPOT_VERDICT_NO_TOKEN,	/* there is no token to send anything with */
 	HUBSPOT_VERDICT_RATE,		/* the account has sent too much */
 	HUBSPOT_VERDICT_NOT_SENT,	/* something before it has failed */

@@ -1,29 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * error.c
- *	  Replies that are no success: what to do about them, and error values.
+ *	  Failures as error values.
  *
  * This is the one place where a failure of HubSpot or of the network becomes an
- * error value, and where it is judged.  The verdict follows from the status, and
- * says who is refused; everybody else goes by it:
- *
- *		verdict		from					within a call		in the outbox
- *
- *		INVALID		our own checks			not sent			dead letter
- *		INPUT		400, 409, 413, 422, 437	smaller requests	dead letter
- *		REQUEST		other 3xx and 4xx		final				dead letter
- *		BUSY		423, 477				tried again			row: later
- *		UNCONFIRMED	5xx, no whole answer	tried again (*)		row: later
- *		UNREACHED	no connection			tried again			account waits
- *		SCOPE		403						ends the sending	rows: later
- *		ACCOUNT		401, 530				ends the sending	account waits
- *		NO_TOKEN	the token endpoint		ends the sending	account waits
- *		RATE		429						account is parked,	account waits
- *											or ends the sending
- *		NOT_SENT	what came before		not sent			account waits
- *		INTERNAL	an ERROR of a sender	-					row or account
- *
- * (*) if that does no harm, and the status is one that passes.
+ * error value, with the verdict of verdict.c.
  *
  * The category UNCONFIRMED is given to every failure after which HubSpot may
  * or may not have acted: no answer, one that cannot be read, and HubSpot's own
@@ -46,212 +27,21 @@
 #include "json/jsonb.h"
 #include "json/text.h"
 
-#define SECOND				INT64CONST(1000000) /* in microseconds */
-
-/* A lock on a record (423) lasts about this long, says HubSpot. */
-#define LOCKED_WAIT			(2 * SECOND)
-
-/* How long a 429 parks an account if it doesn't say itself. */
-#define SECONDLY_WAIT		(1 * SECOND)
-#define TEN_SECONDLY_WAIT	(10 * SECOND)
-
-/* The policy of a 429 that will not pass for hours. */
-#define DAILY_POLICY		"DAILY"
-#define SECONDLY_POLICY		"SECONDLY"
-
-#define CORRELATION_HEADER	"x-hubspot-correlation-id"
-
 /* A reason goes into each row that it is about: so much of it is kept. */
 #define MAX_ERROR_MESSAGE	1000
-
-/* Longer ones than HubSpot has are cut off: they go into each row, too. */
-#define MAX_CATEGORY_LEN		100
-#define MAX_CORRELATION_ID_LEN	100
 
 /* Categories that say no more than that nothing is there. */
 #define NOT_FOUND_CATEGORY		"OBJECT_NOT_FOUND"
 #define NO_ASSOCIATIONS			"NO_ASSOCIATIONS_FOUND"
 
-/*
- * Statuses of HubSpot's own: a record is locked, an account is being moved, and
- * a token is malformed, although that one is a 5xx.
- */
-#define STATUS_LOCKED		423
-#define STATUS_MIGRATING	477
-#define STATUS_BAD_TOKEN	530
-
-/* The fields of an error: a whole reply, or an item of one. */
-typedef struct ErrorFields
-{
-	const char *category;
-	const char *message;
-	const char *correlation_id;
-	const char *policy;			/* of a 429 */
-	HubspotSlice sub_category;	/* any JSON */
-} ErrorFields;
-
-static const HubspotJsonField error_fields[] = {
-	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_TEXT, ErrorFields, message),
-	HUBSPOT_JSON_FIELD("correlationId", HUBSPOT_JSON_TEXT, ErrorFields, correlation_id),
-	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, ErrorFields, category),
-	HUBSPOT_JSON_FIELD("policyName", HUBSPOT_JSON_TEXT, ErrorFields, policy),
-	HUBSPOT_JSON_FIELD("subCategory", HUBSPOT_JSON_RAW, ErrorFields, sub_category)
-};
-
-static const HubspotJsonShape error_shape = {
-	HUBSPOT_JSON_FIELDS(error_fields)
-};
-
 static const char *own_category(HubspotVerdict verdict);
 static const char *failure_message(const HubspotHttpReply *reply);
-static int	status_sqlstate(int status);
-static HubspotVerdict status_verdict(int status);
+static int	status_sqlstate(HubspotVerdict verdict, int status);
 static HubspotVerdict item_verdict(const HubspotHttpReply *reply);
-static bool passes(const HubspotHttpReply *reply);
-static bool refuses_type(const char *message);
-static void read_error_fields(HubspotSlice object, ErrorFields *fields);
-static void set_absence(HubspotError *error, const ErrorFields *fields);
+static void set_absence(HubspotError *error, const HubspotErrorFields *fields);
 static void set_object(HubspotError *error, HubspotSlice object);
 static const char *clip(const char *text);
-static void cut(const char **text, int most);
 static bool is_same_error(const HubspotError *a, const HubspotError *b);
-static void correlation_header(void *state, HubspotSlice name,
-							   HubspotSlice value);
-
-/*
- * What to do about the reply of an attempt.  *wait is how long to wait first,
- * in microseconds, or 0 if that is for the caller to choose; *asked, whether
- * HubSpot itself said so.  What is not repeatable is tried again only if
- * HubSpot cannot have acted on it.
- */
-HubspotAdvice
-hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
-					 int64 *wait, bool *asked)
-{
-	ErrorFields fields;
-
-	/* a date may have passed; a longer one than that is waited for by nobody */
-	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
-	*asked = (*wait > 0);
-
-	if (hubspot_reply_is_success(reply))
-		return HUBSPOT_FINAL;
-	switch (hubspot_reply_verdict(reply))
-	{
-		case HUBSPOT_VERDICT_RATE:
-			read_error_fields(hubspot_reply_body(reply), &fields);
-			if (fields.policy && strcmp(fields.policy, DAILY_POLICY) == 0)
-				return HUBSPOT_FINAL;
-			if (*wait == 0)
-				*wait = (fields.policy && strcmp(fields.policy, SECONDLY_POLICY) == 0) ?
-					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
-			return HUBSPOT_PARK;
-		case HUBSPOT_VERDICT_BUSY:
-			if (reply->status == STATUS_LOCKED)
-				*wait = Max(*wait, LOCKED_WAIT);
-			return HUBSPOT_RETRY;
-		case HUBSPOT_VERDICT_UNREACHED:
-			return passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
-		case HUBSPOT_VERDICT_UNCONFIRMED:
-			return repeatable && passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
-		default:
-			return HUBSPOT_FINAL;
-	}
-}
-
-/* What a reply that is no success says, as far as that doesn't take its body. */
-HubspotVerdict
-hubspot_reply_verdict(const HubspotHttpReply *reply)
-{
-	switch (reply->failure)
-	{
-		case HUBSPOT_HTTP_OK:
-			return status_verdict(reply->status);
-		case HUBSPOT_HTTP_UNREACHABLE:
-		case HUBSPOT_HTTP_UNTRUSTED:
-		case HUBSPOT_HTTP_FAILED:
-			return HUBSPOT_VERDICT_UNREACHED;
-		case HUBSPOT_HTTP_BROKEN:
-		case HUBSPOT_HTTP_TOO_LARGE:
-		case HUBSPOT_HTTP_UNREADABLE:
-			break;
-	}
-	return HUBSPOT_VERDICT_UNCONFIRMED;
-}
-
-static HubspotVerdict
-status_verdict(int status)
-{
-	switch (status)
-	{
-		case 400:
-		case 409:
-		case 413:
-		case 422:
-		case 437:
-			return HUBSPOT_VERDICT_INPUT;
-		case 401:
-		case STATUS_BAD_TOKEN:
-			return HUBSPOT_VERDICT_ACCOUNT;
-		case 403:
-			return HUBSPOT_VERDICT_SCOPE;
-		case STATUS_LOCKED:
-		case STATUS_MIGRATING:
-			return HUBSPOT_VERDICT_BUSY;
-		case 429:
-			return HUBSPOT_VERDICT_RATE;
-		default:
-			return status >= 500 ? HUBSPOT_VERDICT_UNCONFIRMED : HUBSPOT_VERDICT_REQUEST;
-	}
-}
-
-/* Is it a failure that another attempt may not meet? */
-static bool
-passes(const HubspotHttpReply *reply)
-{
-	if (reply->failure != HUBSPOT_HTTP_OK)
-		return reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
-			reply->failure == HUBSPOT_HTTP_BROKEN;
-	switch (reply->status)
-	{
-		case 500:
-		case 502:
-		case 503:
-		case 504:
-		case 521:
-		case 522:
-		case 523:
-		case 524:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* Success codes have changed unannounced; any of them is one. */
-bool
-hubspot_reply_is_success(const HubspotHttpReply *reply)
-{
-	return reply->failure == HUBSPOT_HTTP_OK &&
-		reply->status >= 200 && reply->status <= 299;
-}
-
-/* Does a reply refuse the access token, for whatever reason? */
-bool
-hubspot_reply_is_unauthorized(const HubspotHttpReply *reply)
-{
-	return reply->failure == HUBSPOT_HTTP_OK && reply->status == 401;
-}
-
-/* Does a 401 do so because the token's time has run out? */
-bool
-hubspot_reply_is_expired(const HubspotHttpReply *reply)
-{
-	ErrorFields fields;
-
-	read_error_fields(hubspot_reply_body(reply), &fields);
-	return fields.category && strcmp(fields.category, "EXPIRED_AUTHENTICATION") == 0;
-}
 
 /*
  * An error value without an answer, palloc'd; the text is not copied.  Its category is
@@ -362,9 +152,9 @@ HubspotError *
 hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 {
 	HubspotSlice body = hubspot_reply_body(reply);
-	HubspotVerdict verdict = hubspot_reply_verdict(reply);
+	HubspotErrorFields fields;
+	HubspotVerdict verdict = hubspot_read_verdict(reply, &fields);
 	HubspotError *error;
-	ErrorFields fields;
 
 	if (reply->failure != HUBSPOT_HTTP_OK)
 	{
@@ -377,8 +167,7 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 	}
 	else
 	{
-		read_error_fields(body, &fields);
-		error = hubspot_make_error(verdict, status_sqlstate(reply->status),
+		error = hubspot_make_error(verdict, status_sqlstate(verdict, reply->status),
 								   fields.message ? clip(fields.message) : NULL);
 		if (error->category == NULL)
 			error->category = fields.category ? fields.category :
@@ -386,15 +175,12 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 		if (error->message == NULL)
 			error->message = psprintf("HTTP status %d without a reason",
 									  reply->status);
+		if (fields.hublet)
+			error->message = psprintf("%s (the account is in the region %s: see the option base_url)",
+									  error->message, clip(fields.hublet));
 		set_absence(error, &fields);
-
-		/* a refused object type is the path's, and no input's */
-		if (verdict == HUBSPOT_VERDICT_INPUT && refuses_type(error->message))
-			error->verdict = HUBSPOT_VERDICT_REQUEST;
-
-		/* some other server's page says nothing of HubSpot's records */
-		if (reply->status == 404 && (fields.message || fields.correlation_id) &&
-			!refuses_type(error->message))
+		if (reply->status == 404 && verdict == HUBSPOT_VERDICT_REQUEST &&
+			hubspot_misses_named(&fields))
 			error->not_found = true;
 		error->correlation_id = fields.correlation_id;
 		set_object(error, body);
@@ -440,22 +226,23 @@ failure_message(const HubspotHttpReply *reply)
 }
 
 static int
-status_sqlstate(int status)
+status_sqlstate(HubspotVerdict verdict, int status)
 {
-	switch (status)
+	switch (verdict)
 	{
-		case 401:
-		case STATUS_BAD_TOKEN:
+		case HUBSPOT_VERDICT_ACCOUNT:
 			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-		case 403:
+		case HUBSPOT_VERDICT_SCOPE:
 			return ERRCODE_INSUFFICIENT_PRIVILEGE;
-		case 423:
-		case 429:
-		case 477:
+		case HUBSPOT_VERDICT_BUSY:
+		case HUBSPOT_VERDICT_RATE:
 			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+		case HUBSPOT_VERDICT_INPUT:
+		case HUBSPOT_VERDICT_REQUEST:
+			return ERRCODE_INVALID_PARAMETER_VALUE;
+		case HUBSPOT_VERDICT_UNREACHED:
+			return ERRCODE_CONNECTION_FAILURE;
 		default:
-			if (status >= 400 && status <= 499)
-				return ERRCODE_INVALID_PARAMETER_VALUE;
 			if (status >= 500 && status <= 599)
 				return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 			return ERRCODE_PROTOCOL_VIOLATION;
@@ -470,10 +257,10 @@ HubspotError *
 hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 				   const char *correlation_id)
 {
-	ErrorFields fields;
+	HubspotErrorFields fields;
 	HubspotError *error;
 
-	read_error_fields(item, &fields);
+	hubspot_read_error_fields(item, &fields);
 	error = hubspot_make_error(item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
 							   fields.message ? clip(fields.message) :
 							   "HubSpot gave no reason");
@@ -546,28 +333,9 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 	return error;
 }
 
-/* Is it an object type that HubSpot doesn't know? */
-static bool
-refuses_type(const char *message)
-{
-	static const char bad_type[] = "Unable to infer object type";
-
-	return strncmp(message, bad_type, strlen(bad_type)) == 0;
-}
-
-static void
-read_error_fields(HubspotSlice object, ErrorFields *fields)
-{
-	memset(fields, 0, sizeof(*fields));
-	if (!hubspot_json_read(object, &error_shape, fields, NULL))
-		memset(fields, 0, sizeof(*fields));
-	cut(&fields->category, MAX_CATEGORY_LEN);
-	cut(&fields->correlation_id, MAX_CORRELATION_ID_LEN);
-}
-
 /* Does an error say that something isn't there? */
 static void
-set_absence(HubspotError *error, const ErrorFields *fields)
+set_absence(HubspotError *error, const HubspotErrorFields *fields)
 {
 	error->not_found = (fields->category &&
 						strcmp(fields->category, NOT_FOUND_CATEGORY) == 0);
@@ -611,72 +379,4 @@ clip(const char *text)
 	if (len <= MAX_ERROR_MESSAGE)
 		return text;
 	return psprintf("%.*s...", pg_mbcliplen(text, len, MAX_ERROR_MESSAGE), text);
-}
-
-/* A text that may be NULL to no more than so many bytes, without a word. */
-static void
-cut(const char **text, int most)
-{
-	int			len = *text ? strlen(*text) : 0;
-
-	if (len > most)
-		*text = pnstrdup(*text, pg_mbcliplen(*text, len, most));
-}
-
-/* The correlation id in the headers, palloc'd, or NULL. */
-char *
-hubspot_correlation_id(const HubspotHttpReply *reply)
-{
-	const char *id = NULL;
-
-	hubspot_each_header(reply, &id, correlation_header);
-	cut(&id, MAX_CORRELATION_ID_LEN);
-	return unconstify(char *, id);
-}
-
-static void
-correlation_header(void *state, HubspotSlice name, HubspotSlice value)
-{
-	if (name.len == strlen(CORRELATION_HEADER) &&
-		pg_strncasecmp(name.data, CORRELATION_HEADER, name.len) == 0)
-		*(const char **) state = hubspot_text_from_utf8(value.data, value.len);
-}
-
-/* Give each header to header(), in the order in which they came. */
-void
-hubspot_each_header(const HubspotHttpReply *reply, void *state,
-					void (*header) (void *state, HubspotSlice name,
-									HubspotSlice value))
-{
-	const char *p = reply->headers;
-	const char *end;
-
-	if (p == NULL)
-		return;
-	end = p + reply->headers_len;
-	while (p < end)
-	{
-		const char *line_end = memchr(p, '\n', end - p);
-		const char *colon;
-
-		if (line_end == NULL)
-			line_end = end;
-		colon = memchr(p, ':', line_end - p);
-		/* the status line has none before its end, or begins with HTTP/ */
-		if (colon && strncmp(p, "HTTP/", Min(5, line_end - p)) != 0)
-		{
-			HubspotSlice name = {p, colon - p};
-			HubspotSlice value;
-			const char *value_end = line_end;
-
-			for (colon++; colon < value_end && isspace((unsigned char) *colon);)
-				colon++;
-			while (value_end > colon && isspace((unsigned char) value_end[-1]))
-				value_end--;
-			value.data = colon;
-			value.len = value_end - colon;
-			header(state, name, value);
-		}
-		p = line_end + 1;
-	}
 }

@@ -786,7 +786,9 @@ stop(HubspotBatch *batch, const HubspotError *error)
 	{
 		copy->correlation_id = NULL;	/* its rows have it */
 		batch->not_sent = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
-											 psprintf("not sent after HubSpot refused the account's requests: %s",
+											 psprintf(error->verdict == HUBSPOT_VERDICT_FOREIGN ?
+													  "not sent after an answer that is not HubSpot's: %s" :
+													  "not sent after HubSpot refused the account's requests: %s",
 													  error->message));
 	}
 	MemoryContextSwitchTo(old);

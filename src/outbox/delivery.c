@@ -696,6 +696,7 @@ settle_error(HubspotDelivery *delivery, int64 id, const HubspotError *error)
 			/* FALLTHROUGH */
 		case HUBSPOT_VERDICT_UNREACHED:
 		case HUBSPOT_VERDICT_ACCOUNT:
+		case HUBSPOT_VERDICT_FOREIGN:
 		case HUBSPOT_VERDICT_NO_TOKEN:
 		case HUBSPOT_VERDICT_RATE:
 			if (delivery->account_error == NULL)

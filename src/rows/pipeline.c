@@ -143,11 +143,15 @@ id_text(HubspotSlice id)
 static void
 warn_stopped(const HubspotError *error)
 {
+	const char *why = "HubSpot refuses the account's requests";
+
+	if (error->verdict == HUBSPOT_VERDICT_NO_TOKEN)
+		why = "there is no access token for the account's requests";
+	else if (error->verdict == HUBSPOT_VERDICT_FOREIGN)
+		why = "the answers are not HubSpot's";
 	ereport(WARNING,
 			(errcode(error->sqlstate),
-			 error->verdict == HUBSPOT_VERDICT_NO_TOKEN ?
-			 errmsg("there is no access token for the account's requests, nothing more is sent") :
-			 errmsg("HubSpot refuses the account's requests, nothing more is sent"),
+			 errmsg("%s, nothing more is sent", why),
 			 errdetail("%s", hubspot_error_detail(error)),
 			 errhint("%s The inputs that were not sent have the error category %s.",
 					 hubspot_error_hint(error, HUBSPOT_REPEATABLE), HUBSPOT_NOT_SENT)));

@@ -70,6 +70,8 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 		case ERRCODE_PROTOCOL_VIOLATION:
 			if (error->http_status >= 300 && error->http_status <= 399)
 				return "Redirects are never followed. Check the option base_url of the server.";
+			if (error->verdict == HUBSPOT_VERDICT_FOREIGN)
+				return "This is not an answer of HubSpot's API about what was sent. Check the options base_url, api_version and proxy of the server.";
 			return doubt_hint(error, doubt);
 		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
 			return doubt_hint(error, doubt);

@@ -408,7 +408,7 @@ answered 'HTML with 502', ok => [], message => qr/^HTTP status 502/,
   action => { status => 502, text => '<html>Bad gateway</html>', content_type => 'text/html' };
 answered 'HTML with 404', ok => [], category => 'HTTP_404',
   action => { status => 404, text => '<html>None</html>', content_type => 'text/html' };
-answered 'HTML with 400', ok => [], category => 'HTTP_400', on => \@batches, requests => 9,
+answered 'HTML with 400', ok => [], category => 'HTTP_400', on => \@batches, requests => 1,
   action => { status => 400, text => '<html>No</html>', content_type => 'text/html' };
 answered 'nothing with 500', ok => [], action => { status => 500, text => '' };
 answered "a redirect $_", ok => [], category => "HTTP_$_",

@@ -113,15 +113,15 @@ sub check_success
 sub request_times { return map { $_->{time_ms} } @{ $hubspot->log } }
 
 # Statuses: which are worth another attempt
-my %retried = map { ($_ => 1) } 477, 500, 502, 503, 504, 521 .. 524;
+my %retried = map { ($_ => 1) } 408, 421, 425, 477, 499, 500, 502, 503, 504, 520 .. 527;
 my %categories = (400 => 'VALIDATION_ERROR', 401 => 'INVALID_AUTHENTICATION', 403 => 'MISSING_SCOPES');
 foreach my $status (
-	300, 302, 304, 400 .. 418, 421, 422, 424 .. 426, 428, 431, 437, 451, 477,
+	300, 302, 304, 400 .. 418, 421, 422, 424 .. 426, 428, 431, 437, 451, 477, 488, 499,
 	500 .. 508, 510, 511, 520 .. 527, 530, 599)
 {
 	my $attempts = $retried{$status} ? 3 : 1;
 	my $category =
-	  $status >= 500 && $status != 530 ? 'UNCONFIRMED' : $categories{$status} // "HTTP_$status";
+	  $status =~ /^(408|421|425|499)$/ || $status >= 500 && $status != 530 ? 'UNCONFIRMED' : $categories{$status} // "HTTP_$status";
 
 	foreach my $operation ($attempts > 1 ? sort keys %operations : 'single')
 	{

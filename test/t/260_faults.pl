@@ -348,12 +348,12 @@ fault('no TLS', 'final', '08006', account => 'no_tls');
 fault('a handshake that is cut off', 'retry', '08006', account => 'cut_hello', unsent => 1);
 
 # Statuses
-fault($_, 'retry', '38000', action => { status => $_ }) foreach 500, 502, 503, 504, 521 .. 524;
+fault($_, 'retry', '38000', action => { status => $_ }) foreach 500, 502, 503, 504, 520 .. 527;
 fault('503, Retry-After 0', 'retry', '38000', action => { status => 503, headers => { 'Retry-After' => '0' } });
 fault('503, Retry-After 30', 'final', '38000', action => { status => 503, headers => { 'Retry-After' => '30' } });
 fault('503, HTML', 'retry', '38000', action => { status => 503, text => '<html>busy</html>', content_type => 'text/html' });
 fault('503, empty', 'retry', '38000', action => { status => 503, text => '' });
-fault($_, 'final', '38000', action => { status => $_ }) foreach 501, 520, 599;
+fault($_, 'final', '38000', action => { status => $_ }) foreach 501, 599;
 fault(477, 'retry', '53400', action => { status => 477 }, unsent => 1, acts => [0]);
 fault('477, Retry-After 86400', 'final', '53400', action => { status => 477, headers => { 'Retry-After' => '86400' } }, acts => [0]);
 fault('423', 'final', '53400', action => { status => 423 }, acts => [0]);
@@ -374,10 +374,17 @@ fault(403, 'final', '42501', action => { status => 403 }, acts => [0]);
 fault('400, naming the token', 'final', '22023', acts => [0], halves => 1,
 	action => { status => 400, body => { category => 'REFUSED', message => "Authorization: Bearer $token, no", more => [$token] } });
 fault($_, 'final', '22023', action => { status => $_ }, acts => [0], halves => scalar(/400|409|413|422|437/))
-  foreach 400, 408, 409, 413, 414, 415, 422, 437;
+  foreach 400, 409, 413, 422, 437;
+fault($_, 'final', '08P01', action => { status => $_ }, acts => [0]) foreach 402, 405, 407, 410, 414, 415, 431, 451;
+fault($_, 'retry', '08P01', action => { status => $_ }) foreach 408, 499;
+fault($_, 'retry', '08006', action => { status => $_ }, unsent => 1, acts => [0]) foreach 421, 425;
+fault(488, 'final', '28000', action => { status => 488 }, acts => [0]);
+fault("$_, HTML", 'final', '08P01', action => { status => $_, text => '<html>no</html>' }, acts => [0]) foreach 400, 403, 409, 422;
 # of a removal this is HubSpot's word that it is done
-fault(404, 'final', '22023', action => { status => 404 }, acts => [0], only => sub { !$_[0]{removes} });
-fault('404, HTML', 'final', '22023', action => { status => 404, text => '<html>what?</html>' }, acts => [0]);
+fault('404 of a record', 'final', '22023', action => { status => 404, body => { message => 'Object not found', category => 'OBJECT_NOT_FOUND' } }, acts => [0],
+	only => sub { !$_[0]{removes} });
+fault('404 of the path', 'final', '08P01', action => { status => 404, body => { message => 'resource not found' } }, acts => [0]);
+fault('404, HTML', 'final', '08P01', action => { status => 404, text => '<html>what?</html>' }, acts => [0]);
 fault($_, 'final', '08P01', acts => [0],
 	action => { status => $_, headers => { Location => '/elsewhere' }, text => '' }) foreach 300, 302, 307, 308;
 fault(304, 'final', '08P01', action => { status => 304 }, acts => [0]);

@@ -130,9 +130,10 @@ like(dead_letters(), qr/^200\|INVALID_INPUT there is no label/, '200 rows with 1
 #
 # Answers
 #
-my $page = '<html>' . join('', map { sprintf '%08x', rand 2**32 } 1 .. 300 * 128) . '</html>';
+my $filling = join('', map { sprintf '%08x', rand 2**32 } 1 .. 300 * 128);
+my $page = qq({"status":"error","message":"There is no such record","page":"$filling"});
 my $many = q{SELECT hs_assoc_enqueue('create_default', 'deals', 'companies', 'SELECT i AS from_id, i AS to_id FROM generate_series(1, 2000) i')};
-$hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, text => $page, content_type => 'text/html' } });
+$hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, text => $page } });
 ($peak, $time) = watch($many);
 takes_at_most($peak, $limit, 'a page of 300 kB for 2,000 rows');
 like(dead_letters(), qr/^2000\|HTTP_404/, 'a page for 2,000 rows: dead letters');
@@ -144,7 +145,7 @@ cmp_ok($time, '<', patience(5), 'a page for 2,000 rows: within seconds');
 
 # A smaller one is repeated.
 $hubspot->clear_rules;
-$hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, text => substr($page, 0, 1000), content_type => 'text/html' } });
+$hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, text => substr($page, 0, 998) . '"}' } });
 watch($many);
 is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE length(error #>> '{}') = 1000}), 2000, 'a page of 1 kB is in each of them');
 

@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * verdict.c
+ *	  What a reply that is no success says, and what to do about it.
+ *
+ * This is the one place where a status means something.  The verdict follows from it
+ * and from what the body says, and tells who is refused; everybody else goes by it:
+ *
+ *		verdict		from					within a call		in the outbox
+ *
+ *		INVALID		our own checks			not sent			dead letter
+ *		INPUT		400, 409, 422, 437 (*),	smaller requests	dead letter
+ *					413
+ *		REQUEST		an object type (400),	final				dead letter
+ *					a record (404)
+ *		BUSY		423, 477				tried again			row: later
+ *		UNCONFIRMED	5xx, 408, 499, no		tried again (**)	row: later
+ *					whole answer
+ *		UNREACHED	no connection, 421, 425	tried again			account waits
+ *		SCOPE		403 (*)					ends the sending	rows: later
+ *		ACCOUNT		401, 488, 530			ends the sending	account waits
+ *		FOREIGN		any other status		ends the sending	account waits
+ *		NO_TOKEN	the token endpoint		ends the sending	account waits
+ *		RATE		429, 500 (RATE_LIMITS)	account is parked,	account waits
+ *											or ends the sending
+ *		NOT_SENT	what came before		not sent			account waits
+ *		INTERNAL	an ERROR of a sender	-					row or account
+ *
+ * (*) if HubSpot says it: in JSON, and with its correlation id or a category.  Some
+ * proxy's page is FOREIGN.
+ * (**) if that does no harm, and the status is one that passes.
+ *
+ * IDENTIFICATION
+ *	  src/api/verdict.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "api/verdict.h"
+
+#define SECOND				INT64CONST(1000000) /* in microseconds */
+
+/* A lock on a record (423) lasts about this long, says HubSpot. */
+#define LOCKED_WAIT			(2 * SECOND)
+
+/* How long a 429 parks an account if it doesn't say itself. */
+#define SECONDLY_WAIT		(1 * SECOND)
+#define TEN_SECONDLY_WAIT	(10 * SECOND)
+
+/* The policy of a 429 that will not pass for hours. */
+#define DAILY_POLICY		"DAILY"
+#define SECONDLY_POLICY		"SECONDLY"
+
+/* Without a policy, so many requests are left of the day's. */
+#define DAILY_LEFT_HEADER	"x-hubspot-ratelimit-daily-remaining"
+
+/* A limit may come as a 500 of this category. */
+#define RATE_CATEGORY		"RATE_LIMITS"
+
+/*
+ * Statuses of HubSpot's own: a record is locked, an account is being moved, or is
+ * in another region, and a token is malformed, although that one is a 5xx.
+ */
+#define STATUS_LOCKED		423
+#define STATUS_MIGRATING	477
+#define STATUS_OTHER_REGION 488
+#define STATUS_BAD_TOKEN	530
+
+static HubspotAdvice advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
+							const HubspotErrorFields *fields, bool repeatable,
+							int64 *wait);
+static HubspotVerdict status_verdict(const HubspotHttpReply *reply,
+									 const HubspotErrorFields *fields);
+static bool passes(const HubspotHttpReply *reply);
+static bool is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields);
+static void daily_header(void *state, HubspotSlice name, HubspotSlice value);
+static bool is_own(const HubspotHttpReply *reply, const HubspotErrorFields *fields);
+static bool misses_path(const HubspotErrorFields *fields);
+static bool contains_word(const char *text, const char *word);
+
+/*
+ * What to do about the reply of an attempt.  *wait is how long to wait first,
+ * in microseconds, or 0 if that is for the caller to choose; *asked, whether
+ * HubSpot itself said so.  What is not repeatable is tried again only if
+ * HubSpot cannot have acted on it.
+ */
+HubspotAdvice
+hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
+					 int64 *wait, bool *asked)
+{
+	HubspotErrorFields fields;
+	HubspotVerdict verdict;
+	HubspotAdvice advice;
+	MemoryContext context;
+	MemoryContext old;
+
+	/* a date may have passed; a longer one than that is waited for by nobody */
+	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
+	*asked = (*wait > 0);
+
+	if (hubspot_reply_is_success(reply))
+		return HUBSPOT_FINAL;
+
+	/* the texts of an answer may be long */
+	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc verdict",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	verdict = hubspot_read_verdict(reply, &fields);
+	advice = advise(reply, verdict, &fields, repeatable, wait);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return advice;
+}
+
+static HubspotAdvice
+advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
+	   const HubspotErrorFields *fields, bool repeatable, int64 *wait)
+{
+	switch (verdict)
+	{
+		case HUBSPOT_VERDICT_RATE:
+			if (is_daily(reply, fields))
+				return HUBSPOT_FINAL;
+			if (*wait == 0)
+				*wait = (fields->policy && strcmp(fields->policy, SECONDLY_POLICY) == 0) ?
+					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
+			return HUBSPOT_PARK;
+		case HUBSPOT_VERDICT_BUSY:
+			if (reply->status == STATUS_LOCKED)
+				*wait = Max(*wait, LOCKED_WAIT);
+			return HUBSPOT_RETRY;
+		case HUBSPOT_VERDICT_UNREACHED:
+			return passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+		case HUBSPOT_VERDICT_UNCONFIRMED:
+			return repeatable && passes(reply) ? HUBSPOT_RETRY : HUBSPOT_FINAL;
+		default:
+			return HUBSPOT_FINAL;
+	}
+}
+
+/* What a reply that is no success says. */
+HubspotVerdict
+hubspot_reply_verdict(const HubspotHttpReply *reply)
+{
+	HubspotErrorFields fields;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc verdict",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotVerdict verdict = hubspot_read_verdict(reply, &fields);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return verdict;
+}
+
+/* Likewise, with the fields of its body, palloc'd; none if there is no whole one. */
+HubspotVerdict
+hubspot_read_verdict(const HubspotHttpReply *reply, HubspotErrorFields *fields)
+{
+	memset(fields, 0, sizeof(*fields));
+	switch (reply->failure)
+	{
+		case HUBSPOT_HTTP_OK:
+			hubspot_read_error_fields(hubspot_reply_body(reply), fields);
+			return status_verdict(reply, fields);
+		case HUBSPOT_HTTP_UNREACHABLE:
+		case HUBSPOT_HTTP_UNTRUSTED:
+		case HUBSPOT_HTTP_FAILED:
+			return HUBSPOT_VERDICT_UNREACHED;
+		case HUBSPOT_HTTP_BROKEN:
+		case HUBSPOT_HTTP_TOO_LARGE:
+		case HUBSPOT_HTTP_UNREADABLE:
+			break;
+	}
+	return HUBSPOT_VERDICT_UNCONFIRMED;
+}
+
+static HubspotVerdict
+status_verdict(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
+{
+	switch (reply->status)
+	{
+		case 400:
+		case 409:
+		case 422:
+		case 437:
+			if (!is_own(reply, fields))
+				return HUBSPOT_VERDICT_FOREIGN;
+			return hubspot_refuses_type(fields) ? HUBSPOT_VERDICT_REQUEST : HUBSPOT_VERDICT_INPUT;
+		case 413:
+			return HUBSPOT_VERDICT_INPUT;
+		case 404:
+			if (!is_own(reply, fields) || misses_path(fields))
+				return HUBSPOT_VERDICT_FOREIGN;
+			return HUBSPOT_VERDICT_REQUEST;
+		case 401:
+		case STATUS_OTHER_REGION:
+		case STATUS_BAD_TOKEN:
+			return HUBSPOT_VERDICT_ACCOUNT;
+		case 403:
+			return is_own(reply, fields) ? HUBSPOT_VERDICT_SCOPE : HUBSPOT_VERDICT_FOREIGN;
+		case 408:
+		case 499:
+			return HUBSPOT_VERDICT_UNCONFIRMED;
+		case 421:
+		case 425:
+			return HUBSPOT_VERDICT_UNREACHED;
+		case STATUS_LOCKED:
+		case STATUS_MIGRATING:
+			return HUBSPOT_VERDICT_BUSY;
+		case 429:
+			return HUBSPOT_VERDICT_RATE;
+		case 500:
+			if (fields->category && strcmp(fields->category, RATE_CATEGORY) == 0)
+				return HUBSPOT_VERDICT_RATE;
+			return HUBSPOT_VERDICT_UNCONFIRMED;
+		default:
+			return reply->status >= 500 ? HUBSPOT_VERDICT_UNCONFIRMED : HUBSPOT_VERDICT_FOREIGN;
+	}
+}
+
+/* Is it a failure that another attempt may not meet? */
+static bool
+passes(const HubspotHttpReply *reply)
+{
+	if (reply->failure != HUBSPOT_HTTP_OK)
+		return reply->failure == HUBSPOT_HTTP_UNREACHABLE ||
+			reply->failure == HUBSPOT_HTTP_BROKEN;
+	switch (reply->status)
+	{
+		case 408:
+		case 421:
+		case 425:
+		case 499:
+		case 500:
+		case 502:
+		case 503:
+		case 504:
+			return true;
+		default:
+			/* those of a proxy that HubSpot has before it */
+			return reply->status >= 520 && reply->status <= 527;
+	}
+}
+
+/* Will a limit not pass for hours?  The policy, if there is none the words, tell. */
+static bool
+is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
+{
+	HubspotSlice left = {NULL, 0};
+
+	if (fields->policy)
+		return strcmp(fields->policy, DAILY_POLICY) == 0;
+	if (fields->message && contains_word(fields->message, DAILY_POLICY))
+		return true;
+	hubspot_each_header(reply, &left, daily_header);
+	return left.len == 1 && left.data[0] == '0';
+}
+
+static void
+daily_header(void *state, HubspotSlice name, HubspotSlice value)
+{
+	HubspotSlice *left = state;
+
+	if (hubspot_is_header(name, DAILY_LEFT_HEADER))
+		*left = value;
+}
+
+/*
+ * Does HubSpot itself speak?  Each of its answers has a correlation id, in the body or
+ * a header, and its errors are JSON with one of these members.
+ */
+static bool
+is_own(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
+{
+	if (fields->category || fields->correlation_id ||
+		(fields->status && strcmp(fields->status, "error") == 0))
+		return true;
+	return fields->message && hubspot_correlation_id(reply) != NULL;
+}
+
+/* Is it an object type that HubSpot doesn't know? */
+bool
+hubspot_refuses_type(const HubspotErrorFields *fields)
+{
+	static const char bad_type[] = "Unable to infer object type";
+
+	return fields->message &&
+		strncmp(fields->message, bad_type, strlen(bad_type)) == 0;
+}
+
+/* Does a 404 say that the path leads nowhere?  These are HubSpot's words for it. */
+static bool
+misses_path(const HubspotErrorFields *fields)
+{
+	return fields->category == NULL && fields->message &&
+		pg_strcasecmp(fields->message, "resource not found") == 0;
+}
+
+/*
+ * Does a 404 say that what was named isn't there: a record, an association, a label?  In
+ * other words it may say so of something else.
+ */
+bool
+hubspot_misses_named(const HubspotErrorFields *fields)
+{
+	static const char *const words[] = {"object", "record", "associat", "label"};
+
+	if (fields->category || fields->sub_category.data)
+		return true;
+	if (hubspot_refuses_type(fields) || fields->message == NULL)
+		return false;
+	for (size_t i = 0; i < lengthof(words); i++)
+	{
+		if (contains_word(fields->message, words[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Does a text contain another one, in upper or lower case? */
+static bool
+contains_word(const char *text, const char *word)
+{
+	size_t		len = strlen(word);
+
+	for (; *text; text++)
+	{
+		if (pg_strncasecmp(text, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Success codes have changed unannounced; any of them is one. */
+bool
+hubspot_reply_is_success(const HubspotHttpReply *reply)
+{
+	return reply->failure == HUBSPOT_HTTP_OK &&
+		reply->status >= 200 && reply->status <= 299;
+}
+
+/* Does a reply refuse the access token, for whatever reason? */
+bool
+hubspot_reply_is_unauthorized(const HubspotHttpReply *reply)
+{
+	return reply->failure == HUBSPOT_HTTP_OK && reply->status == 401;
+}
+
+/*
+ * May a 401 be about nothing but the time of the token?  It is told in several words, or
+ * without a body.
+ */
+bool
+hubspot_reply_is_expired(const HubspotHttpReply *reply)
+{
+	HubspotErrorFields fields;
+
+	hubspot_read_error_fields(hubspot_reply_body(reply), &fields);
+	if (fields.message && contains_word(fields.message, "expired"))
+		return true;
+	return fields.category == NULL ||
+		strcmp(fields.category, "EXPIRED_AUTHENTICATION") == 0;
+}
