@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-peer.py: a peer that sends without end, for the tests
+peer.py: a peer that sends without end, or nothing, for the tests
 
 Usage: test/peer.py FILE MODE [CERTIFICATE KEY]
 
@@ -22,6 +22,12 @@ HTTP/1.1, by TLS if there is a certificate:
   extension    one extension that doesn't end
   trailers     the headers after an answer in chunks
 
+Also, by either protocol, not again and again:
+  silence         nothing
+  answer=N=PATH   the answer that the file PATH holds, headers and all, but for its
+                  last byte; that follows when N requests have begun to be answered,
+                  or a second has passed.  "########" in it is a number of its own
+
 What the client sends is read and dropped by a process of its own, so that it is
 never the client who waits.
 """
@@ -32,6 +38,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 
 PIECE = 1 << 20                 # sent at once, at least
 PING, SETTINGS, WINDOW_UPDATE, HEADERS, DATA, CONTINUATION = 6, 4, 8, 1, 0, 9
@@ -108,12 +115,70 @@ class Connection:
             self.socket.sendall(data)
 
 
+def answer(connection, mode, file):
+    _, count, path = mode.split("=")
+    with open(path, "rb") as content:
+        content = content.read()
+    request = connection.read()
+    while b"\r\n\r\n" not in request:
+        request += connection.read()
+    note(file)
+    content = content.replace(b"########", b"%08d" % os.path.getsize(file))
+    connection.send(content[:-1])
+    end = time.monotonic() + 1
+    while os.path.getsize(file) % int(count) and time.monotonic() < end:
+        time.sleep(0.01)
+    connection.send(content[-1:])
+    while connection.read():
+        pass
+
+
+def answer_streams(connection, mode, file):
+    """The same by HTTP/2, on all streams at once."""
+    _, count, path = mode.split("=")
+    with open(path, "rb") as content:
+        content = content.read().partition(b"\r\n\r\n")[2]
+    streams = set()
+    data = connection.read()
+    # room for all that the client has to send
+    connection.send(frame(SETTINGS, payload=struct.pack(">HI", 4, 1 << 30)) + frame(SETTINGS, 1)
+                    + frame(WINDOW_UPDATE, payload=struct.pack(">I", 1 << 30)))
+    while len(streams) < int(count):
+        data += connection.read()
+        streams = {stream for kind, stream in frames(data) if kind == HEADERS}
+    note(file)
+    for stream in streams:
+        connection.send(frame(HEADERS, 4, stream, STATUS))
+    for at in range(0, len(content), 16384):
+        for stream in streams:
+            connection.send(frame(DATA, 0, stream, content[at:at + 16384]))
+    time.sleep(1)
+    for stream in streams:
+        connection.send(frame(DATA, 1, stream))
+    while connection.read():
+        pass
+
+
+def note(file):
+    with open(file, "ab", buffering=0) as floods:
+        floods.write(b".")
+
+
 def serve(connection, mode, file):
+    if mode == "silence":
+        note(file)
+        while connection.read():
+            pass
+        return
+    if mode.startswith("answer="):
+        h2 = connection.tls and connection.tls.selected_alpn_protocol() == "h2"
+        (answer_streams if h2 else answer)(connection, mode, file)
+        return
     first, again = HTTP2.get(mode) or HTTP1[mode]
     request = connection.read()
     if mode in HTTP2:
         # the headers of the first stream come after a preface and settings
-        while not any(kind == HEADERS for kind in frames(request)):
+        while not any(kind == HEADERS for kind, _ in frames(request)):
             request += connection.read()
         connection.send(frame(SETTINGS) + frame(SETTINGS, 1))
     else:
@@ -124,8 +189,7 @@ def serve(connection, mode, file):
             pass
         os._exit(0)
     connection.send(first)
-    with open(file, "ab", buffering=0) as floods:
-        floods.write(b".")
+    note(file)
     piece = again * (PIECE // len(again) + 1)
     while True:
         connection.send(piece)
@@ -134,7 +198,7 @@ def serve(connection, mode, file):
 def frames(data):
     data = data[len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):]
     while len(data) >= 9:
-        yield data[3]
+        yield data[3], int.from_bytes(data[5:9], "big")
         data = data[9 + int.from_bytes(data[:3], "big"):]
 
 
@@ -147,7 +211,7 @@ def main():
     if files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*files)
-        context.set_alpn_protocols(["h2" if mode in HTTP2 else "http/1.1"])
+        context.set_alpn_protocols(["http/1.1" if mode in HTTP1 else "h2"])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)

@@ -21,6 +21,8 @@ typedef struct HubspotClient
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotAccount *account;	/* lives for the session */
 	bool		impatient;		/* a call comes back rather than wait long */
+	size_t		reply_budget;	/* bytes that the replies of all calls in
+								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
 } HubspotClient;
 
 extern HubspotClient *hubspot_connect(const char *server);

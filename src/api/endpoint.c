@@ -37,6 +37,15 @@
  */
 #define MAX_ID_LEN		100
 
+/*
+ * Bytes of an answer: an input has two results of 200 bytes, an error of 600 with its
+ * ids, or a result with some labels; and a page of some proxy's has no more than the
+ * first of these.  A record that is read has no more than 500 associations a page.
+ */
+#define REPLY_BASE			((size_t) 256 * 1024)
+#define REPLY_PER_INPUT		((size_t) 2048)
+#define MAX_REPLY			((size_t) 4 * 1024 * 1024)
+
 /* Likewise for categories. */
 #define MAX_CATEGORY_LEN	63
 
@@ -140,6 +149,20 @@ hubspot_endpoint(HubspotOperation operation)
 {
 	Assert((size_t) operation < lengthof(endpoints));
 	return &endpoints[operation];
+}
+
+/*
+ * The size of the largest answer, in bytes, that a request of so many inputs can have
+ * from HubSpot.  What is read has any size: a larger answer is asked for in parts.
+ */
+size_t
+hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs)
+{
+	if (endpoint->reply_shape != HUBSPOT_REPLY_ENVELOPE &&
+		endpoint->reply_shape != HUBSPOT_REPLY_PAIR &&
+		endpoint->reply_shape != HUBSPOT_REPLY_SILENT)
+		return MAX_REPLY;
+	return Min(REPLY_BASE + REPLY_PER_INPUT * (size_t) ninputs, MAX_REPLY);
 }
 
 /* Is it v4, or a dated version YYYY-MM from the first one on? */

@@ -79,6 +79,7 @@ typedef struct HubspotEndpoint
 } HubspotEndpoint;
 
 extern const HubspotEndpoint *hubspot_endpoint(HubspotOperation operation);
+extern size_t hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs);
 extern bool hubspot_is_api_version(const char *version);
 extern void hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 								const char *version,

@@ -27,6 +27,8 @@
 #include "json/jsonb.h"
 #include "json/text.h"
 
+#define MEGABYTE			(1024 * 1024)
+
 /* A reason goes into each row that it is about: so much of it is kept. */
 #define MAX_ERROR_MESSAGE	1000
 
@@ -213,8 +215,10 @@ failure_message(const HubspotHttpReply *reply)
 			what = "no complete answer";
 			break;
 		case HUBSPOT_HTTP_TOO_LARGE:
-			return psprintf("the answer is larger than %d MB, or its headers than %d kB",
-							HUBSPOT_MAX_REPLY / (1024 * 1024),
+			return psprintf(reply->max_body % MEGABYTE == 0 ?
+							"the answer is larger than %zu MB, or its headers than %d kB" :
+							"the answer is larger than %zu kB, or its headers than %d kB",
+							reply->max_body / (reply->max_body % MEGABYTE == 0 ? MEGABYTE : 1024),
 							HUBSPOT_MAX_HEADERS / 1024);
 		case HUBSPOT_HTTP_UNREADABLE:
 			what = "the answer is not HTTP";

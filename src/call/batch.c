@@ -134,6 +134,8 @@ static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 static void start_request(HubspotBatch *batch, const Request *like,
 						  HubspotUnit **units, int nunits);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
+static void take_labels(HubspotBatch *batch, Request *request);
+static void settle_units(HubspotBatch *batch, Request *request);
 static void match_reply(HubspotBatch *batch, Request *request);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk);
@@ -618,6 +620,7 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 											  &units[0]->input,
 											  hubspot_unit_next_page(units[0]));
 	request->call.repeatable = request->endpoint->repeatable;
+	request->call.max_reply = hubspot_max_reply(request->endpoint, nunits);
 	request->call.owner = request;
 	hubspot_body_begin(&body, request->endpoint, nunits);
 	for (int i = 0; i < nunits; i++)
@@ -640,13 +643,10 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 		stop(batch, call->error);
 	for (int i = 0; i < request->nunits && call->may_have_acted; i++)
 		request->units[i]->doubtful = true;
-	if (call->attempts == 0)
-		set_error(request->units, request->nunits, batch->not_sent);
-	else
-		match_reply(batch, request);
 	if (chunk->keep)
-		hubspot_keep_take(chunk->keep, request->units, request->nunits,
-						  batch->pairs);
+		take_labels(batch, request);
+	else
+		settle_units(batch, request);
 	if (call->body)
 		pfree(unconstify(char *, call->body));
 
@@ -665,6 +665,34 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 			finish_chunk(batch, chunk);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * What was read of the labels of a chunk's pairs.  There may be any number of pages,
+ * so what isn't kept of one goes at once.
+ */
+static void
+take_labels(HubspotBatch *batch, Request *request)
+{
+	HubspotChunk *chunk = request->chunk;
+	MemoryContext context = AllocSetContextCreate(chunk->context,
+												  "hubspot_assoc page",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(context);
+	settle_units(batch, request);
+	MemoryContextSwitchTo(chunk->context);
+	hubspot_keep_take(chunk->keep, request->units, request->nunits, batch->pairs);
+	MemoryContextDelete(context);
+}
+
+static void
+settle_units(HubspotBatch *batch, Request *request)
+{
+	if (request->call.attempts == 0)
+		set_error(request->units, request->nunits, batch->not_sent);
+	else
+		match_reply(batch, request);
 }
 
 static void

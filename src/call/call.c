@@ -43,6 +43,9 @@
 /* An impatient call waits no longer than that, in microseconds. */
 #define IMPATIENT_WAIT	INT64CONST(1000000)
 
+/* Where replies have a budget, a list of labels or a token has no more bytes. */
+#define MAX_BUDGETED_REPLY	(1024 * 1024)
+
 struct HubspotCalls
 {
 	MemoryContext context;
@@ -51,6 +54,8 @@ struct HubspotCalls
 	dlist_head	waiting;		/* by age; a retry goes before what is new */
 	dlist_head	done;
 	int			in_flight;
+	size_t		in_replies;		/* bytes that their replies may have, where
+								 * there is a reply_budget */
 	bool		stopped;		/* nothing more is sent, ... */
 	const HubspotError *error;	/* ... for want of a token, or NULL */
 	StringInfoData url;
@@ -58,6 +63,8 @@ struct HubspotCalls
 };
 
 static void send_waiting(HubspotCalls *calls, int64 *wake);
+static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
+static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static HubspotError *fetch_token(const HubspotClient *client,
@@ -236,7 +243,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		int64		when;
 		HubspotCall *call = next_waiting(calls, now, wake);
 
-		if (call == NULL)
+		if (call == NULL || !has_budget(calls, call))
 			break;
 		if (calls->client->token &&
 			!hubspot_token_is_ready(calls->client->token))
@@ -265,6 +272,25 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		}
 		send_call(calls, call, now);
 	}
+}
+
+/*
+ * May the reply of one more call be as large as it can be?  If not, the call waits
+ * for one that is in flight.
+ */
+static bool
+has_budget(const HubspotCalls *calls, const HubspotCall *call)
+{
+	return calls->in_flight == 0 || calls->client->reply_budget == 0 ||
+		calls->in_replies + max_reply(calls, call) <= calls->client->reply_budget;
+}
+
+static size_t
+max_reply(const HubspotCalls *calls, const HubspotCall *call)
+{
+	if (calls->client->reply_budget == 0)
+		return HUBSPOT_MAX_REPLY;
+	return call->max_reply > 0 ? call->max_reply : MAX_BUDGETED_REPLY;
 }
 
 /*
@@ -368,6 +394,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.repeatable = call->repeatable && !call->own_connection;
 	request.connect_timeout = options->connect_timeout;
 	request.request_timeout = options->request_timeout;
+	request.max_reply = max_reply(calls, call);
 	request.proxy = options->proxy;
 	request.ca_file = options->ca_file;
 	request.user_agent = options->user_agent;
@@ -378,6 +405,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	hubspot_account_count_request(calls->client->account,
 								  call->attempts > 0, call->body_len);
 	calls->in_flight++;
+	calls->in_replies += request.max_reply;
 	calls->counts.requests++;
 	if (call->attempts > 0)
 		calls->counts.retries++;
@@ -403,6 +431,7 @@ take_replies(HubspotCalls *calls)
 									call->reply->body_len,
 									hubspot_transfer_duration(call->transfer));
 		calls->in_flight--;
+		calls->in_replies -= max_reply(calls, call);
 		judge(calls, call);
 	}
 }

@@ -34,6 +34,9 @@ typedef struct HubspotCall
 	bool		repeatable;		/* doing it twice is as good as once */
 	bool		own_connection; /* each attempt is one request: libcurl
 								 * doesn't repeat it by itself */
+	size_t		max_reply;		/* the largest answer that can be meant; 0:
+								 * call.c's choice.  It counts where there is
+								 * a reply_budget */
 	void	   *owner;
 
 	dlist_node	node;			/* where it waits: call.c's */

@@ -36,6 +36,8 @@ typedef struct Record
 {
 	HubspotUnit unit;			/* must be first */
 	HubspotPage page;			/* its */
+	char	   *after;			/* our copies of what is in there, or NULL */
+	char	   *mark;
 	int			nwanted;		/* units that are not found yet */
 	const HubspotError *error;	/* of those units, if reading failed */
 } Record;
@@ -52,6 +54,7 @@ struct HubspotKeep
 };
 
 static Record *find_record(HubspotKeep *keep, HubspotSlice from_id);
+static void keep_place(Record *record);
 static void take_page(Record *record, const HubspotPairs *pairs,
 					  const void *chunk);
 static void add_type(HubspotUnit *unit, const HubspotAssociationType *type);
@@ -143,19 +146,13 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 			if (record->unit.error != last)
 				last_made = make_error(record->unit.error);
 			last = record->unit.error;
-			record->error = last_made;
+			record->unit.error = record->error = last_made;
 			continue;
 		}
 		take_page(record, pairs, keep->units[0]->chunk);
 		if (record->page.after.data && record->nwanted > 0)
 		{
-			/* the reply that they point into will be gone */
-			bool		marked = (record->page.mark.data == record->page.after.data);
-
-			record->page.after.data = pnstrdup(record->page.after.data,
-											   record->page.after.len);
-			if (marked)
-				record->page.mark.data = record->page.after.data;
+			keep_place(record);
 			record->unit.confirmed = false;
 		}
 		if (record->page.associations)
@@ -163,6 +160,24 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 		record->page.associations = NULL;
 		record->page.nassociations = 0;
 	}
+}
+
+/* Copy the place of the next page, since the reply that it is in will be gone. */
+static void
+keep_place(Record *record)
+{
+	HubspotPage *page = &record->page;
+	bool		marked = (page->mark.data == page->after.data);
+	char	   *copy = pnstrdup(page->after.data, page->after.len);
+
+	if (record->after && record->after != record->mark)
+		pfree(record->after);
+	page->after.data = record->after = copy;
+	if (!marked)
+		return;
+	if (record->mark)
+		pfree(record->mark);
+	page->mark.data = record->mark = copy;
 }
 
 static void
@@ -249,6 +264,6 @@ static const HubspotError *
 make_error(const HubspotError *error)
 {
 	if (hubspot_is_not_sent(error->verdict))
-		return error;
+		return hubspot_copy_error(error);
 	return hubspot_error_before(error, "could not read the labels that the pair has");
 }

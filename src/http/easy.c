@@ -90,6 +90,7 @@ hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
 {
 	CURL	   *handle = take_handle(easy);
 
+	easy->received.max_body = Min(request->max_reply, HUBSPOT_MAX_REPLY);
 	easy->headers = make_headers(request);
 	SETOPT(handle, CURLOPT_PRIVATE, owner);
 	SETOPT(handle, CURLOPT_ERRORBUFFER, easy->error);
@@ -484,6 +485,7 @@ hubspot_easy_take_reply(const HubspotEasy *easy, HubspotHttpReply *reply)
 	reply->retry_after = retry_after;
 	reply->body = easy->received.body.data;
 	reply->body_len = easy->received.body.len;
+	reply->max_body = easy->received.max_body;
 	reply->headers = easy->received.headers.data;
 	reply->headers_len = easy->received.headers.len;
 }

@@ -12,8 +12,9 @@
 #define HUBSPOT_HTTP_HTTP_H
 
 /*
- * A reply larger than this is refused: a batch of 2,000 results has less than
- * 1 MB, and nothing from outside may take memory without a bound.
+ * A reply larger than this is refused, or larger than its request says: a batch of
+ * 2,000 results has less than 1 MB, and nothing from outside may take memory
+ * without a bound.
  */
 #define HUBSPOT_MAX_REPLY		(16 * 1024 * 1024)
 
@@ -40,6 +41,8 @@ typedef struct HubspotHttpRequest
 								 * turns out to be closed */
 	int			connect_timeout;	/* ms, name lookup and TLS included */
 	int			request_timeout;	/* ms, from the start to the last byte */
+	size_t		max_reply;		/* bytes of the reply's body, at most
+								 * HUBSPOT_MAX_REPLY */
 	const char *proxy;			/* or NULL */
 	const char *ca_file;		/* or NULL: the system's */
 	const char *user_agent;
@@ -51,7 +54,7 @@ typedef enum HubspotHttpFailure
 	HUBSPOT_HTTP_UNREACHABLE,	/* no connection: nothing was sent */
 	HUBSPOT_HTTP_UNTRUSTED,		/* TLS refused the peer, or the peer us */
 	HUBSPOT_HTTP_BROKEN,		/* the connection broke or timed out midway */
-	HUBSPOT_HTTP_TOO_LARGE,		/* over HUBSPOT_MAX_REPLY or _HEADERS */
+	HUBSPOT_HTTP_TOO_LARGE,		/* over max_reply or HUBSPOT_MAX_HEADERS */
 	HUBSPOT_HTTP_UNREADABLE,	/* it isn't HTTP */
 	HUBSPOT_HTTP_FAILED			/* our own side: memory, descriptors, options */
 } HubspotHttpFailure;
@@ -63,6 +66,7 @@ typedef struct HubspotHttpReply
 	int			status;			/* 0 if there was no status line */
 	const char *body;
 	size_t		body_len;
+	size_t		max_body;		/* the request's max_reply */
 	const char *headers;		/* as received, lines end in CRLF */
 	size_t		headers_len;
 	int64		retry_after;	/* seconds, from Retry-After; 0: none */

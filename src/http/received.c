@@ -45,7 +45,7 @@ hubspot_receive_header(HubspotReceived *received, const char *line, size_t len)
 bool
 hubspot_receive_body(HubspotReceived *received, const char *data, size_t len)
 {
-	return append(&received->body, HUBSPOT_MAX_REPLY, data, len);
+	return append(&received->body, received->max_body, data, len);
 }
 
 /*
@@ -57,7 +57,7 @@ hubspot_expect_body(HubspotReceived *received, int64 len)
 {
 	HubspotBytes *body = &received->body;
 
-	if (body->data != NULL || len <= 0 || len > HUBSPOT_MAX_REPLY)
+	if (body->data != NULL || len <= 0 || len > (int64) received->max_body)
 		return;
 	body->data = malloc(len);
 	body->size = body->data ? len : 0;

@@ -20,11 +20,12 @@ typedef struct HubspotBytes
 	bool		too_large;		/* more came than may, and was dropped */
 } HubspotBytes;
 
-/* All zeroes at the start. */
+/* All zeroes at the start, but for max_body. */
 typedef struct HubspotReceived
 {
 	HubspotBytes headers;		/* of the last status line that came */
 	HubspotBytes body;
+	size_t		max_body;		/* bytes of the body, at most */
 	bool		head_ended;		/* the empty line after the headers came */
 } HubspotReceived;
 

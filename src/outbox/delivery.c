@@ -60,6 +60,13 @@
 #define MAX_CALL_RETRIES	1
 
 /*
+ * So many bytes may the answers have that are in flight.  With the rows, and what is
+ * made of an answer while it is read, a process has less than 64 MB, whatever
+ * comes.
+ */
+#define REPLY_BUDGET		((size_t) 24 * 1024 * 1024)
+
+/*
  * An account that is parked for less than that, in microseconds, is as good as
  * not parked: it has to wait by other means, lest it be tried without an end.
  */
@@ -170,6 +177,7 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 	delivery->options->max_retries = Min(delivery->options->max_retries,
 										 MAX_CALL_RETRIES);
 	delivery->client->impatient = true;
+	delivery->client->reply_budget = REPLY_BUDGET;
 	pace = hubspot_account_pace(delivery->client->account,
 								delivery->options->rate_limit, now);
 	if (pace > now)
