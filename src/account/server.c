@@ -118,3 +118,37 @@ hubspot_closest_server(const char *name)
 	table_close(relation, AccessShareLock);
 	return closest.found;
 }
+
+/* Who owns the server of that name; InvalidOid: there is none. */
+Oid
+hubspot_server_owner(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	return server ? server->owner : InvalidOid;
+}
+
+/* The one who owns all servers of this database that are accounts, if it is one. */
+Oid
+hubspot_sole_owner(void)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid(HUBSPOT_WRAPPER, true);
+	Relation	relation = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	Oid			owner = InvalidOid;
+	bool		sole = true;
+	HeapTuple	tuple;
+
+	while (sole && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+
+		if (form->srvfdw != wrapper)
+			continue;
+		sole = !OidIsValid(owner) || form->srvowner == owner;
+		owner = form->srvowner;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return sole ? owner : InvalidOid;
+}

@@ -48,7 +48,8 @@
 	" greatest((SELECT not_before FROM %1$s.hs_assoc_outbox AS o" \
 	"  WHERE o.server = a.server AND o.role = a.role" \
 	"  ORDER BY o.server, o.role, o.not_before LIMIT 1), b.retry_at) AS due," \
-	" b.server IS NOT NULL AS backing_off " \
+	" b.server IS NOT NULL AS backing_off," \
+	" EXISTS (SELECT FROM %1$s.hs_assoc_lease AS l WHERE l.server = a.server) AS known " \
 	"FROM account AS a" \
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role " \
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) " \
@@ -111,6 +112,7 @@ hubspot_claimants(const char *server)
 		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
 		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
 		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
+		claimant->known = DatumGetBool(heap_getattr(tuple, 5, rows.tupdesc, &isnull));
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
 		claimants = lappend(claimants, claimant);
 		MemoryContextSwitchTo(old);

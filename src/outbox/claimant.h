@@ -23,6 +23,7 @@ typedef struct HubspotClaimant
 	Oid			role;
 	TimestampTz due;			/* when the first of its rows may be sent */
 	bool		backing_off;	/* nothing could be sent to it the last time */
+	bool		known;			/* something was sent to its server before */
 	bool		has_later;		/* rows that are not due yet; known under the
 								 * lease, as what follows */
 	bool		has_outdated;	/* dead letters that are to be deleted */
@@ -38,6 +39,14 @@ typedef struct HubspotClaimant
 
 /* Types of the parameters that name a server and a role */
 #define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
+
+/* What is known of an account before something is sent to it. */
+typedef enum HubspotStanding
+{
+	HUBSPOT_NEW,				/* nothing */
+	HUBSPOT_PROVEN,				/* the last round went well */
+	HUBSPOT_FAILING				/* it didn't */
+} HubspotStanding;
 
 extern List *hubspot_claimants(const char *server);
 extern bool hubspot_claimant_renew(HubspotClaimant *claimant,

@@ -23,8 +23,8 @@ typedef struct HubspotRound
 	int64		rows;			/* that were sent, whatever came of them */
 	int64		removed;		/* that later ones had made needless */
 	int			waiting_accounts;	/* due, but not served in this round:
-									 * another process sends to them, or
-									 * only_healthy */
+									 * another process sends to them, or too
+									 * many to such ones */
 	bool		paced;			/* an account is due, but spreads its requests */
 	bool		unrecorded;		/* the account has failed, which could not be
 								 * recorded: somebody has locked its back-off */

@@ -20,10 +20,12 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "account/server.h"
 #include "base/clock.h"
 #include "outbox/charge.h"
 #include "outbox/clock_change.h"
@@ -73,6 +75,8 @@ struct HubspotSender
 	List	   *turns;			/* of the accounts that were looked at */
 	int64		last_turn;
 	int64		forget_after;	/* as of hubspot_now() */
+	HubspotMayServe may_serve;	/* of this round; NULL: it may send to any */
+	Oid			sole_owner;		/* of all servers, or InvalidOid */
 
 	/* whose an ERROR is in this round */
 	Turn	   *turn;			/* that account's, or NULL */
@@ -81,19 +85,17 @@ struct HubspotSender
 };
 
 static void perform_round(HubspotSender *sender, const char *server,
-						  int64 max_rows, bool only_healthy,
-						  HubspotRound *round);
+						  int64 max_rows, HubspotRound *round);
 static HubspotDelivery *begin_delivery(HubspotSender *sender,
 									   const char *server, int64 max_rows,
-									   bool only_healthy, HubspotRound *round);
+									   HubspotRound *round);
 static HubspotDelivery *take_account(HubspotSender *sender,
 									 HubspotClaimant *claimant,
 									 const List *claimants, int64 max_rows,
-									 bool only_healthy, HubspotRound *round,
-									 int *nleases);
+									 HubspotRound *round, int *nleases);
 static bool rests(const Turn *turn, HubspotRound *round);
-static bool is_ready(const HubspotClaimant *claimant, TimestampTz now,
-					 bool only_healthy, HubspotRound *round);
+static bool is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
+					 TimestampTz now, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
 static Turn *turn_of(HubspotSender *sender, const HubspotClaimant *claimant);
@@ -140,7 +142,7 @@ hubspot_sender_end(HubspotSender *sender)
  */
 void
 hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
-					 bool only_healthy, HubspotRound *round)
+					 HubspotMayServe may_serve, HubspotRound *round)
 {
 	MemoryContext old = CurrentMemoryContext;
 	ErrorData  *volatile fault = NULL;
@@ -153,10 +155,11 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	hubspot_lease_let_go();		/* ... and left this */
 	sender->turn = NULL;
 	sender->forgetting = false;
+	sender->may_serve = may_serve;
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(sender->round_context);
-		perform_round(sender, server, max_rows, only_healthy, round);
+		perform_round(sender, server, max_rows, round);
 	}
 	PG_CATCH();
 	{
@@ -172,10 +175,10 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 
 static void
 perform_round(HubspotSender *sender, const char *server, int64 max_rows,
-			  bool only_healthy, HubspotRound *round)
+			  HubspotRound *round)
 {
 	HubspotDelivery *delivery = begin_delivery(sender, server, max_rows,
-											   only_healthy, round);
+											   round);
 
 	if (delivery == NULL)
 		return;
@@ -193,7 +196,7 @@ perform_round(HubspotSender *sender, const char *server, int64 max_rows,
  */
 static HubspotDelivery *
 begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
-			   bool only_healthy, HubspotRound *round)
+			   HubspotRound *round)
 {
 	HubspotTransaction *transaction = &sender->transaction;
 	List	   *claimants;
@@ -206,6 +209,7 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 	round->installed = true;
 	hubspot_clock_look();
 	claimants = hubspot_claimants(server);
+	sender->sole_owner = hubspot_sole_owner();
 	take_turns(sender, claimants);
 	foreach(lc, claimants)
 	{
@@ -217,7 +221,7 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 			nleases = 0;
 		}
 		delivery = take_account(sender, lfirst(lc), claimants, max_rows,
-								only_healthy, round, &nleases);
+								round, &nleases);
 		if (delivery)
 			break;
 		sender->turn = NULL;
@@ -233,14 +237,14 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
  */
 static HubspotDelivery *
 take_account(HubspotSender *sender, HubspotClaimant *claimant,
-			 const List *claimants, int64 max_rows, bool only_healthy,
-			 HubspotRound *round, int *nleases)
+			 const List *claimants, int64 max_rows, HubspotRound *round,
+			 int *nleases)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Turn	   *turn = turn_of(sender, claimant);
 	HubspotDelivery *delivery = NULL;
 
-	if (rests(turn, round) || !is_ready(claimant, now, only_healthy, round))
+	if (rests(turn, round) || !is_ready(sender, claimant, now, round))
 		return NULL;
 	memset(&sender->progress, 0, sizeof(HubspotProgress));
 	sender->turn = turn;
@@ -254,7 +258,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 		max_rows = Min(max_rows, turn->max_rows);
 	/* who had the lease before us may have failed */
 	if (hubspot_claimant_renew(claimant, claimants) &&
-		is_ready(claimant, now, only_healthy, round))
+		is_ready(sender, claimant, now, round))
 		delivery = hubspot_delivery_prepare(claimant,
 											max_rows, round, &sender->progress);
 	if (delivery)
@@ -280,17 +284,24 @@ rests(const Turn *turn, HubspotRound *round)
 	return true;
 }
 
-/* May something be sent to an account now?  If not, the round knows why. */
+/* May something be sent to an account now, by us?  If not, the round knows why. */
 static bool
-is_ready(const HubspotClaimant *claimant, TimestampTz now, bool only_healthy,
-		 HubspotRound *round)
+is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
+		 TimestampTz now, HubspotRound *round)
 {
+	Oid			owner;
+	HubspotStanding standing = claimant->backing_off ? HUBSPOT_FAILING :
+	claimant->known ? HUBSPOT_PROVEN : HUBSPOT_NEW;
+
 	if (claimant->due > now)
 	{
 		round->next_due = Min(round->next_due, claimant->due);
 		return false;
 	}
-	if (only_healthy && claimant->backing_off)
+	owner = hubspot_server_owner(claimant->server);
+	if (sender->may_serve &&
+		!sender->may_serve(standing, owner, superuser_arg(owner),
+						   owner == sender->sole_owner))
 	{
 		round->waiting_accounts++;
 		return false;

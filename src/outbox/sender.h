@@ -23,9 +23,16 @@ typedef enum HubspotSenderKind
 	HUBSPOT_SENDER_PROCEDURE	/* CALL: SPI_commit, as a procedure does */
 } HubspotSenderKind;
 
+/*
+ * May this process send to an account of such a standing, on a server of that owner's?
+ * trusted: a superuser; sole: all servers of the database are his.
+ */
+typedef bool (*HubspotMayServe) (HubspotStanding standing, Oid owner,
+								 bool trusted, bool sole);
+
 extern HubspotSender *hubspot_sender_create(HubspotSenderKind kind);
 extern void hubspot_sender_round(HubspotSender *sender, const char *server,
-								 int64 max_rows, bool only_healthy,
+								 int64 max_rows, HubspotMayServe may_serve,
 								 HubspotRound *round);
 extern void hubspot_sender_end(HubspotSender *sender);
 

@@ -188,7 +188,7 @@ flush(HubspotSender *sender, const char *server, int64 max_rows)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		hubspot_sender_round(sender, server, max_rows, false, &round);
+		hubspot_sender_round(sender, server, max_rows, NULL, &round);
 		max_rows -= round.rows;
 		if (round.paced && round.next_due > 0 && !round.failed)
 			wait_until(round.next_due);

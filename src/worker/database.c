@@ -308,6 +308,26 @@ needs_worker(const HubspotDatabase *database, int64 now)
 		(database->pending || database->busy_look > database->looked_at);
 }
 
+/* May more than one have something to send?  One that nobody has looked at yet may. */
+bool
+hubspot_databases_are_several(void)
+{
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+	int			count = 0;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (database->listed &&
+			(database->installed ||
+			 (database->looked_at == 0 &&
+			  (database->nworkers > 0 || database->due != HUBSPOT_NEVER))))
+			count++;
+	}
+	return count > 1;
+}
+
 /*
  * When something about them changes by itself, after now: whatever else
  * happens sets our latch.

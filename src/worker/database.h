@@ -40,6 +40,7 @@ extern void hubspot_database_count_worker(const HubspotSlot *slot);
 extern void hubspot_database_bury_worker(const HubspotSlot *slot);
 extern void hubspot_databases_wake(void);
 extern HubspotDatabase *hubspot_database_most_urgent(void);
+extern bool hubspot_databases_are_several(void);
 extern int64 hubspot_databases_next(void);
 
 #endif							/* HUBSPOT_WORKER_DATABASE_H */

@@ -279,7 +279,8 @@ say_what_is_wanted(void)
 	if (hubspot_workers > 0)
 		database = hubspot_database_most_urgent();
 	hubspot_slots_demand(database != NULL,
-						 database != NULL && database->nworkers == 0);
+						 database != NULL && database->nworkers == 0,
+						 hubspot_databases_are_several());
 }
 
 /* When there are more than hubspot_assoc.workers; first those not at work. */

@@ -54,10 +54,20 @@ typedef struct Area
 								 * have nothing to do should leave theirs */
 	bool		starved;		/* one that has no worker at all: the others
 								 * should, too, after a while */
+	bool		several;		/* more than one database has the extension,
+								 * for all that is known */
 	uint32		last_ticket;
 	Hold	   *holds;
 	HubspotSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } Area;
+
+/* How many workers send to accounts: to any, to some that failed, to an owner's. */
+typedef struct Count
+{
+	int			all;
+	int			failing;
+	int			of_owner;
+} Count;
 
 /* NULL: not preloaded */
 static Area *area = NULL;
@@ -75,7 +85,7 @@ static bool is_alive(const HubspotSlot *slot);
 static bool is_held(Oid database);
 static void leave_slot(int code, Datum arg);
 static void end_slot(HubspotSlot *slot);
-static int	count_failing(void);
+static Count count_serving(Oid owner);
 static void wait_in(HubspotSlotState state);
 static bool must_yield(bool long_enough);
 static bool has_company(void);
@@ -288,9 +298,12 @@ is_alive(const HubspotSlot *slot)
 		slot->state != HUBSPOT_SLOT_ENDED;
 }
 
-/* Say whether slots are wanted; those who are idle hear it at once. */
+/*
+ * Say whether slots are wanted; those who are idle hear it at once.  several: by
+ * more than one database, now or later.
+ */
 void
-hubspot_slots_demand(bool wanted, bool starved)
+hubspot_slots_demand(bool wanted, bool starved, bool several)
 {
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	for (int i = 0; i < count_slots() && wanted && !area->wanted; i++)
@@ -300,6 +313,7 @@ hubspot_slots_demand(bool wanted, bool starved)
 	}
 	area->wanted = wanted;
 	area->starved = starved;
+	area->several = several;
 	LWLockRelease(lock);
 }
 
@@ -355,46 +369,84 @@ end_slot(HubspotSlot *slot)
 	{
 		/* it has not said what it knew */
 		slot->installed = true;
+		slot->looked_at = hubspot_now();	/* others had to leave it that */
 		slot->next_due = hubspot_now() + (slot->evicted ? 0 : COMEBACK);
 	}
 	if (slot->evicted)
 		slot->failed = false;
 	slot->state = HUBSPOT_SLOT_ENDED;
-	slot->takes_failing = false;
+	slot->serving = false;
 	slot->pid = 0;
 	slot->latch = NULL;
 }
 
-/*
- * Begin a round.  Answers whether it may take accounts that have failed
- * lately.  Half of the workers at most may, so that the other half is there
- * for accounts that are well; but one may in any case.
- */
-bool
+/* Begin a round. */
+void
 hubspot_slot_look(void)
 {
-	bool		takes_failing;
-
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	my_slot->takes_failing = false;
-	takes_failing = count_failing() < Max(hubspot_workers / 2, 1);
-	my_slot->takes_failing = takes_failing;
+	my_slot->serving = false;
 	my_slot->failed = false;
 	my_slot->looked_at = hubspot_now();
 	my_slot->state = HUBSPOT_SLOT_BUSY;
 	LWLockRelease(lock);
-	return takes_failing;
 }
 
-static int
-count_failing(void)
+/*
+ * May this worker send to an account of such a standing now?  If so, it does until it
+ * asks again or the round is over.  trusted: the owner of its server is a superuser;
+ * sole: he has all of this database.
+ *
+ * An account may keep a worker for as long as its owner likes: he says where its
+ * requests go, and how long they may take.  So who has a worker can't have the last
+ * one, too: it is for other owners, if there may be any that need to be protected from
+ * him, and else for accounts that are proven.  Those that have failed have half of the
+ * workers, and an owner's first one is not among them.
+ */
+bool
+hubspot_slot_serve(HubspotStanding standing, Oid owner, bool trusted, bool sole)
 {
-	int			count = 0;
+	int			most = hubspot_workers;
+	Count		others;
+	bool		may;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	my_slot->serving = false;
+	others = count_serving(owner);
+	if (others.of_owner > 0 &&
+		!(standing == HUBSPOT_PROVEN && (trusted || (sole && !area->several))))
+		most--;
+	if (others.of_owner == 0 && standing == HUBSPOT_FAILING)
+		most--;
+	may = others.all < Max(most, 1);
+	if (others.of_owner > 0 && standing == HUBSPOT_FAILING)
+		may = may && others.failing < Max(hubspot_workers / 2, 1);
+	if (may)
+	{
+		my_slot->serving = true;
+		my_slot->failing = (standing == HUBSPOT_FAILING);
+		my_slot->owner = owner;
+	}
+	LWLockRelease(lock);
+	return may;
+}
+
+/* Of the workers that send to an account. */
+static Count
+count_serving(Oid owner)
+{
+	Count		count = {0};
 
 	for (int i = 0; i < count_slots(); i++)
 	{
-		if (area->slots[i].takes_failing)
-			count++;
+		const HubspotSlot *slot = &area->slots[i];
+
+		if (!slot->serving)
+			continue;
+		count.all++;
+		count.failing += slot->failing;
+		count.of_owner += (slot->database == my_slot->database &&
+						   slot->owner == owner);
 	}
 	return count;
 }
@@ -447,7 +499,7 @@ static void
 wait_in(HubspotSlotState state)
 {
 	my_slot->state = state;
-	my_slot->takes_failing = false;
+	my_slot->serving = false;
 }
 
 static bool

@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_WORKER_SLOT_H
 #define HUBSPOT_WORKER_SLOT_H
 
+#include "outbox/claimant.h"
+
 /*
  * How long a worker may be in a round before another one looks whether there
  * is something else to send, and how long one that found all of it taken rests
@@ -39,7 +41,9 @@ typedef struct HubspotSlot
 	struct Latch *latch;		/* or NULL */
 	int64		started_at;
 	int64		looked_at;		/* when its last round began, 0: none did */
-	bool		takes_failing;	/* this round, accounts that failed lately */
+	bool		serving;		/* this round, an account: ... */
+	bool		failing;		/* one that has failed the last time, ... */
+	Oid			owner;			/* on a server of that owner's */
 	bool		leave;			/* is asked to end after this round */
 	bool		evicted;		/* was made to end by a hold */
 
@@ -70,11 +74,13 @@ extern Oid *hubspot_holds_copy(int *count);
 extern int	hubspot_slot_take(Oid database, uint32 *ticket);
 extern void hubspot_slot_free(int number);
 extern void hubspot_slot_ask_to_leave(int number, bool leave);
-extern void hubspot_slots_demand(bool wanted, bool starved);
+extern void hubspot_slots_demand(bool wanted, bool starved, bool several);
 
 /* for a worker */
 extern Oid	hubspot_slot_enter(int number, uint32 ticket);
-extern bool hubspot_slot_look(void);
+extern void hubspot_slot_look(void);
+extern bool hubspot_slot_serve(HubspotStanding standing, Oid owner,
+							   bool trusted, bool sole);
 extern void hubspot_slot_fail(void);
 extern HubspotSlotAdvice hubspot_slot_rest(bool long_enough);
 extern HubspotSlotAdvice hubspot_slot_idle(bool long_enough);

@@ -169,7 +169,6 @@ serve(void)
 static void
 look(Worker *worker)
 {
-	bool		takes_failing;
 	bool		woken;
 
 	CHECK_FOR_INTERRUPTS();
@@ -180,7 +179,7 @@ look(Worker *worker)
 	}
 
 	woken = hubspot_wake_take(MyDatabaseId);
-	takes_failing = hubspot_slot_look();
+	hubspot_slot_look();
 	worker->looked_at = hubspot_now();
 	pgstat_report_activity(STATE_RUNNING, "looking at the outbox");
 
@@ -192,7 +191,7 @@ look(Worker *worker)
 	PG_TRY();
 	{
 		hubspot_sender_round(worker->sender, NULL, ROWS_PER_ROUND,
-							 !takes_failing, &worker->round);
+							 hubspot_slot_serve, &worker->round);
 	}
 	PG_CATCH();
 	{
