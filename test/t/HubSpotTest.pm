@@ -753,6 +753,12 @@ What test/unit/failing_calls.c looks at.
 From now on, that call of the function fails, if the extension makes it: 1 is the
 next one. The result is what it returns, or its errno.
 
+=item blow_in(step, pid, function, number, result)
+
+The same, of the calls that the extension or the server makes while it is in the
+extension's function of that name, as the process has it. False: nobody knows where
+that lies.
+
 =item has_blown
 
 Whether it came to that.
@@ -779,7 +785,7 @@ use File::Basename;
 use PostgreSQL::Test::Utils;
 
 my $source = dirname(__FILE__) . '/../unit/failing_calls.c';
-my $layout = 'Z32 l l q';
+my $layout = 'Z32 l l q Q Q';
 
 sub new
 {
@@ -803,6 +809,14 @@ sub blow { my ($self, @what) = @_; return $self->write(@what) }
 sub replace { return $_[0]->write('', 0, 0) }
 sub ahead { my ($self, $seconds) = @_; $self->{ahead} += $seconds; return $self->replace }
 
+sub blow_in
+{
+	my ($self, $step, $pid, @what) = @_;
+	my ($library) = slurp_file("/proc/$pid/maps") =~ m{(/\S+/hubspot_assoc\.so)$}m or return 0;
+	my ($start, $size) = `nm -S '$library'` =~ /^(\w+) (\w+) t \Q$step\E$/mi or return 0;
+	return $self->write(@what, hex $start, hex($start) + hex $size) // 1;
+}
+
 sub has_blown { return $_[0]->left == 0 }
 
 # How many calls it is until the one that fails.
@@ -816,8 +830,8 @@ sub left
 # In place, since servers have it mapped.
 sub write
 {
-	my ($self, @content) = @_;
-	my $bytes = pack $layout, @content, $self->{ahead};
+	my ($self, $function, $calls, $result, @step) = @_;
+	my $bytes = pack $layout, $function, $calls, $result, $self->{ahead}, @step ? @step : (0, 0);
 
 	open my $handle, '+<', $self->{file} or croak "$self->{file}: $!";
 	binmode $handle;
