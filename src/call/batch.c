@@ -19,9 +19,9 @@
  *
  *		open --> waiting, in flight --> ready --> gone
  *
- * A chunk is sent as one request.  If that is refused because of some of its
- * inputs, requests with the others follow (match.c says which); the chunk is
- * ready when all of its pairs are settled.  Rows of a pair that is already in
+ * A chunk is sent as one request (batch_request.c).  If that is refused because
+ * of some of its inputs, requests with the others follow (match.c says which);
+ * the chunk is ready when all of its pairs are settled.  Rows of a pair that is already in
  * the open chunk are merged into it, and the chunk stays open until a pair
  * comes that it has no room for, so that rows of a pair which follow each
  * other are never sent apart.
@@ -55,12 +55,11 @@
 
 #include "api/association_type.h"
 #include "api/error.h"
-#include "api/request.h"
 #include "call/batch.h"
+#include "call/batch_request.h"
 #include "call/call.h"
 #include "call/chunk.h"
 #include "call/keep_labels.h"
-#include "call/match.h"
 
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
@@ -68,45 +67,27 @@
 /* So many inputs may be put without asking again whether there is room. */
 #define MAX_ROOM		256
 
-/* From so many units on, it pays to use a chunk's memory again. */
-#define LARGE_CHUNK		500
-
-/* What a unit takes of it, about, with its ids. */
-#define UNIT_SPACE		208
-
 /* Pairs that are fetched before they are removed, enough to hide the wait. */
 #define PAIRS_AHEAD		8
 
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
 
-typedef struct Request
-{
-	HubspotCall call;			/* owner is the request */
-	HubspotChunk *chunk;
-	const HubspotEndpoint *endpoint;
-	const HubspotPairs *pairs;	/* these units, and maybe others */
-	HubspotUnit **units;
-	int			nunits;
-} Request;
-
 struct HubspotBatch
 {
 	MemoryContext context;
 	const HubspotClient *client;
 	const HubspotEndpoint *endpoint;
-	const char *from_type;
-	const char *to_type;
-	bool		symmetric;		/* both sides have one object type */
+	HubspotBatchScope scope;
 	bool		keep_labels;
+	bool		parts_reverses; /* no pair goes with its reverse */
 	int			limit;			/* inputs of a chunk */
 	int			keep_limit;		/* records of which labels are read at once */
 	HubspotCalls *calls;
 	HubspotPairs *pairs;		/* of all units that are to be sent */
-	HubspotTypeSet *types;		/* of associations that are read */
 	HubspotChunk *open;			/* or NULL */
 	int			last_nunits;	/* of the last chunk that was closed */
-	MemoryContext spare_context;	/* of a chunk that is gone, or NULL */
+	HubspotChunkMemory memory;	/* of chunks */
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
 	int			nchunks;		/* all that are not gone */
@@ -118,12 +99,6 @@ struct HubspotBatch
 
 static int	request_limit(const HubspotClient *client,
 						  const HubspotEndpoint *endpoint);
-static char *types_problem(const HubspotBatch *batch,
-						   const HubspotInput *input,
-						   const HubspotUnit *chain);
-static bool find_place(const HubspotBatch *batch, const HubspotInput *input,
-					   HubspotUnit *chain, HubspotUnit **unit);
-static MemoryContext chunk_context(HubspotBatch *batch);
 static void open_chunk(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
 static void follow_older(HubspotBatch *batch, const HubspotUnit *unit);
@@ -131,19 +106,17 @@ static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
 static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 						HubspotUnit **units, int nunits);
-static void start_request(HubspotBatch *batch, const Request *like,
+static void start_request(HubspotBatch *batch, const HubspotBatchRequest *like,
 						  HubspotUnit **units, int nunits);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
-static void take_labels(HubspotBatch *batch, Request *request);
-static void settle_units(HubspotBatch *batch, Request *request);
-static void match_reply(HubspotBatch *batch, Request *request);
+static void take_labels(HubspotBatch *batch, HubspotBatchRequest *request);
+static void settle_units(HubspotBatch *batch, HubspotBatchRequest *request);
+static void match_reply(HubspotBatch *batch, HubspotBatchRequest *request);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk);
 static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 static void stop(HubspotBatch *batch, const HubspotError *error);
-static void set_error(HubspotUnit **units, int nunits,
-					  const HubspotError *error);
 
 /*
  * Begin a batch in the current memory context; deleting that ends it, and
@@ -162,18 +135,23 @@ hubspot_batch_create(const HubspotClient *client,
 	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
 
 	batch->context = context;
+	batch->memory.parent = context;
 	batch->client = client;
 	batch->endpoint = hubspot_endpoint(operation);
-	batch->from_type = from_type;
-	batch->to_type = to_type;
-	batch->symmetric = hubspot_same_object_type(from_type, to_type);
+	batch->scope.api_version = client->options->api_version;
+	batch->scope.from_type = from_type;
+	batch->scope.to_type = to_type;
+	batch->scope.symmetric = hubspot_same_object_type(from_type, to_type);
+	batch->scope.types = hubspot_types_create(context);
 	batch->keep_labels = keep_labels;
+	batch->parts_reverses = keep_labels ||
+		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
+		 !batch->scope.symmetric);
 	batch->limit = request_limit(client, batch->endpoint);
 	batch->keep_limit = request_limit(client,
 									  hubspot_endpoint(HUBSPOT_BATCH_READ));
 	batch->calls = hubspot_calls_create(context, client);
 	batch->pairs = hubspot_pairs_create(context);
-	batch->types = hubspot_types_create(context);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
@@ -234,10 +212,13 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	{
 		hash = hubspot_pair_hash(input);
 		chain = hubspot_pairs_chain(batch->pairs, input, hash);
-		problem = types_problem(batch, input, chain);
+		if (batch->open)
+			problem = hubspot_chunk_types_problem(batch->open, input, chain);
 	}
 	if (batch->open &&
-		!find_place(batch, input, error || problem ? NULL : chain, &unit))
+		!hubspot_chunk_find_place(batch->open, input,
+								  error || problem ? NULL : chain,
+								  batch->limit, batch->parts_reverses, &unit))
 	{
 		close_chunk(batch);
 		unit = NULL;
@@ -276,26 +257,7 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * What is wrong with one more row of a pair that the open chunk has, palloc'd,
- * or NULL: a pair's types are not added up without a bound.
- */
-static char *
-types_problem(const HubspotBatch *batch, const HubspotInput *input,
-			  const HubspotUnit *chain)
-{
-	for (; chain && chain->chunk == batch->open; chain = chain->older)
-	{
-		if (hubspot_same_pair(&chain->input, input) && input->types &&
-			chain->input.types->ntypes + input->types->ntypes > HUBSPOT_MAX_TYPES &&
-			!hubspot_has_types(chain->input.types, input->types))
-			return psprintf("with the rows before it, the pair has more than %d types",
-							HUBSPOT_MAX_TYPES);
-	}
-	return NULL;
-}
-
-/* There are no more inputs. */
+/* No more inputs will be put. */
 void
 hubspot_batch_finish(HubspotBatch *batch)
 {
@@ -387,24 +349,17 @@ continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
 	}
 }
 
-/* A chunk is gone; its context may serve another one. */
+/* A chunk is gone, with all that it holds. */
 static void
 free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
-	MemoryContext context = chunk->context;
 	ListCell   *lc;
 
 	dlist_delete(&chunk->node);
 	batch->nchunks--;
 	foreach(lc, chunk->replies)
 		hubspot_call_free(lfirst(lc));
-	if (batch->spare_context == NULL && chunk->nunits >= LARGE_CHUNK)
-	{
-		MemoryContextReset(context);
-		batch->spare_context = context;
-	}
-	else
-		MemoryContextDelete(context);
+	hubspot_chunk_free(&batch->memory, chunk);
 }
 
 /* Why nothing more is sent: the account was refused, or its quota is gone. */
@@ -425,66 +380,13 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 	counts->rate_limited = calls->rate_limited;
 }
 
-/*
- * Is there a place for an input in the open chunk?  *unit is the one to merge
- * it into, if its pair is there.  The reverse of a pair that the chunk has
- * must wait for another one where the answer to the one could be taken for an
- * answer to the other, or where the labels that one adds are to be kept by the
- * other.
- */
-static bool
-find_place(const HubspotBatch *batch, const HubspotInput *input,
-		   HubspotUnit *chain, HubspotUnit **unit)
-{
-	const HubspotChunk *chunk = batch->open;
-
-	for (; chain && chain->chunk == chunk; chain = chain->older)
-	{
-		if (hubspot_same_pair(&chain->input, input))
-		{
-			/* of a record, a page is read at a time */
-			if (hubspot_unit_next_page(chain).data)
-				return false;
-			*unit = chain;
-			return hubspot_chunk_has_row_room(chunk, batch->limit) ||
-				hubspot_unit_is_next_row(chain, input->no);
-		}
-		if (batch->keep_labels ||
-			(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
-			 !batch->symmetric))
-			return false;
-	}
-	return hubspot_chunk_has_room(chunk, input, batch->limit);
-}
-
-/*
- * A memory context for a chunk.  Those of full batches keep a block that holds
- * a chunk's units when they are reset, and are used again.
- */
-static MemoryContext
-chunk_context(HubspotBatch *batch)
-{
-	MemoryContext context = batch->spare_context;
-
-	if (context)
-	{
-		batch->spare_context = NULL;
-		return context;
-	}
-	if (batch->last_nunits < LARGE_CHUNK)
-		return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
-									 ALLOCSET_DEFAULT_SIZES);
-	return AllocSetContextCreate(batch->context, "hubspot_assoc chunk",
-								 batch->last_nunits * UNIT_SPACE,
-								 ALLOCSET_DEFAULT_INITSIZE,
-								 ALLOCSET_DEFAULT_MAXSIZE);
-}
-
 static void
 open_chunk(HubspotBatch *batch)
 {
-	batch->open = hubspot_chunk_create(chunk_context(batch),
-									   batch->endpoint->input_shape,
+	MemoryContext context = hubspot_chunk_take_context(&batch->memory,
+													   batch->last_nunits);
+
+	batch->open = hubspot_chunk_create(context, batch->endpoint->input_shape,
 									   Min(Max(batch->last_nunits, FIRST_UNITS),
 										   batch->limit));
 	batch->nchunks++;
@@ -515,7 +417,7 @@ follow_older(HubspotBatch *batch, const HubspotUnit *unit)
 	MemoryContext old;
 
 	while (older && (older->chunk == batch->open ||
-					 !(batch->symmetric || batch->keep_labels ||
+					 !(batch->scope.symmetric || batch->keep_labels ||
 					   hubspot_same_pair(&older->input, &unit->input))))
 		older = older->older;
 	if (older == NULL)
@@ -558,14 +460,14 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	int			nrecords;
 	HubspotUnit **records = hubspot_keep_unread(chunk->keep, &nrecords);
-	Request		like = {.chunk = chunk};
+	HubspotBatchRequest like = {.chunk = chunk};
 	int			limit = batch->keep_limit;
 
 	like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
 	like.pairs = hubspot_keep_pairs(chunk->keep);
 	if (batch->stopped)
 	{
-		set_error(records, nrecords, batch->not_sent);
+		hubspot_units_set_error(records, nrecords, batch->not_sent);
 		hubspot_keep_take(chunk->keep, records, nrecords, batch->pairs);
 		nrecords = 0;
 	}
@@ -586,11 +488,11 @@ static void
 start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
 			int nunits)
 {
-	Request		like = {.chunk = chunk,.endpoint = batch->endpoint,
+	HubspotBatchRequest like = {.chunk = chunk,.endpoint = batch->endpoint,
 	.pairs = batch->pairs};
 
 	if (batch->stopped)
-		set_error(units, nunits, batch->not_sent);
+		hubspot_units_set_error(units, nunits, batch->not_sent);
 	if (nunits > 0 && !batch->stopped)
 		start_request(batch, &like, units, nunits);
 	else
@@ -599,33 +501,13 @@ start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
 
 /* Send units in a request with the chunk, endpoint and pairs of another one. */
 static void
-start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
-			  int nunits)
+start_request(HubspotBatch *batch, const HubspotBatchRequest *like,
+			  HubspotUnit **units, int nunits)
 {
 	MemoryContext old = MemoryContextSwitchTo(like->chunk->context);
-	Request    *request = palloc0(sizeof(Request));
-	HubspotBody body;
+	HubspotBatchRequest *request;
 
-	request->chunk = like->chunk;
-	request->endpoint = like->endpoint;
-	request->pairs = like->pairs;
-	request->units = units;
-	request->nunits = nunits;
-	for (int i = 0; i < nunits; i++)
-		units[i]->sent_with = request;
-	request->call.method = request->endpoint->method;
-	request->call.path = hubspot_request_path(request->endpoint,
-											  batch->client->options->api_version,
-											  batch->from_type, batch->to_type,
-											  &units[0]->input,
-											  hubspot_unit_next_page(units[0]));
-	request->call.repeatable = request->endpoint->repeatable;
-	request->call.max_reply = hubspot_max_reply(request->endpoint, nunits);
-	request->call.owner = request;
-	hubspot_body_begin(&body, request->endpoint, nunits);
-	for (int i = 0; i < nunits; i++)
-		hubspot_body_add(&body, &units[i]->input, hubspot_unit_next_page(units[i]));
-	request->call.body = hubspot_body_end(&body, &request->call.body_len);
+	request = hubspot_batch_request_create(&batch->scope, like, units, nunits);
 	request->chunk->nrequests++;
 	hubspot_calls_start(batch->calls, &request->call);
 	MemoryContextSwitchTo(old);
@@ -635,7 +517,7 @@ start_request(HubspotBatch *batch, const Request *like, HubspotUnit **units,
 static void
 settle_request(HubspotBatch *batch, HubspotCall *call)
 {
-	Request    *request = call->owner;
+	HubspotBatchRequest *request = call->owner;
 	HubspotChunk *chunk = request->chunk;
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 
@@ -672,7 +554,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
  * so what isn't kept of one goes at once.
  */
 static void
-take_labels(HubspotBatch *batch, Request *request)
+take_labels(HubspotBatch *batch, HubspotBatchRequest *request)
 {
 	HubspotChunk *chunk = request->chunk;
 	MemoryContext context = AllocSetContextCreate(chunk->context,
@@ -687,38 +569,25 @@ take_labels(HubspotBatch *batch, Request *request)
 }
 
 static void
-settle_units(HubspotBatch *batch, Request *request)
+settle_units(HubspotBatch *batch, HubspotBatchRequest *request)
 {
 	if (request->call.attempts == 0)
-		set_error(request->units, request->nunits, batch->not_sent);
+		hubspot_units_set_error(request->units, request->nunits, batch->not_sent);
 	else
 		match_reply(batch, request);
 }
 
+/*
+ * Settle what the reply to a request says of its units, and send the rest again,
+ * in one or two requests.
+ */
 static void
-match_reply(HubspotBatch *batch, Request *request)
+match_reply(HubspotBatch *batch, HubspotBatchRequest *request)
 {
-	HubspotMatch match;
-	int			split;
-	int			nunsettled = 0;
+	int			nunsettled;
+	int			split = hubspot_batch_request_match(request, &batch->scope,
+													&nunsettled);
 
-	match.units = request->units;
-	match.nunits = request->nunits;
-	match.pairs = request->pairs;
-	match.sent_with = request;
-	match.from_type = batch->from_type;
-	match.to_type = batch->to_type;
-	match.symmetric = batch->symmetric;
-	match.shape = request->endpoint->reply_shape;
-	match.types = batch->types;
-	match.many = request->endpoint->batch_limit > 0;
-	split = hubspot_match_reply(&match, request->call.reply,
-								request->call.attempts);
-
-	/* the unsettled ones come first */
-	while (nunsettled < request->nunits &&
-		   !hubspot_unit_is_settled(request->units[nunsettled]))
-		nunsettled++;
 	if (nunsettled == 0 && batch->stopped == NULL &&
 		request->units[0]->error &&
 		hubspot_ends_sending(request->units[0]->error->verdict))
@@ -820,15 +689,4 @@ stop(HubspotBatch *batch, const HubspotError *error)
 													  error->message));
 	}
 	MemoryContextSwitchTo(old);
-}
-
-static void
-set_error(HubspotUnit **units, int nunits, const HubspotError *error)
-{
-	for (int i = 0; i < nunits; i++)
-	{
-		units[i]->error = error;
-		units[i]->http_status = error->http_status;
-		units[i]->correlation_id = error->correlation_id;
-	}
 }

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "api/association_type.h"
 #include "call/chunk.h"
 
@@ -20,22 +22,28 @@
 #define MAX_CHUNK_BYTES	(1024 * 1024)
 
 /*
- * Nor must a record that is to be parted from many others, which HubSpot
- * counts as one input, ...
+ * A record that is to be parted from many others, which HubSpot counts as one
+ * input, must not make a chunk grow without a bound either.
  */
 #define MAX_GROUP_UNITS	20000
 
-/* ... nor inputs that are not sent; so many may there be for each that is, ... */
+/* Inputs that are not sent count as well: so many units for each that is. */
 #define UNITS_PER_INPUT	2
 
 /*
- * ... nor rows of pairs that were put before, which cost memory if they don't
- * follow each other; so many for each pair.
+ * Rows of pairs that were put before cost memory if they do not follow each
+ * other: so many of them for each pair.
  */
 #define ROWS_PER_UNIT	16
 
 /* Units are made in pieces of memory of this size, if they fit. */
 #define UNITS_PIECE		8192
+
+/* From so many units on, it pays to use a chunk's memory again. */
+#define LARGE_CHUNK		500
+
+/* What a unit takes of it, about, with its ids. */
+#define UNIT_SPACE		208
 
 static int	max_units(const HubspotChunk *chunk, int limit);
 static bool same_group(const HubspotChunk *chunk, const HubspotInput *input);
@@ -47,6 +55,30 @@ static const HubspotTypeList *share_types(HubspotChunk *chunk,
 static const HubspotRowRange *current_rows(const HubspotChunk *chunk,
 										   const HubspotUnit *unit);
 static void next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit);
+
+/*
+ * A memory context for a chunk, which may come to have as many units as the one
+ * before it, nunits.  The contexts of large chunks keep a block that holds all
+ * units when they are reset, and are used again.
+ */
+MemoryContext
+hubspot_chunk_take_context(HubspotChunkMemory *memory, int nunits)
+{
+	MemoryContext context = memory->spare;
+
+	if (context)
+	{
+		memory->spare = NULL;
+		return context;
+	}
+	if (nunits < LARGE_CHUNK)
+		return AllocSetContextCreate(memory->parent, "hubspot_assoc chunk",
+									 ALLOCSET_DEFAULT_SIZES);
+	return AllocSetContextCreate(memory->parent, "hubspot_assoc chunk",
+								 nunits * UNIT_SPACE,
+								 ALLOCSET_DEFAULT_INITSIZE,
+								 ALLOCSET_DEFAULT_MAXSIZE);
+}
 
 /* An empty chunk in a context of its own, with room for some units. */
 HubspotChunk *
@@ -62,6 +94,52 @@ hubspot_chunk_create(MemoryContext context, HubspotInputShape shape,
 	return chunk;
 }
 
+/* End a chunk; its context may serve another one. */
+void
+hubspot_chunk_free(HubspotChunkMemory *memory, HubspotChunk *chunk)
+{
+	MemoryContext context = chunk->context;
+
+	if (memory->spare == NULL && chunk->nunits >= LARGE_CHUNK)
+	{
+		MemoryContextReset(context);
+		memory->spare = context;
+	}
+	else
+		MemoryContextDelete(context);
+}
+
+/*
+ * Is there a place for an input, where a request holds no more than limit?
+ * *unit is the one to merge it into, if its pair is there.  chain are the units
+ * of its pair and of the reverse of that, of all chunks (see HubspotPairs).
+ *
+ * With parts_reverses, the reverse of a pair that the chunk has must wait for
+ * another one: the answer to the one could be taken for an answer to the other,
+ * or the labels that the one adds are to be kept by the other.
+ */
+bool
+hubspot_chunk_find_place(const HubspotChunk *chunk, const HubspotInput *input,
+						 HubspotUnit *chain, int limit, bool parts_reverses,
+						 HubspotUnit **unit)
+{
+	for (; chain && chain->chunk == chunk; chain = chain->older)
+	{
+		if (hubspot_same_pair(&chain->input, input))
+		{
+			/* of a record, a page is read at a time */
+			if (hubspot_unit_next_page(chain).data)
+				return false;
+			*unit = chain;
+			return chunk->nrows < max_units(chunk, limit) * ROWS_PER_UNIT ||
+				hubspot_unit_is_next_row(chain, input->no);
+		}
+		if (parts_reverses)
+			return false;
+	}
+	return hubspot_chunk_has_room(chunk, input, limit);
+}
+
 /* May an input be added, where a request holds no more than limit? */
 bool
 hubspot_chunk_has_room(const HubspotChunk *chunk, const HubspotInput *input,
@@ -70,13 +148,6 @@ hubspot_chunk_has_room(const HubspotChunk *chunk, const HubspotInput *input,
 	return (chunk->ninputs < limit || same_group(chunk, input)) &&
 		chunk->nunits < max_units(chunk, limit) &&
 		chunk->bytes < MAX_CHUNK_BYTES;
-}
-
-/* May a row be added to a unit that is there? */
-bool
-hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit)
-{
-	return chunk->nrows < max_units(chunk, limit) * ROWS_PER_UNIT;
 }
 
 static int
@@ -92,6 +163,26 @@ same_group(const HubspotChunk *chunk, const HubspotInput *input)
 {
 	return chunk->shape == HUBSPOT_INPUT_GROUP && chunk->group.data &&
 		input->from_id.data && hubspot_same_id(chunk->group, input->from_id);
+}
+
+/*
+ * What is wrong with one more row of a pair that the chunk has, palloc'd, or
+ * NULL: a pair's types are not added up without a bound.  chain is as for
+ * hubspot_chunk_find_place().
+ */
+char *
+hubspot_chunk_types_problem(const HubspotChunk *chunk, const HubspotInput *input,
+							const HubspotUnit *chain)
+{
+	for (; chain && chain->chunk == chunk; chain = chain->older)
+	{
+		if (hubspot_same_pair(&chain->input, input) && input->types &&
+			chain->input.types->ntypes + input->types->ntypes > HUBSPOT_MAX_TYPES &&
+			!hubspot_has_types(chain->input.types, input->types))
+			return psprintf("with the rows before it, the pair has more than %d types",
+							HUBSPOT_MAX_TYPES);
+	}
+	return NULL;
 }
 
 /* Add an input, which is copied; not sendable: it takes no room in a request. */

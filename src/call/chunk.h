@@ -23,8 +23,8 @@ typedef struct HubspotChunk
 	dlist_node	node;			/* in one of the batch's lists */
 	MemoryContext context;
 	HubspotInputShape shape;
-	char	   *space;			/* room for more units, ... */
-	Size		space_left;		/* ... of so many bytes */
+	char	   *space;			/* room for more units */
+	Size		space_left;		/* bytes of it */
 	HubspotUnit **units;
 	int			nunits;
 	int			maxunits;		/* that there is room for, so far */
@@ -50,12 +50,28 @@ typedef struct HubspotChunk
 	int			association_position;
 } HubspotChunk;
 
+/* Where chunks live; no spare at the start. */
+typedef struct HubspotChunkMemory
+{
+	MemoryContext parent;		/* of the chunks' contexts */
+	MemoryContext spare;		/* of a chunk that is gone, or NULL */
+} HubspotChunkMemory;
+
+extern MemoryContext hubspot_chunk_take_context(HubspotChunkMemory *memory,
+												int nunits);
 extern HubspotChunk *hubspot_chunk_create(MemoryContext context,
 										  HubspotInputShape shape,
 										  int maxunits);
+extern void hubspot_chunk_free(HubspotChunkMemory *memory, HubspotChunk *chunk);
+extern bool hubspot_chunk_find_place(const HubspotChunk *chunk,
+									 const HubspotInput *input,
+									 HubspotUnit *chain, int limit,
+									 bool parts_reverses, HubspotUnit **unit);
 extern bool hubspot_chunk_has_room(const HubspotChunk *chunk,
 								   const HubspotInput *input, int limit);
-extern bool hubspot_chunk_has_row_room(const HubspotChunk *chunk, int limit);
+extern char *hubspot_chunk_types_problem(const HubspotChunk *chunk,
+										 const HubspotInput *input,
+										 const HubspotUnit *chain);
 extern HubspotUnit *hubspot_chunk_add(HubspotChunk *chunk,
 									  const HubspotInput *input,
 									  bool sendable);

@@ -45,7 +45,7 @@ typedef struct HubspotUnit
 	bool		confirmed;
 	bool		doubtful;		/* it may have been asked for more than once */
 	bool		labels_known;	/* of a pair: those that it has were read */
-	void	   *chunk;			/* batch.c's */
+	void	   *chunk;			/* the HubspotChunk that it is part of */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
 	const void *sent_with;		/* the request that it is part of now */
 
