@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 
 #include "outbox/enqueue.h"
+#include "rows/columns.h"
 #include "rows/source.h"
 
 /* Rows that are inserted at once, unless they are large. */

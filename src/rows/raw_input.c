@@ -38,17 +38,6 @@ static void check_types(HubspotRawInput *raw, HubspotInputShape shape);
 static const HubspotTypeList *share_types(HubspotLastTypes *last, int ntypes,
 										  const HubspotAssociationType *types);
 
-/* The columns of the type hs_assoc_input, palloc'd. */
-TupleDesc
-hubspot_input_tupdesc(Oid input_type)
-{
-	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(input_type, -1);
-
-	if (tupdesc->natts != HUBSPOT_NATTRIBUTES)
-		elog(ERROR, "hs_assoc_input has %d columns", tupdesc->natts);
-	return tupdesc;
-}
-
 /*
  * An id as text; buffer takes those of integers.  It lives as long as the
  * row.

@@ -11,7 +11,6 @@
 #ifndef HUBSPOT_ROWS_RAW_INPUT_H
 #define HUBSPOT_ROWS_RAW_INPUT_H
 
-#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "utils/array.h"
 
@@ -58,7 +57,6 @@ typedef struct HubspotLastTypes
 	HubspotTypeList *types;		/* or NULL */
 } HubspotLastTypes;
 
-extern TupleDesc hubspot_input_tupdesc(Oid input_type);
 extern HubspotSlice hubspot_read_id(HubspotColumn *column, Datum value,
 									char *buffer);
 extern void hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,

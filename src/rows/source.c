@@ -9,12 +9,12 @@
  *
  * Where HubSpot takes the records to be parted from one as a group, the rows
  * are sorted first (input_sort.c), so that the groups are as large as they can be.
- * Somebody else than a batch may take the rows, too, for the outbox: as they
- * come, before anything is asked of HubSpot.
+ * The outbox may take the rows in place of a batch: as they come, before anything
+ * is asked of HubSpot.
  *
- * What is wrong with one row (no id, no type, a label that there isn't) is
+ * What is wrong with one row (no id, no type, a label that does not exist) is
  * that row's outcome; what is wrong with all of them (a column that is missing
- * or unknown) is an ERROR.
+ * or unknown, see columns.c) is an ERROR.
  *
  * IDENTIFICATION
  *	  src/rows/source.c
@@ -23,23 +23,19 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "parser/parse_node.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
 #include "api/error.h"
 #include "base/clock.h"
+#include "rows/columns.h"
 #include "rows/input_sort.h"
 #include "rows/source.h"
 
@@ -51,43 +47,6 @@
 
 /* Rows that are read at a time, if they are to be sorted. */
 #define SORT_FETCH			1000
-
-/*
- * The columns of a query: the attributes of hs_assoc_input, and some more.  An
- * operation takes all up to some, or all.
- */
-typedef enum ColumnKind
-{
-	COLUMN_FROM_ID = HUBSPOT_ATTRIBUTE_FROM_ID,
-	COLUMN_TO_ID = HUBSPOT_ATTRIBUTE_TO_ID,
-	COLUMN_TYPE_IDS = HUBSPOT_ATTRIBUTE_TYPE_IDS,
-	COLUMN_CATEGORY = HUBSPOT_ATTRIBUTE_CATEGORY,
-	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
-	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,
-	COLUMN_LABEL
-} ColumnKind;
-
-#define NCOLUMNS	(COLUMN_LABEL + 1)
-
-static const char *const column_names[NCOLUMNS] = {
-	[COLUMN_FROM_ID] = "from_id",
-	[COLUMN_TO_ID] = "to_id",
-	[COLUMN_TYPE_IDS] = "type_ids",
-	[COLUMN_CATEGORY] = "category",
-	[COLUMN_LABELS] = "labels",
-	[COLUMN_TYPE_ID] = "type_id",
-	[COLUMN_LABEL] = "label"
-};
-
-/* Two names for the same, of which a query may have one. */
-static const struct
-{
-	ColumnKind	one;
-	ColumnKind	other;
-}			alternatives[] = {
-	{COLUMN_TYPE_ID, COLUMN_TYPE_IDS},
-	{COLUMN_LABEL, COLUMN_LABELS}
-};
 
 struct HubspotSource
 {
@@ -109,10 +68,7 @@ struct HubspotSource
 
 	/* a query */
 	Portal		portal;			/* or NULL */
-	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
-	int			nkinds;
-	ColumnKind	kinds[NCOLUMNS];	/* those that there are, in order */
-	HubspotColumn columns[NCOLUMNS];
+	HubspotColumns *columns;
 
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
@@ -132,11 +88,6 @@ static void count_statement(ParseState * pstate, void *arg);
 static char *cursor_name(void);
 static HubspotSource *create_source(HubspotInputShape shape,
 									HubspotLabels *labels);
-static int	last_column(HubspotInputShape shape);
-static void find_columns(HubspotSource *source, TupleDesc tupdesc);
-static const char *column_hint(HubspotInputShape shape);
-static void check_columns(const HubspotSource *source);
-static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
 static bool read_rows(HubspotSource *source, int count);
 static void sort_all(HubspotSource *source);
 static bool put_sorted(HubspotSource *source);
@@ -146,7 +97,6 @@ static void receiver_startup(DestReceiver *self, int operation,
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_element(HubspotSource *source);
-static void read_element(HubspotSource *source, HubspotRawInput *raw, Datum element);
 static void put_draft(HubspotSource *source, HubspotRawInput *raw);
 
 /*
@@ -170,8 +120,7 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	/* what is called between two rows may neither close it, nor find it */
 	PinPortal(source->portal);
 	source->portal->visible = false;
-	find_columns(source, source->portal->tupDesc);
-	check_columns(source);
+	source->columns = hubspot_columns_find(source->portal->tupDesc, shape);
 	return source;
 }
 
@@ -392,138 +341,6 @@ create_source(HubspotInputShape shape, HubspotLabels *labels)
 	return source;
 }
 
-/* The last of the columns that inputs of a shape may have. */
-static int
-last_column(HubspotInputShape shape)
-{
-	switch (shape)
-	{
-		case HUBSPOT_INPUT_RECORD:
-			return COLUMN_FROM_ID;
-		case HUBSPOT_INPUT_TYPED_PAIR:
-			return COLUMN_LABEL;
-		default:
-			return COLUMN_TO_ID;
-	}
-}
-
-/* Find the columns by name; ERROR for one that has none of the names. */
-static void
-find_columns(HubspotSource *source, TupleDesc tupdesc)
-{
-	int			last = last_column(source->shape);
-
-	for (int i = 0; i < NCOLUMNS; i++)
-		source->positions[i] = -1;
-
-	for (int i = 0; i < tupdesc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
-		const char *name = NameStr(attribute->attname);
-		int			kind;
-		HubspotColumn *column;
-		Oid			output;
-		bool		is_varlena;
-
-		for (kind = 0; kind <= last; kind++)
-		{
-			if (strcmp(column_names[kind], name) == 0)
-				break;
-		}
-		if (kind > last)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-					 errmsg("the query has a column \"%s\" that the operation doesn't know", name),
-					 errhint("%s", column_hint(source->shape))));
-		column = &source->columns[kind];
-		if (source->positions[kind] >= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("the query has more than one column \"%s\"", name)));
-		check_column_type(attribute, kind);
-		source->positions[kind] = i;
-		column->type = getBaseType(attribute->atttypid);
-		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
-		fmgr_info(output, &column->output);
-	}
-
-	for (int kind = 0; kind < NCOLUMNS; kind++)
-	{
-		if (source->positions[kind] >= 0)
-			source->kinds[source->nkinds++] = kind;
-	}
-}
-
-/* The columns that there may be. */
-static const char *
-column_hint(HubspotInputShape shape)
-{
-	switch (shape)
-	{
-		case HUBSPOT_INPUT_RECORD:
-			return "The column is from_id.";
-		case HUBSPOT_INPUT_TYPED_PAIR:
-			return "The columns are from_id, to_id, type_id or type_ids, label or labels, and category.";
-		default:
-			return "The columns are from_id and to_id.";
-	}
-}
-
-static void
-check_columns(const HubspotSource *source)
-{
-	const int  *positions = source->positions;
-
-	for (int kind = COLUMN_FROM_ID;
-		 kind <= Min(last_column(source->shape), COLUMN_TO_ID); kind++)
-	{
-		if (positions[kind] < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("the query has no column \"%s\"", column_names[kind]),
-					 errhint("Name the column of the query with AS %s.", column_names[kind])));
-	}
-	if (source->shape != HUBSPOT_INPUT_TYPED_PAIR)
-		return;
-	if (positions[COLUMN_TYPE_ID] < 0 && positions[COLUMN_TYPE_IDS] < 0 &&
-		positions[COLUMN_LABEL] < 0 && positions[COLUMN_LABELS] < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\" or \"labels\""),
-				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
-	for (size_t i = 0; i < lengthof(alternatives); i++)
-	{
-		if (positions[alternatives[i].one] >= 0 &&
-			positions[alternatives[i].other] >= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-					 errmsg("the query has both a column \"%s\" and a column \"%s\"",
-							column_names[alternatives[i].one],
-							column_names[alternatives[i].other])));
-	}
-}
-
-/* Ids, categories and a label may be of any type, type ids are integers. */
-static void
-check_column_type(Form_pg_attribute attribute, ColumnKind kind)
-{
-	Oid			type = getBaseType(attribute->atttypid);
-	const char *wanted = NULL;
-
-	if (kind == COLUMN_TYPE_ID && type != INT4OID && type != INT8OID && type != INT2OID)
-		wanted = "an integer";
-	else if (kind == COLUMN_TYPE_IDS && type != INT4ARRAYOID)
-		wanted = "integer[]";
-	else if (kind == COLUMN_LABELS && type != TEXTARRAYOID)
-		wanted = "text[]";
-	if (wanted)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the query is of type %s, not %s",
-						column_names[kind],
-						format_type_be(attribute->atttypid), wanted)));
-}
-
 static void
 receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
@@ -542,51 +359,10 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	HubspotSource *source = (HubspotSource *) self;
 	MemoryContext old;
 	HubspotRawInput raw = {0};
-	char		buffers[2][MAXINT8LEN + 1];
 
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
-	slot_getallattrs(slot);
-
-	for (int i = 0; i < source->nkinds; i++)
-	{
-		ColumnKind	kind = source->kinds[i];
-		HubspotColumn *column = &source->columns[kind];
-		int			position = source->positions[kind];
-		Datum		value;
-
-		if (slot->tts_isnull[position])
-			continue;
-		value = slot->tts_values[position];
-		switch (kind)
-		{
-			case COLUMN_FROM_ID:
-				raw.input.from_id = hubspot_read_id(column, value, buffers[0]);
-				hubspot_raw_input_check_number(&raw, column_names[kind], column,
-											   raw.input.from_id);
-				break;
-			case COLUMN_TO_ID:
-				raw.input.to_id = hubspot_read_id(column, value, buffers[1]);
-				hubspot_raw_input_check_number(&raw, column_names[kind], column,
-											   raw.input.to_id);
-				break;
-			case COLUMN_TYPE_ID:
-				hubspot_raw_input_type_id(&raw, column, value);
-				break;
-			case COLUMN_TYPE_IDS:
-				hubspot_raw_input_type_ids(&raw, DatumGetArrayTypeP(value));
-				break;
-			case COLUMN_CATEGORY:
-				raw.category = hubspot_read_text(column, value);
-				break;
-			case COLUMN_LABEL:
-				hubspot_raw_input_label(&raw, hubspot_read_text(column, value));
-				break;
-			case COLUMN_LABELS:
-				hubspot_raw_input_labels(&raw, DatumGetArrayTypeP(value));
-				break;
-		}
-	}
+	hubspot_columns_read(source->columns, slot, &raw);
 	put_draft(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
@@ -614,43 +390,13 @@ put_element(HubspotSource *source)
 	old = MemoryContextSwitchTo(source->row_context);
 	if (isnull)
 		hubspot_raw_input_refuse(&raw, pstrdup("the input is null"));
+	else if (source->tupdesc)
+		hubspot_input_read(source->tupdesc, element, &raw);
 	else
-		read_element(source, &raw, element);
+		hubspot_input_read_id(element, &raw);
 	put_draft(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
-}
-
-static void
-read_element(HubspotSource *source, HubspotRawInput *raw, Datum element)
-{
-	HeapTupleHeader header;
-	HeapTupleData tuple;
-	Datum		values[NCOLUMNS];
-	bool		isnull[NCOLUMNS];
-	HubspotColumn text = {.type = TEXTOID};
-
-	if (source->tupdesc == NULL)
-	{
-		raw->input.from_id = hubspot_read_id(&text, element, NULL);
-		return;
-	}
-	header = DatumGetHeapTupleHeader(element);
-	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-	ItemPointerSetInvalid(&tuple.t_self);
-	tuple.t_tableOid = InvalidOid;
-	tuple.t_data = header;
-	heap_deform_tuple(&tuple, source->tupdesc, values, isnull);
-	if (!isnull[COLUMN_FROM_ID])
-		raw->input.from_id = hubspot_read_id(&text, values[COLUMN_FROM_ID], NULL);
-	if (!isnull[COLUMN_TO_ID])
-		raw->input.to_id = hubspot_read_id(&text, values[COLUMN_TO_ID], NULL);
-	if (!isnull[COLUMN_TYPE_IDS])
-		hubspot_raw_input_type_ids(raw, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
-	if (!isnull[COLUMN_CATEGORY])
-		raw->category = hubspot_read_text(&text, values[COLUMN_CATEGORY]);
-	if (!isnull[COLUMN_LABELS])
-		hubspot_raw_input_labels(raw, DatumGetArrayTypeP(values[COLUMN_LABELS]));
 }
 
 /* Check an input and put it, or give it to the sort, or to whoever takes it. */

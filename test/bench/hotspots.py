@@ -49,7 +49,7 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 
 # By source file, ...
 FILES = {
-    QUERY: "source raw_input input_sort argument labels",
+    QUERY: "source columns raw_input input_sort argument labels",
     REQUESTS: "batch batch_request chunk unit request endpoint association_type",
     NETWORK: "transport easy received sockets call throttle",
     ANSWERS: "response definition json jsonb lexer text match blame error keep_labels",

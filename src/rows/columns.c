@@ -1,0 +1,321 @@
+/*-------------------------------------------------------------------------
+ *
+ * columns.c
+ *	  Which column of a query goes into which field of an input.
+ *
+ * A query names its columns after the fields of an input; the columns may come
+ * in any order, and an operation takes only some of them.  They are found, and
+ * their types checked, once a query; then rows are read by their positions.  The
+ * attributes of hs_assoc_input are the same fields, always in one order.
+ *
+ * IDENTIFICATION
+ *	  src/rows/columns.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "rows/columns.h"
+
+/*
+ * The columns of a query, in no order, and the attributes of hs_assoc_input in
+ * theirs.  An operation takes all up to some, or all.
+ */
+typedef enum ColumnKind
+{
+	COLUMN_FROM_ID = HUBSPOT_ATTRIBUTE_FROM_ID,
+	COLUMN_TO_ID = HUBSPOT_ATTRIBUTE_TO_ID,
+	COLUMN_TYPE_IDS = HUBSPOT_ATTRIBUTE_TYPE_IDS,
+	COLUMN_CATEGORY = HUBSPOT_ATTRIBUTE_CATEGORY,
+	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
+	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,	/* of a query only */
+	COLUMN_LABEL				/* likewise */
+} ColumnKind;
+
+#define NCOLUMNS	(COLUMN_LABEL + 1)
+
+static const char *const column_names[NCOLUMNS] = {
+	[COLUMN_FROM_ID] = "from_id",
+	[COLUMN_TO_ID] = "to_id",
+	[COLUMN_TYPE_IDS] = "type_ids",
+	[COLUMN_CATEGORY] = "category",
+	[COLUMN_LABELS] = "labels",
+	[COLUMN_TYPE_ID] = "type_id",
+	[COLUMN_LABEL] = "label"
+};
+
+/* Two names for the same, of which a query may have one. */
+static const struct
+{
+	ColumnKind	one;
+	ColumnKind	other;
+}			alternatives[] = {
+	{COLUMN_TYPE_ID, COLUMN_TYPE_IDS},
+	{COLUMN_LABEL, COLUMN_LABELS}
+};
+
+struct HubspotColumns
+{
+	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
+	int			nkinds;
+	ColumnKind	kinds[NCOLUMNS];	/* those that there are, in order */
+	HubspotColumn columns[NCOLUMNS];
+	char		ids[2][MAXINT8LEN + 1]; /* of the row that was read last */
+};
+
+static ColumnKind column_kind(const char *name, HubspotInputShape shape);
+static ColumnKind last_column(HubspotInputShape shape);
+static const char *column_hint(HubspotInputShape shape);
+static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
+static void check_columns(const HubspotColumns *columns,
+						  HubspotInputShape shape);
+
+/*
+ * Find the columns of a query by their names, for an operation whose inputs have
+ * that shape; palloc'd.  ERROR for a column that the operation does not know, or
+ * whose type does not fit, and for one that is missing.
+ */
+HubspotColumns *
+hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape)
+{
+	HubspotColumns *columns = palloc0(sizeof(HubspotColumns));
+
+	for (int i = 0; i < NCOLUMNS; i++)
+		columns->positions[i] = -1;
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+		ColumnKind	kind = column_kind(NameStr(attribute->attname), shape);
+		HubspotColumn *column = &columns->columns[kind];
+		Oid			output;
+		bool		is_varlena;
+
+		if (columns->positions[kind] >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("the query has more than one column \"%s\"",
+							column_names[kind])));
+		check_column_type(attribute, kind);
+		columns->positions[kind] = i;
+		column->type = getBaseType(attribute->atttypid);
+		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
+		fmgr_info(output, &column->output);
+	}
+	check_columns(columns, shape);
+
+	for (int kind = 0; kind < NCOLUMNS; kind++)
+	{
+		if (columns->positions[kind] >= 0)
+			columns->kinds[columns->nkinds++] = kind;
+	}
+	return columns;
+}
+
+/* The column of that name; ERROR: the operation has none. */
+static ColumnKind
+column_kind(const char *name, HubspotInputShape shape)
+{
+	ColumnKind	last = last_column(shape);
+
+	for (int kind = 0; kind <= (int) last; kind++)
+	{
+		if (strcmp(column_names[kind], name) == 0)
+			return kind;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+			 errmsg("the query has a column \"%s\" that the operation doesn't know", name),
+			 errhint("%s", column_hint(shape))));
+}
+
+/* The last of the columns that inputs of a shape may have. */
+static ColumnKind
+last_column(HubspotInputShape shape)
+{
+	switch (shape)
+	{
+		case HUBSPOT_INPUT_RECORD:
+			return COLUMN_FROM_ID;
+		case HUBSPOT_INPUT_TYPED_PAIR:
+			return COLUMN_LABEL;
+		default:
+			return COLUMN_TO_ID;
+	}
+}
+
+/* The columns that there may be. */
+static const char *
+column_hint(HubspotInputShape shape)
+{
+	switch (shape)
+	{
+		case HUBSPOT_INPUT_RECORD:
+			return "The column is from_id.";
+		case HUBSPOT_INPUT_TYPED_PAIR:
+			return "The columns are from_id, to_id, type_id or type_ids, label or labels, and category.";
+		default:
+			return "The columns are from_id and to_id.";
+	}
+}
+
+/* Ids, categories and a label may be of any type, type ids are integers. */
+static void
+check_column_type(Form_pg_attribute attribute, ColumnKind kind)
+{
+	Oid			type = getBaseType(attribute->atttypid);
+	const char *wanted = NULL;
+
+	if (kind == COLUMN_TYPE_ID && type != INT4OID && type != INT8OID && type != INT2OID)
+		wanted = "an integer";
+	else if (kind == COLUMN_TYPE_IDS && type != INT4ARRAYOID)
+		wanted = "integer[]";
+	else if (kind == COLUMN_LABELS && type != TEXTARRAYOID)
+		wanted = "text[]";
+	if (wanted)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of the query is of type %s, not %s",
+						column_names[kind],
+						format_type_be(attribute->atttypid), wanted)));
+}
+
+/* ERROR if a column is missing, or if two columns say the same. */
+static void
+check_columns(const HubspotColumns *columns, HubspotInputShape shape)
+{
+	const int  *positions = columns->positions;
+
+	for (int kind = COLUMN_FROM_ID;
+		 kind <= (int) Min(last_column(shape), COLUMN_TO_ID); kind++)
+	{
+		if (positions[kind] < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("the query has no column \"%s\"", column_names[kind]),
+					 errhint("Name the column of the query with AS %s.", column_names[kind])));
+	}
+	if (shape != HUBSPOT_INPUT_TYPED_PAIR)
+		return;
+	if (positions[COLUMN_TYPE_ID] < 0 && positions[COLUMN_TYPE_IDS] < 0 &&
+		positions[COLUMN_LABEL] < 0 && positions[COLUMN_LABELS] < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\" or \"labels\""),
+				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
+	for (size_t i = 0; i < lengthof(alternatives); i++)
+	{
+		if (positions[alternatives[i].one] >= 0 &&
+			positions[alternatives[i].other] >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+					 errmsg("the query has both a column \"%s\" and a column \"%s\"",
+							column_names[alternatives[i].one],
+							column_names[alternatives[i].other])));
+	}
+}
+
+/*
+ * What a row of the query says of an input.  Its texts live until the next row is
+ * read, but no longer than the current memory context.
+ */
+void
+hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
+					 HubspotRawInput *raw)
+{
+	slot_getallattrs(slot);
+	for (int i = 0; i < columns->nkinds; i++)
+	{
+		ColumnKind	kind = columns->kinds[i];
+		HubspotColumn *column = &columns->columns[kind];
+		int			position = columns->positions[kind];
+		Datum		value;
+
+		if (slot->tts_isnull[position])
+			continue;
+		value = slot->tts_values[position];
+		switch (kind)
+		{
+			case COLUMN_FROM_ID:
+				raw->input.from_id = hubspot_read_id(column, value, columns->ids[0]);
+				hubspot_raw_input_check_number(raw, column_names[kind], column,
+											   raw->input.from_id);
+				break;
+			case COLUMN_TO_ID:
+				raw->input.to_id = hubspot_read_id(column, value, columns->ids[1]);
+				hubspot_raw_input_check_number(raw, column_names[kind], column,
+											   raw->input.to_id);
+				break;
+			case COLUMN_TYPE_ID:
+				hubspot_raw_input_type_id(raw, column, value);
+				break;
+			case COLUMN_TYPE_IDS:
+				hubspot_raw_input_type_ids(raw, DatumGetArrayTypeP(value));
+				break;
+			case COLUMN_CATEGORY:
+				raw->category = hubspot_read_text(column, value);
+				break;
+			case COLUMN_LABEL:
+				hubspot_raw_input_label(raw, hubspot_read_text(column, value));
+				break;
+			case COLUMN_LABELS:
+				hubspot_raw_input_labels(raw, DatumGetArrayTypeP(value));
+				break;
+		}
+	}
+}
+
+/* The attributes of hs_assoc_input, whose type is given; palloc'd. */
+TupleDesc
+hubspot_input_tupdesc(Oid type)
+{
+	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
+
+	if (tupdesc->natts != HUBSPOT_NATTRIBUTES)
+		elog(ERROR, "hs_assoc_input has %d columns", tupdesc->natts);
+	return tupdesc;
+}
+
+/* What a hs_assoc_input says, in the current memory context. */
+void
+hubspot_input_read(TupleDesc tupdesc, Datum element, HubspotRawInput *raw)
+{
+	HeapTupleHeader header;
+	HeapTupleData tuple;
+	Datum		values[NCOLUMNS];
+	bool		isnull[NCOLUMNS];
+	HubspotColumn text = {.type = TEXTOID};
+
+	header = DatumGetHeapTupleHeader(element);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, tupdesc, values, isnull);
+	if (!isnull[COLUMN_FROM_ID])
+		raw->input.from_id = hubspot_read_id(&text, values[COLUMN_FROM_ID], NULL);
+	if (!isnull[COLUMN_TO_ID])
+		raw->input.to_id = hubspot_read_id(&text, values[COLUMN_TO_ID], NULL);
+	if (!isnull[COLUMN_TYPE_IDS])
+		hubspot_raw_input_type_ids(raw, DatumGetArrayTypeP(values[COLUMN_TYPE_IDS]));
+	if (!isnull[COLUMN_CATEGORY])
+		raw->category = hubspot_read_text(&text, values[COLUMN_CATEGORY]);
+	if (!isnull[COLUMN_LABELS])
+		hubspot_raw_input_labels(raw, DatumGetArrayTypeP(values[COLUMN_LABELS]));
+}
+
+/* What a text says that is the id of a record, in the current memory context. */
+void
+hubspot_input_read_id(Datum element, HubspotRawInput *raw)
+{
+	HubspotColumn text = {.type = TEXTOID};
+
+	raw->input.from_id = hubspot_read_id(&text, element, NULL);
+}
