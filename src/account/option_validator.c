@@ -205,9 +205,9 @@ is_allowed(const HubspotOption *option, const char *value)
 		case HUBSPOT_OPTION_FILE:
 			return is_absolute_path(value);
 		case HUBSPOT_OPTION_SECRET:
-			return hubspot_is_token(value);
+			break;
 	}
-	return false;
+	return hubspot_is_token(value);
 }
 
 /* What the value of an option may be, for a value that it may not have. */

@@ -64,10 +64,10 @@
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
 
-/* So many inputs may be put without asking again whether there is room. */
+/* The most inputs that may be put before asking again whether there is room. */
 #define MAX_ROOM		256
 
-/* Pairs that are fetched before they are removed, enough to hide the wait. */
+/* Pairs are fetched so many before they are removed, which hides the wait. */
 #define PAIRS_AHEAD		8
 
 /* Units that a chunk has room for at first, if the one before was small. */
@@ -637,7 +637,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 
 /*
  * Count the rows of a chunk, for the batch and the account, now that they are
- * settled: whoever gets them may end the statement with the first failure.
+ * settled: the caller may end the statement with the first failure that it gets.
  */
 static void
 count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk)

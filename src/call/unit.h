@@ -43,7 +43,7 @@ typedef struct HubspotUnit
 	bool		listed;			/* in the batch's HubspotPairs */
 	bool		suspect;		/* may be why others were refused */
 	bool		confirmed;
-	bool		doubtful;		/* it may have been asked for more than once */
+	bool		doubtful;		/* HubSpot may have been asked more than once */
 	bool		labels_known;	/* of a pair: those that it has were read */
 	void	   *chunk;			/* the HubspotChunk that it is part of */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */

@@ -174,14 +174,14 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	if (code != CURLM_OK)
 		finish(transfer, HUBSPOT_HTTP_FAILED, curl_multi_strerror(code));
 	else
-		drive(CURL_SOCKET_TIMEOUT, 0);	/* on its way, before anybody waits */
+		drive(CURL_SOCKET_TIMEOUT, 0);	/* on its way before the caller waits */
 	return transfer;
 }
 
 /*
  * Wait until the exchange has a reply to give, or the time is until; what can
  * move without waiting does in any case.  True: hubspot_exchange_next() has a
- * reply.  Interrupts are served.
+ * reply.  Serves interrupts.
  */
 bool
 hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
@@ -345,7 +345,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	dlist_push_tail(&transfer->exchange->done, &transfer->node);
 }
 
-/* Nobody could have read replies since the last wait: move the deadlines. */
+/* Since the last wait no reply could be read: move the deadlines by that time. */
 static void
 count_time_away(int64 now)
 {

@@ -57,7 +57,7 @@ hubspot_lexer_begin(HubspotLexer *lexer, HubspotSlice text)
 	return hubspot_lexer_next(lexer);
 }
 
-/* hubspot_lexer_next, where it isn't punctuation at once. */
+/* hubspot_lexer_next(), where no punctuation follows at once. */
 bool
 hubspot_lex_token(HubspotLexer *lexer)
 {
@@ -314,7 +314,7 @@ end_of(char open)
 	return open == '{' ? HUBSPOT_TOKEN_OBJECT_END : HUBSPOT_TOKEN_ARRAY_END;
 }
 
-/* hubspot_lexer_decoded of a string that has escapes. */
+/* hubspot_lexer_decoded(), of a string that has escapes. */
 HubspotSlice
 hubspot_lexer_decode(const HubspotLexer *lexer)
 {

@@ -33,11 +33,12 @@ typedef enum HubspotToken
 typedef struct HubspotLexer
 {
 	const char *end;			/* of the text */
-	HubspotToken token;			/* the current token, ... */
-	const char *token_start;	/* ... where it begins ... */
-	const char *token_end;		/* ... and ends */
-	const char *previous_end;	/* where the one before ends */
-	bool		has_escapes;	/* of a string: there are backslashes */
+	HubspotToken token;			/* the current token */
+	const char *token_start;	/* where the current token begins */
+	const char *token_end;		/* where the current token ends */
+	const char *previous_end;	/* where the token before it ends */
+	bool		has_escapes;	/* the current token, a string, has
+								 * backslashes */
 } HubspotLexer;
 
 /* The tokens of one character. */
@@ -50,8 +51,8 @@ extern HubspotSlice hubspot_lexer_decode(const HubspotLexer *lexer);
 
 /*
  * Go to the next token, which is HUBSPOT_TOKEN_END at the end of the text.  False:
- * what stands there begins none.  Most tokens are punctuation after no white
- * space.
+ * what stands there does not begin a token.  Most tokens are punctuation without
+ * white space before it.
  */
 static inline bool
 hubspot_lexer_next(HubspotLexer *lexer)

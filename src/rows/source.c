@@ -60,7 +60,7 @@ struct HubspotSource
 	void		(*tick) (void *state);
 	void	   *tick_state;
 	HubspotInputSort *sort;		/* of the rows, or NULL */
-	HubspotTakeDraft take;		/* who takes the rows; NULL: the batch */
+	HubspotTakeRawInput take;	/* who takes the rows; NULL: the batch */
 	void	   *take_state;
 	HubspotLabels *labels;		/* to look labels up in, or NULL */
 
@@ -97,7 +97,7 @@ static void receiver_startup(DestReceiver *self, int operation,
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_element(HubspotSource *source);
-static void put_draft(HubspotSource *source, HubspotRawInput *raw);
+static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
 
 /*
  * The rows of a query, for an operation whose inputs have that shape.  ERROR
@@ -117,7 +117,11 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.mydest = DestNone;
 
 	source->portal = open_query(query);
-	/* what is called between two rows may neither close it, nor find it */
+
+	/*
+	 * a function that is called between two rows can neither close nor find
+	 * it
+	 */
 	PinPortal(source->portal);
 	source->portal->visible = false;
 	source->columns = hubspot_columns_find(source->portal->tupDesc, shape);
@@ -204,7 +208,7 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 	return source;
 }
 
-/* One input; ids without data are null, and so may the others be. */
+/* One input.  Ids without data are null; the other arguments may be NULL. */
 HubspotSource *
 hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 					  HubspotLabels *labels, ArrayType *type_ids,
@@ -252,12 +256,12 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 }
 
 /*
- * Give the next rows, so many or what is left, to take(state, draft), in place
- * of a batch: in their order, checked, but without their types.  A draft lives
+ * Give the next rows, so many or what is left, to take(state, raw), in place of
+ * a batch: in their order, checked, but without their types.  A raw input lives
  * until take() returns.  False: there are no more rows.
  */
 bool
-hubspot_source_read(HubspotSource *source, int count, HubspotTakeDraft take,
+hubspot_source_read(HubspotSource *source, int count, HubspotTakeRawInput take,
 					void *state)
 {
 	source->take = take;
@@ -310,6 +314,7 @@ put_sorted(HubspotSource *source)
 	return true;
 }
 
+/* End the query and the sort, if there are any. */
 void
 hubspot_source_close(HubspotSource *source)
 {
@@ -352,7 +357,7 @@ receiver_nothing(DestReceiver *self)
 {
 }
 
-/* A row of the query: into the batch. */
+/* Read a row of the query, and put it. */
 static bool
 receive_slot(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -363,7 +368,7 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
 	hubspot_columns_read(source->columns, slot, &raw);
-	put_draft(source, &raw);
+	put_raw_input(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -379,7 +384,7 @@ put_element(HubspotSource *source)
 
 	if (source->single)
 	{
-		put_draft(source, source->single);
+		put_raw_input(source, source->single);
 		return false;
 	}
 	CHECK_FOR_INTERRUPTS();
@@ -394,14 +399,14 @@ put_element(HubspotSource *source)
 		hubspot_input_read(source->tupdesc, element, &raw);
 	else
 		hubspot_input_read_id(element, &raw);
-	put_draft(source, &raw);
+	put_raw_input(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* Check an input and put it, or give it to the sort, or to whoever takes it. */
+/* Check an input, and give it to take(), to the sort or to the batch. */
 static void
-put_draft(HubspotSource *source, HubspotRawInput *raw)
+put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 {
 	raw->input.no = ++source->ninputs;
 	hubspot_raw_input_check(raw, source->shape);

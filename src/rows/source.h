@@ -21,7 +21,7 @@
 
 typedef struct HubspotSource HubspotSource;
 
-typedef void (*HubspotTakeDraft) (void *state, const HubspotRawInput *raw);
+typedef void (*HubspotTakeRawInput) (void *state, const HubspotRawInput *raw);
 
 extern HubspotSource *hubspot_source_query(const char *query,
 										   HubspotInputShape shape,
@@ -38,7 +38,7 @@ extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 								void (*tick) (void *state), void *state);
 extern bool hubspot_source_read(HubspotSource *source, int count,
-								HubspotTakeDraft take, void *state);
+								HubspotTakeRawInput take, void *state);
 extern void hubspot_source_close(HubspotSource *source);
 
 #endif							/* HUBSPOT_ROWS_SOURCE_H */
