@@ -212,7 +212,7 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 	{
 		hash = hubspot_pair_hash(input);
 		chain = hubspot_pairs_chain(batch->pairs, input, hash);
-		if (batch->open)
+		if (chain && batch->open)
 			problem = hubspot_chunk_types_problem(batch->open, input, chain);
 	}
 	if (batch->open &&

@@ -45,6 +45,8 @@
 /* What a unit takes of it, about, with its ids. */
 #define UNIT_SPACE		208
 
+static inline bool has_room(const HubspotChunk *chunk,
+							const HubspotInput *input, int limit);
 static int	max_units(const HubspotChunk *chunk, int limit);
 static bool same_group(const HubspotChunk *chunk, const HubspotInput *input);
 static HubspotUnit *make_unit(HubspotChunk *chunk, const HubspotInput *input);
@@ -137,13 +139,19 @@ hubspot_chunk_find_place(const HubspotChunk *chunk, const HubspotInput *input,
 		if (parts_reverses)
 			return false;
 	}
-	return hubspot_chunk_has_room(chunk, input, limit);
+	return has_room(chunk, input, limit);
 }
 
 /* May an input be added, where a request holds no more than limit? */
 bool
 hubspot_chunk_has_room(const HubspotChunk *chunk, const HubspotInput *input,
 					   int limit)
+{
+	return has_room(chunk, input, limit);
+}
+
+static inline bool
+has_room(const HubspotChunk *chunk, const HubspotInput *input, int limit)
 {
 	return (chunk->ninputs < limit || same_group(chunk, input)) &&
 		chunk->nunits < max_units(chunk, limit) &&

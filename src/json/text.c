@@ -56,17 +56,6 @@ hubspot_text_from_utf8(const char *text, size_t len)
 	return out.data;
 }
 
-/* As initStringInfo, for a text of about that length.  There may be many of them. */
-void
-hubspot_text_begin(StringInfo text, size_t len)
-{
-	text->data = palloc(len + 1);
-	text->maxlen = len + 1;
-	text->len = 0;
-	text->cursor = 0;
-	text->data[0] = '\0';
-}
-
 /* Append a character by its number in Unicode, in UTF-8. */
 void
 hubspot_text_append_code_point(StringInfo out, pg_wchar code)

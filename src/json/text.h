@@ -15,7 +15,17 @@
 #include "mb/pg_wchar.h"
 
 extern char *hubspot_text_from_utf8(const char *text, size_t len);
-extern void hubspot_text_begin(StringInfo text, size_t len);
 extern void hubspot_text_append_code_point(StringInfo text, pg_wchar code);
+
+/* As initStringInfo, for a text of about that length: there may be many. */
+static inline void
+hubspot_text_begin(StringInfo text, size_t len)
+{
+	text->data = palloc(len + 1);
+	text->maxlen = len + 1;
+	text->len = 0;
+	text->cursor = 0;
+	text->data[0] = '\0';
+}
 
 #endif							/* HUBSPOT_JSON_TEXT_H */
