@@ -170,7 +170,7 @@ SELECT try_columns('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_ids');
 \echo :LAST_ERROR_SQLSTATE
 SELECT ok FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id');
 \echo :LAST_ERROR_SQLSTATE
-SELECT query, outcome, message
+SELECT query, outcome, message, hint
 FROM (VALUES
 	('SELECT 2 AS to_id, 279 AS type_id'),
 	('SELECT 1 AS "FROM_ID", 2 AS to_id, 279 AS type_id'),
@@ -179,6 +179,15 @@ FROM (VALUES
 	('SELECT 1 AS from_id, 2 AS to_id, 279.0 AS type_id'),
 	('SELECT 1 AS from_id, 2 AS to_id, ''{279}''::bigint[] AS type_ids'),
 	('SELECT 1 AS from_id, 2 AS to_id, ''{279}''::text AS type_ids'),
+	('SELECT 1 AS from_id, 2 AS to_id, ''{279}''::int[] AS type_id'),
+	('SELECT 1 AS from_id, 2 AS to_id, ''Primary'' AS type_id'),
+	('SELECT 1 AS from_id, 2 AS to_id, ''Primary'' AS labels'),
+	('SELECT 1 AS from_id, 2 AS to_id, ''{Primary}''::varchar[] AS labels'),
+	('SELECT 1 AS from_id, 2 AS to_id, ''{Primary}''::text[] AS label'),
+	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type'),
+	('SELECT 1 AS from_id, 2 AS to_id, 279 AS typeid'),
+	('SELECT 1 AS from_id, 2 AS to_id, 279 AS "associationTypeId"'),
+	('SELECT 1 AS "from", 2 AS "to"'),
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id, 1 AS lable')) AS v (query),
 	LATERAL sim.try(format('SELECT try_columns(%L)', query));
 -- nothing of this was sent

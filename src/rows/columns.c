@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "base/closest.h"
 #include "rows/columns.h"
 
 /*
@@ -72,6 +73,7 @@ struct HubspotColumns
 
 static ColumnKind column_kind(const char *name, HubspotInputShape shape);
 static ColumnKind last_column(HubspotInputShape shape);
+static char *unknown_column_hint(HubspotInputShape shape, const char *name);
 static const char *column_hint(HubspotInputShape shape);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
 static void check_columns(const HubspotColumns *columns,
@@ -132,8 +134,8 @@ column_kind(const char *name, HubspotInputShape shape)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-			 errmsg("the query has a column \"%s\" that the operation doesn't know", name),
-			 errhint("%s", column_hint(shape))));
+			 errmsg("the query has a column \"%s\" that the operation does not know", name),
+			 errhint("%s", unknown_column_hint(shape, name))));
 }
 
 /* The last of the columns that inputs of a shape may have. */
@@ -151,6 +153,32 @@ last_column(HubspotInputShape shape)
 	}
 }
 
+/* The column that may have been meant, and those that there may be. */
+static char *
+unknown_column_hint(HubspotInputShape shape, const char *name)
+{
+	HubspotClosest closest = {.name = name};
+
+	for (int kind = 0; kind < NCOLUMNS; kind++)
+	{
+		/* it was meant, for another operation */
+		if (strcmp(column_names[kind], name) == 0)
+			return pstrdup(column_hint(shape));
+		if (kind <= (int) last_column(shape))
+			hubspot_closest_try(&closest, column_names[kind]);
+	}
+
+	/* "type" is short of more characters than it may be, and so is "FROM_ID" */
+	for (int kind = (int) last_column(shape); kind >= 0 && closest.found == NULL; kind--)
+	{
+		if (pg_strncasecmp(column_names[kind], name, strlen(name)) == 0)
+			closest.found = column_names[kind];
+	}
+	if (closest.found == NULL)
+		return pstrdup(column_hint(shape));
+	return psprintf("Perhaps you meant \"%s\". %s", closest.found, column_hint(shape));
+}
+
 /* The columns that there may be. */
 static const char *
 column_hint(HubspotInputShape shape)
@@ -166,25 +194,44 @@ column_hint(HubspotInputShape shape)
 	}
 }
 
-/* Ids, categories and a label may be of any type, type ids are integers. */
+/* Ids and categories may be of any type, a label of any but an array. */
 static void
 check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 {
 	Oid			type = getBaseType(attribute->atttypid);
+	bool		is_array = type_is_array(type);
 	const char *wanted = NULL;
+	const char *hint = NULL;
 
 	if (kind == COLUMN_TYPE_ID && type != INT4OID && type != INT8OID && type != INT2OID)
+	{
 		wanted = "an integer";
+		hint = is_array ? "If it holds the numbers of several types, name it type_ids." :
+			"If it holds labels, name it label; if it holds numbers, cast it to integer.";
+	}
 	else if (kind == COLUMN_TYPE_IDS && type != INT4ARRAYOID)
+	{
 		wanted = "integer[]";
+		hint = is_array ? "Cast it to integer[]." :
+			"If it holds the number of one type, name it type_id.";
+	}
 	else if (kind == COLUMN_LABELS && type != TEXTARRAYOID)
+	{
 		wanted = "text[]";
+		hint = is_array ? "Cast it to text[]." : "If it holds one label, name it label.";
+	}
+	else if (kind == COLUMN_LABEL && is_array)
+	{
+		wanted = "text";
+		hint = "If it holds several labels, name it labels.";
+	}
 	if (wanted)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of the query is of type %s, not %s",
 						column_names[kind],
-						format_type_be(attribute->atttypid), wanted)));
+						format_type_be(attribute->atttypid), wanted),
+				 errhint("%s", hint)));
 }
 
 /* ERROR if a column is missing, or if two columns say the same. */
