@@ -98,6 +98,38 @@ FROM (VALUES
 ORDER BY n;
 
 --
+-- What the context of an error says stands in the message, if it says more than that and has a bound
+--
+CREATE FUNCTION message(body jsonb, OUT length int, OUT message text) LANGUAGE plpgsql AS $$
+BEGIN
+	CALL sim.rule(jsonb_build_object('status', 400, 'body', '{"category": "VALIDATION_ERROR"}' || body));
+	SELECT octet_length(error_message), left(error_message, 120) INTO length, message
+	FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
+	CALL sim.no_rule();
+END $$;
+SELECT m.* FROM (VALUES
+	(1, '{"message": "Wrong type", "context": {"type": ["280"], "reason": ["type 280 is of the other direction"]}}'),
+	(2, '{"message": "Wrong type", "context": "{type=[280]}"}'),
+	(3, '{"message": "Wrong type", "errors": [{"message": "inner", "context": {"label": "Primary"}}, {"context": {"label": "other"}}]}'),
+	(4, '{"message": "Wrong type", "context": {"label": "Primary"}, "errors": [{"context": {"label": "other"}}]}'),
+	(5, '{"message": "No pair", "context": {"fromObjectId": ["1"], "toObjectId": ["2"], "fromObjectType": ["contact"]}}'),
+	(6, '{"message": "No company", "context": {"toObjectId": ["2"], "toObjectType": ["company"]}}'),
+	(7, '{"message": "2 is missing", "context": {"fromObjectId": ["1"], "toObjectId": ["2", 3]}}'),
+	(8, '{"message": "12 is missing", "context": {"ids": ["2", "12", "x-2", ""]}}'),
+	(9, '{"message": "Odd", "context": {"ids": {"deep": ["er"]}, "none": null, "list": [[1], {}, null, true, 1.5]}}'),
+	(10, '{"message": "Odd", "context": []}'),
+	(11, '{"message": "Odd", "context": 7}'),
+	(12, '{"context": {"ids": ["2"]}}')) AS v (n, body), LATERAL message(body::jsonb) AS m ORDER BY n;
+SELECT m.length, right(m.message, 60) AS message FROM (VALUES
+	(1, jsonb_build_object('message', 'Many', 'context', jsonb_build_object('ids', ARRAY(SELECT generate_series(1, 100000))))),
+	(2, jsonb_build_object('message', 'Same', 'context', jsonb_build_object('ids', array_fill(7, ARRAY[100000])))),
+	(3, jsonb_build_object('message', 'Long', 'context', jsonb_build_object('a', repeat('é', 100000), repeat('k', 100000), 'v'))),
+	(4, jsonb_build_object('message', 'Text', 'context', repeat('€', 100000))),
+	(5, jsonb_build_object('message', repeat('m', 990), 'context', '{"ids": ["some", "more"]}'::jsonb))) AS v (n, body),
+	LATERAL message(body) AS m ORDER BY n;
+DROP FUNCTION message;
+
+--
 -- No answer: nobody knows whether HubSpot acted
 --
 SELECT action, http_status, category, code, split_part(message, ':', 1) AS message

@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 
 #include "api/error.h"
+#include "api/error_context.h"
 #include "json/json.h"
 #include "json/jsonb.h"
 #include "json/text.h"
@@ -40,6 +41,7 @@ static const char *own_category(HubspotVerdict verdict);
 static const char *failure_message(const HubspotHttpReply *reply);
 static int	status_sqlstate(HubspotVerdict verdict, int status);
 static HubspotVerdict item_verdict(const HubspotHttpReply *reply);
+static const char *given_message(const HubspotErrorFields *fields);
 static void set_absence(HubspotError *error, const HubspotErrorFields *fields);
 static void set_object(HubspotError *error, HubspotSlice object);
 static const char *clip(const char *text);
@@ -170,7 +172,7 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 	else
 	{
 		error = hubspot_make_error(verdict, status_sqlstate(verdict, reply->status),
-								   fields.message ? clip(fields.message) : NULL);
+								   given_message(&fields));
 		if (error->category == NULL)
 			error->category = fields.category ? fields.category :
 				psprintf("HTTP_%d", reply->status);
@@ -266,7 +268,7 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 
 	hubspot_read_error_fields(item, &fields);
 	error = hubspot_make_error(item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
-							   fields.message ? clip(fields.message) :
+							   fields.message ? given_message(&fields) :
 							   "HubSpot gave no reason");
 	error->category = fields.category ? fields.category :
 		psprintf("HTTP_%d", reply->status);
@@ -335,6 +337,19 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 	error->http_status = reply->status;
 	error->correlation_id = hubspot_correlation_id(reply);
 	return error;
+}
+
+/*
+ * HubSpot's reason, and what the context says of it: which type or scope it is
+ * about; or NULL.  A context without a reason is in the error object alone.
+ */
+static const char *
+given_message(const HubspotErrorFields *fields)
+{
+	const char *message = fields->message ? clip(fields->message) : NULL;
+	const char *context = message ? hubspot_context_text(fields->context, message) : NULL;
+
+	return context ? clip(psprintf("%s (%s)", message, context)) : message;
 }
 
 /* Does an error say that something isn't there? */

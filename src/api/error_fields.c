@@ -24,6 +24,23 @@
 #define MAX_CATEGORY_LEN		100
 #define MAX_CORRELATION_ID_LEN	100
 
+/* An error within an error. */
+typedef struct InnerFields
+{
+	HubspotSlice context;
+} InnerFields;
+
+static void inner_error(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField inner_fields[] = {
+	HUBSPOT_JSON_FIELD("context", HUBSPOT_JSON_RAW, InnerFields, context)
+};
+
+static const HubspotJsonShape inner_shape = {
+	HUBSPOT_JSON_FIELDS(inner_fields),.item_size = sizeof(InnerFields),
+	.item = inner_error
+};
+
 static const HubspotJsonField error_fields[] = {
 	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, HubspotErrorFields, status),
 	HUBSPOT_JSON_FIELD("correctHublet", HUBSPOT_JSON_TEXT, HubspotErrorFields, hublet),
@@ -31,7 +48,9 @@ static const HubspotJsonField error_fields[] = {
 	HUBSPOT_JSON_FIELD("correlationId", HUBSPOT_JSON_TEXT, HubspotErrorFields, correlation_id),
 	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_TEXT, HubspotErrorFields, category),
 	HUBSPOT_JSON_FIELD("policyName", HUBSPOT_JSON_TEXT, HubspotErrorFields, policy),
-	HUBSPOT_JSON_FIELD("subCategory", HUBSPOT_JSON_RAW, HubspotErrorFields, sub_category)
+	HUBSPOT_JSON_FIELD("subCategory", HUBSPOT_JSON_RAW, HubspotErrorFields, sub_category),
+	HUBSPOT_JSON_FIELD("context", HUBSPOT_JSON_RAW, HubspotErrorFields, context),
+	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &inner_shape)
 };
 
 static const HubspotJsonShape error_shape = {
@@ -47,10 +66,19 @@ void
 hubspot_read_error_fields(HubspotSlice object, HubspotErrorFields *fields)
 {
 	memset(fields, 0, sizeof(*fields));
-	if (!hubspot_json_read(object, &error_shape, fields, NULL))
+	if (!hubspot_json_read(object, &error_shape, fields, fields))
 		memset(fields, 0, sizeof(*fields));
 	cut(&fields->category, MAX_CATEGORY_LEN);
 	cut(&fields->correlation_id, MAX_CORRELATION_ID_LEN);
+}
+
+static void
+inner_error(void *state, const void *item, HubspotSlice raw)
+{
+	HubspotErrorFields *fields = state;
+
+	if (fields->context.data == NULL)
+		fields->context = ((const InnerFields *) item)->context;
 }
 
 /* A text that may be NULL to no more than so many bytes, without a word. */

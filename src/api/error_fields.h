@@ -24,6 +24,7 @@ typedef struct HubspotErrorFields
 	const char *policy;			/* of a 429 */
 	const char *hublet;			/* of a 488 */
 	HubspotSlice sub_category;	/* any JSON */
+	HubspotSlice context;		/* likewise, or that of the first error within */
 } HubspotErrorFields;
 
 static inline HubspotSlice

@@ -122,7 +122,9 @@ my %results = (
 	'many types' => '{"results": [' . join(',', map { my $t = $_; map { $pair->($_, $_,
 			qq(,"associationSpec":{"associationCategory":"A","associationTypeId":$t})) } 1 .. 1500 } 1 .. 90) . ']}',
 	'many labels' => '{"results": [' . fill($pair->(1, 1, ',"labels":[' . fill('""', 30_000) . ']'), 5 * $MB) . ']}',
-	'errors' => '{"results": [], "errors": [' . fill('{}', 5 * $MB) . ']}');
+	'errors' => '{"results": [], "errors": [' . fill('{}', 5 * $MB) . ']}',
+	'errors with contexts' => '{"results": [], "errors": ['
+		. fill('{"message":"no","context":{"ids":["y","z"]}}', 5 * $MB) . ']}');
 foreach my $name (sort keys %results)
 {
 	answer_with(200, $results{$name});
