@@ -14,6 +14,9 @@
 /* The most requests in a window that a throttle can be asked to allow. */
 #define HUBSPOT_MAX_RATE_LIMIT	1000
 
+/* The seconds in which an account may send as many requests as rate_limit says. */
+#define HUBSPOT_RATE_SECONDS	10
+
 /*
  * The requests of one account.  All times are microseconds of one monotonic
  * clock.  All zeroes is a throttle of an account that sent nothing yet.

@@ -378,6 +378,7 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 	counts->requests = calls->requests;
 	counts->retries = calls->retries;
 	counts->rate_limited = calls->rate_limited;
+	counts->throttled = calls->throttled;
 }
 
 static void

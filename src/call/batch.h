@@ -26,6 +26,7 @@ typedef struct HubspotBatchCounts
 	int64		requests;
 	int64		retries;
 	int64		rate_limited;
+	bool		throttled;		/* something waits for the account's rate */
 } HubspotBatchCounts;
 
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,

@@ -236,6 +236,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 	const HubspotOptions *options = calls->client->options;
 
 	*wake = HUBSPOT_NEVER;
+	calls->counts.throttled = false;
 	while (calls->in_flight < options->concurrency &&
 		   !dlist_is_empty(&calls->waiting))
 	{
@@ -254,6 +255,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 			if (when > now)
 			{
 				*wake = when;
+				calls->counts.throttled = true;
 				break;
 			}
 			calls->error = hubspot_token_refusal(calls->client->token,
@@ -268,6 +270,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 								  options->rate_limit, now, &when))
 		{
 			*wake = when;
+			calls->counts.throttled = true;
 			break;
 		}
 		send_call(calls, call, now);

@@ -59,6 +59,7 @@ typedef struct HubspotCallCounts
 	int64		requests;		/* all that were sent */
 	int64		retries;		/* of those, the ones after a failed attempt */
 	int64		rate_limited;	/* of those, the ones answered with a 429 */
+	bool		throttled;		/* what waits, waits for the account's rate */
 } HubspotCallCounts;
 
 extern HubspotCalls *hubspot_calls_create(MemoryContext context,

@@ -32,6 +32,7 @@
 typedef struct Progress
 {
 	const HubspotBatch *batch;
+	const HubspotOptions *options;
 	int64		started;
 	int64		interval;		/* microseconds, 0: off */
 	int64		next;
@@ -43,8 +44,10 @@ static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
 static const char *id_text(HubspotSlice id);
 static void warn_stopped(const HubspotError *error);
-static void start_progress(Progress *progress, const HubspotBatch *batch);
+static void start_progress(Progress *progress, const HubspotBatch *batch,
+						   const HubspotOptions *options);
 static void tell_progress(void *state);
+static const char *wait_text(const Progress *progress, int64 now);
 
 /* From the source into the batch, and from there into the sink. */
 void
@@ -60,7 +63,7 @@ hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 	HubspotOutcome outcome;
 	Progress	progress;
 
-	start_progress(&progress, batch);
+	start_progress(&progress, batch, pipeline->client->options);
 	hubspot_source_fill(source, batch, tell_progress, &progress);
 	while (hubspot_batch_wait(batch, progress.next))
 	{
@@ -158,9 +161,11 @@ warn_stopped(const HubspotError *error)
 }
 
 static void
-start_progress(Progress *progress, const HubspotBatch *batch)
+start_progress(Progress *progress, const HubspotBatch *batch,
+			   const HubspotOptions *options)
 {
 	progress->batch = batch;
+	progress->options = options;
 	progress->started = hubspot_now();
 	progress->interval = (int64) hubspot_progress_interval * 1000;
 	progress->next = progress->interval > 0 ?
@@ -179,10 +184,24 @@ tell_progress(void *state)
 		return;
 	hubspot_batch_counts(progress->batch, &counts);
 	ereport(NOTICE,
-			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s",
+			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s%s",
 					(long long) counts.read, (long long) counts.confirmed,
 					(long long) counts.failed, (long long) counts.requests,
 					(long long) counts.retries, (long long) counts.rate_limited,
-					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started))));
+					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started),
+					counts.throttled ? wait_text(progress, now) : "")));
 	progress->next = now + progress->interval;
+}
+
+/* Whose word it is that requests wait for: HubspotThrottle has both. */
+static const char *
+wait_text(const Progress *progress, int64 now)
+{
+	HubspotThrottle throttle;
+
+	if (hubspot_account_read(progress->options->server, NULL, &throttle) &&
+		throttle.parked_until > now)
+		return "; waiting as long as HubSpot has asked for (HTTP status 429)";
+	return psprintf("; waiting for the rate limit (%d requests in %d s)",
+					progress->options->rate_limit, HUBSPOT_RATE_SECONDS);
 }

@@ -280,6 +280,7 @@ foreach my $status (sort keys %refusals)
 		is_deeply(\@values, [ sort { $a <=> $b } @values ], "progress: number $column grows");
 	}
 	is($lines[-1][2], 1, 'progress: one has failed');
+	unlike($err, qr/waiting/, 'progress: nothing waits');
 	is(scalar(grep { $_->[1] + $_->[2] > $_->[0] } @lines), 0, 'progress: no more than were read');
 
 	# also when nothing comes back for long
@@ -288,7 +289,18 @@ foreach my $status (sort keys %refusals)
 		  . sprintf($inputs, 1) . '\')');
 	($out, $err) = $session->finish;
 	cmp_ok(scalar(() = $err =~ /$line/g), '>=', 5, 'progress: while the account waits');
-	like($err, qr/0 confirmed, 0 failed; 1 requests, 0 retries, 1 rate-limited/, 'progress: which it says');
+	like($err, qr/0 confirmed, 0 failed; 1 requests, 0 retries, 1 rate-limited; 0 inputs\/s; waiting as long as HubSpot has asked for \(HTTP status 429\)/,
+		'progress: which it says');
+
+	# so for the rate that the server allows
+	my $limited = start_simulator();
+	create_account($node, $limited, %options, name => 'limited', rate_limit => 1, batch_size => 1);
+	my $offset = -s $node->logfile;
+	$session->send(sprintf $batch, 'limited');
+	$node->wait_for_log(qr/NOTICE: .* 0 rate-limited; \d+ inputs\/s; waiting for the rate limit \(1 requests in 10 s\)/, $offset);
+	$session->cancel;
+	($out, $err) = $session->finish;
+	like($err, qr/ERROR:  57014/, 'progress: the wait can be canceled');
 
 	foreach my $interval ('0', '10s')
 	{
