@@ -42,7 +42,7 @@ typedef struct HubspotReport
 {
 	int64		user_id;
 	const char *user_email;		/* or NULL */
-	const char *enqueue_time;	/* ISO 8601 */
+	const char *enqueue_time;	/* as it came: ISO 8601, they say */
 } HubspotReport;
 
 /* What a successful reply says of whether it is done. */

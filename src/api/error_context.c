@@ -25,6 +25,7 @@
 #include "base/shown.h"
 #include "json/json.h"
 #include "json/lexer.h"
+#include "json/text.h"
 
 /*
  * So much of a context goes into a message, in bytes, and of each value in UTF-8

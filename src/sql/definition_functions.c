@@ -15,15 +15,12 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -33,6 +30,7 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "api/request.h"
+#include "base/iso_time.h"
 #include "base/shown.h"
 #include "call/call.h"
 #include "rows/report.h"
@@ -82,9 +80,6 @@ static void fail_unreadable(const Task *task, const char *reason) pg_attribute_n
 static const char *where_to_look(HubspotOperation operation);
 static List *read_definitions(const Task *task);
 static void put_labels(FunctionCallInfo fcinfo, const List *definitions);
-static bool read_time(const char *text, TimestampTz *time);
-static bool has_shape(const char *text, const char *shape);
-static bool read_zone(const char *text, int *west);
 
 /*
  * hs_assoc_labels(from_type, to_type, server): GET .../labels
@@ -315,14 +310,13 @@ hs_assoc_high_usage_report(PG_FUNCTION_ARGS)
 	perform(&task);
 	if (!hubspot_read_report(task.call.reply, &report))
 		fail_unreadable(&task, "the answer doesn't tell of a report");
-	if (!read_time(report.enqueue_time, &time))
-		fail_unreadable(&task, psprintf("\"%s\" is no time in the format of ISO 8601",
-										hubspot_shown(report.enqueue_time)));
 
 	values[0] = Int64GetDatum(report.user_id);
 	isnull[1] = (report.user_email == NULL);
 	values[1] = isnull[1] ? (Datum) 0 : CStringGetTextDatum(report.user_email);
-	values[2] = TimestampTzGetDatum(time);
+	/* it was requested, however that says when */
+	isnull[2] = !hubspot_read_iso_time(report.enqueue_time, &time);
+	values[2] = isnull[2] ? (Datum) 0 : TimestampTzGetDatum(time);
 	MemoryContextSwitchTo(task.old_context);
 	result = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 											   values, isnull));
@@ -522,72 +516,4 @@ put_labels(FunctionCallInfo fcinfo, const List *definitions)
 			values[2] = CStringGetTextDatum(type->label);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
-}
-
-/*
- * A time in the format of ISO 8601, with its zone.  Not by timestamptz's input
- * function, which takes many other things for a time, and throws an error for
- * the rest.
- */
-static bool
-read_time(const char *text, TimestampTz *time)
-{
-	static const char shape[] = "dddd-dd-ddTdd:dd:dd";
-	struct pg_tm tm = {0};
-	fsec_t		fsec = 0;
-	int			west;
-
-	if (!has_shape(text, shape))
-		return false;
-	tm.tm_year = atoi(text);
-	tm.tm_mon = atoi(text + 5);
-	tm.tm_mday = atoi(text + 8);
-	tm.tm_hour = atoi(text + 11);
-	tm.tm_min = atoi(text + 14);
-	tm.tm_sec = atoi(text + 17);
-	text += strlen(shape);
-	if (*text == '.')
-	{
-		int			unit = USECS_PER_SEC;
-
-		for (text++; isdigit((unsigned char) *text); text++)
-		{
-			unit /= 10;
-			fsec += (*text - '0') * unit;
-		}
-	}
-	return read_zone(text, &west) &&
-		tm.tm_mon >= 1 && tm.tm_mon <= MONTHS_PER_YEAR && tm.tm_mday >= 1 &&
-		tm.tm_mday <= day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] &&
-		tm.tm_hour < HOURS_PER_DAY && tm.tm_min < MINS_PER_HOUR &&
-		tm.tm_sec < SECS_PER_MINUTE &&
-		tm2timestamp(&tm, fsec, &west, time) == 0;
-}
-
-/* Does a text begin as a shape says, in which d stands for a digit? */
-static bool
-has_shape(const char *text, const char *shape)
-{
-	for (; *shape != '\0'; text++, shape++)
-	{
-		if (*shape == 'd' ? !isdigit((unsigned char) *text) : *text != *shape)
-			return false;
-	}
-	return true;
-}
-
-/* Z or +hh:mm, as seconds west of Greenwich. */
-static bool
-read_zone(const char *text, int *west)
-{
-	*west = 0;
-	if (strcmp(text, "Z") == 0)
-		return true;
-	if ((*text != '+' && *text != '-') || !has_shape(text + 1, "dd:dd") ||
-		text[6] != '\0')
-		return false;
-	*west = atoi(text + 1) * SECS_PER_HOUR + atoi(text + 4) * SECS_PER_MINUTE;
-	if (*text == '+')
-		*west = -*west;
-	return *west > -SECS_PER_DAY && *west < SECS_PER_DAY;
 }
