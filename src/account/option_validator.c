@@ -110,7 +110,7 @@ refuse_option(const char *name, Oid catalog)
 	else if (closest)
 		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
 	else
-		hint = psprintf("The options here are: %s.", option_names(catalog));
+		hint = psprintf("The valid options are: %s.", option_names(catalog));
 	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
 		hint = "There are no valid options in this context.";
 	ereport(ERROR,
@@ -260,7 +260,7 @@ check_mapping(const List *list)
 	if (noauth > 0 && missing)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("missing options of OAuth: %s", missing),
+				 errmsg("missing OAuth options: %s", missing),
 				 errhint("A user mapping has access_token, %s.", HUBSPOT_OTHER_TOKEN_OPTIONS)));
 }
 

@@ -222,6 +222,6 @@ warn_rolled_back(void)
 	rollbacks++;
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("the new refresh token of OAuth is no longer in the user mapping, as the transaction was rolled back"),
-			 errhint("The session goes on with it, and stores it again when it uses the server the next time. After the session's end, HubSpot may refuse the old one.")));
+			 errmsg("the new refresh token of OAuth is no longer in the user mapping, because the transaction was rolled back"),
+			 errhint("The session goes on with it, and stores it again the next time it uses the server. After the session's end, HubSpot may refuse the old one.")));
 }

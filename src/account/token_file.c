@@ -52,7 +52,7 @@ hubspot_read_token_file(const char *path, int elevel)
 	else if (!S_ISREG(st.st_mode))
 		problem = "It is not a regular file.";
 	else if (st.st_mode & S_IRWXO)
-		problem = "Others than its owner and its group have access to it.";
+		problem = "Users other than its owner and its group have access to it.";
 	else
 	{
 		/* one more than allowed shows that there is too much */
@@ -72,7 +72,7 @@ hubspot_read_token_file(const char *path, int elevel)
 		if (len == 0)
 			problem = "It is empty.";
 		else if (strlen(content) != (size_t) len || !hubspot_is_token(content))
-			problem = "It holds something else than a token: a space, or what is not printable ASCII.";
+			problem = "It holds more than a token: a space, or a character that is not printable ASCII.";
 	}
 	token = problem ? NULL : pstrdup(content);
 	explicit_bzero(content, sizeof(content));

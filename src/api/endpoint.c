@@ -325,7 +325,7 @@ hubspot_id_problem(const char *id, int len)
 	if (len > MAX_ID_LEN)
 		return psprintf("it is longer than %d characters", MAX_ID_LEN);
 	if (id[0] == '.' && (len == 1 || (len == 2 && id[1] == '.')))
-		return pstrdup("it would be another path");
+		return pstrdup("it is a path segment");
 	for (int i = 0; i < len; i++)
 	{
 		if (id[i] <= ' ' || id[i] > '~')

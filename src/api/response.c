@@ -402,7 +402,7 @@ record_item(void *state, const void *item, HubspotSlice raw)
 	if (envelope->unreadable)
 		result.problem = "HubSpot's answer has an association that cannot be read";
 	else if (result.next_link.len > 0 && result.after.data == NULL)
-		result.problem = "HubSpot's answer doesn't say where the next page is";
+		result.problem = "HubSpot's answer does not say where the next page is";
 	result.nassociations = envelope->nassociations;
 	if (size > 0)
 		result.associations = memcpy(palloc_extended(size, MCXT_ALLOC_HUGE),

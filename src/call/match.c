@@ -239,7 +239,7 @@ take_result(void *state, const HubspotResult *result)
 		if (!same_page(unit, result))
 			hubspot_settle(reading->match, unit,
 						   hubspot_unconfirmed(reading->reply,
-											   "it is twice in HubSpot's answer, with other associations"));
+											   "HubSpot's answer has it twice, with different associations"));
 		return;
 	}
 	if (!(unit->error && hubspot_match_reads(reading->match)))
@@ -344,10 +344,10 @@ take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 	const char *problem = result->problem;
 
 	if (result->after.len > MAX_CURSOR_LEN)
-		problem = "the place of the next page is too long";
+		problem = "the paging cursor is too long";
 	else if (result->after.data && page->mark.data &&
 			 hubspot_same_id(page->mark, result->after))
-		problem = "the pages go in a circle";
+		problem = "the paging cursor repeats";
 	if (problem)
 	{
 		hubspot_settle(reading->match, unit,

@@ -77,7 +77,7 @@ hubspot_tell_fault(const char *server, const ErrorData *fault)
 			 server ?
 			 errmsg("could not send the outbox of server \"%s\": %s", server,
 					fault->message) :
-			 errmsg("could not tend the outbox: %s", fault->message),
+			 errmsg("could not maintain the outbox: %s", fault->message),
 			 fault->detail ? errdetail_internal("%s", fault->detail) : 0,
 			 fault->hint ? errhint("%s", fault->hint) : 0,
 			 fault->context ? errcontext("%s", fault->context) : 0));

@@ -203,9 +203,9 @@ static const struct
 }			size_limits[] = {
 	{3, HUBSPOT_MAX_TEXT, TOO_LONG("from_id")},
 	{4, HUBSPOT_MAX_TEXT, TOO_LONG("to_id")},
-	{5, 1000, "type_ids are too many"},
+	{5, 1000, "there are too many type_ids"},
 	{6, HUBSPOT_MAX_TEXT, TOO_LONG("category")},
-	{7, 200 * 1024, "labels are too many, or too long"},
+	{7, 200 * 1024, "there are too many labels, or they are too long"},
 	{8, HUBSPOT_MAX_TEXT, TOO_LONG("operation")},
 	{9, HUBSPOT_MAX_TEXT, TOO_LONG("from_type")},
 	{10, HUBSPOT_MAX_TEXT, TOO_LONG("to_type")}

@@ -154,7 +154,7 @@ warn_stopped(const HubspotError *error)
 		why = "the answers are not HubSpot's";
 	ereport(WARNING,
 			(errcode(error->sqlstate),
-			 errmsg("%s, nothing more is sent", why),
+			 errmsg("%s; nothing more is sent", why),
 			 errdetail("%s", hubspot_error_detail(error)),
 			 errhint("%s The inputs that were not sent have the error category %s.",
 					 hubspot_error_hint(error, HUBSPOT_REPEATABLE), HUBSPOT_NOT_SENT)));

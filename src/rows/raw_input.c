@@ -97,7 +97,7 @@ hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,
 	if (!hubspot_is_number_type(column->type) ||
 		(id.len > sign && hubspot_all_digits(id.data + sign, id.len - sign)))
 		return;
-	hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: it is of type %s, cast the column to bigint",
+	hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: it is of type %s; cast the column to bigint",
 										   name, shown(id.data, id.len),
 										   format_type_be(column->type)));
 }
@@ -165,7 +165,7 @@ hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array)
 	for (int i = 0; i < raw->ntype_ids; i++)
 	{
 		if (isnull[i])
-			hubspot_raw_input_refuse(raw, pstrdup("type_ids has a null"));
+			hubspot_raw_input_refuse(raw, pstrdup("type_ids contains a null"));
 		type_ids[i] = isnull[i] ? 0 : DatumGetInt32(elements[i]);
 	}
 	raw->type_ids = type_ids;
@@ -228,7 +228,7 @@ hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array)
 
 		raw->labels[i] = "";
 		if (isnull[i])
-			hubspot_raw_input_refuse(raw, pstrdup("labels has a null"));
+			hubspot_raw_input_refuse(raw, pstrdup("labels contains a null"));
 		else if (!refuse_long_label(raw, VARDATA_ANY(label), VARSIZE_ANY_EXHDR(label)))
 			raw->labels[i] = text_to_cstring(label);
 	}
@@ -290,7 +290,7 @@ check_types(HubspotRawInput *raw, HubspotInputShape shape)
 		return;
 	}
 	if (raw->ntype_ids + raw->nlabels == 0)
-		hubspot_raw_input_refuse(raw, pstrdup("there is no type_id and no label"));
+		hubspot_raw_input_refuse(raw, pstrdup("there is neither a type_id nor a label"));
 	else if (raw->ntype_ids + raw->nlabels > HUBSPOT_MAX_TYPES)
 		refuse_many(raw);
 	for (int i = 0; i < raw->ntype_ids && raw->error == NULL; i++)

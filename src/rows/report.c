@@ -61,7 +61,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
 			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			return "Give the app or service key of the token the scopes that HubSpot asks for.";
+			return "Give the token's app or service key the scopes that HubSpot asks for.";
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
 			return "Send it again when HubSpot's limit allows it.";
 		case ERRCODE_CONNECTION_FAILURE:
@@ -90,7 +90,7 @@ doubt_hint(const HubspotError *error, HubspotDoubt doubt)
 		case HUBSPOT_MAYBE_DONE:
 			break;
 		case HUBSPOT_REPEATABLE:
-			return "It is unknown whether HubSpot acted; to do it again does no harm.";
+			return "It is unknown whether HubSpot acted; doing it again does no harm.";
 		case HUBSPOT_NOTHING_DONE:
 			return "Nothing has changed; try it again.";
 	}

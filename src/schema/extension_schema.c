@@ -58,12 +58,12 @@ warn_of_schema(const HubspotSchema *schema)
 		ereport(WARNING,
 				(errmsg("schema \"%s\" belongs to role \"%s\", which is not a superuser",
 						name, GetUserNameFromId(owner, false)),
-				 errdetail("It can put functions there that others take for those of hubspot_assoc, and drop the extension with the schema."),
+				 errdetail("The role can create functions there that others mistake for those of hubspot_assoc, and drop the extension with the schema."),
 				 errhint("Put the extension into a schema of its own, which a superuser owns.")));
 	else if (hubspot_schema_aclcheck(schema->namespace, ACL_ID_PUBLIC, ACL_CREATE) == ACLCHECK_OK)
 		ereport(WARNING,
 				(errmsg("everybody may create objects in schema \"%s\"", name),
-				 errdetail("Functions can be put there that others take for those of hubspot_assoc."),
+				 errdetail("Anybody can create functions there that others mistake for those of hubspot_assoc."),
 				 errhint("Put the extension into a schema of its own, or REVOKE CREATE ON SCHEMA %s FROM PUBLIC.",
 						 schema->name)));
 }

@@ -304,8 +304,8 @@ bind_names(const HubspotSubject *subject, QueryEnvironment *environment,
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("could not look up the tables of hubspot_assoc, or a table in sync"),
-			 errdetail("Each time, a name has stood for another object."),
-			 errhint("Somebody changes names of schemas or tables all the time.")));
+			 errdetail("Each time, a name stood for a different object."),
+			 errhint("Schemas or tables are being renamed all the time.")));
 }
 
 /* The statement as the parser understands it at the moment. */

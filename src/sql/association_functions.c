@@ -399,7 +399,7 @@ raises(FunctionCallInfo fcinfo, int argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"on_error\": \"%s\"",
 						hubspot_shown(on_error)),
-				 errhint("It must be \"row\" (a row tells of the failure) or \"raise\" (an error does).")));
+				 errhint("It must be \"row\" (a failure is a row) or \"raise\" (a failure is an error).")));
 	return on_error[1] == 'a';
 }
 

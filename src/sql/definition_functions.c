@@ -206,10 +206,10 @@ hs_assoc_limits(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) != PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null where \"%s\" isn't",
+				 errmsg("argument \"%s\" must not be null if \"%s\" is not",
 						PG_ARGISNULL(0) ? "from_type" : "to_type",
 						PG_ARGISNULL(0) ? "to_type" : "from_type"),
-				 errhint("Give both object types, or none of them for the limits of all.")));
+				 errhint("Give both object types, or neither for all limits.")));
 	InitMaterializedSRF(fcinfo, 0);
 	begin_task(fcinfo, &task, all ? HUBSPOT_LIMITS_ALL : HUBSPOT_LIMITS, 2);
 	if (!all)
@@ -309,7 +309,7 @@ hs_assoc_high_usage_report(PG_FUNCTION_ARGS)
 							task.arguments[0]);
 	perform(&task);
 	if (!hubspot_read_report(task.call.reply, &report))
-		fail_unreadable(&task, "the answer doesn't tell of a report");
+		fail_unreadable(&task, "the answer does not name a report");
 
 	values[0] = Int64GetDatum(report.user_id);
 	isnull[1] = (report.user_email == NULL);
@@ -433,7 +433,7 @@ perform(Task *task)
 	if (endpoint->reply_shape == HUBSPOT_REPLY_SILENT &&
 		(done == HUBSPOT_NOT_DONE ||
 		 (done == HUBSPOT_DONE_OR_NOT && !endpoint->repeatable)))
-		fail_unreadable(task, "the answer doesn't confirm it");
+		fail_unreadable(task, "the answer does not confirm it");
 }
 
 static void

@@ -182,14 +182,14 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 		if (same_sync(lfirst(lc), sync))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("columns \"%s\" and \"%s\" of table \"%s\" are kept in sync already",
+					 errmsg("columns \"%s\" and \"%s\" of table \"%s\" are already kept in sync",
 							sync->from_column, sync->to_column, name)));
 	}
 	if (!OidIsValid(hubspot_sync_key(sync)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has no unique index on columns of the sync alone", name),
-				 errdetail("Without one, rows of the same pair could be written at the same time, and which was the last one would be unknown."),
+				 errdetail("Without one, rows of the same pair could be written at the same time, and it would be unknown which came last."),
 				 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s); neither partial, nor on expressions, nor deferrable.",
 						 hubspot_link_name(sync->link_table), column_list(sync))));
 }

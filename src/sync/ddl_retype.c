@@ -130,7 +130,7 @@ refuse(const HubspotSchema *schema, const HubspotSync *sync, const char *what,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot %s of column \"%s\" of table \"%s\" because it is kept in sync",
 					what, column, get_rel_name(sync->link_table)),
-			 errdetail("Values could become others without HubSpot being told."),
+			 errdetail("Values could change without HubSpot being told."),
 			 errhint("End the sync with SELECT %s.hs_assoc_disable_sync('%s'), and begin it again afterwards with hs_assoc_enable_sync and backfill.",
 					 schema->name, name)));
 }

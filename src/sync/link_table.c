@@ -84,8 +84,8 @@ check_column(Oid link_table, const char *column, Oid *type)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("column \"%s\" of table \"%s\" is a virtual generated column",
 						column, get_rel_name(link_table)),
-				 errdetail("Triggers don't see its value."),
-				 errhint("Make it a stored one.")));
+				 errdetail("Triggers do not see its value."),
+				 errhint("Make it a stored generated column.")));
 	if (!hubspot_is_id_type(attribute->atttypid, attribute->atttypmod))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -93,8 +93,8 @@ check_column(Oid link_table, const char *column, Oid *type)
 						column, get_rel_name(link_table),
 						format_type_with_typemod(attribute->atttypid,
 												 attribute->atttypmod)),
-				 errdetail("The text of its values is not the same in all sessions, or is not that of an id."),
-				 errhint("It has to be an integer, numeric without decimal places, uuid, a string or an enum.")));
+				 errdetail("The text of its values depends on the session, or is not that of an id."),
+				 errhint("It must be an integer, numeric without decimal places, uuid, a string or an enum.")));
 	*type = getBaseType(attribute->atttypid);
 	ReleaseSysCache(tuple);
 }

@@ -96,7 +96,7 @@ my @contents = (
 	[ '', 'It is empty.' ], [ "\n", 'It is empty.' ], [ " \t\r\n", 'It is empty.' ],
 	[ $first . ' ' x (4097 - length $first), 'It is larger than 4096 bytes.' ],
 	[ $first x 1000, 'It is larger than 4096 bytes.' ],
-	map { [ $_, 'It holds something else than a token' ] }
+	map { [ $_, 'It holds more than a token' ] }
 	  " $first", "$first\n$second\n", "$first $second", "$first\0", "\0$first", "$first\0$second", "$first\x7f", "p\xc3\xa4t", "$first\r\nX-Evil: 1");
 foreach my $case (@contents)
 {
@@ -113,11 +113,11 @@ like(outcome(q{SELECT * FROM hs_assoc_request('GET', '/x')}), qr/ERROR:  HV00D: 
 foreach my $mode (0604, 0602, 0601, 0644, 0666, 0777)
 {
 	write_file($first, $mode);
-	like(call(), qr/ERROR:  HV00D: .*DETAIL:  Others than its owner and its group have access to it\./s, sprintf 'mode %04o', $mode);
+	like(call(), qr/ERROR:  HV00D: .*DETAIL:  Users other than its owner and its group have access to it\./s, sprintf 'mode %04o', $mode);
 }
 write_file($first, 0644);
 use_file("$dir/link");
-like(call(), qr/ERROR:  HV00D: .*DETAIL:  Others/s, 'a link to one that others can read');
+like(call(), qr/ERROR:  HV00D: .*DETAIL:  Users other/s, 'a link to one that others can read');
 
 mkfifo("$dir/fifo", 0600) or die "mkfifo: $!";
 mkdir "$dir/folder", 0700 or die "mkdir: $!";

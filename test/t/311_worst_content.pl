@@ -100,8 +100,8 @@ foreach my $column (qw(from_id to_id category operation from_type to_type))
 	is(dead_letters(), "1|INVALID_INPUT $column is longer than 1000 bytes", "10 MB of $column: a dead letter");
 }
 foreach my $case (
-	[ 'type_ids', q{array_fill(1, ARRAY[20000000])}, 'type_ids are too many' ],
-	[ 'labels', q{array_fill(repeat('x', 1000), ARRAY[30000])}, 'labels are too many, or too long' ])
+	[ 'type_ids', q{array_fill(1, ARRAY[20000000])}, 'there are too many type_ids' ],
+	[ 'labels', q{array_fill(repeat('x', 1000), ARRAY[30000])}, 'there are too many labels, or they are too long' ])
 {
 	my ($column, $value, $problem) = @$case;
 	($peak) = watch("INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, $column)

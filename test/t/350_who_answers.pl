@@ -78,7 +78,7 @@ is($session->query(q{SET client_min_messages = error; SELECT string_agg(error_ca
 	'HTTP_n n, NOT_SENT n', 'rows after a foreign answer are not sent');
 $session->send(q{RESET client_min_messages; SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT i AS from_id, i AS to_id FROM generate_series(1, 40000) i')});
-like(($session->finish)[1], qr/WARNING:  08P01: the answers are not HubSpot's, nothing more is sent/, 'and the statement says so');
+like(($session->finish)[1], qr/WARNING:  08P01: the answers are not HubSpot's; nothing more is sent/, 'and the statement says so');
 $hubspot->reset;
 
 #
