@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = start_node('shared_preload_libraries' => 'hubspot_assoc');
+my $node = start_node('shared_preload_libraries' => 'hubspot_assoc', log_duration => 'on', log_timezone => 'UTC');
 my $hubspot = start_simulator();
 my %usual = (rate_limit => 0, max_retries => 1, max_retry_delay => '50ms');
 my $output = '';			# all that clients have seen
@@ -332,20 +332,19 @@ like(raise($session, 'down'), qr/ERROR:  08006: .*NOT_SENT: could not get an acc
 #
 create_client('hangs');
 token_rule({ hang => \1 });
+my $watch = start_stopwatch($node);
 my @late;
 my $views = '';
 foreach my $try (1 .. 3)
 {
-	$session->send(sprintf $call, 'hangs');
+	$watch->send($session, sprintf $call, 'hangs');
 	wait_until(sub { $hubspot->log_count('^/oauth/') == $try });
 	$views .= outcome($other, "SELECT v::text FROM $_ v")
 	  foreach qw(pg_stat_activity pg_settings pg_foreign_server pg_backend_memory_contexts
 		information_schema.foreign_server_options);
 	outcome($other, 'SELECT pg_log_backend_memory_contexts(' . $session->pid . ')');
-	my $begin = time;
-	$session->cancel;
-	my ($out, $err) = $session->finish;
-	push @late, time - $begin;
+	my ($out, $err, $late) = $watch->cancel($session);
+	push @late, $late;
 	$output .= $out . $err;
 	like($err, qr/ERROR:  57014:/, 'a cancel');
 }

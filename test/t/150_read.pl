@@ -10,13 +10,12 @@ use HubSpotTest;
 use JSON::PP;
 use List::Util qw(max sum);
 use Test::More;
-use Time::HiRes qw(time);
 
 my $limit = 32 * 1024;			# in kB, for any number of records
 my $companies = 60_000;
 my $contacts = 100_000;
 
-my $node = start_node();		# work_mem has its default
+my $node = start_node(log_duration => 'on', log_timezone => 'UTC');		# work_mem has its default
 my $hubspot = start_simulator();
 my $other = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 2, max_retry_delay => '20ms');
@@ -116,6 +115,7 @@ $hubspot->reset;
 $hubspot->control('POST', '/associations', {
 		from_type => 'contacts', to_type => 'companies',
 		generate => { first_from => 1, count => 20, per_from => 5000, first_to => 1 } });
+my $watch = start_stopwatch($node);
 foreach my $call (
 	q{hs_assoc_list('contacts', 1, 'companies')},
 	q{hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 20) i')},
@@ -136,12 +136,10 @@ foreach my $call (
 		$hubspot->clear_rules;
 		$hubspot->rules({ match => { path => '^/crm', after => 3 },
 				action => $hangs ? { hang => JSON::PP::true } : {} });
-		$session->send($sql);
+		$watch->send($session, $sql);
 		wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });
-		my $start = time;
-		$session->cancel;
-		my ($out, $err) = $session->finish;
-		push @times, time - $start;
+		my ($out, $err, $late) = $watch->cancel($session);
+		push @times, $late;
 		push @problems, "the client got: $out$err"
 		  unless $err =~ /ERROR:  57014: canceling statement due to user request/;
 		$hubspot->clear_rules;

@@ -9,9 +9,8 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use JSON::PP;
 use Test::More;
-use Time::HiRes qw(time);
 
-my $node = start_node(work_mem => '64kB');		# sorts go to files
+my $node = start_node(work_mem => '64kB', log_duration => 'on', log_timezone => 'UTC');		# sorts go to files
 my $hubspot = start_simulator();
 my %options = (rate_limit => 0, max_retries => 2, max_retry_delay => '20ms');
 create_account($node, $hubspot, %options);
@@ -167,6 +166,7 @@ foreach my $bad ({ id => '1017' }, { pair => [ '1017', '50' ] })
 # A cancel, while it sorts, and while requests are in flight
 #
 hold(40, 3);
+my $watch = start_stopwatch($node);
 foreach my $phase ('sorting', 'in flight')
 {
 	my @times;
@@ -175,7 +175,7 @@ foreach my $phase ('sorting', 'in flight')
 	{
 		if ($phase eq 'sorting')
 		{
-			$session->send(q{SELECT count(*) FROM hs_assoc_batch_archive('contacts', 'companies',
+			$watch->send($session, q{SELECT count(*) FROM hs_assoc_batch_archive('contacts', 'companies',
 				'SELECT i AS from_id, CASE i WHEN 100000 THEN 1 + length(pg_sleep(3600)::text) ELSE i END AS to_id
 				FROM generate_series(1, 100000) i')});
 			wait_until(sub { $node->safe_psql('postgres',
@@ -185,13 +185,11 @@ foreach my $phase ('sorting', 'in flight')
 		{
 			$hubspot->clear_rules;
 			$hubspot->rules({ match => { path => '^/crm' }, action => { hang => JSON::PP::true } });
-			$session->send("SELECT count(*) FROM $call)");
+			$watch->send($session, "SELECT count(*) FROM $call)");
 			wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });
 		}
-		my $start = time;
-		$session->cancel;
-		my (undef, $err) = $session->finish;
-		push @times, time - $start;
+		my (undef, $err, $late) = $watch->cancel($session);
+		push @times, $late;
 		like($err, qr/57014/, "$phase: canceled");
 		is(leftovers(), 'none', "$phase: nothing is left");
 	}

@@ -12,11 +12,10 @@ use HTTP::Tiny;
 use HubSpotTest;
 use JSON::PP;
 use Test::More;
-use Time::HiRes qw(time);
 
 $ENV{PGCLIENTENCODING} = 'UTF8';
 
-my $node = start_node();
+my $node = start_node(log_duration => 'on', log_timezone => 'UTC');
 my $hubspot = start_simulator();
 my %options = (rate_limit => 0, max_retries => 2, max_retry_delay => '20ms');
 create_account($node, $hubspot, %options);
@@ -134,6 +133,7 @@ foreach my $when (qw(read create))
 #
 # A cancel, while reading and while writing
 #
+my $watch = start_stopwatch($node);
 foreach my $when (qw(labels read create))
 {
 	my @times;
@@ -142,13 +142,11 @@ foreach my $when (qw(labels read create))
 	{
 		fresh();
 		$hubspot->rules({ match => { path => "$when\$" }, action => { hang => JSON::PP::true } });
-		$session->send(q{SELECT count(*) FROM hs_assoc_batch_create('contacts', 'companies',
+		$watch->send($session, q{SELECT count(*) FROM hs_assoc_batch_create('contacts', 'companies',
 			'SELECT i AS from_id, 1 AS to_id, ''Advisor'' AS label FROM generate_series(1, 60) i', keep_labels => true)});
 		wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });
-		my $start = time;
-		$session->cancel;
-		my (undef, $err) = $session->finish;
-		push @times, time - $start;
+		my (undef, $err, $late) = $watch->cancel($session);
+		push @times, $late;
 		like($err, qr/57014/, "$when: canceled");
 	}
 	cmp_ok((sort { $a <=> $b } @times)[1], '<', patience(0.1), "$when: within 100 ms");

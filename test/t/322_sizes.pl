@@ -9,7 +9,6 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Socket::INET;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $MB = 1_000_000;
 my $node = start_node(log_duration => 'on', log_timezone => 'UTC');
@@ -17,6 +16,7 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, request_timeout => patience(60) . 's',
 	concurrency => 1);
 my $session = start_session($node);
+my $watch = start_stopwatch($node);
 
 sub answer_with
 {
@@ -42,9 +42,11 @@ sub bounded
 {
 	my ($name, $sql, $seconds, $memory) = @_;
 	my $fresh = start_session($node);	# one keeps what it had
-	my $start = time;
+	my $pid = $fresh->pid;
+	$watch->begin($pid, 0);
 	my ($out, $peak) = measure($fresh, $sql);
-	my $took = time - $start;
+	my %results = $watch->wait($pid);
+	my $took = $results{$pid}{late};
 	$fresh->quit;
 	cmp_ok($took, '<', patience($seconds), sprintf '%s: takes %.2f s', $name, $took);
 	takes_at_most($peak, $memory, $name);
@@ -151,7 +153,6 @@ like($session->query(q{SELECT right(error #>> '{}', 3) FROM hs_assoc_create_defa
 #
 # A cancel, while some MB are worked on
 #
-my $watch = start_stopwatch($node);
 foreach my $case ([ 400, '{"category": "VALIDATION_ERROR", "context": {"ids": [' . $ids->(500_000, 1_000_000) . ']}}', batch(2000) ],
 	[ 200, $full{associations}[0], $request ])
 {

@@ -397,6 +397,15 @@ From now, or in so many seconds. False if the statement has ended already.
 From the end of the other backend's statement, which was measured as well and
 has come back: it sent the signal.
 
+=item send($session, sql)
+
+Begins a statement in a HubSpotTest::Session, the one to be measured.
+
+=item cancel($session)
+
+Cancels that, and returns its standard output and error, and in how many seconds
+it has ended, as "late" below.
+
 =item wait($pid, ...)
 
 Waits until the statement of each of these has ended, or the backend is gone.
@@ -455,6 +464,25 @@ sub from_end_of
 	$self->wait($other);
 	$self->{marks}{$pid}{from} = $self->{marks}{$other}{end}{at};
 	return;
+}
+
+sub send
+{
+	my ($self, $session, $sql) = @_;
+	$self->begin($session->pid);
+	$session->send($sql);
+	return;
+}
+
+sub cancel
+{
+	my ($self, $session) = @_;
+	my $pid = $session->pid;
+	$self->from_now($pid);
+	$session->cancel;
+	my @printed = $session->finish;
+	my %results = $self->wait($pid);
+	return (@printed, $results{$pid}{late});
 }
 
 # Seconds for which the process has waited for a CPU so far; undef: it is gone.
