@@ -37,6 +37,7 @@ use warnings;
 
 use Carp;
 use Exporter 'import';
+use File::Basename;
 use List::Util qw(max);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -77,7 +78,10 @@ sub start_node
 	local @ENV{ 'FAILING_CALLS', 'LD_PRELOAD' } = (
 		$fuse->{file}, join ' ', grep { $_ } $ENV{LD_PRELOAD}, $fuse->{library})
 	  if $fuse;
-	$node->init(extra => $initdb);
+	{
+		local $ENV{PATH} = dirname(__FILE__) . "/../template:$ENV{PATH}";
+		$node->init(extra => $initdb);
+	}
 	$node->append_conf('postgresql.conf', "$_ = '$settings{$_}'")
 	  foreach sort keys %settings;
 	$node->start;
