@@ -4,7 +4,8 @@
 # cluster of the system:
 #   make demo           what it looks like, against a simulator of HubSpot
 #   make test           all tests; ONLY="checks regress simulator tap" for some,
-#                       REGRESS=batch or PROVE_TESTS=test/t/001_smoke.pl for one
+#                       REGRESS=batch or PROVE_TESTS=test/t/001_smoke.pl for one;
+#                       TEST_JOBS=1 for one after the other
 #
 # More tests, each of which installs what it needs; those that need root or more
 # than a few minutes say so:

@@ -198,16 +198,16 @@ FROM (VALUES
 	LATERAL sim.try('SELECT ' || call);
 SELECT count(*) FROM sim.requests();
 -- who may
-CREATE ROLE regress_hubspot_nobody;
-GRANT USAGE ON SCHEMA public TO regress_hubspot_nobody;
-SET ROLE regress_hubspot_nobody;
+CREATE ROLE regress_hubspot_stranger;
+GRANT USAGE ON SCHEMA public TO regress_hubspot_stranger;
+SET ROLE regress_hubspot_stranger;
 SELECT * FROM hs_assoc_labels('contacts', 'companies');
 SELECT hs_assoc_label_delete('contacts', 'companies', 1);
 SELECT hs_assoc_limits();
 SELECT hs_assoc_high_usage_report(1);
 RESET ROLE;
-REVOKE USAGE ON SCHEMA public FROM regress_hubspot_nobody;
-DROP ROLE regress_hubspot_nobody;
+REVOKE USAGE ON SCHEMA public FROM regress_hubspot_stranger;
+DROP ROLE regress_hubspot_stranger;
 
 --
 -- What HubSpot refuses

@@ -7,9 +7,9 @@
 \set ECHO none
 \i :begin
 
-CREATE ROLE regress_hubspot_alice;
-CREATE ROLE regress_hubspot_bob;
-CREATE ROLE regress_hubspot_group;
+CREATE ROLE regress_hubspot_clara;
+CREATE ROLE regress_hubspot_dan;
+CREATE ROLE regress_hubspot_staff;
 GRANT USAGE ON SCHEMA sim TO PUBLIC;
 CREATE TABLE links (no int, contact bigint, company text, type int, label text);
 INSERT INTO links VALUES
@@ -206,21 +206,21 @@ TRUNCATE hs_assoc_outbox;
 --
 -- Who may enqueue
 --
-GRANT SELECT ON links TO regress_hubspot_bob;
-SET ROLE regress_hubspot_alice;
+GRANT SELECT ON links TO regress_hubspot_dan;
+SET ROLE regress_hubspot_clara;
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 -- USAGE is enough; a user mapping is needed when it is sent
-GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_alice, regress_hubspot_group;
-GRANT regress_hubspot_group TO regress_hubspot_bob;
-SET ROLE regress_hubspot_alice;
+GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_clara, regress_hubspot_staff;
+GRANT regress_hubspot_staff TO regress_hubspot_dan;
+SET ROLE regress_hubspot_clara;
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
 -- ... and nothing can be done to the tables
 SELECT what, outcome, message
 FROM (VALUES
 	('TABLE hs_assoc_outbox'),
-	('INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id) VALUES (''hubspot'', ''regress_hubspot_bob'', ''archive'', ''a'', ''1'', ''b'', ''2'')'),
+	('INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id) VALUES (''hubspot'', ''regress_hubspot_dan'', ''archive'', ''a'', ''1'', ''b'', ''2'')'),
 	('DELETE FROM hs_assoc_outbox'),
 	('TABLE hs_assoc_dead_letter'),
 	('TABLE hs_assoc_account_pause'),
@@ -232,12 +232,12 @@ FROM (VALUES
 RESET ROLE;
 
 -- the query has the caller's rights, from its first row to its last
-SET ROLE regress_hubspot_alice;
+SET ROLE regress_hubspot_clara;
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT contact AS from_id, company AS to_id FROM links');
 \echo :LAST_ERROR_SQLSTATE
 SELECT hs_assoc_enqueue('archive_labels', 'contacts', 'companies', 'SELECT i AS from_id, current_user AS to_id, 1 AS type_id FROM generate_series(1, 2500) AS i');
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT id AS from_id, 1 AS to_id FROM hs_assoc_outbox');
-SET ROLE regress_hubspot_bob;
+SET ROLE regress_hubspot_dan;
 SELECT hs_assoc_enqueue('create', 'contacts', 'companies', 'SELECT contact AS from_id, company AS to_id, label FROM links');
 RESET ROLE;
 SELECT role, operation, to_id, count(*) FROM hs_assoc_outbox GROUP BY 1, 2, 3 ORDER BY min(id);
@@ -245,8 +245,8 @@ SELECT role, operation, to_id, count(*) FROM hs_assoc_outbox GROUP BY 1, 2, 3 OR
 -- a function with its owner's rights enqueues on behalf of that
 CREATE FUNCTION enqueue() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$ SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 5 AS from_id, 2 AS to_id') $$;
-ALTER FUNCTION enqueue() OWNER TO regress_hubspot_group;
-SET ROLE regress_hubspot_alice;
+ALTER FUNCTION enqueue() OWNER TO regress_hubspot_staff;
+SET ROLE regress_hubspot_clara;
 SELECT enqueue();
 RESET ROLE;
 
@@ -255,25 +255,25 @@ GRANT SELECT ON hs_assoc_outbox, hs_assoc_dead_letter TO PUBLIC;
 CREATE VIEW mine WITH (security_invoker) AS
 SELECT role, count(*) FROM hs_assoc_outbox GROUP BY role ORDER BY role::text;
 GRANT SELECT ON mine TO PUBLIC;
-SET ROLE regress_hubspot_alice;
+SET ROLE regress_hubspot_clara;
 TABLE mine;
-SET ROLE regress_hubspot_bob;
+SET ROLE regress_hubspot_dan;
 TABLE mine;
-SET ROLE regress_hubspot_group;
+SET ROLE regress_hubspot_staff;
 TABLE mine;
 RESET ROLE;
 TABLE mine;
 -- ... and changes nothing, whatever it was granted
-GRANT ALL ON hs_assoc_outbox TO regress_hubspot_alice;
-GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO regress_hubspot_alice;
-SET ROLE regress_hubspot_alice;
+GRANT ALL ON hs_assoc_outbox TO regress_hubspot_clara;
+GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO regress_hubspot_clara;
+SET ROLE regress_hubspot_clara;
 DELETE FROM hs_assoc_outbox;
-UPDATE hs_assoc_outbox SET role = 'regress_hubspot_bob';
+UPDATE hs_assoc_outbox SET role = 'regress_hubspot_dan';
 INSERT INTO hs_assoc_outbox (id, server, role, operation, from_type, from_id, to_type, to_id)
-VALUES (1000000, 'hubspot', 'regress_hubspot_bob', 'archive', 'contacts', '1', 'companies', '2');
+VALUES (1000000, 'hubspot', 'regress_hubspot_dan', 'archive', 'contacts', '1', 'companies', '2');
 RESET ROLE;
 TABLE mine;
-REVOKE ALL ON hs_assoc_outbox FROM regress_hubspot_alice;
+REVOKE ALL ON hs_assoc_outbox FROM regress_hubspot_clara;
 TRUNCATE hs_assoc_outbox;
 
 --
@@ -282,8 +282,8 @@ TRUNCATE hs_assoc_outbox;
 CREATE VIEW paused AS
 SELECT server, role::text LIKE 'regress_hubspot%' AS by_bob FROM hs_assoc_account_pause ORDER BY server;
 INSERT INTO hs_assoc_backoff (server, role, failures, retry_at)
-VALUES ('hubspot', 'regress_hubspot_alice', 1, 'infinity'), ('hubspot', 'regress_hubspot_bob', 2, 'infinity'),
-	('other', 'regress_hubspot_bob', 2, 'infinity');
+VALUES ('hubspot', 'regress_hubspot_clara', 1, 'infinity'), ('hubspot', 'regress_hubspot_dan', 2, 'infinity'),
+	('other', 'regress_hubspot_dan', 2, 'infinity');
 SELECT hs_assoc_pause(), hs_assoc_pause('hubspot') AS again, hs_assoc_pause('other') AS other;
 TABLE paused;
 SELECT hs_assoc_resume(), hs_assoc_resume('hubspot') AS again;
@@ -295,15 +295,15 @@ SELECT hs_assoc_pause();
 ROLLBACK;
 TABLE paused;
 -- those who manage need no rights on the tables
-GRANT EXECUTE ON FUNCTION hs_assoc_pause, hs_assoc_resume, hs_assoc_retry, hs_assoc_discard TO regress_hubspot_bob;
-SET ROLE regress_hubspot_bob;
+GRANT EXECUTE ON FUNCTION hs_assoc_pause, hs_assoc_resume, hs_assoc_retry, hs_assoc_discard TO regress_hubspot_dan;
+SET ROLE regress_hubspot_dan;
 SELECT hs_assoc_pause();
 TABLE hs_assoc_account_pause;
 RESET ROLE;
 TABLE paused;
 -- writers go on
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
-SET ROLE regress_hubspot_bob;
+SET ROLE regress_hubspot_dan;
 SELECT hs_assoc_resume();
 RESET ROLE;
 TABLE paused;
@@ -315,12 +315,12 @@ DELETE FROM hs_assoc_outbox;
 INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id,
 	type_ids, category, labels, keep_labels, link_table, enqueued_at, attempts, http_status, error_message)
 SELECT -i, CASE WHEN i > 3 THEN 'other' ELSE 'hubspot' END,
-	CASE WHEN i % 2 = 1 THEN 'regress_hubspot_alice' ELSE 'regress_hubspot_bob' END::regrole,
+	CASE WHEN i % 2 = 1 THEN 'regress_hubspot_clara' ELSE 'regress_hubspot_dan' END::regrole,
 	'create', 'contacts', i, 'companies', 2, '{279}', 'HUBSPOT_DEFINED', '{Boss}', true, 'links', 'epoch', i, 400, 'no'
 FROM generate_series(1, 6) AS i;
-SET ROLE regress_hubspot_alice;
+SET ROLE regress_hubspot_clara;
 SELECT id, server FROM hs_assoc_dead_letter ORDER BY id;
-SET ROLE regress_hubspot_bob;
+SET ROLE regress_hubspot_dan;
 SELECT id, server FROM hs_assoc_dead_letter ORDER BY id;
 SELECT hs_assoc_retry('{}'), hs_assoc_retry('{-1,-2,7}') AS two, hs_assoc_retry('{-3}', 'other') AS elsewhere;
 SELECT hs_assoc_discard('{-3}'), hs_assoc_discard('{-3}') AS again;
@@ -334,7 +334,7 @@ FROM hs_assoc_outbox ORDER BY id;
 -- in their old place
 SELECT string_agg(id || ':' || from_id, ' ' ORDER BY id) AS contacts FROM hs_assoc_outbox;
 INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
-SELECT i, CASE i WHEN 1 THEN 'other' ELSE 'hubspot' END, 'regress_hubspot_alice', 'archive', 'a', 1, 'b', 2, false, 'epoch', 1 FROM generate_series(1, 3) AS i;
+SELECT i, CASE i WHEN 1 THEN 'other' ELSE 'hubspot' END, 'regress_hubspot_clara', 'archive', 'a', 1, 'b', 2, false, 'epoch', 1 FROM generate_series(1, 3) AS i;
 SELECT hs_assoc_discard(server => 'hubspot');
 SELECT hs_assoc_discard();
 DELETE FROM hs_assoc_outbox;
@@ -370,22 +370,22 @@ DROP EXTENSION hubspot_assoc CASCADE;
 CREATE SCHEMA "regress %s Hub;Spot";
 CREATE EXTENSION hubspot_assoc SCHEMA "regress %s Hub;Spot";
 CREATE SERVER hubspot FOREIGN DATA WRAPPER hubspot_assoc;
-GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_alice;
-GRANT USAGE ON SCHEMA "regress %s Hub;Spot" TO regress_hubspot_alice;
+GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_clara;
+GRANT USAGE ON SCHEMA "regress %s Hub;Spot" TO regress_hubspot_clara;
 SET search_path = "regress %s Hub;Spot";
 EXECUTE enqueue;
 SELECT public.enqueue_again();
 CREATE TABLE public.hs_assoc_outbox (LIKE hs_assoc_outbox);
 CREATE TABLE public.hs_assoc_account_pause (LIKE hs_assoc_account_pause);
 SET search_path = public, pg_temp;
-SET ROLE regress_hubspot_alice;
+SET ROLE regress_hubspot_clara;
 SELECT "regress %s Hub;Spot".hs_assoc_enqueue('archive_labels', 'contacts', 'companies',
 	'SELECT 5 AS from_id, 2 AS to_id, ''Boss'' AS label');
 RESET ROLE;
 SELECT "regress %s Hub;Spot".hs_assoc_pause(), "regress %s Hub;Spot".hs_assoc_resume();
 SELECT operation, from_id, to_id, type_ids, labels FROM "regress %s Hub;Spot".hs_assoc_outbox ORDER BY id;
 INSERT INTO "regress %s Hub;Spot".hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
-SELECT i, 'hubspot', 'regress_hubspot_alice', 'archive', 'a', 1, 'b', 2, false, 'epoch', 1 FROM generate_series(1001, 1002) AS i;
+SELECT i, 'hubspot', 'regress_hubspot_clara', 'archive', 'a', 1, 'b', 2, false, 'epoch', 1 FROM generate_series(1001, 1002) AS i;
 SELECT "regress %s Hub;Spot".hs_assoc_retry('{1001}'), "regress %s Hub;Spot".hs_assoc_discard();
 -- moved by hand
 ALTER SCHEMA "regress %s Hub;Spot" RENAME TO regress_hubspot;
@@ -400,4 +400,4 @@ DROP FOREIGN DATA WRAPPER regress_hubspot_other CASCADE;
 \set ECHO none
 \i :end
 DROP SCHEMA regress_hubspot;
-DROP ROLE regress_hubspot_alice, regress_hubspot_bob, regress_hubspot_group;
+DROP ROLE regress_hubspot_clara, regress_hubspot_dan, regress_hubspot_staff;
