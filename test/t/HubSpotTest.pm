@@ -59,7 +59,7 @@ my @nodes;
 =item start_node([initdb => [options],] [fuse => fuse,] setting => value, ...)
 
 A running PostgreSQL::Test::Cluster with these settings; by default without a
-locale, in UTF8. A fuse is one of start_fuse(). At the test's end it is stopped
+locale, in UTF8; test/template/initdb makes it. A fuse is one of start_fuse(). At the test's end it is stopped
 at once, and with the environment variable TEST_STOP=fast so that its processes
 come to a regular end, which is when they say what they have counted.
 
