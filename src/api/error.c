@@ -40,7 +40,6 @@
 static const char *own_category(HubspotVerdict verdict);
 static const char *failure_message(const HubspotHttpReply *reply);
 static int	status_sqlstate(HubspotVerdict verdict, int status);
-static HubspotVerdict item_verdict(const HubspotHttpReply *reply);
 static const char *given_message(const HubspotErrorFields *fields);
 static void set_absence(HubspotError *error, const HubspotErrorFields *fields);
 static void set_object(HubspotError *error, HubspotSlice object);
@@ -267,7 +266,7 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 	HubspotError *error;
 
 	hubspot_read_error_fields(item, &fields);
-	error = hubspot_make_error(item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
+	error = hubspot_make_error(hubspot_item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
 							   fields.message ? given_message(&fields) :
 							   "HubSpot gave no reason");
 	error->category = fields.category ? fields.category :
@@ -278,17 +277,6 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 	set_absence(error, &fields);
 	set_object(error, item);
 	return error;
-}
-
-/* HubSpot refuses the input, unless all of the reply may pass another time. */
-static HubspotVerdict
-item_verdict(const HubspotHttpReply *reply)
-{
-	HubspotVerdict verdict = hubspot_reply_verdict(reply);
-
-	if (hubspot_reply_is_success(reply) || verdict == HUBSPOT_VERDICT_REQUEST)
-		return HUBSPOT_VERDICT_INPUT;
-	return verdict;
 }
 
 /*

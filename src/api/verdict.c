@@ -179,6 +179,24 @@ hubspot_read_verdict(const HubspotHttpReply *reply, HubspotErrorFields *fields)
 	return HUBSPOT_VERDICT_UNCONFIRMED;
 }
 
+/*
+ * What an item of a reply says that is an error: HubSpot refuses the input, unless all
+ * of the reply may pass another time.  There may be many items, so the body is not
+ * looked at.
+ */
+HubspotVerdict
+hubspot_item_verdict(const HubspotHttpReply *reply)
+{
+	const HubspotErrorFields none = {0};
+	HubspotVerdict verdict;
+
+	if (hubspot_reply_is_success(reply))
+		return HUBSPOT_VERDICT_INPUT;
+	verdict = status_verdict(reply, &none);
+	return verdict == HUBSPOT_VERDICT_REQUEST || verdict == HUBSPOT_VERDICT_FOREIGN ?
+		HUBSPOT_VERDICT_INPUT : verdict;
+}
+
 static HubspotVerdict
 status_verdict(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
 {

@@ -56,6 +56,7 @@ extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
 extern HubspotVerdict hubspot_reply_verdict(const HubspotHttpReply *reply);
 extern HubspotVerdict hubspot_read_verdict(const HubspotHttpReply *reply,
 										   HubspotErrorFields *fields);
+extern HubspotVerdict hubspot_item_verdict(const HubspotHttpReply *reply);
 extern bool hubspot_refuses_type(const HubspotErrorFields *fields);
 extern bool hubspot_misses_named(const HubspotErrorFields *fields);
 extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);

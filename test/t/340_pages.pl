@@ -218,8 +218,8 @@ my %made = map { $_ => 1 } $script =~ /^CREATE (?:FUNCTION|PROCEDURE|TYPE|TABLE|
 my @unknown = grep { !$internal{$_} && $reference !~ /\b$_\b/ } sort keys %made;
 is("@unknown", '', 'the reference knows all functions, types, tables and views');
 my %source;
-find(sub { $source{$_} = slurp_file($_) if /^(option|setting)\.c$/ }, "$top/src");
-my @options = ($source{'option.c'} =~ /^\t(?:SERVER|MAPPING)_OPTION\((\w+)/mg, $source{'setting.c'} =~ /"(hubspot_assoc\.\w+)"/g);
+find(sub { $source{$_} = slurp_file($_) if /^(option_table|setting)\.c$/ }, "$top/src");
+my @options = ($source{'option_table.c'} =~ /^\t(?:SERVER|MAPPING)_OPTION\((\w+)/mg, $source{'setting.c'} =~ /"(hubspot_assoc\.\w+)"/g);
 cmp_ok(scalar(@options), '>=', 25, 'there are options and settings');
 is(join(' ', grep { $reference !~ /`\Q$_\E`/ } @options), '', 'the reference knows all of them');
 my @long = grep { length > 130 } $script =~ /^COMMENT ON [^\n]* IS\s+'((?:[^']|'')*)';/mg;
