@@ -34,12 +34,6 @@
 /* Handles that are kept: making one costs more than most requests. */
 #define MAX_IDLE_HANDLES		16
 
-/*
- * libcurl's own limit of time to connect, well beyond that of transport.c,
- * which it must not overtake and which is an hour at most.
- */
-#define CURL_CONNECT_LIMIT		(24L * 60 * 60 * 1000)
-
 /* libcurl's own copy of the system's authorities lives that long, in seconds. */
 #define CA_CACHE_TIMEOUT		60L
 
@@ -60,6 +54,7 @@ static struct
 
 static CURL *take_handle(HubspotEasy *easy);
 static void set_shared_options(CURL *handle);
+static curl_off_t time_of_sending(const HubspotEasy *easy);
 static curl_socket_t open_socket_callback(void *userp, curlsocktype purpose,
 										  struct curl_sockaddr *address);
 static int	close_socket_callback(void *userp, curl_socket_t socket);
@@ -96,6 +91,7 @@ hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
 	SETOPT(handle, CURLOPT_ERRORBUFFER, easy->error);
 	SETOPT(handle, CURLOPT_WRITEDATA, easy);
 	SETOPT(handle, CURLOPT_HEADERDATA, easy);
+	SETOPT(handle, CURLOPT_OPENSOCKETDATA, easy);
 	set_request(easy, request);
 	set_authorities(easy, request->ca_file, context);
 }
@@ -132,7 +128,6 @@ set_shared_options(CURL *handle)
 #if LIBCURL_VERSION_NUM >= 0x075700
 	SETOPT(handle, CURLOPT_QUICK_EXIT, 1L);
 #endif
-	SETOPT(handle, CURLOPT_CONNECTTIMEOUT_MS, CURL_CONNECT_LIMIT);
 	SETOPT(handle, CURLOPT_TCP_KEEPALIVE, 1L);
 	SETOPT(handle, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
 	SETOPT(handle, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_SIZE);
@@ -158,6 +153,9 @@ static curl_socket_t
 open_socket_callback(void *userp, curlsocktype purpose,
 					 struct curl_sockaddr *address)
 {
+	HubspotEasy *easy = userp;
+
+	easy->sent = time_of_sending(easy);
 	return hubspot_open_socket(address->family, address->socktype,
 							   address->protocol);
 }
@@ -383,10 +381,37 @@ hubspot_easy_owner(CURL *handle)
 bool
 hubspot_easy_is_connected(const HubspotEasy *easy)
 {
+	return time_of_sending(easy) > 0;
+}
+
+/*
+ * Does libcurl connect, for the first time or because a kept connection has turned
+ * out to be closed?
+ */
+bool
+hubspot_easy_is_connecting(const HubspotEasy *easy)
+{
+	return time_of_sending(easy) <= easy->sent;
+}
+
+/* Grows each time that libcurl sends it; 0: it hasn't. */
+static curl_off_t
+time_of_sending(const HubspotEasy *easy)
+{
 	curl_off_t	when = 0;
 
 	(void) curl_easy_getinfo(easy->handle, CURLINFO_PRETRANSFER_TIME_T, &when);
-	return when > 0;
+	return when;
+}
+
+/*
+ * So many milliseconds libcurl may take to connect, from when it began to.  It
+ * gives each address of the host half of what is left, but all of it to the last.
+ */
+void
+hubspot_easy_limit_connecting(HubspotEasy *easy, int64 limit)
+{
+	(void) curl_easy_setopt(easy->handle, CURLOPT_CONNECTTIMEOUT_MS, (long) limit);
 }
 
 /*
@@ -429,6 +454,8 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_CONNECT:
+			/* the only limit of time that libcurl has is that to connect */
+		case CURLE_OPERATION_TIMEDOUT:
 			return HUBSPOT_HTTP_UNREACHABLE;
 		case CURLE_SSL_CONNECT_ERROR:
 

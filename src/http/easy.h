@@ -25,6 +25,8 @@ typedef struct HubspotEasy
 	const char *refused;		/* why libcurl cannot send it, or NULL */
 	const char *ca_file;		/* or NULL: the system's authorities */
 	const char *untrusted;		/* why there are no authorities, or NULL */
+	curl_off_t	sent;			/* when it had been sent last, as the latest
+								 * socket was opened; 0: not yet */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
 } HubspotEasy;
 
@@ -34,6 +36,8 @@ extern void hubspot_easy_open(HubspotEasy *easy,
 extern void hubspot_easy_close(HubspotEasy *easy, bool keep);
 extern void *hubspot_easy_owner(CURL *handle);
 extern bool hubspot_easy_is_connected(const HubspotEasy *easy);
+extern bool hubspot_easy_is_connecting(const HubspotEasy *easy);
+extern void hubspot_easy_limit_connecting(HubspotEasy *easy, int64 limit);
 extern HubspotHttpFailure hubspot_easy_failure(const HubspotEasy *easy,
 											   CURLcode code,
 											   MemoryContext context,

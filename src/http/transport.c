@@ -33,7 +33,10 @@
  * A caller may be away for long between two waits, while its query computes.
  * libcurl would take that time for the peer's, and fail requests whose replies
  * lie in the socket; so transport.c keeps the time limits itself, and time
- * away does not count.
+ * away does not count.  libcurl is told how long it may take to connect, since
+ * it divides that among the addresses of a host; that limit moves with ours.
+ * Between two addresses it may have neither a socket nor a timer (7.88), so it
+ * is called every POKE_INTERVAL as long as something connects.
  *
  * IDENTIFICATION
  *	  src/http/transport.c
@@ -54,14 +57,29 @@
 #include "http/sockets.h"
 #include "http/transport.h"
 
+/* The one function that does that; 7.87 and later warn of it. */
+#ifdef CURL_IGNORE_DEPRECATION
+#define SOCKET_ALL(code, multi, running) \
+	CURL_IGNORE_DEPRECATION(code = curl_multi_socket_all(multi, running);)
+#else
+#define SOCKET_ALL(code, multi, running) \
+	code = curl_multi_socket_all(multi, running)
+#endif
+
 /* Idle connections that are kept: as many as a statement can have in flight. */
 #define MAX_KEPT_CONNECTIONS	64L
 
 /* libcurl's own descriptors: a wakeup pair, and one for a name lookup. */
 #define CURL_OWN_DESCRIPTORS	3
 
+/* libcurl is called that often, in microseconds, as long as something connects. */
+#define POKE_INTERVAL			INT64CONST(50000)
+
 /* Events that a wait takes at once; more come with the next one. */
 #define MAX_EVENTS				16
+
+/* Said by whoever notices it first, libcurl or we. */
+#define CONNECT_TIMEOUT_PASSED	"connect_timeout has passed"
 
 struct HubspotExchange
 {
@@ -84,6 +102,8 @@ struct HubspotTransfer
 	int64		ended;
 	int64		connect_deadline;
 	int64		deadline;
+	int			connect_timeout;	/* ms */
+	int64		away;			/* that doesn't count, in microseconds */
 	HubspotHttpReply reply;
 };
 
@@ -94,6 +114,7 @@ static struct
 	dlist_head	active;			/* transfers of all exchanges */
 	int64		left;			/* when the last wait ended, 0: never */
 	int64		timer;			/* when libcurl wants to be called */
+	int64		poked;			/* when it was, as something connects */
 	bool		callback_failed;	/* a callback ran out of memory */
 	bool		cut;			/* the last call had to be ended */
 }			session;
@@ -104,12 +125,15 @@ static void detach(HubspotTransfer *transfer);
 static void remove_handle(CURL *handle);
 static void finish(HubspotTransfer *transfer, HubspotHttpFailure failure,
 				   const char *text);
-static void count_time_away(int64 now);
+static void count_time_away(void);
+static void limit_connecting(HubspotTransfer *transfer);
 static int64 next_deadline(HubspotTransfer *transfer);
 static void fail_overdue(int64 now);
 static void take_finished(void);
 static void wait_and_drive(int64 until);
 static void drive(curl_socket_t socket, int flags);
+static void poke(void);
+static void check_driven(CURLMcode code);
 static int	socket_callback(CURL *easy, curl_socket_t socket, int what,
 							void *userp, void *socketp);
 static int	timer_callback(CURLM *multi, long timeout_ms, void *userp);
@@ -143,10 +167,12 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	HubspotTransfer *transfer;
 	CURLMcode	code;
 
+	count_time_away();
 	transfer = MemoryContextAllocZero(exchange->context, sizeof(HubspotTransfer));
 	transfer->exchange = exchange;
 	transfer->owner = owner;
 	transfer->started = hubspot_now();
+	transfer->connect_timeout = request->connect_timeout;
 	transfer->connect_deadline = transfer->started +
 		(int64) request->connect_timeout * 1000;
 	transfer->deadline = transfer->started +
@@ -157,6 +183,7 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	dlist_push_tail(&session.active, &transfer->session_node);
 	transfer->active = true;
 	hubspot_easy_open(&transfer->easy, request, exchange->context, transfer);
+	limit_connecting(transfer);
 
 	if (transfer->easy.refused)
 	{
@@ -188,7 +215,7 @@ hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 {
 	bool		driven = false;
 
-	count_time_away(hubspot_now());
+	count_time_away();
 	for (;;)
 	{
 		int64		now;
@@ -347,8 +374,9 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 
 /* Since the last wait no reply could be read: move the deadlines by that time. */
 static void
-count_time_away(int64 now)
+count_time_away(void)
 {
+	int64		now = hubspot_now();
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &session.active)
@@ -359,7 +387,18 @@ count_time_away(int64 now)
 
 		transfer->connect_deadline += away;
 		transfer->deadline += away;
+		transfer->away += away;
+		limit_connecting(transfer);
 	}
+	session.left = now;
+}
+
+/* Tell libcurl of the limit; ours, which doesn't round, is over first. */
+static void
+limit_connecting(HubspotTransfer *transfer)
+{
+	hubspot_easy_limit_connecting(&transfer->easy, transfer->connect_timeout +
+								  transfer->away / 1000 + 1);
 }
 
 /* The deadline that counts for a transfer now. */
@@ -386,7 +425,7 @@ fail_overdue(int64 now)
 		if (deadline <= now)
 			finish(transfer,
 				   transfer->connected ? HUBSPOT_HTTP_BROKEN : HUBSPOT_HTTP_UNREACHABLE,
-				   deadline < transfer->deadline ? "connect_timeout has passed" :
+				   deadline < transfer->deadline ? CONNECT_TIMEOUT_PASSED :
 				   "request_timeout has passed");
 	}
 }
@@ -410,6 +449,9 @@ take_finished(void)
 		transfer = hubspot_easy_owner(message->easy_handle);
 		failure = hubspot_easy_failure(&transfer->easy, code,
 									   transfer->exchange->context, &text);
+		if (code == CURLE_OPERATION_TIMEDOUT &&
+			transfer->connect_deadline <= hubspot_now())
+			text = CONNECT_TIMEOUT_PASSED;
 		if (code != CURLE_OK && session.cut)
 			text = "the other side sends without end";
 		finish(transfer, failure, text);
@@ -429,11 +471,19 @@ wait_and_drive(int64 until)
 	int64		now = hubspot_now();
 	int64		wake = Min(until, session.timer);
 	long		timeout = -1;
+	bool		connecting = false;
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &session.active)
-		wake = Min(wake, next_deadline(dlist_container(HubspotTransfer,
-													   session_node, iter.cur)));
+	{
+		HubspotTransfer *transfer = dlist_container(HubspotTransfer,
+													session_node, iter.cur);
+
+		wake = Min(wake, next_deadline(transfer));
+		connecting |= hubspot_easy_is_connecting(&transfer->easy);
+	}
+	if (connecting)
+		wake = Min(wake, session.poked + POKE_INTERVAL);
 	if (wake != HUBSPOT_NEVER)
 		timeout = (wake <= now) ? 0 :
 			(long) Min((wake - now + 999) / 1000, INT_MAX);
@@ -457,6 +507,8 @@ wait_and_drive(int64 until)
 		session.timer = HUBSPOT_NEVER;
 		drive(CURL_SOCKET_TIMEOUT, 0);
 	}
+	if (connecting && session.poked + POKE_INTERVAL <= hubspot_now())
+		poke();
 }
 
 static void
@@ -468,6 +520,26 @@ drive(curl_socket_t socket, int flags)
 	hubspot_guard_enter(socket == CURL_SOCKET_TIMEOUT ? -1 : (int) socket);
 	code = curl_multi_socket_action(session.multi, socket, flags, &running);
 	session.cut |= hubspot_guard_leave();
+	check_driven(code);
+}
+
+/* Let libcurl look at all transfers, those as well that it has no reason to. */
+static void
+poke(void)
+{
+	CURLMcode	code;
+	int			running;
+
+	session.poked = hubspot_now();
+	hubspot_guard_enter(-1);
+	SOCKET_ALL(code, session.multi, &running);
+	session.cut |= hubspot_guard_leave();
+	check_driven(code);
+}
+
+static void
+check_driven(CURLMcode code)
+{
 	if (session.callback_failed)
 	{
 		session.callback_failed = false;
