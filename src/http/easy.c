@@ -34,6 +34,12 @@
 /* Handles that are kept: making one costs more than most requests. */
 #define MAX_IDLE_HANDLES		16
 
+/*
+ * A host's addresses are asked for again after so many seconds.  Connections are
+ * kept, so that is rare; requests that begin together share an answer.
+ */
+#define DNS_CACHE_TIMEOUT		2L
+
 /* libcurl's own copy of the system's authorities lives that long, in seconds. */
 #define CA_CACHE_TIMEOUT		60L
 
@@ -128,6 +134,7 @@ set_shared_options(CURL *handle)
 #if LIBCURL_VERSION_NUM >= 0x075700
 	SETOPT(handle, CURLOPT_QUICK_EXIT, 1L);
 #endif
+	SETOPT(handle, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_TIMEOUT);
 	SETOPT(handle, CURLOPT_TCP_KEEPALIVE, 1L);
 	SETOPT(handle, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
 	SETOPT(handle, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_SIZE);

@@ -1,5 +1,6 @@
 # A host has several addresses, and some of them are dead: HubSpot is reached by one
-# that works, in the time that connect_timeout gives.
+# that works, in the time that connect_timeout gives; and by a new one soon after the
+# host's addresses have changed.
 
 use strict;
 use warnings;
@@ -108,6 +109,28 @@ is(start_session($node)->query(sprintf q{SELECT string_agg(coalesce(error_messag
 	FROM hs_assoc_batch_create_default('contacts', 'companies',
 		'SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 2) i WHERE i = 1 OR pg_sleep(%d) IS NULL',
 		server => 'away')}, patience(6)), 'ok', 'connected although the query took longer');
+
+#
+# Addresses that change: they are asked for again, though all was within a minute.
+#
+{
+	my $session = start_session($node);
+	my $enqueue = q{SELECT hs_assoc_enqueue('create_default', 'deals', 'companies', 'SELECT 1 AS from_id, 2 AS to_id', server => 'changing')};
+
+	has_addresses('r');
+	create_account($node, $hubspot, name => 'changing', base_url => 'https://changing.hosts.example',
+		ca_file => "$dir/ca.crt", max_retries => 0, rate_limit => 0);
+	like($session->query(sprintf $call, 'changing'), qr/^f\|could not reach/, 'a host that is dead');
+	$session->query($enqueue);
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') > 0 });
+	like($session->query(sprintf $call, 'changing'), qr/^f\|could not reach/, 'it is still');
+	has_addresses('w');
+	my $from = time;
+	wait_until(sub { $session->query(sprintf $call, 'changing') =~ /^t/ });
+	cmp_ok(time - $from, '<', patience(5) + 5, 'it moves: the session sees that');
+	wait_until(sub { $hubspot->association_count('deals', 'companies') == 1 });
+	cmp_ok(time - $from, '<', patience(10) + 10, 'and so does the worker');
+}
 
 done_testing();
 
