@@ -363,6 +363,10 @@ FROM (VALUES
 	($$OPTIONS (access_token 'x')$$),
 	($$OPTIONS (access_token_file '/run/secrets/hubspot')$$),
 	($$OPTIONS (refresh_token 'x', client_secret 'x', client_id 'x')$$),
+	($$OPTIONS (access_token 'x', proxy_username 'x')$$),
+	($$OPTIONS (access_token 'x', proxy_username 'x', proxy_password 'x')$$),
+	-- a password of nobody
+	($$OPTIONS (access_token 'x', proxy_password 'x')$$),
 	-- more than one
 	($$OPTIONS (access_token 'x', access_token_file '/run/secrets/hubspot')$$),
 	($$OPTIONS (access_token 'x', client_id 'x', client_secret 'x', refresh_token 'x')$$),
@@ -390,11 +394,14 @@ FROM (VALUES
 	('client_secret', 'shown secret'),
 	('client_secret', E'shown\n'),
 	('refresh_token', ''),
-	('refresh_token', 'shown tökén')) AS v (name, value),
+	('refresh_token', 'shown tökén'),
+	('proxy_username', ''),
+	('proxy_username', 'shown:'),
+	('proxy_password', 'shown password')) AS v (name, value),
 	LATERAL try_mapping(format('OPTIONS (%I %L)', name, value))
 \gx
 SELECT name, outcome, shown
-FROM (VALUES ('client_id'), ('client_secret'), ('refresh_token')) AS v (name),
+FROM (VALUES ('client_id'), ('client_secret'), ('refresh_token'), ('proxy_username'), ('proxy_password')) AS v (name),
 	LATERAL try_mapping(format('OPTIONS (%I %L)', name, 'shown' || repeat('x', 4092)));
 SELECT name, outcome, hint
 FROM (VALUES ('acess_token_file'), ('clientid'), ('client_secrets'), ('refresh-token')) AS v (name),
@@ -508,6 +515,8 @@ ALTER USER MAPPING FOR CURRENT_USER SERVER theirs OPTIONS (DROP access_token, AD
 \echo :LAST_ERROR_SQLSTATE
 ALTER USER MAPPING FOR CURRENT_USER SERVER theirs
 	OPTIONS (DROP access_token, ADD client_id 'x', ADD client_secret 'x', ADD refresh_token 'x');
+ALTER USER MAPPING FOR CURRENT_USER SERVER theirs OPTIONS (ADD proxy_username 'x');
+\echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 
 --

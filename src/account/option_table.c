@@ -55,7 +55,9 @@ const HubspotOption hubspot_option_table[] = {
 	/* the id is not a secret, but easily mistaken for one */
 	MAPPING_OPTION(client_id, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(client_secret, HUBSPOT_OPTION_SECRET, false),
-	MAPPING_OPTION(refresh_token, HUBSPOT_OPTION_SECRET, false)
+	MAPPING_OPTION(refresh_token, HUBSPOT_OPTION_SECRET, false),
+	MAPPING_OPTION(proxy_username, HUBSPOT_OPTION_USERNAME, true),
+	MAPPING_OPTION(proxy_password, HUBSPOT_OPTION_SECRET, true)
 };
 
 const size_t hubspot_noptions = lengthof(hubspot_option_table);

@@ -26,6 +26,7 @@ typedef enum HubspotOptionKind
 	HUBSPOT_OPTION_TEXT,		/* printable ASCII, may go into a header */
 	HUBSPOT_OPTION_PROXY,
 	HUBSPOT_OPTION_FILE,
+	HUBSPOT_OPTION_USERNAME,	/* of a proxy; not shown, either */
 	HUBSPOT_OPTION_SECRET		/* a text that no message may show */
 } HubspotOptionKind;
 
@@ -67,6 +68,10 @@ typedef struct HubspotOptions
 	const char *client_id;
 	const char *client_secret;
 	const char *refresh_token;
+
+	/* user mapping: for the proxy */
+	const char *proxy_username; /* or NULL */
+	const char *proxy_password; /* or NULL */
 
 	/* where they come from */
 	const char *server_name;

@@ -44,6 +44,7 @@ static const char *const allowed_values[] = {
 	[HUBSPOT_OPTION_VERSION] = "It must be a dated version, such as \"2026-03\", from 2025-09 on, or \"v4\".",
 	[HUBSPOT_OPTION_TEXT] = "It must be printable ASCII, at most 4096 characters.",
 	[HUBSPOT_OPTION_PROXY] = "It must be http://host:port, https://host:port or socks5h://host:port, without a user name or a path.",
+	[HUBSPOT_OPTION_USERNAME] = "It must be printable ASCII without spaces and colons, at most 255 characters.",
 	[HUBSPOT_OPTION_FILE] = "It must be the absolute path of a file on the server.",
 	[HUBSPOT_OPTION_SECRET] = "It must be printable ASCII without spaces, at most 4096 characters."
 };
@@ -60,6 +61,7 @@ static const size_t max_lengths[] = {
 	[HUBSPOT_OPTION_TEXT] = HUBSPOT_MAX_TEXT_LEN,
 	[HUBSPOT_OPTION_PROXY] = 2000,
 	[HUBSPOT_OPTION_FILE] = MAXPGPATH - 1,
+	[HUBSPOT_OPTION_USERNAME] = 255,	/* SOCKS has no room for more */
 	[HUBSPOT_OPTION_SECRET] = HUBSPOT_MAX_TEXT_LEN
 };
 
@@ -160,7 +162,8 @@ check_option(const HubspotOption *option, const char *value)
 				 errhint("Only a superuser may set it.")));
 	if (strlen(value) > max_lengths[option->kind] || !is_allowed(option, value))
 	{
-		if (option->kind == HUBSPOT_OPTION_SECRET)
+		if (option->kind == HUBSPOT_OPTION_SECRET ||
+			option->kind == HUBSPOT_OPTION_USERNAME)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid value for option \"%s\"", option->name),
@@ -204,6 +207,9 @@ is_allowed(const HubspotOption *option, const char *value)
 			return hubspot_is_text(value, ' ');
 		case HUBSPOT_OPTION_FILE:
 			return is_absolute_path(value);
+		case HUBSPOT_OPTION_USERNAME:
+			/* a colon would end it */
+			return hubspot_is_token(value) && strchr(value, ':') == NULL;
 		case HUBSPOT_OPTION_SECRET:
 			break;
 	}
@@ -262,6 +268,10 @@ check_mapping(const List *list)
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("missing OAuth options: %s", missing),
 				 errhint("A user mapping has access_token, %s.", HUBSPOT_OTHER_TOKEN_OPTIONS)));
+	if (has_option(list, "proxy_password") && !has_option(list, "proxy_username"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("option \"proxy_password\" without \"proxy_username\"")));
 }
 
 static bool

@@ -30,6 +30,7 @@
  */
 #include "postgres.h"
 
+#include "common/base64.h"
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
@@ -37,6 +38,7 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "call/call.h"
 #include "http/transport.h"
 
@@ -67,6 +69,7 @@ static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
 static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
+static void remember_proxy_login(const HubspotOptions *options);
 static HubspotError *fetch_token(const HubspotClient *client,
 								 MemoryContext context);
 static HubspotError *request_token(const HubspotClient *account,
@@ -399,6 +402,9 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.request_timeout = options->request_timeout;
 	request.max_reply = max_reply(calls, call);
 	request.proxy = options->proxy;
+	request.proxy_username = options->proxy_username;
+	request.proxy_password = options->proxy_password;
+	remember_proxy_login(options);
 	request.ca_file = options->ca_file;
 	request.user_agent = options->user_agent;
 
@@ -412,6 +418,32 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	calls->counts.requests++;
 	if (call->attempts > 0)
 		calls->counts.retries++;
+}
+
+/* Whoever repeats a request does so with the login as HTTP encodes it. */
+static void
+remember_proxy_login(const HubspotOptions *options)
+{
+	const char *username = options->proxy_username;
+	const char *password = options->proxy_password;
+	char	   *plain;
+	char	   *encoded;
+	int			len;
+	int			encoded_len;
+
+	if (options->proxy == NULL || username == NULL || password == NULL)
+		return;
+	hubspot_remember_secret(options->server, password);
+	plain = psprintf("%s:%s", username, password);
+	len = strlen(plain);
+	encoded_len = pg_b64_enc_len(len);
+	encoded = palloc0(encoded_len + 1);
+	(void) pg_b64_encode((void *) plain, len, encoded, encoded_len);
+	hubspot_remember_secret(options->server, encoded);
+	explicit_bzero(plain, len);
+	explicit_bzero(encoded, encoded_len);
+	pfree(plain);
+	pfree(encoded);
 }
 
 static void

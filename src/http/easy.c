@@ -46,6 +46,9 @@
 /* Read and write this much at once: a batch has some 250 kB each way. */
 #define CURL_BUFFER_SIZE		(128L * 1024)
 
+/* By that a proxy asks for a login, and no other server does. */
+#define STATUS_PROXY_LOGIN		407
+
 /* The header that carries a token. */
 #define AUTHORIZATION			"Authorization: Bearer "
 
@@ -75,7 +78,11 @@ static void set_text(HubspotEasy *easy, CURLoption option, const char *value);
 static void set_authorities(HubspotEasy *easy, const char *ca_file,
 							MemoryContext context);
 static void setopt_result(CURLcode code, const char *option);
+static long refusal_of_proxy(const HubspotEasy *easy);
 static HubspotHttpFailure failure_of(const HubspotEasy *easy, CURLcode code);
+static bool was_sent(const HubspotEasy *easy);
+static HubspotHttpFailure failure_by_code(const HubspotEasy *easy,
+										  CURLcode code);
 
 #define SETOPT(handle, option, value) \
 	setopt_result(curl_easy_setopt(handle, option, value), #option)
@@ -148,6 +155,7 @@ set_shared_options(CURL *handle)
 	SETOPT(handle, CURLOPT_FOLLOWLOCATION, 0L);
 	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor does the environment name
 											 * one */
+	SETOPT(handle, CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
 	SETOPT(handle, CURLOPT_SSL_VERIFYPEER, 1L);
 	SETOPT(handle, CURLOPT_SSL_VERIFYHOST, 2L);
 	SETOPT(handle, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -257,12 +265,17 @@ set_request(HubspotEasy *easy, const HubspotHttpRequest *request)
 {
 	CURL	   *handle = easy->handle;
 	bool		tls = (strncmp(request->url, "https:", strlen("https:")) == 0);
+	bool		proxied = (request->proxy != NULL);
 
 	set_text(easy, CURLOPT_URL, request->url);
 	set_text(easy, CURLOPT_USERAGENT, request->user_agent);
 	SETOPT(handle, CURLOPT_HTTPHEADER, easy->headers);
 	/* an empty proxy keeps the environment's from being used */
-	set_text(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+	set_text(easy, CURLOPT_PROXY, proxied ? request->proxy : "");
+	set_text(easy, CURLOPT_PROXYUSERNAME, proxied ? request->proxy_username : NULL);
+	set_text(easy, CURLOPT_PROXYPASSWORD, proxied ? request->proxy_password : NULL);
+	easy->tls = tls;
+	easy->proxied = proxied;
 
 	/* by TLS, rather share one connection than make many at once */
 	SETOPT(handle, CURLOPT_HTTP_VERSION, (long) (tls ? CURL_HTTP_VERSION_2TLS :
@@ -429,21 +442,75 @@ HubspotHttpFailure
 hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 					 MemoryContext context, const char **text)
 {
+	MemoryContext old = MemoryContextSwitchTo(context);
+	long		refusal = refusal_of_proxy(easy);
+
 	*text = easy->error[0] ? easy->error : curl_easy_strerror(code);
 	if (code == CURLE_OK && !easy->received.head_ended)
 		*text = "the connection ended in the headers";
 	if (code == CURLE_SSL_CACERT_BADFILE && easy->ca_file)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-
 		*text = psprintf("ca_file \"%s\": %s", easy->ca_file, *text);
-		MemoryContextSwitchTo(old);
-	}
+	if (refusal == STATUS_PROXY_LOGIN)
+		*text = "the proxy's answer has HTTP status 407: it wants another login";
+	else if (refusal != 0)
+		*text = psprintf("the proxy's answer has HTTP status %ld", refusal);
+	MemoryContextSwitchTo(old);
 	return failure_of(easy, code);
 }
 
+/* The status by which a proxy refuses to connect, or 0: it doesn't. */
+static long
+refusal_of_proxy(const HubspotEasy *easy)
+{
+	long		status = 0;
+
+	if (!easy->proxied)
+		return 0;
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_HTTP_CONNECTCODE, &status);
+	if (status >= 300)
+		return status;
+
+	/* without TLS, and so without a tunnel, it answers in the host's place */
+	if (easy->tls)
+		return 0;
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_RESPONSE_CODE, &status);
+	return status == STATUS_PROXY_LOGIN ? status : 0;
+}
+
+/* Whatever libcurl's code is: where nothing was sent, nothing was done. */
 static HubspotHttpFailure
 failure_of(const HubspotEasy *easy, CURLcode code)
+{
+	HubspotHttpFailure failure = failure_by_code(easy, code);
+
+	if (refusal_of_proxy(easy) != 0)
+		return HUBSPOT_HTTP_UNREACHABLE;
+	switch (failure)
+	{
+		case HUBSPOT_HTTP_BROKEN:
+		case HUBSPOT_HTTP_TOO_LARGE:
+		case HUBSPOT_HTTP_UNREADABLE:
+			return was_sent(easy) ? failure : HUBSPOT_HTTP_UNREACHABLE;
+		default:
+			return failure;
+	}
+}
+
+/*
+ * Can anything of the request have been sent to the host?  Not before the end of
+ * a TLS handshake with it; without TLS, only libcurl's codes tell.
+ */
+static bool
+was_sent(const HubspotEasy *easy)
+{
+	curl_off_t	handshake = 0;
+
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_APPCONNECT_TIME_T, &handshake);
+	return !easy->tls || handshake > 0 || time_of_sending(easy) > 0;
+}
+
+static HubspotHttpFailure
+failure_by_code(const HubspotEasy *easy, CURLcode code)
 {
 	const HubspotReceived *received = &easy->received;
 
@@ -463,6 +530,8 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 		case CURLE_COULDNT_CONNECT:
 			/* the only limit of time that libcurl has is that to connect */
 		case CURLE_OPERATION_TIMEDOUT:
+			/* a SOCKS proxy, which doesn't */
+		case CURLE_PROXY:
 			return HUBSPOT_HTTP_UNREACHABLE;
 		case CURLE_SSL_CONNECT_ERROR:
 

@@ -23,6 +23,8 @@ typedef struct HubspotEasy
 	struct curl_slist *headers; /* of the request */
 	HubspotReceived received;
 	const char *refused;		/* why libcurl cannot send it, or NULL */
+	bool		tls;			/* the host is asked by TLS ... */
+	bool		proxied;		/* ... or through a proxy, or both */
 	const char *ca_file;		/* or NULL: the system's authorities */
 	const char *untrusted;		/* why there are no authorities, or NULL */
 	curl_off_t	sent;			/* when it had been sent last, as the latest

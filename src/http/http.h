@@ -43,7 +43,9 @@ typedef struct HubspotHttpRequest
 	int			request_timeout;	/* ms, from the start to the last byte */
 	size_t		max_reply;		/* bytes of the reply's body, at most
 								 * HUBSPOT_MAX_REPLY */
-	const char *proxy;			/* or NULL */
+	const char *proxy;			/* or NULL: the two below are ignored */
+	const char *proxy_username; /* or NULL */
+	const char *proxy_password; /* or NULL */
 	const char *ca_file;		/* or NULL: the system's */
 	const char *user_agent;
 } HubspotHttpRequest;
@@ -51,7 +53,8 @@ typedef struct HubspotHttpRequest
 typedef enum HubspotHttpFailure
 {
 	HUBSPOT_HTTP_OK = 0,		/* there is a whole reply, of any status */
-	HUBSPOT_HTTP_UNREACHABLE,	/* no connection: nothing was sent */
+	HUBSPOT_HTTP_UNREACHABLE,	/* no connection, or none beyond the proxy:
+								 * nothing was sent */
 	HUBSPOT_HTTP_UNTRUSTED,		/* TLS refused the peer, or the peer us */
 	HUBSPOT_HTTP_BROKEN,		/* the connection broke or timed out midway */
 	HUBSPOT_HTTP_TOO_LARGE,		/* over max_reply or HUBSPOT_MAX_HEADERS */

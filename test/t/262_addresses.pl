@@ -127,8 +127,10 @@ is(start_session($node)->query(sprintf q{SELECT string_agg(coalesce(error_messag
 	has_addresses('w');
 	my $from = time;
 	wait_until(sub { $session->query(sprintf $call, 'changing') =~ /^t/ });
+	note(sprintf 'seen by the session after %.1f s', time - $from);
 	cmp_ok(time - $from, '<', patience(5) + 5, 'it moves: the session sees that');
 	wait_until(sub { $hubspot->association_count('deals', 'companies') == 1 });
+	note(sprintf 'by the worker after %.1f s', time - $from);
 	cmp_ok(time - $from, '<', patience(10) + 10, 'and so does the worker');
 }
 
