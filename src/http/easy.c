@@ -169,10 +169,16 @@ open_socket_callback(void *userp, curlsocktype purpose,
 					 struct curl_sockaddr *address)
 {
 	HubspotEasy *easy = userp;
+	curl_socket_t result;
 
 	easy->sent = time_of_sending(easy);
-	return hubspot_open_socket(address->family, address->socktype,
-							   address->protocol);
+	result = hubspot_open_socket(address->family, address->socktype,
+								 address->protocol);
+	/* others say that the address is of a kind that this machine doesn't have */
+	if (result < 0 && (errno == EMFILE || errno == ENFILE ||
+					   errno == ENOBUFS || errno == ENOMEM))
+		easy->no_socket = true;
+	return result;
 }
 
 static int
@@ -424,6 +430,13 @@ time_of_sending(const HubspotEasy *easy)
 	return when;
 }
 
+/* Has a request, which has ended by this code, got no socket? */
+bool
+hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code)
+{
+	return code == CURLE_COULDNT_CONNECT && easy->no_socket;
+}
+
 /*
  * So many milliseconds libcurl may take to connect, from when it began to.  It
  * gives each address of the host half of what is left, but all of it to the last.
@@ -450,7 +463,9 @@ hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 		*text = "the connection ended in the headers";
 	if (code == CURLE_SSL_CACERT_BADFILE && easy->ca_file)
 		*text = psprintf("ca_file \"%s\": %s", easy->ca_file, *text);
-	if (refusal == STATUS_PROXY_LOGIN)
+	if (hubspot_easy_lacks_socket(easy, code))
+		*text = "no file descriptor is left for a connection (see max_files_per_process)";
+	else if (refusal == STATUS_PROXY_LOGIN)
 		*text = "the proxy's answer has HTTP status 407: it wants another login";
 	else if (refusal != 0)
 		*text = psprintf("the proxy's answer has HTTP status %ld", refusal);
@@ -485,6 +500,8 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 
 	if (refusal_of_proxy(easy) != 0)
 		return HUBSPOT_HTTP_UNREACHABLE;
+	if (hubspot_easy_lacks_socket(easy, code))
+		return HUBSPOT_HTTP_FAILED;
 	switch (failure)
 	{
 		case HUBSPOT_HTTP_BROKEN:

@@ -27,6 +27,7 @@ typedef struct HubspotEasy
 	bool		proxied;		/* ... or through a proxy, or both */
 	const char *ca_file;		/* or NULL: the system's authorities */
 	const char *untrusted;		/* why there are no authorities, or NULL */
+	bool		no_socket;		/* there was no descriptor for one */
 	curl_off_t	sent;			/* when it had been sent last, as the latest
 								 * socket was opened; 0: not yet */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
@@ -39,6 +40,7 @@ extern void hubspot_easy_close(HubspotEasy *easy, bool keep);
 extern void *hubspot_easy_owner(CURL *handle);
 extern bool hubspot_easy_is_connected(const HubspotEasy *easy);
 extern bool hubspot_easy_is_connecting(const HubspotEasy *easy);
+extern bool hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code);
 extern void hubspot_easy_limit_connecting(HubspotEasy *easy, int64 limit);
 extern HubspotHttpFailure hubspot_easy_failure(const HubspotEasy *easy,
 											   CURLcode code,

@@ -78,7 +78,7 @@ static Watched *find_watched(int socket);
 static Watched *add_watched(int socket);
 static void remove_watched(Watched *watched);
 
-/* As socket(); -1 if there is none to have.  May be called by callbacks. */
+/* As socket(), errno included; -1 if there is none to have.  For callbacks. */
 int
 hubspot_open_socket(int family, int type, int protocol)
 {
@@ -94,6 +94,7 @@ static int
 open_socket(int family, int type, int protocol)
 {
 	int			result;
+	int			error;
 
 	forget_closed();
 	if (!AcquireExternalFD())
@@ -114,8 +115,11 @@ open_socket(int family, int type, int protocol)
 		if (watched)
 			remove_watched(watched);
 		close(result);
+		errno = ENOMEM;
 	}
+	error = errno;
 	ReleaseExternalFD();
+	errno = error;
 	return -1;
 }
 

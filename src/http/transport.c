@@ -30,6 +30,10 @@
  * lookups inherit the mask, and PostgreSQL's handlers must not run in them.
  * What a peer sends could keep libcurl at work for ever; guard.c ends that.
  *
+ * A transfer that finds no descriptor for its socket waits, outside of libcurl,
+ * until another one has ended.  If there is none, connections that are kept are
+ * closed; only if that doesn't help either, it has failed.
+ *
  * A caller may be away for long between two waits, while its query computes.
  * libcurl would take that time for the peer's, and fail requests whose replies
  * lie in the socket; so transport.c keeps the time limits itself, and time
@@ -97,12 +101,16 @@ struct HubspotTransfer
 	void	   *owner;
 	HubspotEasy easy;
 	bool		active;
+	bool		waits;			/* active, but not yet in libcurl: for a
+								 * descriptor */
+	bool		alone;			/* it is tried without kept connections */
 	bool		connected;
 	int64		started;
 	int64		ended;
 	int64		connect_deadline;
 	int64		deadline;
 	int			connect_timeout;	/* ms */
+	int			request_timeout;	/* ms */
 	int64		away;			/* that doesn't count, in microseconds */
 	HubspotHttpReply reply;
 };
@@ -116,20 +124,29 @@ static struct
 	int64		timer;			/* when libcurl wants to be called */
 	int64		poked;			/* when it was, as something connects */
 	bool		callback_failed;	/* a callback ran out of memory */
+	int			nwaiting;		/* active ones that wait */
+	bool		freed;			/* one has ended since one that waited was
+								 * started */
 	bool		cut;			/* the last call had to be ended */
 }			session;
 
+static void begin(HubspotTransfer *transfer);
 static void start_session(void);
+static CURLM *make_multi(void);
 static void end_exchange(void *arg);
 static void detach(HubspotTransfer *transfer);
 static void remove_handle(CURL *handle);
 static void finish(HubspotTransfer *transfer, HubspotHttpFailure failure,
 				   const char *text);
+static void leave_session(HubspotTransfer *transfer);
 static void count_time_away(void);
 static void limit_connecting(HubspotTransfer *transfer);
 static int64 next_deadline(HubspotTransfer *transfer);
 static void fail_overdue(int64 now);
 static void take_finished(void);
+static void wait_for_descriptor(HubspotTransfer *transfer);
+static void start_waiting(void);
+static void close_kept(void);
 static void wait_and_drive(int64 until);
 static void drive(curl_socket_t socket, int flags);
 static void poke(void);
@@ -165,7 +182,6 @@ hubspot_transfer_start(HubspotExchange *exchange,
 					   const HubspotHttpRequest *request, void *owner)
 {
 	HubspotTransfer *transfer;
-	CURLMcode	code;
 
 	count_time_away();
 	transfer = MemoryContextAllocZero(exchange->context, sizeof(HubspotTransfer));
@@ -173,28 +189,36 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	transfer->owner = owner;
 	transfer->started = hubspot_now();
 	transfer->connect_timeout = request->connect_timeout;
-	transfer->connect_deadline = transfer->started +
-		(int64) request->connect_timeout * 1000;
-	transfer->deadline = transfer->started +
-		(int64) request->request_timeout * 1000;
+	transfer->request_timeout = request->request_timeout;
 
 	/* from here on, the exchange's callback owns what libcurl allocates */
 	dlist_push_tail(&exchange->transfers, &transfer->node);
 	dlist_push_tail(&session.active, &transfer->session_node);
 	transfer->active = true;
 	hubspot_easy_open(&transfer->easy, request, exchange->context, transfer);
-	limit_connecting(transfer);
 
 	if (transfer->easy.refused)
-	{
 		finish(transfer, HUBSPOT_HTTP_FAILED, transfer->easy.refused);
-		return transfer;
-	}
-	if (transfer->easy.untrusted)
-	{
+	else if (transfer->easy.untrusted)
 		finish(transfer, HUBSPOT_HTTP_UNTRUSTED, transfer->easy.untrusted);
-		return transfer;
-	}
+	else
+		begin(transfer);
+	return transfer;
+}
+
+/* The request is ready: give it to libcurl.  Its time begins now. */
+static void
+begin(HubspotTransfer *transfer)
+{
+	CURLMcode	code;
+
+	transfer->started = hubspot_now();
+	transfer->connect_deadline = transfer->started +
+		(int64) transfer->connect_timeout * 1000;
+	transfer->deadline = transfer->started +
+		(int64) transfer->request_timeout * 1000;
+	transfer->away = 0;
+	limit_connecting(transfer);
 	hubspot_guard_enter(-1);
 	code = curl_multi_add_handle(session.multi, transfer->easy.handle);
 	(void) hubspot_guard_leave();
@@ -202,7 +226,6 @@ hubspot_transfer_start(HubspotExchange *exchange,
 		finish(transfer, HUBSPOT_HTTP_FAILED, curl_multi_strerror(code));
 	else
 		drive(CURL_SOCKET_TIMEOUT, 0);	/* on its way before the caller waits */
-	return transfer;
 }
 
 /*
@@ -225,6 +248,7 @@ hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 		now = hubspot_now();
 		fail_overdue(now);
 		session.left = now;
+		start_waiting();
 		if (!dlist_is_empty(&exchange->done))
 			return true;
 		if (driven && now >= until)
@@ -284,13 +308,26 @@ hubspot_transfer_free(HubspotTransfer *transfer)
 static void
 start_session(void)
 {
-	CURLM	   *multi;
-
 	if (session.multi)
 		return;
 	hubspot_guard_start();
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-		(multi = curl_multi_init()) == NULL)
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not initialize libcurl")));
+	session.multi = make_multi();
+	for (int i = 0; i < CURL_OWN_DESCRIPTORS; i++)
+		ReserveExternalFD();
+	dlist_init(&session.active);
+	session.timer = HUBSPOT_NEVER;
+}
+
+static CURLM *
+make_multi(void)
+{
+	CURLM	   *multi = curl_multi_init();
+
+	if (multi == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not initialize libcurl")));
@@ -302,11 +339,7 @@ start_session(void)
 		curl_multi_cleanup(multi);
 		elog(ERROR, "could not set options of libcurl");
 	}
-	for (int i = 0; i < CURL_OWN_DESCRIPTORS; i++)
-		ReserveExternalFD();
-	dlist_init(&session.active);
-	session.timer = HUBSPOT_NEVER;
-	session.multi = multi;
+	return multi;
 }
 
 /* Reset callback: end all that the exchange has, in flight or not. */
@@ -329,10 +362,7 @@ detach(HubspotTransfer *transfer)
 	bool		done = !transfer->active;
 
 	if (transfer->active)
-	{
-		transfer->active = false;
-		dlist_delete(&transfer->session_node);
-	}
+		leave_session(transfer);
 	if (transfer->easy.handle)
 		remove_handle(transfer->easy.handle);
 	hubspot_easy_close(&transfer->easy,
@@ -366,10 +396,21 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	hubspot_easy_take_reply(&transfer->easy, reply);
 	reply->failure = failure;
 	reply->failure_text = (failure == HUBSPOT_HTTP_OK) ? NULL : text;
-	transfer->active = false;
-	dlist_delete(&transfer->session_node);
+	leave_session(transfer);
 	dlist_delete(&transfer->node);
 	dlist_push_tail(&transfer->exchange->done, &transfer->node);
+}
+
+/* The transfer is no longer active; what it had may be another one's. */
+static void
+leave_session(HubspotTransfer *transfer)
+{
+	if (transfer->waits)
+		session.nwaiting--;
+	else
+		session.freed = true;
+	transfer->waits = transfer->active = false;
+	dlist_delete(&transfer->session_node);
 }
 
 /* Since the last wait no reply could be read: move the deadlines by that time. */
@@ -401,10 +442,12 @@ limit_connecting(HubspotTransfer *transfer)
 								  transfer->away / 1000 + 1);
 }
 
-/* The deadline that counts for a transfer now. */
+/* The deadline that counts for a transfer now; none as long as it waits. */
 static int64
 next_deadline(HubspotTransfer *transfer)
 {
+	if (transfer->waits)
+		return HUBSPOT_NEVER;
 	if (!transfer->connected)
 		transfer->connected = hubspot_easy_is_connected(&transfer->easy);
 	return transfer->connected ? transfer->deadline :
@@ -447,6 +490,11 @@ take_finished(void)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		transfer = hubspot_easy_owner(message->easy_handle);
+		if (hubspot_easy_lacks_socket(&transfer->easy, code) && !transfer->alone)
+		{
+			wait_for_descriptor(transfer);
+			continue;
+		}
 		failure = hubspot_easy_failure(&transfer->easy, code,
 									   transfer->exchange->context, &text);
 		if (code == CURLE_OPERATION_TIMEDOUT &&
@@ -457,6 +505,69 @@ take_finished(void)
 		finish(transfer, failure, text);
 	}
 	session.cut = false;
+}
+
+/* Behind those that wait already. */
+static void
+wait_for_descriptor(HubspotTransfer *transfer)
+{
+	remove_handle(transfer->easy.handle);
+	transfer->waits = true;
+	session.nwaiting++;
+	dlist_delete(&transfer->session_node);
+	dlist_push_tail(&session.active, &transfer->session_node);
+}
+
+/*
+ * Start one of the transfers that wait for a descriptor, if one may be free: there is
+ * one for each that has ended.
+ */
+static void
+start_waiting(void)
+{
+	HubspotTransfer *transfer = NULL;
+	int			nactive = 0;
+	dlist_iter	iter;
+
+	if (session.nwaiting == 0)
+		return;
+	dlist_foreach(iter, &session.active)
+	{
+		HubspotTransfer *each = dlist_container(HubspotTransfer,
+												session_node, iter.cur);
+
+		nactive++;
+		if (each->waits && transfer == NULL)
+			transfer = each;
+	}
+	if (session.nwaiting == nactive)
+	{
+		close_kept();
+		transfer->alone = true;
+	}
+	else if (!session.freed)
+		return;
+	session.freed = false;
+	session.nwaiting--;
+	transfer->waits = false;
+	transfer->easy.no_socket = false;
+	begin(transfer);
+}
+
+/*
+ * Close all connections, none of which is in use.  libcurl can't be asked to do so,
+ * but its multi handle can be made anew.
+ */
+static void
+close_kept(void)
+{
+	CURLM	   *multi = make_multi();
+
+	hubspot_guard_enter(-1);
+	(void) curl_multi_cleanup(session.multi);
+	(void) hubspot_guard_leave();
+	session.multi = multi;
+	session.timer = HUBSPOT_NEVER;
 }
 
 /*
@@ -480,7 +591,8 @@ wait_and_drive(int64 until)
 													session_node, iter.cur);
 
 		wake = Min(wake, next_deadline(transfer));
-		connecting |= hubspot_easy_is_connecting(&transfer->easy);
+		connecting |= !transfer->waits &&
+			hubspot_easy_is_connecting(&transfer->easy);
 	}
 	if (connecting)
 		wake = Min(wake, session.poked + POKE_INTERVAL);
