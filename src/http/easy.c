@@ -46,8 +46,12 @@
 /* Read and write this much at once: a batch has some 250 kB each way. */
 #define CURL_BUFFER_SIZE		(128L * 1024)
 
-/* By that a proxy asks for a login, and no other server does. */
+/*
+ * By the first one a proxy asks for a login, and no other server does; some proxies
+ * refuse a wrong one by the second.
+ */
 #define STATUS_PROXY_LOGIN		407
+#define STATUS_LOGIN			401
 
 /* The header that carries a token. */
 #define AUTHORIZATION			"Authorization: Bearer "
@@ -465,10 +469,10 @@ hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 		*text = psprintf("ca_file \"%s\": %s", easy->ca_file, *text);
 	if (hubspot_easy_lacks_socket(easy, code))
 		*text = "no file descriptor is left for a connection (see max_files_per_process)";
-	else if (refusal == STATUS_PROXY_LOGIN)
-		*text = "the proxy's answer has HTTP status 407: it wants another login";
 	else if (refusal != 0)
-		*text = psprintf("the proxy's answer has HTTP status %ld", refusal);
+		*text = psprintf("the proxy's answer has HTTP status %ld%s", refusal,
+						 refusal == STATUS_PROXY_LOGIN || refusal == STATUS_LOGIN ?
+						 ": it wants another login" : "");
 	MemoryContextSwitchTo(old);
 	return failure_of(easy, code);
 }

@@ -41,6 +41,7 @@ my %refusals = (
 	http => {
 		(map { +"status $_" => qr/the proxy's answer has HTTP status $_$/ } 301, 403, 429, 500, 502 .. 504),
 		'status 407' => qr/the proxy's answer has HTTP status 407: it wants another login$/,
+		'status 401' => qr/the proxy's answer has HTTP status 401: it wants another login$/,
 		'login user other' => qr/the proxy's answer has HTTP status 407: it wants another login$/,
 		close => qr/./, garbage => qr/./, long => qr/./,
 	},
