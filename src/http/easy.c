@@ -53,6 +53,9 @@
 #define STATUS_PROXY_LOGIN		407
 #define STATUS_LOGIN			401
 
+/* May stand before a text in UTF-8, and is no part of it. */
+#define BYTE_ORDER_MARK			"\xEF\xBB\xBF"
+
 /* The header that carries a token. */
 #define AUTHORIZATION			"Authorization: Bearer "
 
@@ -156,6 +159,8 @@ set_shared_options(CURL *handle)
 #else
 	SETOPT(handle, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+	/* compressed answers, in all ways that libcurl can read */
+	SETOPT(handle, CURLOPT_ACCEPT_ENCODING, "");
 	SETOPT(handle, CURLOPT_FOLLOWLOCATION, 0L);
 	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor does the environment name
 											 * one */
@@ -610,6 +615,12 @@ hubspot_easy_take_reply(const HubspotEasy *easy, HubspotHttpReply *reply)
 	reply->body = easy->received.body.data;
 	reply->body_len = easy->received.body.len;
 	reply->max_body = easy->received.max_body;
+	if (reply->body_len >= strlen(BYTE_ORDER_MARK) &&
+		memcmp(reply->body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+	{
+		reply->body += strlen(BYTE_ORDER_MARK);
+		reply->body_len -= strlen(BYTE_ORDER_MARK);
+	}
 	reply->headers = easy->received.headers.data;
 	reply->headers_len = easy->received.headers.len;
 }

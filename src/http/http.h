@@ -16,7 +16,7 @@
  * 2,000 results has less than 1 MB, and nothing from outside may take memory
  * without a bound.
  */
-#define HUBSPOT_MAX_REPLY		(16 * 1024 * 1024)
+#define HUBSPOT_MAX_REPLY		(16 * 1024 * 1024)	/* decompressed */
 
 /* Likewise for the headers of a reply. */
 #define HUBSPOT_MAX_HEADERS		(64 * 1024)

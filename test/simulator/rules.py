@@ -37,6 +37,7 @@ action, combinable:
     encoding            the body in this charset (the content type goes on to
                         say UTF-8, unless content_type says otherwise)
     content_type, redirect, chunked
+    compress            gzip or deflate: the body, for clients that accept that
     informational       list of statuses 1xx that go ahead of the reply
     delay_ms, delay_body_ms
                         before the first byte; between headers and body
@@ -66,7 +67,7 @@ ACTION_KEYS = frozenset([
     "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
     "close_after", "silent_close", "chunked", "content_type", "results",
     "errors", "envelope", "encoding", "nest", "pad", "redirect",
-    "informational", "cut_head", "late_ms"])
+    "informational", "cut_head", "late_ms", "compress"])
 
 # With one of these the operation takes no effect unless "act" says so.
 PREVENTING_KEYS = frozenset(["status", "redirect", "reset", "close", "hang"])
@@ -95,6 +96,8 @@ class Rule:
         for change in self.action.get("results", ()):
             if not TRANSFORMS.fullmatch(change):
                 raise ValueError("no such change of results: %s" % change)
+        if self.action.get("compress", "gzip") not in ("gzip", "deflate"):
+            raise ValueError("compress is gzip or deflate")
         path = self.match.get("path")
         self.path = None if path is None else re.compile(path)
         self.seen = 0

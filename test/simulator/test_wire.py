@@ -2,10 +2,13 @@
 test_wire: tests of faults on the wire
 """
 
+import gzip
 import http.client
+import json
 import socket
 import time
 import unittest
+import zlib
 
 from .harness import DEFAULT_PUT, LABELS, TIMEOUT, TOKEN, SimulatorTest
 from .wire import cut, schedule
@@ -48,6 +51,20 @@ class FaultTest(SimulatorTest):
                          [b"102", b"103", b"200"])
         self.assertEqual(lines[1], b"")
         self.assertEqual(len(self.stored()), 1)
+
+    def test_compress(self):
+        for encoding, decode in (("gzip", gzip.decompress),
+                                 ("deflate", zlib.decompress)):
+            with self.subTest(encoding=encoding):
+                self.control("DELETE", "/rules")
+                self.rule({"compress": encoding})
+                answer = self.put(headers={"Accept-Encoding": "br, %s;q=1" % encoding})
+                self.assertEqual(answer.headers["content-encoding"], encoding)
+                results = json.loads(decode(answer.raw))["results"]
+                self.assertEqual(len(results), 2)
+                answer = self.put()
+                self.assertNotIn("content-encoding", answer.headers)
+                self.assertEqual(len(answer.json()["results"]), 2)
 
     def test_chunked(self):
         self.rule({"chunked": True})

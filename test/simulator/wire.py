@@ -5,6 +5,9 @@ That is a schedule of (delay, bytes) and one of four ends: the connection is
 kept, closed or reset, or hangs.  The connection merely plays it.
 """
 
+import gzip
+import zlib
+
 from .replies import CLOCK, reason
 
 NO_FAULT = {}
@@ -25,6 +28,9 @@ def render(reply, request):
     fault = reply.fault or NO_FAULT
     body = reply.body()
     headers = {"Date": CLOCK.date()}
+    if reply.data is not None and accepts(request, fault.get("compress")):
+        body = compressed(body, fault["compress"])
+        headers["Content-Encoding"] = fault["compress"]
     if reply.data is not None:
         headers["Content-Type"] = reply.content_type
         if fault.get("chunked"):
@@ -47,6 +53,18 @@ def render(reply, request):
     lines += ["%s: %s" % field for field in headers.items()]
     head = "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n"
     return head, b"" if request.method == "HEAD" else body, closing
+
+
+def accepts(request, encoding):
+    """Whether a client wants bodies in that encoding."""
+    wanted = request.headers.fields.get("accept-encoding", "")
+    return encoding in [name.split(";")[0].strip()
+                        for name in wanted.split(",")]
+
+
+def compressed(body, encoding):
+    return gzip.compress(body, 6) if encoding == "gzip" \
+        else zlib.compress(body, 6)
 
 
 def replace_headers(headers, changes):
