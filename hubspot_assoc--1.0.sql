@@ -939,13 +939,20 @@ CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
 CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
+-- afterwards, there is no row left
+CREATE EVENT TRIGGER hs_assoc_sync_before_drop ON ddl_command_start
+	WHEN TAG IN ('DROP TABLE')
+	EXECUTE FUNCTION hs_assoc_sync_ddl();
 -- also where DDL is replicated to
 ALTER EVENT TRIGGER hs_assoc_sync_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER hs_assoc_sync_before_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER hs_assoc_sync_ddl IS
 'follows what is created and altered';
 COMMENT ON EVENT TRIGGER hs_assoc_sync_drop IS
 'follows what is dropped';
+COMMENT ON EVENT TRIGGER hs_assoc_sync_before_drop IS
+'enqueues the rows of partitions that are about to be dropped';
 
 CREATE VIEW hs_assoc_sync AS
 SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,

@@ -297,7 +297,7 @@ CREATE TABLE parts_7 PARTITION OF parts FOR VALUES FROM (700) TO (800);
 INSERT INTO public.parts_7 VALUES (701, 1);
 SELECT * FROM enqueued();
 DROP TABLE pg_temp.parts_7, public.parts_7;
--- those that go take no trigger along, nor are their rows removed
+-- those that go take no trigger along, and their rows are removed
 ALTER TABLE parts DETACH PARTITION parts_4;
 INSERT INTO parts_4 VALUES (1, 303);
 INSERT INTO parts_4_2 VALUES (1, 403);
@@ -398,6 +398,101 @@ RESET ROLE;
 SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%' GROUP BY 1;
 
 --
+-- Rows that come and go with their partitions
+--
+CREATE TABLE moved (contact_id int, company_id int, role text, UNIQUE (contact_id, company_id)) PARTITION BY RANGE (contact_id);
+CREATE TABLE moved_rest PARTITION OF moved DEFAULT;
+SELECT hs_assoc_enable_sync('moved', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('moved', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
+INSERT INTO moved VALUES (1, 10, 'Boss'), (2, 20, NULL), (101, 11, NULL), (201, 12, NULL);
+SELECT * FROM enqueued();
+-- out of the default partition by hand: what was removed is created again
+BEGIN;
+CREATE TABLE moved_1 (role text, contact_id int NOT NULL, company_id int NOT NULL);
+WITH gone AS (DELETE FROM moved_rest WHERE contact_id < 100 RETURNING *)
+INSERT INTO moved_1 SELECT role, contact_id, company_id FROM gone;
+ALTER TABLE moved ATTACH PARTITION moved_1 FOR VALUES FROM (0) TO (100);
+COMMIT;
+SELECT * FROM enqueued();
+-- by way of a partition that is partitioned itself, and that comes with a null
+CREATE TABLE moved_2 (LIKE moved) PARTITION BY RANGE (contact_id);
+CREATE TABLE moved_2_1 (LIKE moved);
+INSERT INTO moved_2_1 VALUES (301, 13, 'Boss'), (302, 14, NULL);
+ALTER TABLE moved_2 ATTACH PARTITION moved_2_1 FOR VALUES FROM (300) TO (400);
+SELECT * FROM enqueued();
+SELECT hs_assoc_stat_reset();
+ALTER TABLE moved ATTACH PARTITION moved_2 FOR VALUES FROM (300) TO (500);
+SELECT * FROM enqueued();
+SELECT server, skipped FROM hs_assoc_stat() WHERE skipped > 0;
+CREATE TABLE moved_2_2 (LIKE moved);
+INSERT INTO moved_2_2 VALUES (401, 15, NULL);
+ALTER TABLE moved_2 ATTACH PARTITION moved_2_2 FOR VALUES FROM (400) TO (500);
+SELECT * FROM enqueued();
+-- one that has all the triggers already, by somebody's hand
+CREATE TABLE moved_3 (LIKE moved);
+INSERT INTO moved_3 VALUES (501, 16, NULL);
+CREATE TRIGGER a AFTER INSERT ON moved_3 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+CREATE TRIGGER b AFTER UPDATE ON moved_3 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT
+	EXECUTE FUNCTION hs_assoc_sync_rows();
+CREATE TRIGGER c AFTER DELETE ON moved_3 REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+CREATE TRIGGER d BEFORE TRUNCATE ON moved_3 FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_sync_rows();
+ALTER TABLE moved ATTACH PARTITION moved_3 FOR VALUES FROM (500) TO (600);
+SELECT * FROM enqueued();
+-- detached, with what is below it; attached again in the same transaction
+ALTER TABLE moved_2 DETACH PARTITION moved_2_2;
+SELECT * FROM enqueued();
+ALTER TABLE moved DETACH PARTITION moved_2;
+SELECT * FROM enqueued();
+BEGIN;
+ALTER TABLE moved DETACH PARTITION moved_3;
+ALTER TABLE moved ATTACH PARTITION moved_3 FOR VALUES FROM (500) TO (600);
+ALTER TABLE moved DETACH PARTITION moved_1;
+COMMIT;
+SELECT * FROM enqueued();
+-- undone
+ALTER TABLE moved ATTACH PARTITION moved_2 FOR VALUES FROM (300) TO (500);
+ALTER TABLE moved ATTACH PARTITION moved_1 FOR VALUES FROM (0) TO (100);
+SELECT * FROM enqueued();
+BEGIN;
+SAVEPOINT s;
+DROP TABLE moved_1;
+ROLLBACK TO s;
+ALTER TABLE moved ATTACH PARTITION moved_2_2 FOR VALUES FROM (0) TO (50);
+ROLLBACK;
+SELECT * FROM enqueued();
+-- dropped by itself, or not at all
+CREATE SCHEMA apart;
+ALTER TABLE moved_3 SET SCHEMA apart;
+\set VERBOSITY terse
+DROP SCHEMA apart CASCADE;
+BEGIN;
+SAVEPOINT s;
+DROP TABLE apart.moved_3;
+ROLLBACK TO s;
+DROP SCHEMA apart CASCADE;
+ROLLBACK;
+\set VERBOSITY default
+DROP TABLE IF EXISTS nothing, apart.moved_3, moved_2;
+SELECT * FROM enqueued();
+DROP SCHEMA apart;
+-- where TRUNCATE would not be enqueued, nor is this
+ALTER TABLE moved_1 DISABLE TRIGGER hs_assoc_sync_truncate;
+DROP TABLE moved_1;
+INSERT INTO moved_2_2 VALUES (402, 17, NULL);
+SET session_replication_role = replica;
+ALTER TABLE moved ATTACH PARTITION moved_2_2 FOR VALUES FROM (400) TO (500);
+DROP TABLE moved_2_2;
+RESET session_replication_role;
+SELECT * FROM enqueued();
+-- with the whole table
+CREATE TABLE moved_4 PARTITION OF moved FOR VALUES FROM (600) TO (700);
+INSERT INTO moved VALUES (601, 18, NULL);
+SELECT * FROM enqueued();
+DROP TABLE moved_4, moved;
+SELECT * FROM enqueued();
+DROP TABLE IF EXISTS moved_3;
+
+--
 -- DDL that does nothing to a table, by somebody who may do nothing to it
 --
 CREATE TABLE big (contact_id int) PARTITION BY RANGE (contact_id);
@@ -417,6 +512,9 @@ ALTER TABLE IF EXISTS nothing SET UNLOGGED;
 CREATE TABLE IF NOT EXISTS parts_2 PARTITION OF parts FOR VALUES FROM (0) TO (100);
 CREATE TABLE theirs_1 PARTITION OF theirs FOR VALUES FROM (0) TO (100);
 ALTER TABLE theirs DETACH PARTITION theirs_1;
+SAVEPOINT s;
+DROP TABLE parts_2;
+ROLLBACK TO s;
 SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid()
 	AND relation IN ('parts'::regclass, 'parts_2'::regclass, 'big'::regclass, 'big_1'::regclass);
 COMMIT;

@@ -96,6 +96,16 @@ hubspot_table_ownercheck(Oid relid, Oid userid)
 #endif
 }
 
+static inline bool
+hubspot_owns_schema(Oid namespace, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(NamespaceRelationId, namespace, userid);
+#else
+	return pg_namespace_ownercheck(namespace, userid);
+#endif
+}
+
 /*
  * Set whose privileges on its relations a query has; not in its subqueries.  16
  * keeps them apart from the range table.

@@ -21,7 +21,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "account/account.h"
 #include "base/compat.h"
 #include "sql/argument.h"
 #include "sync/change.h"
@@ -56,7 +55,6 @@ static void check_sync(const HubspotSchema *schema, const HubspotSync *sync);
 static char *column_list(const HubspotSync *sync);
 static bool same_sync(const HubspotSync *a, const HubspotSync *b);
 static bool same_text(const char *a, const char *b);
-static int64 backfill(const HubspotSync *sync, Oid serverid);
 
 /*
  * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
@@ -75,6 +73,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	Oid			serverid = hubspot_usable_server_argument(fcinfo, ENABLE_SERVER);
 	bool		with_backfill = !PG_ARGISNULL(ENABLE_BACKFILL) &&
 	PG_GETARG_BOOL(ENABLE_BACKFILL);
+	int64		enqueued = 0;
 	ListCell   *lc;
 
 	sync->server = GetForeignServer(serverid)->servername;
@@ -85,7 +84,9 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	hubspot_sync_insert(sync);
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc));
-	PG_RETURN_INT64(with_backfill ? backfill(sync, serverid) : 0);
+	if (with_backfill)
+		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table), true);
+	PG_RETURN_INT64(enqueued);
 }
 
 static HubspotSync *
@@ -230,18 +231,6 @@ same_text(const char *a, const char *b)
 	if (a == NULL || b == NULL)
 		return a == b;
 	return strcmp(a, b) == 0;
-}
-
-static int64
-backfill(const HubspotSync *sync, Oid serverid)
-{
-	HubspotChange *change = hubspot_change_create(sync, sync->link_table);
-	int64		skipped;
-	int64		enqueued = hubspot_change_enqueue_table(change, true, &skipped);
-
-	if (skipped > 0)
-		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
-	return enqueued;
 }
 
 /*

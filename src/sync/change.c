@@ -27,6 +27,7 @@
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
 #include "executor/tuptable.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -35,6 +36,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "account/account.h"
 #include "schema/prepared.h"
 #include "sync/change.h"
 #include "sync/change_sql.h"
@@ -101,6 +103,7 @@ static bool same_values(const HubspotDelta *delta, TupleTableSlot *a,
 						TupleTableSlot *b);
 static int64 count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
 						 Tuplestorestate *rows);
+static void count_skipped(const HubspotChange *change, int64 rows);
 static int64 insert(HubspotChange *change, int source,
 					QueryEnvironment *environment);
 static char *write_insertion(const void *state);
@@ -252,21 +255,21 @@ same_values(const HubspotDelta *delta, TupleTableSlot *a, TupleTableSlot *b)
 }
 
 /*
- * How many rows the statement has added that are left out, because a value is
- * null.
+ * Count the rows that the statement has added and that are left out, because a
+ * value is null.
  */
-int64
-hubspot_change_skipped(const HubspotChange *change, TriggerData *trigdata)
+void
+hubspot_change_count_skipped(const HubspotChange *change, TriggerData *trigdata)
 {
 	int64		skipped = 0;
 
 	if (!change->has_nulls)
-		return 0;
+		return;
 	if (trigdata->tg_newtable)
 		skipped = count_nulls(&change->delta, trigdata, trigdata->tg_newtable);
 	if (skipped > 0 && trigdata->tg_oldtable)
 		skipped -= count_nulls(&change->delta, trigdata, trigdata->tg_oldtable);
-	return Max(skipped, 0);
+	count_skipped(change, Max(skipped, 0));
 }
 
 static int64
@@ -387,20 +390,32 @@ collected_rows(const HubspotDelta *delta)
 }
 
 /*
- * Enqueue all rows of the table, as added, or of the partition, as removed.
- * Returns how many; *skipped is how many have a null.
+ * Enqueue all rows of the table, as added or as removed; how many.  Those that are
+ * added and have a null are counted as skipped.
  */
 int64
-hubspot_change_enqueue_table(HubspotChange *change, bool added, int64 *skipped)
+hubspot_change_enqueue_table(HubspotChange *change, bool added)
 {
 	Reading		reading = {.delta = &change->delta,.added = added};
 	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
-	int64		enqueued;
+	int64		count = tuplestore_tuple_count(rows);
+	int64		enqueued = insert_collected(change, rows);
 
-	*skipped = tuplestore_tuple_count(rows);
-	enqueued = insert_collected(change, rows);
-	*skipped -= enqueued;
+	if (added)
+		count_skipped(change, count - enqueued);
 	return enqueued;
+}
+
+static void
+count_skipped(const HubspotChange *change, int64 rows)
+{
+	Oid			serverid;
+
+	if (rows == 0)
+		return;
+	serverid = get_foreign_server_oid(change->delta.sync->server, true);
+	if (OidIsValid(serverid))
+		hubspot_account_count_skipped(hubspot_account(serverid), rows);
 }
 
 /*

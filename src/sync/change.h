@@ -25,9 +25,8 @@ extern QueryEnvironment *hubspot_change_environment(TriggerData *trigdata);
 extern void hubspot_change_enqueue(HubspotChange *change,
 								   TriggerData *trigdata,
 								   QueryEnvironment *environment, bool check);
-extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added,
-										  int64 *skipped);
-extern int64 hubspot_change_skipped(const HubspotChange *change,
-									TriggerData *trigdata);
+extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added);
+extern void hubspot_change_count_skipped(const HubspotChange *change,
+										 TriggerData *trigdata);
 
 #endif							/* HUBSPOT_SYNC_CHANGE_H */

@@ -377,16 +377,11 @@ hubspot_delta_key_functions(const HubspotDelta *delta,
 	return nfunctions;
 }
 
-/*
- * All rows of the table, or of the partition without those below it, those with
- * nulls as well, for added.
- */
+/* All rows of the table, those with nulls as well. */
 char *
 hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
 {
-	return rows_of(delta,
-				   psprintf("%s%s", added ? "" : "ONLY ", hubspot_link_name(delta->table)),
-				   added ? "true AS added" : "false AS added", true, NULL);
+	return rows_of(delta, hubspot_link_name(delta->table), added ? "true AS added" : "false AS added", true, NULL);
 }
 
 /*

@@ -5,7 +5,8 @@
  *
  * A column or the last fitting index of a sync is not to be dropped by itself,
  * as if the sync depended on it.  If a column goes with something else
- * (CASCADE), or the table or one of its triggers goes, the sync ends.
+ * (CASCADE), or the table or one of its triggers goes, the sync ends.  Partitions
+ * are ddl_partition.c's.
  *
  * hs_assoc_sync_config knows columns by their names, which outlive a dump, as
  * numbers don't; renames are written into it.  So a column is one of a sync if
@@ -39,6 +40,7 @@
 #include "utils/snapmgr.h"
 
 #include "sync/ddl_drop.h"
+#include "sync/ddl_partition.h"
 #include "sync/link_trigger.h"
 
 /* Something that a command has dropped. */
@@ -94,7 +96,10 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 		else if (object->is_index)
 			index_dropped(schema, object->objid, command);
 		else
+		{
 			table_dropped(schema, object->objid, object->name);
+			hubspot_partition_dropped(schema, object->objid, object->name);
+		}
 	}
 }
 

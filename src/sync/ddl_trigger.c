@@ -10,12 +10,9 @@
  * command has done, by its record and the catalogs.  No lock is taken on any
  * other table: whoever runs the command may have no right to it.
  *
- * A column's new name is written into hs_assoc_sync_config.  Partitions get the
- * triggers of their table when they come, and lose them when they go.  What
- * can't be kept in sync is refused: inheritance, and partitions that are kept in
- * sync by themselves.  (Foreign tables are no partitions of a table with a
- * unique index.)  What has been dropped is looked at in ddl_drop.c, what may have
- * changed the values of all rows in ddl_retype.c.
+ * A column's new name is written into hs_assoc_sync_config.  Partitions that
+ * come and go are followed in ddl_partition.c, what has been dropped is looked at
+ * in ddl_drop.c, what may have changed the values of all rows in ddl_retype.c.
  *
  * IDENTIFICATION
  *	  src/sync/ddl_trigger.c
@@ -24,26 +21,20 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "schema/extension_schema.h"
 #include "sync/ddl_drop.h"
+#include "sync/ddl_partition.h"
 #include "sync/ddl_retype.h"
-#include "sync/link_trigger.h"
+#include "sync/link_table.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
 
@@ -59,17 +50,10 @@ static void check_columns(const HubspotSchema *schema, Oid relid,
 						  const AlterTableCmd *command);
 static void check_keys(const HubspotSchema *schema, Oid relid);
 static void check_enums(const HubspotSchema *schema);
-static void has_got_partition(const HubspotSchema *schema, Oid parent);
-static void has_joined(const HubspotSchema *schema, Oid relid);
-static List *parents_of(Oid relid);
-static void refuse_inheritance(const HubspotSchema *schema, Oid relid);
-static void has_lost_partition(const HubspotSchema *schema, Oid parent);
-static List *former_children(Oid parent);
-static void has_left(const HubspotSchema *schema, Oid relid);
 
 /*
- * hs_assoc_sync_ddl(): the function of the event triggers, on ddl_command_end
- * and sql_drop
+ * hs_assoc_sync_ddl(): the function of the event triggers, on ddl_command_start
+ * (of DROP TABLE), ddl_command_end and sql_drop
  */
 Datum
 hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
@@ -85,7 +69,9 @@ hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
 
 	/* none, if the command was about the extension itself */
 	schema = hubspot_outbox_schema(true);
-	if (schema && strcmp(trigdata->event, "sql_drop") == 0)
+	if (schema && strcmp(trigdata->event, "ddl_command_start") == 0)
+		hubspot_before_drop(schema, trigdata->parsetree);
+	else if (schema && strcmp(trigdata->event, "sql_drop") == 0)
 		hubspot_after_drop(schema, trigdata->parsetree);
 	else if (schema)
 		after_command(schema, trigdata->parsetree);
@@ -115,7 +101,7 @@ after_command(const HubspotSchema *schema, Node *command)
 			case T_CreateStmt:
 			case T_CreateForeignTableStmt:
 			case T_CreateSchemaStmt:
-				has_joined(schema, lfirst_oid(lc));
+				hubspot_table_joined(schema, lfirst_oid(lc));
 				break;
 			default:
 				break;
@@ -200,14 +186,14 @@ alter_table(const HubspotSchema *schema, Oid relid, AlterTableStmt *alter)
 		switch (command->subtype)
 		{
 			case AT_AttachPartition:
-				has_got_partition(schema, relid);
+				hubspot_partition_attached(schema, relid);
 				break;
 			case AT_DetachPartition:
 			case AT_DetachPartitionFinalize:
-				has_lost_partition(schema, relid);
+				hubspot_partition_detached(schema, relid);
 				break;
 			case AT_AddInherit:
-				has_joined(schema, relid);
+				hubspot_table_joined(schema, relid);
 				break;
 			case AT_SetUnLogged:
 				refuse_unlogged(schema, relid);
@@ -288,141 +274,4 @@ check_enums(const HubspotSchema *schema)
 		foreach(lc2, hubspot_syncs(schema, InvalidOid))
 			hubspot_after_enum_rename(schema, lfirst(lc2), lfirst_oid(lc));
 	}
-}
-
-/* A table has got a partition: which one, its triggers tell. */
-static void
-has_got_partition(const HubspotSchema *schema, Oid parent)
-{
-	ListCell   *lc;
-
-	foreach(lc, find_inheritance_children(parent, NoLock))
-	{
-		if (!hubspot_link_has_triggers(schema, lfirst_oid(lc)) ||
-			hubspot_syncs(schema, lfirst_oid(lc)) != NIL)
-			has_joined(schema, lfirst_oid(lc));
-	}
-}
-
-/* A relation may have become a partition of a table, or a child of some. */
-static void
-has_joined(const HubspotSchema *schema, Oid relid)
-{
-	ListCell   *lc;
-
-	if (!get_rel_relispartition(relid))
-	{
-		refuse_inheritance(schema, relid);
-		return;
-	}
-	if (hubspot_syncs(schema, relid) != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is kept in sync and cannot become a partition",
-						get_rel_name(relid)),
-				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync('%s').",
-						 schema->name, hubspot_link_name(relid))));
-	if (hubspot_syncs(schema, hubspot_link_root(relid)) == NIL)
-		return;
-	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
-	{
-		hubspot_link_check_persistence(lfirst_oid(lc));
-		hubspot_link_add_triggers(schema, lfirst_oid(lc));
-	}
-}
-
-static void
-refuse_inheritance(const HubspotSchema *schema, Oid relid)
-{
-	List	   *tables = lcons_oid(relid, parents_of(relid));
-	ListCell   *lc;
-
-	foreach(lc, tables)
-	{
-		if (hubspot_syncs(schema, lfirst_oid(lc)) != NIL)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("table \"%s\" is kept in sync and cannot take part in inheritance",
-							get_rel_name(lfirst_oid(lc))),
-					 errhint("Use a partitioned table.")));
-	}
-}
-
-static List *
-parents_of(Oid relid)
-{
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	List	   *parents = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1,
-							  &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return parents;
-}
-
-/* A table has lost a partition. */
-static void
-has_lost_partition(const HubspotSchema *schema, Oid parent)
-{
-	ListCell   *lc;
-
-	if (hubspot_syncs(schema, hubspot_link_root(parent)) == NIL)
-		return;
-	foreach(lc, former_children(parent))
-		has_left(schema, lfirst_oid(lc));
-}
-
-/*
- * What was a partition or child of the table until this transaction has made it
- * none.  Those rows of the catalog are still there, but for no snapshot.
- */
-static List *
-former_children(Oid parent)
-{
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	List	   *children = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(parent));
-	scan = systable_beginscan(catalog, InheritsParentIndexId, true, SnapshotAny,
-							  1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		HeapTupleHeader header = tuple->t_data;
-
-		if (!(header->t_infomask & HEAP_XMAX_INVALID) &&
-			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)))
-			children = list_append_unique_oid(children,
-											  ((Form_pg_inherits) GETSTRUCT(tuple))->inhrelid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return children;
-}
-
-/*
- * A table is no partition any more, or may be gone: the triggers were the whole
- * table's.
- */
-static void
-has_left(const HubspotSchema *schema, Oid relid)
-{
-	ListCell   *lc;
-
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
-		get_rel_relispartition(relid) || hubspot_syncs(schema, relid) != NIL)
-		return;
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
 }

@@ -67,6 +67,7 @@ typedef struct FoundTrigger
 	const char *name;
 	bool		calls_ours;
 	bool		enabled;
+	bool		fires;			/* in this session */
 	int			shape;			/* of which one of ours; -1: of none */
 } FoundTrigger;
 
@@ -94,6 +95,23 @@ hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 			missing &= ~(1 << found->shape);
 	}
 	return missing == 0;
+}
+
+/* Would our trigger fire if the table were truncated by this session? */
+bool
+hubspot_link_heeds_truncate(const HubspotSchema *schema, Oid link_table)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+
+		if (found->calls_ours && found->fires && found->shape >= 0 &&
+			triggers[found->shape].event == TRIGGER_TYPE_TRUNCATE)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -180,6 +198,9 @@ find_triggers(const HubspotSchema *schema, Oid link_table)
 		found->calls_ours = (trigger->tgfoid == function);
 		found->enabled = (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
 						  trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+		found->fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+			trigger->tgenabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ?
+								   TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN);
 		found->shape = shape_of(tuple, RelationGetDescr(catalog));
 		list = lappend(list, found);
 	}

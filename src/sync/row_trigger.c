@@ -20,7 +20,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "foreign/foreign.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -28,7 +27,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "account/account.h"
 #include "sync/change.h"
 
 /* What is to be done for a table with our triggers. */
@@ -39,7 +37,6 @@ typedef struct LinkTable
 	bool		valid;
 	MemoryContext context;		/* of what follows; or NULL */
 	int			nsyncs;
-	const HubspotSync **syncs;
 	HubspotChange **changes;	/* one of each sync */
 
 	/* of a root: the last command that has changed it, or a later one */
@@ -66,7 +63,6 @@ static void refuse_table(Oid relid, Oid root);
 static void enqueue_rows(const LinkTable *table, TriggerData *trigdata);
 static void enqueue_changes(const LinkTable *table, TriggerData *trigdata);
 static bool changed_since(const LinkTable *table);
-static void count_skipped(const HubspotSync *sync, int64 rows);
 
 /*
  * hs_assoc_sync_rows(): the trigger function
@@ -223,7 +219,6 @@ read_table(LinkTable *table)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Oid			root = hubspot_link_root(table->table);
 	List	   *list = hubspot_syncs(hubspot_outbox_schema(false), root);
-	const HubspotSync **syncs = palloc(sizeof(HubspotSync *) * list_length(list));
 	HubspotChange **changes = palloc(sizeof(HubspotChange *) * list_length(list));
 	int			nsyncs = 0;
 	ListCell   *lc;
@@ -233,9 +228,7 @@ read_table(LinkTable *table)
 	foreach(lc, list)
 	{
 		hubspot_sync_check_columns(lfirst(lc));
-		syncs[nsyncs] = lfirst(lc);
-		changes[nsyncs] = hubspot_change_create(lfirst(lc), table->table);
-		nsyncs++;
+		changes[nsyncs++] = hubspot_change_create(lfirst(lc), table->table);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -246,7 +239,6 @@ read_table(LinkTable *table)
 	table->context = context;
 	table->root = root;
 	table->nsyncs = nsyncs;
-	table->syncs = syncs;
 	table->changes = changes;
 
 	/* reading took in messages, too */
@@ -267,8 +259,6 @@ refuse_table(Oid relid, Oid root)
 static void
 enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 {
-	int64		skipped;
-
 	if (!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 	{
 		enqueue_changes(table, trigdata);
@@ -278,7 +268,7 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 	if (trigdata->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return;
 	for (int i = 0; i < table->nsyncs; i++)
-		(void) hubspot_change_enqueue_table(table->changes[i], false, &skipped);
+		(void) hubspot_change_enqueue_table(table->changes[i], false);
 }
 
 static void
@@ -299,7 +289,7 @@ enqueue_changes(const LinkTable *table, TriggerData *trigdata)
 			environment = hubspot_change_environment(trigdata);
 		}
 		hubspot_change_enqueue(change, trigdata, environment, check);
-		count_skipped(table->syncs[i], hubspot_change_skipped(change, trigdata));
+		hubspot_change_count_skipped(change, trigdata);
 	}
 }
 
@@ -322,16 +312,4 @@ changed_since(const LinkTable *table)
 	if (!changed)
 		root->command = command;
 	return changed;
-}
-
-static void
-count_skipped(const HubspotSync *sync, int64 rows)
-{
-	Oid			serverid;
-
-	if (rows == 0)
-		return;
-	serverid = get_foreign_server_oid(sync->server, true);
-	if (OidIsValid(serverid))
-		hubspot_account_count_skipped(hubspot_account(serverid), rows);
 }

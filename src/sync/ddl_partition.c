@@ -1,0 +1,471 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_partition.c
+ *	  Partitions that come to tables kept in sync, and leave them.
+ *
+ * Partitions get the triggers of their table when they come, and lose them when
+ * they go.  The rows that are attached with one are enqueued as if they had been
+ * inserted, those that go with one as if it had been truncated; so nothing of it
+ * is enqueued where that trigger would not fire.  What can't be kept in sync is
+ * refused: inheritance, and partitions that are kept in sync by themselves.
+ * (Foreign tables are no partitions of a table with a unique index.)
+ *
+ * When an event trigger is told what has been dropped, there are no rows any more
+ * to be read.  So they are enqueued before DROP TABLE is done, which is the one
+ * moment at which a command has to be believed: the names in it are looked up.
+ * They may have another meaning when PostgreSQL looks them up, and partitions may
+ * be dropped by other commands, with their schema or owner.  Therefore what was
+ * enqueued is remembered, and a partition that is dropped without that is
+ * refused.
+ *
+ * IDENTIFICATION
+ *	  src/sync/ddl_partition.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "sync/change.h"
+#include "sync/ddl_partition.h"
+#include "sync/link_trigger.h"
+
+/* A table whose rows are enqueued, so that it may be dropped. */
+typedef struct Leaving
+{
+	Oid			relid;
+	TransactionId transaction;	/* that has enqueued them */
+} Leaving;
+
+/* Of this transaction, and in its memory. */
+static Leaving *leaving = NULL;
+static int	nleaving = 0;
+static FullTransactionId leaving_transaction;
+
+static Oid	newest_child(Oid parent);
+static List *parents_of(Oid relid);
+static void refuse_inheritance(const HubspotSchema *schema, Oid relid);
+static List *former_children(Oid parent);
+static void has_left(const HubspotSchema *schema, const List *syncs, Oid relid);
+static bool is_deleted_here(HeapTuple tuple);
+static void enqueue_rows(const List *syncs, Oid relid, bool added);
+static void enqueue_removal(const HubspotSchema *schema, const List *syncs,
+							Oid relid);
+static bool has_parent_among(Oid relid, const List *relids);
+static void drop_partition(const HubspotSchema *schema, Oid relid);
+static void remember_leaving(Oid relid);
+static bool is_leaving(Oid relid);
+static bool was_partition(Oid relid);
+static Oid	former_parent(Oid relid);
+
+/*
+ * A table has got a partition.  Which one, the catalog tells: the last that this
+ * transaction has made one.  Others may have come in the same command, by
+ * somebody's event trigger.
+ */
+void
+hubspot_partition_attached(const HubspotSchema *schema, Oid parent)
+{
+	List	   *syncs = hubspot_syncs(schema, hubspot_link_root(parent));
+	Oid			newest = newest_child(parent);
+	ListCell   *lc;
+
+	foreach(lc, find_inheritance_children(parent, NoLock))
+	{
+		Oid			child = lfirst_oid(lc);
+
+		if (child != newest && hubspot_link_has_triggers(schema, child) &&
+			hubspot_syncs(schema, child) == NIL)
+			continue;
+		hubspot_table_joined(schema, child);
+		if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA)
+			enqueue_rows(syncs, child, true);
+	}
+}
+
+/* InvalidOid: this transaction has made none. */
+static Oid
+newest_child(Oid parent)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	CommandId	newest = 0;
+	Oid			child = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(parent));
+	scan = systable_beginscan(catalog, InheritsParentIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		HeapTupleHeader header = tuple->t_data;
+
+		if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header)) ||
+			HeapTupleHeaderGetCmin(header) < newest)
+			continue;
+		newest = HeapTupleHeaderGetCmin(header);
+		child = ((Form_pg_inherits) GETSTRUCT(tuple))->inhrelid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return child;
+}
+
+/* A relation may have become a partition of a table, or a child of some. */
+void
+hubspot_table_joined(const HubspotSchema *schema, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!get_rel_relispartition(relid))
+	{
+		refuse_inheritance(schema, relid);
+		return;
+	}
+	if (hubspot_syncs(schema, relid) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is kept in sync and cannot become a partition",
+						get_rel_name(relid)),
+				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync('%s').",
+						 schema->name, hubspot_link_name(relid))));
+	if (hubspot_syncs(schema, hubspot_link_root(relid)) == NIL)
+		return;
+	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
+	{
+		hubspot_link_check_persistence(lfirst_oid(lc));
+		hubspot_link_add_triggers(schema, lfirst_oid(lc));
+	}
+}
+
+static void
+refuse_inheritance(const HubspotSchema *schema, Oid relid)
+{
+	List	   *tables = lcons_oid(relid, parents_of(relid));
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		if (hubspot_syncs(schema, lfirst_oid(lc)) != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("table \"%s\" is kept in sync and cannot take part in inheritance",
+							get_rel_name(lfirst_oid(lc))),
+					 errhint("Use a partitioned table.")));
+	}
+}
+
+static List *
+parents_of(Oid relid)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *parents = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parents;
+}
+
+/* A table has lost a partition. */
+void
+hubspot_partition_detached(const HubspotSchema *schema, Oid parent)
+{
+	List	   *syncs = hubspot_syncs(schema, hubspot_link_root(parent));
+	ListCell   *lc;
+
+	if (syncs == NIL)
+		return;
+	foreach(lc, former_children(parent))
+		has_left(schema, syncs, lfirst_oid(lc));
+}
+
+/*
+ * What was a partition or child of the table until this transaction has made it
+ * none.  Those rows of the catalog are still there, but for no snapshot.
+ */
+static List *
+former_children(Oid parent)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *children = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(parent));
+	scan = systable_beginscan(catalog, InheritsParentIndexId, true, SnapshotAny,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (is_deleted_here(tuple))
+			children = list_append_unique_oid(children,
+											  ((Form_pg_inherits) GETSTRUCT(tuple))->inhrelid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return children;
+}
+
+/* Has this transaction deleted a row, or another version of it made? */
+static bool
+is_deleted_here(HeapTuple tuple)
+{
+	HeapTupleHeader header = tuple->t_data;
+
+	return !(header->t_infomask & HEAP_XMAX_INVALID) &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header));
+}
+
+/*
+ * A table is no partition any more, or may be gone: the triggers were the whole
+ * table's.  One that has none has left before.
+ */
+static void
+has_left(const HubspotSchema *schema, const List *syncs, Oid relid)
+{
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
+		get_rel_relispartition(relid) || hubspot_syncs(schema, relid) != NIL)
+		return;
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		enqueue_removal(schema, syncs, lfirst_oid(lc));
+		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
+	}
+}
+
+/* Enqueue the rows of one table, unless TRUNCATE of it would not do so. */
+static void
+enqueue_removal(const HubspotSchema *schema, const List *syncs, Oid relid)
+{
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ||
+		!hubspot_link_heeds_truncate(schema, relid))
+		return;
+	LockRelationOid(relid, AccessExclusiveLock);
+	enqueue_rows(syncs, relid, false);
+}
+
+static void
+enqueue_rows(const List *syncs, Oid relid, bool added)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc partition",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *lc;
+
+	foreach(lc, syncs)
+		(void) hubspot_change_enqueue_table(hubspot_change_create(lfirst(lc), relid), added);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/*
+ * DROP TABLE is about to be done.  Of partitions in it the rows are enqueued now;
+ * not if their whole table is dropped as well, which ends its sync.
+ */
+void
+hubspot_before_drop(const HubspotSchema *schema, Node *command)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	if (!IsA(command, DropStmt) ||
+		castNode(DropStmt, command)->removeType != OBJECT_TABLE ||
+		hubspot_syncs(schema, InvalidOid) == NIL)
+		return;
+	foreach(lc, castNode(DropStmt, command)->objects)
+	{
+		Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(lfirst(lc)),
+											 NoLock, true);
+
+		if (OidIsValid(relid))
+			relids = lappend_oid(relids, relid);
+	}
+	foreach(lc, relids)
+	{
+		if (!has_parent_among(lfirst_oid(lc), relids))
+			drop_partition(schema, lfirst_oid(lc));
+	}
+}
+
+static bool
+has_parent_among(Oid relid, const List *relids)
+{
+	while (get_rel_relispartition(relid))
+	{
+		relid = get_partition_parent(relid, true);
+		if (list_member_oid(relids, relid))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A partition is to be dropped, if whoever wants it may do so.  The locks are
+ * those of DROP TABLE, in its order.
+ */
+static void
+drop_partition(const HubspotSchema *schema, Oid relid)
+{
+	List	   *syncs;
+	ListCell   *lc;
+
+	if (!get_rel_relispartition(relid) ||
+		hubspot_syncs(schema, hubspot_link_root(relid)) == NIL ||
+		!(hubspot_table_ownercheck(relid, GetUserId()) ||
+		  hubspot_owns_schema(get_rel_namespace(relid), GetUserId())))
+		return;
+	LockRelationOid(get_partition_parent(relid, true), AccessExclusiveLock);
+	LockRelationOid(relid, AccessExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
+		!get_rel_relispartition(relid))
+		return;					/* it isn't one any more */
+	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
+	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	{
+		enqueue_removal(schema, syncs, lfirst_oid(lc));
+		remember_leaving(lfirst_oid(lc));
+	}
+}
+
+static void
+remember_leaving(Oid relid)
+{
+	FullTransactionId transaction = GetTopFullTransactionId();
+
+	if (!FullTransactionIdEquals(leaving_transaction, transaction))
+	{
+		leaving_transaction = transaction;
+		leaving = MemoryContextAlloc(TopTransactionContext, sizeof(Leaving));
+		nleaving = 0;
+	}
+	else
+		leaving = repalloc(leaving, sizeof(Leaving) * (nleaving + 1));
+	leaving[nleaving].relid = relid;
+	/* if this is rolled back, what it has enqueued is so, too */
+	leaving[nleaving++].transaction = GetCurrentTransactionId();
+}
+
+static bool
+is_leaving(Oid relid)
+{
+	if (!FullTransactionIdEquals(leaving_transaction, GetTopFullTransactionIdIfAny()))
+		return false;
+	for (int i = 0; i < nleaving; i++)
+	{
+		if (leaving[i].relid == relid &&
+			TransactionIdIsCurrentTransactionId(leaving[i].transaction))
+			return true;
+	}
+	return false;
+}
+
+/* A table has been dropped.  ERROR if it was a partition whose rows are lost. */
+void
+hubspot_partition_dropped(const HubspotSchema *schema, Oid relid,
+						  const char *name)
+{
+	Oid			parent = relid;
+
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
+		!was_partition(relid) || is_leaving(relid))
+		return;
+	while (OidIsValid(parent) && get_rel_name(parent) == NULL)
+		parent = former_parent(parent);
+	if (!OidIsValid(parent) ||
+		hubspot_syncs(schema, hubspot_link_root(parent)) == NIL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop partition \"%s\" because table \"%s\" is kept in sync",
+					name, get_rel_name(hubspot_link_root(parent))),
+			 errdetail("Associations of its rows would stay in HubSpot."),
+			 errhint("Detach the partition first, or drop it with DROP TABLE, to have these removed.")));
+}
+
+/* Was it one when this transaction has dropped it, and had rows itself? */
+static bool
+was_partition(Oid relid)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	bool		found = false;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ClassOidIndexId, true, SnapshotAny, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class row = (Form_pg_class) GETSTRUCT(tuple);
+
+		/* an earlier version points to the next one */
+		if (is_deleted_here(tuple) &&
+			ItemPointerEquals(&tuple->t_data->t_ctid, &tuple->t_self))
+			found = row->relispartition && row->relkind != RELKIND_PARTITIONED_TABLE;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* Of which table it was a partition at last; InvalidOid: of none. */
+static Oid
+former_parent(Oid relid)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	CommandId	last = 0;
+	Oid			parent = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, SnapshotAny,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (!is_deleted_here(tuple) || HeapTupleHeaderGetCmax(tuple->t_data) < last)
+			continue;
+		last = HeapTupleHeaderGetCmax(tuple->t_data);
+		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parent;
+}
