@@ -98,6 +98,173 @@ ALTER TABLE links DROP CONSTRAINT links_contact_id_fkey;
 DROP TABLE contacts;
 
 --
+-- What a transaction removes and adds again is no change
+--
+INSERT INTO links VALUES (1, 'a'), (2, 'b'), (3, 'c');
+SELECT * FROM enqueued();
+BEGIN;
+CREATE TEMP TABLE kept ON COMMIT DROP AS TABLE links;
+TRUNCATE links;
+INSERT INTO links SELECT * FROM kept WHERE contact_id > 1;
+INSERT INTO links VALUES (4, 'd');
+COMMIT;
+SELECT * FROM enqueued();
+BEGIN;
+DELETE FROM links WHERE contact_id = 2;
+SAVEPOINT s;
+DELETE FROM links WHERE contact_id = 3;
+ROLLBACK TO s;
+SAVEPOINT s;
+DELETE FROM links WHERE contact_id = 4;
+RELEASE s;
+INSERT INTO links VALUES (2, 'b'), (4, 'd');
+COMMIT;
+SELECT * FROM enqueued();
+-- what comes back is undone
+BEGIN;
+DELETE FROM links WHERE contact_id = 2;
+SAVEPOINT s;
+INSERT INTO links VALUES (2, 'b');
+ROLLBACK TO s;
+COMMIT;
+SELECT * FROM enqueued();
+-- by way of other values, and of one statement
+BEGIN;
+UPDATE links SET company_id = 'x' WHERE contact_id = 3;
+UPDATE links SET company_id = 'c' WHERE contact_id = 3;
+COMMIT;
+SELECT * FROM enqueued();
+WITH gone AS (DELETE FROM links WHERE contact_id = 3 RETURNING *) INSERT INTO links SELECT contact_id, 'y' FROM gone;
+BEGIN;
+WITH gone AS (DELETE FROM links WHERE contact_id = 3 RETURNING *) INSERT INTO links SELECT contact_id, 'c' FROM gone;
+WITH gone AS (DELETE FROM links WHERE contact_id = 3 RETURNING *) INSERT INTO links SELECT contact_id, 'y' FROM gone;
+COMMIT;
+SELECT * FROM enqueued();
+-- another transaction's removal stays
+DELETE FROM links WHERE contact_id = 3;
+BEGIN;
+INSERT INTO links VALUES (3, 'y');
+DELETE FROM links WHERE contact_id = 3;
+INSERT INTO links VALUES (3, 'y');
+COMMIT;
+SELECT * FROM enqueued();
+-- what else waits for the pair, was refused, or may still be done
+BEGIN;
+SELECT hs_assoc_enqueue('archive', 'companies', 'contacts', $$SELECT 'y' AS from_id, 3 AS to_id$$);
+DELETE FROM links WHERE contact_id = 3;
+INSERT INTO links VALUES (3, 'y');
+COMMIT;
+SELECT * FROM enqueued();
+INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
+VALUES (1, 'hubspot', current_user::regrole, 'create_default', 'contacts', '3', 'companies', 'y', false, now(), 1);
+BEGIN;
+DELETE FROM links WHERE contact_id = 3;
+INSERT INTO links VALUES (3, 'y');
+COMMIT;
+SELECT * FROM enqueued();
+DELETE FROM hs_assoc_dead_letter;
+INSERT INTO hs_assoc_doubt VALUES ('hubspot', hs_assoc_pair('hubspot', 'contacts', '3', 'companies', 'y'), 1, now());
+BEGIN;
+DELETE FROM links WHERE contact_id = 3;
+INSERT INTO links VALUES (3, 'y');
+COMMIT;
+SELECT * FROM enqueued();
+DELETE FROM hs_assoc_doubt;
+-- nor does it go by an older snapshot
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+DELETE FROM links WHERE contact_id = 3;
+INSERT INTO links VALUES (3, 'y');
+COMMIT;
+SELECT * FROM enqueued();
+-- types: those that come back, if all do that go
+CREATE TABLE typed (contact_id int, company_id int, role text, PRIMARY KEY (contact_id, company_id, role));
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
+INSERT INTO typed VALUES (1, 2, 'Boss'), (1, 2, 'owner'), (3, 4, 'Boss'), (5, 6, 'Boss'), (5, 6, 'boss'), (7, 8, 'Boss');
+SELECT * FROM enqueued();
+BEGIN;
+CREATE TEMP TABLE kept ON COMMIT DROP AS TABLE typed;
+TRUNCATE typed;
+INSERT INTO typed SELECT * FROM kept WHERE role <> 'boss' AND contact_id < 7;
+INSERT INTO typed VALUES (1, 2, 'friend'), (7, 8, 'BOSS');
+COMMIT;
+SELECT * FROM enqueued();
+BEGIN;
+DELETE FROM typed WHERE contact_id = 1;
+INSERT INTO typed VALUES (1, 2, 'Boss');
+INSERT INTO typed VALUES (1, 2, 'owner');
+COMMIT;
+SELECT * FROM enqueued();
+DROP TABLE typed;
+CREATE TABLE typed (contact_id int, company_id int, type bigint, other int, PRIMARY KEY (contact_id, company_id, type));
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id', type_id_column => 'type', category => 'USER_DEFINED');
+INSERT INTO typed VALUES (1, 2, 3), (1, 2, 5);
+SELECT hs_assoc_enable_sync('typed', 'deals', 'contact_id', 'companies', 'company_id', type_id => 7, category => 'USER_DEFINED');
+SELECT * FROM enqueued();
+BEGIN;
+CREATE TEMP TABLE kept ON COMMIT DROP AS TABLE typed;
+DELETE FROM typed;
+INSERT INTO typed SELECT * FROM kept;
+COMMIT;
+SELECT * FROM enqueued();
+-- a backfill is sent in any case
+BEGIN;
+DELETE FROM typed WHERE type = 5;
+DELETE FROM typed;
+INSERT INTO typed VALUES (1, 2, 3);
+SELECT hs_assoc_disable_sync('typed');
+SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id', type_id_column => 'type', backfill => true);
+COMMIT;
+SELECT * FROM enqueued();
+DROP TABLE typed;
+-- what was added without having been enqueued before it is removed: by a statement around it,
+CREATE FUNCTION come_again(id int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM links WHERE contact_id = 9;
+	RETURN id;
+END $$;
+DELETE FROM links;
+DELETE FROM hs_assoc_outbox;
+INSERT INTO links SELECT come_again(9), 'i' FROM generate_series(1, 2);
+SELECT * FROM enqueued();
+DELETE FROM links;
+DELETE FROM hs_assoc_outbox;
+CREATE FUNCTION go_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM links WHERE contact_id = NEW.contact_id;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER go_again AFTER INSERT ON links FOR EACH ROW WHEN (NEW.contact_id = 9) EXECUTE FUNCTION go_again();
+BEGIN;
+INSERT INTO links VALUES (9, 'i');
+UPDATE links SET contact_id = 9;
+DROP TRIGGER go_again ON links;
+INSERT INTO links VALUES (9, 'i');
+COMMIT;
+SELECT * FROM enqueued();
+DROP FUNCTION come_again, go_again;
+-- with triggers disabled, or before the sync
+DELETE FROM links;
+DELETE FROM hs_assoc_outbox;
+BEGIN;
+ALTER TABLE links DISABLE TRIGGER hs_assoc_sync_insert;
+INSERT INTO links VALUES (9, 'i');
+ALTER TABLE links ENABLE TRIGGER hs_assoc_sync_insert;
+DELETE FROM links;
+INSERT INTO links VALUES (9, 'i');
+SELECT * FROM enqueued();
+COMMIT;
+BEGIN;
+CREATE TABLE fresh (contact_id int PRIMARY KEY, company_id int);
+INSERT INTO fresh VALUES (9, 9);
+SELECT hs_assoc_enable_sync('fresh', 'contacts', 'contact_id', 'companies', 'company_id');
+DELETE FROM fresh;
+INSERT INTO fresh VALUES (9, 9);
+SELECT * FROM enqueued();
+ROLLBACK;
+TRUNCATE links;
+DELETE FROM hs_assoc_outbox;
+
+--
 -- Statements within statements: what counts is what is in the table at last
 --
 WITH gone AS (DELETE FROM links RETURNING *), come AS (INSERT INTO links VALUES (1, 'a'), (2, 'b') RETURNING *)

@@ -25,6 +25,7 @@
 #include "sql/argument.h"
 #include "sync/change.h"
 #include "sync/link_trigger.h"
+#include "sync/removal.h"
 
 /* The arguments of hs_assoc_enable_sync. */
 enum
@@ -82,10 +83,12 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	check_sync(schema, sync);
 
 	hubspot_sync_insert(sync);
+	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc));
 	if (with_backfill)
-		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table), true);
+		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table),
+												HUBSPOT_TABLE_BACKFILLED);
 	PG_RETURN_INT64(enqueued);
 }
 

@@ -16,6 +16,10 @@
  * truncated or for a backfill, take the same way.  So does what is removed of a
  * table that may have one label in two spellings.
  *
+ * What a transaction removes and adds again, as when a table is filled anew, is
+ * enqueued as neither; but not if anything else is known of the pair
+ * (change_sql.c).
+ *
  * IDENTIFICATION
  *	  src/sync/change.c
  *
@@ -23,6 +27,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
@@ -40,6 +45,7 @@
 #include "schema/prepared.h"
 #include "sync/change.h"
 #include "sync/change_sql.h"
+#include "sync/removal.h"
 
 /* The rows of a tuplestore, in SQL. */
 #define COLLECTED_ROWS	"collected_rows"
@@ -58,22 +64,27 @@ enum
 	PARAMETER_LABELS,
 	PARAMETER_KEEP_LABELS,
 	PARAMETER_LINK_TABLE,
+	PARAMETER_TRANSACTIONS,		/* those of this one that have removed */
 	NPARAMETERS
 };
 
 static const Oid parameter_types[NPARAMETERS] = {
 	TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	INT4ARRAYOID, TEXTOID, TEXTARRAYOID, BOOLOID, REGCLASSOID
+	INT4ARRAYOID, TEXTOID, TEXTARRAYOID, BOOLOID, REGCLASSOID, XIDARRAYOID
 };
 
 /* Where the rows of an insertion come from. */
 #define COLLECTED	HUBSPOT_NDELTAS
+
+/* What the planner is to keep from, where it is to look pairs up by index. */
+static const char *const scans_of_all[] = {"enable_seqscan", "enable_bitmapscan"};
 
 /* The statement that inserts rows from one source. */
 typedef struct Insertion
 {
 	const HubspotDelta *delta;
 	int			source;			/* HubspotDeltaSource, or COLLECTED */
+	bool		net;			/* without what this transaction has removed */
 	HubspotPrepared *prepared;	/* or NULL: not yet */
 } Insertion;
 
@@ -83,7 +94,7 @@ struct HubspotChange
 	bool		has_nulls;		/* may its columns be null? */
 	Datum		values[NPARAMETERS];
 	char		nulls[NPARAMETERS];
-	Insertion	insertions[COLLECTED + 1];
+	Insertion	insertions[COLLECTED + 1][2];	/* in full, and net */
 };
 
 /* What is to be read of a table, with its rows as they are now. */
@@ -103,15 +114,20 @@ static bool same_values(const HubspotDelta *delta, TupleTableSlot *a,
 						TupleTableSlot *b);
 static int64 count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
 						 Tuplestorestate *rows);
+static int64 count_collected_nulls(const HubspotChange *change,
+								   Tuplestorestate *rows);
 static void count_skipped(const HubspotChange *change, int64 rows);
-static int64 insert(HubspotChange *change, int source,
+static int64 insert(HubspotChange *change, int source, bool net,
 					QueryEnvironment *environment);
+static int64 run_insertion(HubspotChange *change, Insertion *insertion,
+						   QueryEnvironment *environment);
 static char *write_insertion(const void *state);
 static char *collected_rows(const HubspotDelta *delta);
 static Tuplestorestate *collect(const Reading *reading, Oid table,
 								QueryEnvironment *environment);
 static char *write_reading(const void *state);
-static int64 insert_collected(HubspotChange *change, Tuplestorestate *rows);
+static int64 insert_collected(HubspotChange *change, bool net,
+							  Tuplestorestate *rows);
 static void add_rows(QueryEnvironment *environment, const char *name,
 					 Oid relid, TupleDesc tupdesc, Tuplestorestate *rows);
 static TupleDesc collected_tupdesc(const HubspotDelta *delta);
@@ -129,10 +145,13 @@ hubspot_change_create(const HubspotSync *sync, Oid table)
 	hubspot_delta_init(&change->delta, sync, table);
 	for (int i = 0; i < change->delta.ncolumns; i++)
 		change->has_nulls |= !change->delta.columns[i].not_null;
-	for (int i = 0; i <= COLLECTED; i++)
+	for (int i = 0; i < 2 * (COLLECTED + 1); i++)
 	{
-		change->insertions[i].delta = &change->delta;
-		change->insertions[i].source = i;
+		Insertion  *insertion = &change->insertions[i / 2][i % 2];
+
+		insertion->delta = &change->delta;
+		insertion->source = i / 2;
+		insertion->net = (i % 2 == 1);
 	}
 	set_parameters(change);
 	return change;
@@ -156,6 +175,7 @@ set_parameters(HubspotChange *change)
 	set_text(change, PARAMETER_CATEGORY, sync->category);
 	change->values[PARAMETER_KEEP_LABELS] = BoolGetDatum(typed);
 	change->values[PARAMETER_LINK_TABLE] = ObjectIdGetDatum(sync->link_table);
+	change->nulls[PARAMETER_TRANSACTIONS] = 'n';
 
 	change->nulls[PARAMETER_TYPE_IDS] = sync->type_id ? ' ' : 'n';
 	element = Int32GetDatum(sync->type_id);
@@ -338,20 +358,45 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
 		.source = source_of(trigdata)
 	};
 
+	if (check)
+		hubspot_removal_doubt();
 	if (check || (reading.source != HUBSPOT_INSERTED && change->delta.has_spellings))
-		(void) insert_collected(change,
+		(void) insert_collected(change, true,
 								collect(&reading, change->delta.sync->link_table,
 										environment));
 	else
-		(void) insert(change, reading.source, environment);
+		(void) insert(change, reading.source, true, environment);
 }
 
-/* Insert rows from a source; how many. */
+/*
+ * Insert rows from a source; how many.  net: without those that this transaction
+ * has removed before, as far as its snapshots show all that waits.
+ */
 static int64
-insert(HubspotChange *change, int source, QueryEnvironment *environment)
+insert(HubspotChange *change, int source, bool net, QueryEnvironment *environment)
 {
-	Insertion  *insertion = &change->insertions[source];
+	int			nest_level = NewGUCNestLevel();
+	Datum	   *transactions = &change->values[PARAMETER_TRANSACTIONS];
+	int64		count;
 
+	net = net && source != HUBSPOT_DELETED && !IsolationUsesXactSnapshot() &&
+		hubspot_removal_transactions(transactions);
+	change->nulls[PARAMETER_TRANSACTIONS] = net ? ' ' : 'n';
+	/* the outbox may be empty now, and long when the plan is used */
+	for (size_t i = 0; net && i < lengthof(scans_of_all); i++)
+		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	count = run_insertion(change, &change->insertions[source][net ? 1 : 0], environment);
+	AtEOXact_GUC(false, nest_level);
+	if (count > 0 && source != HUBSPOT_INSERTED)
+		hubspot_removal_note();
+	return count;
+}
+
+static int64
+run_insertion(HubspotChange *change, Insertion *insertion,
+			  QueryEnvironment *environment)
+{
 	if (insertion->prepared == NULL)
 	{
 		HubspotSubject subject = {
@@ -377,7 +422,8 @@ write_insertion(const void *state)
 
 	return hubspot_delta_insertion(delta, insertion->source == COLLECTED ?
 								   collected_rows(delta) :
-								   hubspot_delta_rows(delta, insertion->source));
+								   hubspot_delta_rows(delta, insertion->source),
+								   insertion->net);
 }
 
 static char *
@@ -390,20 +436,45 @@ collected_rows(const HubspotDelta *delta)
 }
 
 /*
- * Enqueue all rows of the table, as added or as removed; how many.  Those that are
- * added and have a null are counted as skipped.
+ * Enqueue all rows of the table; how many.  Those that are added and have a null
+ * are counted as skipped.
  */
 int64
-hubspot_change_enqueue_table(HubspotChange *change, bool added)
+hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
 {
-	Reading		reading = {.delta = &change->delta,.added = added};
+	Reading		reading = {
+		.delta = &change->delta,
+		.added = (what != HUBSPOT_TABLE_REMOVED)
+	};
 	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
-	int64		count = tuplestore_tuple_count(rows);
-	int64		enqueued = insert_collected(change, rows);
 
-	if (added)
-		count_skipped(change, count - enqueued);
-	return enqueued;
+	if (reading.added)
+		count_skipped(change, count_collected_nulls(change, rows));
+	return insert_collected(change, what == HUBSPOT_TABLE_ADDED, rows);
+}
+
+static int64
+count_collected_nulls(const HubspotChange *change, Tuplestorestate *rows)
+{
+	TupleTableSlot *slot;
+	int64		count = 0;
+
+	if (!change->has_nulls)
+		return 0;
+	slot = MakeSingleTupleTableSlot(collected_tupdesc(&change->delta), &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		int			i = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		while (i < change->delta.ncolumns && !slot_attisnull(slot, i + 1))
+			i++;
+		if (i < change->delta.ncolumns)
+			count++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_rescan(rows);
+	return count;
 }
 
 static void
@@ -426,7 +497,7 @@ count_skipped(const HubspotChange *change, int64 rows)
 static Tuplestorestate *
 collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 {
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc reading",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -465,16 +536,16 @@ write_reading(const void *state)
 		hubspot_delta_all_rows(reading->delta, reading->added);
 }
 
-/* Insert collected rows, and forget them; how many had no null. */
+/* Insert collected rows without a null, and forget them; how many. */
 static int64
-insert_collected(HubspotChange *change, Tuplestorestate *rows)
+insert_collected(HubspotChange *change, bool net, Tuplestorestate *rows)
 {
 	QueryEnvironment *environment = create_queryEnv();
 	int64		inserted;
 
 	add_rows(environment, COLLECTED_ROWS, InvalidOid,
 			 collected_tupdesc(&change->delta), rows);
-	inserted = insert(change, COLLECTED, environment);
+	inserted = insert(change, COLLECTED, net, environment);
 	tuplestore_end(rows);
 	return inserted;
 }

@@ -18,6 +18,14 @@
 /* What one sync makes of the changes of a table. */
 typedef struct HubspotChange HubspotChange;
 
+/* What happens to all rows of a table. */
+typedef enum HubspotTableChange
+{
+	HUBSPOT_TABLE_REMOVED,
+	HUBSPOT_TABLE_ADDED,
+	HUBSPOT_TABLE_BACKFILLED	/* added, and sent in any case */
+} HubspotTableChange;
+
 extern HubspotChange *hubspot_change_create(const HubspotSync *sync, Oid table);
 extern bool hubspot_change_matters(const HubspotChange *change,
 								   TriggerData *trigdata);
@@ -25,7 +33,8 @@ extern QueryEnvironment *hubspot_change_environment(TriggerData *trigdata);
 extern void hubspot_change_enqueue(HubspotChange *change,
 								   TriggerData *trigdata,
 								   QueryEnvironment *environment, bool check);
-extern int64 hubspot_change_enqueue_table(HubspotChange *change, bool added);
+extern int64 hubspot_change_enqueue_table(HubspotChange *change,
+										  HubspotTableChange what);
 extern void hubspot_change_count_skipped(const HubspotChange *change,
 										 TriggerData *trigdata);
 

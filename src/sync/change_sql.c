@@ -46,6 +46,9 @@ static char *folded(const char *label);
 static char *full_text(const char *alias, const HubspotDeltaColumn *column);
 static char *type_value(const HubspotDelta *delta, const char *alias);
 static void find_keys(const HubspotDelta *delta, Oid *keys);
+static char *undone_removals(const HubspotDelta *delta, const char *schema,
+							 const char *rows);
+static char *remaining_rows(const HubspotDelta *delta);
 
 /* ERROR if a column is missing. */
 void
@@ -387,22 +390,90 @@ hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
 /*
  * The statement that inserts such rows, those without nulls.  Its parameters
  * are those of change.c.
+ *
+ * net: rows that are added are left out if all that waits for their pairs are
+ * removals of the same, by this transaction; these go as well.  HubSpot has what
+ * the table had before, unless an operation on the pair was refused, or may still
+ * be done.
  */
 char *
-hubspot_delta_insertion(const HubspotDelta *delta, const char *rows)
+hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
 {
+	const char *schema = hubspot_outbox_schema(false)->name;
 	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
 	bool		is_label = hubspot_delta_is_label(delta);
 
-	return psprintf("INSERT INTO %s.hs_assoc_outbox (server, role, operation,"
+	return psprintf("%sINSERT INTO %s.hs_assoc_outbox (server, role, operation,"
 					" from_type, from_id, to_type, to_id,"
 					" type_ids, category, labels, keep_labels, link_table) "
 					"SELECT $1, $2, CASE WHEN r.added THEN $3 ELSE $4 END,"
 					" $5, r.from_id, $6, r.to_id,"
 					" %s, $8, %s, r.added AND $10, $11 "
 					"FROM (%s) AS r",
-					hubspot_outbox_schema(false)->name,
+					net ? undone_removals(delta, schema, rows) : "",
+					schema,
 					has_type && !is_label ? "ARRAY[r.type]" : "$7",
 					has_type && is_label ? "ARRAY[r.type]" : "$9",
-					rows);
+					net ? remaining_rows(delta) : rows);
+}
+
+/*
+ * The WITH clause: rows, the pairs that are added, what waits for them and is
+ * undone (back), and that this goes.
+ */
+static char *
+undone_removals(const HubspotDelta *delta, const char *schema, const char *rows)
+{
+	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
+	const char *types = hubspot_delta_is_label(delta) ? "labels" : "type_ids";
+	const char *same_types;
+
+	if (has_type)
+		same_types = psprintf("o.%s = ARRAY[o.%s[1]] AND o.%s[1] = ANY (p.types)"
+							  " AND o.%s IS NULL",
+							  types, types, types,
+							  hubspot_delta_is_label(delta) ? "type_ids" : "labels");
+	else
+		same_types = "o.type_ids IS NOT DISTINCT FROM $7 AND o.labels IS NOT DISTINCT FROM $9";
+	return psprintf("WITH all_rows AS MATERIALIZED (%s), "
+					"pairs AS MATERIALIZED (SELECT r.from_id, r.to_id%s,"
+					" %s.hs_assoc_pair($1, $5, r.from_id, $6, r.to_id) AS pair"
+					" FROM all_rows AS r WHERE r.added GROUP BY r.from_id, r.to_id), "
+					"back AS MATERIALIZED (SELECT p.from_id, p.to_id, u.id%s"
+					" FROM pairs AS p CROSS JOIN LATERAL ("
+					"SELECT array_agg(o.id) AS ids%s, bool_and(o.xmin = ANY ($12)"
+					" AND o.operation = $4 AND o.server = $1 AND o.role = $2"
+					" AND o.from_type = $5 AND o.to_type = $6"
+					" AND o.from_id = p.from_id AND o.to_id = p.to_id"
+					" AND o.category IS NOT DISTINCT FROM $8 AND %s) AS undone"
+					" FROM %s.hs_assoc_outbox AS o WHERE %s.hs_assoc_pair(o.server,"
+					" o.from_type, o.from_id, o.to_type, o.to_id) = p.pair) AS w"
+					" CROSS JOIN LATERAL unnest(w.ids%s) AS u (id%s)"
+					" WHERE w.undone"
+					" AND (SELECT d.id FROM %s.hs_assoc_doubt AS d WHERE d.pair = p.pair"
+					"  ORDER BY d.pair, d.id LIMIT 1) IS NULL"
+					" AND (SELECT l.id FROM %s.hs_assoc_dead_letter AS l"
+					"  WHERE %s.hs_assoc_pair(l.server, l.from_type, l.from_id, l.to_type, l.to_id) = p.pair"
+					"  LIMIT 1) IS NULL), "
+					"gone AS (DELETE FROM %s.hs_assoc_outbox AS o"
+					" WHERE o.id = ANY (ARRAY(SELECT b.id FROM back AS b))) ",
+					rows,
+					has_type ? ", array_agg(r.type) AS types" : "",
+					schema,
+					has_type ? ", u.type" : "",
+					has_type ? psprintf(", array_agg(o.%s[1]) AS types", types) : "",
+					same_types,
+					schema, schema,
+					has_type ? ", w.types" : "", has_type ? ", type" : "",
+					schema, schema, schema, schema);
+}
+
+/* What is left of the rows, in their order. */
+static char *
+remaining_rows(const HubspotDelta *delta)
+{
+	return psprintf("SELECT r.* FROM all_rows AS r LEFT JOIN back AS b"
+					" ON r.added AND b.from_id = r.from_id AND b.to_id = r.to_id%s"
+					" WHERE b.id IS NULL ORDER BY r.added",
+					delta->ncolumns > HUBSPOT_COLUMN_TYPE ? " AND b.type = r.type" : "");
 }

@@ -63,6 +63,6 @@ extern char *hubspot_delta_checked_rows(const HubspotDelta *delta,
 										HubspotDeltaSource source);
 extern char *hubspot_delta_all_rows(const HubspotDelta *delta, bool added);
 extern char *hubspot_delta_insertion(const HubspotDelta *delta,
-									 const char *rows);
+									 const char *rows, bool net);
 
 #endif							/* HUBSPOT_SYNC_CHANGE_SQL_H */

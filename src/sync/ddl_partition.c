@@ -48,6 +48,7 @@
 #include "sync/change.h"
 #include "sync/ddl_partition.h"
 #include "sync/link_trigger.h"
+#include "sync/removal.h"
 
 /* A table whose rows are enqueued, so that it may be dropped. */
 typedef struct Leaving
@@ -67,7 +68,7 @@ static void refuse_inheritance(const HubspotSchema *schema, Oid relid);
 static List *former_children(Oid parent);
 static void has_left(const HubspotSchema *schema, const List *syncs, Oid relid);
 static bool is_deleted_here(HeapTuple tuple);
-static void enqueue_rows(const List *syncs, Oid relid, bool added);
+static void enqueue_rows(const List *syncs, Oid relid, HubspotTableChange what);
 static void enqueue_removal(const HubspotSchema *schema, const List *syncs,
 							Oid relid);
 static bool has_parent_among(Oid relid, const List *relids);
@@ -97,8 +98,10 @@ hubspot_partition_attached(const HubspotSchema *schema, Oid parent)
 			hubspot_syncs(schema, child) == NIL)
 			continue;
 		hubspot_table_joined(schema, child);
-		if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA)
-			enqueue_rows(syncs, child, true);
+		if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+			hubspot_removal_doubt();
+		else
+			enqueue_rows(syncs, child, HUBSPOT_TABLE_ADDED);
 	}
 }
 
@@ -274,11 +277,11 @@ enqueue_removal(const HubspotSchema *schema, const List *syncs, Oid relid)
 		!hubspot_link_heeds_truncate(schema, relid))
 		return;
 	LockRelationOid(relid, AccessExclusiveLock);
-	enqueue_rows(syncs, relid, false);
+	enqueue_rows(syncs, relid, HUBSPOT_TABLE_REMOVED);
 }
 
 static void
-enqueue_rows(const List *syncs, Oid relid, bool added)
+enqueue_rows(const List *syncs, Oid relid, HubspotTableChange what)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc partition",
@@ -287,7 +290,7 @@ enqueue_rows(const List *syncs, Oid relid, bool added)
 	ListCell   *lc;
 
 	foreach(lc, syncs)
-		(void) hubspot_change_enqueue_table(hubspot_change_create(lfirst(lc), relid), added);
+		(void) hubspot_change_enqueue_table(hubspot_change_create(lfirst(lc), relid), what);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -35,6 +35,7 @@
 #include "sync/ddl_partition.h"
 #include "sync/ddl_retype.h"
 #include "sync/link_table.h"
+#include "sync/removal.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
 
@@ -204,6 +205,12 @@ alter_table(const HubspotSchema *schema, Oid relid, AlterTableStmt *alter)
 			case AT_AddConstraint:
 				if (castNode(Constraint, command->def)->deferrable)
 					check_keys(schema, relid);
+				break;
+			case AT_EnableTrig:
+			case AT_EnableAlwaysTrig:
+			case AT_EnableTrigAll:
+			case AT_EnableTrigUser:
+				hubspot_removal_doubt();
 				break;
 			default:
 				if ((int) command->subtype == HUBSPOT_AT_SET_EXPRESSION)

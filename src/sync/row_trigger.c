@@ -268,7 +268,7 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 	if (trigdata->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return;
 	for (int i = 0; i < table->nsyncs; i++)
-		(void) hubspot_change_enqueue_table(table->changes[i], false);
+		(void) hubspot_change_enqueue_table(table->changes[i], HUBSPOT_TABLE_REMOVED);
 }
 
 static void
