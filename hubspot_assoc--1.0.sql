@@ -885,8 +885,11 @@ CREATE TABLE hs_assoc_sync_config (
 	category		text,
 	server			text COLLATE "C" NOT NULL,
 	role			regrole NOT NULL,
-	enabled_at		timestamptz NOT NULL DEFAULT pg_catalog.now()
+	enabled_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	table_name		name
 );
+COMMENT ON COLUMN hs_assoc_sync_config.table_name IS
+'the name that the table had when its sync was enabled';
 COMMENT ON SEQUENCE hs_assoc_sync_config_id_seq IS
 'numbers of syncs';
 COMMENT ON TABLE hs_assoc_sync_config IS

@@ -175,6 +175,44 @@ ROLLBACK;
 ALTER TYPE link DROP ATTRIBUTE firm_id CASCADE;
 DROP TABLE typed;
 
+-- a table that is built anew, and takes the name of the one in sync
+CREATE TABLE "Built" (contact_id int PRIMARY KEY, company_id int UNIQUE, role text);
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id', label => 'It''s', category => 'USER_DEFINED');
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id', type_id => 5);
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
+INSERT INTO "Built" VALUES (1, 1), (2, 2);
+DELETE FROM hs_assoc_outbox;
+BEGIN;
+CREATE TABLE built_new (LIKE "Built" INCLUDING ALL);
+INSERT INTO built_new VALUES (2, 2), (3, 3);
+ALTER TABLE "Built" RENAME TO built_old;
+ALTER TABLE built_new RENAME TO "Built";
+DROP TABLE built_old;
+ROLLBACK;
+-- as doc/sync.md does it
+SELECT hs_assoc_disable_sync('"Built"');
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id');
+BEGIN;
+CREATE TABLE built_new (LIKE "Built" INCLUDING ALL);
+INSERT INTO built_new VALUES (2, 2), (3, 3);
+ALTER TABLE "Built" RENAME TO built_old;
+ALTER TABLE built_new RENAME TO "Built";
+TRUNCATE built_old;
+SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true);
+DROP TABLE built_old;
+COMMIT;
+SELECT operation, from_id, to_id FROM hs_assoc_outbox ORDER BY id;
+DELETE FROM hs_assoc_outbox;
+SELECT link_table, active FROM hs_assoc_sync WHERE link_table = '"Built"'::regclass;
+-- what else has the name is no such table
+BEGIN;
+ALTER TABLE "Built" RENAME TO built_old;
+CREATE VIEW "Built" AS SELECT 1;
+DROP TABLE built_old;
+ROLLBACK;
+DROP TABLE "Built";
+
 --
 -- Types and values
 --

@@ -52,7 +52,9 @@ enum
 	CONFIG_CATEGORY,
 	CONFIG_SERVER,
 	CONFIG_ROLE,
-	CONFIG_NCOLUMNS = CONFIG_ROLE
+	CONFIG_ENABLED_AT,
+	CONFIG_TABLE_NAME,
+	CONFIG_NCOLUMNS = CONFIG_TABLE_NAME
 };
 
 /* Those that hold the name of a column of the link table. */
@@ -64,11 +66,11 @@ static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-	.nparameters = 12,
+	" category, server, role, table_name) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	.nparameters = 13,
 	.types = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
-	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID}
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID, TEXTOID}
 };
 
 static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
@@ -151,6 +153,7 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	sync->category = text_or_null(VALUE(CONFIG_CATEGORY));
 	sync->server = text_or_null(VALUE(CONFIG_SERVER));
 	sync->role = DatumGetObjectId(values[CONFIG_ROLE - 1]);
+	sync->table_name = name_or_null(VALUE(CONFIG_TABLE_NAME));
 	return sync;
 }
 
@@ -182,7 +185,8 @@ hubspot_sync_insert(const HubspotSync *sync)
 	char		nulls[lengthof(insert_statement.types)];
 	const char *texts[] = {NULL, sync->from_type, sync->from_column,
 		sync->to_type, sync->to_column, NULL, sync->label, sync->type_id_column,
-	sync->label_column, sync->category, sync->server, NULL};
+		sync->label_column, sync->category, sync->server, NULL,
+	get_rel_name(sync->link_table)};
 
 	for (size_t i = 0; i < lengthof(texts); i++)
 	{

@@ -34,6 +34,8 @@ typedef struct HubspotSync
 	const char *category;
 	const char *server;			/* not NULL */
 	Oid			role;
+	const char *table_name;		/* that it had when the sync was enabled; or
+								 * NULL */
 } HubspotSync;
 
 extern List *hubspot_syncs(const HubspotSchema *schema, Oid link_table);

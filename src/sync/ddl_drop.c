@@ -8,6 +8,10 @@
  * (CASCADE), or the table or one of its triggers goes, the sync ends.  Partitions
  * are ddl_partition.c's.
  *
+ * A table may be built anew under another name, and then take the place of the
+ * one that is in sync, which is renamed and dropped.  Whoever does that is told how
+ * to go on.
+ *
  * hs_assoc_sync_config knows columns by their names, which outlive a dump, as
  * numbers don't; renames are written into it.  So a column is one of a sync if
  * it had the name when it was dropped.  Whether the table has a column of that
@@ -27,12 +31,16 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -50,7 +58,8 @@ typedef struct DroppedObject
 	Oid			objid;
 	int32		objsubid;
 	bool		is_index;
-	const char *name;			/* of a relation */
+	const char *schema;			/* of a relation */
+	const char *name;			/* likewise */
 	const char *column;			/* its name, if it is one */
 } DroppedObject;
 
@@ -60,8 +69,14 @@ static void column_dropped(const HubspotSchema *schema, Oid relid,
 						   const char *column, Node *command);
 static void index_dropped(const HubspotSchema *schema, Oid index,
 						  Node *command);
-static void table_dropped(const HubspotSchema *schema, Oid relid,
-						  const char *name);
+static void table_dropped(const HubspotSchema *schema,
+						  const DroppedObject *table);
+static const char *successor(const HubspotSchema *schema,
+							 const DroppedObject *table, const List *syncs);
+static char *calls_to_go_on(const HubspotSchema *schema, List *syncs,
+							const char *link_table);
+static int	compare_ids(const ListCell *a, const ListCell *b);
+static void append_argument(StringInfo call, const char *name, const char *value);
 static HeapTuple dropped_tuple(Oid catalog, Oid index, AttrNumber column,
 							   Oid oid);
 static bool has_all_columns(const HubspotSync *sync);
@@ -97,7 +112,7 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 			index_dropped(schema, object->objid, command);
 		else
 		{
-			table_dropped(schema, object->objid, object->name);
+			table_dropped(schema, object);
 			hubspot_partition_dropped(schema, object->objid, object->name);
 		}
 	}
@@ -109,7 +124,7 @@ dropped_objects(int *nobjects)
 {
 	static const char sql[] =
 	"SELECT classid, objid, objsubid, object_type OPERATOR(pg_catalog.=) 'index',"
-	" object_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
+	" object_name, schema_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
 	" AND objsubid OPERATOR(pg_catalog.<>) 0 THEN address_names[3] END"
 	" FROM pg_catalog.pg_event_trigger_dropped_objects() "
 	"WHERE classid OPERATOR(pg_catalog.=) $1 OR classid OPERATOR(pg_catalog.=) $2";
@@ -130,13 +145,15 @@ dropped_objects(int *nobjects)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
 		char	   *name = SPI_getvalue(tuple, tupdesc, 5);
-		char	   *column = SPI_getvalue(tuple, tupdesc, 6);
+		char	   *namespace = SPI_getvalue(tuple, tupdesc, 6);
+		char	   *column = SPI_getvalue(tuple, tupdesc, 7);
 		bool		isnull;
 
 		objects[i].classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1, &isnull));
 		objects[i].objid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2, &isnull));
 		objects[i].objsubid = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 3, &isnull));
 		objects[i].is_index = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
+		objects[i].schema = namespace ? MemoryContextStrdup(context, namespace) : NULL;
 		objects[i].name = name ? MemoryContextStrdup(context, name) : NULL;
 		objects[i].column = column ? MemoryContextStrdup(context, column) : NULL;
 	}
@@ -231,16 +248,103 @@ index_dropped(const HubspotSchema *schema, Oid index, Node *command)
 }
 
 static void
-table_dropped(const HubspotSchema *schema, Oid relid, const char *name)
+table_dropped(const HubspotSchema *schema, const DroppedObject *table)
 {
-	List	   *syncs = hubspot_syncs(schema, relid);
+	List	   *syncs = hubspot_syncs(schema, table->objid);
+	const char *other;
 	ListCell   *lc;
 
+	if (syncs == NIL)
+		return;
 	foreach(lc, syncs)
 		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
-	if (syncs != NIL)
+	other = successor(schema, table, syncs);
+	if (other)
+		ereport(WARNING,
+				(errmsg("table \"%s\" is no longer kept in sync", table->name),
+				 errdetail("Its name was \"%s\" when its sync was enabled, which is now that of another table, whose rows are not sent.",
+						   ((HubspotSync *) linitial(syncs))->table_name),
+				 errhint("To keep that one in sync: %s",
+						 calls_to_go_on(schema, syncs, other))));
+	else
 		ereport(NOTICE,
-				(errmsg("table \"%s\" is no longer kept in sync", name)));
+				(errmsg("table \"%s\" is no longer kept in sync", table->name)));
+}
+
+/*
+ * The table that has taken the place of a dropped one, for SQL, if it is not yet
+ * in sync; or NULL.
+ */
+static const char *
+successor(const HubspotSchema *schema, const DroppedObject *table,
+		  const List *syncs)
+{
+	const char *name = ((HubspotSync *) linitial(syncs))->table_name;
+	Oid			namespace = table->schema ? get_namespace_oid(table->schema, true) : InvalidOid;
+	Oid			relid;
+	char		relkind;
+
+	if (name == NULL || !OidIsValid(namespace))
+		return NULL;
+	relid = get_relname_relid(name, namespace);
+	relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		hubspot_syncs(schema, hubspot_link_root(relid)) != NIL)
+		return NULL;
+	return hubspot_link_name(relid);
+}
+
+/* The statements that enable the syncs for another table. */
+static char *
+calls_to_go_on(const HubspotSchema *schema, List *syncs,
+			   const char *link_table)
+{
+	StringInfoData calls;
+	ListCell   *lc;
+
+	initStringInfo(&calls);
+	list_sort(syncs, compare_ids);
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+		const char *role = GetUserNameFromId(sync->role, true);
+
+		if (role && sync->role != GetUserId())
+			appendStringInfo(&calls, "SET ROLE %s; ", quote_identifier(role));
+		appendStringInfo(&calls, "SELECT %s.hs_assoc_enable_sync(", schema->name);
+		append_argument(&calls, NULL, link_table);
+		append_argument(&calls, NULL, sync->from_type);
+		append_argument(&calls, NULL, sync->from_column);
+		append_argument(&calls, NULL, sync->to_type);
+		append_argument(&calls, NULL, sync->to_column);
+		if (sync->type_id)
+			appendStringInfo(&calls, "type_id => %d, ", sync->type_id);
+		append_argument(&calls, "label", sync->label);
+		append_argument(&calls, "type_id_column", sync->type_id_column);
+		append_argument(&calls, "label_column", sync->label_column);
+		append_argument(&calls, "category", sync->category);
+		append_argument(&calls, "server", sync->server);
+		appendStringInfo(&calls, "backfill => true);%s", lnext(syncs, lc) ? " " : "");
+	}
+	return calls.data;
+}
+
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int32		one = ((const HubspotSync *) lfirst(a))->id;
+	int32		other = ((const HubspotSync *) lfirst(b))->id;
+
+	return one < other ? -1 : one > other;
+}
+
+/* And a comma.  None for a value that is NULL. */
+static void
+append_argument(StringInfo call, const char *name, const char *value)
+{
+	if (value)
+		appendStringInfo(call, "%s%s%s, ", name ? name : "", name ? " => " : "",
+						 quote_literal_cstr(value));
 }
 
 /*
