@@ -528,6 +528,15 @@ GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_chec
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
 'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type.';
 
+CREATE FUNCTION hs_assoc_fold(
+	label text)
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+GRANT EXECUTE ON FUNCTION hs_assoc_fold(text) TO pg_checkpoint;
+COMMENT ON FUNCTION hs_assoc_fold(text) IS
+'A label without regard to case: the same for labels that are looked up as one, whatever the locale.';
+
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
 -- and new operations come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;

@@ -10,8 +10,8 @@
  * afterwards.
  *
  * A label is compared as HubSpot shows it, and only if there is none, without
- * regard to case, as the database's locale sees it.  What is found, or isn't,
- * is remembered, because the next row tends to ask for the same.
+ * regard to case, as Unicode sees it (fold.c).  What is found, or isn't, is
+ * remembered, because the next row tends to ask for the same.
  *
  * IDENTIFICATION
  *	  src/call/labels.c
@@ -20,17 +20,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/formatting.h"
 #include "utils/memutils.h"
 
 #include "api/definition.h"
 #include "api/endpoint.h"
 #include "base/closest.h"
+#include "base/fold.h"
 #include "call/call.h"
 #include "call/labels.h"
 
@@ -47,7 +46,7 @@
 typedef struct Candidate
 {
 	const HubspotAssociationType *type;
-	const char *lower;			/* its label in lower case */
+	const char *lower;			/* its label, folded */
 	int			distance;		/* from a label that isn't found */
 	bool		other_category; /* than the one that was asked for */
 } Candidate;
@@ -215,7 +214,7 @@ set_candidates(HubspotLabels *labels, List *definitions)
 			continue;
 		candidate = &labels->candidates[labels->ncandidates++];
 		candidate->type = &definition->type;
-		candidate->lower = str_tolower(label, strlen(label), DEFAULT_COLLATION_OID);
+		candidate->lower = hubspot_fold(label, strlen(label));
 	}
 }
 
@@ -278,7 +277,7 @@ find(HubspotLabels *labels, const char *label, const char *category,
 		*problem = ambiguous_problem(labels, label, label, category, true);
 	else if (type == NULL)
 	{
-		lower = str_tolower(label, strlen(label), DEFAULT_COLLATION_OID);
+		lower = hubspot_fold(label, strlen(label));
 		type = match(labels, lower, category, false, &ambiguous);
 		if (ambiguous)
 			*problem = ambiguous_problem(labels, label, lower, category, false);

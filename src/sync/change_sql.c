@@ -279,8 +279,8 @@ type_value(const HubspotDelta *delta, const char *alias)
 static char *
 folded(const char *label)
 {
-	return psprintf("pg_catalog.lower(pg_catalog.left(%s, 1000)"
-					" COLLATE pg_catalog.\"default\")", label);
+	return psprintf("%s.hs_assoc_fold(pg_catalog.left(%s, 1000))",
+					hubspot_outbox_schema(false)->name, label);
 }
 
 /*

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * label_function.c
+ *	  The function that says which labels are one.
+ *
+ * IDENTIFICATION
+ *	  src/sql/label_function.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "base/compat.h"
+#include "base/fold.h"
+
+PG_FUNCTION_INFO_V1(hs_assoc_fold);
+
+/*
+ * hs_assoc_fold(label)
+ *
+ * A label as it is looked up if there is none that is just like it: the same for
+ * those that differ by case alone, whatever the database's locale is.
+ */
+Datum
+hs_assoc_fold(PG_FUNCTION_ARGS)
+{
+	text	   *label = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_TEXT_P(cstring_to_text(hubspot_fold(VARDATA_ANY(label),
+												  VARSIZE_ANY_EXHDR(label))));
+}
