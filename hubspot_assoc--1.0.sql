@@ -175,6 +175,32 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create_default(text, bigint, text, bigint, text, name) IS
 'Associates two records with the default, unlabelled type of their object types.';
 
+CREATE FUNCTION hs_assoc_create_default(
+	from_type text,
+	from_id text,
+	to_type text,
+	to_id bigint,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_create_default_to_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_create_default(text, text, text, bigint, text, name) IS
+'Associates two records with the default, unlabelled type of their object types.';
+
+CREATE FUNCTION hs_assoc_create_default(
+	from_type text,
+	from_id bigint,
+	to_type text,
+	to_id text,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_create_default_from_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_create_default(text, bigint, text, text, text, name) IS
+'Associates two records with the default, unlabelled type of their object types.';
+
 CREATE FUNCTION hs_assoc_create(
 	from_type text,
 	from_id text,
@@ -207,6 +233,40 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, bigint, int[], text, text[], text, boolean, name) IS
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
+
+CREATE FUNCTION hs_assoc_create(
+	from_type text,
+	from_id text,
+	to_type text,
+	to_id bigint,
+	type_ids int[] DEFAULT NULL,
+	category text DEFAULT NULL,
+	labels text[] DEFAULT NULL,
+	on_error text DEFAULT 'row',
+	keep_labels boolean DEFAULT false,
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_create_to_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_create(text, text, text, bigint, int[], text, text[], text, boolean, name) IS
+'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
+
+CREATE FUNCTION hs_assoc_create(
+	from_type text,
+	from_id bigint,
+	to_type text,
+	to_id text,
+	type_ids int[] DEFAULT NULL,
+	category text DEFAULT NULL,
+	labels text[] DEFAULT NULL,
+	on_error text DEFAULT 'row',
+	keep_labels boolean DEFAULT false,
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_create_from_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, text, int[], text, text[], text, boolean, name) IS
 'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
@@ -286,6 +346,32 @@ RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_archive_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_archive(text, bigint, text, bigint, text, name) IS
+'Removes all associations of two records, whatever their types.';
+
+CREATE FUNCTION hs_assoc_archive(
+	from_type text,
+	from_id text,
+	to_type text,
+	to_id bigint,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_archive_to_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_archive(text, text, text, bigint, text, name) IS
+'Removes all associations of two records, whatever their types.';
+
+CREATE FUNCTION hs_assoc_archive(
+	from_type text,
+	from_id bigint,
+	to_type text,
+	to_id text,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS hs_assoc_result
+AS 'MODULE_PATHNAME', 'hs_assoc_archive_from_bigint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_archive(text, bigint, text, text, text, name) IS
 'Removes all associations of two records, whatever their types.';
 
 CREATE FUNCTION hs_assoc_batch_archive(

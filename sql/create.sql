@@ -311,5 +311,29 @@ SELECT request, status FROM sim.requests();
 ALTER SERVER hubspot OPTIONS (SET base_url :'simulator');
 DEALLOCATE associate;
 
+--
+-- Types of ids: each with each other, and none is ambiguous
+--
+SELECT f.type, string_agg(t.type, ' ' ORDER BY t.n) FILTER (WHERE r.outcome = 'ok') AS goes_with,
+	string_agg(DISTINCT f.type || ' ' || t.type || ': ' || r.message, '; ') FILTER (WHERE r.outcome NOT IN ('ok', '42883')) AS ambiguous
+FROM (VALUES (1, 'unknown', $$'1'$$), (2, 'null', 'NULL'), (3, 'integer', '1'), (4, 'smallint', '1::int2'), (5, 'bigint', '1::int8'),
+		(6, 'text', $$'1'::text$$), (7, 'varchar', $$'1'::varchar$$), (8, 'char', $$'1'::char(5)$$), (9, 'name', $$'1'::name$$),
+		(10, 'numeric', '1::numeric')) AS f (n, type, value),
+	(VALUES (1, 'unknown', $$'1'$$), (2, 'null', 'NULL'), (3, 'integer', '1'), (4, 'smallint', '1::int2'), (5, 'bigint', '1::int8'),
+		(6, 'text', $$'1'::text$$), (7, 'varchar', $$'1'::varchar$$), (8, 'char', $$'1'::char(5)$$), (9, 'name', $$'1'::name$$),
+		(10, 'numeric', '1::numeric')) AS t (n, type, value),
+	(VALUES ('create_default'), ('create'), ('archive')) AS c (call),
+	sim.try(format('EXPLAIN SELECT hs_assoc_%s(%L, %s, %L, %s)', call, 'contacts', f.value, 'companies', t.value)) AS r
+WHERE call = 'create_default' OR r.outcome NOT IN ('ok', '42883')
+GROUP BY f.n, f.type ORDER BY f.n;
+SELECT (r).from_id, (r).to_id, (r).ok FROM (VALUES
+	(hs_assoc_create_default('contacts', 901, 'companies', '902'::text)),
+	(hs_assoc_create_default('contacts', '903'::varchar, 'companies', 904::bigint)),
+	(hs_assoc_create('contacts', 901, 'companies', '902'::text, '{279}', 'HUBSPOT_DEFINED')),
+	(hs_assoc_create('contacts', '903'::text, 'companies', 904::smallint, '{279}', 'HUBSPOT_DEFINED')),
+	(hs_assoc_archive('contacts', 901, 'companies', '902'::text)),
+	(hs_assoc_archive('contacts', '903'::text, 'companies', 904))) AS v (r);
+SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id IN ('901', '903');
+
 \set ECHO none
 \i :end

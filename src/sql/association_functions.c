@@ -34,10 +34,16 @@ typedef struct CallState
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
 PG_FUNCTION_INFO_V1(hs_assoc_create_default_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create_default_to_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create_default_from_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_create);
 PG_FUNCTION_INFO_V1(hs_assoc_create_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create_to_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_create_from_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_archive);
 PG_FUNCTION_INFO_V1(hs_assoc_archive_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_archive_to_bigint);
+PG_FUNCTION_INFO_V1(hs_assoc_archive_from_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_list);
 PG_FUNCTION_INFO_V1(hs_assoc_list_bigint);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_create_default);
@@ -51,8 +57,8 @@ PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels_array);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read_array);
 
-static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation,
-						bool bigint_ids);
+static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from_id,
+						bool bigint_to_id);
 static Datum run_list(FunctionCallInfo fcinfo, bool bigint_id);
 static Datum run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 					   const char *inputs);
@@ -80,13 +86,25 @@ static CallState *single_state(FunctionCallInfo fcinfo);
 Datum
 hs_assoc_create_default(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false);
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false, false);
 }
 
 Datum
 hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true);
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true, true);
+}
+
+Datum
+hs_assoc_create_default_to_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, false, true);
+}
+
+Datum
+hs_assoc_create_default_from_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE_DEFAULT, true, false);
 }
 
 /*
@@ -100,13 +118,25 @@ hs_assoc_create_default_bigint(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_create(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_CREATE, false);
+	return run_single(fcinfo, HUBSPOT_CREATE, false, false);
 }
 
 Datum
 hs_assoc_create_bigint(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_CREATE, true);
+	return run_single(fcinfo, HUBSPOT_CREATE, true, true);
+}
+
+Datum
+hs_assoc_create_to_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE, false, true);
+}
+
+Datum
+hs_assoc_create_from_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_CREATE, true, false);
 }
 
 /*
@@ -118,13 +148,25 @@ hs_assoc_create_bigint(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_archive(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_ARCHIVE, false);
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, false, false);
 }
 
 Datum
 hs_assoc_archive_bigint(PG_FUNCTION_ARGS)
 {
-	return run_single(fcinfo, HUBSPOT_ARCHIVE, true);
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, true, true);
+}
+
+Datum
+hs_assoc_archive_to_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, false, true);
+}
+
+Datum
+hs_assoc_archive_from_bigint(PG_FUNCTION_ARGS)
+{
+	return run_single(fcinfo, HUBSPOT_ARCHIVE, true, false);
 }
 
 /*
@@ -246,7 +288,8 @@ hs_assoc_batch_read_array(PG_FUNCTION_ARGS)
 
 /* A pair: (from_type, from_id, to_type, to_id, [types,] on_error, ...). */
 static Datum
-run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
+run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from_id,
+		   bool bigint_to_id)
 {
 	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
 	bool		takes_types = (shape == HUBSPOT_INPUT_TYPED_PAIR);
@@ -264,8 +307,8 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_ids)
 	ArrayType  *label_array = NULL;
 
 	set_pipeline(fcinfo, &pipeline, operation, 2, takes_types ? 7 : 4);
-	ids.from_id = id_argument(fcinfo, 1, bigint_ids);
-	ids.to_id = id_argument(fcinfo, 3, bigint_ids);
+	ids.from_id = id_argument(fcinfo, 1, bigint_from_id);
+	ids.to_id = id_argument(fcinfo, 3, bigint_to_id);
 	if (takes_types && !PG_ARGISNULL(4))
 		type_ids = PG_GETARG_ARRAYTYPE_P(4);
 	if (takes_types && !PG_ARGISNULL(5))
