@@ -109,7 +109,7 @@ is_text($_, $_) foreach '{', '}', '[', ']', '[1,]', '[,1]', '{"a"}', '{"a":}', '
   '{"a" 1}', '[1 2]', '[1}', '{"a":1]', '"', '"a', '\'a\'', 'nul', 'nulll', 'True', 'NaN', 'Infinity',
   '01', '1.', '.1', '-', '+1', '1e', '1e+', '0x10', '1_000', '1 2', '{} {}', '[] x', '// comment', '"\x"', '"\u12"',
   '"\u12g4"', "\"a\nb\"", "\"a\tb\"", "\"\x01\"", '  ', "\n", '<html><body>502</body></html>', 'ok', ',', ':';
-is_text('a byte-order mark', "\xef\xbb\xbf{}");
+becomes('a byte-order mark', "\xef\xbb\xbf{}", '{}');
 is_text('a NUL byte', "{\"a\":\0}", "{\"a\":$replaced}");
 is_text('NUL bytes only', "\0\0\0", $replaced x 3);
 is_text('a control character between', "[\x0b1]");

@@ -897,7 +897,7 @@ sub check_requests
 	if ($operation->{once})
 	{
 		pop @main;
-		push @problems, 'sent again, although HubSpot may have acted' if grep { ($_->[2] // 0) !~ /^(423|429|477)$/ } @main;
+		push @problems, 'sent again, although HubSpot may have acted' if grep { ($_->[2] // 0) !~ /^(421|423|425|429|477)$/ } @main;
 	}
 	elsif (!has_many($operation, 'main') && $case->{fault}{kind} =~ /final|garbage/ && $case->{moment} eq 'always'
 		&& $case->{phase} eq 'main' && !$case->{fault}{any_wire} && $case->{fault}{action})
