@@ -201,6 +201,18 @@ foreach my $page (grep { m{^src/\w+/README\.md$} } @pages)
 	ok($lines >= 15 && $lines <= 60, "$page has 15 to 60 lines") or diag("$lines lines");
 }
 
+# Each file of a room is in the room's page and on the map.
+my $map = slurp_file("$top/ARCHITECTURE.md");
+my @unlisted;
+foreach my $file (map { s{^\Q$top\E/}{}r } glob "$top/src/*/*.[ch]")
+{
+	my ($room, $name, $suffix) = $file =~ m{^(src/\w+)/(\w+)\.([ch])$};
+	next if $suffix eq 'h' && -e "$top/$room/$name.c";
+	push @unlisted, "$room/README.md: $name" if slurp_file("$top/$room/README.md") !~ /`$name(?:\.$suffix)?`/;
+	push @unlisted, "ARCHITECTURE.md: $file" if $map !~ /`(?:$room\/)?$name\.$suffix`/;
+}
+is(join("\n", @unlisted), '', 'the pages know each file of the source');
+
 foreach my $page (qw(ARCHITECTURE.md CONTRIBUTING.md), grep { m{^(doc|src)/} || /^(README|SECURITY)/ } @pages)
 {
 	my @missing = missing_paths($page);
