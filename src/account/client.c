@@ -16,10 +16,18 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
 
 #include "account/client.h"
 #include "account/server.h"
+#include "api/error.h"
+#include "schema/rights.h"
+
+static const HubspotError *caught_error(void);
 
 /*
  * The account of a server (NULL: of the setting hubspot_assoc.server), with
@@ -37,4 +45,61 @@ hubspot_connect(const char *server)
 	client->token = hubspot_token_create(client->options);
 	client->account = hubspot_account(serverid);
 	return client;
+}
+
+/*
+ * The server's account, as the role may use it, in the current memory context;
+ * an ERROR (no such server, no USAGE, no user mapping) as a value.
+ */
+const HubspotError *
+hubspot_connect_as(Oid role, const char *server, HubspotClient **client)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	HubspotFormerUser former;
+	const HubspotError *volatile error = NULL;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		return hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
+								  ERRCODE_UNDEFINED_OBJECT,
+								  psprintf("role with OID %u does not exist", role));
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		former = hubspot_act_as(role);
+		*client = hubspot_connect(server);
+		hubspot_act_as_before(former);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		/* this sets the user back, too */
+		MemoryContextSwitchTo(context);
+		error = caught_error();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* The ERROR that was caught, as a value; a cancel is thrown on. */
+static const HubspotError *
+caught_error(void)
+{
+	ErrorData  *data = CopyErrorData();
+	HubspotError *error;
+
+	if (data->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		PG_RE_THROW();
+	FlushErrorState();
+	error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
+							   data->sqlerrcode,
+							   pstrdup(data->message));
+	FreeErrorData(data);
+	return error;
 }

@@ -26,5 +26,7 @@ typedef struct HubspotClient
 } HubspotClient;
 
 extern HubspotClient *hubspot_connect(const char *server);
+extern const HubspotError *hubspot_connect_as(Oid role, const char *server,
+											  HubspotClient **client);
 
 #endif							/* HUBSPOT_ACCOUNT_CLIENT_H */

@@ -33,6 +33,9 @@
 #include "outbox/claim.h"
 #include "schema/prepared.h"
 
+/* So much of an id tells records apart, when they are counted. */
+#define MAX_GROUP_KEY		64
+
 /*
  * Statements.  $1 and $2 are server and role, $3 the time, $4 the size of the
  * window, where there is a window.
@@ -214,6 +217,7 @@ static const struct
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+static int	compare_from_ids(const void *a, const void *b);
 static void set_window(Datum *values, const HubspotClaimant *claimant,
 					   int window);
 static const char *size_problem(HeapTuple tuple, Size *sum);
@@ -566,4 +570,49 @@ get_array(HeapTuple tuple, int column)
 	copy = palloc(VARSIZE(array));
 	memcpy(copy, array, VARSIZE(array));
 	return copy;
+}
+
+/*
+ * Sort claims by the records that they are from, so many of these at most.  Returns how
+ * many claims that are; they come first.
+ */
+int
+hubspot_claim_group(HubspotClaim *claims, int nclaims, int max_groups)
+{
+	HASHCTL		control = {0};
+	HTAB	   *groups;
+	int			i;
+
+	control.keysize = MAX_GROUP_KEY;
+	control.entrysize = MAX_GROUP_KEY;
+	control.hcxt = CurrentMemoryContext;
+	groups = hash_create("hubspot_assoc records", max_groups, &control,
+						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	for (i = 0; i < nclaims; i++)
+	{
+		const char *from_id = claims[i].from_id.data;
+
+		/* longer ones are taken for one; they are no ids of HubSpot's */
+		if (hash_get_num_entries(groups) < max_groups)
+			(void) hash_search(groups, from_id, HASH_ENTER, NULL);
+		else if (hash_search(groups, from_id, HASH_FIND, NULL) == NULL)
+			break;
+	}
+	hash_destroy(groups);
+	qsort(claims, i, sizeof(HubspotClaim), compare_from_ids);
+	return i;
+}
+
+static int
+compare_from_ids(const void *a, const void *b)
+{
+	const HubspotClaim *one = a;
+	const HubspotClaim *other = b;
+	int			order = one->from_id.len - other->from_id.len;
+
+	if (order == 0)
+		order = memcmp(one->from_id.data, other->from_id.data, one->from_id.len);
+	if (order == 0)
+		order = one->id < other->id ? -1 : 1;
+	return order;
 }

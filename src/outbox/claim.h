@@ -104,6 +104,8 @@ extern void hubspot_claim_pick(const HubspotClaimant *claimant,
 							   int window, HubspotPick *pick);
 extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,
 							   int nclaims);
+extern int	hubspot_claim_group(HubspotClaim *claims, int nclaims,
+								int max_groups);
 extern int64 hubspot_claim_defer_blocked(const HubspotClaimant *claimant,
 										 int window);
 extern void hubspot_claim_defer(const HubspotDeferral *deferrals,

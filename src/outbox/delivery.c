@@ -29,14 +29,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/pg_authid.h"
-#include "miscadmin.h"
 #include "pgstat.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "account/account.h"
@@ -71,9 +65,6 @@
  * not parked: it has to wait by other means, lest it be tried without an end.
  */
 #define MIN_PARKING			INT64CONST(100000)
-
-/* So much of an id tells records apart, when they are counted. */
-#define MAX_GROUP_KEY		64
 
 /* So many rows are looked at, at most. */
 #define MAX_WINDOW			10000
@@ -125,13 +116,8 @@ struct HubspotDelivery
 static bool pick_claims(HubspotDelivery *delivery,
 						int64 max_rows);
 static void give_up_oversize(HubspotDelivery *delivery, const HubspotPick *pick);
-static const HubspotError *connect_as(Oid role, const char *server,
-									  HubspotClient **client);
-static const HubspotError *caught_error(void);
 static int	window_size(const HubspotDelivery *delivery, int64 max_rows);
 static void cut_claims(HubspotDelivery *delivery);
-static int	count_until_groups(const HubspotDelivery *delivery, int max_groups);
-static int	compare_from_ids(const void *a, const void *b);
 static void damp(HubspotDelivery *delivery);
 static void suspect_all(HubspotDelivery *delivery);
 static void suspect(HubspotDelivery *delivery, int64 row);
@@ -166,7 +152,7 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 	delivery->claimant = claimant;
 	delivery->round = round;
 	delivery->progress = progress;
-	error = connect_as(claimant->role, claimant->server, &delivery->client);
+	error = hubspot_connect_as(claimant->role, claimant->server, &delivery->client);
 	if (error)
 	{
 		round->unrecorded = !hubspot_settle_account(claimant, error);
@@ -290,63 +276,6 @@ give_up_oversize(HubspotDelivery *delivery,
 	pfree(ids);
 }
 
-/*
- * The server's account, as the role may use it, in the current memory context;
- * an ERROR (no such server, no USAGE, no user mapping) as a value.
- */
-static const HubspotError *
-connect_as(Oid role, const char *server, HubspotClient **client)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	HubspotFormerUser former;
-	const HubspotError *volatile error = NULL;
-
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
-		return hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
-								  ERRCODE_UNDEFINED_OBJECT,
-								  psprintf("role with OID %u does not exist", role));
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		former = hubspot_act_as(role);
-		*client = hubspot_connect(server);
-		hubspot_act_as_before(former);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		/* this sets the user back, too */
-		MemoryContextSwitchTo(context);
-		error = caught_error();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
-/* The ERROR that was caught, as a value; a cancel is thrown on. */
-static const HubspotError *
-caught_error(void)
-{
-	ErrorData  *data = CopyErrorData();
-	HubspotError *error;
-
-	if (data->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		PG_RE_THROW();
-	FlushErrorState();
-	error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
-							   data->sqlerrcode,
-							   pstrdup(data->message));
-	FreeErrorData(data);
-	return error;
-}
-
 /* How many rows are looked at: those of as many requests as are in flight. */
 static int
 window_size(const HubspotDelivery *delivery, int64 max_rows)
@@ -381,53 +310,11 @@ cut_claims(HubspotDelivery *delivery)
 	}
 	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
 	{
-		delivery->nclaims = count_until_groups(delivery, limit * options->concurrency);
-		qsort(delivery->claims, delivery->nclaims, sizeof(HubspotClaim),
-			  compare_from_ids);
+		delivery->nclaims = hubspot_claim_group(delivery->claims, delivery->nclaims,
+												limit * options->concurrency);
 	}
 	else
 		delivery->nclaims = Min(delivery->nclaims, limit * options->concurrency);
-}
-
-/* How many claims there are before those of one record too many. */
-static int
-count_until_groups(const HubspotDelivery *delivery, int max_groups)
-{
-	HASHCTL		control = {0};
-	HTAB	   *groups;
-	int			i;
-
-	control.keysize = MAX_GROUP_KEY;
-	control.entrysize = MAX_GROUP_KEY;
-	control.hcxt = CurrentMemoryContext;
-	groups = hash_create("hubspot_assoc records", max_groups, &control,
-						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	for (i = 0; i < delivery->nclaims; i++)
-	{
-		const char *from_id = delivery->claims[i].from_id.data;
-
-		/* longer ones are taken for one; they are no ids of HubSpot's */
-		if (hash_get_num_entries(groups) < max_groups)
-			(void) hash_search(groups, from_id, HASH_ENTER, NULL);
-		else if (hash_search(groups, from_id, HASH_FIND, NULL) == NULL)
-			break;
-	}
-	hash_destroy(groups);
-	return i;
-}
-
-static int
-compare_from_ids(const void *a, const void *b)
-{
-	const HubspotClaim *one = a;
-	const HubspotClaim *other = b;
-	int			order = one->from_id.len - other->from_id.len;
-
-	if (order == 0)
-		order = memcmp(one->from_id.data, other->from_id.data, one->from_id.len);
-	if (order == 0)
-		order = one->id < other->id ? -1 : 1;
-	return order;
 }
 
 /* Have the rows of pairs that were sent too often lately wait. */
