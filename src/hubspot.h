@@ -91,7 +91,7 @@ typedef struct HubspotInput
 
 /*
  * What an error says of its inputs and of others: decided where the error is made
- * (api/error.c), and all that anybody else looks at.
+ * (api/verdict.c), and all that others look at.
  */
 typedef enum HubspotVerdict
 {

@@ -8,7 +8,7 @@
  *
  * The category UNCONFIRMED is given to every failure after which HubSpot may
  * or may not have acted: no answer, one that cannot be read, and HubSpot's own
- * failures (5xx), whatever they say.
+ * failures (5xx, but those that verdict.c knows better).
  *
  * IDENTIFICATION
  *	  src/api/error.c
