@@ -44,6 +44,8 @@ hubspot_connect(const char *server)
 	client->options = hubspot_get_options(serverid, userid);
 	client->token = hubspot_token_create(client->options);
 	client->account = hubspot_account(serverid);
+	client->policy.max_retries = client->options->max_retries;
+	client->policy.batch_size = client->options->batch_size;
 	return client;
 }
 

@@ -15,14 +15,25 @@
 #include "account/option.h"
 #include "account/token.h"
 
+/*
+ * How calls are made: as the options say, until whoever sends wants it otherwise, which
+ * has to be before the first call.
+ */
+typedef struct HubspotCallPolicy
+{
+	int			max_retries;
+	int			batch_size;		/* 0: as many as HubspotEndpoint's batch_limit */
+	bool		impatient;		/* a call comes back rather than wait long */
+	size_t		reply_budget;	/* bytes that the replies of all calls in
+								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
+} HubspotCallPolicy;
+
 typedef struct HubspotClient
 {
 	const HubspotOptions *options;
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotAccount *account;	/* lives for the session */
-	bool		impatient;		/* a call comes back rather than wait long */
-	size_t		reply_budget;	/* bytes that the replies of all calls in
-								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
+	HubspotCallPolicy policy;
 } HubspotClient;
 
 extern HubspotClient *hubspot_connect(const char *server);

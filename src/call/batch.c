@@ -163,7 +163,7 @@ request_limit(const HubspotClient *client,
 			  const HubspotEndpoint *endpoint)
 {
 	int			limit = Max(endpoint->batch_limit, 1);
-	int			batch_size = client->options->batch_size;
+	int			batch_size = client->policy.batch_size;
 
 	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }

@@ -287,14 +287,14 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 static bool
 has_budget(const HubspotCalls *calls, const HubspotCall *call)
 {
-	return calls->in_flight == 0 || calls->client->reply_budget == 0 ||
-		calls->in_replies + max_reply(calls, call) <= calls->client->reply_budget;
+	return calls->in_flight == 0 || calls->client->policy.reply_budget == 0 ||
+		calls->in_replies + max_reply(calls, call) <= calls->client->policy.reply_budget;
 }
 
 static size_t
 max_reply(const HubspotCalls *calls, const HubspotCall *call)
 {
-	if (calls->client->reply_budget == 0)
+	if (calls->client->policy.reply_budget == 0)
 		return HUBSPOT_MAX_REPLY;
 	return call->max_reply > 0 ? call->max_reply : MAX_BUDGETED_REPLY;
 }
@@ -483,7 +483,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	bool		asked;
 	HubspotAdvice advice;
 
-	if (calls->client->impatient)
+	if (calls->client->policy.impatient)
 		patience = Min(most, IMPATIENT_WAIT);
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 
@@ -497,7 +497,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (advice == HUBSPOT_PARK)
 	{
 		calls->counts.rate_limited++;
-		if (wait <= most || !asked || calls->client->impatient)
+		if (wait <= most || !asked || calls->client->policy.impatient)
 			hubspot_account_park(calls->client->account, now + Min(wait, most));
 		if (wait <= patience)
 		{
@@ -514,7 +514,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	}
 	call->attempts++;
 	if (advice == HUBSPOT_RETRY && wait <= patience &&
-		call->attempts <= options->max_retries)
+		call->attempts <= calls->client->policy.max_retries)
 	{
 		if (hubspot_reply_verdict(call->reply) == HUBSPOT_VERDICT_UNCONFIRMED)
 			call->may_have_acted = true;

@@ -84,7 +84,7 @@ struct HubspotDelivery
 	HubspotRound *round;
 	HubspotProgress *progress;
 	HubspotClient *client;
-	HubspotOptions *options;	/* the connection's */
+	const HubspotOptions *options;	/* the client's */
 	HubspotLane lane;
 	HubspotOperation operation;
 	HubspotClaim *claims;
@@ -113,6 +113,7 @@ struct HubspotDelivery
 	const HubspotError *account_error;	/* of them all, or NULL */
 };
 
+static void set_policy(HubspotCallPolicy *policy);
 static bool pick_claims(HubspotDelivery *delivery,
 						int64 max_rows);
 static void give_up_oversize(HubspotDelivery *delivery, const HubspotPick *pick);
@@ -159,11 +160,8 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 		round->next_due = 0;
 		return NULL;
 	}
-	delivery->options = unconstify(HubspotOptions *, delivery->client->options);
-	delivery->options->max_retries = Min(delivery->options->max_retries,
-										 MAX_CALL_RETRIES);
-	delivery->client->impatient = true;
-	delivery->client->reply_budget = REPLY_BUDGET;
+	delivery->options = delivery->client->options;
+	set_policy(&delivery->client->policy);
 	pace = hubspot_account_pace(delivery->client->account,
 								delivery->options->rate_limit, now);
 	if (pace > now)
@@ -201,6 +199,15 @@ hubspot_delivery_prepare(const HubspotClaimant *claimant, int64 max_rows,
 						   delivery->nclaims, delivery->options->request_timeout);
 	delivery->has_doubts = claimant->has_doubts;
 	return delivery;
+}
+
+/* How a sender calls: it has better retries of its own, and others to serve. */
+static void
+set_policy(HubspotCallPolicy *policy)
+{
+	policy->max_retries = Min(policy->max_retries, MAX_CALL_RETRIES);
+	policy->impatient = true;
+	policy->reply_budget = REPLY_BUDGET;
 }
 
 /*
@@ -282,8 +289,8 @@ window_size(const HubspotDelivery *delivery, int64 max_rows)
 {
 	int			limit = hubspot_endpoint(HUBSPOT_BATCH_CREATE)->batch_limit;
 
-	if (delivery->options->batch_size > 0)
-		limit = Min(limit, delivery->options->batch_size);
+	if (delivery->client->policy.batch_size > 0)
+		limit = Min(limit, delivery->client->policy.batch_size);
 	max_rows = Min(max_rows, MAX_WINDOW);
 	return (int) Max(Min((int64) limit * delivery->options->concurrency, max_rows), 1);
 }
@@ -297,24 +304,25 @@ static void
 cut_claims(HubspotDelivery *delivery)
 {
 	const HubspotEndpoint *endpoint = hubspot_endpoint(delivery->operation);
-	HubspotOptions *options = delivery->options;
+	HubspotCallPolicy *policy = &delivery->client->policy;
+	int			concurrency = delivery->options->concurrency;
 	int			limit = endpoint->batch_limit;
 	int			attempts = delivery->lane.attempts;
 
-	if (options->batch_size > 0)
-		limit = Min(limit, options->batch_size);
+	if (policy->batch_size > 0)
+		limit = Min(limit, policy->batch_size);
 	if (attempts > 0)
 	{
 		limit = Max(limit >> Min(attempts, 30), 1);
-		options->batch_size = limit;
+		policy->batch_size = limit;
 	}
 	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
 	{
 		delivery->nclaims = hubspot_claim_group(delivery->claims, delivery->nclaims,
-												limit * options->concurrency);
+												limit * concurrency);
 	}
 	else
-		delivery->nclaims = Min(delivery->nclaims, limit * options->concurrency);
+		delivery->nclaims = Min(delivery->nclaims, limit * concurrency);
 }
 
 /* Have the rows of pairs that were sent too often lately wait. */
