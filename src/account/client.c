@@ -58,7 +58,6 @@ hubspot_connect_as(Oid role, const char *server, HubspotClient **client)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	HubspotFormerUser former;
 	const HubspotError *volatile error = NULL;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
@@ -70,7 +69,8 @@ hubspot_connect_as(Oid role, const char *server, HubspotClient **client)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		former = hubspot_act_as(role);
+		HubspotFormerUser former = hubspot_act_as(role);
+
 		*client = hubspot_connect(server);
 		hubspot_act_as_before(former);
 		ReleaseCurrentSubTransaction();

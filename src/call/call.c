@@ -438,7 +438,8 @@ remember_proxy_login(const HubspotOptions *options)
 	len = strlen(plain);
 	encoded_len = pg_b64_enc_len(len);
 	encoded = palloc0(encoded_len + 1);
-	(void) pg_b64_encode((void *) plain, len, encoded, encoded_len);
+	if (pg_b64_encode((void *) plain, len, encoded, encoded_len) < 0)
+		elog(ERROR, "could not encode the login of the proxy");
 	hubspot_remember_secret(options->server, encoded);
 	explicit_bzero(plain, len);
 	explicit_bzero(encoded, encoded_len);

@@ -124,9 +124,9 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
 	{
 		if (hubspot_transaction_begin(transaction))
 		{
-			if (kind == CHARGE_ROW)
+			if (kind == CHARGE_ROW && progress && fault)
 				charge_row(claimant, progress, as_error(fault));
-			else if (kind == CHARGE_ACCOUNT)
+			else if (kind == CHARGE_ACCOUNT && fault)
 				hubspot_settle_account(claimant, as_error(fault));
 			else
 				hubspot_lease_release(claimant->server);

@@ -464,7 +464,6 @@ hubspot_query(HubspotStatement *statement, const Datum *values,
 static HubspotPrepared *
 prepare_statement(HubspotStatement *statement)
 {
-	MemoryContext old;
 	HubspotSubject subject = {
 		.write = write_statement,
 		.state = statement,
@@ -474,7 +473,8 @@ prepare_statement(HubspotStatement *statement)
 
 	if (statement->prepared == NULL)
 	{
-		old = MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
 		statement->prepared = hubspot_prepare(&subject);
 		MemoryContextSwitchTo(old);
 	}

@@ -153,7 +153,7 @@ type_number(const text * type)
 {
 	Size		len = VARSIZE_ANY_EXHDR(type);
 	char		name[MAX_NAME];
-	StandardType key = {name, 0};
+	StandardType key = {0};
 	const StandardType *found;
 
 	if (len >= MAX_NAME)
@@ -161,6 +161,7 @@ type_number(const text * type)
 	for (Size i = 0; i < len; i++)
 		name[i] = pg_ascii_tolower((unsigned char) VARDATA_ANY(type)[i]);
 	name[len] = '\0';
+	key.name = name;
 	found = bsearch(&key, standard_types, lengthof(standard_types),
 					sizeof(StandardType), compare_names);
 	return found ? found->number : 0;
