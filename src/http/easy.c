@@ -523,16 +523,21 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 }
 
 /*
- * Can anything of the request have been sent to the host?  Not before the end of
- * a TLS handshake with it; without TLS, only libcurl's codes tell.
+ * Can anything of the request have been sent to the host?  Without TLS, only libcurl's
+ * codes tell.  Else not before the end of a handshake with it, on the connection that
+ * was made for the request; on a kept one, once it began.
  */
 static bool
 was_sent(const HubspotEasy *easy)
 {
 	curl_off_t	handshake = 0;
+	long		connects = 0;
 
+	if (!easy->tls)
+		return true;
 	(void) curl_easy_getinfo(easy->handle, CURLINFO_APPCONNECT_TIME_T, &handshake);
-	return !easy->tls || handshake > 0 || time_of_sending(easy) > 0;
+	(void) curl_easy_getinfo(easy->handle, CURLINFO_NUM_CONNECTS, &connects);
+	return handshake > 0 || (connects == 0 && time_of_sending(easy) > 0);
 }
 
 static HubspotHttpFailure
