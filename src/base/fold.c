@@ -24,6 +24,7 @@
 
 #include "catalog/pg_collation.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/formatting.h"
 
 #include "base/fold.h"
@@ -148,6 +149,7 @@ hubspot_fold(const char *text, size_t len)
 	const unsigned char *end = from + len;
 	unsigned char *folded;
 	unsigned char *to;
+	uint32		n = 0;
 
 	if (GetDatabaseEncoding() != PG_UTF8)
 		return str_tolower(text, len, DEFAULT_COLLATION_OID);
@@ -157,6 +159,8 @@ hubspot_fold(const char *text, size_t len)
 	{
 		int			length = pg_utf_mblen(from);
 
+		if ((++n & 0xFFFF) == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (length == 1)
 			*to++ = pg_ascii_tolower(*from++);
 		else if (length > end - from)

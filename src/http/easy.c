@@ -159,8 +159,13 @@ set_shared_options(CURL *handle)
 #else
 	SETOPT(handle, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-	/* compressed answers, in all ways that libcurl can read */
-	SETOPT(handle, CURLOPT_ACCEPT_ENCODING, "");
+
+	/*
+	 * compressed answers; received.c refuses others, and what libcurl can't
+	 * read
+	 */
+	if (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_LIBZ)
+		SETOPT(handle, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 	SETOPT(handle, CURLOPT_FOLLOWLOCATION, 0L);
 	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor does the environment name
 											 * one */
@@ -472,7 +477,9 @@ hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 		*text = "the connection ended in the headers";
 	if (code == CURLE_SSL_CACERT_BADFILE && easy->ca_file)
 		*text = psprintf("ca_file \"%s\": %s", easy->ca_file, *text);
-	if (hubspot_easy_lacks_socket(easy, code))
+	if (easy->received.bad_codings)
+		*text = "it is compressed several times, or in a way that was not asked for";
+	else if (hubspot_easy_lacks_socket(easy, code))
 		*text = "no file descriptor is left for a connection (see max_files_per_process)";
 	else if (refusal != 0)
 		*text = psprintf("the proxy's answer has HTTP status %ld%s", refusal,
@@ -507,6 +514,8 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 {
 	HubspotHttpFailure failure = failure_by_code(easy, code);
 
+	if (easy->received.bad_codings)
+		return HUBSPOT_HTTP_UNREADABLE;
 	if (refusal_of_proxy(easy) != 0)
 		return HUBSPOT_HTTP_UNREACHABLE;
 	if (hubspot_easy_lacks_socket(easy, code))

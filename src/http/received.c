@@ -15,12 +15,19 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "http/http.h"
 #include "http/received.h"
 
 /* Buffers begin at this size and double. */
 #define FIRST_BUFFER_SIZE	4096
 
+static bool check_codings(HubspotReceived *received, const char *line,
+						  size_t len);
+static void count_coding(HubspotReceived *received, const char *name, size_t len);
+static bool is_one_of(const char *name, size_t len, const char *a, const char *b,
+					  const char *c);
 static bool append(HubspotBytes *bytes, size_t max, const char *data,
 				   size_t len);
 
@@ -35,10 +42,78 @@ hubspot_receive_header(HubspotReceived *received, const char *line, size_t len)
 	{
 		received->headers.len = 0;
 		received->head_ended = false;
+		received->ncodings = 0;
 	}
 	else if (len > 0 && (line[0] == '\r' || line[0] == '\n'))
 		received->head_ended = true;
+	if (!check_codings(received, line, len))
+		return false;
 	return append(&received->headers, HUBSPOT_MAX_HEADERS, line, len);
+}
+
+/*
+ * A body may be compressed once, as was asked for.  What is compressed several times may
+ * be some kB that take hours, without a byte of output that a bound could be set to, in
+ * one call of libcurl, which nothing ends.  Decoders for others may want any memory.
+ */
+static bool
+check_codings(HubspotReceived *received, const char *line, size_t len)
+{
+	static const char *const names[] = {"Content-Encoding:", "Transfer-Encoding:"};
+	const char *end = line + len;
+	bool		goes_on = (len > 0 && (line[0] == ' ' || line[0] == '\t'));
+
+	if (!goes_on)
+		received->in_codings = false;
+	for (size_t i = 0; i < lengthof(names) && !goes_on; i++)
+	{
+		size_t		name_len = strlen(names[i]);
+
+		if (len >= name_len && pg_strncasecmp(line, names[i], name_len) == 0)
+		{
+			received->in_codings = true;
+			line += name_len;
+			break;
+		}
+	}
+	while (received->in_codings && line < end)
+	{
+		size_t		name_len = 0;
+
+		while (line < end && (isspace((unsigned char) *line) || *line == ','))
+			line++;
+		while (line + name_len < end && line[name_len] != ',' &&
+			   !isspace((unsigned char) line[name_len]))
+			name_len++;
+		count_coding(received, line, name_len);
+		line += name_len;
+	}
+	return !received->bad_codings;
+}
+
+static void
+count_coding(HubspotReceived *received, const char *name, size_t len)
+{
+	if (len == 0 || is_one_of(name, len, "identity", "chunked", NULL))
+		return;
+	received->ncodings++;
+	if (received->ncodings > 1 || !is_one_of(name, len, "gzip", "x-gzip", "deflate"))
+		received->bad_codings = true;
+}
+
+static bool
+is_one_of(const char *name, size_t len, const char *a, const char *b,
+		  const char *c)
+{
+	const char *const names[] = {a, b, c};
+
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		if (names[i] && strlen(names[i]) == len &&
+			pg_strncasecmp(name, names[i], len) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* A piece of the body. */

@@ -27,6 +27,9 @@ typedef struct HubspotReceived
 	HubspotBytes body;
 	size_t		max_body;		/* bytes of the body, at most */
 	bool		head_ended;		/* the empty line after the headers came */
+	bool		in_codings;		/* the last line was one of codings */
+	int			ncodings;		/* of the body, and how it is sent */
+	bool		bad_codings;	/* more than one, or one that wasn't asked for */
 } HubspotReceived;
 
 extern bool hubspot_receive_header(HubspotReceived *received, const char *line,

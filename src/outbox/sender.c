@@ -301,7 +301,7 @@ is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
 	owner = hubspot_server_owner(claimant->server);
 	if (sender->may_serve &&
 		!sender->may_serve(standing, owner, superuser_arg(owner),
-						   owner == sender->sole_owner))
+						   OidIsValid(owner) && owner == sender->sole_owner))
 	{
 		round->waiting_accounts++;
 		return false;

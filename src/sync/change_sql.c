@@ -442,6 +442,7 @@ undone_removals(const HubspotDelta *delta, const char *schema, const char *rows)
 					"back AS MATERIALIZED (SELECT p.from_id, p.to_id, u.id%s"
 					" FROM pairs AS p CROSS JOIN LATERAL ("
 					"SELECT array_agg(o.id) AS ids%s, bool_and(o.xmin = ANY ($12)"
+					" AND coalesce(o.link_table = $11, false)"
 					" AND o.operation = $4 AND o.server = $1 AND o.role = $2"
 					" AND o.from_type = $5 AND o.to_type = $6"
 					" AND o.from_id = p.from_id AND o.to_id = p.to_id"

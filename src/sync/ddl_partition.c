@@ -72,7 +72,9 @@ static void enqueue_rows(const List *syncs, Oid relid, HubspotTableChange what);
 static void enqueue_removal(const HubspotSchema *schema, const List *syncs,
 							Oid relid);
 static bool has_parent_among(Oid relid, const List *relids);
-static void drop_partition(const HubspotSchema *schema, Oid relid);
+static Oid	find_table(List *name);
+static void drop_partition(const HubspotSchema *schema, List *name);
+static bool may_drop_partition(const HubspotSchema *schema, Oid relid);
 static void remember_leaving(Oid relid);
 static bool is_leaving(Oid relid);
 static bool was_partition(Oid relid);
@@ -311,17 +313,23 @@ hubspot_before_drop(const HubspotSchema *schema, Node *command)
 		return;
 	foreach(lc, castNode(DropStmt, command)->objects)
 	{
-		Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(lfirst(lc)),
-											 NoLock, true);
+		Oid			relid = find_table(lfirst(lc));
 
 		if (OidIsValid(relid))
 			relids = lappend_oid(relids, relid);
 	}
-	foreach(lc, relids)
+	foreach(lc, castNode(DropStmt, command)->objects)
 	{
-		if (!has_parent_among(lfirst_oid(lc), relids))
-			drop_partition(schema, lfirst_oid(lc));
+		if (!has_parent_among(find_table(lfirst(lc)), relids))
+			drop_partition(schema, lfirst(lc));
 	}
+}
+
+/* The table that a name stands for now, without a lock; InvalidOid: there is none. */
+static Oid
+find_table(List *name)
+{
+	return RangeVarGetRelid(makeRangeVarFromNameList(name), NoLock, true);
 }
 
 static bool
@@ -338,23 +346,27 @@ has_parent_among(Oid relid, const List *relids)
 
 /*
  * A partition is to be dropped, if whoever wants it may do so.  The locks are
- * those of DROP TABLE, in its order.
+ * those of DROP TABLE, in its order.  While they are waited for, the name may come to
+ * stand for another table, which is then the one that is dropped.
  */
 static void
-drop_partition(const HubspotSchema *schema, Oid relid)
+drop_partition(const HubspotSchema *schema, List *name)
 {
+	Oid			relid = find_table(name);
+	Oid			locked = InvalidOid;
 	List	   *syncs;
 	ListCell   *lc;
 
-	if (!get_rel_relispartition(relid) ||
-		hubspot_syncs(schema, hubspot_link_root(relid)) == NIL ||
-		!(hubspot_table_ownercheck(relid, GetUserId()) ||
-		  hubspot_owns_schema(get_rel_namespace(relid), GetUserId())))
-		return;
-	LockRelationOid(get_partition_parent(relid, true), AccessExclusiveLock);
-	LockRelationOid(relid, AccessExclusiveLock);
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
-		!get_rel_relispartition(relid))
+	while (relid != locked)
+	{
+		if (!may_drop_partition(schema, relid))
+			return;
+		LockRelationOid(get_partition_parent(relid, true), AccessExclusiveLock);
+		LockRelationOid(relid, AccessExclusiveLock);
+		locked = relid;
+		relid = find_table(name);
+	}
+	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
 		return;					/* it isn't one any more */
 	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
 	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
@@ -362,6 +374,16 @@ drop_partition(const HubspotSchema *schema, Oid relid)
 		enqueue_removal(schema, syncs, lfirst_oid(lc));
 		remember_leaving(lfirst_oid(lc));
 	}
+}
+
+/* Is it a partition of a table in sync, and may the current user drop it? */
+static bool
+may_drop_partition(const HubspotSchema *schema, Oid relid)
+{
+	return OidIsValid(relid) && get_rel_relispartition(relid) &&
+		hubspot_syncs(schema, hubspot_link_root(relid)) != NIL &&
+		(hubspot_table_ownercheck(relid, GetUserId()) ||
+		 hubspot_owns_schema(get_rel_namespace(relid), GetUserId()));
 }
 
 static void

@@ -445,8 +445,7 @@ count_serving(Oid owner)
 			continue;
 		count.all++;
 		count.failing += slot->failing;
-		count.of_owner += (slot->database == my_slot->database &&
-						   slot->owner == owner);
+		count.of_owner += (slot->owner == owner);
 	}
 	return count;
 }

@@ -44,7 +44,6 @@ foreach my $chunked (\0, \1)
 	is(answer(packed('{"a": "b"}'), 'gzip', chunked => $chunked), '200|{"a": "b"}', 'gzip by hand');
 	like(answer(packed("{\"a\": \"$token\"}"), 'gzip', chunked => $chunked), qr/^200\|\{"a": "\*+"\}$/, 'a token in it is not shown');
 }
-is(answer(packed(packed('{"a": 1}')), 'gzip, gzip'), '200|{"a": 1}', 'twice');
 is(answer('{"a": 1}', 'identity'), '200|{"a": 1}', 'not at all');
 
 # What can't be read
@@ -59,14 +58,32 @@ foreach my $case ([ 'no gzip', 'gzip' ], [ 'x', 'unheard-of' ], [ substr(packed(
 
 # A bomb: 1 GB in 1 MB, and the same once more
 my $layer = packed('[' . ' ' x 2**20 x 64);
-foreach my $case ([ packed(' ' x 2**20 x 64), 'gzip' ], [ packed($layer x 16), 'gzip, gzip' ])
+foreach my $case ([ packed(' ' x 2**20 x 64), 'gzip', qr/^f\|UNCONFIRMED\|the answer is larger than 16 MB/ ],
+	[ packed($layer x 16), 'gzip, gzip', qr/^f\|UNCONFIRMED\|.*compressed several times/ ])
 {
-	my ($body, $encoding) = @$case;
+	my ($body, $encoding, $expected) = @$case;
 	$hubspot->rules({ match => { path => 'batch' }, action => { status => 200, base64 => encode_base64($body, ''), headers => { 'Content-Encoding' => $encoding } } });
 	my ($outcome, $most) = measure($session, $one);
-	like($outcome, qr/^f\|UNCONFIRMED\|the answer is larger than 16 MB/, "a bomb, $encoding");
+	like($outcome, $expected, "a bomb, $encoding");
 	takes_at_most($most, 64 * 1024, "a bomb, $encoding");
 	$hubspot->clear_rules;
+}
+
+# Some kB without an end: empty blocks, packed again and again, of which nothing comes out.
+# In one call of libcurl no time limit and no cancel would act.
+my $endless = packed_raw("\x00\x00\x00\xff\xff" x 2**20);
+foreach my $header ('Content-Encoding', 'Transfer-Encoding')
+{
+	foreach my $names ('gzip, gzip', 'gzip,deflate', 'GZIP , x-gzip', 'deflate, gzip, gzip, gzip', 'gzip, br', 'zstd')
+	{
+		my $coding = $header eq 'Transfer-Encoding' ? "$names, chunked" : $names;
+		$hubspot->rules({ match => { path => '/raw' }, action => { status => 200, base64 => encode_base64($endless, ''), headers => { $header => $coding } } });
+		my $start = time;
+		my ($out, $err) = do { $session->send($raw); $session->finish };
+		like($err, qr/ERROR:  08P01/, "$header: $coding: is refused");
+		cmp_ok(time - $start, '<', patience(3), "$header: $coding: at once");
+		$hubspot->clear_rules;
+	}
 }
 
 # A byte order mark
@@ -79,6 +96,13 @@ is($session->query(sprintf $many, 3), '5000|5000|', 'and all goes on');
 done_testing();
 
 sub received { return $session->query(q{SELECT coalesce(sum(bytes_received), 0) FROM hs_assoc_stat()}) }
+
+# The same twice around what is no gzip file of its own
+sub packed_raw
+{
+	my ($stream) = @_;
+	return packed(packed("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" . $stream));
+}
 
 sub packed
 {

@@ -122,6 +122,28 @@ is(enqueued(), '', 'and nothing is enqueued');
 $two->query('DROP EVENT TRIGGER zwap');
 
 #
+# While DROP TABLE waits, its name comes to stand for another table: the partition stays
+#
+$two->query(q{CREATE TABLE part PARTITION OF links FOR VALUES FROM (600) TO (700); INSERT INTO links VALUES (601, 1)});
+enqueued();
+foreach my $case ([ 'a table takes its name', 'CREATE TABLE part (x int)', 'DROP TABLE part' ],
+	[ 'nothing has it', 'SELECT 1', 'DROP TABLE IF EXISTS part' ])
+{
+	my ($name, $other, $drop) = @$case;
+
+	$one->query("BEGIN; ALTER TABLE part RENAME TO part_old; $other");
+	$two->send($drop);
+	wait_for_lock($two);
+	$one->query('COMMIT');
+	unlike(($two->finish)[1], qr/ERROR/, "$name: DROP TABLE goes on");
+	is(enqueued(), '', "$name: nothing is enqueued");
+	is($two->query('SELECT count(*) FROM links WHERE contact_id = 601'), 1, "$name: the partition is there");
+	$two->query('ALTER TABLE part_old RENAME TO part');
+}
+$two->query('DROP TABLE part');
+is(enqueued(), 'archive 601>1', 'it can be dropped by its name');
+
+#
 # pg_partman
 #
 SKIP:

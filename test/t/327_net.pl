@@ -54,6 +54,15 @@ $session->query('BEGIN; DELETE FROM links; ' . join('; ', map { "INSERT INTO lin
 flush();
 is($hubspot->log_count, 0, 'DELETE and an INSERT for each row: nothing is sent');
 
+# What somebody else has enqueued is not undone, and the row is sent.
+$session->query(q{BEGIN; DELETE FROM links WHERE contact_id = 2;
+	SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 2000 AS from_id, 2000 AS to_id');
+	INSERT INTO links VALUES (2, 2), (2000, 2000); COMMIT});
+is($session->query('SELECT string_agg(operation || from_id, chr(32) ORDER BY id) FROM hs_assoc_outbox'), 'archive2000 create_default2000',
+	'a removal by hand stays, and the create after it');
+flush();
+same('... and HubSpot has the row');
+
 # One plan, made when the outbox was empty, is used for a long one.
 $session->query('VACUUM hs_assoc_outbox; TRUNCATE links; DELETE FROM hs_assoc_outbox');
 $session->query('INSERT INTO links SELECT i, i FROM generate_series(1, 20000) AS i; DELETE FROM hs_assoc_outbox');
