@@ -20,11 +20,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
 #include "outbox/claim.h"
 #include "outbox/doubt.h"
+#include "outbox/row_ids.h"
 #include "schema/prepared.h"
 
 /* What is added to request_timeout, in ms. */
@@ -60,8 +60,6 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-static Datum array_of(const int64 *values, int count);
-static int	compare_ids(const void *a, const void *b);
 
 /* For how long, in ms, a request may still have effects when it has failed. */
 int
@@ -79,20 +77,10 @@ hubspot_doubt_add(const char *server,
 				  const int64 *pairs, const int64 *ids, int count,
 				  int request_timeout)
 {
-	Datum		values[] = {CStringGetTextDatum(server), array_of(pairs, count),
-	array_of(ids, count), Int32GetDatum(hubspot_doubt_time(request_timeout))};
+	Datum		values[] = {CStringGetTextDatum(server), hubspot_row_ids(pairs, count),
+	hubspot_row_ids(ids, count), Int32GetDatum(hubspot_doubt_time(request_timeout))};
 
 	hubspot_execute(&add_statement, values, NULL);
-}
-
-static Datum
-array_of(const int64 *values, int count)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * count);
-
-	for (int i = 0; i < count; i++)
-		elements[i] = Int64GetDatum(values[i]);
-	return hubspot_array_of(elements, count, INT8OID);
 }
 
 /*
@@ -103,30 +91,10 @@ array_of(const int64 *values, int count)
 int
 hubspot_doubt_hold(int64 *ids, int nids)
 {
-	Datum		value = array_of(ids, nids);
+	Datum		value = hubspot_row_ids(ids, nids);
 	int			count = (int) hubspot_query(&hold_statement, &value, NULL, &rows);
-	int64	   *held = palloc(sizeof(int64) * Max(count, 1));
-	int			nleft = 0;
-	bool		isnull;
 
-	for (int i = 0; i < count; i++)
-		held[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
-	qsort(held, count, sizeof(int64), compare_ids);
-	for (int i = 0; i < nids; i++)
-	{
-		if (bsearch(&ids[i], held, count, sizeof(int64), compare_ids) == NULL)
-			ids[nleft++] = ids[i];
-	}
-	return nleft;
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		one = *(const int64 *) a;
-	int64		other = *(const int64 *) b;
-
-	return one < other ? -1 : one > other;
+	return hubspot_row_ids_without(ids, nids, &rows, count, ids);
 }
 
 /* Forget some of those whose time is over. */

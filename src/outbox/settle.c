@@ -15,12 +15,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "api/error.h"
+#include "outbox/row_ids.h"
 #include "outbox/settle.h"
 #include "schema/prepared.h"
 
@@ -245,11 +245,9 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-static Datum ids_of(const int64 *ids, int nids);
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
-static int	compare_ids(const void *a, const void *b);
 static void set_failure(Datum *values, char *nulls, const HubspotError *error);
 
 /*
@@ -260,7 +258,7 @@ void
 hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
 						 int nids)
 {
-	Datum		value = ids_of(ids, nids);
+	Datum		value = hubspot_row_ids(ids, nids);
 	uint64		count = hubspot_query(&outdated_statement, &value, NULL, &rows);
 	int64	   *outdated = palloc(sizeof(int64) * Max(count, 1));
 	int			noutdated = 0;
@@ -288,20 +286,10 @@ hubspot_settle_done(const int64 *ids, int nids,
 {
 	Datum		values[3];
 
-	values[0] = ids_of(ids, nids);
+	values[0] = hubspot_row_ids(ids, nids);
 	values[1] = TimestampTzGetDatum(sent_at);
 	values[2] = Int32GetDatum(keep);
 	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
-}
-
-static Datum
-ids_of(const int64 *ids, int nids)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * Max(nids, 1));
-
-	for (int i = 0; i < nids; i++)
-		elements[i] = Int64GetDatum(ids[i]);
-	return hubspot_array_of(elements, nids, INT8OID);
 }
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */
@@ -309,7 +297,7 @@ static void
 delete_outdated(const char *server,
 				const int64 *ids, int nids, HubspotStatement *afterwards)
 {
-	Datum		values[] = {ids_of(ids, nids), CStringGetTextDatum(server)};
+	Datum		values[] = {hubspot_row_ids(ids, nids), CStringGetTextDatum(server)};
 
 	hubspot_execute(&delete_letters_statement, values, NULL);
 	hubspot_execute(&delete_rows_statement, values, NULL);
@@ -342,34 +330,21 @@ void
 hubspot_settle_failed(const int64 *ids, int nids,
 					  const HubspotError *error, int max_attempts)
 {
-	int64	   *charged;
 	int64	   *last;
 	int			ncharged;
-	int			nlast = 0;
+	int			nlast;
 	Datum		values[6];
 	char		nulls[] = "      ";
 
-	values[0] = ids_of(ids, nids);
+	values[0] = hubspot_row_ids(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = Int32GetDatum(max_attempts);
 	ncharged = hubspot_query(&again_statement, values, nulls, &rows);
 	if (ncharged == nids)
 		return;
 
-	charged = palloc(sizeof(int64) * Max(ncharged, 1));
-	for (int i = 0; i < ncharged; i++)
-	{
-		bool		isnull;
-
-		charged[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
-	}
-	qsort(charged, ncharged, sizeof(int64), compare_ids);
 	last = palloc(sizeof(int64) * nids);
-	for (int i = 0; i < nids; i++)
-	{
-		if (bsearch(&ids[i], charged, ncharged, sizeof(int64), compare_ids) == NULL)
-			last[nlast++] = ids[i];
-	}
+	nlast = hubspot_row_ids_without(ids, nids, &rows, ncharged, last);
 	hubspot_settle_dead(last, nlast, error);
 }
 
@@ -390,15 +365,6 @@ hubspot_settle_apart(int64 id,
 	hubspot_execute(&apart_statement, values, nulls);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		one = *(const int64 *) a;
-	int64		other = *(const int64 *) b;
-
-	return one < other ? -1 : one > other;
-}
-
 /* Nothing is wrong with the rows, but they cannot be sent before that time. */
 void
 hubspot_settle_later(const int64 *ids, int nids,
@@ -407,7 +373,7 @@ hubspot_settle_later(const int64 *ids, int nids,
 	Datum		values[6];
 	char		nulls[] = "      ";
 
-	values[0] = ids_of(ids, nids);
+	values[0] = hubspot_row_ids(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = TimestampTzGetDatum(not_before);
 	hubspot_execute(&later_statement, values, nulls);
@@ -426,7 +392,7 @@ hubspot_settle_dead(const int64 *ids, int nids,
 	char		nulls[] = "       ";
 	Jsonb	   *object = hubspot_error_object(error);
 
-	values[0] = ids_of(ids, nids);
+	values[0] = hubspot_row_ids(ids, nids);
 	set_failure(values + 1, nulls + 1, error);
 	values[5] = PointerGetDatum(object);
 	nulls[5] = object ? ' ' : 'n';
