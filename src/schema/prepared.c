@@ -22,8 +22,8 @@
  *
  * Names are looked up as the owner of the extension's tables, since it takes
  * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, and
- * on the tables that it is about the statement has the privileges of their owner,
- * as those of a view have.  So whatever is called on the way, by a trigger, or by
+ * on the tables that it is about the statement has the privileges of another role,
+ * as those of a view have: on the extension's that of their owner.  So whatever is called on the way, by a trigger, or by
  * the planner that takes a look at what a partition's owner has put into an index,
  * has no rights, and leaves no setting behind.
  *
@@ -401,13 +401,13 @@ is_foreign_function(Oid function, void *context)
 		((Expected *) context)->extension;
 }
 
-/* Whose privileges on a relation count: its owner's. */
+/* Whose privileges on a relation count: the reader's, on our tables their owner's. */
 static Oid
 privileges_on(Oid relid, void *context)
 {
 	Expected   *expected = context;
 
-	return relid == expected->subject->relation ? expected->subject->owner :
+	return relid == expected->subject->relation ? expected->subject->reader :
 		expected->owner;
 }
 

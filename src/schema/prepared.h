@@ -39,11 +39,10 @@ typedef struct HubspotSubject
 	const Oid  *types;			/* of the parameters */
 
 	/*
-	 * What it may name beside objects of pg_catalog and of the extension. On
-	 * the relation it has the privileges of its owner.
+	 * What it may name beside objects of pg_catalog and of the extension.
 	 */
 	Oid			relation;		/* or InvalidOid */
-	Oid			owner;			/* the relation's */
+	Oid			reader;			/* whose privileges on the relation count */
 	int			nfunctions;
 	const Oid  *functions;
 } HubspotSubject;

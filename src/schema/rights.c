@@ -7,9 +7,9 @@
  * rights up or takes those that something must not exceed:
  *
  * - The extension's own tables are read and written, and tables in sync are
- *   read, as nobody, by statements that have the privileges of the tables' owner
- *   on these tables, as those of a view have (prepared.c).  So a trigger that
- *   somebody was let put there has no rights, whoever writes.
+ *   read, as nobody, by statements that have another role's privileges on these
+ *   tables and on nothing else, as those of a view have (prepared.c).  So a
+ *   trigger that somebody was let put there has no rights, whoever writes.
  * - Triggers of a table in sync are made as its owner.
  * - What is sent for a role is looked up as that role.
  * - A worker, whose own user is a superuser, acts as nobody.

@@ -16,6 +16,11 @@
  * truncated or for a backfill, take the same way.  So does what is removed of a
  * table that may have one label in two spellings.
  *
+ * All rows that come or go with a table are read without a look at privileges
+ * and row-level security on it, since who may attach, detach, drop or truncate it
+ * needs none for its rows.  Otherwise a partition's owner could keep others from
+ * that, by taking his own away.
+ *
  * What a transaction removes and adds again, as when a table is filled anew, is
  * enqueued as neither; but not if anything else is known of the pair
  * (change_sql.c).
@@ -28,6 +33,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
@@ -104,6 +110,7 @@ typedef struct Reading
 	bool		checked;		/* changed rows; else all rows */
 	HubspotDeltaSource source;	/* of the former */
 	bool		added;			/* of the latter */
+	Oid			reader;			/* whose privileges on the table count */
 } Reading;
 
 static void set_parameters(HubspotChange *change);
@@ -355,7 +362,8 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
 	Reading		reading = {
 		.delta = &change->delta,
 		.checked = true,
-		.source = source_of(trigdata)
+		.source = source_of(trigdata),
+		.reader = hubspot_link_owner(change->delta.sync->link_table)
 	};
 
 	if (check)
@@ -444,7 +452,9 @@ hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
 {
 	Reading		reading = {
 		.delta = &change->delta,
-		.added = (what != HUBSPOT_TABLE_REMOVED)
+		.added = (what != HUBSPOT_TABLE_REMOVED),
+		.reader = what == HUBSPOT_TABLE_BACKFILLED ?
+		hubspot_link_owner(change->delta.table) : BOOTSTRAP_SUPERUSERID
 	};
 	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
 
@@ -490,9 +500,8 @@ count_skipped(const HubspotChange *change, int64 rows)
 }
 
 /*
- * Rows of a table, read with its owner's privileges: as they are now, also in a transaction
- * that goes by an older snapshot, and all of them, or an ERROR if row-level
- * security hides some.
+ * Rows of a table: as they are now, also in a transaction that goes by an older
+ * snapshot, and all of them, or an ERROR if row-level security hides some.
  */
 static Tuplestorestate *
 collect(const Reading *reading, Oid table, QueryEnvironment *environment)
@@ -507,7 +516,7 @@ collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 		.write = write_reading,
 		.state = reading,
 		.relation = table,
-		.owner = hubspot_link_owner(table),
+		.reader = reading->reader,
 		.nfunctions = hubspot_delta_key_functions(reading->delta, functions),
 		.functions = functions
 	};

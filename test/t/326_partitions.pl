@@ -144,6 +144,36 @@ $two->query('DROP TABLE part');
 is(enqueued(), 'archive 601>1', 'it can be dropped by its name');
 
 #
+# A partition's owner who takes his own privileges away, or hides the rows from himself, keeps nobody from anything: rows
+# that come or go with a table are read as PostgreSQL reads those of a partition, without a look at its privileges
+#
+$two->query(q{
+	CREATE ROLE parts_owner; CREATE ROLE truncating;
+	GRANT TRUNCATE ON links TO truncating; GRANT CREATE ON SCHEMA public TO parts_owner});
+my %hindrances = (
+	'no privilege' => 'REVOKE SELECT ON hidden FROM parts_owner',
+	'row-level security' => 'ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; ALTER TABLE hidden FORCE ROW LEVEL SECURITY');
+foreach my $name (sort keys %hindrances)
+{
+	my $attach = 'ALTER TABLE links ATTACH PARTITION hidden FOR VALUES FROM (700) TO (800)';
+	$two->query("CREATE TABLE hidden (LIKE links); INSERT INTO hidden VALUES (701, 1); ALTER TABLE hidden OWNER TO parts_owner;
+		SET ROLE parts_owner; $hindrances{$name}; RESET ROLE; DELETE FROM hs_assoc_outbox");
+	$two->query($attach);
+	is(enqueued(), 'create_default 701>1', "$name: attached");
+	$two->query('ALTER TABLE links DETACH PARTITION hidden');
+	is(enqueued(), 'archive 701>1', "$name: detached");
+	$two->query($attach);
+	enqueued();
+	$two->query('SET ROLE truncating; TRUNCATE links; RESET ROLE');
+	like(enqueued(), qr/\barchive 701>1\b/, "$name: truncated with the whole table");
+	$two->query('INSERT INTO links VALUES (702, 1)');
+	enqueued();
+	$two->query('DROP TABLE hidden');
+	is(enqueued(), 'archive 702>1', "$name: dropped");
+}
+$two->query('REVOKE ALL ON links FROM truncating; REVOKE CREATE ON SCHEMA public FROM parts_owner');
+
+#
 # pg_partman
 #
 SKIP:
