@@ -421,7 +421,7 @@ INSERT INTO parts VALUES (1, 2), (101, 102);
 SET ROLE regress_hubspot_part;
 TRUNCATE parts_1;
 INSERT INTO parts_1 VALUES (3, 4);
--- rows that the owner can't see are not to be left out
+-- rows that the owner can't see go all the same
 ALTER TABLE parts_1 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 TRUNCATE parts_1;
 ALTER TABLE parts_1 NO FORCE ROW LEVEL SECURITY;
