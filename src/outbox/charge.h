@@ -11,7 +11,8 @@
 #ifndef HUBSPOT_OUTBOX_CHARGE_H
 #define HUBSPOT_OUTBOX_CHARGE_H
 
-#include "outbox/delivery.h"
+#include "outbox/selection.h"
+#include "outbox/short_transaction.h"
 
 extern ErrorData *hubspot_catch(HubspotTransaction *transaction,
 								MemoryContext context, bool theirs);

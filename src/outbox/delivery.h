@@ -11,48 +11,12 @@
 #ifndef HUBSPOT_OUTBOX_DELIVERY_H
 #define HUBSPOT_OUTBOX_DELIVERY_H
 
-#include "datatype/timestamp.h"
-
-#include "outbox/claim.h"
+#include "outbox/selection.h"
 #include "outbox/short_transaction.h"
 
-/* What came of a round. */
-typedef struct HubspotRound
-{
-	bool		installed;		/* the database has the extension */
-	int64		rows;			/* that were sent, whatever came of them */
-	int64		removed;		/* that later ones had made needless */
-	int			waiting_accounts;	/* due, but not served in this round:
-									 * another process sends to them, or too
-									 * many to such ones */
-	bool		paced;			/* an account is due, but spreads its requests */
-	bool		unrecorded;		/* the account has failed, which could not be
-								 * recorded: somebody has locked its back-off */
-	bool		failed;			/* with an ERROR, which is charged to
-								 * somebody; others may be due */
-	TimestampTz next_due;		/* when to look again, if nothing wakes us
-								 * before; DT_NOEND: nothing waits */
-} HubspotRound;
-
-/*
- * How far a delivery has come, to tell whose an ERROR is: that of so many rows, or
- * (0) the account's.  It is written as it goes, and read when an ERROR has come.
- */
-typedef struct HubspotProgress
-{
-	int			nrows;
-	int64		row;			/* the only one; 0: not known which */
-	int			max_attempts;	/* of a row, once the account is known */
-} HubspotProgress;
-
-/* Rows of one account; see delivery.c. */
-typedef struct HubspotDelivery HubspotDelivery;
-
-extern HubspotDelivery *hubspot_delivery_prepare(const HubspotClaimant *claimant,
-												 int64 max_rows,
-												 HubspotRound *round,
-												 HubspotProgress *progress);
 extern int	hubspot_delivery_perform(HubspotTransaction *transaction,
-									 HubspotDelivery *delivery);
+									 const HubspotSelection *chosen,
+									 HubspotRound *round,
+									 HubspotProgress *progress);
 
 #endif							/* HUBSPOT_OUTBOX_DELIVERY_H */

@@ -4,7 +4,8 @@
  *	  Sends what is due in the outbox, an account at a time.
  *
  * A round takes an account that has something due, of those that no other
- * process sends to, each in its turn, and sends rows of it (delivery.c).
+ * process sends to, each in its turn, chooses rows of it (selection.c), and sends
+ * them (delivery.c).
  *
  * An ERROR on the way ends the round, and nothing else.  If it is one of many rows',
  * the account's next rounds are of half as many, until a row is alone; this is then
@@ -30,6 +31,7 @@
 #include "outbox/charge.h"
 #include "outbox/clock_change.h"
 #include "outbox/damper.h"
+#include "outbox/delivery.h"
 #include "outbox/doubt.h"
 #include "outbox/lease.h"
 #include "outbox/sender.h"
@@ -86,13 +88,12 @@ struct HubspotSender
 
 static void perform_round(HubspotSender *sender, const char *server,
 						  int64 max_rows, HubspotRound *round);
-static HubspotDelivery *begin_delivery(HubspotSender *sender,
-									   const char *server, int64 max_rows,
-									   HubspotRound *round);
-static HubspotDelivery *take_account(HubspotSender *sender,
-									 HubspotClaimant *claimant,
-									 const List *claimants, int64 max_rows,
-									 HubspotRound *round, int *nleases);
+static HubspotSelection *choose(HubspotSender *sender, const char *server,
+								int64 max_rows, HubspotRound *round);
+static HubspotSelection *take_account(HubspotSender *sender,
+									  HubspotClaimant *claimant,
+									  const List *claimants, int64 max_rows,
+									  HubspotRound *round, int *nleases);
 static bool rests(const Turn *turn, HubspotRound *round);
 static bool is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
 					 TimestampTz now, HubspotRound *round);
@@ -177,12 +178,12 @@ static void
 perform_round(HubspotSender *sender, const char *server, int64 max_rows,
 			  HubspotRound *round)
 {
-	HubspotDelivery *delivery = begin_delivery(sender, server, max_rows,
-											   round);
+	HubspotSelection *chosen = choose(sender, server, max_rows, round);
 
-	if (delivery == NULL)
+	if (chosen == NULL)
 		return;
-	round->rows = hubspot_delivery_perform(&sender->transaction, delivery);
+	round->rows = hubspot_delivery_perform(&sender->transaction, chosen, round,
+										   &sender->progress);
 	round->next_due = 0;		/* there may be more */
 	if (round->unrecorded)
 		rest(sender->turn, MIN_REST);
@@ -194,14 +195,14 @@ perform_round(HubspotSender *sender, const char *server, int64 max_rows,
  * Find an account to send to, and its rows, in one transaction (or more, if so
  * many accounts have none); NULL: there are none.  Otherwise we keep its lease.
  */
-static HubspotDelivery *
-begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
-			   HubspotRound *round)
+static HubspotSelection *
+choose(HubspotSender *sender, const char *server, int64 max_rows,
+	   HubspotRound *round)
 {
 	HubspotTransaction *transaction = &sender->transaction;
 	List	   *claimants;
 	ListCell   *lc;
-	HubspotDelivery *delivery = NULL;
+	HubspotSelection *chosen = NULL;
 	int			nleases = 0;
 
 	if (!hubspot_transaction_begin(transaction))
@@ -220,29 +221,29 @@ begin_delivery(HubspotSender *sender, const char *server, int64 max_rows,
 				return NULL;
 			nleases = 0;
 		}
-		delivery = take_account(sender, lfirst(lc), claimants, max_rows,
-								round, &nleases);
-		if (delivery)
+		chosen = take_account(sender, lfirst(lc), claimants, max_rows, round,
+							  &nleases);
+		if (chosen)
 			break;
 		sender->turn = NULL;
 	}
 	forget_sent(sender);
 	hubspot_transaction_end(transaction);
-	return delivery;
+	return chosen;
 }
 
 /*
  * Take the lease of an account, and pick rows; NULL: there are none to be sent, or
  * none by us.
  */
-static HubspotDelivery *
+static HubspotSelection *
 take_account(HubspotSender *sender, HubspotClaimant *claimant,
 			 const List *claimants, int64 max_rows, HubspotRound *round,
 			 int *nleases)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Turn	   *turn = turn_of(sender, claimant);
-	HubspotDelivery *delivery = NULL;
+	HubspotSelection *chosen = NULL;
 
 	if (rests(turn, round) || !is_ready(sender, claimant, now, round))
 		return NULL;
@@ -259,17 +260,18 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 	/* who had the lease before us may have failed */
 	if (hubspot_claimant_renew(claimant, claimants) &&
 		is_ready(sender, claimant, now, round))
-		delivery = hubspot_delivery_prepare(claimant,
-											max_rows, round, &sender->progress);
-	if (delivery)
+		chosen = hubspot_select(claimant, max_rows, round, &sender->progress);
+	if (chosen)
 	{
 		hubspot_lease_keep(claimant->server);
 		turn->number = ++sender->last_turn;
 	}
 	else if (round->unrecorded)
+	{
 		rest(turn, MIN_REST);
-	round->unrecorded = round->unrecorded && delivery;
-	return delivery;
+		round->unrecorded = false;	/* the round goes on with another account */
+	}
+	return chosen;
 }
 
 /* Does an account rest because of what has happened here? */

@@ -11,7 +11,7 @@
 #ifndef HUBSPOT_OUTBOX_SENDER_H
 #define HUBSPOT_OUTBOX_SENDER_H
 
-#include "outbox/delivery.h"
+#include "outbox/selection.h"
 
 /* One process that sends; see sender.c. */
 typedef struct HubspotSender HubspotSender;

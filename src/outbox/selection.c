@@ -1,0 +1,359 @@
+/*-------------------------------------------------------------------------
+ *
+ * selection.c
+ *	  Which rows of an account are sent in a round, if any.
+ *
+ * Steps, in the transaction that has taken the lease of the account's server.
+ * Each does its part, and either leaves the decision to the next one or says why
+ * nothing is sent in this round, and when it is worth to look again.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/selection.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "account/account.h"
+#include "api/error.h"
+#include "base/clock.h"
+#include "outbox/damper.h"
+#include "outbox/lease.h"
+#include "outbox/selection.h"
+#include "outbox/settle.h"
+
+/*
+ * Retries within a call are for short interruptions alone: the outbox has
+ * better ones, which hold nothing up.
+ */
+#define MAX_CALL_RETRIES	1
+
+/*
+ * So many bytes may the answers have that are in flight.  With the rows, and what is
+ * made of an answer while it is read, a process has less than 64 MB, whatever
+ * comes.
+ */
+#define REPLY_BUDGET		((size_t) 24 * 1024 * 1024)
+
+/* So many rows are looked at, at most. */
+#define MAX_WINDOW			10000
+
+/* Rows that somebody has locked are looked at again after, in microseconds. */
+#define LOCKED_DELAY		INT64CONST(1000000)
+
+/*
+ * While more than half of the window is overridden, it is pruned again, for so
+ * long in a transaction, in microseconds.
+ */
+#define PRUNE_TIME			INT64CONST(200000)
+
+/* What a step says. */
+typedef enum Decision
+{
+	GO_ON,						/* the next step decides; after the last one,
+								 * rows are chosen */
+	FAILED,						/* nothing can be sent to the account */
+	AT_ONCE,					/* the outbox has changed: look again at once */
+	LATER,						/* nothing can be sent before look_at */
+	PACED						/* likewise, since the account spreads its
+								 * requests */
+} Decision;
+
+/* What the steps know. */
+typedef struct Choice
+{
+	HubspotSelection *selection;
+	HubspotProgress *progress;
+	int64		max_rows;
+	int			window;			/* so many rows are looked at */
+	int64		removed;		/* rows that are not to be sent */
+	TimestampTz look_at;		/* with LATER and PACED */
+	const HubspotError *error;	/* with FAILED */
+} Choice;
+
+typedef Decision (*Step) (Choice *choice);
+
+static Decision connect_account(Choice *choice);
+static void set_policy(HubspotCallPolicy *policy);
+static int	window_size(const HubspotClient *client, int64 max_rows);
+static Decision keep_pace(Choice *choice);
+static Decision remove_needless(Choice *choice);
+static Decision pick_rows(Choice *choice);
+static void give_up_oversize(HubspotClient *client, const HubspotPick *pick);
+static Decision find_operation(Choice *choice);
+static Decision damp_pairs(Choice *choice);
+static Decision cut_to_requests(Choice *choice);
+static void tell(const Choice *choice, Decision decision, HubspotRound *round);
+
+/* In their order: the first that does not say GO_ON is the last one. */
+static const Step steps[] = {
+	connect_account, keep_pace, remove_needless, pick_rows, find_operation,
+	damp_pairs, cut_to_requests
+};
+
+/*
+ * Choose rows of an account whose lease we have, in the transaction that took it;
+ * in the current memory context.  NULL: there is nothing to be sent now, and
+ * round says when there may be.  progress is kept up.
+ */
+HubspotSelection *
+hubspot_select(const HubspotClaimant *claimant, int64 max_rows,
+			   HubspotRound *round, HubspotProgress *progress)
+{
+	HubspotSelection *selection = palloc0(sizeof(HubspotSelection));
+	Choice		choice = {
+		.selection = selection,
+		.progress = progress,
+		.max_rows = max_rows
+	};
+	Decision	decision = GO_ON;
+
+	selection->claimant = claimant;
+	for (size_t i = 0; i < lengthof(steps) && decision == GO_ON; i++)
+		decision = steps[i] (&choice);
+	tell(&choice, decision, round);
+	if (decision != GO_ON)
+		return NULL;
+
+	hubspot_claim_link(&selection->lane, selection->claims, selection->nclaims);
+	progress->nrows = 0;
+	hubspot_lease_describe(claimant, &selection->lane, selection->claims,
+						   selection->nclaims,
+						   selection->client->options->request_timeout);
+	return selection;
+}
+
+/* As the role; how is it to be called, and how many rows at a time? */
+static Decision
+connect_account(Choice *choice)
+{
+	const HubspotClaimant *claimant = choice->selection->claimant;
+	HubspotClient *client;
+
+	choice->error = hubspot_connect_as(claimant->role, claimant->server, &client);
+	if (choice->error)
+		return FAILED;
+	choice->selection->client = client;
+	set_policy(&client->policy);
+	choice->window = window_size(client, choice->max_rows);
+	choice->progress->max_attempts = client->options->max_attempts;
+	return GO_ON;
+}
+
+/* How a sender calls: it has better retries of its own, and others to serve. */
+static void
+set_policy(HubspotCallPolicy *policy)
+{
+	policy->max_retries = Min(policy->max_retries, MAX_CALL_RETRIES);
+	policy->impatient = true;
+	policy->reply_budget = REPLY_BUDGET;
+}
+
+/* How many rows are looked at: those of as many requests as are in flight. */
+static int
+window_size(const HubspotClient *client, int64 max_rows)
+{
+	int			limit = hubspot_endpoint(HUBSPOT_BATCH_CREATE)->batch_limit;
+
+	if (client->policy.batch_size > 0)
+		limit = Min(limit, client->policy.batch_size);
+	max_rows = Min(max_rows, MAX_WINDOW);
+	return (int) Max(Min((int64) limit * client->options->concurrency, max_rows), 1);
+}
+
+/* Has the account, which spreads its requests, time for one now? */
+static Decision
+keep_pace(Choice *choice)
+{
+	const HubspotClient *client = choice->selection->client;
+	int64		now = hubspot_now();
+	int64		pace = hubspot_account_pace(client->account,
+											client->options->rate_limit, now);
+
+	if (pace <= now)
+		return GO_ON;
+	choice->look_at = GetCurrentTimestamp() + (pace - now);
+	return PACED;
+}
+
+/* Delete what later rows have made needless. */
+static Decision
+remove_needless(Choice *choice)
+{
+	const HubspotClaimant *claimant = choice->selection->claimant;
+	int64		start = hubspot_now();
+	int64		pruned;
+
+	if (claimant->has_outdated)
+		hubspot_settle_outdated(claimant->server);
+	choice->progress->nrows = choice->window;
+	do
+	{
+		pruned = hubspot_claim_prune(claimant, choice->window);
+		choice->removed += pruned;
+		if (pruned <= choice->window / 2)
+		{
+			hubspot_claim_prune_others(claimant, choice->window);
+			return GO_ON;
+		}
+	} while (hubspot_now() < start + PRUNE_TIME);
+	return AT_ONCE;
+}
+
+/* Pick what is left and can be sent, of one lane. */
+static Decision
+pick_rows(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+	HubspotPick pick;
+
+	hubspot_claim_pick(selection->claimant, choice->window, &pick);
+	give_up_oversize(selection->client, &pick);
+	choice->removed += pick.noversize;
+	selection->lane = pick.lane;
+	selection->claims = pick.claims;
+	selection->nclaims = pick.nclaims;
+	selection->newest = pick.newest;
+	if (pick.nclaims > 0)
+		return GO_ON;
+	if (pick.noversize > 0 ||
+		hubspot_claim_defer_blocked(selection->claimant, choice->window) > 0)
+		return AT_ONCE;
+
+	/* they don't wait for others of their pairs, so they are locked */
+	choice->look_at = GetCurrentTimestamp() + LOCKED_DELAY;
+	return LATER;
+}
+
+/* Rows that are too large to be read are dead letters, with what is the matter. */
+static void
+give_up_oversize(HubspotClient *client,
+				 const HubspotPick *pick)
+{
+	int64	   *ids = palloc(sizeof(int64) * pick->noversize);
+	HubspotAccount *account = client->account;
+
+	for (int first = 0; first < pick->noversize;)
+	{
+		const char *problem = pick->oversize[first].problem;
+		int			nids = 0;
+
+		while (first < pick->noversize && pick->oversize[first].problem == problem)
+			ids[nids++] = pick->oversize[first++].id;
+		hubspot_settle_dead(ids, nids,
+							hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+											   ERRCODE_INVALID_PARAMETER_VALUE, problem));
+		hubspot_account_count_inputs(account, nids, 0);
+		hubspot_account_count_error(account, HUBSPOT_INVALID_INPUT, nids);
+	}
+	pfree(ids);
+}
+
+/* There may be rows of a name that is no operation's; these are dead letters. */
+static Decision
+find_operation(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+	const HubspotError *error;
+
+	if (hubspot_outbox_operation(selection->lane.operation, &selection->operation))
+		return GO_ON;
+	error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+							   ERRCODE_INVALID_PARAMETER_VALUE,
+							   psprintf("there is no operation \"%s\"",
+										selection->lane.operation));
+	for (int i = 0; i < selection->nclaims; i++)
+		hubspot_settle_dead(&selection->claims[i].id, 1, error);
+	choice->removed += selection->nclaims;
+	return AT_ONCE;
+}
+
+/* Have the rows of pairs that were sent too often lately wait. */
+static Decision
+damp_pairs(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+	int64		now = hubspot_now();
+	TimestampTz time = GetCurrentTimestamp();
+	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * selection->nclaims);
+	int			ndeferrals = 0;
+	int			nclaims = 0;
+
+	for (int i = 0; i < selection->nclaims; i++)
+	{
+		const HubspotClaim *claim = &selection->claims[i];
+		int64		until = hubspot_damper_until(claim->pair, claim->id, now);
+
+		if (until > now)
+		{
+			deferrals[ndeferrals].id = claim->id;
+			deferrals[ndeferrals++].not_before = time + (until - now);
+		}
+		else
+			selection->claims[nclaims++] = *claim;
+	}
+	selection->nclaims = nclaims;
+	if (ndeferrals > 0)
+		hubspot_claim_defer(deferrals, ndeferrals);
+	pfree(deferrals);
+	return nclaims > 0 ? GO_ON : AT_ONCE;
+}
+
+/*
+ * Keep as many rows as requests can be in flight: the others have time.  After
+ * failures, requests are smaller; and where records are grouped, a request has so
+ * many of these.
+ */
+static Decision
+cut_to_requests(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+	const HubspotEndpoint *endpoint = hubspot_endpoint(selection->operation);
+	HubspotCallPolicy *policy = &selection->client->policy;
+	int			concurrency = selection->client->options->concurrency;
+	int			limit = endpoint->batch_limit;
+	int			attempts = selection->lane.attempts;
+
+	if (policy->batch_size > 0)
+		limit = Min(limit, policy->batch_size);
+	if (attempts > 0)
+	{
+		limit = Max(limit >> Min(attempts, 30), 1);
+		policy->batch_size = limit;
+	}
+	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+		selection->nclaims = hubspot_claim_group(selection->claims,
+												 selection->nclaims,
+												 limit * concurrency);
+	else
+		selection->nclaims = Min(selection->nclaims, limit * concurrency);
+	return GO_ON;
+}
+
+/* What the round has to know of it. */
+static void
+tell(const Choice *choice, Decision decision, HubspotRound *round)
+{
+	round->removed += choice->removed;
+	switch (decision)
+	{
+		case GO_ON:
+			break;
+		case FAILED:
+			round->unrecorded = !hubspot_settle_account(choice->selection->claimant,
+														choice->error);
+			round->next_due = 0;
+			break;
+		case AT_ONCE:
+			round->next_due = 0;
+			break;
+		case PACED:
+			round->paced = true;
+			/* FALLTHROUGH */
+		case LATER:
+			round->next_due = Min(round->next_due, choice->look_at);
+			break;
+	}
+}
