@@ -23,9 +23,7 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "catalog/pg_type.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -36,10 +34,22 @@
 /* So much of an id tells records apart, when they are counted. */
 #define MAX_GROUP_KEY		64
 
-/*
- * Statements.  $1 and $2 are server and role, $3 the time, $4 the size of the
- * window, where there is a window.
- */
+/* The parameters of the statements on a window */
+enum
+{
+	WINDOW_SERVER,
+	WINDOW_ROLE,
+	WINDOW_NOW,
+	WINDOW_SIZE,
+	WINDOW_ROLES				/* whose rows of its pairs count */
+};
+
+#define WINDOW_TYPES \
+	[WINDOW_SERVER] = TEXTOID, \
+	[WINDOW_ROLE] = REGROLEOID, \
+	[WINDOW_NOW] = TIMESTAMPTZOID, \
+	[WINDOW_SIZE] = INT8OID
+
 #define WINDOW \
 	"(SELECT id, server, role, operation, from_type, from_id, to_type, to_id, type_ids," \
 	"  category, labels, keep_labels, not_before, attempts, error_category" \
@@ -102,8 +112,6 @@
 	"(w.error_category IS NULL OR NOT EXISTS" \
 	" (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.id = w.id AND u.server = w.server))"
 
-#define WINDOW_TYPES	HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID, INT8OID
-
 /* A row that was picked, with the types of those of its pair before it */
 typedef struct PickedRow
 {
@@ -118,9 +126,13 @@ typedef struct PickedPair
 	HubspotClaim *last;
 } PickedPair;
 
+enum
+{
+	FIRST_ID
+};
+
 static HubspotStatement first_statement = {
 	.text = "SELECT w.id FROM " WINDOW " AS w",
-	.nparameters = 4,
 	.types = {WINDOW_TYPES}
 };
 
@@ -133,8 +145,7 @@ static HubspotStatement prune_statement = {
 	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($5) AND " OVERRIDES
 	"   ORDER BY " HUBSPOT_SQL_PAIR("n") ", n.id LIMIT 1)))"
 	" FOR UPDATE SKIP LOCKED))",
-	.nparameters = 5,
-	.types = {WINDOW_TYPES, OIDARRAYOID}
+	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
 };
 
 static HubspotStatement prune_others_statement = {
@@ -147,14 +158,28 @@ static HubspotStatement prune_others_statement = {
 	"     AND o.role = ANY ($5) AND " OVERRIDES
 	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
-	.nparameters = 5,
-	.types = {WINDOW_TYPES, OIDARRAYOID}
+	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
 };
 
-/*
- * The columns after those of the row: the row before it that it may only go with,
- * and the last number that a row was given.
- */
+enum
+{
+	PICK_ID,
+	PICK_PAIR,
+	PICK_FROM_ID,
+	PICK_TO_ID,
+	PICK_TYPE_IDS,
+	PICK_CATEGORY,
+	PICK_LABELS,
+	PICK_OPERATION,
+	PICK_FROM_TYPE,
+	PICK_TO_TYPE,
+	PICK_KEEP_LABELS,
+	PICK_ATTEMPTS,
+	PICK_BEFORE,				/* the row of its pair that it may only go
+								 * with */
+	PICK_NEWEST					/* the last number that a row was given */
+};
+
 static HubspotStatement pick_statement = {
 	.text =
 	"SELECT w.id, " HUBSPOT_SQL_PAIR("w") ", w.from_id, w.to_id, w.type_ids, w.category, w.labels,"
@@ -166,8 +191,7 @@ static HubspotStatement pick_statement = {
 	"  WHERE " OF_ROW_BEFORE("CASE WHEN " GOES_WITH " THEN NULL ELSE b.id END") " IS NULL"
 	"   AND " IS_OF_USE "))"
 	" ORDER BY w.not_before, w.id FOR UPDATE OF w SKIP LOCKED",
-	.nparameters = 5,
-	.types = {WINDOW_TYPES, OIDARRAYOID}
+	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
 };
 
 static HubspotStatement defer_blocked_statement = {
@@ -180,16 +204,23 @@ static HubspotStatement defer_blocked_statement = {
 	" WHERE u.id = ANY (ARRAY("
 	"  SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = blocked.id"
 	"  FOR UPDATE SKIP LOCKED))",
-	.nparameters = 5,
-	.types = {WINDOW_TYPES, OIDARRAYOID}
+	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
+};
+
+enum
+{
+	DEFER_IDS,
+	DEFER_TIMES
 };
 
 static HubspotStatement defer_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox AS o SET not_before = d.not_before"
 	" FROM unnest($1, $2) AS d (id, not_before) WHERE o.id = d.id",
-	.nparameters = 2,
-	.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+	.types = {
+		[DEFER_IDS] = INT8ARRAYOID,
+		[DEFER_TIMES] = TIMESTAMPTZARRAYOID
+	}
 };
 
 /* So many bytes of rows are picked at a time, and one row more. */
@@ -197,53 +228,51 @@ static HubspotStatement defer_statement = {
 
 #define TOO_LONG(name)	name " is longer than " CppAsString2(HUBSPOT_MAX_TEXT) " bytes"
 
-/* How large the values of columns of pick_statement may be, in bytes. */
+/* How large the values of columns of pick_statement may be, in bytes */
 static const struct
 {
 	int			column;
 	Size		most;
 	const char *problem;
 }			size_limits[] = {
-	{3, HUBSPOT_MAX_TEXT, TOO_LONG("from_id")},
-	{4, HUBSPOT_MAX_TEXT, TOO_LONG("to_id")},
-	{5, 1000, "there are too many type_ids"},
-	{6, HUBSPOT_MAX_TEXT, TOO_LONG("category")},
-	{7, 200 * 1024, "there are too many labels, or they are too long"},
-	{8, HUBSPOT_MAX_TEXT, TOO_LONG("operation")},
-	{9, HUBSPOT_MAX_TEXT, TOO_LONG("from_type")},
-	{10, HUBSPOT_MAX_TEXT, TOO_LONG("to_type")}
+	{PICK_FROM_ID, HUBSPOT_MAX_TEXT, TOO_LONG("from_id")},
+	{PICK_TO_ID, HUBSPOT_MAX_TEXT, TOO_LONG("to_id")},
+	{PICK_TYPE_IDS, 1000, "there are too many type_ids"},
+	{PICK_CATEGORY, HUBSPOT_MAX_TEXT, TOO_LONG("category")},
+	{PICK_LABELS, 200 * 1024, "there are too many labels, or they are too long"},
+	{PICK_OPERATION, HUBSPOT_MAX_TEXT, TOO_LONG("operation")},
+	{PICK_FROM_TYPE, HUBSPOT_MAX_TEXT, TOO_LONG("from_type")},
+	{PICK_TO_TYPE, HUBSPOT_MAX_TEXT, TOO_LONG("to_type")}
 };
 
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
 static int	compare_from_ids(const void *a, const void *b);
-static void set_window(Datum *values, const HubspotClaimant *claimant,
+static void set_window(HubspotValues *values, const HubspotClaimant *claimant,
 					   int window);
-static const char *size_problem(HeapTuple tuple, Size *sum);
-static bool get_claim(HeapTuple tuple, int64 id, HubspotClaim *claim,
+static const char *size_problem(const HubspotRow *row, Size *sum);
+static bool get_claim(const HubspotRow *row, HubspotClaim *claim,
 					  const HubspotLane *lane, HTAB **picked);
 static bool can_share(const HubspotLane *lane);
-static bool goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked);
+static bool goes_along(const HubspotRow *row, const HubspotClaim *claim,
+					   HTAB **picked);
 static int	count_elements(const ArrayType *array);
-static void get_lane(HeapTuple tuple, HubspotLane *lane);
-static bool is_of_lane(HeapTuple tuple, const HubspotLane *lane);
-static bool is_text(HeapTuple tuple, int column, const char *expected);
-static char *get_text(HeapTuple tuple, int column);
-static HubspotSlice get_slice(HeapTuple tuple, int column);
-static ArrayType *get_array(HeapTuple tuple, int column);
+static void get_lane(const HubspotRow *row, HubspotLane *lane);
+static bool is_of_lane(const HubspotRow *row, const HubspotLane *lane);
 
 /* The first of the rows that are due; false if there is none. */
 bool
 hubspot_claim_first(const HubspotClaimant *claimant, int64 *id)
 {
-	Datum		values[4];
-	bool		isnull;
+	HubspotValues values = {0};
+	HubspotRow	row;
 
-	set_window(values, claimant, 1);
-	if (hubspot_query(&first_statement, values, NULL, &rows) == 0)
+	set_window(&values, claimant, 1);
+	if (hubspot_query(&first_statement, &values, &rows) == 0)
 		return false;
-	*id = DatumGetInt64(heap_getattr(rows.tuples[0], 1, rows.tupdesc, &isnull));
+	hubspot_read_row(&rows, 0, &row);
+	*id = hubspot_get_int64(&row, FIRST_ID);
 	return true;
 }
 
@@ -252,20 +281,20 @@ int64
 hubspot_claim_prune(const HubspotClaimant *claimant,
 					int window)
 {
-	Datum		values[5];
+	HubspotValues values = {0};
 
-	set_window(values, claimant, window);
-	values[4] = claimant->heeds;
-	return hubspot_execute(&prune_statement, values, NULL);
+	set_window(&values, claimant, window);
+	hubspot_set_datum(&values, WINDOW_ROLES, claimant->heeds);
+	return hubspot_execute(&prune_statement, &values);
 }
 
 static void
-set_window(Datum *values, const HubspotClaimant *claimant, int window)
+set_window(HubspotValues *values, const HubspotClaimant *claimant, int window)
 {
-	values[0] = CStringGetTextDatum(claimant->server);
-	values[1] = ObjectIdGetDatum(claimant->role);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[3] = Int64GetDatum(window);
+	hubspot_set_text(values, WINDOW_SERVER, claimant->server);
+	hubspot_set_oid(values, WINDOW_ROLE, claimant->role);
+	hubspot_set_time(values, WINDOW_NOW, GetCurrentTimestamp());
+	hubspot_set_int64(values, WINDOW_SIZE, window);
 }
 
 /*
@@ -276,13 +305,13 @@ set_window(Datum *values, const HubspotClaimant *claimant, int window)
 void
 hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
 {
-	Datum		values[5];
+	HubspotValues values = {0};
 
 	if (!claimant->has_later && !claimant->has_company)
 		return;
-	set_window(values, claimant, window);
-	values[4] = claimant->overrides;
-	hubspot_execute(&prune_others_statement, values, NULL);
+	set_window(&values, claimant, window);
+	hubspot_set_datum(&values, WINDOW_ROLES, claimant->overrides);
+	hubspot_execute(&prune_others_statement, &values);
 }
 
 /*
@@ -297,36 +326,36 @@ void
 hubspot_claim_pick(const HubspotClaimant *claimant,
 				   int window, HubspotPick *pick)
 {
-	Datum		values[5];
+	HubspotValues values = {0};
 	uint64		count;
 	HTAB	   *picked = NULL;
-	bool		isnull;
 	Size		size = 0;
 
-	set_window(values, claimant, window);
-	values[4] = claimant->company;
-	count = hubspot_query(&pick_statement, values, NULL, &rows);
+	set_window(&values, claimant, window);
+	hubspot_set_datum(&values, WINDOW_ROLES, claimant->company);
+	count = hubspot_query(&pick_statement, &values, &rows);
 	memset(pick, 0, sizeof(HubspotPick));
 	pick->claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
 	pick->oversize = palloc(sizeof(HubspotOversize) * Max(count, 1));
 	for (uint64 i = 0; i < count && size < MAX_CLAIMED; i++)
 	{
-		HeapTuple	tuple = rows.tuples[i];
-		int64		id = DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
-		const char *problem = size_problem(tuple, &size);
+		HubspotRow	row;
+		const char *problem;
 
+		hubspot_read_row(&rows, i, &row);
+		problem = size_problem(&row, &size);
 		if (problem)
 		{
-			pick->oversize[pick->noversize].id = id;
+			pick->oversize[pick->noversize].id = hubspot_get_int64(&row, PICK_ID);
 			pick->oversize[pick->noversize++].problem = problem;
 			continue;
 		}
 		if (pick->nclaims == 0)
-			get_lane(tuple, &pick->lane);
-		else if (!is_of_lane(tuple, &pick->lane))
+			get_lane(&row, &pick->lane);
+		else if (!is_of_lane(&row, &pick->lane))
 			continue;
-		pick->newest = DatumGetInt64(heap_getattr(tuple, 14, rows.tupdesc, &isnull));
-		if (get_claim(tuple, id, &pick->claims[pick->nclaims], &pick->lane, &picked))
+		pick->newest = hubspot_get_int64(&row, PICK_NEWEST);
+		if (get_claim(&row, &pick->claims[pick->nclaims], &pick->lane, &picked))
 			pick->nclaims++;
 	}
 	if (picked)
@@ -334,21 +363,15 @@ hubspot_claim_pick(const HubspotClaimant *claimant,
 	hubspot_rows_free(&rows);
 }
 
-/*
- * Why a row of the current result isn't read, or NULL; then its size is added.
- * Values that are stored elsewhere, or compressed, stay so.
- */
+/* Why a row of pick_statement isn't read, or NULL; then its size is added. */
 static const char *
-size_problem(HeapTuple tuple, Size *sum)
+size_problem(const HubspotRow *row, Size *sum)
 {
 	Size		row_size = sizeof(HubspotClaim);
 
 	for (size_t i = 0; i < lengthof(size_limits); i++)
 	{
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, size_limits[i].column, rows.tupdesc,
-										 &isnull);
-		Size		size = isnull ? 0 : toast_raw_datum_size(value) - VARHDRSZ;
+		Size		size = hubspot_get_size(row, size_limits[i].column);
 
 		if (size > size_limits[i].most)
 			return size_limits[i].problem;
@@ -360,22 +383,20 @@ size_problem(HeapTuple tuple, Size *sum)
 
 /* False: it has to wait for the row before it of its pair. */
 static bool
-get_claim(HeapTuple tuple, int64 id, HubspotClaim *claim, const HubspotLane *lane,
+get_claim(const HubspotRow *row, HubspotClaim *claim, const HubspotLane *lane,
 		  HTAB **picked)
 {
-	bool		isnull;
-
-	claim->id = id;
-	claim->pair = DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-	claim->type_ids = get_array(tuple, 5);
-	claim->labels = get_array(tuple, 7);
-	claim->last_id = id;
+	claim->id = hubspot_get_int64(row, PICK_ID);
+	claim->pair = hubspot_get_int64(row, PICK_PAIR);
+	claim->type_ids = hubspot_get_array(row, PICK_TYPE_IDS);
+	claim->labels = hubspot_get_array(row, PICK_LABELS);
+	claim->last_id = claim->id;
 	claim->shares = false;
-	if (can_share(lane) && !goes_along(tuple, claim, picked))
+	if (can_share(lane) && !goes_along(row, claim, picked))
 		return false;
-	claim->from_id = get_slice(tuple, 3);
-	claim->to_id = get_slice(tuple, 4);
-	claim->category = get_text(tuple, 6);
+	claim->from_id = hubspot_get_slice(row, PICK_FROM_ID);
+	claim->to_id = hubspot_get_slice(row, PICK_TO_ID);
+	claim->category = hubspot_get_text(row, PICK_CATEGORY);
 	return true;
 }
 
@@ -393,12 +414,10 @@ can_share(const HubspotLane *lane)
  * far.
  */
 static bool
-goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked)
+goes_along(const HubspotRow *row, const HubspotClaim *claim, HTAB **picked)
 {
-	bool		isnull;
-	int64		before = DatumGetInt64(heap_getattr(tuple, 13, rows.tupdesc, &isnull));
 	int			ntypes = count_elements(claim->type_ids) + count_elements(claim->labels);
-	PickedRow  *row;
+	PickedRow  *entry;
 
 	if (*picked == NULL)
 	{
@@ -410,15 +429,17 @@ goes_along(HeapTuple tuple, const HubspotClaim *claim, HTAB **picked)
 		*picked = hash_create("hubspot_assoc picked rows", 256, &control,
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	if (!isnull)
+	if (!row->isnull[PICK_BEFORE])
 	{
-		row = hash_search(*picked, &before, HASH_FIND, NULL);
-		if (row == NULL || row->ntypes + ntypes > HUBSPOT_MAX_TYPES)
+		int64		before = hubspot_get_int64(row, PICK_BEFORE);
+
+		entry = hash_search(*picked, &before, HASH_FIND, NULL);
+		if (entry == NULL || entry->ntypes + ntypes > HUBSPOT_MAX_TYPES)
 			return false;
-		ntypes += row->ntypes;
+		ntypes += entry->ntypes;
 	}
-	row = hash_search(*picked, &claim->id, HASH_ENTER, NULL);
-	row->ntypes = ntypes;
+	entry = hash_search(*picked, &claim->id, HASH_ENTER, NULL);
+	entry->ntypes = ntypes;
 	return true;
 }
 
@@ -460,38 +481,23 @@ hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims, int nclaims)
 }
 
 static void
-get_lane(HeapTuple tuple, HubspotLane *lane)
+get_lane(const HubspotRow *row, HubspotLane *lane)
 {
-	bool		isnull;
-
-	lane->operation = get_text(tuple, 8);
-	lane->from_type = get_text(tuple, 9);
-	lane->to_type = get_text(tuple, 10);
-	lane->keep_labels = DatumGetBool(heap_getattr(tuple, 11, rows.tupdesc, &isnull));
-	lane->attempts = DatumGetInt32(heap_getattr(tuple, 12, rows.tupdesc, &isnull));
+	lane->operation = hubspot_get_text(row, PICK_OPERATION);
+	lane->from_type = hubspot_get_text(row, PICK_FROM_TYPE);
+	lane->to_type = hubspot_get_text(row, PICK_TO_TYPE);
+	lane->keep_labels = hubspot_get_bool(row, PICK_KEEP_LABELS);
+	lane->attempts = hubspot_get_int32(row, PICK_ATTEMPTS);
 }
 
 static bool
-is_of_lane(HeapTuple tuple, const HubspotLane *lane)
+is_of_lane(const HubspotRow *row, const HubspotLane *lane)
 {
-	bool		isnull;
-
-	return DatumGetInt32(heap_getattr(tuple, 12, rows.tupdesc, &isnull)) == lane->attempts &&
-		DatumGetBool(heap_getattr(tuple, 11, rows.tupdesc, &isnull)) == lane->keep_labels &&
-		is_text(tuple, 8, lane->operation) && is_text(tuple, 9, lane->from_type) &&
-		is_text(tuple, 10, lane->to_type);
-}
-
-/* Does a column of the current result, which isn't null, hold that text? */
-static bool
-is_text(HeapTuple tuple, int column, const char *expected)
-{
-	bool		isnull;
-	text	   *value = DatumGetTextPP(heap_getattr(tuple, column, rows.tupdesc, &isnull));
-	size_t		len = strlen(expected);
-
-	return VARSIZE_ANY_EXHDR(value) == len &&
-		memcmp(VARDATA_ANY(value), expected, len) == 0;
+	return hubspot_get_int32(row, PICK_ATTEMPTS) == lane->attempts &&
+		hubspot_get_bool(row, PICK_KEEP_LABELS) == lane->keep_labels &&
+		hubspot_equals_text(row, PICK_OPERATION, lane->operation) &&
+		hubspot_equals_text(row, PICK_FROM_TYPE, lane->from_type) &&
+		hubspot_equals_text(row, PICK_TO_TYPE, lane->to_type);
 }
 
 /*
@@ -501,11 +507,11 @@ is_text(HeapTuple tuple, int column, const char *expected)
 int64
 hubspot_claim_defer_blocked(const HubspotClaimant *claimant, int window)
 {
-	Datum		values[5];
+	HubspotValues values = {0};
 
-	set_window(values, claimant, window);
-	values[4] = claimant->company;
-	return hubspot_execute(&defer_blocked_statement, values, NULL);
+	set_window(&values, claimant, window);
+	hubspot_set_datum(&values, WINDOW_ROLES, claimant->company);
+	return hubspot_execute(&defer_blocked_statement, &values);
 }
 
 /* Have rows wait that this transaction has picked, without charging them. */
@@ -514,62 +520,18 @@ hubspot_claim_defer(const HubspotDeferral *deferrals, int ndeferrals)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * ndeferrals);
 	Datum	   *times = palloc(sizeof(Datum) * ndeferrals);
-	Datum		values[2];
+	HubspotValues values = {0};
 
 	for (int i = 0; i < ndeferrals; i++)
 	{
 		ids[i] = Int64GetDatum(deferrals[i].id);
 		times[i] = TimestampTzGetDatum(deferrals[i].not_before);
 	}
-	values[0] = hubspot_array_of(ids, ndeferrals, INT8OID);
-	values[1] = hubspot_array_of(times, ndeferrals, TIMESTAMPTZOID);
-	hubspot_execute(&defer_statement, values, NULL);
-}
-
-/* Columns of the current result; NULL for a null. */
-static char *
-get_text(HeapTuple tuple, int column)
-{
-	HubspotSlice slice = get_slice(tuple, column);
-
-	return unconstify(char *, slice.data);
-}
-
-static HubspotSlice
-get_slice(HeapTuple tuple, int column)
-{
-	HubspotSlice slice = {NULL, 0};
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, rows.tupdesc, &isnull);
-
-	if (!isnull)
-	{
-		text	   *packed = DatumGetTextPP(value);
-		char	   *copy;
-
-		slice.len = VARSIZE_ANY_EXHDR(packed);
-		copy = palloc(slice.len + 1);
-		memcpy(copy, VARDATA_ANY(packed), slice.len);
-		copy[slice.len] = '\0';
-		slice.data = copy;
-	}
-	return slice;
-}
-
-static ArrayType *
-get_array(HeapTuple tuple, int column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, rows.tupdesc, &isnull);
-	ArrayType  *array;
-	ArrayType  *copy;
-
-	if (isnull)
-		return NULL;
-	array = DatumGetArrayTypeP(value);
-	copy = palloc(VARSIZE(array));
-	memcpy(copy, array, VARSIZE(array));
-	return copy;
+	hubspot_set_datum(&values, DEFER_IDS,
+					  hubspot_array_of(ids, ndeferrals, INT8OID));
+	hubspot_set_datum(&values, DEFER_TIMES,
+					  hubspot_array_of(times, ndeferrals, TIMESTAMPTZOID));
+	hubspot_execute(&defer_statement, &values);
 }
 
 /*

@@ -21,7 +21,6 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -55,14 +54,43 @@
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) " \
 	"ORDER BY due"
 
+enum
+{
+	CLAIMANT_SERVER,
+	CLAIMANT_ROLE,
+	CLAIMANT_DUE,
+	CLAIMANT_BACKING_OFF,
+	CLAIMANT_KNOWN
+};
+
+enum
+{
+	CLAIMANTS_OF_SERVER
+};
+
 static HubspotStatement claimants_statement = {
 	.text = CLAIMANTS("true")
 };
 
 static HubspotStatement claimants_of_server_statement = {
 	.text = CLAIMANTS("o.server = $1"),
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[CLAIMANTS_OF_SERVER] = TEXTOID}
+};
+
+enum
+{
+	RENEW_SERVER,
+	RENEW_ROLE,
+	RENEW_NOW
+};
+
+enum
+{
+	RENEWED_RETRY_AT,
+	RENEWED_HAS_LATER,			/* null, if somebody else's rows are gone by
+								 * now */
+	RENEWED_HAS_OUTDATED,
+	RENEWED_HAS_DOUBTS
 };
 
 /* What those who had the lease may have changed; no row: the account is paused */
@@ -77,14 +105,16 @@ static HubspotStatement renew_statement = {
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
-	.nparameters = 3,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TIMESTAMPTZOID}
+	.types = {
+		[RENEW_SERVER] = TEXTOID,
+		[RENEW_ROLE] = REGROLEOID,
+		[RENEW_NOW] = TIMESTAMPTZOID
+	}
 };
 
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-static char *copy_text(Datum value);
 static void find_company(HubspotClaimant *claimant, const List *claimants);
 
 /*
@@ -94,43 +124,27 @@ static void find_company(HubspotClaimant *claimant, const List *claimants);
 List *
 hubspot_claimants(const char *server)
 {
-	Datum		value = server ? CStringGetTextDatum(server) : (Datum) 0;
+	HubspotValues values = {0};
 	List	   *claimants = NIL;
-	uint64		count;
 
-	count = hubspot_query(server ? &claimants_of_server_statement :
-						  &claimants_statement, &value, NULL, &rows);
-	for (uint64 i = 0; i < count; i++)
+	hubspot_set_text(&values, CLAIMANTS_OF_SERVER, server);
+	hubspot_query(server ? &claimants_of_server_statement : &claimants_statement,
+				  &values, &rows);
+	for (uint64 i = 0; i < rows.count; i++)
 	{
-		HeapTuple	tuple = rows.tuples[i];
-		HubspotClaimant *claimant = palloc(sizeof(HubspotClaimant));
-		MemoryContext old;
-		bool		isnull;
+		HubspotClaimant *claimant = palloc0(sizeof(HubspotClaimant));
+		HubspotRow	row;
 
-		memset(claimant, 0, sizeof(HubspotClaimant));
-		claimant->server = copy_text(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
-		claimant->role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-		claimant->due = DatumGetTimestampTz(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
-		claimant->backing_off = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
-		claimant->known = DatumGetBool(heap_getattr(tuple, 5, rows.tupdesc, &isnull));
-		old = MemoryContextSwitchTo(GetMemoryChunkContext(claimant));
+		hubspot_read_row(&rows, i, &row);
+		claimant->server = hubspot_get_text(&row, CLAIMANT_SERVER);
+		claimant->role = hubspot_get_oid(&row, CLAIMANT_ROLE);
+		claimant->due = hubspot_get_time(&row, CLAIMANT_DUE);
+		claimant->backing_off = hubspot_get_bool(&row, CLAIMANT_BACKING_OFF);
+		claimant->known = hubspot_get_bool(&row, CLAIMANT_KNOWN);
 		claimants = lappend(claimants, claimant);
-		MemoryContextSwitchTo(old);
 	}
 	hubspot_rows_free(&rows);
 	return claimants;
-}
-
-static char *
-copy_text(Datum value)
-{
-	text	   *packed = DatumGetTextPP(value);
-	Size		len = VARSIZE_ANY_EXHDR(packed);
-	char	   *copy = palloc(len + 1);
-
-	memcpy(copy, VARDATA_ANY(packed), len);
-	copy[len] = '\0';
-	return copy;
 }
 
 /*
@@ -142,25 +156,21 @@ bool
 hubspot_claimant_renew(HubspotClaimant *claimant,
 					   const List *claimants)
 {
-	Datum		values[3];
-	HeapTuple	tuple;
-	Datum		retry_at;
-	bool		isnull;
+	HubspotValues values = {0};
+	HubspotRow	row;
 
-	values[0] = CStringGetTextDatum(claimant->server);
-	values[1] = ObjectIdGetDatum(claimant->role);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (hubspot_query(&renew_statement, values, NULL, &rows) == 0)
+	hubspot_set_text(&values, RENEW_SERVER, claimant->server);
+	hubspot_set_oid(&values, RENEW_ROLE, claimant->role);
+	hubspot_set_time(&values, RENEW_NOW, GetCurrentTimestamp());
+	if (hubspot_query(&renew_statement, &values, &rows) == 0)
 		return false;
-	tuple = rows.tuples[0];
-	retry_at = heap_getattr(tuple, 1, rows.tupdesc, &isnull);
-	claimant->backing_off = !isnull;
-	if (!isnull)
-		claimant->due = Max(claimant->due, DatumGetTimestampTz(retry_at));
-	/* null, and so false, if somebody else's rows are gone by now */
-	claimant->has_later = DatumGetBool(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-	claimant->has_outdated = DatumGetBool(heap_getattr(tuple, 3, rows.tupdesc, &isnull));
-	claimant->has_doubts = DatumGetBool(heap_getattr(tuple, 4, rows.tupdesc, &isnull));
+	hubspot_read_row(&rows, 0, &row);
+	claimant->backing_off = !row.isnull[RENEWED_RETRY_AT];
+	if (claimant->backing_off)
+		claimant->due = Max(claimant->due, hubspot_get_time(&row, RENEWED_RETRY_AT));
+	claimant->has_later = hubspot_get_bool(&row, RENEWED_HAS_LATER);
+	claimant->has_outdated = hubspot_get_bool(&row, RENEWED_HAS_OUTDATED);
+	claimant->has_doubts = hubspot_get_bool(&row, RENEWED_HAS_DOUBTS);
 	find_company(claimant, claimants);
 	return true;
 }

@@ -37,9 +37,6 @@ typedef struct HubspotClaimant
 	int64		turn;			/* sender.c's */
 } HubspotClaimant;
 
-/* Types of the parameters that name a server and a role */
-#define HUBSPOT_ACCOUNT_TYPES	TEXTOID, REGROLEOID
-
 /* What is known of an account before something is sent to it. */
 typedef enum HubspotStanding
 {

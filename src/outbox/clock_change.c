@@ -33,12 +33,27 @@
 /* They are noted anew after so long. */
 #define NOTE_INTERVAL		(60 * INT64CONST(1000000))
 
+enum
+{
+	LOOK_POSTMASTER
+};
+
+enum
+{
+	LOOK_WALL,
+	LOOK_MONOTONIC
+};
+
 static HubspotStatement look_statement = {
 	.text =
 	"SELECT c.wall, c.monotonic FROM %1$s.hs_assoc_clock AS c WHERE c.postmaster = $1"
 	" ORDER BY c.wall DESC LIMIT 1",
-	.nparameters = 1,
-	.types = {TIMESTAMPTZOID}
+	.types = {[LOOK_POSTMASTER] = TIMESTAMPTZOID}
+};
+
+enum
+{
+	CLAIM_WALL
 };
 
 /* Of several processes that see it, one has to act. */
@@ -46,8 +61,7 @@ static HubspotStatement claim_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_clock AS c WHERE c.ctid = ANY (ARRAY("
 	" SELECT l.ctid FROM %1$s.hs_assoc_clock AS l WHERE l.wall = $1 FOR UPDATE SKIP LOCKED))",
-	.nparameters = 1,
-	.types = {TIMESTAMPTZOID}
+	.types = {[CLAIM_WALL] = TIMESTAMPTZOID}
 };
 
 static HubspotStatement forget_statement = {
@@ -56,22 +70,35 @@ static HubspotStatement forget_statement = {
 	" SELECT l.ctid FROM %1$s.hs_assoc_clock AS l FOR UPDATE SKIP LOCKED))",
 };
 
+enum
+{
+	NOTE_POSTMASTER,
+	NOTE_WALL,
+	NOTE_MONOTONIC
+};
+
 static HubspotStatement note_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_clock (postmaster, wall, monotonic) VALUES ($1, $2, $3)",
-	.nparameters = 3,
-	.types = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+	.types = {
+		[NOTE_POSTMASTER] = TIMESTAMPTZOID,
+		[NOTE_WALL] = TIMESTAMPTZOID,
+		[NOTE_MONOTONIC] = INT8OID
+	}
 };
 
-/* $1 microseconds have to be taken off what waits. */
+/* What has to be taken off all that waits, in microseconds */
+enum
+{
+	SHIFT_BACK
+};
 
 static HubspotStatement shift_rows_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox AS o SET not_before = o.not_before - $1 * interval '1 us'"
 	" WHERE o.id = ANY (ARRAY(SELECT l.id FROM %1$s.hs_assoc_outbox AS l"
 	"  WHERE l.not_before > clock_timestamp() FOR UPDATE SKIP LOCKED))",
-	.nparameters = 1,
-	.types = {INT8OID}
+	.types = {[SHIFT_BACK] = INT8OID}
 };
 
 static HubspotStatement shift_accounts_statement = {
@@ -81,8 +108,7 @@ static HubspotStatement shift_accounts_statement = {
 	" FROM (SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l"
 	"  WHERE l.retry_at > clock_timestamp() FOR UPDATE SKIP LOCKED) AS k"
 	" WHERE b.server = k.server AND b.role = k.role",
-	.nparameters = 1,
-	.types = {INT8OID}
+	.types = {[SHIFT_BACK] = INT8OID}
 };
 
 static HubspotStatement shift_doubts_statement = {
@@ -90,13 +116,13 @@ static HubspotStatement shift_doubts_statement = {
 	"UPDATE %1$s.hs_assoc_doubt AS d SET until = d.until - $1 * interval '1 us'"
 	" WHERE d.ctid = ANY (ARRAY(SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l"
 	"  FOR UPDATE SKIP LOCKED))",
-	.nparameters = 1,
-	.types = {INT8OID}
+	.types = {[SHIFT_BACK] = INT8OID}
 };
 
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+static bool claim_change(TimestampTz noted);
 static void shift(int64 back);
 static void note(TimestampTz wall, int64 monotonic);
 
@@ -104,32 +130,42 @@ static void note(TimestampTz wall, int64 monotonic);
 void
 hubspot_clock_look(void)
 {
-	Datum		value = TimestampTzGetDatum(PgStartTime);
+	HubspotValues values = {0};
 	TimestampTz wall = GetCurrentTimestamp();
 	int64		monotonic = hubspot_now();
 	TimestampTz noted = 0;
 	int64		passed = NOTE_INTERVAL;
 	int64		back = 0;
 
-	if (hubspot_query(&look_statement, &value, NULL, &rows) > 0)
+	hubspot_set_time(&values, LOOK_POSTMASTER, PgStartTime);
+	if (hubspot_query(&look_statement, &values, &rows) > 0)
 	{
-		HeapTuple	tuple = rows.tuples[0];
-		bool		isnull;
+		HubspotRow	row;
 
-		passed = monotonic - DatumGetInt64(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
-		noted = DatumGetTimestampTz(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		hubspot_read_row(&rows, 0, &row);
+		passed = monotonic - hubspot_get_int64(&row, LOOK_MONOTONIC);
+		noted = hubspot_get_time(&row, LOOK_WALL);
 		back = passed - (wall - noted);
 	}
 	if (back > MAX_DIFFERENCE || back < -MAX_DIFFERENCE)
 	{
-		value = TimestampTzGetDatum(noted);
-		if (hubspot_execute(&claim_statement, &value, NULL) == 0)
+		if (!claim_change(noted))
 			return;
 		shift(back);
 	}
 	else if (passed < NOTE_INTERVAL)
 		return;
 	note(wall, monotonic);
+}
+
+/* False: another process has seen it, too, and acts. */
+static bool
+claim_change(TimestampTz noted)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_time(&values, CLAIM_WALL, noted);
+	return hubspot_execute(&claim_statement, &values) > 0;
 }
 
 /*
@@ -139,22 +175,25 @@ hubspot_clock_look(void)
 static void
 shift(int64 back)
 {
-	Datum		value = Int64GetDatum(back);
+	HubspotValues values = {0};
 
+	hubspot_set_int64(&values, SHIFT_BACK, back);
 	if (back > 0)
 	{
-		hubspot_execute(&shift_rows_statement, &value, NULL);
-		hubspot_execute(&shift_accounts_statement, &value, NULL);
+		hubspot_execute(&shift_rows_statement, &values);
+		hubspot_execute(&shift_accounts_statement, &values);
 	}
-	hubspot_execute(&shift_doubts_statement, &value, NULL);
+	hubspot_execute(&shift_doubts_statement, &values);
 }
 
 static void
 note(TimestampTz wall, int64 monotonic)
 {
-	Datum		values[] = {TimestampTzGetDatum(PgStartTime),
-	TimestampTzGetDatum(wall), Int64GetDatum(monotonic)};
+	HubspotValues values = {0};
 
-	hubspot_execute(&forget_statement, NULL, NULL);
-	hubspot_execute(&note_statement, values, NULL);
+	hubspot_set_time(&values, NOTE_POSTMASTER, PgStartTime);
+	hubspot_set_time(&values, NOTE_WALL, wall);
+	hubspot_set_int64(&values, NOTE_MONOTONIC, monotonic);
+	hubspot_execute(&forget_statement, NULL);
+	hubspot_execute(&note_statement, &values);
 }

@@ -20,7 +20,7 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
+#include "catalog/pg_type.h"
 
 #include "outbox/claim.h"
 #include "outbox/doubt.h"
@@ -30,13 +30,35 @@
 /* What is added to request_timeout, in ms. */
 #define MARGIN	10000
 
+enum
+{
+	ADD_SERVER,
+	ADD_PAIRS,
+	ADD_IDS,
+	ADD_TIME
+};
+
 static HubspotStatement add_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_doubt (server, pair, id, until)"
 	" SELECT $1, d.pair, d.id, clock_timestamp() + $4 * interval '1 ms'"
 	" FROM unnest($2, $3) AS d (pair, id)",
-	.nparameters = 4,
-	.types = {TEXTOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
+	.types = {
+		[ADD_SERVER] = TEXTOID,
+		[ADD_PAIRS] = INT8ARRAYOID,
+		[ADD_IDS] = INT8ARRAYOID,
+		[ADD_TIME] = INT4OID
+	}
+};
+
+enum
+{
+	HOLD_IDS
+};
+
+enum
+{
+	HELD_ID
 };
 
 static HubspotStatement hold_statement = {
@@ -46,8 +68,7 @@ static HubspotStatement hold_statement = {
 	"   WHERE d.pair = " HUBSPOT_SQL_PAIR("l") " AND d.id < l.id AND d.server = l.server) AS until"
 	"  FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED) AS h"
 	" WHERE n.id = h.id AND h.until > clock_timestamp() RETURNING n.id",
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[HOLD_IDS] = INT8ARRAYOID}
 };
 
 static HubspotStatement forget_statement = {
@@ -59,7 +80,6 @@ static HubspotStatement forget_statement = {
 
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
-
 
 /* For how long, in ms, a request may still have effects when it has failed. */
 int
@@ -77,10 +97,13 @@ hubspot_doubt_add(const char *server,
 				  const int64 *pairs, const int64 *ids, int count,
 				  int request_timeout)
 {
-	Datum		values[] = {CStringGetTextDatum(server), hubspot_row_ids(pairs, count),
-	hubspot_row_ids(ids, count), Int32GetDatum(hubspot_doubt_time(request_timeout))};
+	HubspotValues values = {0};
 
-	hubspot_execute(&add_statement, values, NULL);
+	hubspot_set_text(&values, ADD_SERVER, server);
+	hubspot_set_datum(&values, ADD_PAIRS, hubspot_row_ids(pairs, count));
+	hubspot_set_datum(&values, ADD_IDS, hubspot_row_ids(ids, count));
+	hubspot_set_int32(&values, ADD_TIME, hubspot_doubt_time(request_timeout));
+	hubspot_execute(&add_statement, &values);
 }
 
 /*
@@ -91,15 +114,16 @@ hubspot_doubt_add(const char *server,
 int
 hubspot_doubt_hold(int64 *ids, int nids)
 {
-	Datum		value = hubspot_row_ids(ids, nids);
-	int			count = (int) hubspot_query(&hold_statement, &value, NULL, &rows);
+	HubspotValues values = {0};
 
-	return hubspot_row_ids_without(ids, nids, &rows, count, ids);
+	hubspot_set_datum(&values, HOLD_IDS, hubspot_row_ids(ids, nids));
+	hubspot_query(&hold_statement, &values, &rows);
+	return hubspot_row_ids_without(ids, nids, &rows, HELD_ID, ids);
 }
 
 /* Forget some of those whose time is over. */
 void
 hubspot_doubt_forget(void)
 {
-	hubspot_execute(&forget_statement, NULL, NULL);
+	hubspot_execute(&forget_statement, NULL);
 }

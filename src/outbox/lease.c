@@ -34,16 +34,16 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
-#include "utils/builtins.h"
 
 #include "outbox/doubt.h"
 #include "outbox/lease.h"
+#include "outbox/row_ids.h"
 #include "schema/prepared.h"
 
 /* What tells our locks from those of others ("hs"). */
 #define LEASE_KEY	0x6873
 
-/* Statements; $1 is the server.  None waits for who has locked a row. */
+/* Statements.  None waits for who has locked a row. */
 
 #define LOCKED_LEASE \
 	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
@@ -52,14 +52,36 @@
 #define AS_RANGES(numbers) \
 	"(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(" numbers ") AS i)"
 
+/* The parameters of both statements that describe a lease */
+enum
+{
+	DESCRIBE_SERVER,
+	DESCRIBE_ROLE,
+	DESCRIBE_OPERATION,
+	DESCRIBE_FROM_TYPE,
+	DESCRIBE_TO_TYPE,
+	DESCRIBE_IDS,
+	DESCRIBE_HOLDER,
+	DESCRIBE_MAY_ACT_FOR		/* ms */
+};
+
+#define DESCRIBE_TYPES \
+	[DESCRIBE_SERVER] = TEXTOID, \
+	[DESCRIBE_ROLE] = REGROLEOID, \
+	[DESCRIBE_OPERATION] = TEXTOID, \
+	[DESCRIBE_FROM_TYPE] = TEXTOID, \
+	[DESCRIBE_TO_TYPE] = TEXTOID, \
+	[DESCRIBE_IDS] = INT8ARRAYOID, \
+	[DESCRIBE_HOLDER] = INT4OID, \
+	[DESCRIBE_MAY_ACT_FOR] = INT4OID
+
 static HubspotStatement describe_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_lease SET holder = $7, since = clock_timestamp(),"
 	" role = $2, operation = $3, from_type = $4, to_type = $5, in_flight = cardinality($6),"
 	" sending = " AS_RANGES("$6") ", may_act_for = $8 * interval '1 ms'"
 	" WHERE server = " LOCKED_LEASE,
-	.nparameters = 8,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
+	.types = {DESCRIBE_TYPES}
 };
 
 static HubspotStatement insert_statement = {
@@ -70,8 +92,13 @@ static HubspotStatement insert_statement = {
 	"  $8 * interval '1 ms', $7, clock_timestamp()"
 	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_lease WHERE server = $1)"
 	" ON CONFLICT DO NOTHING",
-	.nparameters = 8,
-	.types = {HUBSPOT_ACCOUNT_TYPES, TEXTOID, TEXTOID, TEXTOID, INT8ARRAYOID, INT4OID, INT4OID}
+	.types = {DESCRIBE_TYPES}
+};
+
+/* The parameter of what follows */
+enum
+{
+	LEASE_SERVER
 };
 
 /*
@@ -89,8 +116,7 @@ static HubspotStatement inherit_statement = {
 	" FROM old CROSS JOIN LATERAL unnest(old.sending) AS r (ids)"
 	" JOIN %1$s.hs_assoc_outbox AS o"
 	"  ON o.id >= lower(r.ids) AND o.id < upper(r.ids) AND o.server = old.server",
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[LEASE_SERVER] = TEXTOID}
 };
 
 static HubspotStatement release_statement = {
@@ -98,8 +124,7 @@ static HubspotStatement release_statement = {
 	"UPDATE %1$s.hs_assoc_lease SET holder = NULL, since = NULL, in_flight = 0,"
 	" sending = NULL"
 	" WHERE server = " LOCKED_LEASE,
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[LEASE_SERVER] = TEXTOID}
 };
 
 /* The lease that is kept for the session, if there is one. */
@@ -116,13 +141,14 @@ static void lease_tag(LOCKTAG *tag, const char *server);
 bool
 hubspot_lease_take(const char *server)
 {
-	Datum		value = CStringGetTextDatum(server);
+	HubspotValues values = {0};
 	LOCKTAG		tag;
 
 	lease_tag(&tag, server);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	hubspot_execute(&inherit_statement, &value, NULL);
+	hubspot_set_text(&values, LEASE_SERVER, server);
+	hubspot_execute(&inherit_statement, &values);
 	return true;
 }
 
@@ -192,28 +218,29 @@ hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
 					   const HubspotClaim *claims, int nclaims,
 					   int request_timeout)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * nclaims);
-	Datum		values[8];
+	int64	   *ids = palloc(sizeof(int64) * nclaims);
+	HubspotValues values = {0};
 
 	for (int i = 0; i < nclaims; i++)
-		ids[i] = Int64GetDatum(claims[i].id);
-	values[0] = CStringGetTextDatum(claimant->server);
-	values[1] = ObjectIdGetDatum(claimant->role);
-	values[2] = CStringGetTextDatum(lane->operation);
-	values[3] = CStringGetTextDatum(lane->from_type);
-	values[4] = CStringGetTextDatum(lane->to_type);
-	values[5] = hubspot_array_of(ids, nclaims, INT8OID);
-	values[6] = Int32GetDatum(MyProcPid);
-	values[7] = Int32GetDatum(hubspot_doubt_time(request_timeout));
-	if (hubspot_execute(&describe_statement, values, NULL) == 0)
-		hubspot_execute(&insert_statement, values, NULL);
+		ids[i] = claims[i].id;
+	hubspot_set_text(&values, DESCRIBE_SERVER, claimant->server);
+	hubspot_set_oid(&values, DESCRIBE_ROLE, claimant->role);
+	hubspot_set_text(&values, DESCRIBE_OPERATION, lane->operation);
+	hubspot_set_text(&values, DESCRIBE_FROM_TYPE, lane->from_type);
+	hubspot_set_text(&values, DESCRIBE_TO_TYPE, lane->to_type);
+	hubspot_set_datum(&values, DESCRIBE_IDS, hubspot_row_ids(ids, nclaims));
+	hubspot_set_int32(&values, DESCRIBE_HOLDER, MyProcPid);
+	hubspot_set_int32(&values, DESCRIBE_MAY_ACT_FOR, hubspot_doubt_time(request_timeout));
+	if (hubspot_execute(&describe_statement, &values) == 0)
+		hubspot_execute(&insert_statement, &values);
 }
 
 /* Nothing is being sent any more. */
 void
 hubspot_lease_release(const char *server)
 {
-	Datum		value = CStringGetTextDatum(server);
+	HubspotValues values = {0};
 
-	hubspot_execute(&release_statement, &value, NULL);
+	hubspot_set_text(&values, LEASE_SERVER, server);
+	hubspot_execute(&release_statement, &values);
 }

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/builtins.h"
 
 #include "base/closest.h"
 #include "outbox/outbox.h"
@@ -28,6 +27,18 @@ static const struct
 	{"archive_labels", HUBSPOT_BATCH_ARCHIVE_LABELS}
 };
 
+enum
+{
+	INSERT_SERVER,
+	INSERT_ROLE,
+	INSERT_OPERATION,
+	INSERT_FROM_TYPE,
+	INSERT_TO_TYPE,
+	INSERT_KEEP_LABELS,
+	INSERT_LINK_TABLE,
+	INSERT_INPUTS
+};
+
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_outbox (server, role, operation, from_type, from_id,"
@@ -37,37 +48,58 @@ static HubspotStatement insert_statement = {
 	"FROM unnest($8) WITH ORDINALITY"
 	" AS i (from_id, to_id, type_ids, category, labels, no) "
 	"ORDER BY i.no",
-	.nparameters = 8,
-	.types = {TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, REGCLASSOID,
-	HUBSPOT_INPUT_ARRAY}
+	.types = {
+		[INSERT_SERVER] = TEXTOID,
+		[INSERT_ROLE] = REGROLEOID,
+		[INSERT_OPERATION] = TEXTOID,
+		[INSERT_FROM_TYPE] = TEXTOID,
+		[INSERT_TO_TYPE] = TEXTOID,
+		[INSERT_KEEP_LABELS] = BOOLOID,
+		[INSERT_LINK_TABLE] = REGCLASSOID,
+		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY
+	}
+};
+
+enum
+{
+	PAUSE_SERVER,
+	PAUSE_ROLE
 };
 
 static HubspotStatement pause_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_account_pause (server, role) VALUES ($1, $2)"
 	" ON CONFLICT DO NOTHING",
-	.nparameters = 2,
-	.types = {TEXTOID, REGROLEOID}
+	.types = {[PAUSE_SERVER] = TEXTOID,[PAUSE_ROLE] = REGROLEOID}
+};
+
+/* The parameter of what follows */
+enum
+{
+	RESUME_SERVER
 };
 
 static HubspotStatement forget_backoff_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_backoff WHERE server = $1",
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[RESUME_SERVER] = TEXTOID}
 };
 
 static HubspotStatement make_due_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox SET not_before = now()"
 	" WHERE server = $1 AND not_before > now()",
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[RESUME_SERVER] = TEXTOID}
 };
 
 static HubspotStatement resume_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_account_pause WHERE server = $1",
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[RESUME_SERVER] = TEXTOID}
+};
+
+enum
+{
+	CHOSEN_IDS,
+	CHOSEN_SERVER
 };
 
 /* Dead letters by their ids and their server, all if these are null */
@@ -95,14 +127,12 @@ static HubspotStatement retry_statement = {
 	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,"
 	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id"
 	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id",
-	.nparameters = 2,
-	.types = {INT8ARRAYOID, TEXTOID}
+	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
 
 static HubspotStatement discard_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN,
-	.nparameters = 2,
-	.types = {INT8ARRAYOID, TEXTOID}
+	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
 
 static int64 change_letters(HubspotStatement *statement, const Datum *ids,
@@ -138,21 +168,18 @@ hubspot_outbox_closest_operation(const char *name)
 void
 hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 {
-	Datum		values[] = {
-		CStringGetTextDatum(enqueue->server),
-		ObjectIdGetDatum(enqueue->role),
-		CStringGetTextDatum(enqueue->operation),
-		CStringGetTextDatum(enqueue->from_type),
-		CStringGetTextDatum(enqueue->to_type),
-		BoolGetDatum(enqueue->keep_labels),
-		ObjectIdGetDatum(enqueue->link_table),
-		inputs
-	};
-	char		nulls[] = "        ";
+	HubspotValues values = {0};
 
-	if (!OidIsValid(enqueue->link_table))
-		nulls[6] = 'n';
-	hubspot_execute(&insert_statement, values, nulls);
+	hubspot_set_text(&values, INSERT_SERVER, enqueue->server);
+	hubspot_set_oid(&values, INSERT_ROLE, enqueue->role);
+	hubspot_set_text(&values, INSERT_OPERATION, enqueue->operation);
+	hubspot_set_text(&values, INSERT_FROM_TYPE, enqueue->from_type);
+	hubspot_set_text(&values, INSERT_TO_TYPE, enqueue->to_type);
+	hubspot_set_bool(&values, INSERT_KEEP_LABELS, enqueue->keep_labels);
+	if (OidIsValid(enqueue->link_table))
+		hubspot_set_oid(&values, INSERT_LINK_TABLE, enqueue->link_table);
+	hubspot_set_datum(&values, INSERT_INPUTS, inputs);
+	hubspot_execute(&insert_statement, &values);
 }
 
 /*
@@ -162,9 +189,11 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 bool
 hubspot_outbox_pause(const char *server, Oid role)
 {
-	Datum		values[] = {CStringGetTextDatum(server), ObjectIdGetDatum(role)};
+	HubspotValues values = {0};
 
-	return hubspot_execute(&pause_statement, values, NULL) > 0;
+	hubspot_set_text(&values, PAUSE_SERVER, server);
+	hubspot_set_oid(&values, PAUSE_ROLE, role);
+	return hubspot_execute(&pause_statement, &values) > 0;
 }
 
 /*
@@ -174,11 +203,12 @@ hubspot_outbox_pause(const char *server, Oid role)
 bool
 hubspot_outbox_resume(const char *server)
 {
-	Datum		value = CStringGetTextDatum(server);
+	HubspotValues values = {0};
 
-	hubspot_execute(&forget_backoff_statement, &value, NULL);
-	hubspot_execute(&make_due_statement, &value, NULL);
-	return hubspot_execute(&resume_statement, &value, NULL) > 0;
+	hubspot_set_text(&values, RESUME_SERVER, server);
+	hubspot_execute(&forget_backoff_statement, &values);
+	hubspot_execute(&make_due_statement, &values);
+	return hubspot_execute(&resume_statement, &values) > 0;
 }
 
 /*
@@ -201,13 +231,10 @@ hubspot_outbox_discard(const Datum *ids, const char *server)
 static int64
 change_letters(HubspotStatement *statement, const Datum *ids, const char *server)
 {
-	Datum		values[] = {
-		ids ? *ids : (Datum) 0,
-		server ? CStringGetTextDatum(server) : (Datum) 0
-	};
-	char		nulls[] = "  ";
+	HubspotValues values = {0};
 
-	nulls[0] = ids ? ' ' : 'n';
-	nulls[1] = server ? ' ' : 'n';
-	return hubspot_execute(statement, values, nulls);
+	if (ids)
+		hubspot_set_datum(&values, CHOSEN_IDS, *ids);
+	hubspot_set_text(&values, CHOSEN_SERVER, server);
+	return hubspot_execute(statement, &values);
 }

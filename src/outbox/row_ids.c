@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 
 #include "outbox/row_ids.h"
@@ -29,19 +28,24 @@ hubspot_row_ids(const int64 *ids, int nids)
 }
 
 /*
- * Those of the ids that are not in the first column of a statement's rows go to left,
- * which may be ids itself.  Returns how many they are.
+ * Those of the ids that are not in a column of a statement's rows go to left, which
+ * may be ids itself.  Returns how many they are.
  */
 int
 hubspot_row_ids_without(const int64 *ids, int nids, const HubspotRows *rows,
-						int nrows, int64 *left)
+						int column, int64 *left)
 {
+	int			nrows = (int) rows->count;
 	int64	   *others = palloc(sizeof(int64) * Max(nrows, 1));
 	int			nleft = 0;
-	bool		isnull;
 
 	for (int i = 0; i < nrows; i++)
-		others[i] = DatumGetInt64(heap_getattr(rows->tuples[i], 1, rows->tupdesc, &isnull));
+	{
+		HubspotRow	row;
+
+		hubspot_read_row(rows, i, &row);
+		others[i] = hubspot_get_int64(&row, column);
+	}
 	qsort(others, nrows, sizeof(int64), compare_ids);
 	for (int i = 0; i < nids; i++)
 	{

@@ -15,7 +15,7 @@
 
 extern Datum hubspot_row_ids(const int64 *ids, int nids);
 extern int	hubspot_row_ids_without(const int64 *ids, int nids,
-									const HubspotRows *rows, int nrows,
+									const HubspotRows *rows, int column,
 									int64 *left);
 
 #endif							/* HUBSPOT_OUTBOX_ROW_IDS_H */

@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
+#include "catalog/pg_type.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -56,11 +56,37 @@
  */
 #define MAX_REPEATED_OBJECT		4096
 
-/* The parameters after the first ones of a failure are the error's. */
-#define FAILURE			INT4OID, TEXTOID, TEXTOID, TEXTOID
+/* The parameters of statements on a failure of rows; some have more of their own. */
+enum
+{
+	FAILURE_IDS,
+	FAILURE_STATUS,
+	FAILURE_CATEGORY,
+	FAILURE_MESSAGE,
+	FAILURE_CORRELATION_ID,
+	FAILURE_NPARAMETERS
+};
+
+#define FAILURE_TYPES \
+	[FAILURE_IDS] = INT8ARRAYOID, \
+	[FAILURE_STATUS] = INT4OID, \
+	[FAILURE_CATEGORY] = TEXTOID, \
+	[FAILURE_MESSAGE] = TEXTOID, \
+	[FAILURE_CORRELATION_ID] = TEXTOID
 
 /* Rows that were dead letters before, and were put back */
 #define PUT_BACK(row)	row ".error_category IS NOT NULL"
+
+enum
+{
+	OUTDATED_BY
+};
+
+enum
+{
+	OUTDATED_ID,
+	OUTDATED_ROLE
+};
 
 /*
  * Dead letters, and those that were put back while the later row was in flight,
@@ -73,25 +99,32 @@ static HubspotStatement outdated_statement = {
 	" UNION ALL "
 	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_outbox AS n"
 	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " OUTDATES,
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[OUTDATED_BY] = INT8ARRAYOID}
 };
 
-/* $1 are dead letters, or were before they were put back. */
+/* The parameters of what deletes dead letters, wherever they are */
+enum
+{
+	LETTERS_IDS,
+	LETTERS_SERVER
+};
+
+#define LETTERS_TYPES \
+	[LETTERS_IDS] = INT8ARRAYOID, \
+	[LETTERS_SERVER] = TEXTOID
+
 static HubspotStatement delete_letters_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_dead_letter WHERE id = ANY (ARRAY("
 	" SELECT d.id FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[LETTERS_IDS] = INT8ARRAYOID}
 };
 
 static HubspotStatement delete_rows_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_outbox AS o WHERE o.id = ANY (ARRAY(" UNLOCKED "))"
 	" AND " PUT_BACK("o"),
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[LETTERS_IDS] = INT8ARRAYOID}
 };
 
 /* Those that are still there; each is in one of the tables, whoever moves it. */
@@ -101,15 +134,23 @@ static HubspotStatement remember_statement = {
 	" SELECT $2, i FROM unnest($1) AS i"
 	" WHERE EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = i)"
 	"  OR EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = i AND " PUT_BACK("o") ")",
-	.nparameters = 2,
-	.types = {INT8ARRAYOID, TEXTOID}
+	.types = {LETTERS_TYPES}
+};
+
+enum
+{
+	REMEMBERED_SERVER
+};
+
+enum
+{
+	REMEMBERED_ID
 };
 
 static HubspotStatement remembered_statement = {
 	.text =
 	"SELECT u.id FROM %1$s.hs_assoc_outdated AS u WHERE u.server = $1 LIMIT 10000",
-	.nparameters = 1,
-	.types = {TEXTOID}
+	.types = {[REMEMBERED_SERVER] = TEXTOID}
 };
 
 static HubspotStatement gone_statement = {
@@ -119,15 +160,21 @@ static HubspotStatement gone_statement = {
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = l.id)"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.id = l.id AND " PUT_BACK("o") ")"
 	" FOR UPDATE SKIP LOCKED))",
-	.nparameters = 2,
-	.types = {INT8ARRAYOID, TEXTOID}
+	.types = {LETTERS_TYPES}
+};
+
+/* The parameters of both statements on rows that are done */
+enum
+{
+	DONE_IDS,
+	DONE_SENT_AT,
+	DONE_KEEP					/* ms */
 };
 
 static HubspotStatement done_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[DONE_IDS] = INT8ARRAYOID}
 };
 
 static HubspotStatement done_keep_statement = {
@@ -136,8 +183,21 @@ static HubspotStatement done_keep_statement = {
 	" RETURNING " ROW_COLUMNS ", attempts) "
 	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)"
 	" SELECT done.*, $2, $2 + $3 * interval '1 ms' FROM done ON CONFLICT DO NOTHING",
-	.nparameters = 3,
-	.types = {INT8ARRAYOID, TIMESTAMPTZOID, INT4OID}
+	.types = {
+		[DONE_IDS] = INT8ARRAYOID,
+		[DONE_SENT_AT] = TIMESTAMPTZOID,
+		[DONE_KEEP] = INT4OID
+	}
+};
+
+enum
+{
+	AGAIN_MAX_ATTEMPTS = FAILURE_NPARAMETERS
+};
+
+enum
+{
+	AGAIN_ID
 };
 
 static HubspotStatement again_statement = {
@@ -147,8 +207,7 @@ static HubspotStatement again_statement = {
 	"  interval '1 h') * (0.5 + random() / 2),"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
 	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND " ONE_MORE " < $6 RETURNING id",
-	.nparameters = 6,
-	.types = {INT8ARRAYOID, FAILURE, INT4OID}
+	.types = {FAILURE_TYPES,[AGAIN_MAX_ATTEMPTS] = INT4OID}
 };
 
 /* It has an attempt behind it, so that it doesn't go with others of its pair. */
@@ -157,8 +216,12 @@ static HubspotStatement apart_statement = {
 	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ", not_before = clock_timestamp(),"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
 	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.nparameters = 5,
-	.types = {INT8ARRAYOID, FAILURE}
+	.types = {FAILURE_TYPES}
+};
+
+enum
+{
+	LATER_NOT_BEFORE = FAILURE_NPARAMETERS
 };
 
 static HubspotStatement later_statement = {
@@ -166,8 +229,7 @@ static HubspotStatement later_statement = {
 	"UPDATE %1$s.hs_assoc_outbox SET not_before = $6,"
 	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
 	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.nparameters = 6,
-	.types = {INT8ARRAYOID, FAILURE, TIMESTAMPTZOID}
+	.types = {FAILURE_TYPES,[LATER_NOT_BEFORE] = TIMESTAMPTZOID}
 };
 
 /*
@@ -182,8 +244,13 @@ static HubspotStatement make_room_statement = {
 	"  FROM (SELECT u.id FROM %1$s.hs_assoc_dead_letter AS u WHERE u.id = ANY ($1)"
 	"   FOR UPDATE SKIP LOCKED) AS l) AS k"
 	" WHERE o.id = k.id",
-	.nparameters = 1,
-	.types = {INT8ARRAYOID}
+	.types = {[FAILURE_IDS] = INT8ARRAYOID}
+};
+
+enum
+{
+	DEAD_OBJECT = FAILURE_NPARAMETERS,
+	DEAD_ONCE					/* the object is for the first row alone */
 };
 
 static HubspotStatement dead_statement = {
@@ -198,9 +265,27 @@ static HubspotStatement dead_statement = {
 	"   THEN jsonb_build_object('see_dead_letter', (SELECT min(d.id) FROM dead AS d))"
 	"   ELSE $6 END"
 	" FROM dead",
-	.nparameters = 7,
-	.types = {INT8ARRAYOID, FAILURE, JSONBOID, BOOLOID}
+	.types = {FAILURE_TYPES,[DEAD_OBJECT] = JSONBOID,[DEAD_ONCE] = BOOLOID}
 };
+
+/* The parameters of statements on an account; those of a failure come last. */
+enum
+{
+	ACCOUNT_SERVER,
+	ACCOUNT_ROLE,
+	ACCOUNT_STATUS,
+	ACCOUNT_CATEGORY,
+	ACCOUNT_MESSAGE
+};
+
+#define ACCOUNT_TYPES \
+	[ACCOUNT_SERVER] = TEXTOID, \
+	[ACCOUNT_ROLE] = REGROLEOID
+
+#define ACCOUNT_FAILURE_TYPES \
+	[ACCOUNT_STATUS] = INT4OID, \
+	[ACCOUNT_CATEGORY] = TEXTOID, \
+	[ACCOUNT_MESSAGE] = TEXTOID
 
 #define UNLOCKED_BACKOFF \
 	"(SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l" \
@@ -212,8 +297,7 @@ static HubspotStatement account_failed_again_statement = {
 	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
 	"  http_status = $3, error_category = $4, error_message = $5"
 	" FROM " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
-	.nparameters = 5,
-	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+	.types = {ACCOUNT_TYPES, ACCOUNT_FAILURE_TYPES}
 };
 
 static HubspotStatement account_failed_statement = {
@@ -223,16 +307,14 @@ static HubspotStatement account_failed_statement = {
 	" SELECT $1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5"
 	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2)"
 	" ON CONFLICT DO NOTHING",
-	.nparameters = 5,
-	.types = {HUBSPOT_ACCOUNT_TYPES, INT4OID, TEXTOID, TEXTOID}
+	.types = {ACCOUNT_TYPES, ACCOUNT_FAILURE_TYPES}
 };
 
 static HubspotStatement account_well_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_backoff AS b"
 	" USING " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
-	.nparameters = 2,
-	.types = {HUBSPOT_ACCOUNT_TYPES}
+	.types = {ACCOUNT_TYPES}
 };
 
 static HubspotStatement forget_statement = {
@@ -248,7 +330,8 @@ static HubspotRows rows;
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
-static void set_failure(Datum *values, char *nulls, const HubspotError *error);
+static void set_failure(HubspotValues *values, const int64 *ids, int nids,
+						const HubspotError *error);
 
 /*
  * HubSpot has confirmed these, whatever else is to be done about them: dead
@@ -258,21 +341,21 @@ void
 hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
 						 int nids)
 {
-	Datum		value = hubspot_row_ids(ids, nids);
-	uint64		count = hubspot_query(&outdated_statement, &value, NULL, &rows);
-	int64	   *outdated = palloc(sizeof(int64) * Max(count, 1));
+	HubspotValues values = {0};
+	int64	   *outdated;
 	int			noutdated = 0;
 
-	for (uint64 i = 0; i < count; i++)
+	hubspot_set_datum(&values, OUTDATED_BY, hubspot_row_ids(ids, nids));
+	hubspot_query(&outdated_statement, &values, &rows);
+	outdated = palloc(sizeof(int64) * Max(rows.count, 1));
+	for (uint64 i = 0; i < rows.count; i++)
 	{
-		HeapTuple	tuple = rows.tuples[i];
-		bool		isnull;
-		Oid			role = DatumGetObjectId(heap_getattr(tuple, 2, rows.tupdesc, &isnull));
+		HubspotRow	row;
 
+		hubspot_read_row(&rows, i, &row);
 		/* those of another login may be of another account */
-		if (hubspot_claimant_is_with(claimant, role))
-			outdated[noutdated++] =
-				DatumGetInt64(heap_getattr(tuple, 1, rows.tupdesc, &isnull));
+		if (hubspot_claimant_is_with(claimant, hubspot_get_oid(&row, OUTDATED_ROLE)))
+			outdated[noutdated++] = hubspot_get_int64(&row, OUTDATED_ID);
 	}
 	if (noutdated > 0)
 		delete_outdated(claimant->server, outdated, noutdated,
@@ -284,12 +367,12 @@ void
 hubspot_settle_done(const int64 *ids, int nids,
 					TimestampTz sent_at, int keep)
 {
-	Datum		values[3];
+	HubspotValues values = {0};
 
-	values[0] = hubspot_row_ids(ids, nids);
-	values[1] = TimestampTzGetDatum(sent_at);
-	values[2] = Int32GetDatum(keep);
-	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, values, NULL);
+	hubspot_set_datum(&values, DONE_IDS, hubspot_row_ids(ids, nids));
+	hubspot_set_time(&values, DONE_SENT_AT, sent_at);
+	hubspot_set_int32(&values, DONE_KEEP, keep);
+	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, &values);
 }
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */
@@ -297,11 +380,13 @@ static void
 delete_outdated(const char *server,
 				const int64 *ids, int nids, HubspotStatement *afterwards)
 {
-	Datum		values[] = {hubspot_row_ids(ids, nids), CStringGetTextDatum(server)};
+	HubspotValues values = {0};
 
-	hubspot_execute(&delete_letters_statement, values, NULL);
-	hubspot_execute(&delete_rows_statement, values, NULL);
-	hubspot_execute(afterwards, values, NULL);
+	hubspot_set_datum(&values, LETTERS_IDS, hubspot_row_ids(ids, nids));
+	hubspot_set_text(&values, LETTERS_SERVER, server);
+	hubspot_execute(&delete_letters_statement, &values);
+	hubspot_execute(&delete_rows_statement, &values);
+	hubspot_execute(afterwards, &values);
 }
 
 /*
@@ -311,15 +396,21 @@ delete_outdated(const char *server,
 void
 hubspot_settle_outdated(const char *server)
 {
-	Datum		value = CStringGetTextDatum(server);
-	uint64		count = hubspot_query(&remembered_statement, &value, NULL, &rows);
-	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
-	bool		isnull;
+	HubspotValues values = {0};
+	int64	   *ids;
 
-	for (uint64 i = 0; i < count; i++)
-		ids[i] = DatumGetInt64(heap_getattr(rows.tuples[i], 1, rows.tupdesc, &isnull));
-	if (count > 0)
-		delete_outdated(server, ids, count, &gone_statement);
+	hubspot_set_text(&values, REMEMBERED_SERVER, server);
+	hubspot_query(&remembered_statement, &values, &rows);
+	ids = palloc(sizeof(int64) * Max(rows.count, 1));
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		HubspotRow	row;
+
+		hubspot_read_row(&rows, i, &row);
+		ids[i] = hubspot_get_int64(&row, REMEMBERED_ID);
+	}
+	if (rows.count > 0)
+		delete_outdated(server, ids, (int) rows.count, &gone_statement);
 }
 
 /*
@@ -330,21 +421,17 @@ void
 hubspot_settle_failed(const int64 *ids, int nids,
 					  const HubspotError *error, int max_attempts)
 {
+	HubspotValues values = {0};
 	int64	   *last;
-	int			ncharged;
 	int			nlast;
-	Datum		values[6];
-	char		nulls[] = "      ";
 
-	values[0] = hubspot_row_ids(ids, nids);
-	set_failure(values + 1, nulls + 1, error);
-	values[5] = Int32GetDatum(max_attempts);
-	ncharged = hubspot_query(&again_statement, values, nulls, &rows);
-	if (ncharged == nids)
+	set_failure(&values, ids, nids, error);
+	hubspot_set_int32(&values, AGAIN_MAX_ATTEMPTS, max_attempts);
+	if (hubspot_query(&again_statement, &values, &rows) == (uint64) nids)
 		return;
 
 	last = palloc(sizeof(int64) * nids);
-	nlast = hubspot_row_ids_without(ids, nids, &rows, ncharged, last);
+	nlast = hubspot_row_ids_without(ids, nids, &rows, AGAIN_ID, last);
 	hubspot_settle_dead(last, nlast, error);
 }
 
@@ -356,13 +443,10 @@ void
 hubspot_settle_apart(int64 id,
 					 const HubspotError *error)
 {
-	Datum		id_datum = Int64GetDatum(id);
-	Datum		values[5];
-	char		nulls[] = "     ";
+	HubspotValues values = {0};
 
-	values[0] = hubspot_array_of(&id_datum, 1, INT8OID);
-	set_failure(values + 1, nulls + 1, error);
-	hubspot_execute(&apart_statement, values, nulls);
+	set_failure(&values, &id, 1, error);
+	hubspot_execute(&apart_statement, &values);
 }
 
 /* Nothing is wrong with the rows, but they cannot be sent before that time. */
@@ -370,13 +454,11 @@ void
 hubspot_settle_later(const int64 *ids, int nids,
 					 const HubspotError *error, TimestampTz not_before)
 {
-	Datum		values[6];
-	char		nulls[] = "      ";
+	HubspotValues values = {0};
 
-	values[0] = hubspot_row_ids(ids, nids);
-	set_failure(values + 1, nulls + 1, error);
-	values[5] = TimestampTzGetDatum(not_before);
-	hubspot_execute(&later_statement, values, nulls);
+	set_failure(&values, ids, nids, error);
+	hubspot_set_time(&values, LATER_NOT_BEFORE, not_before);
+	hubspot_execute(&later_statement, &values);
 }
 
 /*
@@ -388,17 +470,16 @@ void
 hubspot_settle_dead(const int64 *ids, int nids,
 					const HubspotError *error)
 {
-	Datum		values[7];
-	char		nulls[] = "       ";
+	HubspotValues values = {0};
 	Jsonb	   *object = hubspot_error_object(error);
 
-	values[0] = hubspot_row_ids(ids, nids);
-	set_failure(values + 1, nulls + 1, error);
-	values[5] = PointerGetDatum(object);
-	nulls[5] = object ? ' ' : 'n';
-	values[6] = BoolGetDatum(object && VARSIZE(object) > MAX_REPEATED_OBJECT);
-	hubspot_execute(&make_room_statement, values, NULL);
-	if (hubspot_execute(&dead_statement, values, nulls) < (uint64) nids)
+	set_failure(&values, ids, nids, error);
+	if (object)
+		hubspot_set_datum(&values, DEAD_OBJECT, JsonbPGetDatum(object));
+	hubspot_set_bool(&values, DEAD_ONCE,
+					 object && VARSIZE(object) > MAX_REPEATED_OBJECT);
+	hubspot_execute(&make_room_statement, &values);
+	if (hubspot_execute(&dead_statement, &values) < (uint64) nids)
 		hubspot_settle_later(ids, nids, error,
 							 GetCurrentTimestamp() + LOCKED_DELAY);
 }
@@ -410,33 +491,36 @@ hubspot_settle_dead(const int64 *ids, int nids,
 bool
 hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *error)
 {
-	Datum		values[6];
-	char		nulls[] = "      ";
+	HubspotValues values = {0};
 
-	values[0] = CStringGetTextDatum(claimant->server);
-	values[1] = ObjectIdGetDatum(claimant->role);
+	hubspot_set_text(&values, ACCOUNT_SERVER, claimant->server);
+	hubspot_set_oid(&values, ACCOUNT_ROLE, claimant->role);
 	if (error == NULL)
-		return hubspot_execute(&account_well_statement, values, nulls) > 0;
-	set_failure(values + 2, nulls + 2, error);
-	return hubspot_execute(&account_failed_again_statement, values, nulls) > 0 ||
-		hubspot_execute(&account_failed_statement, values, nulls) > 0;
+		return hubspot_execute(&account_well_statement, &values) > 0;
+	if (error->http_status)
+		hubspot_set_int32(&values, ACCOUNT_STATUS, error->http_status);
+	hubspot_set_text(&values, ACCOUNT_CATEGORY, error->category);
+	hubspot_set_text(&values, ACCOUNT_MESSAGE, error->message);
+	return hubspot_execute(&account_failed_again_statement, &values) > 0 ||
+		hubspot_execute(&account_failed_statement, &values) > 0;
 }
 
 /* Forget some of the sent rows whose time is over. */
 void
 hubspot_settle_forget(void)
 {
-	hubspot_execute(&forget_statement, NULL, NULL);
+	hubspot_execute(&forget_statement, NULL);
 }
 
-/* The four columns that tell of a failure. */
+/* Rows, and the four columns that tell of their failure. */
 static void
-set_failure(Datum *values, char *nulls, const HubspotError *error)
+set_failure(HubspotValues *values, const int64 *ids, int nids,
+			const HubspotError *error)
 {
-	values[0] = Int32GetDatum(error->http_status);
-	nulls[0] = error->http_status ? ' ' : 'n';
-	values[1] = CStringGetTextDatum(error->category);
-	values[2] = CStringGetTextDatum(error->message);
-	values[3] = error->correlation_id ? CStringGetTextDatum(error->correlation_id) : (Datum) 0;
-	nulls[3] = error->correlation_id ? ' ' : 'n';
+	hubspot_set_datum(values, FAILURE_IDS, hubspot_row_ids(ids, nids));
+	if (error->http_status)
+		hubspot_set_int32(values, FAILURE_STATUS, error->http_status);
+	hubspot_set_text(values, FAILURE_CATEGORY, error->category);
+	hubspot_set_text(values, FAILURE_MESSAGE, error->message);
+	hubspot_set_text(values, FAILURE_CORRELATION_ID, error->correlation_id);
 }

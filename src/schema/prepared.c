@@ -116,7 +116,7 @@ static bool is_foreign_relation(Oid relid, Expected *expected);
 static bool is_foreign_function(Oid function, void *context);
 static Oid	privileges_on(Oid relid, void *context);
 static ParamListInfo parameters(const HubspotSubject *subject,
-								const Datum *values, const char *nulls);
+								const HubspotValues *values);
 static HubspotPrepared *prepare_statement(HubspotStatement *statement);
 static char *write_statement(const void *state);
 static void collector_startup(DestReceiver *self, int operation,
@@ -172,12 +172,12 @@ forget_relation(Datum argument, Oid relid)
 
 /*
  * Run a statement; its rows go to the receiver.  How many rows it returned or
- * changed.  The environment holds the tuplestores that it names, and may be
- * NULL.  latest: by the latest snapshot also in a transaction that goes by an
+ * changed.  values: NULL, if it has no parameters.  The environment holds the
+ * tuplestores that it names, and may be NULL.  latest: by the latest snapshot also in a transaction that goes by an
  * older one.
  */
 uint64
-hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
+hubspot_run(HubspotPrepared *prepared, const HubspotValues *values,
 			QueryEnvironment *environment, bool latest, DestReceiver *receiver)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -196,7 +196,7 @@ hubspot_run(HubspotPrepared *prepared, const Datum *values, const char *nulls,
 	PushActiveSnapshot(latest ? GetLatestSnapshot() : GetTransactionSnapshot());
 	query = CreateQueryDesc(prepared->plan, prepared->text, GetActiveSnapshot(),
 							InvalidSnapshot, receiver,
-							parameters(&prepared->subject, values, nulls),
+							parameters(&prepared->subject, values),
 							environment, 0);
 	ExecutorStart(query, 0);
 	hubspot_executor_run(query);
@@ -412,7 +412,7 @@ privileges_on(Oid relid, void *context)
 }
 
 static ParamListInfo
-parameters(const HubspotSubject *subject, const Datum *values, const char *nulls)
+parameters(const HubspotSubject *subject, const HubspotValues *values)
 {
 	ParamListInfo list;
 	const Oid  *types;
@@ -423,8 +423,8 @@ parameters(const HubspotSubject *subject, const Datum *values, const char *nulls
 	types = parameter_types(subject);
 	for (int i = 0; i < subject->nparameters; i++)
 	{
-		list->params[i].value = values[i];
-		list->params[i].isnull = (nulls && nulls[i] == 'n');
+		list->params[i].value = values->values[i];
+		list->params[i].isnull = !values->given[i];
 		list->params[i].pflags = PARAM_FLAG_CONST;
 		list->params[i].ptype = types[i];
 	}
@@ -433,16 +433,16 @@ parameters(const HubspotSubject *subject, const Datum *values, const char *nulls
 
 /* Run a statement that returns no rows; how many rows it has changed. */
 uint64
-hubspot_execute(HubspotStatement *statement, const Datum *values, const char *nulls)
+hubspot_execute(HubspotStatement *statement, const HubspotValues *values)
 {
-	return hubspot_run(prepare_statement(statement), values, nulls, NULL, false,
+	return hubspot_run(prepare_statement(statement), values, NULL, false,
 					   None_Receiver);
 }
 
 /* Run a statement that returns rows; how many there are. */
 uint64
-hubspot_query(HubspotStatement *statement, const Datum *values,
-			  const char *nulls, HubspotRows *rows)
+hubspot_query(HubspotStatement *statement, const HubspotValues *values,
+			  HubspotRows *rows)
 {
 	Collector	collector;
 
@@ -457,7 +457,7 @@ hubspot_query(HubspotStatement *statement, const Datum *values,
 	collector.receiver.rDestroy = collector_nothing;
 	collector.receiver.mydest = DestNone;
 	collector.rows = rows;
-	return hubspot_run(prepare_statement(statement), values, nulls, NULL, false,
+	return hubspot_run(prepare_statement(statement), values, NULL, false,
 					   &collector.receiver);
 }
 
@@ -467,7 +467,6 @@ prepare_statement(HubspotStatement *statement)
 	HubspotSubject subject = {
 		.write = write_statement,
 		.state = statement,
-		.nparameters = statement->nparameters,
 		.types = statement->types
 	};
 
@@ -475,6 +474,9 @@ prepare_statement(HubspotStatement *statement)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
+		while (subject.nparameters < HUBSPOT_MAX_PARAMETERS &&
+			   OidIsValid(statement->types[subject.nparameters]))
+			subject.nparameters++;
 		statement->prepared = hubspot_prepare(&subject);
 		MemoryContextSwitchTo(old);
 	}

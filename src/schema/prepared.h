@@ -11,15 +11,16 @@
 #ifndef HUBSPOT_SCHEMA_PREPARED_H
 #define HUBSPOT_SCHEMA_PREPARED_H
 
-#include "access/htup.h"
-#include "access/tupdesc.h"
 #include "tcop/dest.h"
 #include "utils/queryenvironment.h"
 
-#define HUBSPOT_MAX_PARAMETERS	16
+#include "schema/values.h"
 
-/* The type of a parameter that is an array of hs_assoc_input. */
-#define HUBSPOT_INPUT_ARRAY		InvalidOid
+/*
+ * Stands for the type of a parameter that is an array of hs_assoc_input, whose OID
+ * is another one in each database.
+ */
+#define HUBSPOT_INPUT_ARRAY		RECORDARRAYOID
 
 /*
  * Writes the text of a statement, palloc'd, with the names that its objects have
@@ -50,15 +51,6 @@ typedef struct HubspotSubject
 /* A statement that can be run again and again; see prepared.c. */
 typedef struct HubspotPrepared HubspotPrepared;
 
-/* Rows that a statement has returned, in a memory context of their own. */
-typedef struct HubspotRows
-{
-	MemoryContext context;
-	uint64		count;
-	TupleDesc	tupdesc;
-	HeapTuple  *tuples;
-} HubspotRows;
-
 /*
  * A statement on the extension's tables; %1$s in it stands for their schema.  It
  * is static, since its plan lives as long as the session.
@@ -66,21 +58,20 @@ typedef struct HubspotRows
 typedef struct HubspotStatement
 {
 	const char *text;
-	int			nparameters;
-	Oid			types[HUBSPOT_MAX_PARAMETERS];
+	Oid			types[HUBSPOT_MAX_PARAMETERS];	/* of its parameters */
 
 	/* prepared.c's */
 	HubspotPrepared *prepared;	/* or NULL */
 } HubspotStatement;
 
 extern HubspotPrepared *hubspot_prepare(const HubspotSubject *subject);
-extern uint64 hubspot_run(HubspotPrepared *prepared, const Datum *values,
-						  const char *nulls, QueryEnvironment *environment,
-						  bool latest, DestReceiver *receiver);
-extern uint64 hubspot_execute(HubspotStatement *statement, const Datum *values,
-							  const char *nulls);
-extern uint64 hubspot_query(HubspotStatement *statement, const Datum *values,
-							const char *nulls, HubspotRows *rows);
+extern uint64 hubspot_run(HubspotPrepared *prepared, const HubspotValues *values,
+						  QueryEnvironment *environment, bool latest,
+						  DestReceiver *receiver);
+extern uint64 hubspot_execute(HubspotStatement *statement,
+							  const HubspotValues *values);
+extern uint64 hubspot_query(HubspotStatement *statement,
+							const HubspotValues *values, HubspotRows *rows);
 extern void hubspot_rows_free(HubspotRows *rows);
 extern Datum hubspot_array_of(Datum *elements, int nelements, Oid type);
 

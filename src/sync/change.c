@@ -75,8 +75,18 @@ enum
 };
 
 static const Oid parameter_types[NPARAMETERS] = {
-	TEXTOID, REGROLEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	INT4ARRAYOID, TEXTOID, TEXTARRAYOID, BOOLOID, REGCLASSOID, XIDARRAYOID
+	[PARAMETER_SERVER] = TEXTOID,
+	[PARAMETER_ROLE] = REGROLEOID,
+	[PARAMETER_ADD] = TEXTOID,
+	[PARAMETER_REMOVE] = TEXTOID,
+	[PARAMETER_FROM_TYPE] = TEXTOID,
+	[PARAMETER_TO_TYPE] = TEXTOID,
+	[PARAMETER_TYPE_IDS] = INT4ARRAYOID,
+	[PARAMETER_CATEGORY] = TEXTOID,
+	[PARAMETER_LABELS] = TEXTARRAYOID,
+	[PARAMETER_KEEP_LABELS] = BOOLOID,
+	[PARAMETER_LINK_TABLE] = REGCLASSOID,
+	[PARAMETER_TRANSACTIONS] = XIDARRAYOID
 };
 
 /* Where the rows of an insertion come from. */
@@ -98,8 +108,7 @@ struct HubspotChange
 {
 	HubspotDelta delta;
 	bool		has_nulls;		/* may its columns be null? */
-	Datum		values[NPARAMETERS];
-	char		nulls[NPARAMETERS];
+	HubspotValues values;
 	Insertion	insertions[COLLECTED + 1][2];	/* in full, and net */
 };
 
@@ -114,7 +123,6 @@ typedef struct Reading
 } Reading;
 
 static void set_parameters(HubspotChange *change);
-static void set_text(HubspotChange *change, int parameter, const char *value);
 static HubspotDeltaSource source_of(TriggerData *trigdata);
 static TupleTableSlot *begin_rows(TriggerData *trigdata, Tuplestorestate *rows);
 static bool same_values(const HubspotDelta *delta, TupleTableSlot *a,
@@ -168,44 +176,35 @@ static void
 set_parameters(HubspotChange *change)
 {
 	const HubspotSync *sync = change->delta.sync;
+	HubspotValues *values = &change->values;
 	bool		typed = sync->type_id || sync->label || sync->type_id_column ||
 	sync->label_column;
 	Datum		element;
 
-	memset(change->nulls, ' ', NPARAMETERS);
-	set_text(change, PARAMETER_SERVER, sync->server);
-	change->values[PARAMETER_ROLE] = ObjectIdGetDatum(sync->role);
-	set_text(change, PARAMETER_ADD, typed ? "create" : "create_default");
-	set_text(change, PARAMETER_REMOVE, typed ? "archive_labels" : "archive");
-	set_text(change, PARAMETER_FROM_TYPE, sync->from_type);
-	set_text(change, PARAMETER_TO_TYPE, sync->to_type);
-	set_text(change, PARAMETER_CATEGORY, sync->category);
-	change->values[PARAMETER_KEEP_LABELS] = BoolGetDatum(typed);
-	change->values[PARAMETER_LINK_TABLE] = ObjectIdGetDatum(sync->link_table);
-	change->nulls[PARAMETER_TRANSACTIONS] = 'n';
-
-	change->nulls[PARAMETER_TYPE_IDS] = sync->type_id ? ' ' : 'n';
-	element = Int32GetDatum(sync->type_id);
-	change->values[PARAMETER_TYPE_IDS] =
-		PointerGetDatum(construct_array(&element, 1, INT4OID, sizeof(int32),
-										true, TYPALIGN_INT));
-	change->nulls[PARAMETER_LABELS] = sync->label ? ' ' : 'n';
+	hubspot_set_text(values, PARAMETER_SERVER, sync->server);
+	hubspot_set_oid(values, PARAMETER_ROLE, sync->role);
+	hubspot_set_text(values, PARAMETER_ADD, typed ? "create" : "create_default");
+	hubspot_set_text(values, PARAMETER_REMOVE, typed ? "archive_labels" : "archive");
+	hubspot_set_text(values, PARAMETER_FROM_TYPE, sync->from_type);
+	hubspot_set_text(values, PARAMETER_TO_TYPE, sync->to_type);
+	hubspot_set_text(values, PARAMETER_CATEGORY, sync->category);
+	hubspot_set_bool(values, PARAMETER_KEEP_LABELS, typed);
+	hubspot_set_oid(values, PARAMETER_LINK_TABLE, sync->link_table);
+	if (sync->type_id)
+	{
+		element = Int32GetDatum(sync->type_id);
+		hubspot_set_datum(values, PARAMETER_TYPE_IDS,
+						  PointerGetDatum(construct_array(&element, 1, INT4OID,
+														  sizeof(int32), true,
+														  TYPALIGN_INT)));
+	}
 	if (sync->label)
 	{
 		element = CStringGetTextDatum(sync->label);
-		change->values[PARAMETER_LABELS] =
-			PointerGetDatum(construct_array(&element, 1, TEXTOID, -1, false,
-											TYPALIGN_INT));
+		hubspot_set_datum(values, PARAMETER_LABELS,
+						  PointerGetDatum(construct_array(&element, 1, TEXTOID, -1,
+														  false, TYPALIGN_INT)));
 	}
-}
-
-static void
-set_text(HubspotChange *change, int parameter, const char *value)
-{
-	if (value)
-		change->values[parameter] = CStringGetTextDatum(value);
-	else
-		change->nulls[parameter] = 'n';
 }
 
 /*
@@ -384,12 +383,15 @@ static int64
 insert(HubspotChange *change, int source, bool net, QueryEnvironment *environment)
 {
 	int			nest_level = NewGUCNestLevel();
-	Datum	   *transactions = &change->values[PARAMETER_TRANSACTIONS];
+	Datum		transactions;
 	int64		count;
 
 	net = net && source != HUBSPOT_DELETED && !IsolationUsesXactSnapshot() &&
-		hubspot_removal_transactions(transactions);
-	change->nulls[PARAMETER_TRANSACTIONS] = net ? ' ' : 'n';
+		hubspot_removal_transactions(&transactions);
+	if (net)
+		hubspot_set_datum(&change->values, PARAMETER_TRANSACTIONS, transactions);
+	else
+		hubspot_set_null(&change->values, PARAMETER_TRANSACTIONS);
 	/* the outbox may be empty now, and long when the plan is used */
 	for (size_t i = 0; net && i < lengthof(scans_of_all); i++)
 		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,
@@ -418,8 +420,8 @@ run_insertion(HubspotChange *change, Insertion *insertion,
 		insertion->prepared = hubspot_prepare(&subject);
 		MemoryContextSwitchTo(old);
 	}
-	return hubspot_run(insertion->prepared, change->values, change->nulls,
-					   environment, false, None_Receiver);
+	return hubspot_run(insertion->prepared, &change->values, environment, false,
+					   None_Receiver);
 }
 
 static char *
@@ -526,8 +528,7 @@ collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	SetTuplestoreDestReceiverParams(receiver, rows, context, false, NULL, NULL);
-	(void) hubspot_run(hubspot_prepare(&subject), NULL, NULL, environment, true,
-					   receiver);
+	(void) hubspot_run(hubspot_prepare(&subject), NULL, environment, true, receiver);
 	receiver->rDestroy(receiver);
 	AtEOXact_GUC(false, nest_level);
 	MemoryContextSwitchTo(old);

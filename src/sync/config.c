@@ -62,15 +62,44 @@ static const AttrNumber column_names[] = {
 	CONFIG_FROM_COLUMN, CONFIG_TO_COLUMN, CONFIG_TYPE_ID_COLUMN, CONFIG_LABEL_COLUMN
 };
 
+enum
+{
+	INSERT_LINK_TABLE,
+	INSERT_FROM_TYPE,
+	INSERT_FROM_COLUMN,
+	INSERT_TO_TYPE,
+	INSERT_TO_COLUMN,
+	INSERT_TYPE_ID,
+	INSERT_LABEL,
+	INSERT_TYPE_ID_COLUMN,
+	INSERT_LABEL_COLUMN,
+	INSERT_CATEGORY,
+	INSERT_SERVER,
+	INSERT_ROLE,
+	INSERT_TABLE_NAME
+};
+
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
 	" category, server, role, table_name) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-	.nparameters = 13,
-	.types = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
-	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, REGROLEOID, TEXTOID}
+	.types = {
+		[INSERT_LINK_TABLE] = REGCLASSOID,
+		[INSERT_FROM_TYPE] = TEXTOID,
+		[INSERT_FROM_COLUMN] = TEXTOID,
+		[INSERT_TO_TYPE] = TEXTOID,
+		[INSERT_TO_COLUMN] = TEXTOID,
+		[INSERT_TYPE_ID] = INT4OID,
+		[INSERT_LABEL] = TEXTOID,
+		[INSERT_TYPE_ID_COLUMN] = TEXTOID,
+		[INSERT_LABEL_COLUMN] = TEXTOID,
+		[INSERT_CATEGORY] = TEXTOID,
+		[INSERT_SERVER] = TEXTOID,
+		[INSERT_ROLE] = REGROLEOID,
+		[INSERT_TABLE_NAME] = TEXTOID
+	}
 };
 
 static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
@@ -181,25 +210,23 @@ name_or_null(Datum value, bool isnull)
 void
 hubspot_sync_insert(const HubspotSync *sync)
 {
-	Datum		values[lengthof(insert_statement.types)];
-	char		nulls[lengthof(insert_statement.types)];
-	const char *texts[] = {NULL, sync->from_type, sync->from_column,
-		sync->to_type, sync->to_column, NULL, sync->label, sync->type_id_column,
-		sync->label_column, sync->category, sync->server, NULL,
-	get_rel_name(sync->link_table)};
+	HubspotValues values = {0};
 
-	for (size_t i = 0; i < lengthof(texts); i++)
-	{
-		values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
-		nulls[i] = texts[i] ? ' ' : 'n';
-	}
-	values[0] = ObjectIdGetDatum(sync->link_table);
-	values[5] = Int32GetDatum(sync->type_id);
-	values[11] = ObjectIdGetDatum(sync->role);
-	nulls[0] = nulls[11] = ' ';
-	nulls[5] = sync->type_id ? ' ' : 'n';
-
-	hubspot_execute(&insert_statement, values, nulls);
+	hubspot_set_oid(&values, INSERT_LINK_TABLE, sync->link_table);
+	hubspot_set_text(&values, INSERT_FROM_TYPE, sync->from_type);
+	hubspot_set_text(&values, INSERT_FROM_COLUMN, sync->from_column);
+	hubspot_set_text(&values, INSERT_TO_TYPE, sync->to_type);
+	hubspot_set_text(&values, INSERT_TO_COLUMN, sync->to_column);
+	if (sync->type_id)
+		hubspot_set_int32(&values, INSERT_TYPE_ID, sync->type_id);
+	hubspot_set_text(&values, INSERT_LABEL, sync->label);
+	hubspot_set_text(&values, INSERT_TYPE_ID_COLUMN, sync->type_id_column);
+	hubspot_set_text(&values, INSERT_LABEL_COLUMN, sync->label_column);
+	hubspot_set_text(&values, INSERT_CATEGORY, sync->category);
+	hubspot_set_text(&values, INSERT_SERVER, sync->server);
+	hubspot_set_oid(&values, INSERT_ROLE, sync->role);
+	hubspot_set_text(&values, INSERT_TABLE_NAME, get_rel_name(sync->link_table));
+	hubspot_execute(&insert_statement, &values);
 	CacheInvalidateRelcacheByRelid(sync->link_table);
 }
 

@@ -47,6 +47,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "schema/values.h"
 #include "sync/ddl_drop.h"
 #include "sync/ddl_partition.h"
 #include "sync/link_trigger.h"
@@ -122,9 +123,19 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 static DroppedObject *
 dropped_objects(int *nobjects)
 {
+	enum
+	{
+		DROPPED_CLASSID,
+		DROPPED_OBJID,
+		DROPPED_OBJSUBID,
+		DROPPED_IS_INDEX,
+		DROPPED_SCHEMA,
+		DROPPED_NAME,
+		DROPPED_COLUMN
+	};
 	static const char sql[] =
 	"SELECT classid, objid, objsubid, object_type OPERATOR(pg_catalog.=) 'index',"
-	" object_name, schema_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
+	" schema_name, object_name, CASE WHEN classid OPERATOR(pg_catalog.=) $1"
 	" AND objsubid OPERATOR(pg_catalog.<>) 0 THEN address_names[3] END"
 	" FROM pg_catalog.pg_event_trigger_dropped_objects() "
 	"WHERE classid OPERATOR(pg_catalog.=) $1 OR classid OPERATOR(pg_catalog.=) $2";
@@ -132,31 +143,30 @@ dropped_objects(int *nobjects)
 	Datum		values[] = {ObjectIdGetDatum(RelationRelationId),
 	ObjectIdGetDatum(TriggerRelationId)};
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old;
 	DroppedObject *objects;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the dropped objects");
 	*nobjects = SPI_processed;
-	objects = MemoryContextAllocZero(context, sizeof(DroppedObject) * (*nobjects + 1));
+	old = MemoryContextSwitchTo(context);
+	objects = palloc(sizeof(DroppedObject) * (*nobjects + 1));
 	for (int i = 0; i < *nobjects; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
-		char	   *name = SPI_getvalue(tuple, tupdesc, 5);
-		char	   *namespace = SPI_getvalue(tuple, tupdesc, 6);
-		char	   *column = SPI_getvalue(tuple, tupdesc, 7);
-		bool		isnull;
+		HubspotRow	row;
 
-		objects[i].classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1, &isnull));
-		objects[i].objid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2, &isnull));
-		objects[i].objsubid = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 3, &isnull));
-		objects[i].is_index = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
-		objects[i].schema = namespace ? MemoryContextStrdup(context, namespace) : NULL;
-		objects[i].name = name ? MemoryContextStrdup(context, name) : NULL;
-		objects[i].column = column ? MemoryContextStrdup(context, column) : NULL;
+		hubspot_take_apart(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &row);
+		objects[i].classid = hubspot_get_oid(&row, DROPPED_CLASSID);
+		objects[i].objid = hubspot_get_oid(&row, DROPPED_OBJID);
+		objects[i].objsubid = hubspot_get_int32(&row, DROPPED_OBJSUBID);
+		objects[i].is_index = hubspot_get_bool(&row, DROPPED_IS_INDEX);
+		objects[i].schema = hubspot_get_text(&row, DROPPED_SCHEMA);
+		objects[i].name = hubspot_get_text(&row, DROPPED_NAME);
+		objects[i].column = hubspot_get_text(&row, DROPPED_COLUMN);
 	}
+	MemoryContextSwitchTo(old);
 	SPI_finish();
 	return objects;
 }

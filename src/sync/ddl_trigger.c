@@ -31,6 +31,7 @@
 
 #include "base/compat.h"
 #include "schema/extension_schema.h"
+#include "schema/values.h"
 #include "sync/ddl_drop.h"
 #include "sync/ddl_partition.h"
 #include "sync/ddl_retype.h"
@@ -114,6 +115,10 @@ after_command(const HubspotSchema *schema, Node *command)
 static List *
 touched_objects(Oid catalog)
 {
+	enum
+	{
+		TOUCHED_OBJID
+	};
 	static const char sql[] =
 	"SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands() "
 	"WHERE classid OPERATOR(pg_catalog.=) $1";
@@ -129,11 +134,10 @@ touched_objects(Oid catalog)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
-		bool		isnull;
-		Datum		object = SPI_getbinval(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1, &isnull);
+		HubspotRow	row;
 
-		objects = lappend_oid(objects, DatumGetObjectId(object));
+		hubspot_take_apart(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &row);
+		objects = lappend_oid(objects, hubspot_get_oid(&row, TOUCHED_OBJID));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * values.c
+ *	  Values into statements, and out of their rows.
+ *
+ * IDENTIFICATION
+ *	  src/schema/values.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "utils/builtins.h"
+
+#include "schema/values.h"
+
+/* A copy of a text, palloc'd; NULL is null. */
+void
+hubspot_set_text(HubspotValues *values, int parameter, const char *value)
+{
+	if (value)
+		hubspot_set_datum(values, parameter, CStringGetTextDatum(value));
+	else
+		hubspot_set_null(values, parameter);
+}
+
+/* Again, in what is used for several runs. */
+void
+hubspot_set_null(HubspotValues *values, int parameter)
+{
+	values->given[parameter] = false;
+}
+
+/* A tuple, all of its columns at once: to look for one looks at those before it. */
+void
+hubspot_take_apart(HeapTuple tuple, TupleDesc tupdesc, HubspotRow *row)
+{
+	if (tupdesc->natts > HUBSPOT_MAX_COLUMNS)
+		elog(ERROR, "unexpected number of columns: %d", tupdesc->natts);
+	heap_deform_tuple(tuple, tupdesc, row->values, row->isnull);
+}
+
+/* One of the rows of a statement. */
+void
+hubspot_read_row(const HubspotRows *rows, uint64 number, HubspotRow *row)
+{
+	Assert(number < rows->count);
+	hubspot_take_apart(rows->tuples[number], rows->tupdesc, row);
+}
+
+/* A copy, palloc'd, as all that follow. */
+char *
+hubspot_get_text(const HubspotRow *row, int column)
+{
+	return unconstify(char *, hubspot_get_slice(row, column).data);
+}
+
+/* It ends with a NUL. */
+HubspotSlice
+hubspot_get_slice(const HubspotRow *row, int column)
+{
+	HubspotSlice slice = {NULL, 0};
+
+	if (!row->isnull[column])
+	{
+		text	   *packed = DatumGetTextPP(row->values[column]);
+		char	   *copy;
+
+		slice.len = VARSIZE_ANY_EXHDR(packed);
+		copy = palloc(slice.len + 1);
+		memcpy(copy, VARDATA_ANY(packed), slice.len);
+		copy[slice.len] = '\0';
+		slice.data = copy;
+	}
+	return slice;
+}
+
+ArrayType *
+hubspot_get_array(const HubspotRow *row, int column)
+{
+	return row->isnull[column] ? NULL : DatumGetArrayTypePCopy(row->values[column]);
+}
+
+/* Is it that text? */
+bool
+hubspot_equals_text(const HubspotRow *row, int column, const char *expected)
+{
+	size_t		len = strlen(expected);
+	text	   *value;
+
+	if (row->isnull[column])
+		return false;
+	value = DatumGetTextPP(row->values[column]);
+	return VARSIZE_ANY_EXHDR(value) == len &&
+		memcmp(VARDATA_ANY(value), expected, len) == 0;
+}
+
+/*
+ * How many bytes a text or an array has.  If it is stored elsewhere, or compressed,
+ * it stays so.
+ */
+Size
+hubspot_get_size(const HubspotRow *row, int column)
+{
+	return row->isnull[column] ? 0 : toast_raw_datum_size(row->values[column]) - VARHDRSZ;
+}
