@@ -38,7 +38,7 @@ SELECT ok, labels FROM hs_assoc_create('contacts', 3, 'companies', 103, '{279}',
 SELECT ok, labels FROM hs_assoc_create('contacts', 4, 'companies', 104, '{1}', 'USER_DEFINED', '{Advisor}');
 SELECT ok, labels FROM hs_assoc_create('companies', '105', 'contacts', '5', labels => '{Managed by}');
 SELECT ok, labels FROM hs_assoc_create('contacts', '6', 'companies', '106', labels => '{Primary}');
-SELECT ok, labels FROM hs_assoc_create('companies', '106', 'contacts', '7', labels => '{Primary}');
+SELECT ok, labels FROM hs_assoc_create('companies', '106', 'contacts', '7', labels => '{Contact with Primary Company}');
 SELECT ok, labels FROM hs_assoc_create('contacts', '8', 'companies', '108', labels => ARRAY['Größe "日本" \ x']);
 SELECT ok, labels FROM hs_assoc_create('0-1', '9', '0-2', '109', labels => '{{Manager},{Advisor}}');
 -- both directions of record types that are the same
@@ -175,7 +175,8 @@ TABLE requests;
 -- in the other direction
 SELECT input_no, ok, labels, error_category, error_message FROM hs_assoc_batch_create('companies', 'contacts', ARRAY[
 	('101', '51', NULL, NULL, '{Managed by}'),
-	('101', '52', NULL, NULL, '{Manager}')]::hs_assoc_input[])
+	('101', '52', NULL, NULL, '{Manager}'),
+	('101', '53', NULL, NULL, '{Primary}')]::hs_assoc_input[])
 ORDER BY input_no;
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id IN ('51', '52');
 -- none

@@ -38,11 +38,11 @@ OBJECT_TYPES = (
 # the other direction.  The first row of a pair holds its plain association.
 ASSOCIATION_TYPES = (
     ("contact", "company", 279, 280, None, None),
-    ("contact", "company", 1, 2, "Primary", "Primary"),
+    ("contact", "company", 1, 2, "Primary", "Contact with Primary Company"),
     ("deal", "company", 341, 342, None, None),
-    ("deal", "company", 5, 6, "Primary", "Primary"),
+    ("deal", "company", 5, 6, "Primary", "Deal with Primary Company"),
     ("ticket", "company", 339, 340, None, None),
-    ("ticket", "company", 26, 25, "Primary", "Primary"),
+    ("ticket", "company", 26, 25, "Primary", "Ticket with Primary Company"),
     ("deal", "contact", 3, 4, None, None),
     ("ticket", "contact", 16, 15, None, None),
     ("deal", "ticket", 27, 28, None, None),

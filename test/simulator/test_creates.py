@@ -44,7 +44,8 @@ class CreateTest(VersionsTest):
             self.assertEqual(self.stored(), {("101", "9001"): [
                 ("HUBSPOT_DEFINED", 1, "Primary"), PLAIN]})
             self.assertEqual(self.stored("0-2", "0-1"), {("9001", "101"): [
-                ("HUBSPOT_DEFINED", 2, "Primary"), REVERSE]})
+                ("HUBSPOT_DEFINED", 2, "Contact with Primary Company"),
+                REVERSE]})
 
     def test_batch_create(self):
         for version in self.each_version():

@@ -31,6 +31,15 @@ class DefinitionsTest(unittest.TestCase):
             self.assertEqual(self.definitions.inverse_key(back.key()), key)
         self.assertEqual(self.notes, [])
 
+    def test_primary_types(self):
+        """They have one name towards the company, and one from there."""
+        label = self.definitions.label
+        for name, there, back in (("Contact", 1, 2), ("Deal", 5, 6),
+                                  ("Ticket", 26, 25)):
+            self.assertEqual(label(("HUBSPOT_DEFINED", there)), "Primary")
+            self.assertEqual(label(("HUBSPOT_DEFINED", back)),
+                             name + " with Primary Company")
+
     def test_plain(self):
         self.assertEqual(self.definitions.plain(CONTACT, COMPANY).type_id,
                          279)
