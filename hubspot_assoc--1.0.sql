@@ -24,7 +24,8 @@ COMMENT ON FOREIGN DATA WRAPPER hubspot_assoc IS
 CREATE TYPE hs_assoc_type AS (
 	category	text,
 	type_id		int,
-	label		text
+	label		text,
+	is_primary	boolean
 );
 COMMENT ON TYPE hs_assoc_type IS
 'an association type, for one direction of a pair of object types';
@@ -82,6 +83,8 @@ COMMENT ON COLUMN hs_assoc_type.type_id IS
 'number of the type, for this category and direction';
 COMMENT ON COLUMN hs_assoc_type.label IS
 'label of the type, or null for an unlabelled one and where HubSpot doesn''t return it';
+COMMENT ON COLUMN hs_assoc_type.is_primary IS
+'whether it makes a company the primary one of a record; by the number, whatever the label is';
 COMMENT ON COLUMN hs_assoc_input.from_id IS 'id of the one record';
 COMMENT ON COLUMN hs_assoc_input.to_id IS 'id of the other record';
 COMMENT ON COLUMN hs_assoc_input.type_ids IS
@@ -98,6 +101,7 @@ CREATE TYPE hs_assoc_association AS (
 	category		text,
 	type_id			int,
 	label			text,
+	is_primary		boolean,
 	error_category	text,
 	error_message	text,
 	error			jsonb
@@ -116,6 +120,8 @@ COMMENT ON COLUMN hs_assoc_association.type_id IS
 'number of the type, for this category and direction';
 COMMENT ON COLUMN hs_assoc_association.label IS
 'label of the type, or null for an unlabelled one';
+COMMENT ON COLUMN hs_assoc_association.is_primary IS
+'whether the type makes a company the primary one of a record; by the number, whatever the label is';
 COMMENT ON COLUMN hs_assoc_association.error_category IS
 'null, or the category of HubSpot, HTTP_<status>, INVALID_INPUT, UNCONFIRMED or NOT_SENT';
 COMMENT ON COLUMN hs_assoc_association.error_message IS

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "api/association_type.h"
+#include "api/endpoint.h"
 #include "json/text.h"
 
 /*
@@ -33,6 +34,25 @@ struct HubspotTypeSet
 	int			last;			/* found; the next one is likely to be near */
 	int			ntypes;
 	KnownType  *types[MAX_KNOWN_TYPES];
+};
+
+/*
+ * The types by which a company is the primary one of a record, for each direction.
+ * Their labels differ between the two, and have changed; the numbers haven't, and are
+ * the same in all accounts.
+ */
+static const struct
+{
+	const char *from_type;
+	const char *to_type;
+	int32		type_id;
+}			primary_types[] = {
+	{"contacts", "companies", 1},
+	{"companies", "contacts", 2},
+	{"deals", "companies", 5},
+	{"companies", "deals", 6},
+	{"tickets", "companies", 26},
+	{"companies", "tickets", 25}
 };
 
 static bool is_type(const KnownType *known, HubspotSlice category,
@@ -122,6 +142,35 @@ copy_slice(HubspotSlice slice)
 	if (slice.data)
 		slice.data = pnstrdup(slice.data, slice.len);
 	return slice;
+}
+
+/*
+ * The number of the primary type from one object type to another, of the category
+ * HUBSPOT_DEFINED_CATEGORY; 0: there is none, as far as we know.
+ */
+int32
+hubspot_primary_type(const char *from_type, const char *to_type)
+{
+	for (size_t i = 0; i < lengthof(primary_types); i++)
+	{
+		if (hubspot_same_object_type(primary_types[i].from_type, from_type) &&
+			hubspot_same_object_type(primary_types[i].to_type, to_type))
+			return primary_types[i].type_id;
+	}
+	return 0;
+}
+
+/* Is it the primary type of its direction?  No two directions share a number. */
+bool
+hubspot_is_primary(const HubspotAssociationType *type)
+{
+	for (size_t i = 0; i < lengthof(primary_types); i++)
+	{
+		if (primary_types[i].type_id == type->type_id)
+			return type->category &&
+				strcmp(type->category, HUBSPOT_DEFINED_CATEGORY) == 0;
+	}
+	return false;
 }
 
 /* Is the type in the list, which may be NULL? */

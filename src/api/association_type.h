@@ -13,6 +13,9 @@
 
 #include "hubspot.h"
 
+/* The category of the types that HubSpot defines, the same in all accounts. */
+#define HUBSPOT_DEFINED_CATEGORY	"HUBSPOT_DEFINED"
+
 /* Types that answers name, each made once. */
 typedef struct HubspotTypeSet HubspotTypeSet;
 
@@ -21,6 +24,8 @@ extern const HubspotAssociationType *hubspot_types_get(HubspotTypeSet *set,
 													   HubspotSlice category,
 													   int32 type_id,
 													   HubspotSlice label);
+extern int32 hubspot_primary_type(const char *from_type, const char *to_type);
+extern bool hubspot_is_primary(const HubspotAssociationType *type);
 extern bool hubspot_has_type(const HubspotTypeList *types,
 							 const HubspotAssociationType *type);
 extern bool hubspot_has_types(const HubspotTypeList *types,

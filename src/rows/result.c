@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+#include "api/association_type.h"
 #include "api/error.h"
 #include "rows/result.h"
 #include "rows/stencil.h"
@@ -50,6 +51,7 @@ enum
 	ASSOCIATION_CATEGORY,
 	ASSOCIATION_TYPE_ID,
 	ASSOCIATION_LABEL,
+	ASSOCIATION_IS_PRIMARY,
 	ASSOCIATION_ERROR_CATEGORY,
 	ASSOCIATION_ERROR_MESSAGE,
 	ASSOCIATION_ERROR,
@@ -64,6 +66,7 @@ enum
 	TYPE_CATEGORY,
 	TYPE_TYPE_ID,
 	TYPE_LABEL,
+	TYPE_IS_PRIMARY,
 	TYPE_NCOLUMNS
 };
 
@@ -263,6 +266,7 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 		SET(ASSOCIATION_TYPE_ID, type->type_id != 0, Int32GetDatum(type->type_id));
 		SET(ASSOCIATION_LABEL, type->label,
 			text_datum(row, &row->label, type->label));
+		SET(ASSOCIATION_IS_PRIMARY, true, BoolGetDatum(hubspot_is_primary(type)));
 	}
 	if (error)
 	{
@@ -353,11 +357,13 @@ make_types(const HubspotResultRow *row, const HubspotTypeList *types)
 	for (int i = 0; i < types->ntypes; i++)
 	{
 		Datum		values[TYPE_NCOLUMNS];
-		bool		isnull[TYPE_NCOLUMNS] = {false, false, true};
+		bool		isnull[TYPE_NCOLUMNS] = {false};
 
 		values[TYPE_CATEGORY] = CStringGetTextDatum(types->types[i].category);
 		values[TYPE_TYPE_ID] = Int32GetDatum(types->types[i].type_id);
 		values[TYPE_LABEL] = (Datum) 0;
+		isnull[TYPE_LABEL] = true;
+		values[TYPE_IS_PRIMARY] = BoolGetDatum(hubspot_is_primary(&types->types[i]));
 		elements[i] = HeapTupleGetDatum(heap_form_tuple(row->type_tupdesc,
 														values, isnull));
 	}

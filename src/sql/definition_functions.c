@@ -26,6 +26,7 @@
 #include "utils/tuplestore.h"
 
 #include "account/client.h"
+#include "api/association_type.h"
 #include "api/definition.h"
 #include "api/endpoint.h"
 #include "api/error.h"
@@ -505,8 +506,8 @@ put_labels(FunctionCallInfo fcinfo, const List *definitions)
 	foreach(lc, definitions)
 	{
 		const HubspotAssociationType *type = &((HubspotDefinition *) lfirst(lc))->type;
-		Datum		values[3] = {0};
-		bool		isnull[3] = {false};
+		Datum		values[4] = {0};
+		bool		isnull[4] = {false};
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = CStringGetTextDatum(type->category);
@@ -514,6 +515,7 @@ put_labels(FunctionCallInfo fcinfo, const List *definitions)
 		isnull[2] = (type->label == NULL);
 		if (type->label)
 			values[2] = CStringGetTextDatum(type->label);
+		values[3] = BoolGetDatum(hubspot_is_primary(type));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
 }
