@@ -217,11 +217,12 @@ CREATE FUNCTION hs_assoc_create(
 	labels text[] DEFAULT NULL,
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_create(text, text, text, text, int[], text, text[], text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_create(text, text, text, text, int[], text, text[], text, boolean, boolean, name) IS
 'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_create(
@@ -234,11 +235,12 @@ CREATE FUNCTION hs_assoc_create(
 	labels text[] DEFAULT NULL,
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, bigint, int[], text, text[], text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, bigint, int[], text, text[], text, boolean, boolean, name) IS
 'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_create(
@@ -251,11 +253,12 @@ CREATE FUNCTION hs_assoc_create(
 	labels text[] DEFAULT NULL,
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_to_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_create(text, text, text, bigint, int[], text, text[], text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_create(text, text, text, bigint, int[], text, text[], text, boolean, boolean, name) IS
 'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_create(
@@ -268,11 +271,12 @@ CREATE FUNCTION hs_assoc_create(
 	labels text[] DEFAULT NULL,
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_create_from_bigint'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, text, int[], text, text[], text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_create(text, bigint, text, text, int[], text, text[], text, boolean, boolean, name) IS
 'Associates two records with association types, in place of the USER_DEFINED ones that the pair has.';
 
 CREATE FUNCTION hs_assoc_batch_create_default(
@@ -305,11 +309,12 @@ CREATE FUNCTION hs_assoc_batch_create(
 	query text,
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_batch_create(text, text, text, text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_batch_create(text, text, text, text, boolean, boolean, name) IS
 'Associates the pairs of a query with association types, in place of the USER_DEFINED ones that they have.';
 
 CREATE FUNCTION hs_assoc_batch_create(
@@ -318,11 +323,12 @@ CREATE FUNCTION hs_assoc_batch_create(
 	inputs hs_assoc_input[],
 	on_error text DEFAULT 'row',
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_create_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_batch_create(text, text, hs_assoc_input[], text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_batch_create(text, text, hs_assoc_input[], text, boolean, boolean, name) IS
 'Associates the pairs of an array with association types, in place of the USER_DEFINED ones that they have.';
 
 --
@@ -409,11 +415,12 @@ CREATE FUNCTION hs_assoc_batch_archive_labels(
 	to_type text,
 	query text,
 	on_error text DEFAULT 'row',
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, text, text, name) IS
+COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, text, text, boolean, name) IS
 'Removes association types of the pairs of a query.';
 
 CREATE FUNCTION hs_assoc_batch_archive_labels(
@@ -421,11 +428,12 @@ CREATE FUNCTION hs_assoc_batch_archive_labels(
 	to_type text,
 	inputs hs_assoc_input[],
 	on_error text DEFAULT 'row',
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS SETOF hs_assoc_result
 AS 'MODULE_PATHNAME', 'hs_assoc_batch_archive_labels_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, hs_assoc_input[], text, name) IS
+COMMENT ON FUNCTION hs_assoc_batch_archive_labels(text, text, hs_assoc_input[], text, boolean, name) IS
 'Removes association types of the pairs of an array.';
 
 --
@@ -875,11 +883,12 @@ CREATE FUNCTION hs_assoc_enqueue(
 	to_type text,
 	query text,
 	keep_labels boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enqueue(text, text, text, text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_enqueue(text, text, text, text, boolean, boolean, name) IS
 'Puts operations into the outbox, as part of this transaction; after its commit they are sent on behalf of the current role.';
 
 CREATE PROCEDURE hs_assoc_flush(
@@ -1008,11 +1017,12 @@ CREATE FUNCTION hs_assoc_enable_sync(
 	label_column name DEFAULT NULL,
 	category text DEFAULT NULL,
 	backfill boolean DEFAULT false,
+	is_primary boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, name) IS
 'Keeps the associations in HubSpot in sync with the rows of a table, from now on.';
 
 CREATE FUNCTION hs_assoc_disable_sync(

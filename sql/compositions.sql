@@ -314,7 +314,7 @@ ORDER BY input_no;
 
 SELECT ok, labels
 FROM hs_assoc_create('contacts', 104, 'companies', 9002,
-	labels => '{Primary}', category => 'HUBSPOT_DEFINED', keep_labels => true);
+	is_primary => true, keep_labels => true);
 
 CREATE TABLE primary_moves (
 	contact_id     text PRIMARY KEY,
@@ -331,15 +331,14 @@ CREATE TABLE old_primaries AS
 SELECT from_id, to_id, false AS removed, error_category, error_message
 FROM hs_assoc_batch_read('contacts', 'companies',
 	'SELECT contact_id AS from_id FROM primary_moves')
-WHERE (category, label) = ('HUBSPOT_DEFINED', 'Primary') OR to_id IS NULL;
+WHERE is_primary OR to_id IS NULL;
 
 UPDATE primary_moves AS m
 SET ok = r.ok, error_category = r.error_category, error_message = r.error_message
 FROM hs_assoc_batch_create('contacts', 'companies',
-		$$ SELECT contact_id AS from_id, company_id AS to_id,
-			   'HUBSPOT_DEFINED' AS category, 'Primary' AS label
+		$$ SELECT contact_id AS from_id, company_id AS to_id
 		   FROM primary_moves WHERE ok IS NOT TRUE ORDER BY contact_id $$,
-		keep_labels => true) AS r
+		is_primary => true, keep_labels => true) AS r
 WHERE m.contact_id = r.from_id;
 
 SELECT * FROM primary_moves ORDER BY contact_id;
@@ -369,7 +368,7 @@ SELECT contact_id, company_id, to_id AS primary_company_id, m.error_message
 FROM primary_moves AS m
 	LEFT JOIN hs_assoc_batch_read('contacts', 'companies',
 		'SELECT contact_id AS from_id FROM primary_moves') AS r
-		ON from_id = contact_id AND label = 'Primary' AND category = 'HUBSPOT_DEFINED'
+		ON from_id = contact_id AND is_primary
 WHERE to_id IS DISTINCT FROM company_id;
 SELECT * FROM sim.holds('contacts', 'companies');
 

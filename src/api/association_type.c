@@ -39,7 +39,7 @@ struct HubspotTypeSet
 /*
  * The types by which a company is the primary one of a record, for each direction.
  * Their labels differ between the two, and have changed; the numbers haven't, and are
- * the same in all accounts.
+ * the same in all accounts.  HUBSPOT_PRIMARY_DIRECTIONS says which there are.
  */
 static const struct
 {

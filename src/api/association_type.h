@@ -16,6 +16,9 @@
 /* The category of the types that HubSpot defines, the same in all accounts. */
 #define HUBSPOT_DEFINED_CATEGORY	"HUBSPOT_DEFINED"
 
+/* Which object types have a primary type, in words. */
+#define HUBSPOT_PRIMARY_DIRECTIONS	"there is one between companies and contacts, deals or tickets, in either direction"
+
 /* Types that answers name, each made once. */
 typedef struct HubspotTypeSet HubspotTypeSet;
 

@@ -62,6 +62,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	Block	   *block = palloc0(sizeof(Block));
 	HubspotSource *source;
 	HubspotOperation operation;
+	HubspotDirection direction = {enqueue->from_type, enqueue->to_type, enqueue->all_primary};
 
 	if (!hubspot_outbox_operation(enqueue->operation, &operation))
 		elog(ERROR, "unexpected operation: %s", enqueue->operation);
@@ -71,7 +72,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
 	source = hubspot_source_query(query, hubspot_endpoint(operation)->input_shape,
-								  NULL);
+								  &direction, NULL);
 	while (hubspot_source_read(source, BLOCK_ROWS, take_row, block))
 		insert_block(block);
 	insert_block(block);

@@ -24,6 +24,7 @@ typedef struct HubspotEnqueue
 	const char *from_type;
 	const char *to_type;
 	bool		keep_labels;
+	bool		all_primary;	/* the type of each row is the primary one */
 	Oid			link_table;		/* or InvalidOid */
 } HubspotEnqueue;
 

@@ -37,10 +37,11 @@ typedef enum ColumnKind
 	COLUMN_CATEGORY = HUBSPOT_ATTRIBUTE_CATEGORY,
 	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
 	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,	/* of a query only */
-	COLUMN_LABEL				/* likewise */
+	COLUMN_LABEL,				/* likewise */
+	COLUMN_IS_PRIMARY			/* likewise */
 } ColumnKind;
 
-#define NCOLUMNS	(COLUMN_LABEL + 1)
+#define NCOLUMNS	(COLUMN_IS_PRIMARY + 1)
 
 static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_FROM_ID] = "from_id",
@@ -49,7 +50,8 @@ static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_CATEGORY] = "category",
 	[COLUMN_LABELS] = "labels",
 	[COLUMN_TYPE_ID] = "type_id",
-	[COLUMN_LABEL] = "label"
+	[COLUMN_LABEL] = "label",
+	[COLUMN_IS_PRIMARY] = "is_primary"
 };
 
 /* Two names for the same, of which a query may have one. */
@@ -60,6 +62,11 @@ static const struct
 }			alternatives[] = {
 	{COLUMN_TYPE_ID, COLUMN_TYPE_IDS},
 	{COLUMN_LABEL, COLUMN_LABELS}
+};
+
+/* Those that name types; a query of typed pairs has one of them at least. */
+static const ColumnKind type_columns[] = {
+	COLUMN_TYPE_ID, COLUMN_TYPE_IDS, COLUMN_LABEL, COLUMN_LABELS, COLUMN_IS_PRIMARY
 };
 
 struct HubspotColumns
@@ -77,15 +84,17 @@ static char *unknown_column_hint(HubspotInputShape shape, const char *name);
 static const char *column_hint(HubspotInputShape shape);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
 static void check_columns(const HubspotColumns *columns,
-						  HubspotInputShape shape);
+						  HubspotInputShape shape, bool all_primary);
+static void check_type_columns(const int *positions, bool all_primary);
 
 /*
  * Find the columns of a query by their names, for an operation whose inputs have
  * that shape; palloc'd.  ERROR for a column that the operation does not know, or
- * whose type does not fit, and for one that is missing.
+ * whose type does not fit, and for one that is missing; with all_primary, columns
+ * must not name types, too.
  */
 HubspotColumns *
-hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape)
+hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape, bool all_primary)
 {
 	HubspotColumns *columns = palloc0(sizeof(HubspotColumns));
 
@@ -111,7 +120,7 @@ hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape)
 		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
 		fmgr_info(output, &column->output);
 	}
-	check_columns(columns, shape);
+	check_columns(columns, shape, all_primary);
 
 	for (int kind = 0; kind < NCOLUMNS; kind++)
 	{
@@ -147,7 +156,7 @@ last_column(HubspotInputShape shape)
 		case HUBSPOT_INPUT_RECORD:
 			return COLUMN_FROM_ID;
 		case HUBSPOT_INPUT_TYPED_PAIR:
-			return COLUMN_LABEL;
+			return COLUMN_IS_PRIMARY;
 		default:
 			return COLUMN_TO_ID;
 	}
@@ -188,7 +197,7 @@ column_hint(HubspotInputShape shape)
 		case HUBSPOT_INPUT_RECORD:
 			return "The column is from_id.";
 		case HUBSPOT_INPUT_TYPED_PAIR:
-			return "The columns are from_id, to_id, type_id or type_ids, label or labels, and category.";
+			return "The columns are from_id, to_id, type_id or type_ids, label or labels, is_primary, and category.";
 		default:
 			return "The columns are from_id and to_id.";
 	}
@@ -225,6 +234,11 @@ check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 		wanted = "text";
 		hint = "If it holds several labels, name it labels.";
 	}
+	else if (kind == COLUMN_IS_PRIMARY && type != BOOLOID)
+	{
+		wanted = "boolean";
+		hint = "Cast it to boolean.";
+	}
 	if (wanted)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -236,7 +250,8 @@ check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 
 /* ERROR if a column is missing, or if two columns say the same. */
 static void
-check_columns(const HubspotColumns *columns, HubspotInputShape shape)
+check_columns(const HubspotColumns *columns, HubspotInputShape shape,
+			  bool all_primary)
 {
 	const int  *positions = columns->positions;
 
@@ -249,14 +264,8 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape)
 					 errmsg("the query has no column \"%s\"", column_names[kind]),
 					 errhint("Name the column of the query with AS %s.", column_names[kind])));
 	}
-	if (shape != HUBSPOT_INPUT_TYPED_PAIR)
-		return;
-	if (positions[COLUMN_TYPE_ID] < 0 && positions[COLUMN_TYPE_IDS] < 0 &&
-		positions[COLUMN_LABEL] < 0 && positions[COLUMN_LABELS] < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\" or \"labels\""),
-				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
+	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
+		check_type_columns(positions, all_primary);
 	for (size_t i = 0; i < lengthof(alternatives); i++)
 	{
 		if (positions[alternatives[i].one] >= 0 &&
@@ -267,6 +276,27 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape)
 							column_names[alternatives[i].one],
 							column_names[alternatives[i].other])));
 	}
+}
+
+/* ERROR if none says what the types are, or one does beside the argument. */
+static void
+check_type_columns(const int *positions, bool all_primary)
+{
+	size_t		i = 0;
+
+	while (i < lengthof(type_columns) && positions[type_columns[i]] < 0)
+		i++;
+	if (all_primary && i < lengthof(type_columns))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+				 errmsg("the query has a column \"%s\", but argument \"%s\" is true",
+						column_names[type_columns[i]], "is_primary"),
+				 errhint("With the argument, all rows are of the primary type; for some of them, leave it out and have a column is_primary.")));
+	if (!all_primary && i == lengthof(type_columns))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\", \"labels\" or \"is_primary\""),
+				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
 }
 
 /*
@@ -314,6 +344,9 @@ hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 				break;
 			case COLUMN_LABELS:
 				hubspot_raw_input_labels(raw, DatumGetArrayTypeP(value));
+				break;
+			case COLUMN_IS_PRIMARY:
+				raw->is_primary = DatumGetBool(value);
 				break;
 		}
 	}

@@ -23,8 +23,6 @@
 #include "rows/id_type.h"
 #include "rows/raw_input.h"
 
-#define DEFAULT_CATEGORY	"HUBSPOT_DEFINED"
-
 /* So much of a wrong value is shown. */
 #define MAX_SHOWN			100
 
@@ -234,6 +232,29 @@ hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array)
 	}
 }
 
+/*
+ * Its type is the primary one of the direction, whose number is given (0: there is
+ * none), and so it must have no other.
+ */
+void
+hubspot_raw_input_set_primary(HubspotRawInput *raw, const HubspotDirection *direction,
+							  int32 primary_type)
+{
+	if (raw->ntype_ids + raw->nlabels > 0)
+		hubspot_raw_input_refuse(raw, pstrdup("is_primary is true, and there is a type_id or a label besides"));
+	else if (primary_type == 0)
+		hubspot_raw_input_refuse(raw, psprintf("there is no primary type from %s to %s; %s",
+											   direction->from_type, direction->to_type,
+											   HUBSPOT_PRIMARY_DIRECTIONS));
+	else if (raw->category && strcmp(raw->category, HUBSPOT_DEFINED_CATEGORY) != 0)
+		hubspot_raw_input_refuse(raw, psprintf("is_primary is true, and the category is \"%s\": the primary type is %s",
+											   shown(raw->category, strlen(raw->category)),
+											   HUBSPOT_DEFINED_CATEGORY));
+	raw->type_id = primary_type;
+	raw->type_ids = &raw->type_id;
+	raw->ntype_ids = 1;
+}
+
 /* The row is not to be sent; the first reason is the one that is told. */
 void
 hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem)
@@ -320,7 +341,7 @@ hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
 
 	for (int i = 0; i < raw->ntype_ids; i++)
 	{
-		types[ntypes].category = raw->category ? raw->category : DEFAULT_CATEGORY;
+		types[ntypes].category = raw->category ? raw->category : HUBSPOT_DEFINED_CATEGORY;
 		types[ntypes].type_id = raw->type_ids[i];
 		types[ntypes++].label = NULL;
 	}

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 
+#include "api/association_type.h"
 #include "api/endpoint.h"
 #include "call/labels.h"
 
@@ -48,7 +49,16 @@ typedef struct HubspotRawInput
 	char	  **labels;
 	char	   *label;			/* likewise */
 	const char *category;		/* or NULL */
+	bool		is_primary;		/* its type is the primary one */
 } HubspotRawInput;
+
+/* What the inputs of a call have in common that their types depend on. */
+typedef struct HubspotDirection
+{
+	const char *from_type;
+	const char *to_type;
+	bool		all_primary;	/* each input's type is the primary one */
+} HubspotDirection;
 
 /* The types of the last input, which tend to be those of the next one. */
 typedef struct HubspotLastTypes
@@ -68,6 +78,9 @@ extern void hubspot_raw_input_type_id(HubspotRawInput *raw, HubspotColumn *colum
 extern void hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array);
 extern void hubspot_raw_input_label(HubspotRawInput *raw, char *label);
 extern void hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array);
+extern void hubspot_raw_input_set_primary(HubspotRawInput *raw,
+										  const HubspotDirection *direction,
+										  int32 primary_type);
 extern void hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem);
 extern void hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape);
 extern void hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,

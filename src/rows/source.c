@@ -62,6 +62,8 @@ struct HubspotSource
 	HubspotInputSort *sort;		/* of the rows, or NULL */
 	HubspotTakeRawInput take;	/* who takes the rows; NULL: the batch */
 	void	   *take_state;
+	HubspotDirection direction;
+	int32		primary_type;	/* of the direction, or 0 */
 	HubspotLabels *labels;		/* to look labels up in, or NULL */
 
 	HubspotLastTypes last_types;
@@ -87,7 +89,9 @@ static Portal open_query(const char *query);
 static void count_statement(ParseState * pstate, void *arg);
 static char *cursor_name(void);
 static HubspotSource *create_source(HubspotInputShape shape,
+									const HubspotDirection *direction,
 									HubspotLabels *labels);
+static void set_direction(HubspotSource *source, const HubspotDirection *direction);
 static bool read_rows(HubspotSource *source, int count);
 static void sort_all(HubspotSource *source);
 static bool put_sorted(HubspotSource *source);
@@ -106,9 +110,9 @@ static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
  */
 HubspotSource *
 hubspot_source_query(const char *query, HubspotInputShape shape,
-					 HubspotLabels *labels)
+					 const HubspotDirection *direction, HubspotLabels *labels)
 {
-	HubspotSource *source = create_source(shape, labels);
+	HubspotSource *source = create_source(shape, direction, labels);
 
 	source->receiver.receiveSlot = receive_slot;
 	source->receiver.rStartup = receiver_startup;
@@ -124,7 +128,8 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	 */
 	PinPortal(source->portal);
 	source->portal->visible = false;
-	source->columns = hubspot_columns_find(source->portal->tupDesc, shape);
+	source->columns = hubspot_columns_find(source->portal->tupDesc, shape,
+										   direction->all_primary);
 	return source;
 }
 
@@ -197,9 +202,9 @@ cursor_name(void)
 /* The elements of an hs_assoc_input[], or of a text[] of records' ids. */
 HubspotSource *
 hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
-					 HubspotLabels *labels)
+					 const HubspotDirection *direction, HubspotLabels *labels)
 {
-	HubspotSource *source = create_source(shape, labels);
+	HubspotSource *source = create_source(shape, direction, labels);
 
 	source->iterator = array_create_iterator(inputs, 0, NULL);
 	if (shape == HUBSPOT_INPUT_RECORD)
@@ -211,12 +216,14 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 /* One input.  Ids without data are null; the other arguments may be NULL. */
 HubspotSource *
 hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
-					  HubspotLabels *labels, ArrayType *type_ids,
-					  const char *category, ArrayType *label_array)
+					  const HubspotDirection *direction, HubspotLabels *labels,
+					  ArrayType *type_ids, const char *category,
+					  ArrayType *label_array)
 {
 	HubspotSource *source = palloc0(sizeof(HubspotSource));
 
 	source->shape = shape;
+	set_direction(source, direction);
 	source->labels = labels;
 	source->single = palloc0(sizeof(HubspotRawInput));
 	source->single->input = *ids;
@@ -331,11 +338,13 @@ hubspot_source_close(HubspotSource *source)
 
 /* A source of many rows. */
 static HubspotSource *
-create_source(HubspotInputShape shape, HubspotLabels *labels)
+create_source(HubspotInputShape shape, const HubspotDirection *direction,
+			  HubspotLabels *labels)
 {
 	HubspotSource *source = palloc0(sizeof(HubspotSource));
 
 	source->shape = shape;
+	set_direction(source, direction);
 	source->labels = labels;
 	source->row_context = AllocSetContextCreate(CurrentMemoryContext,
 												"hubspot_assoc row",
@@ -344,6 +353,14 @@ create_source(HubspotInputShape shape, HubspotLabels *labels)
 													   "hubspot_assoc types",
 													   ALLOCSET_SMALL_SIZES);
 	return source;
+}
+
+static void
+set_direction(HubspotSource *source, const HubspotDirection *direction)
+{
+	source->direction = *direction;
+	source->primary_type = hubspot_primary_type(direction->from_type,
+												direction->to_type);
 }
 
 static void
@@ -409,6 +426,8 @@ static void
 put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 {
 	raw->input.no = ++source->ninputs;
+	if (raw->is_primary || source->direction.all_primary)
+		hubspot_raw_input_set_primary(raw, &source->direction, source->primary_type);
 	hubspot_raw_input_check(raw, source->shape);
 	if (source->take)
 	{

@@ -25,12 +25,15 @@ typedef void (*HubspotTakeRawInput) (void *state, const HubspotRawInput *raw);
 
 extern HubspotSource *hubspot_source_query(const char *query,
 										   HubspotInputShape shape,
+										   const HubspotDirection *direction,
 										   HubspotLabels *labels);
 extern HubspotSource *hubspot_source_array(ArrayType *inputs,
 										   HubspotInputShape shape,
+										   const HubspotDirection *direction,
 										   HubspotLabels *labels);
 extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 											HubspotInputShape shape,
+											const HubspotDirection *direction,
 											HubspotLabels *labels,
 											ArrayType *type_ids,
 											const char *category,

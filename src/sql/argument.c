@@ -148,6 +148,13 @@ hubspot_bool_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return PG_GETARG_BOOL(argument);
 }
 
+/* Is it true?  Null is as false, for what may come from a column. */
+bool
+hubspot_flag_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
+}
+
 /* The name of something else than a server, not copied. */
 const char *
 hubspot_name_argument(FunctionCallInfo fcinfo, int argument, const char *name)

@@ -30,6 +30,7 @@ extern int64 hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
 									 const char *name);
 extern bool hubspot_bool_argument(FunctionCallInfo fcinfo, int argument,
 								  const char *name);
+extern bool hubspot_flag_argument(FunctionCallInfo fcinfo, int argument);
 extern const char *hubspot_name_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name);
 extern Oid	hubspot_oid_argument(FunctionCallInfo fcinfo, int argument,

@@ -67,6 +67,8 @@ static void set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 						 int on_error);
 static HubspotLabels *pipeline_labels(FunctionCallInfo fcinfo,
 									  const HubspotPipeline *pipeline);
+static HubspotDirection pipeline_direction(FunctionCallInfo fcinfo,
+										   const HubspotPipeline *pipeline);
 static bool raises(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
@@ -109,11 +111,12 @@ hs_assoc_create_default_from_bigint(PG_FUNCTION_ARGS)
 
 /*
  * hs_assoc_create(from_type, from_id, to_type, to_id, type_ids, category,
- * labels, on_error, keep_labels, server):
+ * labels, on_error, keep_labels, is_primary, server):
  * PUT .../associations/{toType}/{toId}
  *
- * Associates two records with types, by their numbers or labels, in place of
- * the USER_DEFINED ones that the pair has; with keep_labels, besides these.
+ * Associates two records with types, by their numbers or labels, or with the
+ * primary one, in place of the USER_DEFINED ones that the pair has; with
+ * keep_labels, besides these.
  */
 Datum
 hs_assoc_create(PG_FUNCTION_ARGS)
@@ -209,11 +212,12 @@ hs_assoc_batch_create_default_array(PG_FUNCTION_ARGS)
 
 /*
  * hs_assoc_batch_create(from_type, to_type, query | inputs, on_error,
- * keep_labels, server): POST .../batch/create
+ * keep_labels, is_primary, server): POST .../batch/create
  *
  * Associates the pairs of a query (from_id, to_id, type_id or type_ids, label
- * or labels, category) or of an hs_assoc_input[] with these types, in place of
- * the USER_DEFINED ones that each pair has; with keep_labels, besides these.
+ * or labels, is_primary, category) or of an hs_assoc_input[] with these types, or
+ * all with the primary one, in place of the USER_DEFINED ones that each pair has;
+ * with keep_labels, besides these.
  * Returns one hs_assoc_result for each input.
  */
 Datum
@@ -249,7 +253,7 @@ hs_assoc_batch_archive_array(PG_FUNCTION_ARGS)
 
 /*
  * hs_assoc_batch_archive_labels(from_type, to_type, query | inputs, on_error,
- * server): POST .../batch/labels/archive
+ * is_primary, server): POST .../batch/labels/archive
  *
  * Removes types from the pairs of a query (columns as for the batch create) or
  * of an hs_assoc_input[].  Returns one hs_assoc_result for each input.
@@ -300,6 +304,7 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from
 	CallState  *state = single_state(fcinfo);
 	HubspotSink sink = {.row = state->row};
 	HubspotPipeline pipeline;
+	HubspotDirection direction;
 	HubspotLabels *labels = NULL;
 	HubspotInput ids = {0};
 	ArrayType  *type_ids = NULL;
@@ -307,6 +312,7 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from
 	ArrayType  *label_array = NULL;
 
 	set_pipeline(fcinfo, &pipeline, operation, 2, takes_types ? 7 : 4);
+	direction = pipeline_direction(fcinfo, &pipeline);
 	ids.from_id = id_argument(fcinfo, 1, bigint_from_id);
 	ids.to_id = id_argument(fcinfo, 3, bigint_to_id);
 	if (takes_types && !PG_ARGISNULL(4))
@@ -319,8 +325,8 @@ run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from
 		labels = pipeline_labels(fcinfo, &pipeline);
 
 	hubspot_pipeline_run(&pipeline,
-						 hubspot_source_single(&ids, shape, labels, type_ids,
-											   category, label_array),
+						 hubspot_source_single(&ids, shape, &direction, labels,
+											   type_ids, category, label_array),
 						 &sink);
 	MemoryContextSwitchTo(old);
 	sink.result = datumCopy(sink.result, false, -1);
@@ -336,13 +342,15 @@ run_list(FunctionCallInfo fcinfo, bool bigint_id)
 	MemoryContext old = begin_set(fcinfo, &sink);
 	MemoryContext context = CurrentMemoryContext;
 	HubspotPipeline pipeline;
+	HubspotDirection direction;
 	HubspotInput id = {0};
 
 	set_pipeline(fcinfo, &pipeline, HUBSPOT_LIST, 2, -1);
+	direction = pipeline_direction(fcinfo, &pipeline);
 	id.from_id = id_argument(fcinfo, 1, bigint_id);
 	hubspot_pipeline_run(&pipeline,
-						 hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, NULL,
-											   NULL, NULL, NULL),
+						 hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, &direction,
+											   NULL, NULL, NULL, NULL),
 						 &sink);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -361,6 +369,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	const char *array_type = (shape == HUBSPOT_INPUT_RECORD) ? "text[]" : "hs_assoc_input[]";
 	HubspotSink sink = {0};
 	HubspotPipeline pipeline;
+	HubspotDirection direction;
 	HubspotLabels *labels = NULL;
 	HubspotSource *source;
 	MemoryContext context;
@@ -369,14 +378,15 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	old = begin_set(fcinfo, &sink);
 	context = CurrentMemoryContext;
 	set_pipeline(fcinfo, &pipeline, operation, 1, 3);
+	direction = pipeline_direction(fcinfo, &pipeline);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 		labels = pipeline_labels(fcinfo, &pipeline);
 	if (inputs)
 		source = hubspot_source_array(hubspot_array_argument(fcinfo, 2, inputs),
-									  shape, labels);
+									  shape, &direction, labels);
 	else
 		source = hubspot_source_query(hubspot_query_argument(fcinfo, 2, array_type),
-									  shape, labels);
+									  shape, &direction, labels);
 	hubspot_pipeline_run(&pipeline, source, &sink);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -386,7 +396,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 /*
  * The arguments that all functions have: object types, on_error (at -1: every
  * failure is an ERROR), keep_labels after it where labels may be replaced, and
- * server as the last one.
+ * server as the last one.  (is_primary is pipeline_direction()'s.)
  */
 static void
 set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
@@ -401,6 +411,17 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 		hubspot_bool_argument(fcinfo, on_error + 1, "keep_labels");
 	pipeline->client =
 		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
+}
+
+/* The direction; where types are taken, is_primary is the last argument but one. */
+static HubspotDirection
+pipeline_direction(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
+{
+	HubspotDirection direction = {pipeline->from_type, pipeline->to_type, false};
+
+	if (hubspot_endpoint(pipeline->operation)->input_shape == HUBSPOT_INPUT_TYPED_PAIR)
+		direction.all_primary = hubspot_flag_argument(fcinfo, PG_NARGS() - 2);
+	return direction;
 }
 
 /*

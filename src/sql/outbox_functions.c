@@ -41,6 +41,8 @@ PG_FUNCTION_INFO_V1(hs_assoc_discard);
 static char *operation_argument(FunctionCallInfo fcinfo, int argument);
 static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 								 const char *operation);
+static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
+								const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void wait_until(TimestampTz time);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
@@ -65,7 +67,8 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
 }
 
 /*
- * hs_assoc_enqueue(operation, from_type, to_type, query, keep_labels, server)
+ * hs_assoc_enqueue(operation, from_type, to_type, query, keep_labels, is_primary,
+ * server)
  *
  * Puts the operation on each row of the query into the outbox, on behalf of
  * the current role, which needs USAGE on the server.  Whether it has a user
@@ -91,8 +94,9 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type");
 	query = hubspot_query_argument(fcinfo, 3, NULL);
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
+	enqueue.all_primary = is_primary_argument(fcinfo, 5, enqueue.operation);
 	enqueue.role = GetUserId();
-	serverid = hubspot_usable_server_argument(fcinfo, 5);
+	serverid = hubspot_usable_server_argument(fcinfo, 6);
 	enqueue.server = GetForeignServer(serverid)->servername;
 
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
@@ -135,6 +139,21 @@ keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 				 errmsg("argument \"%s\" is only for operation \"%s\"",
 						"keep_labels", "create")));
 	return keep_labels;
+}
+
+/* Only what takes types has a primary one. */
+static bool
+is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation)
+{
+	bool		is_primary = hubspot_flag_argument(fcinfo, argument);
+
+	if (is_primary && strcmp(operation, "create") != 0 &&
+		strcmp(operation, "archive_labels") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is only for operations \"%s\" and \"%s\"",
+						"is_primary", "create", "archive_labels")));
+	return is_primary;
 }
 
 /*

@@ -21,7 +21,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "api/association_type.h"
 #include "base/compat.h"
+#include "base/shown.h"
 #include "sql/argument.h"
 #include "sync/change.h"
 #include "sync/link_trigger.h"
@@ -41,6 +43,7 @@ enum
 	ENABLE_LABEL_COLUMN,
 	ENABLE_CATEGORY,
 	ENABLE_BACKFILL,
+	ENABLE_IS_PRIMARY,
 	ENABLE_SERVER
 };
 
@@ -49,6 +52,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
 
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
 static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
+static int32 primary_type(const HubspotSync *sync);
 static Oid	link_table_argument(FunctionCallInfo fcinfo, int argument);
 static void lock_link_table(Oid link_table, LOCKMODE lock);
 static void check_owner(Oid link_table);
@@ -59,7 +63,8 @@ static bool same_text(const char *a, const char *b);
 
 /*
  * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
- * type_id, label, type_id_column, label_column, category, backfill, server)
+ * type_id, label, type_id_column, label_column, category, backfill, is_primary,
+ * server)
  *
  * From now on, what happens to the rows of the table is enqueued, on behalf of
  * the current role.  With backfill, so are the rows that are there: the lock
@@ -106,25 +111,31 @@ sync_arguments(FunctionCallInfo fcinfo)
 	return sync;
 }
 
-/* The association type: at most one of four arguments, and its category. */
+/*
+ * The association type: at most one of five arguments, and its category.  The
+ * primary type is a number like any other from here on.
+ */
 static void
 set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 {
-	int			given = 0;
+	bool		is_primary = hubspot_flag_argument(fcinfo, ENABLE_IS_PRIMARY);
+	int			given = is_primary ? 1 : 0;
 
 	for (int i = ENABLE_TYPE_ID; i <= ENABLE_LABEL_COLUMN; i++)
 		given += PG_ARGISNULL(i) ? 0 : 1;
 	if (given > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("only one of the arguments \"type_id\", \"label\", \"type_id_column\" and \"label_column\" may be given"),
+				 errmsg("only one of the arguments \"type_id\", \"label\", \"type_id_column\", \"label_column\" and \"is_primary\" may be given"),
 				 errhint("To keep several association types in sync, call hs_assoc_enable_sync for each.")));
 	if (given == 0 && !PG_ARGISNULL(ENABLE_CATEGORY))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"category\" needs an association type"),
-				 errhint("Give one of the arguments type_id, label, type_id_column and label_column.")));
+				 errhint("Give one of the arguments type_id, label, type_id_column, label_column and is_primary.")));
 
+	if (is_primary)
+		sync->type_id = primary_type(sync);
 	if (!PG_ARGISNULL(ENABLE_TYPE_ID))
 		sync->type_id = hubspot_int_argument(fcinfo, ENABLE_TYPE_ID, "type_id");
 	if (!PG_ARGISNULL(ENABLE_LABEL))
@@ -138,6 +149,27 @@ set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 	if (!PG_ARGISNULL(ENABLE_CATEGORY))
 		sync->category = hubspot_category_argument(fcinfo, ENABLE_CATEGORY,
 												   "category");
+	if (is_primary && sync->category &&
+		strcmp(sync->category, HUBSPOT_DEFINED_CATEGORY) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is true, and \"%s\" is \"%s\"",
+						"is_primary", "category", hubspot_shown(sync->category)),
+				 errhint("The primary type is %s.", HUBSPOT_DEFINED_CATEGORY)));
+}
+
+/* The number of the primary type of the sync's object types; ERROR: there is none. */
+static int32
+primary_type(const HubspotSync *sync)
+{
+	int32		type_id = hubspot_primary_type(sync->from_type, sync->to_type);
+
+	if (type_id == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no primary type from %s to %s; %s",
+						sync->from_type, sync->to_type, HUBSPOT_PRIMARY_DIRECTIONS)));
+	return type_id;
 }
 
 /* A relation that the current role owns. */
