@@ -313,8 +313,8 @@ FROM (VALUES
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"ids": ["2"], "INVALID_OBJECT_IDS": ["CONTACT=2 is not valid"]}}]}'),
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a", "context": {"fromObjectId": ["2"], "associationSpec": ["some", "HUBSPOT_DEFINED=x"]}}]}'),
 	('{"results": ["drop_pair:2:102"], "errors": [{"message": "a"}]}')) AS v (action), LATERAL distort(action::jsonb) AS d;
--- what an unconfirmed input's row says
-CALL sim.rule('{"act": true, "results": ["drop_pair:2:102"], "errors": [{"message": "One of them is bad", "category": "SOME", "correlationId": "c0ffee"}]}');
+-- what an unconfirmed input's row says, where the error may be about another one
+CALL sim.rule('{"act": true, "results": ["drop_pair:2:102", "drop_pair:3:103"], "errors": [{"message": "One of them is bad", "category": "SOME", "correlationId": "c0ffee"}]}');
 SELECT input_no, ok, http_status, error_category, error_message, error,
 	CASE WHEN NOT ok THEN correlation_id IS NOT NULL END AS has_correlation_id
 FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT contact AS from_id, company AS to_id FROM links WHERE no <= 3 ORDER BY no')

@@ -57,6 +57,7 @@ typedef struct Reading
 	const HubspotTypeList *last_types;	/* made last, to be shared */
 	List	   *errors;			/* of HubspotError */
 	const HubspotError *unnamed;	/* the first that names no input */
+	int			nunnamed;		/* such errors */
 } Reading;
 
 /* No labels, for all pairs that have none. */
@@ -81,6 +82,8 @@ static void take_page(Reading *reading, HubspotUnit *unit,
 static void confirm_rest(Reading *reading);
 static void settle_errors(Reading *reading);
 static void settle_missing(Reading *reading, const HubspotEnvelope *envelope);
+static bool means_the_missing(const Reading *reading,
+							  const HubspotEnvelope *envelope);
 static const HubspotError *about_the_one(const HubspotMatch *match,
 										 const HubspotError *error);
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
@@ -469,9 +472,11 @@ settle_errors(Reading *reading)
 	blame = hubspot_blame_begin(reading->match, false);
 	foreach(lc, reading->errors)
 	{
-		if (hubspot_blame(blame, lfirst(lc)) == 0 &&
-			reading->unnamed == NULL)
+		if (hubspot_blame(blame, lfirst(lc)) > 0)
+			continue;
+		if (reading->unnamed == NULL)
 			reading->unnamed = lfirst(lc);
+		reading->nunnamed++;
 	}
 }
 
@@ -495,7 +500,8 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 	}
 	if (nmissing == 0)
 		return;
-	if (unnamed && match->nunits == 1)
+	if (unnamed && (match->nunits == 1 ||
+					(nmissing == 1 && means_the_missing(reading, envelope))))
 	{
 		settle_rest(match, about_the_one(match, unnamed));
 		return;
@@ -514,7 +520,20 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 }
 
 /*
- * What an error that names no input means for the only one that was sent.
+ * Does an error that names no input mean the only one that is missing?  Not if there are
+ * more of them than one, or if it names something that wasn't sent.  Of removals, the
+ * results don't tell which are missing.
+ */
+static bool
+means_the_missing(const Reading *reading, const HubspotEnvelope *envelope)
+{
+	return reading->match->shape != HUBSPOT_REPLY_SILENT && reading->nunnamed == 1 &&
+		envelope->nerrors <= list_length(reading->errors) &&
+		!hubspot_error_names_ids(reading->unnamed);
+}
+
+/*
+ * What an error that names no input means for the only one that can be meant.
  * Where it names another one, it doesn't say that there was nothing to do.
  */
 static const HubspotError *

@@ -172,9 +172,24 @@ answered 'an error of one side takes no input that has a result',
   ok => [ 2 .. 5 ], on => \@lists, category => 'OBJECT_NOT_FOUND';
 answered 'an error of nobody that was sent',
   action => { errors => [ error_about(77) ] }, on => \@lists;
-answered 'an unnamed error',
+answered 'an unnamed error, and the one that has no result',
   action => { results => ['drop_pair:102:9002'], errors => [ error_about(0, context => {}) ] },
-  ok => [ 1, 3, 4, 5 ], on => \@batches, message => qr/no such record/;
+  ok => [ 1, 3, 4, 5 ], on => \@batches,
+  category => 'OBJECT_NOT_FOUND', message => qr/^no such record$/;
+answered 'an unnamed error, and two that have no result',
+  action => { results => ['drop_pair:102:9002', 'drop_pair:104:9004'], errors => [ error_about(0, context => {}) ] },
+  ok => [ 1, 3, 5 ], on => \@batches, message => qr/^not in HubSpot's answer, which says: no such record$/;
+answered 'two unnamed errors, and one that has no result',
+  action => { results => ['drop_pair:102:9002'], errors => [ map { error_about(0, context => {}, message => $_) } 'one', 'two' ] },
+  ok => [ 1, 3, 4, 5 ], on => \@batches, message => qr/^not in HubSpot's answer, which says: one$/;
+answered 'an unnamed error, and more that are only counted',
+  action => {
+	results => ['drop_pair:102:9002'], errors => [ error_about(0, context => {}) ], envelope => { numErrors => 2 }
+  },
+  ok => [ 1, 3, 4, 5 ], on => \@batches, message => qr/^not in HubSpot's answer, which says: no such record$/;
+answered 'an error of nobody that was sent, and one that has no result',
+  action => { results => ['drop_pair:102:9002'], errors => [ error_about(77) ] },
+  ok => [ 1, 3, 4, 5 ], on => \@batches, message => qr/^not in HubSpot's answer, which says: no such record/;
 answered 'the unnamed error of a single pair',
   action => { results => ['empty'], errors => [ error_about(0, context => {}) ] },
   ok => [], on => ['default_single'],
