@@ -144,6 +144,24 @@ hubspot_token_create(const HubspotOptions *options)
 }
 
 /*
+ * Are they of one client of OAuth, whose token the session keeps for both?  Of
+ * the refresh tokens of a mapping, each is as good as the one it replaced.
+ */
+bool
+hubspot_token_is_same(const HubspotAccessToken *token,
+					  const HubspotAccessToken *other)
+{
+	const HubspotOptions *options = token->options;
+	const HubspotOptions *others = other->options;
+
+	return options->mapping == others->mapping &&
+		options->client_id && others->client_id &&
+		strcmp(options->base_url, others->base_url) == 0 &&
+		strcmp(options->client_id, others->client_id) == 0 &&
+		strcmp(options->client_secret, others->client_secret) == 0;
+}
+
+/*
  * Why HubSpot refused to give a token to another call of the same statement, a
  * copy in context, or NULL.  What a million rows would ask again was answered.
  */
@@ -417,9 +435,11 @@ hubspot_token_reload(const HubspotAccessToken *token)
 	access = hubspot_begin_catalog_access();
 	refresh_token = present_refresh_token(options, session);
 	hubspot_end_catalog_access(access);
-	if (refresh_token)
-		use_refresh_token(session, refresh_token);
-	return refresh_token != NULL;
+	if (refresh_token == NULL)
+		return false;
+	use_refresh_token(session, refresh_token);
+	session->refusal = NULL;
+	return true;
 }
 
 /* The one that the user mapping has now; NULL: the session knows it. */

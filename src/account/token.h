@@ -21,6 +21,8 @@
 typedef struct HubspotAccessToken HubspotAccessToken;
 
 extern HubspotAccessToken *hubspot_token_create(const HubspotOptions *options);
+extern bool hubspot_token_is_same(const HubspotAccessToken *token,
+								  const HubspotAccessToken *other);
 extern HubspotError *hubspot_token_refusal(const HubspotAccessToken *token,
 										   MemoryContext context);
 extern bool hubspot_token_is_ready(const HubspotAccessToken *token);

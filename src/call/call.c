@@ -17,11 +17,13 @@
  * else meanwhile is "impatient": its calls come back where others would wait.
  *
  * Before a call is sent, there must be an access token.  If it has to be
- * fetched, this is waited for on the spot, since nothing else can be sent; what
- * is in flight goes on.  Only then the call takes its place in the account's
- * window, which other processes want as well.  A call whose token turns out to
- * have expired is sent once more, with a new one, which counts as no attempt
- * either.
+ * fetched, this is a call, too, of a set of its own, and whatever waits for the
+ * others waits for it: what waits for the token stays where it is, and what is in
+ * flight comes back.  Only when the token is there, a call takes its place in the
+ * account's window, which other processes want as well.  Statements nest, and the
+ * inner one may want the token that the outer one fetches: then it moves that
+ * on.  A call whose token turns out to have expired is sent once more, with a new
+ * one, which counts as no attempt either.
  *
  * IDENTIFICATION
  *	  src/call/call.c
@@ -48,6 +50,22 @@
 /* Where replies have a budget, a list of labels or a token has no more bytes. */
 #define MAX_BUDGETED_REPLY	(1024 * 1024)
 
+/* An access token on its way; it ends with the calls that wanted it first. */
+typedef struct Fetch
+{
+	dlist_node	node;			/* in fetches */
+	MemoryContext context;		/* of all that is here */
+	MemoryContextCallback callback;
+	HubspotAccessToken *token;
+	HubspotCalls *owner;
+	HubspotClient client;		/* the owner's, without a token */
+	HubspotCalls *calls;		/* with one call, ... */
+	HubspotCall call;
+	StringInfoData form;		/* ... whose body is full of secrets */
+	bool		moves;			/* while it is moved on: an ERROR may end
+								 * that, and with it the fetch */
+} Fetch;
+
 struct HubspotCalls
 {
 	MemoryContext context;
@@ -64,16 +82,20 @@ struct HubspotCalls
 	HubspotCallCounts counts;
 };
 
+static dlist_head fetches = DLIST_STATIC_INIT(fetches);
+
 static void send_waiting(HubspotCalls *calls, int64 *wake);
 static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
 static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static void remember_proxy_login(const HubspotOptions *options);
-static HubspotError *fetch_token(const HubspotClient *client,
-								 MemoryContext context);
-static HubspotError *request_token(const HubspotClient *account,
-								   MemoryContext parent);
+static bool has_token(HubspotCalls *calls, bool ask_again, int64 *wake);
+static Fetch *find_fetch(const HubspotAccessToken *token);
+static Fetch *start_fetch(HubspotCalls *calls);
+static void forget_fetch(void *arg);
+static bool move_fetch(Fetch *fetch, int64 *wake);
+static void finish_fetch(Fetch *fetch);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
@@ -118,8 +140,8 @@ hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
 
 /*
  * Wait until a call has come back, or the time is until.  True:
- * hubspot_calls_next() has one.  Only this function waits,
- * and whichever sends a call for which a token has to be fetched.
+ * hubspot_calls_next() has one.  Only this function and hubspot_authorize()
+ * wait.
  */
 bool
 hubspot_calls_wait(HubspotCalls *calls, int64 until)
@@ -138,10 +160,7 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 	}
 }
 
-/*
- * Let the calls move on as far as they can without waiting (but for an access
- * token, if it has to be fetched).
- */
+/* Let the calls move on as far as they can without waiting. */
 void
 hubspot_calls_drive(HubspotCalls *calls)
 {
@@ -249,26 +268,8 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 
 		if (call == NULL || !has_budget(calls, call))
 			break;
-		if (calls->client->token &&
-			!hubspot_token_is_ready(calls->client->token))
-		{
-			/* its request needs a place, too: don't wait for that in there */
-			when = hubspot_account_when(calls->client->account,
-										options->rate_limit, now);
-			if (when > now)
-			{
-				*wake = when;
-				calls->counts.throttled = true;
-				break;
-			}
-			calls->error = hubspot_token_refusal(calls->client->token,
-												 calls->context);
-			if (calls->error == NULL)
-				calls->error = fetch_token(calls->client, calls->context);
-			if (calls->error)
-				stop(calls);
-			continue;			/* time has passed */
-		}
+		if (!has_token(calls, false, wake))
+			break;
 		if (!hubspot_account_take(calls->client->account,
 								  options->rate_limit, now, &when))
 		{
@@ -307,55 +308,176 @@ max_reply(const HubspotCalls *calls, const HubspotCall *call)
 const HubspotError *
 hubspot_authorize(const HubspotClient *client)
 {
+	HubspotCalls *calls;
+	int64		wake;
+
 	if (client->token == NULL || hubspot_token_is_ready(client->token))
 		return NULL;
-	return fetch_token(client, CurrentMemoryContext);
+	calls = hubspot_calls_create(CurrentMemoryContext, client);
+	while (!has_token(calls, true, &wake))
+	{
+		if (calls->error)
+			return calls->error;
+		(void) hubspot_exchange_wait(calls->exchange, wake);
+	}
+	return NULL;
 }
 
 /*
- * Fetch an access token, and wait for it.  Returns why there is none, in that
- * memory context, or NULL.
+ * Is there an access token?  If not, it is on its way, and *wake is when to look
+ * again, if nothing comes back before; or there is none to be had, and the calls
+ * are stopped.  ask_again: even if it was refused in this statement.
  */
-static HubspotError *
-fetch_token(const HubspotClient *client, MemoryContext context)
+static bool
+has_token(HubspotCalls *calls, bool ask_again, int64 *wake)
 {
-	HubspotError *error = request_token(client, context);
+	const HubspotClient *client = calls->client;
 
-	if (error && hubspot_token_reload(client->token))
-		error = request_token(client, context);
-	return error;
+	*wake = HUBSPOT_NEVER;
+	while (client->token && !hubspot_token_is_ready(client->token))
+	{
+		Fetch	   *fetch = find_fetch(client->token);
+
+		if (fetch == NULL)
+		{
+			int64		now = hubspot_now();
+			int64		when = hubspot_account_when(client->account,
+													client->options->rate_limit,
+													now);
+
+			/* its request needs a place, too: don't wait for that in there */
+			if (when > now)
+			{
+				*wake = when;
+				calls->counts.throttled = true;
+				return false;
+			}
+			if (!ask_again)
+				calls->error = hubspot_token_refusal(client->token, calls->context);
+			if (calls->error == NULL)
+				fetch = start_fetch(calls);
+			else
+				stop(calls);
+		}
+		if (fetch && move_fetch(fetch, wake))
+		{
+			calls->counts.throttled = fetch->calls->counts.throttled;
+			return false;
+		}
+		if (calls->error)
+			return false;
+	}
+	return true;
 }
 
-static HubspotError *
-request_token(const HubspotClient *account, MemoryContext parent)
+/* That of the same token by calls of this session; NULL: there is none. */
+static Fetch *
+find_fetch(const HubspotAccessToken *token)
 {
-	HubspotClient client = *account;
-	HubspotAccessToken *token = client.token;
-	MemoryContext context = AllocSetContextCreate(parent,
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &fetches)
+	{
+		Fetch	   *fetch = dlist_container(Fetch, node, iter.cur);
+
+		if (!hubspot_token_is_same(fetch->token, token))
+			continue;
+		if (!fetch->moves)
+			return fetch;
+
+		/* an ERROR, which a statement within the owner's has caught */
+		MemoryContextDelete(fetch->context);
+		return NULL;
+	}
+	return NULL;
+}
+
+static Fetch *
+start_fetch(HubspotCalls *calls)
+{
+	MemoryContext context = AllocSetContextCreate(calls->context,
 												  "hubspot_assoc token request",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	HubspotError *error;
-	HubspotCall call = {0};
-	StringInfoData body;
+	Fetch	   *fetch = palloc0(sizeof(Fetch));
+	HubspotCall *call = &fetch->call;
 
-	initStringInfo(&body);
-	hubspot_token_encode_request(token, &body);
-	client.token = NULL;
-	call.method = "POST";
-	call.path = hubspot_token_path(client.options->api_version);
-	call.body = body.data;
-	call.body_len = body.len;
-	call.form = true;
-	call.repeatable = true;
-	hubspot_call_perform(&client, &call);
-	explicit_bzero(body.data, body.len);
-	error = hubspot_token_take_reply(token, call.reply, call.attempts, call.sent);
-	hubspot_call_free(&call);
+	fetch->context = context;
+	fetch->token = calls->client->token;
+	fetch->owner = calls;
+	fetch->client = *calls->client;
+	fetch->client.token = NULL;
+	initStringInfo(&fetch->form);
+	dlist_push_head(&fetches, &fetch->node);
+
+	/* called after the request has been broken off, which points to the form */
+	fetch->callback.func = forget_fetch;
+	fetch->callback.arg = fetch;
+	MemoryContextRegisterResetCallback(context, &fetch->callback);
+
+	hubspot_token_encode_request(fetch->token, &fetch->form);
+	call->method = "POST";
+	call->path = hubspot_token_path(fetch->client.options->api_version);
+	call->body = fetch->form.data;
+	call->body_len = fetch->form.len;
+	call->form = true;
+	call->repeatable = true;
+	fetch->calls = hubspot_calls_create(context, &fetch->client);
+	hubspot_calls_start(fetch->calls, call);
 	MemoryContextSwitchTo(old);
-	if (error == NULL)
-		MemoryContextDelete(context);
-	return error;
+	return fetch;
+}
+
+/* Reset callback. */
+static void
+forget_fetch(void *arg)
+{
+	Fetch	   *fetch = arg;
+
+	dlist_delete(&fetch->node);
+	explicit_bzero(fetch->form.data, fetch->form.len);
+}
+
+/*
+ * Let a fetch move on without waiting.  False: it has come to its end.  True: *wake
+ * is when it is to move on, if nothing comes back before.
+ */
+static bool
+move_fetch(Fetch *fetch, int64 *wake)
+{
+	HubspotCalls *calls = fetch->calls;
+
+	fetch->moves = true;
+	take_replies(calls);
+	send_waiting(calls, wake);
+	if (!dlist_is_empty(&calls->done))
+	{
+		finish_fetch(fetch);
+		return false;
+	}
+	fetch->moves = false;
+	return true;
+}
+
+/* The request has been answered, or has failed. */
+static void
+finish_fetch(Fetch *fetch)
+{
+	const HubspotCall *call = &fetch->call;
+	HubspotAccessToken *token = fetch->token;
+	HubspotCalls *owner = fetch->owner;
+	MemoryContext old = MemoryContextSwitchTo(fetch->context);
+	HubspotError *error = hubspot_token_take_reply(token, call->reply,
+												   call->attempts, call->sent);
+
+	if (error && !hubspot_token_reload(token) && !owner->stopped)
+	{
+		MemoryContextSwitchTo(owner->context);
+		owner->error = hubspot_copy_error(error);
+		stop(owner);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(fetch->context);
 }
 
 /* The first call whose backoff is over, or NULL and when one's will be. */

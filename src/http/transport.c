@@ -128,6 +128,7 @@ static struct
 	bool		freed;			/* one has ended since one that waited was
 								 * started */
 	bool		cut;			/* the last call had to be ended */
+	uint64		nfinished;		/* transfers that have ended, of all exchanges */
 }			session;
 
 static void begin(HubspotTransfer *transfer);
@@ -229,14 +230,15 @@ begin(HubspotTransfer *transfer)
 }
 
 /*
- * Wait until the exchange has a reply to give, or the time is until; what can
- * move without waiting does in any case.  True: hubspot_exchange_next() has a
- * reply.  Serves interrupts.
+ * Wait until the exchange has a reply to give, another exchange has got one, or
+ * the time is until; what can move without waiting does in any case.  True:
+ * hubspot_exchange_next() has a reply.  Serves interrupts.
  */
 bool
 hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 {
 	bool		driven = false;
+	uint64		nfinished = session.nfinished;
 
 	count_time_away();
 	for (;;)
@@ -251,9 +253,9 @@ hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 		start_waiting();
 		if (!dlist_is_empty(&exchange->done))
 			return true;
-		if (driven && now >= until)
+		if (driven && (now >= until || session.nfinished != nfinished))
 			return false;
-		wait_and_drive(until);
+		wait_and_drive(session.nfinished == nfinished ? until : 0);
 		driven = true;
 	}
 }
@@ -392,6 +394,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	/* the connection goes back to the session's */
 	remove_handle(transfer->easy.handle);
 
+	session.nfinished++;
 	transfer->ended = hubspot_now();
 	hubspot_easy_take_reply(&transfer->easy, reply);
 	reply->failure = failure;

@@ -264,15 +264,7 @@ put_claims(Delivery *delivery)
 static bool
 wait_for_outcomes(Delivery *delivery)
 {
-	bool		more = hubspot_batch_wait(delivery->batch, HUBSPOT_NEVER);
-
-	/*
-	 * a token that has run out meanwhile is not to be fetched in a
-	 * transaction
-	 */
-	if (more && hubspot_batch_stopped(delivery->batch) == NULL)
-		(void) hubspot_authorize(delivery->chosen->client);
-	return more;
+	return hubspot_batch_wait(delivery->batch, HUBSPOT_NEVER);
 }
 
 /* Record what has come back, and put more while we have the lease. */
