@@ -656,7 +656,8 @@ CREATE TABLE hs_assoc_outbox (
 	keep_labels		boolean NOT NULL DEFAULT false,
 	link_table		regclass,
 	enqueued_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	not_before		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	-- a time that the clock had not reached when the row's transaction began to write; see src/outbox/horizon.c
+	not_before		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	attempts		int NOT NULL DEFAULT 0,
 	http_status		int,
 	error_category	text,
@@ -873,6 +874,12 @@ COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
 'Wakes the worker of this database when the transaction commits, as a trigger of the extension''s own tables.';
 REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
+	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
+-- due earlier than who looks would expect; see src/outbox/horizon.c
+CREATE TRIGGER hs_assoc_outbox_backdated AFTER INSERT ON hs_assoc_outbox
+	FOR EACH ROW WHEN (NEW.not_before OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp())
+	EXECUTE FUNCTION hs_assoc_outbox_wake();
+CREATE TRIGGER hs_assoc_outbox_moved AFTER UPDATE OF not_before ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
 CREATE TRIGGER hs_assoc_outbox_wake AFTER DELETE ON hs_assoc_account_pause
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();

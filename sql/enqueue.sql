@@ -34,7 +34,7 @@ SELECT hs_assoc_enqueue('archive_labels', 'contacts', 'companies',
 TABLE waiting;
 -- each of them is due at once, on behalf of who enqueued it
 SELECT DISTINCT server, role = current_user::regrole AS mine, link_table, attempts,
-	not_before = enqueued_at AS due FROM hs_assoc_outbox;
+	not_before >= enqueued_at AS due FROM hs_assoc_outbox;
 DELETE FROM hs_assoc_outbox;
 
 -- numbers that are no ids: nothing is enqueued

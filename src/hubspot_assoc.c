@@ -20,6 +20,7 @@
 #include "base/compat.h"
 #include "base/setting.h"
 #include "outbox/damper.h"
+#include "outbox/horizon.h"
 #include "worker/launcher.h"
 #include "worker/slot.h"
 #include "worker/utility_hook.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{
 		hubspot_slots_add();
+		hubspot_horizon_add();
 		hubspot_wake_add();
 		hubspot_hold_add();
 		hubspot_launcher_register();

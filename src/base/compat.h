@@ -11,6 +11,7 @@
 #ifndef HUBSPOT_BASE_COMPAT_H
 #define HUBSPOT_BASE_COMPAT_H
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -21,7 +22,12 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
+#include "postmaster/autovacuum.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
@@ -131,6 +137,52 @@ hubspot_set_privileges(Query * query, Oid (*privileges_on) (Oid relid, void *con
 		if (rte->rtekind == RTE_RELATION)
 			rte->checkAsUser = privileges_on(rte->relid, context);
 	}
+#endif
+}
+
+/*
+ * The number of a transaction's process, with which arrays can be indexed; -1: it
+ * belongs to none.  17 counts from 0.
+ */
+static inline int
+hubspot_process_number(const VirtualTransactionId * transaction)
+{
+#if PG_VERSION_NUM >= 170000
+	return transaction->procNumber;
+#else
+	return transaction->backendId == InvalidBackendId ? -1 : transaction->backendId;
+#endif
+}
+
+static inline PGPROC *
+hubspot_process(int number)
+{
+#if PG_VERSION_NUM >= 170000
+	return ProcNumberGetProc(number);
+#else
+	return BackendIdGetProc(number);
+#endif
+}
+
+/* The most processes of autovacuum, which can be changed while 18 runs. */
+static inline int
+hubspot_autovacuum_workers(void)
+{
+#if PG_VERSION_NUM >= 180000
+	return autovacuum_worker_slots;
+#else
+	return autovacuum_max_workers;
+#endif
+}
+
+/* Begin an index scan.  18 counts what it does. */
+static inline IndexScanDesc
+hubspot_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, 0);
 #endif
 }
 

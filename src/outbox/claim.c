@@ -41,6 +41,7 @@ enum
 	WINDOW_ROLE,
 	WINDOW_NOW,
 	WINDOW_SIZE,
+	WINDOW_HORIZON,
 	WINDOW_ROLES				/* whose rows of its pairs count */
 };
 
@@ -48,13 +49,14 @@ enum
 	[WINDOW_SERVER] = TEXTOID, \
 	[WINDOW_ROLE] = REGROLEOID, \
 	[WINDOW_NOW] = TIMESTAMPTZOID, \
-	[WINDOW_SIZE] = INT8OID
+	[WINDOW_SIZE] = INT8OID, \
+	[WINDOW_HORIZON] = TIMESTAMPTZOID
 
 #define WINDOW \
 	"(SELECT id, server, role, operation, from_type, from_id, to_type, to_id, type_ids," \
 	"  category, labels, keep_labels, not_before, attempts, error_category" \
 	" FROM %1$s.hs_assoc_outbox" \
-	" WHERE server = $1 AND role = $2 AND not_before <= $3" \
+	" WHERE server = $1 AND role = $2 AND not_before >= $5 AND not_before <= $3" \
 	" ORDER BY not_before, id LIMIT $4)"
 
 /*
@@ -86,7 +88,7 @@ enum
 #define BLOCKER \
 	"(SELECT b.id FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
-	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($5)" \
+	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($6)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1)"
 
 /*
@@ -104,7 +106,7 @@ enum
 #define OF_ROW_BEFORE(what) \
 	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
-	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($5)" \
+	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($6)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") " DESC, b.id DESC LIMIT 1)"
 
 /* A dead letter that was put back might have been outdated while it was locked. */
@@ -142,7 +144,7 @@ static HubspotStatement prune_statement = {
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT o.id FROM " WINDOW " AS o"
 	"  WHERE (SELECT true FROM %1$s.hs_assoc_outbox AS n"
-	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($5) AND " OVERRIDES
+	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($6) AND " OVERRIDES
 	"   ORDER BY " HUBSPOT_SQL_PAIR("n") ", n.id LIMIT 1)))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
@@ -155,7 +157,7 @@ static HubspotStatement prune_others_statement = {
 	"  SELECT earlier.id FROM " WINDOW " AS n CROSS JOIN LATERAL"
 	"   (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
 	"    WHERE " HUBSPOT_SQL_SAME_PAIR " AND (o.not_before > $3 OR o.role IS DISTINCT FROM n.role)"
-	"     AND o.role = ANY ($5) AND " OVERRIDES
+	"     AND o.role = ANY ($6) AND " OVERRIDES
 	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
@@ -295,6 +297,7 @@ set_window(HubspotValues *values, const HubspotClaimant *claimant, int window)
 	hubspot_set_oid(values, WINDOW_ROLE, claimant->role);
 	hubspot_set_time(values, WINDOW_NOW, GetCurrentTimestamp());
 	hubspot_set_int64(values, WINDOW_SIZE, window);
+	hubspot_set_time(values, WINDOW_HORIZON, claimant->horizon);
 }
 
 /*

@@ -22,59 +22,42 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "account/option.h"
 #include "outbox/claimant.h"
+#include "outbox/oldest.h"
 #include "schema/prepared.h"
-
-/*
- * A skip scan over the accounts, each with its first row.  One for all servers
- * and one for a single one: a plan for both would not look by index.
- */
-#define CLAIMANTS(condition) \
-	"WITH RECURSIVE account AS (" \
-	" (SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o" \
-	"  WHERE " condition \
-	"  ORDER BY o.server, o.role LIMIT 1)" \
-	" UNION ALL" \
-	" SELECT following.server, following.role" \
-	" FROM account CROSS JOIN LATERAL" \
-	"  (SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o" \
-	"   WHERE (o.server, o.role::oid) > (account.server, account.role) AND " condition \
-	"   ORDER BY o.server, o.role LIMIT 1) AS following) " \
-	"SELECT a.server, a.role," \
-	" greatest((SELECT not_before FROM %1$s.hs_assoc_outbox AS o" \
-	"  WHERE o.server = a.server AND o.role = a.role" \
-	"  ORDER BY o.server, o.role, o.not_before LIMIT 1), b.retry_at) AS due," \
-	" b.server IS NOT NULL AS backing_off," \
-	" EXISTS (SELECT FROM %1$s.hs_assoc_lease AS l WHERE l.server = a.server) AS known " \
-	"FROM account AS a" \
-	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role " \
-	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) " \
-	"ORDER BY due"
 
 enum
 {
-	CLAIMANT_SERVER,
-	CLAIMANT_ROLE,
+	CLAIMANTS_SERVERS,
+	CLAIMANTS_ROLES,
+	CLAIMANTS_TIMES				/* when the first of their rows is due */
+};
+
+enum
+{
+	CLAIMANT_NUMBER,			/* in these arrays, from 1 */
 	CLAIMANT_DUE,
 	CLAIMANT_BACKING_OFF,
 	CLAIMANT_KNOWN
 };
 
-enum
-{
-	CLAIMANTS_OF_SERVER
-};
-
 static HubspotStatement claimants_statement = {
-	.text = CLAIMANTS("true")
-};
-
-static HubspotStatement claimants_of_server_statement = {
-	.text = CLAIMANTS("o.server = $1"),
-	.types = {[CLAIMANTS_OF_SERVER] = TEXTOID}
+	.text =
+	"SELECT a.no, greatest(a.due, b.retry_at) AS due, b.server IS NOT NULL AS backing_off,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_lease AS l WHERE l.server = a.server) AS known "
+	"FROM unnest($1, $2, $3) WITH ORDINALITY AS a (server, role, due, no)"
+	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
+	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server) "
+	"ORDER BY due",
+	.types = {
+		[CLAIMANTS_SERVERS] = TEXTARRAYOID,
+		[CLAIMANTS_ROLES] = OIDARRAYOID,
+		[CLAIMANTS_TIMES] = TIMESTAMPTZARRAYOID
+	}
 };
 
 enum
@@ -87,8 +70,7 @@ enum
 enum
 {
 	RENEWED_RETRY_AT,
-	RENEWED_HAS_LATER,			/* null, if somebody else's rows are gone by
-								 * now */
+	RENEWED_HAS_LATER,
 	RENEWED_HAS_OUTDATED,
 	RENEWED_HAS_DOUBTS
 };
@@ -97,9 +79,8 @@ enum
 static HubspotStatement renew_statement = {
 	.text =
 	"SELECT b.retry_at,"
-	" (SELECT not_before FROM %1$s.hs_assoc_outbox AS o"
-	"  WHERE o.server = a.server AND o.role = a.role"
-	"  ORDER BY o.server DESC, o.role DESC, o.not_before DESC LIMIT 1) > $3 AS has_later,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
+	"  AND o.role = a.role AND o.not_before > $3) AS has_later,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
@@ -115,29 +96,36 @@ static HubspotStatement renew_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+static void set_accounts(HubspotValues *values, const List *accounts);
 static void find_company(HubspotClaimant *claimant, const List *claimants);
 
 /*
  * The accounts that have rows in the outbox, of one server or of all (NULL),
- * except those that are paused; the one that is due first comes first.
+ * except those that are paused; the one that is due first comes first.  To be called
+ * before the transaction has deleted a row.
  */
 List *
 hubspot_claimants(const char *server)
 {
+	List	   *oldest = hubspot_oldest(server);
 	HubspotValues values = {0};
 	List	   *claimants = NIL;
 
-	hubspot_set_text(&values, CLAIMANTS_OF_SERVER, server);
-	hubspot_query(server ? &claimants_of_server_statement : &claimants_statement,
-				  &values, &rows);
+	if (oldest == NIL)
+		return NIL;
+	set_accounts(&values, oldest);
+	hubspot_query(&claimants_statement, &values, &rows);
 	for (uint64 i = 0; i < rows.count; i++)
 	{
 		HubspotClaimant *claimant = palloc0(sizeof(HubspotClaimant));
+		const HubspotOldest *account;
 		HubspotRow	row;
 
 		hubspot_read_row(&rows, i, &row);
-		claimant->server = hubspot_get_text(&row, CLAIMANT_SERVER);
-		claimant->role = hubspot_get_oid(&row, CLAIMANT_ROLE);
+		account = list_nth(oldest, hubspot_get_int64(&row, CLAIMANT_NUMBER) - 1);
+		claimant->server = account->server;
+		claimant->role = account->role;
+		claimant->horizon = account->horizon;
 		claimant->due = hubspot_get_time(&row, CLAIMANT_DUE);
 		claimant->backing_off = hubspot_get_bool(&row, CLAIMANT_BACKING_OFF);
 		claimant->known = hubspot_get_bool(&row, CLAIMANT_KNOWN);
@@ -145,6 +133,27 @@ hubspot_claimants(const char *server)
 	}
 	hubspot_rows_free(&rows);
 	return claimants;
+}
+
+static void
+set_accounts(HubspotValues *values, const List *accounts)
+{
+	int			n = list_length(accounts);
+	Datum	   *servers = palloc(sizeof(Datum) * n);
+	Datum	   *roles = palloc(sizeof(Datum) * n);
+	Datum	   *times = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		const HubspotOldest *account = list_nth(accounts, i);
+
+		servers[i] = CStringGetTextDatum(account->server);
+		roles[i] = ObjectIdGetDatum(account->role);
+		times[i] = TimestampTzGetDatum(account->due);
+	}
+	hubspot_set_datum(values, CLAIMANTS_SERVERS, hubspot_array_of(servers, n, TEXTOID));
+	hubspot_set_datum(values, CLAIMANTS_ROLES, hubspot_array_of(roles, n, OIDOID));
+	hubspot_set_datum(values, CLAIMANTS_TIMES, hubspot_array_of(times, n, TIMESTAMPTZOID));
 }
 
 /*

@@ -22,6 +22,7 @@ typedef struct HubspotClaimant
 	const char *server;
 	Oid			role;
 	TimestampTz due;			/* when the first of its rows may be sent */
+	TimestampTz horizon;		/* no row is due before that time */
 	bool		backing_off;	/* nothing could be sent to it the last time */
 	bool		known;			/* something was sent to its server before */
 	bool		has_later;		/* rows that are not due yet; known under the

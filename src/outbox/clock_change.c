@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "outbox/clock_change.h"
+#include "outbox/horizon.h"
 #include "schema/prepared.h"
 
 /* Clocks that are so far apart, in microseconds, were not just adjusted. */
@@ -181,6 +182,7 @@ shift(int64 back)
 	if (back > 0)
 	{
 		hubspot_execute(&shift_rows_statement, &values);
+		hubspot_horizon_void();
 		hubspot_execute(&shift_accounts_statement, &values);
 	}
 	hubspot_execute(&shift_doubts_statement, &values);

@@ -86,8 +86,8 @@ static HubspotStatement forget_backoff_statement = {
 
 static HubspotStatement make_due_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET not_before = now()"
-	" WHERE server = $1 AND not_before > now()",
+	"UPDATE %1$s.hs_assoc_outbox SET not_before = clock_timestamp()"
+	" WHERE server = $1 AND not_before > clock_timestamp()",
 	.types = {[RESUME_SERVER] = TEXTOID}
 };
 

@@ -33,6 +33,7 @@
 #include "outbox/damper.h"
 #include "outbox/delivery.h"
 #include "outbox/doubt.h"
+#include "outbox/horizon.h"
 #include "outbox/lease.h"
 #include "outbox/sender.h"
 #include "outbox/settle.h"
@@ -86,6 +87,9 @@ struct HubspotSender
 	bool		forgetting;		/* sent rows */
 };
 
+/* Is this process in a round? */
+static bool sending = false;
+
 static void perform_round(HubspotSender *sender, const char *server,
 						  int64 max_rows, HubspotRound *round);
 static HubspotSelection *choose(HubspotSender *sender, const char *server,
@@ -124,6 +128,7 @@ hubspot_sender_create(HubspotSenderKind kind)
 												  ALLOCSET_SMALL_SIZES);
 	sender->transaction.context = sender->round_context;
 	hubspot_damper_begin();
+	hubspot_horizon_begin();
 	return sender;
 }
 
@@ -157,13 +162,16 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	sender->turn = NULL;
 	sender->forgetting = false;
 	sender->may_serve = may_serve;
+	sending = true;
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(sender->round_context);
 		perform_round(sender, server, max_rows, round);
+		sending = false;
 	}
 	PG_CATCH();
 	{
+		sending = false;
 		fault = hubspot_catch(&sender->transaction, sender->fault_context,
 							  sender->turn || sender->forgetting);
 	}
@@ -172,6 +180,13 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	if (fault)
 		take_fault(sender, fault, round);
 	MemoryContextSwitchTo(old);
+}
+
+/* Does what this process changes come from a sender's round? */
+bool
+hubspot_is_sending(void)
+{
+	return sending;
 }
 
 static void
@@ -417,7 +432,11 @@ charge_turn(HubspotSender *sender, const ErrorData *fault)
 {
 	Turn	   *turn = sender->turn;
 	HubspotTransaction *transaction = &sender->transaction;
-	HubspotClaimant claimant = {.server = turn->server,.role = turn->role};
+	HubspotClaimant claimant = {
+		.server = turn->server,
+		.role = turn->role,
+		.horizon = DT_NOBEGIN
+	};
 	bool		charged;
 
 	if (sender->progress.nrows > 1)

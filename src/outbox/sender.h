@@ -36,4 +36,6 @@ extern void hubspot_sender_round(HubspotSender *sender, const char *server,
 								 HubspotRound *round);
 extern void hubspot_sender_end(HubspotSender *sender);
 
+extern bool hubspot_is_sending(void);
+
 #endif							/* HUBSPOT_OUTBOX_SENDER_H */

@@ -47,7 +47,6 @@ static struct
 	bool		valid;
 	bool		has_callbacks;
 	uint64		messages;		/* that were about it, so far */
-	Oid			table;			/* the outbox */
 	char		name[2 * NAMEDATALEN + 3];
 	HubspotSchema schema;
 }			known;
@@ -147,7 +146,7 @@ find_schema(void)
 							ObjectIdGetDatum(namespace));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	known.table = ((Form_pg_class) GETSTRUCT(tuple))->oid;
+	known.schema.outbox = ((Form_pg_class) GETSTRUCT(tuple))->oid;
 	known.schema.namespace = namespace;
 	known.schema.owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
@@ -187,7 +186,7 @@ extension_namespace(Oid *extension)
 static void
 forget_table(Datum argument, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == known.table)
+	if (!OidIsValid(relid) || relid == known.schema.outbox)
 		forget();
 }
 

@@ -19,6 +19,7 @@ typedef struct HubspotSchema
 								 * any moment, so what is looked up by it is
 								 * to be checked (prepared.c) */
 	Oid			owner;			/* of the tables */
+	Oid			outbox;			/* the table hs_assoc_outbox */
 } HubspotSchema;
 
 extern const HubspotSchema *hubspot_outbox_schema(bool missing_ok);

@@ -535,11 +535,13 @@ hubspot_rows_free(HubspotRows *rows)
 	memset(rows, 0, sizeof(HubspotRows));
 }
 
-/* An array of elements of a type that is as long as an int8. */
 Datum
 hubspot_array_of(Datum *elements, int nelements, Oid type)
 {
-	return PointerGetDatum(construct_array(elements, nelements, type,
-										   sizeof(int64), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
+	int16		len;
+	bool		byval;
+	char		align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_array(elements, nelements, type, len, byval, align));
 }

@@ -25,6 +25,7 @@
 #include "base/compat.h"
 #include "base/shown.h"
 #include "outbox/enqueue.h"
+#include "outbox/horizon.h"
 #include "outbox/outbox.h"
 #include "outbox/sender.h"
 #include "sql/argument.h"
@@ -52,16 +53,25 @@ static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
  * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a
  * statement.
  *
- * Wakes the worker of this database when the transaction commits.
+ * Wakes the worker of this database when the transaction commits.  An UPDATE may
+ * have made rows due earlier, unless it is a sender's, and a row that it is called
+ * for is.
  */
 Datum
 hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
 {
+	TriggerEvent event;
+
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager",
 						"hs_assoc_outbox_wake")));
+	event = ((TriggerData *) fcinfo->context)->tg_event;
+	if (TRIGGER_FIRED_BY_UPDATE(event) && hubspot_is_sending())
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_UPDATE(event) || TRIGGER_FIRED_FOR_ROW(event))
+		hubspot_horizon_void();
 	hubspot_wake_at_commit();
 	return PointerGetDatum(NULL);
 }
