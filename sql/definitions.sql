@@ -21,7 +21,11 @@ SELECT * FROM hs_assoc_labels('deals', '2-77');
 SELECT hs_assoc_label_update('contacts', 'companies', 1, 'Boss') IS NOT NULL AS void;
 SELECT * FROM hs_assoc_labels('companies', 'contacts');
 SELECT hs_assoc_label_update('contacts', 'companies', 3, 'Worker', 'Company') IS NOT NULL AS void;
-SELECT hs_assoc_label_update('companies', 'contacts', 4, 'Firm', inverse_label => NULL) IS NOT NULL AS void;
+SELECT hs_assoc_label_update('companies', 'contacts', 4, 'Firm', 'Worker') IS NOT NULL AS void;
+-- of a pair of labels both are to be given
+SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]*', 'correlation id') AS detail, hint
+FROM sim.try($$SELECT hs_assoc_label_update('companies', 'contacts', 4, 'Company', inverse_label => NULL)$$)
+\gx
 SELECT * FROM hs_assoc_labels('contacts', 'companies') WHERE category = 'USER_DEFINED';
 SELECT * FROM hs_assoc_labels('companies', 'contacts') WHERE category = 'USER_DEFINED';
 -- the pairs that have a label lose it
@@ -136,7 +140,7 @@ BEGIN
 	CALL sim.forget();
 	EXECUTE format('ALTER SERVER hubspot OPTIONS (SET api_version %L)', version);
 	ASSERT (SELECT array_agg(type_id) FROM hs_assoc_label_create('contacts', 'p1_pets', 'Owner', 'owner', 'Pet')) = '{3,4}';
-	PERFORM hs_assoc_label_update('contacts', 'p1_pets', 3, 'Holder');
+	PERFORM hs_assoc_label_update('contacts', 'p1_pets', 3, 'Holder', 'Pet');
 	PERFORM hs_assoc_limit_create('contacts', 'p1_pets', 'USER_DEFINED', 3, 10);
 	PERFORM hs_assoc_limit_update('contacts', 'p1_pets', 'USER_DEFINED', 3, 20);
 	ASSERT (SELECT t::text FROM hs_assoc_limits('contacts', 'p1_pets') AS t) = '(contacts,p1_pets,USER_DEFINED,3,Holder,20)';
@@ -410,7 +414,7 @@ CREATE DATABASE regress_hubspot_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_C
 CALL sim.forget();
 SELECT * FROM hs_assoc_label_create('contacts', 'companies', 'Führungskraft', 'boss', 'Größe "ä" \ ');
 SELECT body FROM sim.requests();
-SELECT hs_assoc_label_update('contacts', 'companies', 1, 'Überlegene') IS NOT NULL AS void;
+SELECT hs_assoc_label_update('contacts', 'companies', 1, 'Überlegene', 'Unterlegene') IS NOT NULL AS void;
 SELECT label, length(label) FROM hs_assoc_labels('contacts', 'companies') WHERE category = 'USER_DEFINED';
 SELECT outcome, message, detail FROM sim.try($$SELECT hs_assoc_labels('Müll', 'companies')$$);
 -- what it doesn't know is replaced

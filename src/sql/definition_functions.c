@@ -472,8 +472,9 @@ where_to_look(HubspotOperation operation)
 {
 	switch (operation)
 	{
-		case HUBSPOT_LABEL_CREATE:
 		case HUBSPOT_LABEL_UPDATE:
+			return "See hs_assoc_labels for the labels that there are. If the other direction has a label of its own, give inverse_label, too.";
+		case HUBSPOT_LABEL_CREATE:
 		case HUBSPOT_LABEL_DELETE:
 			return "See hs_assoc_labels for the labels that there are.";
 		case HUBSPOT_LIMIT_CREATE:

@@ -60,5 +60,6 @@ def judge(call, problems):
 
 
 def partial_status(call):
-    """How a batch with errors is answered."""
-    return 200 if call.account.settings["bad_batch"] == "partial200" else 207
+    """How a batch with errors is answered: 200 where nothing else is said."""
+    return {"partial200": 200, "partial207": 207}.get(
+        call.account.settings["bad_batch"], call.operation.partial)

@@ -6,7 +6,7 @@ call: a request that has found its account, and then its operation
 class Call:
     """A request that has found its account and operation."""
 
-    __slots__ = ("request", "account", "state", "operation", "dated", "dry",
+    __slots__ = ("request", "account", "state", "operation", "version", "dry",
                  "from_type", "to_type", "parts", "query", "body", "plain")
 
     def __init__(self, request, account, state, dry):
@@ -15,6 +15,7 @@ class Call:
         self.state = state
         self.dry = dry
         self.operation = None
+        self.version = None     # v4, or a dated one without its "-beta"
         self.from_type = None
         self.to_type = None
         self.body = None

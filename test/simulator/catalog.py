@@ -32,6 +32,18 @@ OBJECT_TYPES = (
     ("course", "courses", "0-410"),
     ("listing", "listings", "0-420"),
     ("appointment", "appointments", "0-421"),
+    ("conversation", "conversations", "0-11"),
+    ("marketing_event", "marketing_events", "0-54"),
+    ("quote_template", "quote_templates", "0-64"),
+    ("deal_split", "deal_splits", "0-72"),
+    ("goal_target", "goal_targets", "0-74"),
+    ("discount", "discounts", "0-84"),
+    ("fee", "fees", "0-85"),
+    ("tax", "taxes", "0-86"),
+    ("user", "users", "0-115"),
+    ("cart", "carts", "0-142"),
+    ("partner_client", "partner_clients", "0-145"),
+    ("project", "projects", "0-970"),
 )
 
 # from, to, type id, type id of the other direction, label, and the label of
@@ -89,6 +101,15 @@ ASSOCIATION_TYPES = (
     ("order", "company", 509, 510, None, None),
     ("order", "deal", 512, 511, None, None),
     ("order", "ticket", 525, 526, None, None),
+    ("cart", "contact", 586, 587, None, None),
+    ("cart", "discount", 588, 589, None, None),
+    ("cart", "line_item", 590, 591, None, None),
+    ("cart", "order", 592, 593, None, None),
+    ("cart", "quote", 732, 733, None, None),
+    ("discount", "quote", 361, 362, None, None),
+    ("fee", "quote", 363, 364, None, None),
+    ("tax", "quote", 365, 366, None, None),
+    ("discount", "line_item", 367, 368, None, None),
 )
 
 # The record on the "from" side of these has at most one of them.
@@ -99,6 +120,9 @@ PRIMARY_OF_TO = frozenset([("HUBSPOT_DEFINED", n) for n in (2, 6, 25)])
 
 CATEGORIES = frozenset(["HUBSPOT_DEFINED", "USER_DEFINED",
                         "INTEGRATOR_DEFINED", "WORK"])
+# The dated versions of the API, the oldest first; each has a "-beta", too.
+DATED_VERSIONS = ("2025-09", "2026-03", "2026-09", "2027-03")
+
 MAX_LABELS = 50                 # label definitions of a pair of object types
 MAX_ID_DIGITS = 19              # of a record's id
 MAX_INT32 = 2 ** 31 - 1
@@ -117,7 +141,7 @@ class ObjectType:
 
 
 def standard_object_types():
-    """Every accepted spelling of every standard object type."""
+    """Every accepted spelling of every standard object type, in lower case."""
     known = {}
     for singular, plural, type_id in OBJECT_TYPES:
         kind = ObjectType(type_id, singular.upper(), plural, False)
@@ -127,15 +151,16 @@ def standard_object_types():
 
 
 KNOWN_TYPES = standard_object_types()
-CUSTOM_TYPE = re.compile(r"2-[1-9][0-9]{0,17}|p[0-9]{1,18}_[A-Za-z0-9_]+",
+CUSTOM_TYPE = re.compile(r"2-([1-9][0-9]{0,9})|p[0-9]{0,18}_[A-Za-z0-9_]+",
                          re.ASCII)
 
 
 def object_type(name):
     """The object type that a path segment names; ApiError if none."""
-    kind = KNOWN_TYPES.get(name)
+    kind = KNOWN_TYPES.get(name) or KNOWN_TYPES.get(name.lower())
     if kind is None:
-        if not CUSTOM_TYPE.fullmatch(name):
+        custom = CUSTOM_TYPE.fullmatch(name)
+        if not custom or int(custom.group(1) or 0) > MAX_INT32:
             raise ApiError(400, "Unable to infer object type from: " + name)
         kind = ObjectType(name, name, "custom", True)
         KNOWN_TYPES[name] = kind

@@ -115,7 +115,7 @@ def error_item(problems, form, category=None, message=None):
     if first.sub_category is not None:
         item["subCategory"] = first.sub_category
     return {**item, "message": message or first.message,
-            **context_members(form, problems)}
+            **context_members(form, problems), "errors": [], "links": {}}
 
 
 def error_items(call, problems):

@@ -24,8 +24,10 @@ POST /settings          change some; answers all of them:
                         these are ids that cannot be (one that is missing has
                         no associations), in a removal such ids, missing
                         records and types that don't fit:
-        partial           207: results, and one error for each bad input
-        partial200        the same with 200
+        partial           results, and one error for each bad input: with
+                          200, for a default create and removals, or 207
+        partial200, partial207
+                          the same with that status
         whole             400, nothing done, the offenders named
         unnamed           400, nothing done, nobody named
         canceled          200, status CANCELED, one error, offenders named
@@ -41,7 +43,10 @@ POST /settings          change some; answers all of them:
     single_create_form  bare or entity: the labelled create's reply
     default_results     both or forward: results for each pair of a default
                         create
-    archive_status      200 (with a body), 204, null: as the version does
+    archive_status      200 (with a body), 204, null: 204 for a single pair
+                        and in v4, else 200
+    limit_create_status 200, 201, null: as the version's documents have it
+    limit_purge_status  200 (with a body), 204, null: 204 in v4, else 200
     archive_missing     deleting what is not there: 204, as if it had been;
                         404, for a single pair; item, that and an error of a
                         batch for each such pair

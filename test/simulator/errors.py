@@ -2,6 +2,8 @@
 errors: the refusals of the API, as exceptions that know their reply
 """
 
+import uuid
+
 from .replies import Reply
 
 
@@ -39,4 +41,4 @@ def rate_limited(policy, headers=()):
     """The refusal of one request too many."""
     return ApiError(429, "You have reached your %s limit." % policy.lower(),
                     "RATE_LIMITS", headers, errorType="RATE_LIMIT",
-                    policyName=policy)
+                    policyName=policy, requestId=str(uuid.uuid4()))

@@ -34,6 +34,9 @@ def labels_create(call):
 def labels_update(call):
     type_id, label, inverse = call.body
     definition = find_label(call, type_id)
+    if definition.paired and inverse is None:
+        raise invalid("inverseLabel is required, as the label is one of a "
+                      "pair")
     if not call.dry:
         call.account.relabel(definition.type_id, label, inverse)
     return Reply(204)

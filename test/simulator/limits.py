@@ -18,13 +18,21 @@ def limits_pair(call):
                                    if call.fits(key)]})
 
 
+# The versions whose documents have 201 for a new limit.
+CREATED = frozenset(["v4", "2026-03"])
+
+
 def limits_create(call):
     check_limit_keys(call, False)
-    return set_limits(call, 201)
+    check_label_limits(call)
+    status = call.account.settings["limit_create_status"]
+    return set_limits(call, status or (201 if call.version in CREATED
+                                       else 200))
 
 
 def limits_update(call):
     check_limit_keys(call, True)
+    check_label_limits(call)
     return set_limits(call, 200)
 
 
@@ -33,7 +41,9 @@ def limits_purge(call):
     if not call.dry:
         for key, _ in call.body:
             call.account.limits.pop(key, None)
-    return Reply(204)
+    status = call.account.settings["limit_purge_status"] or (
+        204 if call.version == "v4" else 200)
+    return Reply(status, envelope([]) if status == 200 else None)
 
 
 def check_limit_keys(call, present):
@@ -48,6 +58,19 @@ def check_limit_keys(call, present):
         if present is not None and (key in call.account.limits) != present:
             raise invalid("%s=%d has %s limit" % (
                 key[0], key[1], "no" if present else "already a"))
+
+
+def check_label_limits(call):
+    """A label's limit may not be above that of the object types."""
+    wanted = {**call.account.limits, **dict(call.body)}
+    known = call.account.definitions.of(call.from_type, call.to_type)
+    plain = next((wanted[d.key()] for d in known
+                  if d.label is None and d.key() in wanted), None)
+    for key, most in call.body:
+        if plain is not None and most > plain and \
+                call.account.definitions.label(key) is not None:
+            raise invalid("The limit %d of %s=%d is above that of the object "
+                          "types, %d" % (most, *key, plain))
 
 
 def set_limits(call, status):

@@ -6,12 +6,15 @@ import time
 import urllib.parse
 import uuid
 
+from .catalog import DATED_VERSIONS
 from .errors import ApiError, invalid
 from .replies import Reply
 
-# Where the endpoint is.
-OAUTH_PATHS = frozenset(["/oauth/2026-03/token", "/oauth/v3/token",
-                         "/oauth/v1/token"])
+# Where the endpoint is; it has a version of its own since 2026-03.
+OAUTH_PATHS = frozenset(
+    ["/oauth/v3/token", "/oauth/v1/token"] +
+    ["/oauth/%s%s/token" % (version, beta) for version in DATED_VERSIONS[1:]
+     for beta in ("", "-beta")])
 
 # Of the endpoint's form only the first are logged; of the second, the names.
 PUBLIC_FIELDS = frozenset(["grant_type", "client_id"])

@@ -20,11 +20,13 @@ class Operation:
     A row of the API's table: method, path, validator of the body (None:
     there must be no body), most inputs, and the access its scopes want; for
     compact bodies also the fast path, or a scanner: what that finds is what
-    the validator would, or None.
+    the validator would, or None.  "partial" is the status of a batch with
+    errors beside its results.
     """
 
     def __init__(self, method, area, path, handler, check=None, limit=None,
-                 access="write", fast=None, scan=None, paged=False):
+                 access="write", fast=None, scan=None, paged=False,
+                 partial=207):
         self.name = handler.__name__
         self.method = method
         self.area = area
@@ -36,6 +38,7 @@ class Operation:
         self.fast = fast
         self.scan = scan
         self.paged = paged
+        self.partial = partial
         self.literals = [(i, s) for i, s in enumerate(self.segments)
                          if not s.startswith("{")]
         self.places = [(i, s[1:-1]) for i, s in enumerate(self.segments)
@@ -63,13 +66,14 @@ OPERATIONS = (
     Operation("POST", "associations", BATCH + "create", batch_create,
               check_create, 2000, fast="labelled"),
     Operation("POST", "associations", BATCH + "associate/default",
-              batch_create_default, check_default, 2000, fast="default"),
+              batch_create_default, check_default, 2000, fast="default",
+              partial=200),
     Operation("POST", "associations", BATCH + "read", batch_read, check_read,
               1000, access="read", scan=scan_read),
     Operation("POST", "associations", BATCH + "archive", batch_archive,
-              check_archive, 100),
+              check_archive, 100, partial=200),
     Operation("POST", "associations", BATCH + "labels/archive",
-              batch_archive_labels, check_create, 100),
+              batch_archive_labels, check_create, 100, partial=200),
     Operation("GET", "associations", LIMITS + "all", limits_all,
               access="read"),
     Operation("GET", "associations", LABELS, labels_list, access="read"),

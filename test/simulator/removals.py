@@ -15,7 +15,7 @@ def archive(call):
     found = call.unlink(call.parts["from_id"], call.parts["to_id"])
     if not found and call.account.settings["archive_missing"] != 204:
         raise ApiError(404, "There is no such association")
-    return archived(call)
+    return archived(call, 204)
 
 
 def batch_archive(call):
@@ -46,14 +46,12 @@ def archive_batch(call, items):
             Problem(call, source, target, "OBJECT_NOT_FOUND",
                     "There is no such association", "both", types or ())
             for source, target, types in absent])
-    return archived(call, errors)
-
-
-def archived(call, errors=None):
-    """A removal's success: without a body, or with one."""
     if errors:
         return Reply(partial_status(call), envelope([], errors=errors))
-    status = call.account.settings["archive_status"]
-    if status is None:
-        status = 200 if call.dated else 204
+    return archived(call, 204 if call.version == "v4" else 200)
+
+
+def archived(call, status):
+    """A removal's success: without a body, or with one."""
+    status = call.account.settings["archive_status"] or status
     return Reply(status, envelope([]) if status == 200 else None)

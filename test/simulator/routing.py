@@ -5,21 +5,19 @@ routing: from a request's path, query and body to what an operation wants
 import re
 import urllib.parse
 
-from .catalog import object_type
+from .catalog import DATED_VERSIONS, object_type
 from .cursors import read_cursor
 from .errors import ApiError, invalid, not_found
 from .operations import OPERATIONS_BY_SIZE
 from .validators import parse_json
 
-FIRST_DATED_VERSION = "2025-09"
-DATED_VERSION = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?",
                        re.IGNORECASE)
 
 
 def route(call):
     """Finds the operation and what the path names."""
-    area, call.dated, rest = area_of(split_path(call.request.path))
+    area, call.version, rest = area_of(split_path(call.request.path))
     fitting = [operation for operation
                in OPERATIONS_BY_SIZE.get((area, len(rest)), ())
                if operation.fits(rest)]
@@ -47,15 +45,20 @@ def route(call):
 
 
 def area_of(segments):
-    """The part of the API, whether dated, and the rest of the path."""
+    """The part of the API, its version, and the rest of the path."""
     if len(segments) < 4 or segments[0] != "crm":
         raise not_found()
     if segments[1] == "v4":
-        return segments[2], False, segments[3:]
-    version = segments[2]
-    if not DATED_VERSION.fullmatch(version) or version < FIRST_DATED_VERSION:
+        return segments[2], "v4", segments[3:]
+    version = without_beta(segments[2])
+    if version not in DATED_VERSIONS:
         raise not_found()
-    return segments[1], True, segments[3:]
+    return segments[1], version, segments[3:]
+
+
+def without_beta(version):
+    """The version that a beta is of."""
+    return version[:-5] if version.endswith("-beta") else version
 
 
 def split_path(path):

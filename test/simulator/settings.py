@@ -4,7 +4,7 @@ settings: what the control port can set for an account, and its checks
 
 # The values that a setting can have; the first is the one at the start.
 SETTINGS = {
-    "bad_batch": ("partial", "partial200", "whole", "unnamed", "canceled",
+    "bad_batch": ("partial", "partial200", "partial207", "whole", "unnamed", "canceled",
                   "canceled-unnamed", "silent"),
     "context": (None, "pair", "from", "to", "objectId", "ids", "id",
                 "INVALID_OBJECT_IDS", "associationSpec", "string", "none"),
@@ -14,6 +14,8 @@ SETTINGS = {
     "default_results": ("both", "forward"),
     "archive_status": (None, 200, 204),
     "archive_missing": (204, 404, "item"),
+    "limit_create_status": (None, 201, 200),
+    "limit_purge_status": (None, 204, 200),
 }
 
 # What HubSpot calls its rate limits, and their intervals in milliseconds.

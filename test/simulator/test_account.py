@@ -22,6 +22,7 @@ class RateLimitTest(SimulatorTest):
         refused = self.put("5", "5", status=429)
         self.assertEqual(refused.json()["policyName"],
                          "TEN_SECONDLY_ROLLING")
+        self.assertTrue(refused.json()["requestId"])
         self.assertEqual(refused.headers["retry-after"], "1")
         self.assertEqual(len(self.stored()), 1)
         deadline = time.monotonic() + TIMEOUT

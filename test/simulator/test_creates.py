@@ -140,7 +140,8 @@ class BadBatchTest(SimulatorTest):
         return [r["fromObjectId"] for r in answer.json()["results"]]
 
     def test_partial(self):
-        for mode, status in (("partial", 207), ("partial200", 200)):
+        for mode, status in (("partial", 207), ("partial200", 200),
+                             ("partial207", 207)):
             answer = self.send(bad_batch=mode)
             self.assertEqual(answer.status, status)
             self.assertEqual(self.good(answer), ["382", "384"])
@@ -185,10 +186,12 @@ class BadBatchTest(SimulatorTest):
     def test_default_create(self):
         path = BATCH + "associate/default"
         body = inputs([("383", "2"), ("384", "3")])
-        value = self.api("POST", path, body, status=207).json()
+        value = self.api("POST", path, body, status=200).json()
         self.assertEqual(len(value["results"]), 2)
-        self.settings(bad_batch="partial200")
-        self.api("POST", path, body, status=200)
+        error, = value["errors"]
+        self.assertEqual((error["errors"], error["links"]), ([], {}))
+        self.settings(bad_batch="partial207")
+        self.api("POST", path, body, status=207)
         self.settings(bad_batch="whole")
         self.api("POST", path, body, status=400)
         self.assertEqual(set(self.stored()), {("384", "3")})

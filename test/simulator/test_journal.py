@@ -104,7 +104,8 @@ class JournalTest(SimulatorTest):
             self.batch([("5", str(type_id))],
                        [spec(type_id, "USER_DEFINED")], status=201)
         self.api("PUT", LABELS, {"associationTypeId": made[0],
-                                 "label": "Other"}, status=204)
+                                 "label": "Other", "inverseLabel": "Back"},
+                 status=204)
         self.api("DELETE", LABELS + "/%d" % made[1], status=204)
         self.assertEqual(self.stored(from_id="5"), {
             ("5", str(made[0])): [("USER_DEFINED", made[0], "Other")],

@@ -28,11 +28,15 @@ class LabelTest(VersionsTest):
             self.batch([("1", "11")], [spec(type_id, "USER_DEFINED")])
             self.assertEqual(self.stored("companies", "contacts"), {
                 ("11", "1"): [("USER_DEFINED", inverse, "Reports")]})
+            self.api("PUT", path, {"associationTypeId": type_id,
+                                   "label": "Boss"}, status=400)
             self.assertEqual(self.api("PUT", path, {
-                "associationTypeId": type_id, "label": "Boss"},
-                status=204).raw, b"")
+                "associationTypeId": type_id, "label": "Boss",
+                "inverseLabel": "Staff"}, status=204).raw, b"")
             self.assertEqual(self.stored()[("1", "11")],
                              [("USER_DEFINED", type_id, "Boss")])
+            self.assertEqual(self.stored("0-2", "0-1")[("11", "1")],
+                             [("USER_DEFINED", inverse, "Staff")])
             self.api("DELETE", "%s/%d" % (path, type_id), status=204)
             self.assertEqual(self.api("GET", path).json()["results"], before)
             self.assertEqual(self.stored(), {})
@@ -52,6 +56,11 @@ class DefinitionTest(SimulatorTest):
         self.api("POST", LABELS, {"label": "A2", "name": "a"}, status=400)
         self.api("PUT", LABELS, {"associationTypeId": 279, "label": "x"},
                  status=404)
+        self.api("PUT", LABELS, {"associationTypeId":
+                                 both["results"][0]["typeId"], "label": "B"},
+                 status=204)
+        self.assertEqual([r["label"] for r in self.api(
+            "GET", LABELS).json()["results"]], [None, "Primary", "B"])
         for number in range(49):
             self.api("POST", LABELS, {"label": "L%d" % number,
                                       "name": "l%d" % number}, status=200)

@@ -29,7 +29,11 @@ class OAuthTest(SimulatorTest):
 
     def test_token(self):
         self.declare()
-        for path in ("/oauth/2026-03/token", "/oauth/v3/token",
+        for path in ("/oauth/2025-09/token", "/oauth/2026-04/token",
+                     "/oauth/2031-03/token"):
+            self.assertNotEqual(self.fetch(path).status, 200)
+        for path in ("/oauth/2026-03/token", "/oauth/2026-09/token",
+                     "/oauth/2027-03-beta/token", "/oauth/v3/token",
                      "/oauth/v1/token"):
             answer = self.fetch(path)
             self.assertEqual(answer.status, 200)

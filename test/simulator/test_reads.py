@@ -139,7 +139,7 @@ class BadReadTest(SimulatorTest):
                 "subCategory": "crm.associations.INVALID_IDENTIFIER",
                 "message": '"x" is not a record id', "context": {
                     "fromObjectId": ["x"], "fromObjectType": ["contact"],
-                    "toObjectType": ["company"]}}])
+                    "toObjectType": ["company"]}, "errors": [], "links": {}}])
 
     def test_refused(self):
         value = self.send(bad_batch="whole")

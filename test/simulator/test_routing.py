@@ -28,10 +28,28 @@ class RoutingTest(SimulatorTest):
                 "/v4/objects", "/objects/v4"), None, 404),
             ("month 13", "GET", LIST.replace(
                 "/v4/objects", "/objects/2026-13"), None, 404),
+            ("month 4", "GET", LIST.replace(
+                "/v4/objects", "/objects/2026-04"), None, 404),
+            ("version to come", "GET", LIST.replace(
+                "/v4/objects", "/objects/2031-03"), None, 404),
+            ("alpha", "GET", LIST.replace(
+                "/v4/objects", "/objects/2026-09-alpha"), None, 404),
             ("empty segment", "PUT", DEFAULT_PUT % ("", "2"), None, 404),
             ("dot segment", "PUT", DEFAULT_PUT % (".", "2"), None, 404),
             ("encoded dots", "PUT", DEFAULT_PUT % ("%2e%2E", "2"), None, 404),
             ("trailing slash", "GET", LIST + "/", None, 404)))
+
+    def test_unknown_version(self):
+        """The words of such a refusal are those of any unknown path."""
+        value = self.api("GET", LIST.replace("/v4/objects", "/objects/2031-03"),
+                         status=404).json()
+        self.assertEqual(value["message"], "resource not found")
+        self.assertNotIn("category", value)
+
+    def test_beta(self):
+        for version in ("2025-09", "2026-09", "2027-03"):
+            self.api("GET", LIST.replace(
+                "/v4/objects", "/objects/%s-beta" % version), status=200)
 
     def test_methods(self):
         self.assert_refused((

@@ -40,6 +40,16 @@ class FaultTest(SimulatorTest):
         self.assertEqual(self.raw(request), b"HTTP/1.1 200 OK\r\nDat")
         self.assertEqual(len(self.stored()), 1)
 
+    def test_no_body(self):
+        """Nobody waits for the body of what has none."""
+        path = "/crm/v4/objects/contacts/1/associations/companies/2"
+        for status, length in ((204, None), (200, "0"), (302, "0")):
+            self.control("DELETE", "/rules")
+            self.rule({"status": status})
+            answer = self.api("DELETE", path, status=status)
+            self.assertEqual((answer.raw, answer.headers["Content-Length"]),
+                             (b"", length))
+
     def test_informational(self):
         self.rule({"informational": [102, 103]})
         request = ("PUT " + DEFAULT_PUT % ("1", "2") + " HTTP/1.1\r\n"

@@ -37,6 +37,8 @@ def render(reply, request):
             headers["Transfer-Encoding"] = "chunked"
         else:
             headers["Content-Length"] = len(body)
+    elif reply.status >= 200 and reply.status not in (204, 304):
+        headers["Content-Length"] = 0
     headers["x-hubspot-correlation-id"] = request.correlation
     headers.update(reply.headers)
     closing = request.wants_close()

@@ -632,7 +632,8 @@ sub prepare
 	my ($case) = @_;
 	my ($operation, $fault) = @$case{qw(operation fault)};
 	my @requests = ([ POST => '/reset' ],
-		[ POST => '/settings', { id_form => $case->{id_form}, archive_missing => $case->{archive_missing}, page_size => 2 } ]);
+		# with a body, which can be cut and changed
+		[ POST => '/settings', { id_form => $case->{id_form}, archive_missing => $case->{archive_missing}, archive_status => 200, page_size => 2 } ]);
 	my %direction = (from_type => 'contacts', to_type => 'companies');
 	my ($partner, $adviser);
 
