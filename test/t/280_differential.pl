@@ -44,7 +44,7 @@ my %shapes = (
 	envelope => {
 		make => \&envelope,
 		call => q{SELECT string_agg(format('%s %s %s %s %s', r.input_no, r.ok, r.error_category,
-				(SELECT array_agg(row(t.category, t.type_id)::text ORDER BY n) FROM unnest(r.types) WITH ORDINALITY AS t (category, type_id, label, n)),
+				(SELECT array_agg(row(t.category, t.type_id)::text ORDER BY n) FROM unnest(r.types) WITH ORDINALITY AS t (category, type_id, label, is_primary, n)),
 				r.labels), E'\n' ORDER BY r.input_no)
 			FROM hs_assoc_batch_create('ANSWER', 'companies',
 				'SELECT 2 * i - 1 AS from_id, 2 * i AS to_id, 279 AS type_id FROM generate_series(1, 3) i') r},
