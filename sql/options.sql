@@ -27,7 +27,8 @@ FROM (VALUES
 	('api_version', 'v4'),
 	('api_version', '2025-09'),
 	('api_version', '2026-03'),
-	('api_version', '2031-12'),
+	('api_version', '2026-09-beta'),
+	('api_version', '2031-03'),
 	('connect_timeout', '1ms'),
 	('connect_timeout', '5s'),
 	('connect_timeout', '0.5 s'),
@@ -80,6 +81,15 @@ FROM (VALUES
 	('api_version', 'v4/'),
 	('api_version', '4'),
 	('api_version', '2025-08'),
+	('api_version', '2025-03'),
+	('api_version', '2025-03-beta'),
+	('api_version', '2026-04'),
+	('api_version', '2026-12'),
+	('api_version', '2026-09-alpha'),
+	('api_version', '2026-09-BETA'),
+	('api_version', '2026-09-beta2'),
+	('api_version', '2026-09beta'),
+	('api_version', 'v4-beta'),
 	('api_version', '2026-3'),
 	('api_version', '2026-00'),
 	('api_version', '2026-13'),
@@ -290,6 +300,7 @@ SET hubspot_assoc.allowed_hosts = '*.example.com';
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 \c
+SET hubspot_assoc.version_warnings = off;
 SET client_min_messages = error;
 SET SESSION AUTHORIZATION regress_hubspot_user;
 SET hubspot_assoc.allowed_hosts = '*.example.com';

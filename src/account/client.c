@@ -24,6 +24,7 @@
 
 #include "account/client.h"
 #include "account/server.h"
+#include "account/version_end.h"
 #include "api/error.h"
 #include "schema/rights.h"
 
@@ -42,6 +43,7 @@ hubspot_connect(const char *server)
 	Oid			serverid = hubspot_get_usable_server(server, userid);
 
 	client->options = hubspot_get_options(serverid, userid);
+	hubspot_warn_of_version_end(client->options);
 	client->token = hubspot_token_create(client->options);
 	client->account = hubspot_account(serverid);
 	client->policy.max_retries = client->options->max_retries;

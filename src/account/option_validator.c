@@ -41,7 +41,7 @@ static const char *const oauth_options[] = {
 /* What is allowed, said in the hint when a value isn't. */
 static const char *const allowed_values[] = {
 	[HUBSPOT_OPTION_URL] = "It must be https://host or https://host:port, without a path; plain http only to localhost, 127.x.x.x or [::1].",
-	[HUBSPOT_OPTION_VERSION] = "It must be a dated version, such as \"2026-03\", from 2025-09 on, or \"v4\".",
+	[HUBSPOT_OPTION_VERSION] = "It must be \"v4\", or a dated version of March or September, from 2025-09 on, such as \"2026-03\" or \"2026-09-beta\".",
 	[HUBSPOT_OPTION_TEXT] = "It must be printable ASCII, at most 4096 characters.",
 	[HUBSPOT_OPTION_PROXY] = "It must be http://host:port, https://host:port or socks5h://host:port, without a user name or a path.",
 	[HUBSPOT_OPTION_USERNAME] = "It must be printable ASCII without spaces and colons, at most 255 characters.",

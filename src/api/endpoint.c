@@ -12,6 +12,8 @@
 
 #include <ctype.h>
 
+#include "utils/datetime.h"
+
 #include "api/endpoint.h"
 #include "base/digits.h"
 
@@ -27,9 +29,20 @@
 #define LABELS_TAIL		"{}/{}/labels"
 #define LIMITS_TAIL		"definitions/configurations/"
 
-/* The default version begins the dated ones; v4 is older than all of them. */
+/* v4 is older than all dated versions, the first of which had no OAuth of its own. */
 #define UNDATED_VERSION			"v4"
 #define FIRST_DATED_VERSION		"2025-09"
+#define FIRST_OAUTH_VERSION		"2026-03"
+#define BETA					"-beta"
+
+/*
+ * HubSpot makes a version each March and each September, and keeps it for about so many
+ * months.  The end of v4 is one that it has told.
+ */
+#define FIRST_VERSION_MONTH		3
+#define SECOND_VERSION_MONTH	9
+#define VERSION_LIFE			18
+#define UNDATED_END				date2j(2027, 3, 30)
 
 /*
  * HubSpot's ids are numbers of up to 19 digits; longer texts are somebody's
@@ -165,16 +178,20 @@ hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs)
 	return Min(REPLY_BASE + REPLY_PER_INPUT * (size_t) ninputs, MAX_REPLY);
 }
 
-/* Is it v4, or a dated version YYYY-MM from the first one on? */
+/* Is it v4, or a dated version YYYY-03 or YYYY-09 from the first one on, or its beta? */
 bool
 hubspot_is_api_version(const char *version)
 {
 	static const char shape[] = "dddd-dd";
+	const char *rest;
 	int			month;
 
 	if (strcmp(version, UNDATED_VERSION) == 0)
 		return true;
-	if (strlen(version) != strlen(shape))
+	if (strlen(version) < strlen(shape))
+		return false;
+	rest = version + strlen(shape);
+	if (*rest != '\0' && strcmp(rest, BETA) != 0)
 		return false;
 	for (int i = 0; shape[i] != '\0'; i++)
 	{
@@ -183,8 +200,37 @@ hubspot_is_api_version(const char *version)
 			return false;
 	}
 	month = atoi(version + 5);
-	return month >= 1 && month <= 12 &&
+	return (month == FIRST_VERSION_MONTH || month == SECOND_VERSION_MONTH) &&
 		strcmp(version, FIRST_DATED_VERSION) >= 0;
+}
+
+/* The Julian day on which a version ends, as far as HubSpot has said. */
+int
+hubspot_version_end(const char *version)
+{
+	int			months;
+
+	if (strcmp(version, UNDATED_VERSION) == 0)
+		return UNDATED_END;
+	months = atoi(version) * MONTHS_PER_YEAR + atoi(version + 5) - 1 + VERSION_LIFE;
+	return date2j(months / MONTHS_PER_YEAR, months % MONTHS_PER_YEAR + 1, 1);
+}
+
+/* The newest version that is out for sure on a Julian day, palloc'd. */
+char *
+hubspot_newest_version(int day)
+{
+	int			year;
+	int			month;
+	int			mday;
+
+	/* they come in the course of their month */
+	j2date(day, &year, &month, &mday);
+	if (month <= FIRST_VERSION_MONTH)
+		year--;
+	return psprintf("%04d-%02d", year,
+					month > FIRST_VERSION_MONTH && month <= SECOND_VERSION_MONTH ?
+					FIRST_VERSION_MONTH : SECOND_VERSION_MONTH);
 }
 
 /*
@@ -223,12 +269,17 @@ hubspot_append_cursor(StringInfo url, const char *after)
 	hubspot_append_encoded(url, after);
 }
 
-/* The path that gives access tokens, beginning with a slash. */
+/*
+ * The path that gives access tokens, beginning with a slash: that of the version, if it
+ * has one; palloc'd.
+ */
 const char *
 hubspot_token_path(const char *version)
 {
-	return strcmp(version, UNDATED_VERSION) == 0 ?
-		"/oauth/v3/token" : "/oauth/2026-03/token";
+	if (strcmp(version, UNDATED_VERSION) == 0 ||
+		strcmp(version, FIRST_OAUTH_VERSION) < 0)
+		return pstrdup("/oauth/v3/token");
+	return psprintf("/oauth/%s/token", version);
 }
 
 /*

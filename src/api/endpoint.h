@@ -81,6 +81,8 @@ typedef struct HubspotEndpoint
 extern const HubspotEndpoint *hubspot_endpoint(HubspotOperation operation);
 extern size_t hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs);
 extern bool hubspot_is_api_version(const char *version);
+extern int	hubspot_version_end(const char *version);
+extern char *hubspot_newest_version(int day);
 extern void hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 								const char *version,
 								const char *const *arguments);

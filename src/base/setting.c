@@ -23,6 +23,7 @@ int			hubspot_progress_interval = 10000;
 int			hubspot_workers = 4;
 int			hubspot_poll_interval = 60000;
 int			hubspot_max_accounts = 64;
+bool		hubspot_version_warnings = true;
 char	   *hubspot_server_setting = NULL;
 static char *allowed_hosts_setting = NULL;
 
@@ -57,6 +58,11 @@ hubspot_define_settings(void)
 							"Prepared transactions and restored dumps wake none.",
 							&hubspot_poll_interval, 60000, 10, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("hubspot_assoc.version_warnings",
+							 "Whether to warn of versions of HubSpot's API that are about to end.",
+							 "That is once a session for each server.",
+							 &hubspot_version_warnings, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	/* the size of shared memory cannot change later */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("hubspot_assoc.max_accounts",

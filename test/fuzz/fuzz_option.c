@@ -113,6 +113,15 @@ DefineCustomIntVariable(const char *name, const char *short_text, const char *lo
 }
 
 void
+DefineCustomBoolVariable(const char *name, const char *short_text, const char *long_text,
+						 bool *value, bool boot_value, GucContext context, int flags,
+						 GucBoolCheckHook check, GucBoolAssignHook assign,
+						 GucShowHook show)
+{
+	fuzz_check(*value == boot_value);
+}
+
+void
 MarkGUCPrefixReserved(const char *prefix)
 {
 }

@@ -26,6 +26,8 @@ name(void) \
 UNREACHED(AlterUserMapping)
 UNREACHED(CommandCounterIncrement)
 UNREACHED(JsonbToCString)
+UNREACHED(date2j)
+UNREACHED(j2date)
 UNREACHED(makeDefElemExtended)
 UNREACHED(makeString)
 UNREACHED(systable_beginscan)

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * version_end.c
+ *	  Who uses a version of HubSpot's API that is about to end is told.
+ *
+ * That is a WARNING, once a session for each server and version: in the log, where
+ * a worker is the one who uses it.
+ *
+ * IDENTIFICATION
+ *	  src/account/version_end.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "nodes/pg_list.h"
+#include "utils/datetime.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "account/version_end.h"
+#include "api/endpoint.h"
+#include "base/setting.h"
+
+/* So many days before its end, somebody should move: half a year. */
+#define NEAR_END	183
+
+/* What this session was told of; there are no more than it has used. */
+typedef struct Told
+{
+	Oid			server;
+	int			end;			/* of the version */
+} Told;
+
+static List *told_list = NIL;
+
+static bool was_told(Oid server, int end);
+static void note_told(Oid server, int end);
+static char *day_text(int day);
+
+/* Warn if the server's version ends soon, or should have ended. */
+void
+hubspot_warn_of_version_end(const HubspotOptions *options)
+{
+	int			end = hubspot_version_end(options->api_version);
+	int			today = (int) (GetCurrentTransactionStartTimestamp() / USECS_PER_DAY) +
+	POSTGRES_EPOCH_JDATE;
+
+	if (end - today > NEAR_END || !hubspot_version_warnings ||
+		was_told(options->server, end))
+		return;
+	note_told(options->server, end);
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING_DEPRECATED_FEATURE),
+			 end > today ?
+			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, ends about %s",
+					options->api_version, options->server_name, day_text(end)) :
+			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, has ended about %s",
+					options->api_version, options->server_name, day_text(end)),
+			 errhint("Set the option api_version of the server to a newer one, such as \"%s\".",
+					 hubspot_newest_version(today))));
+}
+
+static bool
+was_told(Oid server, int end)
+{
+	ListCell   *lc;
+
+	foreach(lc, told_list)
+	{
+		const Told *told = lfirst(lc);
+
+		if (told->server == server && told->end == end)
+			return true;
+	}
+	return false;
+}
+
+static void
+note_told(Oid server, int end)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Told	   *told = palloc(sizeof(Told));
+
+	told->server = server;
+	told->end = end;
+	told_list = lappend(told_list, told);
+	MemoryContextSwitchTo(old);
+}
+
+static char *
+day_text(int day)
+{
+	int			year;
+	int			month;
+	int			mday;
+
+	j2date(day, &year, &month, &mday);
+	return psprintf("%04d-%02d-%02d", year, month, mday);
+}

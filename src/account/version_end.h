@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * version_end.h
+ *	  Who uses a version of HubSpot's API that is about to end is told.
+ *
+ * IDENTIFICATION
+ *	  src/account/version_end.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_ACCOUNT_VERSION_END_H
+#define HUBSPOT_ACCOUNT_VERSION_END_H
+
+#include "account/option.h"
+
+extern void hubspot_warn_of_version_end(const HubspotOptions *options);
+
+#endif							/* HUBSPOT_ACCOUNT_VERSION_END_H */
