@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/claim.h"
+#include "outbox/precedence.h"
 #include "schema/prepared.h"
 
 /* So much of an id tells records apart, when they are counted. */
@@ -60,28 +61,6 @@ enum
 	" ORDER BY not_before, id LIMIT $4)"
 
 /*
- * Does the later row n of the pair make the earlier row o needless, so that o
- * need not be sent?  A create_default after an archive comes to the former, so
- * that what goes and comes back keeps its labels; a label that was to go before
- * the two still has to go then.
- */
-#define OVERRIDES \
-	"CASE n.operation" \
-	" WHEN 'archive' THEN o.operation <> 'archive_labels'" \
-	"  OR (SELECT d.id FROM %1$s.hs_assoc_outbox AS d" \
-	"   WHERE " HUBSPOT_SQL_PAIR("d") " = " HUBSPOT_SQL_PAIR("n") " AND d.id > n.id" \
-	"    AND d.from_id = n.from_id AND d.to_id = n.to_id" \
-	"    AND d.operation = 'create_default'" \
-	"    AND " HUBSPOT_SQL_SAME_TYPE("d.from_type", "n.from_type") \
-	"    AND " HUBSPOT_SQL_SAME_TYPE("d.to_type", "n.to_type") \
-	"   ORDER BY " HUBSPOT_SQL_PAIR("d") ", d.id LIMIT 1) IS NULL" \
-	" WHEN 'create_default' THEN o.operation IN ('create_default', 'archive')" \
-	" ELSE o.operation IN ('create', 'archive_labels') AND " HUBSPOT_SQL_SAME_TYPES \
-	"  AND (o.operation = 'archive_labels' OR o.keep_labels" \
-	"   OR (n.operation = 'create' AND NOT n.keep_labels))" \
-	" END"
-
-/*
  * Is there a row of the same pair before w?  In scalar subqueries such as this
  * one, the planner cannot join what has to be looked up by index.
  */
@@ -91,23 +70,16 @@ enum
 	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($6)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1)"
 
-/*
- * Can w go into a request together with b, the row before it of its pair?  What
- * only adds to a pair, or only takes away, can be added up.
- */
-#define GOES_WITH \
-	"(w.keep_labels OR w.operation = 'archive_labels')" \
-	" AND b.operation = w.operation AND b.keep_labels = w.keep_labels AND b.role = w.role" \
-	" AND b.from_type = w.from_type AND b.to_type = w.to_type" \
-	" AND b.from_id = w.from_id AND b.to_id = w.to_id" \
-	" AND b.attempts = 0 AND w.attempts = 0 AND b.not_before <= $3"
-
 /* Something of the last row of the same pair before w */
 #define OF_ROW_BEFORE(what) \
 	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
 	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($6)" \
 	" ORDER BY " HUBSPOT_SQL_PAIR("b") " DESC, b.id DESC LIMIT 1)"
+
+/* Can w, which is due, join b, the row before it of its pair? */
+#define JOINS \
+	HUBSPOT_SQL_JOINS("w", "b") " AND b.not_before <= $3"
 
 /* A dead letter that was put back might have been outdated while it was locked. */
 #define IS_OF_USE \
@@ -144,7 +116,7 @@ static HubspotStatement prune_statement = {
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT o.id FROM " WINDOW " AS o"
 	"  WHERE (SELECT true FROM %1$s.hs_assoc_outbox AS n"
-	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($6) AND " OVERRIDES
+	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES
 	"   ORDER BY " HUBSPOT_SQL_PAIR("n") ", n.id LIMIT 1)))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
@@ -157,7 +129,7 @@ static HubspotStatement prune_others_statement = {
 	"  SELECT earlier.id FROM " WINDOW " AS n CROSS JOIN LATERAL"
 	"   (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
 	"    WHERE " HUBSPOT_SQL_SAME_PAIR " AND (o.not_before > $3 OR o.role IS DISTINCT FROM n.role)"
-	"     AND o.role = ANY ($6) AND " OVERRIDES
+	"     AND o.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES
 	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
@@ -186,11 +158,11 @@ static HubspotStatement pick_statement = {
 	.text =
 	"SELECT w.id, " HUBSPOT_SQL_PAIR("w") ", w.from_id, w.to_id, w.type_ids, w.category, w.labels,"
 	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts,"
-	" CASE WHEN w.keep_labels OR w.operation = 'archive_labels' THEN " OF_ROW_BEFORE("b.id") " END,"
+	" CASE WHEN " HUBSPOT_SQL_ADDS_UP("w") " THEN " OF_ROW_BEFORE("b.id") " END,"
 	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
 	" FROM %1$s.hs_assoc_outbox AS w WHERE w.id = ANY (ARRAY("
 	" SELECT w.id FROM " WINDOW " AS w"
-	"  WHERE " OF_ROW_BEFORE("CASE WHEN " GOES_WITH " THEN NULL ELSE b.id END") " IS NULL"
+	"  WHERE " OF_ROW_BEFORE("CASE WHEN " JOINS " THEN NULL ELSE b.id END") " IS NULL"
 	"   AND " IS_OF_USE "))"
 	" ORDER BY w.not_before, w.id FOR UPDATE OF w SKIP LOCKED",
 	.types = {WINDOW_TYPES,[WINDOW_ROLES] = OIDARRAYOID}
@@ -408,7 +380,7 @@ static bool
 can_share(const HubspotLane *lane)
 {
 	return lane->attempts == 0 &&
-		(lane->keep_labels || strcmp(lane->operation, "archive_labels") == 0);
+		hubspot_adds_up(lane->operation, lane->keep_labels);
 }
 
 /*

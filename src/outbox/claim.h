@@ -67,35 +67,6 @@ typedef struct HubspotDeferral
 	TimestampTz not_before;
 } HubspotDeferral;
 
-/* Pieces of statements that agree with each other, and with an index */
-
-/* What the index of the pairs is on. */
-#define HUBSPOT_SQL_PAIR(row) \
-	"%1$s.hs_assoc_pair(" row ".server, " row ".from_type, " row ".from_id, " \
-	row ".to_type, " row ".to_id)"
-
-/*
- * Are two names of object types, columns or texts, surely of the same one?  That
- * is more than it takes to be of one pair: here, rows may be deleted.
- */
-#define HUBSPOT_SQL_TYPE_HASH(name)	"%1$s.hs_assoc_pair('', " name ", '', '', '')"
-#define HUBSPOT_SQL_SAME_TYPE(a, b) \
-	"(" a " = " b " OR " HUBSPOT_SQL_TYPE_HASH(a) " = " HUBSPOT_SQL_TYPE_HASH(b) \
-	" AND " HUBSPOT_SQL_TYPE_HASH(a) " <> " HUBSPOT_SQL_TYPE_HASH("''") ")"
-
-/* Are n and o rows of the same pair and direction, n the later one? */
-#define HUBSPOT_SQL_SAME_PAIR \
-	HUBSPOT_SQL_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
-	" AND n.server IS NOT DISTINCT FROM o.server" \
-	" AND n.from_id = o.from_id AND n.to_id = o.to_id" \
-	" AND " HUBSPOT_SQL_SAME_TYPE("n.from_type", "o.from_type") \
-	" AND " HUBSPOT_SQL_SAME_TYPE("n.to_type", "o.to_type")
-
-#define HUBSPOT_SQL_SAME_TYPES \
-	"n.type_ids IS NOT DISTINCT FROM o.type_ids" \
-	" AND n.category IS NOT DISTINCT FROM o.category" \
-	" AND n.labels IS NOT DISTINCT FROM o.labels"
-
 extern bool hubspot_claim_first(const HubspotClaimant *claimant, int64 *id);
 extern int64 hubspot_claim_prune(const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotClaimant *claimant,

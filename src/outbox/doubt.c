@@ -24,6 +24,7 @@
 
 #include "outbox/claim.h"
 #include "outbox/doubt.h"
+#include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "schema/prepared.h"
 

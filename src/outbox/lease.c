@@ -37,6 +37,7 @@
 
 #include "outbox/doubt.h"
 #include "outbox/lease.h"
+#include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "schema/prepared.h"
 

@@ -20,21 +20,10 @@
 #include "utils/timestamp.h"
 
 #include "api/error.h"
+#include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "outbox/settle.h"
 #include "schema/prepared.h"
-
-/*
- * Would the earlier row o, which had failed, undo something of the later row n
- * of the pair, which is confirmed, if it were sent now?
- */
-#define OUTDATES \
-	"CASE" \
-	" WHEN n.operation = 'archive' OR o.operation = 'archive'" \
-	"  OR n.operation = o.operation AND " HUBSPOT_SQL_SAME_TYPES " THEN true" \
-	" WHEN o.operation = 'create' AND NOT o.keep_labels THEN n.operation <> 'create_default'" \
-	" ELSE n.type_ids && o.type_ids OR n.labels && o.labels" \
-	" END"
 
 /* Those of the rows $1 that nobody has locked. */
 #define UNLOCKED \
@@ -95,10 +84,10 @@ enum
 static HubspotStatement outdated_statement = {
 	.text =
 	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_dead_letter AS o, %1$s.hs_assoc_outbox AS n"
-	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " OUTDATES
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " HUBSPOT_SQL_OUTDATES
 	" UNION ALL "
 	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_outbox AS n"
-	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " OUTDATES,
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " HUBSPOT_SQL_OUTDATES,
 	.types = {[OUTDATED_BY] = INT8ARRAYOID}
 };
 

@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * precedence.h
+ *	  What an operation does to an earlier one on its pair.
+ *
+ * Conditions of SQL, for the statements that choose what is sent and that settle
+ * what was: n is a later row, o an earlier one.  What they come to is in the tables of
+ * PRECEDENCE.md, and test/t/306_precedence.pl tries each of their cells: whoever
+ * changes the one changes the other.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/precedence.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_PRECEDENCE_H
+#define HUBSPOT_OUTBOX_PRECEDENCE_H
+
+/* What the indexes of the pairs are on. */
+#define HUBSPOT_SQL_PAIR(row) \
+	"%1$s.hs_assoc_pair(" row ".server, " row ".from_type, " row ".from_id, " \
+	row ".to_type, " row ".to_id)"
+
+/*
+ * Are two names of object types, columns or texts, surely of the same one?  That
+ * is more than it takes to be of one pair: here, rows may be deleted.
+ */
+#define HUBSPOT_SQL_TYPE_HASH(name)	"%1$s.hs_assoc_pair('', " name ", '', '', '')"
+#define HUBSPOT_SQL_SAME_TYPE(a, b) \
+	"(" a " = " b " OR " HUBSPOT_SQL_TYPE_HASH(a) " = " HUBSPOT_SQL_TYPE_HASH(b) \
+	" AND " HUBSPOT_SQL_TYPE_HASH(a) " <> " HUBSPOT_SQL_TYPE_HASH("''") ")"
+
+/* Are n and o of the same pair and direction, n the later one? */
+#define HUBSPOT_SQL_SAME_PAIR \
+	HUBSPOT_SQL_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
+	" AND n.server IS NOT DISTINCT FROM o.server" \
+	" AND n.from_id = o.from_id AND n.to_id = o.to_id" \
+	" AND " HUBSPOT_SQL_SAME_TYPE("n.from_type", "o.from_type") \
+	" AND " HUBSPOT_SQL_SAME_TYPE("n.to_type", "o.to_type")
+
+#define HUBSPOT_SQL_SAME_TYPES \
+	"n.type_ids IS NOT DISTINCT FROM o.type_ids" \
+	" AND n.category IS NOT DISTINCT FROM o.category" \
+	" AND n.labels IS NOT DISTINCT FROM o.labels"
+
+/*
+ * Does n make o needless, so that o need not be sent?  A create_default after an
+ * archive comes to the former, so that what goes and comes back keeps its labels;
+ * a label that was to go before the two still has to go then.
+ */
+#define HUBSPOT_SQL_OVERRIDES \
+	"CASE n.operation" \
+	" WHEN 'archive' THEN o.operation <> 'archive_labels'" \
+	"  OR (SELECT d.id FROM %1$s.hs_assoc_outbox AS d" \
+	"   WHERE " HUBSPOT_SQL_PAIR("d") " = " HUBSPOT_SQL_PAIR("n") " AND d.id > n.id" \
+	"    AND d.from_id = n.from_id AND d.to_id = n.to_id" \
+	"    AND d.operation = 'create_default'" \
+	"    AND " HUBSPOT_SQL_SAME_TYPE("d.from_type", "n.from_type") \
+	"    AND " HUBSPOT_SQL_SAME_TYPE("d.to_type", "n.to_type") \
+	"   ORDER BY " HUBSPOT_SQL_PAIR("d") ", d.id LIMIT 1) IS NULL" \
+	" WHEN 'create_default' THEN o.operation IN ('create_default', 'archive')" \
+	" ELSE o.operation IN ('create', 'archive_labels') AND " HUBSPOT_SQL_SAME_TYPES \
+	"  AND (o.operation = 'archive_labels' OR o.keep_labels" \
+	"   OR (n.operation = 'create' AND NOT n.keep_labels))" \
+	" END"
+
+/*
+ * What only adds to a pair, or only takes away, can be added up; as a column, and
+ * as a value.
+ */
+#define HUBSPOT_SQL_ADDS_UP(row) \
+	"(" row ".keep_labels OR " row ".operation = 'archive_labels')"
+
+static inline bool
+hubspot_adds_up(const char *operation, bool keep_labels)
+{
+	return keep_labels || strcmp(operation, "archive_labels") == 0;
+}
+
+/*
+ * Can n join o, the row before it of its pair: go into one input with it?  If o is
+ * due, too; after a failed attempt, each goes by itself.
+ */
+#define HUBSPOT_SQL_JOINS(n, o) \
+	HUBSPOT_SQL_ADDS_UP(n) \
+	" AND " o ".operation = " n ".operation AND " o ".keep_labels = " n ".keep_labels" \
+	" AND " o ".role = " n ".role" \
+	" AND " o ".from_type = " n ".from_type AND " o ".to_type = " n ".to_type" \
+	" AND " o ".from_id = " n ".from_id AND " o ".to_id = " n ".to_id" \
+	" AND " o ".attempts = 0 AND " n ".attempts = 0"
+
+/*
+ * Would o, which has failed, undo something of n, which is confirmed, if it were
+ * sent now?
+ */
+#define HUBSPOT_SQL_OUTDATES \
+	"CASE" \
+	" WHEN n.operation = 'archive' OR o.operation = 'archive'" \
+	"  OR n.operation = o.operation AND " HUBSPOT_SQL_SAME_TYPES " THEN true" \
+	" WHEN o.operation = 'create' AND NOT o.keep_labels THEN n.operation <> 'create_default'" \
+	" ELSE n.type_ids && o.type_ids OR n.labels && o.labels" \
+	" END"
+
+#endif							/* HUBSPOT_OUTBOX_PRECEDENCE_H */
