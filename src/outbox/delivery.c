@@ -53,6 +53,7 @@
  */
 #define MIN_PARKING			INT64CONST(100000)
 
+/* Rows of one account on their way. */
 typedef struct Delivery
 {
 	const HubspotSelection *chosen;
@@ -286,7 +287,7 @@ take_outcomes(Delivery *delivery)
 		hubspot_settle_confirmed(delivery->chosen->claimant, delivery->done,
 								 delivery->ndone);
 	if (delivery->ndone > 0 && delivery->has_doubts)
-		delivery->ndone = hubspot_doubt_hold(delivery->done, delivery->ndone);
+		delivery->ndone = hubspot_doubt_defer(delivery->done, delivery->ndone);
 	if (delivery->ndone > 0)
 		hubspot_settle_done(delivery->done, delivery->ndone,
 							delivery->sent_at, delivery->options->sent_retention);

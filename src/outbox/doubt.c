@@ -28,7 +28,10 @@
 #include "outbox/row_ids.h"
 #include "schema/prepared.h"
 
-/* What is added to request_timeout, in ms. */
+/*
+ * For so long, in ms, a request may still be done after request_timeout: what is on
+ * its way when we give up, and HubSpot's own work on it.
+ */
 #define MARGIN	10000
 
 enum
@@ -54,29 +57,29 @@ static HubspotStatement add_statement = {
 
 enum
 {
-	HOLD_IDS
+	DEFER_IDS
 };
 
 enum
 {
-	HELD_ID
+	DEFERRED_ID
 };
 
-static HubspotStatement hold_statement = {
+static HubspotStatement defer_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox AS n SET not_before = h.until"
+	"UPDATE %1$s.hs_assoc_outbox AS n SET not_before = k.until"
 	" FROM (SELECT l.id, (SELECT max(d.until) FROM %1$s.hs_assoc_doubt AS d"
 	"   WHERE d.pair = " HUBSPOT_SQL_PAIR("l") " AND d.id < l.id AND d.server = l.server) AS until"
-	"  FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED) AS h"
-	" WHERE n.id = h.id AND h.until > clock_timestamp() RETURNING n.id",
-	.types = {[HOLD_IDS] = INT8ARRAYOID}
+	"  FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED) AS k"
+	" WHERE n.id = k.id AND k.until > clock_timestamp() RETURNING n.id",
+	.types = {[DEFER_IDS] = INT8ARRAYOID}
 };
 
 static HubspotStatement forget_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_doubt AS d WHERE d.ctid = ANY (ARRAY("
 	" SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l WHERE l.until < clock_timestamp()"
-	" ORDER BY l.until LIMIT 10000 FOR UPDATE SKIP LOCKED))",
+	" ORDER BY l.until " HUBSPOT_SQL_SOME " FOR UPDATE SKIP LOCKED))",
 };
 
 /* The rows that the last query here has returned. */
@@ -113,13 +116,13 @@ hubspot_doubt_add(const char *server,
  * are left.
  */
 int
-hubspot_doubt_hold(int64 *ids, int nids)
+hubspot_doubt_defer(int64 *ids, int nids)
 {
 	HubspotValues values = {0};
 
-	hubspot_set_datum(&values, HOLD_IDS, hubspot_row_ids(ids, nids));
-	hubspot_query(&hold_statement, &values, &rows);
-	return hubspot_row_ids_without(ids, nids, &rows, HELD_ID, ids);
+	hubspot_set_datum(&values, DEFER_IDS, hubspot_row_ids(ids, nids));
+	hubspot_query(&defer_statement, &values, &rows);
+	return hubspot_row_ids_without(ids, nids, &rows, DEFERRED_ID, ids);
 }
 
 /* Forget some of those whose time is over. */

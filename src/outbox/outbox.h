@@ -14,6 +14,9 @@
 #include "api/endpoint.h"
 #include "schema/extension.h"
 
+/* So many rows are deleted at a time of what is no longer of use. */
+#define HUBSPOT_SQL_SOME	"LIMIT 10000"
+
 /* What is the same for all rows that are enqueued together. */
 typedef struct HubspotEnqueue
 {

@@ -40,9 +40,9 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* How long an account rests that cannot even be charged: from, to. */
-#define MIN_REST		(5 * SECOND)
-#define MAX_REST		(300 * SECOND)
+/* How long an account rests that cannot even be charged: as one that is. */
+#define MIN_REST		(HUBSPOT_MIN_BACKOFF * SECOND)
+#define MAX_REST		(HUBSPOT_MAX_BACKOFF * SECOND)
 
 /* If so many single rows fail one after the other, it may not be because of them. */
 #define MAX_FAILURES	3

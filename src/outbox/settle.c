@@ -37,7 +37,7 @@
 #define ONE_MORE	"attempts + (attempts < 2147483647)::int"
 
 /* A row that can't become a dead letter yet waits so long, in microseconds. */
-#define LOCKED_DELAY	(60 * INT64CONST(1000000))
+#define NO_ROOM_DELAY	(60 * INT64CONST(1000000))
 
 /*
  * An error object that is larger, as jsonb, isn't repeated for each of the rows that
@@ -138,7 +138,7 @@ enum
 
 static HubspotStatement remembered_statement = {
 	.text =
-	"SELECT u.id FROM %1$s.hs_assoc_outdated AS u WHERE u.server = $1 LIMIT 10000",
+	"SELECT u.id FROM %1$s.hs_assoc_outdated AS u WHERE u.server = $1 " HUBSPOT_SQL_SOME,
 	.types = {[REMEMBERED_SERVER] = TEXTOID}
 };
 
@@ -276,6 +276,9 @@ enum
 	[ACCOUNT_CATEGORY] = TEXTOID, \
 	[ACCOUNT_MESSAGE] = TEXTOID
 
+#define MIN_BACKOFF		"interval '" CppAsString2(HUBSPOT_MIN_BACKOFF) " s'"
+#define MAX_BACKOFF		"interval '" CppAsString2(HUBSPOT_MAX_BACKOFF) " s'"
+
 #define UNLOCKED_BACKOFF \
 	"(SELECT l.server, l.role FROM %1$s.hs_assoc_backoff AS l" \
 	" WHERE l.server = $1 AND l.role = $2 FOR UPDATE SKIP LOCKED)"
@@ -283,7 +286,7 @@ enum
 static HubspotStatement account_failed_again_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_backoff AS b SET failures = b.failures + 1,"
-	"  retry_at = clock_timestamp() + least(interval '5 s' * 2 ^ least(b.failures, 10), interval '5 min'),"
+	"  retry_at = clock_timestamp() + least(" MIN_BACKOFF " * 2 ^ least(b.failures, 10), " MAX_BACKOFF "),"
 	"  http_status = $3, error_category = $4, error_message = $5"
 	" FROM " UNLOCKED_BACKOFF " AS k WHERE b.server = k.server AND b.role = k.role",
 	.types = {ACCOUNT_TYPES, ACCOUNT_FAILURE_TYPES}
@@ -293,7 +296,7 @@ static HubspotStatement account_failed_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_backoff (server, role, failures, retry_at,"
 	"  http_status, error_category, error_message)"
-	" SELECT $1, $2, 1, clock_timestamp() + interval '5 s', $3, $4, $5"
+	" SELECT $1, $2, 1, clock_timestamp() + " MIN_BACKOFF ", $3, $4, $5"
 	" WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_backoff WHERE server = $1 AND role = $2)"
 	" ON CONFLICT DO NOTHING",
 	.types = {ACCOUNT_TYPES, ACCOUNT_FAILURE_TYPES}
@@ -310,7 +313,7 @@ static HubspotStatement forget_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_sent WHERE ctid = ANY (ARRAY("
 	" SELECT ctid FROM %1$s.hs_assoc_sent WHERE keep_until < now()"
-	" ORDER BY keep_until LIMIT 10000 FOR UPDATE SKIP LOCKED))",
+	" ORDER BY keep_until " HUBSPOT_SQL_SOME " FOR UPDATE SKIP LOCKED))",
 };
 
 /* The rows that the last query here has returned. */
@@ -470,7 +473,7 @@ hubspot_settle_dead(const int64 *ids, int nids,
 	hubspot_execute(&make_room_statement, &values);
 	if (hubspot_execute(&dead_statement, &values) < (uint64) nids)
 		hubspot_settle_later(ids, nids, error,
-							 GetCurrentTimestamp() + LOCKED_DELAY);
+							 GetCurrentTimestamp() + NO_ROOM_DELAY);
 }
 
 /*

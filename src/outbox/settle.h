@@ -13,6 +13,13 @@
 
 #include "outbox/claim.h"
 
+/*
+ * How long an account to which nothing can be sent waits after its first failure,
+ * and after many, in seconds.
+ */
+#define HUBSPOT_MIN_BACKOFF		5
+#define HUBSPOT_MAX_BACKOFF		300
+
 extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
 									 const int64 *ids, int nids);
 extern void hubspot_settle_done(const int64 *ids,
