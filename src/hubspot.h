@@ -37,6 +37,12 @@ hubspot_same_id(HubspotSlice a, HubspotSlice b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/*
+ * The category of the types that HubSpot defines, the same in all accounts, and of
+ * type ids that are given without one.
+ */
+#define HUBSPOT_DEFINED_CATEGORY	"HUBSPOT_DEFINED"
+
 /* An association type: numbers repeat across categories. */
 typedef struct HubspotAssociationType
 {

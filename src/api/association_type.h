@@ -13,9 +13,6 @@
 
 #include "hubspot.h"
 
-/* The category of the types that HubSpot defines, the same in all accounts. */
-#define HUBSPOT_DEFINED_CATEGORY	"HUBSPOT_DEFINED"
-
 /* Which object types have a primary type, in words. */
 #define HUBSPOT_PRIMARY_DIRECTIONS	"there is one between companies and contacts, deals or tickets, in either direction"
 

@@ -16,6 +16,8 @@
 #ifndef HUBSPOT_OUTBOX_PRECEDENCE_H
 #define HUBSPOT_OUTBOX_PRECEDENCE_H
 
+#include "hubspot.h"
+
 /* What the indexes of the pairs are on. */
 #define HUBSPOT_SQL_PAIR(row) \
 	"%1$s.hs_assoc_pair(" row ".server, " row ".from_type, " row ".from_id, " \
@@ -89,16 +91,23 @@ hubspot_adds_up(const char *operation, bool keep_labels)
 	" AND " o ".from_id = " n ".from_id AND " o ".to_id = " n ".to_id" \
 	" AND " o ".attempts = 0 AND " n ".attempts = 0"
 
+/* That of the type_ids: numbers repeat across categories. */
+#define HUBSPOT_SQL_CATEGORY(row) \
+	"coalesce(" row ".category, '" HUBSPOT_DEFINED_CATEGORY "')"
+
 /*
  * Would o, which has failed, undo something of n, which is confirmed, if it were
- * sent now?
+ * sent now?  Labels are compared as they are looked up, without regard to case.
  */
 #define HUBSPOT_SQL_OUTDATES \
 	"CASE" \
 	" WHEN n.operation = 'archive' OR o.operation = 'archive'" \
 	"  OR n.operation = o.operation AND " HUBSPOT_SQL_SAME_TYPES " THEN true" \
 	" WHEN o.operation = 'create' AND NOT o.keep_labels THEN n.operation <> 'create_default'" \
-	" ELSE n.type_ids && o.type_ids OR n.labels && o.labels" \
+	" ELSE n.type_ids && o.type_ids" \
+	"   AND " HUBSPOT_SQL_CATEGORY("n") " = " HUBSPOT_SQL_CATEGORY("o") \
+	"  OR EXISTS (SELECT FROM unnest(n.labels) AS a (label), unnest(o.labels) AS b (label)" \
+	"   WHERE %1$s.hs_assoc_fold(a.label) = %1$s.hs_assoc_fold(b.label))" \
 	" END"
 
 #endif							/* HUBSPOT_OUTBOX_PRECEDENCE_H */

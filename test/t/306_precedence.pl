@@ -42,11 +42,15 @@ my @types = (
 	[ same => '{Label A,Label B}', undef, undef, '{Label A,Label B}', undef, undef ],
 	[ same => undef, '{279}', 'HUBSPOT_DEFINED', undef, '{279}', 'HUBSPOT_DEFINED' ],
 	[ one => '{Label A,Label B}', undef, undef, '{Label B,Label C}', undef, undef ],
+	[ one => '{Label A}', undef, undef, '{LABEL A}', undef, undef ],
 	[ one => undef, '{279,1}', undef, undef, '{279}', undef ],
 	[ one => undef, '{279}', undef, undef, '{279}', 'HUBSPOT_DEFINED' ],
 	[ none => '{Label A}', undef, undef, '{Label B}', undef, undef ],
 	[ none => undef, '{1}', undef, undef, '{279}', undef ],
 	[ none => undef, '{279}', undef, '{Label A}', undef, undef ]);
+
+# ... the first of which HubSpot would refuse
+my @refused_types = ([ none => undef, '{279}', 'USER_DEFINED', undef, '{279}', undef ]);
 
 sub literal { return defined $_[0] ? "'$_[0]'" : 'NULL' }
 
@@ -63,10 +67,10 @@ sub put
 		RETURNING id});
 }
 
-# All pairs of operations of a table, with the types that make a difference
+# All pairs of operations of a table, each with all of the types, if both have some
 sub cases
 {
-	my ($table, $what) = @_;
+	my ($table, $what, @types) = @_;
 	my ($head, @lines) = @$table;
 	my @cases;
 
@@ -111,7 +115,7 @@ is(join(' ', sort split /, | and /, $known // ''), join(' ', sort keys %names), 
 # Neither has been sent
 #
 my $pair = 0;
-my @cases = cases($waiting, 'waiting');
+my @cases = cases($waiting, 'waiting', @types);
 my @followed;
 
 foreach my $case (@cases)
@@ -156,7 +160,7 @@ is(was_sent($_->{id}), 1, $_->{name}) foreach @followed;
 #
 # The earlier one is a dead letter
 #
-@cases = cases($failed, 'a dead letter');
+@cases = cases($failed, 'a dead letter', @types, @refused_types);
 $session->query('TRUNCATE hs_assoc_outbox, hs_assoc_sent');
 foreach my $case (@cases)
 {
