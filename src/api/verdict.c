@@ -354,6 +354,13 @@ contains_word(const char *text, const char *word)
 	return false;
 }
 
+/* Was the request too large, rather than wrong? */
+bool
+hubspot_reply_is_too_large(const HubspotHttpReply *reply)
+{
+	return reply->failure == HUBSPOT_HTTP_OK && reply->status == 413;
+}
+
 /* Success codes have changed unannounced; any of them is one. */
 bool
 hubspot_reply_is_success(const HubspotHttpReply *reply)

@@ -59,6 +59,7 @@ extern HubspotVerdict hubspot_read_verdict(const HubspotHttpReply *reply,
 extern HubspotVerdict hubspot_item_verdict(const HubspotHttpReply *reply);
 extern bool hubspot_refuses_type(const HubspotErrorFields *fields);
 extern bool hubspot_misses_named(const HubspotErrorFields *fields);
+extern bool hubspot_reply_is_too_large(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_success(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_unauthorized(const HubspotHttpReply *reply);
 extern bool hubspot_reply_is_expired(const HubspotHttpReply *reply);

@@ -20,7 +20,8 @@
  *		open --> waiting, in flight --> ready --> gone
  *
  * A chunk is sent as one request (batch_request.c).  If that is refused because
- * of some of its inputs, requests with the others follow (match.c says which);
+ * of some of its inputs, or too large, requests with the others follow (match.c and
+ * search.c say which); what is settled of a chunk can be got before the rest is, and
  * the chunk is ready when all of its pairs are settled.  Rows of a pair that is already in
  * the open chunk are merged into it, and the chunk stays open until a pair
  * comes that it has no room for, so that rows of a pair which follow each
@@ -60,6 +61,7 @@
 #include "call/call.h"
 #include "call/chunk.h"
 #include "call/keep_labels.h"
+#include "call/search.h"
 
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
@@ -82,18 +84,19 @@ struct HubspotBatch
 	bool		keep_labels;
 	bool		parts_reverses; /* no pair goes with its reverse */
 	int			limit;			/* inputs of a chunk */
+	int			max_limit;
+	HubspotEvidence *evidence;
+	HubspotEvidence *keep_evidence; /* of the requests that read labels */
 	int			keep_limit;		/* records of which labels are read at once */
-	HubspotCalls *calls;
 	HubspotPairs *pairs;		/* of all units that are to be sent */
 	HubspotChunk *open;			/* or NULL */
 	int			last_nunits;	/* of the last chunk that was closed */
 	HubspotChunkMemory memory;	/* of chunks */
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
+	HubspotChunk *partly;		/* is being got, without being ready, or NULL */
 	int			nchunks;		/* all that are not gone */
 	bool		finished;
-	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
-	const HubspotError *not_sent;	/* the error of what isn't */
 	HubspotBatchCounts counts;
 };
 
@@ -101,22 +104,20 @@ static int	request_limit(const HubspotClient *client,
 						  const HubspotEndpoint *endpoint);
 static void open_chunk(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
-static void follow_older(HubspotBatch *batch, const HubspotUnit *unit);
 static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
 static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 						HubspotUnit **units, int nunits);
-static void start_request(HubspotBatch *batch, const HubspotBatchRequest *like,
-						  HubspotUnit **units, int nunits);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
 static void take_labels(HubspotBatch *batch, HubspotBatchRequest *request);
-static void settle_units(HubspotBatch *batch, HubspotBatchRequest *request);
-static void match_reply(HubspotBatch *batch, HubspotBatchRequest *request);
+static void go_on(HubspotBatch *batch, HubspotChunk *chunk);
+static bool finish_requests(HubspotBatch *batch, HubspotChunk *chunk);
+static HubspotBatchRequest like_others(HubspotBatch *batch, HubspotChunk *chunk);
+static void end_search(HubspotBatch *batch, HubspotChunk *chunk);
+static void give_settled(HubspotBatch *batch, HubspotChunk *chunk);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
-static void count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk);
 static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
-static void stop(HubspotBatch *batch, const HubspotError *error);
 
 /*
  * Begin a batch in the current memory context; deleting that ends it, and
@@ -147,10 +148,16 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->parts_reverses = keep_labels ||
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
-	batch->limit = request_limit(client, batch->endpoint);
+	batch->limit = batch->max_limit = request_limit(client, batch->endpoint);
+	batch->evidence = hubspot_evidence_create(context);
+	batch->keep_evidence = hubspot_evidence_create(context);
+	if (client->policy.impatient)
+		hubspot_evidence_recall(batch->evidence, client->options->server, batch->endpoint);
 	batch->keep_limit = request_limit(client,
 									  hubspot_endpoint(HUBSPOT_BATCH_READ));
-	batch->calls = hubspot_calls_create(context, client);
+	batch->scope.calls = hubspot_calls_create(context, client);
+	batch->scope.client = client;
+	batch->scope.context = context;
 	batch->pairs = hubspot_pairs_create(context);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
@@ -251,7 +258,8 @@ hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 			hubspot_pairs_add(batch->pairs, unit);
 			if (batch->endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR &&
 				unit->older)
-				follow_older(batch, unit);
+				hubspot_chunk_follow(batch->open, unit, batch->scope.symmetric ||
+									 batch->keep_labels);
 		}
 	}
 	MemoryContextSwitchTo(old);
@@ -284,7 +292,7 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 		close_chunk(batch);
 		return true;
 	}
-	(void) hubspot_calls_wait(batch->calls, until);
+	(void) hubspot_calls_wait(batch->scope.calls, until);
 	return true;
 }
 
@@ -295,7 +303,7 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 void
 hubspot_batch_drive(HubspotBatch *batch)
 {
-	hubspot_calls_drive(batch->calls);
+	hubspot_calls_drive(batch->scope.calls);
 }
 
 /*
@@ -309,6 +317,9 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 	{
 		HubspotCall *call;
 
+		if (batch->partly && hubspot_chunk_next_row(batch->partly, outcome))
+			return true;
+		batch->partly = NULL;
 		if (!dlist_is_empty(&batch->ready))
 		{
 			HubspotChunk *chunk = dlist_head_element(HubspotChunk, node, &batch->ready);
@@ -319,7 +330,7 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 			free_chunk(batch, chunk);
 			continue;
 		}
-		call = hubspot_calls_next(batch->calls);
+		call = hubspot_calls_next(batch->scope.calls);
 		if (call == NULL)
 			return false;
 		settle_request(batch, call);
@@ -366,13 +377,13 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 const HubspotError *
 hubspot_batch_stopped(const HubspotBatch *batch)
 {
-	return batch->stopped;
+	return batch->scope.stopped;
 }
 
 void
 hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 {
-	const HubspotCallCounts *calls = hubspot_calls_counts(batch->calls);
+	const HubspotCallCounts *calls = hubspot_calls_counts(batch->scope.calls);
 
 	*counts = batch->counts;
 	counts->requests = calls->requests;
@@ -391,6 +402,15 @@ open_chunk(HubspotBatch *batch)
 									   Min(Max(batch->last_nunits, FIRST_UNITS),
 										   batch->limit));
 	batch->nchunks++;
+
+	/* a group is one input of any number of units */
+	if (batch->endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+		batch->open->most_units = hubspot_evidence_limit(batch->evidence,
+														 batch->open->most_units,
+														 batch->open);
+	else
+		batch->limit = hubspot_evidence_limit(batch->evidence, batch->max_limit,
+											  batch->open);
 }
 
 /* No more units: send the chunk, or let it wait for those it follows. */
@@ -404,32 +424,6 @@ close_chunk(HubspotBatch *batch)
 	dlist_push_tail(&batch->chunks, &chunk->node);
 	if (chunk->nwaits_for == 0)
 		start_chunk(batch, chunk);
-}
-
-/*
- * Let the open chunk wait for the last one before it that has the unit's pair,
- * which waits for those before it.
- */
-static void
-follow_older(HubspotBatch *batch, const HubspotUnit *unit)
-{
-	const HubspotUnit *older = unit->older;
-	HubspotChunk *earlier;
-	MemoryContext old;
-
-	while (older && (older->chunk == batch->open ||
-					 !(batch->scope.symmetric || batch->keep_labels ||
-					   hubspot_same_pair(&older->input, &unit->input))))
-		older = older->older;
-	if (older == NULL)
-		return;
-	earlier = older->chunk;
-	if (earlier->followers != NIL && llast(earlier->followers) == batch->open)
-		return;
-	old = MemoryContextSwitchTo(earlier->context);
-	earlier->followers = lappend(earlier->followers, batch->open);
-	MemoryContextSwitchTo(old);
-	batch->open->nwaits_for++;
 }
 
 /* Send all units of a closed chunk that are not settled. */
@@ -461,14 +455,12 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	int			nrecords;
 	HubspotUnit **records = hubspot_keep_unread(chunk->keep, &nrecords);
-	HubspotBatchRequest like = {.chunk = chunk};
-	int			limit = batch->keep_limit;
+	HubspotBatchRequest like = like_others(batch, chunk);
+	int			limit = hubspot_evidence_limit(batch->keep_evidence, batch->keep_limit, NULL);
 
-	like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
-	like.pairs = hubspot_keep_pairs(chunk->keep);
-	if (batch->stopped)
+	if (batch->scope.stopped)
 	{
-		hubspot_units_set_error(records, nrecords, batch->not_sent);
+		hubspot_units_set_error(records, nrecords, batch->scope.not_sent);
 		hubspot_keep_take(chunk->keep, records, nrecords, batch->pairs);
 		nrecords = 0;
 	}
@@ -478,10 +470,12 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 		HubspotUnit **units = hubspot_keep_finish(chunk->keep, &nunits);
 
 		chunk->keep = NULL;
+		end_search(batch, chunk);
 		start_units(batch, chunk, units, nunits);
 	}
 	for (int i = 0; i < nrecords; i += limit)
-		start_request(batch, &like, records + i, Min(limit, nrecords - i));
+		hubspot_batch_request_start(&batch->scope, &like, records + i,
+									Min(limit, nrecords - i));
 }
 
 /* Send some units of a chunk, which is ready if there are none. */
@@ -489,29 +483,14 @@ static void
 start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
 			int nunits)
 {
-	HubspotBatchRequest like = {.chunk = chunk,.endpoint = batch->endpoint,
-	.pairs = batch->pairs};
+	HubspotBatchRequest like = like_others(batch, chunk);
 
-	if (batch->stopped)
-		hubspot_units_set_error(units, nunits, batch->not_sent);
-	if (nunits > 0 && !batch->stopped)
-		start_request(batch, &like, units, nunits);
+	if (batch->scope.stopped)
+		hubspot_units_set_error(units, nunits, batch->scope.not_sent);
+	if (nunits > 0 && !batch->scope.stopped)
+		hubspot_batch_request_start(&batch->scope, &like, units, nunits);
 	else
 		finish_chunk(batch, chunk);
-}
-
-/* Send units in a request with the chunk, endpoint and pairs of another one. */
-static void
-start_request(HubspotBatch *batch, const HubspotBatchRequest *like,
-			  HubspotUnit **units, int nunits)
-{
-	MemoryContext old = MemoryContextSwitchTo(like->chunk->context);
-	HubspotBatchRequest *request;
-
-	request = hubspot_batch_request_create(&batch->scope, like, units, nunits);
-	request->chunk->nrequests++;
-	hubspot_calls_start(batch->calls, &request->call);
-	MemoryContextSwitchTo(old);
 }
 
 /* A call has come back: settle its units, or send some of them again. */
@@ -522,14 +501,14 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	HubspotChunk *chunk = request->chunk;
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 
-	if (call->error && batch->stopped == NULL)
-		stop(batch, call->error);
-	for (int i = 0; i < request->nunits && call->may_have_acted; i++)
-		request->units[i]->doubtful = true;
+	if (call->error && batch->scope.stopped == NULL)
+		hubspot_batch_stop(&batch->scope, call->error);
+	for (int i = 0; i < request->part.nunits && call->may_have_acted; i++)
+		request->part.units[i]->doubtful = true;
 	if (chunk->keep)
 		take_labels(batch, request);
 	else
-		settle_units(batch, request);
+		hubspot_batch_request_settle(&batch->scope, request);
 	if (call->body)
 		pfree(unconstify(char *, call->body));
 
@@ -540,14 +519,102 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	else
 		hubspot_call_free(call);
 
-	if (--chunk->nrequests == 0)
-	{
-		if (chunk->keep)
-			read_labels(batch, chunk);
-		else
-			finish_chunk(batch, chunk);
-	}
+	chunk->nrequests--;
+	go_on(batch, chunk);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Go on with a chunk after an answer to a request of it, and with those that have waited
+ * for what its search finds out.
+ */
+static void
+go_on(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	bool		again;
+
+	if (!finish_requests(batch, chunk))
+		give_settled(batch, chunk);
+	do
+	{
+		dlist_iter	iter;
+
+		again = false;
+		dlist_foreach(iter, &batch->chunks)
+		{
+			HubspotChunk *other;
+
+			if (batch->scope.nsearches == 0)
+				return;
+			other = dlist_container(HubspotChunk, node, iter.cur);
+			if (other->search && other->nrequests == 0 &&
+				finish_requests(batch, other))
+			{
+				/* which has changed the list */
+				again = true;
+				break;
+			}
+		}
+	} while (again);
+}
+
+/*
+ * Send what is to be sent of a chunk now.  True: there is nothing more, and that is what
+ * the chunk has waited for.
+ */
+static bool
+finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	HubspotBatchRequest like = like_others(batch, chunk);
+
+	if (chunk->search)
+		hubspot_batch_requests_start(&batch->scope, &like);
+	if (chunk->nrequests > 0 ||
+		(chunk->search && !hubspot_search_is_done(chunk->search)))
+		return false;
+	if (chunk->keep)
+		read_labels(batch, chunk);
+	else
+		finish_chunk(batch, chunk);
+	return true;
+}
+
+/* What the requests of a chunk have in common, until its labels are known and then. */
+static HubspotBatchRequest
+like_others(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	HubspotBatchRequest like = {.chunk = chunk,.endpoint = batch->endpoint,
+	.pairs = batch->pairs,.evidence = batch->evidence};
+
+	if (chunk->keep)
+	{
+		like.endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
+		like.pairs = hubspot_keep_pairs(chunk->keep);
+		like.evidence = batch->keep_evidence;
+	}
+	return like;
+}
+
+static void
+end_search(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	if (chunk->search)
+		batch->scope.nsearches--;
+	chunk->search = NULL;
+}
+
+/*
+ * Have those rows of a chunk got that are settled.  The records of one that reads wait for
+ * each other, since their next pages go together.
+ */
+static void
+give_settled(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	if (chunk->search == NULL || chunk->keep || chunk->shape == HUBSPOT_INPUT_RECORD)
+		return;
+	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
+						&batch->counts.failed);
+	batch->partly = chunk;
 }
 
 /*
@@ -563,51 +630,11 @@ take_labels(HubspotBatch *batch, HubspotBatchRequest *request)
 												  ALLOCSET_DEFAULT_SIZES);
 
 	MemoryContextSwitchTo(context);
-	settle_units(batch, request);
+	hubspot_batch_request_settle(&batch->scope, request);
 	MemoryContextSwitchTo(chunk->context);
-	hubspot_keep_take(chunk->keep, request->units, request->nunits, batch->pairs);
+	hubspot_keep_take(chunk->keep, request->part.units, request->part.nunits,
+					  batch->pairs);
 	MemoryContextDelete(context);
-}
-
-static void
-settle_units(HubspotBatch *batch, HubspotBatchRequest *request)
-{
-	if (request->call.attempts == 0)
-		hubspot_units_set_error(request->units, request->nunits, batch->not_sent);
-	else
-		match_reply(batch, request);
-}
-
-/*
- * Settle what the reply to a request says of its units, and send the rest again,
- * in one or two requests.
- */
-static void
-match_reply(HubspotBatch *batch, HubspotBatchRequest *request)
-{
-	int			nunsettled;
-	int			split = hubspot_batch_request_match(request, &batch->scope,
-													&nunsettled);
-
-	if (nunsettled == 0 && batch->stopped == NULL &&
-		request->units[0]->error &&
-		hubspot_ends_sending(request->units[0]->error->verdict))
-		stop(batch, request->units[0]->error);
-
-	/* what is read next will have as long an answer */
-	if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && split > 0)
-	{
-		if (request->chunk->keep)
-			batch->keep_limit = Min(batch->keep_limit, split);
-		else
-			batch->limit = Min(batch->limit, split);
-	}
-
-	if (split > 0)
-		start_request(batch, request, request->units, split);
-	if (nunsettled > split)
-		start_request(batch, request, request->units + split,
-					  nunsettled - split);
 }
 
 /* All of a chunk's units are settled. */
@@ -618,6 +645,11 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 
 	dlist_delete(&chunk->node);
 	dlist_push_tail(&batch->ready, &chunk->node);
+	end_search(batch, chunk);
+	if (batch->partly == chunk)
+		batch->partly = NULL;
+	if (batch->evidence->larger == chunk)
+		batch->evidence->larger = NULL;
 	for (int i = 0; i < chunk->nunits; i++)
 	{
 		if (i + PAIRS_AHEAD < chunk->nunits)
@@ -626,7 +658,13 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		if (chunk->units[i]->listed)
 			hubspot_pairs_remove(batch->pairs, chunk->units[i]);
 	}
-	count_outcomes(batch, chunk);
+
+	/*
+	 * now, since the caller may end the statement with the first failure that
+	 * it gets
+	 */
+	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
+						&batch->counts.failed);
 	foreach(lc, chunk->followers)
 	{
 		HubspotChunk *follower = lfirst(lc);
@@ -634,60 +672,4 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		if (--follower->nwaits_for == 0 && follower != batch->open)
 			start_chunk(batch, follower);
 	}
-}
-
-/*
- * Count the rows of a chunk, for the batch and the account, now that they are
- * settled: the caller may end the statement with the first failure that it gets.
- */
-static void
-count_outcomes(HubspotBatch *batch, const HubspotChunk *chunk)
-{
-	HubspotAccount *account = batch->client->account;
-	int64		confirmed = 0;
-	int64		failed = 0;
-	const char *category = NULL;
-	int64		rows = 0;		/* that failed with it, one after the other */
-
-	hubspot_chunk_count(chunk, &confirmed, &failed);
-	batch->counts.confirmed += confirmed;
-	batch->counts.failed += failed;
-	hubspot_account_count_inputs(account, confirmed + failed, confirmed);
-	for (int i = 0; i < chunk->nunits && failed > 0; i++)
-	{
-		const HubspotUnit *unit = chunk->units[i];
-
-		if (unit->error == NULL)
-			continue;
-		if (category && strcmp(category, unit->error->category) != 0)
-		{
-			hubspot_account_count_error(account, category, rows);
-			rows = 0;
-		}
-		category = unit->error->category;
-		rows += hubspot_unit_row_count(unit);
-	}
-	if (category)
-		hubspot_account_count_error(account, category, rows);
-}
-
-/* Send nothing more, because of an error that all of it would meet. */
-static void
-stop(HubspotBatch *batch, const HubspotError *error)
-{
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	HubspotError *copy = hubspot_copy_error(error);
-
-	batch->stopped = copy;
-	batch->not_sent = copy;
-	if (error->verdict != HUBSPOT_VERDICT_NO_TOKEN)
-	{
-		copy->correlation_id = NULL;	/* its rows have it */
-		batch->not_sent = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
-											 psprintf(error->verdict == HUBSPOT_VERDICT_FOREIGN ?
-													  "not sent after an answer that is not HubSpot's: %s" :
-													  "not sent after HubSpot refused the account's requests: %s",
-													  error->message));
-	}
-	MemoryContextSwitchTo(old);
 }

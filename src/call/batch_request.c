@@ -4,8 +4,7 @@
  *	  One request of a batch: some units of a chunk, sent together.
  *
  * Here units become a call, and the reply to a call becomes what is known of its
- * units.  When a request is sent, and what follows from its reply for the chunk
- * and the batch, is for batch.c to say.
+ * units.  What is sent when, and whose rows can be got, is for batch.c to say.
  *
  * IDENTIFICATION
  *	  src/call/batch_request.c
@@ -14,29 +13,97 @@
  */
 #include "postgres.h"
 
+#include "api/error.h"
 #include "api/request.h"
+#include "api/verdict.h"
 #include "call/batch_request.h"
 #include "call/match.h"
 
+/* A body ends with no more bytes than that. */
+#define BODY_END	4
+
+static void start_part(HubspotBatchScope *scope, const HubspotBatchRequest *like,
+					   const HubspotPart *part);
+static HubspotSearch *search_of(HubspotBatchScope *scope, const HubspotBatchRequest *like);
+static void match_reply(HubspotBatchRequest *request, const HubspotBatchScope *scope,
+						HubspotPartAnswer *answer);
+static HubspotBatchRequest *make_request(const HubspotBatchScope *scope,
+										 const HubspotBatchRequest *like,
+										 const HubspotPart *part);
+
 /*
- * A request for units, with the chunk, endpoint and pairs of another one, ready
- * for hubspot_calls_start(); palloc'd.
+ * Send units in a request with the chunk, endpoint, pairs and evidence of another one.
+ * Those that would make it too large are for the chunk's search to send.
  */
-HubspotBatchRequest *
-hubspot_batch_request_create(const HubspotBatchScope *scope,
-							 const HubspotBatchRequest *like,
-							 HubspotUnit **units, int nunits)
+void
+hubspot_batch_request_start(HubspotBatchScope *scope, const HubspotBatchRequest *like,
+							HubspotUnit **units, int nunits)
+{
+	HubspotPart part = {.units = units,.nunits = nunits};
+
+	start_part(scope, like, &part);
+}
+
+/* Likewise what the chunk's search wants to be sent now. */
+void
+hubspot_batch_requests_start(HubspotBatchScope *scope, const HubspotBatchRequest *like)
+{
+	HubspotPart part;
+
+	while (hubspot_search_next(like->chunk->search, scope->client->options->concurrency, &part))
+		start_part(scope, like, &part);
+}
+
+/* The search of a request's chunk, which begins if there is none. */
+static HubspotSearch *
+search_of(HubspotBatchScope *scope, const HubspotBatchRequest *like)
+{
+	HubspotChunk *chunk = like->chunk;
+
+	if (chunk->search == NULL)
+	{
+		chunk->search = hubspot_search_create(chunk->context, like->evidence);
+		scope->nsearches++;
+		if (scope->put_off)
+			hubspot_search_end(chunk->search, scope->put_off);
+	}
+	return chunk->search;
+}
+
+static void
+start_part(HubspotBatchScope *scope, const HubspotBatchRequest *like,
+		   const HubspotPart *part)
+{
+	HubspotChunk *chunk = like->chunk;
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	HubspotBatchRequest *request = make_request(scope, like, part);
+
+	if (request->part.nunits < part->nunits)
+		hubspot_search_put_back(search_of(scope, like), part,
+								request->part.nunits);
+	chunk->nrequests++;
+	hubspot_calls_start(scope->calls, &request->call);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A request for the units of a part, or as many as are not too large together, palloc'd.
+ */
+static HubspotBatchRequest *
+make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
+			 const HubspotPart *part)
 {
 	HubspotBatchRequest *request = palloc0(sizeof(HubspotBatchRequest));
+	HubspotUnit **units = part->units;
+	Size		max_size = hubspot_evidence_max_size(like->evidence);
+	int			nunits = part->nunits;
 	HubspotBody body;
 
 	request->chunk = like->chunk;
 	request->endpoint = like->endpoint;
 	request->pairs = like->pairs;
-	request->units = units;
-	request->nunits = nunits;
-	for (int i = 0; i < nunits; i++)
-		units[i]->sent_with = request;
+	request->evidence = like->evidence;
+	request->part = *part;
 	request->call.method = request->endpoint->method;
 	request->call.path = hubspot_request_path(request->endpoint,
 											  scope->api_version,
@@ -44,29 +111,97 @@ hubspot_batch_request_create(const HubspotBatchScope *scope,
 											  &units[0]->input,
 											  hubspot_unit_next_page(units[0]));
 	request->call.repeatable = request->endpoint->repeatable;
-	request->call.max_reply = hubspot_max_reply(request->endpoint, nunits);
 	request->call.owner = request;
 	hubspot_body_begin(&body, request->endpoint, nunits);
 	for (int i = 0; i < nunits; i++)
+	{
+		int			len = body.text.len;
+		HubspotSlice group = body.group;
+
 		hubspot_body_add(&body, &units[i]->input, hubspot_unit_next_page(units[i]));
+		if (max_size > 0 && i > 0 && (Size) body.text.len + BODY_END > max_size)
+		{
+			body.text.len = len;
+			body.group = group;
+			nunits = i;
+		}
+		else
+			units[i]->sent_with = request;
+	}
+	request->part.nunits = nunits;
+	request->call.max_reply = hubspot_max_reply(request->endpoint, nunits);
 	request->call.body = hubspot_body_end(&body, &request->call.body_len);
 	return request;
 }
 
 /*
- * Settle the units that the reply decides.  Those that it does not, which are to
- * be sent again, then come first: *nunsettled of them, and so many of these in a
- * request of their own, as is returned (see hubspot_match_reply()).
+ * Settle what the reply to a request says of its units, and have the chunk's search look
+ * after the others.
  */
-int
-hubspot_batch_request_match(HubspotBatchRequest *request,
-							const HubspotBatchScope *scope, int *nunsettled)
+void
+hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *request)
 {
-	HubspotMatch match;
-	int			split;
+	const HubspotCallPolicy *policy = &scope->client->policy;
+	const HubspotUnit *first = request->part.units[0];
+	HubspotPartAnswer answer = {0};
 
-	match.units = request->units;
-	match.nunits = request->nunits;
+	if (request->call.attempts == 0)
+		hubspot_units_set_error(request->part.units, request->part.nunits, scope->not_sent);
+	else
+	{
+		match_reply(request, scope, &answer);
+		if (answer.nunsettled == 0 && scope->stopped == NULL &&
+			first->error && hubspot_ends_sending(first->error->verdict))
+			hubspot_batch_stop(scope, first->error);
+
+		/* what is read next will have as long an answer */
+		if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && answer.split > 0)
+			hubspot_evidence_refuse_units(request->evidence, answer.split);
+		if (answer.too_large && policy->impatient)
+			hubspot_evidence_keep(request->evidence, scope->client->options->server,
+								  request->endpoint);
+	}
+	if (request->chunk->search == NULL && answer.nunsettled == 0)
+		return;
+	hubspot_search_answer(search_of(scope, request), &request->part, &answer);
+	scope->nfound += (answer.nunsettled < request->part.nunits);
+}
+
+/* Send nothing more, because of an error that all of it would meet. */
+void
+hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(scope->context);
+	HubspotError *copy = hubspot_copy_error(error);
+
+	scope->stopped = copy;
+	scope->not_sent = copy;
+	if (error->verdict != HUBSPOT_VERDICT_NO_TOKEN)
+	{
+		copy->correlation_id = NULL;	/* its rows have it */
+		scope->not_sent = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
+											 psprintf(error->verdict == HUBSPOT_VERDICT_FOREIGN ?
+													  "not sent after an answer that is not HubSpot's: %s" :
+													  "not sent after HubSpot refused the account's requests: %s",
+													  error->message));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Settle the units that the reply decides.  Those that it does not, which are to be sent
+ * again, then come first.  What it shows of others goes into the evidence.
+ */
+static void
+match_reply(HubspotBatchRequest *request, const HubspotBatchScope *scope,
+			HubspotPartAnswer *answer)
+{
+	HubspotUnit **units = request->part.units;
+	int			nunits = request->part.nunits;
+	HubspotMatch match;
+
+	match.units = units;
+	match.nunits = nunits;
 	match.pairs = request->pairs;
 	match.sent_with = request;
 	match.from_type = scope->from_type;
@@ -75,14 +210,21 @@ hubspot_batch_request_match(HubspotBatchRequest *request,
 	match.shape = request->endpoint->reply_shape;
 	match.types = scope->types;
 	match.many = request->endpoint->batch_limit > 0;
-	split = hubspot_match_reply(&match, request->call.reply,
-								request->call.attempts);
+	answer->split = hubspot_match_reply(&match, request->call.reply,
+										request->call.attempts, &answer->refusal);
+	answer->nunsettled = 0;
+	while (answer->nunsettled < nunits &&
+		   !hubspot_unit_is_settled(units[answer->nunsettled]))
+		answer->nunsettled++;
 
-	*nunsettled = 0;
-	while (*nunsettled < request->nunits &&
-		   !hubspot_unit_is_settled(request->units[*nunsettled]))
-		(*nunsettled)++;
-	return split;
+	answer->too_large = answer->refusal &&
+		hubspot_reply_is_too_large(request->call.reply) &&
+		hubspot_evidence_refuse_size(request->evidence, request->call.body_len);
+	if (hubspot_reply_is_success(request->call.reply))
+	{
+		hubspot_evidence_pass_size(request->evidence, request->call.body_len, nunits);
+		hubspot_evidence_accept(request->evidence, units, nunits);
+	}
 }
 
 /* Settle units with one error. */

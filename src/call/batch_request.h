@@ -15,8 +15,9 @@
 #include "api/endpoint.h"
 #include "call/call.h"
 #include "call/chunk.h"
+#include "call/search.h"
 
-/* What all requests of a batch are about. */
+/* What all requests of a batch are about, and what follows from some for the others. */
 typedef struct HubspotBatchScope
 {
 	const char *api_version;
@@ -24,6 +25,16 @@ typedef struct HubspotBatchScope
 	const char *to_type;
 	bool		symmetric;		/* both sides have one object type */
 	HubspotTypeSet *types;		/* of associations that are read */
+	MemoryContext context;
+	const HubspotClient *client;
+	HubspotCalls *calls;
+	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
+	const HubspotError *not_sent;	/* the error of what isn't */
+	int			nsearches;		/* chunks with a search */
+	int			nfound;			/* answers to these that have settled
+								 * something */
+	const HubspotError *put_off;	/* the error of what is not searched for
+									 * any more, or NULL */
 } HubspotBatchScope;
 
 typedef struct HubspotBatchRequest
@@ -32,17 +43,18 @@ typedef struct HubspotBatchRequest
 	HubspotChunk *chunk;
 	const HubspotEndpoint *endpoint;
 	const HubspotPairs *pairs;	/* these units, and maybe others */
-	HubspotUnit **units;
-	int			nunits;
+	HubspotEvidence *evidence;
+	HubspotPart part;			/* its units */
 } HubspotBatchRequest;
 
-extern HubspotBatchRequest *hubspot_batch_request_create(const HubspotBatchScope *scope,
-														 const HubspotBatchRequest *like,
-														 HubspotUnit **units,
-														 int nunits);
-extern int	hubspot_batch_request_match(HubspotBatchRequest *request,
-										const HubspotBatchScope *scope,
-										int *nunsettled);
+extern void hubspot_batch_request_start(HubspotBatchScope *scope,
+										const HubspotBatchRequest *like,
+										HubspotUnit **units, int nunits);
+extern void hubspot_batch_requests_start(HubspotBatchScope *scope,
+										 const HubspotBatchRequest *like);
+extern void hubspot_batch_request_settle(HubspotBatchScope *scope,
+										 HubspotBatchRequest *request);
+extern void hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error);
 extern void hubspot_units_set_error(HubspotUnit **units, int nunits,
 									const HubspotError *error);
 

@@ -56,7 +56,7 @@ static const HubspotTypeList *share_types(HubspotChunk *chunk,
 										  const HubspotTypeList *types);
 static const HubspotRowRange *current_rows(const HubspotChunk *chunk,
 										   const HubspotUnit *unit);
-static void next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit);
+static void next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit);
 
 /*
  * A memory context for a chunk, which may come to have as many units as the one
@@ -92,6 +92,7 @@ hubspot_chunk_create(MemoryContext context, HubspotInputShape shape,
 	chunk->context = context;
 	chunk->shape = shape;
 	chunk->maxunits = maxunits;
+	chunk->most_units = MAX_GROUP_UNITS;
 	chunk->units = MemoryContextAlloc(context, sizeof(HubspotUnit *) * maxunits);
 	return chunk;
 }
@@ -162,7 +163,7 @@ static int
 max_units(const HubspotChunk *chunk, int limit)
 {
 	return chunk->shape == HUBSPOT_INPUT_GROUP ?
-		MAX_GROUP_UNITS : limit * UNITS_PER_INPUT;
+		chunk->most_units : limit * UNITS_PER_INPUT;
 }
 
 /* Is it part of the last input, as HubSpot counts them? */
@@ -308,8 +309,34 @@ share_types(HubspotChunk *chunk, const HubspotTypeList *types)
 }
 
 /*
- * The next row of a chunk whose units are all settled, or false if there are
- * no more: one for each row that was put, or for each of its associations.
+ * Let a chunk wait for the last one before it that has the pair of a unit of it, or the
+ * reverse of that if it is both_ways; which waits for those before it.
+ */
+void
+hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit, bool both_ways)
+{
+	const HubspotUnit *older = unit->older;
+	HubspotChunk *earlier;
+	MemoryContext old;
+
+	while (older && (older->chunk == chunk ||
+					 !(both_ways || hubspot_same_pair(&older->input, &unit->input))))
+		older = older->older;
+	if (older == NULL)
+		return;
+	earlier = older->chunk;
+	if (earlier->followers != NIL && llast(earlier->followers) == chunk)
+		return;
+	old = MemoryContextSwitchTo(earlier->context);
+	earlier->followers = lappend(earlier->followers, chunk);
+	MemoryContextSwitchTo(old);
+	chunk->nwaits_for++;
+}
+
+/*
+ * The next row of a chunk, or false if there are no more: one for each row that was put
+ * and whose unit is settled, or for each of its associations.  Once all are settled, there
+ * is one for each row.
  */
 bool
 hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
@@ -318,10 +345,14 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 
 	while (chunk->unit_position < chunk->nunits)
 	{
-		const HubspotUnit *unit = chunk->units[chunk->unit_position];
+		HubspotUnit *unit = chunk->units[chunk->unit_position];
 		const HubspotAssociation *association = NULL;
 
-		Assert(hubspot_unit_is_settled(unit));
+		if (unit->given || !hubspot_unit_is_settled(unit))
+		{
+			chunk->unit_position++;
+			continue;
+		}
 		if (reads && unit->error == NULL)
 		{
 			/* nothing, for however many rows */
@@ -352,6 +383,8 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 			next_row_of_unit(chunk, unit);
 		return true;
 	}
+	chunk->unit_position = 0;	/* others may be settled when this is asked
+								 * again */
 	return false;
 }
 
@@ -363,7 +396,7 @@ current_rows(const HubspotChunk *chunk, const HubspotUnit *unit)
 }
 
 static void
-next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit)
+next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit)
 {
 	if (++chunk->row_position < current_rows(chunk, unit)->count)
 		return;
@@ -372,22 +405,49 @@ next_row_of_unit(HubspotChunk *chunk, const HubspotUnit *unit)
 		return;
 	chunk->rows_position = 0;
 	chunk->unit_position++;
+	unit->given = true;
 }
 
 /*
- * Add the rows of a chunk to those that are confirmed or failed.  A record
- * counts with its last page.
+ * Count the rows of a chunk that are settled and were not counted before, for the account
+ * and in *confirmed and *failed.  A record counts with its last page.
  */
 void
-hubspot_chunk_count(const HubspotChunk *chunk, int64 *confirmed, int64 *failed)
+hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
+					int64 *confirmed, int64 *failed)
 {
+	const char *category = NULL;
+	int64		rows = 0;		/* that failed with it, one after the other */
+	int64		nconfirmed = 0;
+	int64		nfailed = 0;
+
 	for (int i = 0; i < chunk->nunits; i++)
 	{
-		const HubspotUnit *unit = chunk->units[i];
+		HubspotUnit *unit = chunk->units[i];
+		int64		count;
 
-		if (unit->error)
-			*failed += hubspot_unit_row_count(unit);
-		else if (hubspot_unit_next_page(unit).data == NULL)
-			*confirmed += hubspot_unit_row_count(unit);
+		if (unit->counted || !hubspot_unit_is_settled(unit))
+			continue;
+		unit->counted = true;
+		if (unit->error == NULL)
+		{
+			if (hubspot_unit_next_page(unit).data == NULL)
+				nconfirmed += hubspot_unit_row_count(unit);
+			continue;
+		}
+		count = hubspot_unit_row_count(unit);
+		nfailed += count;
+		if (category && strcmp(category, unit->error->category) != 0)
+		{
+			hubspot_account_count_error(account, category, rows);
+			rows = 0;
+		}
+		category = unit->error->category;
+		rows += count;
 	}
+	if (category)
+		hubspot_account_count_error(account, category, rows);
+	hubspot_account_count_inputs(account, nconfirmed + nfailed, nconfirmed);
+	*confirmed += nconfirmed;
+	*failed += nfailed;
 }

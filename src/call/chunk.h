@@ -14,6 +14,7 @@
 #include "lib/ilist.h"
 #include "nodes/pg_list.h"
 
+#include "account/account.h"
 #include "api/endpoint.h"
 #include "call/unit.h"
 
@@ -28,6 +29,7 @@ typedef struct HubspotChunk
 	HubspotUnit **units;
 	int			nunits;
 	int			maxunits;		/* that there is room for, so far */
+	int			most_units;		/* of groups, that there may be */
 	int			nsendable;		/* of these, not settled when put */
 	int			ninputs;		/* of these, as HubSpot counts them */
 	HubspotSlice group;			/* from_id of the last of them */
@@ -42,6 +44,7 @@ typedef struct HubspotChunk
 	List	   *replies;		/* calls with replies that units point into */
 	const HubspotError *last_error; /* that a unit was put with, to be shared */
 	struct HubspotKeep *keep;	/* the labels that its pairs have, or NULL */
+	struct HubspotSearch *search;	/* what is to be sent of it, or NULL */
 
 	/* the next row to get */
 	int			unit_position;
@@ -77,9 +80,11 @@ extern HubspotUnit *hubspot_chunk_add(HubspotChunk *chunk,
 									  bool sendable);
 extern HubspotUnit *hubspot_chunk_continue(HubspotChunk *chunk,
 										   const HubspotUnit *unit);
+extern void hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit,
+								 bool both_ways);
 extern bool hubspot_chunk_next_row(HubspotChunk *chunk,
 								   HubspotOutcome *outcome);
-extern void hubspot_chunk_count(const HubspotChunk *chunk, int64 *confirmed,
-								int64 *failed);
+extern void hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
+								int64 *confirmed, int64 *failed);
 
 #endif							/* HUBSPOT_CALL_CHUNK_H */

@@ -242,7 +242,23 @@ add_type(HubspotUnit *unit, const HubspotAssociationType *type)
 HubspotUnit **
 hubspot_keep_finish(HubspotKeep *keep, int *nunits)
 {
+	const HubspotError *last = NULL;
+	const HubspotError *last_made = NULL;
+
 	*nunits = 0;
+
+	/* those that were settled because of what others were answered */
+	for (int i = 0; i < keep->nrecords; i++)
+	{
+		Record	   *record = keep->records[i];
+
+		if (record->unit.error == NULL || record->error)
+			continue;
+		if (record->unit.error != last)
+			last_made = make_error(record->unit.error);
+		last = record->unit.error;
+		record->error = last_made;
+	}
 	for (int i = 0; i < keep->nunits; i++)
 	{
 		HubspotUnit *unit = keep->units[i];

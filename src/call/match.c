@@ -64,7 +64,7 @@ typedef struct Reading
 static const HubspotLabelList no_labels = {0};
 
 static int	refused(const HubspotMatch *match, const List *errors,
-					bool too_large);
+					bool too_large, const HubspotError **refusal);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
 static void take_result(void *state, const HubspotResult *result);
 static void take_error(void *state, HubspotError *error);
@@ -94,21 +94,24 @@ static void settle_rest(const HubspotMatch *match, const HubspotError *error);
  * the reason why they were refused: the units are put in such an order that
  * the unsettled ones come first, and of these, those before the returned
  * position go in one request, the others in another.  (0: all in one.)
+ * *refusal is the error of all of them if nobody is named who was the reason, or the
+ * one that was sent; or NULL.
  *
  * What is made is palloc'd, for as long as the units live.
  */
 int
 hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
-					int attempts)
+					int attempts, const HubspotError **refusal)
 {
 	Reading		reading = {.match = match,.reply = reply};
 	HubspotReplySink sink = {&reading, take_result, take_error,
 	2 * match->nunits + MORE_ERRORS, match->types};
 	HubspotEnvelope envelope;
 
+	*refusal = NULL;
 	if (!hubspot_reply_is_success(reply))
 		return refused(match, list_make1(hubspot_reply_error(reply, attempts)),
-					   reply->failure == HUBSPOT_HTTP_TOO_LARGE);
+					   reply->failure == HUBSPOT_HTTP_TOO_LARGE, refusal);
 
 	reading.correlation_id = hubspot_correlation_id(reply);
 
@@ -131,7 +134,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		return 0;
 	}
 	if (envelope.canceled && reading.last == NULL && reading.errors != NIL)
-		return refused(match, reading.errors, false);
+		return refused(match, reading.errors, false, refusal);
 	settle_errors(&reading);
 	if (match->shape == HUBSPOT_REPLY_SILENT && reading.unnamed == NULL &&
 		envelope.nerrors <= list_length(reading.errors) &&
@@ -147,7 +150,8 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
  * read is asked for in parts.  Returns as hubspot_match_reply.
  */
 static int
-refused(const HubspotMatch *match, const List *errors, bool too_large)
+refused(const HubspotMatch *match, const List *errors, bool too_large,
+		const HubspotError **refusal)
 {
 	HubspotError *first = linitial(errors);
 	int			nnamed = 0;
@@ -170,6 +174,8 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		first->not_found = false;
 	if (match->nunits == 1)
 	{
+		if (first->verdict == HUBSPOT_VERDICT_INPUT)
+			*refusal = first;
 		settle_rest(match, about_the_one(match, first));
 		return 0;
 	}
@@ -178,7 +184,9 @@ refused(const HubspotMatch *match, const List *errors, bool too_large)
 		return nsuspects < nunsettled ? nsuspects : 0;
 	if (nsuspects > 0 && nsuspects < nunsettled)
 		return nsuspects;
-	if (first->verdict == HUBSPOT_VERDICT_INPUT || (hubspot_match_reads(match) && too_large))
+	if (first->verdict == HUBSPOT_VERDICT_INPUT)
+		*refusal = first;
+	if (*refusal || (hubspot_match_reads(match) && too_large))
 		return (nunsettled + 1) / 2;
 	settle_rest(match, first);
 	return 0;

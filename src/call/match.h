@@ -15,6 +15,7 @@
 #include "http/http.h"
 
 extern int	hubspot_match_reply(const HubspotMatch *match,
-								const HubspotHttpReply *reply, int attempts);
+								const HubspotHttpReply *reply, int attempts,
+								const HubspotError **refusal);
 
 #endif							/* HUBSPOT_CALL_MATCH_H */

@@ -45,6 +45,8 @@ typedef struct HubspotUnit
 	bool		confirmed;
 	bool		doubtful;		/* HubSpot may have been asked more than once */
 	bool		labels_known;	/* of a pair: those that it has were read */
+	bool		counted;		/* as settled, before all of its chunk are */
+	bool		given;			/* all of its rows, likewise */
 	void	   *chunk;			/* the HubspotChunk that it is part of */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
 	const void *sent_with;		/* the request that it is part of now */

@@ -148,6 +148,7 @@ send_units(Sending *sending, HubspotUnit **units, int nunits)
 	HubspotMatch match = sending->match;
 	const HubspotHttpReply *reply = &sending->answers[sending->nrequests % sending->nanswers];
 	HubspotUnit **before = palloc(sizeof(HubspotUnit *) * nunits);
+	const HubspotError *refusal;
 	int			split;
 	int			nunsettled = 0;
 
@@ -163,7 +164,7 @@ send_units(Sending *sending, HubspotUnit **units, int nunits)
 	}
 	fuzz_units_save(&sending->units);
 
-	split = hubspot_match_reply(&match, reply, 1);
+	split = hubspot_match_reply(&match, reply, 1, &refusal);
 
 	/* the same units, those that are unsettled first */
 	while (nunsettled < nunits && !hubspot_unit_is_settled(units[nunsettled]))

@@ -47,5 +47,9 @@ UNREACHED(InvalidateCatalogSnapshotConditionally)
 UNREACHED(PopActiveSnapshot)
 UNREACHED(PushActiveSnapshot)
 
+/* account.c's */
+UNREACHED(hubspot_account_count_error)
+UNREACHED(hubspot_account_count_inputs)
+
 /* server.c's */
 UNREACHED(hubspot_get_usable_server)
