@@ -157,7 +157,9 @@ hubspot_labels_look_up(HubspotLabels *labels)
 
 	if (labels->looked_up)
 		return labels->failure;
-	context = AllocSetContextCreate(labels->context,
+
+	/* an ERROR is to end what is in flight, and does not end the labels */
+	context = AllocSetContextCreate(CurrentMemoryContext,
 									"hubspot_assoc look-up of labels",
 									ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);

@@ -148,6 +148,34 @@ SKIP:
 	$session->quit;
 }
 
+# A cancel that is caught ends the fetch, whatever wanted the token: what follows in
+# the transaction asks anew.
+foreach my $case (
+	[ 'a call', q{hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'slow')} ],
+	[ 'labels', q{hs_assoc_create('contacts', 1, 'companies', 2, labels => '{Primary}', server => 'slow')} ])
+{
+	my ($name, $call) = @$case;
+	$session = start_over();
+	token_rule({ hang => \1 }, first => 1);
+	$session->send(qq{DO \$\$
+		DECLARE
+			result hs_assoc_result;
+		BEGIN
+			BEGIN
+				result := $call;
+			EXCEPTION WHEN query_canceled THEN
+				RAISE WARNING 'caught';
+			END;
+			result := $call;
+			RAISE WARNING '%', result.ok;
+		END \$\$});
+	wait_until(sub { fetched() == 1 });
+	$session->cancel;
+	like(($session->finish)[1], qr/WARNING:  01000: caught\n.*WARNING:  01000: t\n/s, "$name: a cancel that is caught");
+	is(fetched(), 2, '... and another fetch');
+	$session->quit;
+}
+
 #
 # What is in flight comes back while another token is fetched
 #
