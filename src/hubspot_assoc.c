@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 
 #include "account/account.h"
+#include "account/shared_token.h"
 #include "base/compat.h"
 #include "base/setting.h"
 #include "outbox/damper.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		hubspot_accounts_add();
+		hubspot_shared_tokens_add();
 		hubspot_damper_add();
 	}
 	/* what pg_upgrade does is no reason to send anything */

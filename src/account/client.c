@@ -18,6 +18,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "common/base64.h"
 #include "miscadmin.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
@@ -26,6 +27,7 @@
 #include "account/server.h"
 #include "account/version_end.h"
 #include "api/error.h"
+#include "base/secret.h"
 #include "schema/rights.h"
 
 static const HubspotError *caught_error(void);
@@ -106,4 +108,34 @@ caught_error(void)
 							   pstrdup(data->message));
 	FreeErrorData(data);
 	return error;
+}
+
+/*
+ * The login at the proxy goes along with a request.  Whoever repeats that, repeats it
+ * as HTTP encodes it.
+ */
+void
+hubspot_remember_proxy_login(const HubspotOptions *options)
+{
+	const char *username = options->proxy_username;
+	const char *password = options->proxy_password;
+	char	   *plain;
+	char	   *encoded;
+	int			len;
+	int			encoded_len;
+
+	if (options->proxy == NULL || username == NULL || password == NULL)
+		return;
+	hubspot_remember_secret(options->server, password);
+	plain = psprintf("%s:%s", username, password);
+	len = strlen(plain);
+	encoded_len = pg_b64_enc_len(len);
+	encoded = palloc0(encoded_len + 1);
+	if (pg_b64_encode((void *) plain, len, encoded, encoded_len) < 0)
+		elog(ERROR, "could not encode the login of the proxy");
+	hubspot_remember_secret(options->server, encoded);
+	explicit_bzero(plain, len);
+	explicit_bzero(encoded, encoded_len);
+	pfree(plain);
+	pfree(encoded);
 }

@@ -39,5 +39,6 @@ typedef struct HubspotClient
 extern HubspotClient *hubspot_connect(const char *server);
 extern const HubspotError *hubspot_connect_as(Oid role, const char *server,
 											  HubspotClient **client);
+extern void hubspot_remember_proxy_login(const HubspotOptions *options);
 
 #endif							/* HUBSPOT_ACCOUNT_CLIENT_H */

@@ -14,7 +14,8 @@
  * whose token has expired on its way, and was replaced in the meantime, is
  * sent again with the new one.  So however many requests are in flight, one
  * token is fetched.  Fetching is call.c's: here is what to ask, and what to
- * make of the answer.
+ * make of the answer.  Where processes share tokens (shared_token.c), the session
+ * takes what another one has fetched, and lets others have what it fetches.
  *
  * A refresh token lives for ever, but may be replaced by the answer.  The new
  * one is written to the user mapping (refresh_token.c), which cannot be done always.
@@ -90,6 +91,7 @@ struct HubspotAccessToken
 	MemoryContext context;		/* of the statement */
 	const char *bearer;			/* NULL: OAuth's, which the session has */
 	int64		serial;			/* how often the file was read anew */
+	HubspotTokenKey key;		/* of OAuth's, among processes */
 };
 
 static HTAB *session_tokens = NULL;
@@ -101,15 +103,18 @@ static bool is_same_client(const SessionToken *session,
 static bool has_same_client(const SessionToken *session,
 							const HubspotOptions *options);
 static SessionToken *make_session_token(const HubspotOptions *options);
+static void set_bearer(SessionToken *session, const char *bearer,
+					   int64 expires);
 static void forget_bearer(SessionToken *session);
 static void forget_text(char *text);
 static const char *present_refresh_token(const HubspotOptions *options,
 										 const SessionToken *session);
 static void remember_refusal(SessionToken *session, const HubspotError *error);
-static void take_refresh_token(const HubspotOptions *options,
+static void take_refresh_token(HubspotAccessToken *token,
 							   SessionToken *session,
 							   const char *refresh_token);
-static void use_refresh_token(SessionToken *session, const char *refresh_token);
+static void use_refresh_token(HubspotAccessToken *token, SessionToken *session,
+							  const char *refresh_token);
 static bool may_try(const SessionToken *session);
 static void store_refresh_token(const HubspotOptions *options,
 								SessionToken *session);
@@ -139,6 +144,8 @@ hubspot_token_create(const HubspotOptions *options)
 		if (strcmp(linitial(session->refresh_tokens), options->refresh_token) != 0 &&
 			may_try(session))
 			store_refresh_token(options, session);
+		hubspot_shared_token_key(options, linitial(session->refresh_tokens),
+								 &token->key);
 	}
 	return token;
 }
@@ -252,7 +259,9 @@ hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 	session = session_token(options);
 	if (serial != session->serial)
 		return true;
-	/* a token that was revoked is of no use to later statements either */
+	/* a token that was revoked is of no use to anybody */
+	if (session->bearer)
+		hubspot_shared_token_refuse(session->bearer);
 	forget_bearer(session);
 	return hubspot_reply_is_expired(reply);
 }
@@ -334,6 +343,17 @@ make_session_token(const HubspotOptions *options)
 	return session;
 }
 
+/* The session has a token, which HubSpot has just given to somebody. */
+static void
+set_bearer(SessionToken *session, const char *bearer, int64 expires)
+{
+	forget_bearer(session);
+	session->bearer = MemoryContextStrdup(session->context, bearer);
+	session->serial = ++last_serial;
+	session->expires = expires;
+	session->refusal = NULL;
+}
+
 static void
 forget_bearer(SessionToken *session)
 {
@@ -349,6 +369,35 @@ static void
 forget_text(char *text)
 {
 	explicit_bzero(text, strlen(text));
+}
+
+/*
+ * A token is wanted that isn't ready: has another process fetched it?  If so,
+ * it is ready now; else as hubspot_shared_token_take().
+ */
+HubspotTokenPlace
+hubspot_token_take(HubspotAccessToken *token, bool patient, int64 *until)
+{
+	HubspotSharedToken shared;
+	HubspotTokenPlace place = hubspot_shared_token_take(&token->key, patient,
+														&shared, until);
+
+	if (place == HUBSPOT_TOKEN_FOUND)
+	{
+		SessionToken *session = session_token(token->options);
+
+		set_bearer(session, shared.bearer, shared.expires);
+		session->used = true;
+		explicit_bzero(&shared, sizeof(shared));
+	}
+	return place;
+}
+
+/* The token is not fetched, or no longer: another process may do so. */
+void
+hubspot_token_give_up(HubspotAccessToken *token)
+{
+	hubspot_shared_token_give_up(&token->key);
 }
 
 /* Append the body of the request that fetches a token. */
@@ -377,7 +426,7 @@ remember_secrets(const HubspotOptions *options, const SessionToken *session)
  * error, palloc'd, in which no secret stands.
  */
 HubspotError *
-hubspot_token_take_reply(const HubspotAccessToken *token,
+hubspot_token_take_reply(HubspotAccessToken *token,
 						 const HubspotHttpReply *reply, int attempts,
 						 int64 sent)
 {
@@ -396,17 +445,17 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
 	{
 		int64		life = (int64) Max(fields.expires_in, 0) * 1000000;
 
-		session->bearer = MemoryContextStrdup(session->context,
-											  fields.access_token);
-		session->serial = ++last_serial;
-		session->expires = sent + life - Min(life / 10, RENEWAL_MARGIN);
+		set_bearer(session, fields.access_token,
+				   sent + life - Min(life / 10, RENEWAL_MARGIN));
 		session->used = false;
-		session->refusal = NULL;
+		hubspot_shared_token_put(&token->key, session->bearer, session->expires);
 		if (fields.refresh_token &&
 			strcmp(fields.refresh_token, linitial(session->refresh_tokens)) != 0)
-			take_refresh_token(options, session, fields.refresh_token);
+			take_refresh_token(token, session, fields.refresh_token);
 		return NULL;
 	}
+
+	hubspot_shared_token_give_up(&token->key);
 
 	/* our own words have no secret in them, unless it is a part of a word */
 	hide_secrets(options, fields.reason);
@@ -423,7 +472,7 @@ hubspot_token_take_reply(const HubspotAccessToken *token,
  * mapping since the statement began?  True: a token may be asked for with that.
  */
 bool
-hubspot_token_reload(const HubspotAccessToken *token)
+hubspot_token_reload(HubspotAccessToken *token)
 {
 	const HubspotOptions *options = token->options;
 	SessionToken *session = session_token(options);
@@ -437,7 +486,7 @@ hubspot_token_reload(const HubspotAccessToken *token)
 	hubspot_end_catalog_access(access);
 	if (refresh_token == NULL)
 		return false;
-	use_refresh_token(session, refresh_token);
+	use_refresh_token(token, session, refresh_token);
 	session->refusal = NULL;
 	return true;
 }
@@ -474,9 +523,11 @@ remember_refusal(SessionToken *session, const HubspotError *error)
 
 /* A new refresh token has come. */
 static void
-take_refresh_token(const HubspotOptions *options, SessionToken *session,
+take_refresh_token(HubspotAccessToken *token, SessionToken *session,
 				   const char *refresh_token)
 {
+	const HubspotOptions *options = token->options;
+
 	if (!hubspot_is_token(refresh_token))
 	{
 		ereport(WARNING,
@@ -486,19 +537,29 @@ take_refresh_token(const HubspotOptions *options, SessionToken *session,
 				 errdetail("It is empty, too long, or not printable ASCII.")));
 		return;
 	}
-	use_refresh_token(session, refresh_token);
+	use_refresh_token(token, session, refresh_token);
+
+	/* who has the new one finds the token by that */
+	hubspot_shared_token_put(&token->key, session->bearer, session->expires);
 	store_refresh_token(options, session);
 }
 
 /* The session goes on with another refresh token. */
 static void
-use_refresh_token(SessionToken *session, const char *refresh_token)
+use_refresh_token(HubspotAccessToken *token, SessionToken *session,
+				  const char *refresh_token)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->context);
+	HubspotCatalogAccess access;
 
 	session->refresh_tokens = lcons(pstrdup(refresh_token),
 									session->refresh_tokens);
 	MemoryContextSwitchTo(old);
+
+	/* OpenSSL's hashes want a resource owner, and it a transaction */
+	access = hubspot_begin_catalog_access();
+	hubspot_shared_token_key(token->options, refresh_token, &token->key);
+	hubspot_end_catalog_access(access);
 }
 
 /*

@@ -32,7 +32,6 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
@@ -40,12 +39,14 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "base/clock.h"
-#include "base/secret.h"
 #include "call/call.h"
 #include "http/transport.h"
 
 /* An impatient call waits no longer than that, in microseconds. */
 #define IMPATIENT_WAIT	INT64CONST(1000000)
+
+/* Nor does a call wait longer for a token that another process fetches. */
+#define MAX_TOKEN_WAIT	(20 * INT64CONST(1000000))
 
 /* Where replies have a budget, a list of labels or a token has no more bytes. */
 #define MAX_BUDGETED_REPLY	(1024 * 1024)
@@ -78,6 +79,8 @@ struct HubspotCalls
 								 * there is a reply_budget */
 	bool		stopped;		/* nothing more is sent, ... */
 	const HubspotError *error;	/* ... for want of a token, or NULL */
+	int64		token_patience; /* until when another process's fetch of it is
+								 * waited for; 0: it isn't */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
@@ -89,8 +92,8 @@ static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
 static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
-static void remember_proxy_login(const HubspotOptions *options);
 static bool has_token(HubspotCalls *calls, bool ask_again, int64 *wake);
+static bool comes_from_another(HubspotCalls *calls, int64 now, int64 *wake);
 static Fetch *find_fetch(const HubspotAccessToken *token);
 static Fetch *start_fetch(HubspotCalls *calls);
 static void forget_fetch(void *arg);
@@ -101,7 +104,10 @@ static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
-/* Begin the calls of a statement; what is in flight ends with the context. */
+/*
+ * Begin the calls of a statement; what is in flight ends with the context, which
+ * must not outlive the client.
+ */
 HubspotCalls *
 hubspot_calls_create(MemoryContext context, const HubspotClient *client)
 {
@@ -152,12 +158,14 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 
 		send_waiting(calls, &wake);
 		if (!dlist_is_empty(&calls->done))
-			return true;
+			break;
 		if (hubspot_exchange_wait(calls->exchange, Min(until, wake)))
 			take_replies(calls);
 		else if (hubspot_now() >= until)
-			return false;
+			break;
 	}
+	hubspot_shared_token_wait_no_more();
+	return !dlist_is_empty(&calls->done);
 }
 
 /* Let the calls move on as far as they can without waiting. */
@@ -354,10 +362,12 @@ has_token(HubspotCalls *calls, bool ask_again, int64 *wake)
 			}
 			if (!ask_again)
 				calls->error = hubspot_token_refusal(client->token, calls->context);
-			if (calls->error == NULL)
-				fetch = start_fetch(calls);
-			else
+			if (calls->error)
 				stop(calls);
+			else if (comes_from_another(calls, now, wake))
+				return false;
+			else if (!hubspot_token_is_ready(client->token))
+				fetch = start_fetch(calls);
 		}
 		if (fetch && move_fetch(fetch, wake))
 		{
@@ -367,6 +377,27 @@ has_token(HubspotCalls *calls, bool ask_again, int64 *wake)
 		if (calls->error)
 			return false;
 	}
+	return true;
+}
+
+/*
+ * Does another process fetch the token, for which to wait until *wake?  If not, it
+ * may be ready.
+ */
+static bool
+comes_from_another(HubspotCalls *calls, int64 now, int64 *wake)
+{
+	bool		patient = calls->token_patience == 0 || now < calls->token_patience;
+
+	if (hubspot_token_take(calls->client->token, patient, wake) != HUBSPOT_TOKEN_COMES)
+	{
+		calls->token_patience = 0;
+		return false;
+	}
+	if (calls->token_patience == 0)
+		calls->token_patience = now +
+			(calls->client->policy.impatient ? IMPATIENT_WAIT : MAX_TOKEN_WAIT);
+	*wake = Min(*wake, calls->token_patience);
 	return true;
 }
 
@@ -436,6 +467,7 @@ forget_fetch(void *arg)
 
 	dlist_delete(&fetch->node);
 	explicit_bzero(fetch->form.data, fetch->form.len);
+	hubspot_token_give_up(fetch->token);
 }
 
 /*
@@ -526,7 +558,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.proxy = options->proxy;
 	request.proxy_username = options->proxy_username;
 	request.proxy_password = options->proxy_password;
-	remember_proxy_login(options);
+	hubspot_remember_proxy_login(options);
 	request.ca_file = options->ca_file;
 	request.user_agent = options->user_agent;
 
@@ -540,33 +572,6 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	calls->counts.requests++;
 	if (call->attempts > 0)
 		calls->counts.retries++;
-}
-
-/* Whoever repeats a request does so with the login as HTTP encodes it. */
-static void
-remember_proxy_login(const HubspotOptions *options)
-{
-	const char *username = options->proxy_username;
-	const char *password = options->proxy_password;
-	char	   *plain;
-	char	   *encoded;
-	int			len;
-	int			encoded_len;
-
-	if (options->proxy == NULL || username == NULL || password == NULL)
-		return;
-	hubspot_remember_secret(options->server, password);
-	plain = psprintf("%s:%s", username, password);
-	len = strlen(plain);
-	encoded_len = pg_b64_enc_len(len);
-	encoded = palloc0(encoded_len + 1);
-	if (pg_b64_encode((void *) plain, len, encoded, encoded_len) < 0)
-		elog(ERROR, "could not encode the login of the proxy");
-	hubspot_remember_secret(options->server, encoded);
-	explicit_bzero(plain, len);
-	explicit_bzero(encoded, encoded_len);
-	pfree(plain);
-	pfree(encoded);
 }
 
 static void

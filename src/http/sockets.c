@@ -267,14 +267,17 @@ hubspot_is_watched(int socket)
 
 /*
  * Wait for the sockets, no longer than timeout (ms; 0: not at all, -1: for
- * ever), and serve interrupts.  Returns how many events there are.
+ * ever), and serve interrupts.  Returns how many events there are; the latch
+ * is not one of them.
  */
 int
-hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents)
+hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents,
+					 bool *latch_set)
 {
 	int			nevents;
 	int			nsockets = 0;
 
+	*latch_set = false;
 	update_set();
 	nevents = WaitEventSetWait(set, timeout, events, maxevents,
 							   hubspot_wait_event());
@@ -283,6 +286,7 @@ hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents)
 		if (events[i].events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
+			*latch_set = true;
 			CHECK_FOR_INTERRUPTS();
 		}
 		else if (hubspot_is_watched(events[i].fd))

@@ -128,7 +128,7 @@ static struct
 	bool		freed;			/* one has ended since one that waited was
 								 * started */
 	bool		cut;			/* the last call had to be ended */
-	uint64		nfinished;		/* transfers that have ended, of all exchanges */
+	uint64		news;			/* transfers that have ended, and latches set */
 }			session;
 
 static void begin(HubspotTransfer *transfer);
@@ -230,15 +230,15 @@ begin(HubspotTransfer *transfer)
 }
 
 /*
- * Wait until the exchange has a reply to give, another exchange has got one, or
- * the time is until; what can move without waiting does in any case.  True:
- * hubspot_exchange_next() has a reply.  Serves interrupts.
+ * Wait until the exchange has a reply to give, another exchange has got one,
+ * somebody has set the latch, or the time is until; what can move without waiting
+ * does in any case.  True: hubspot_exchange_next() has a reply.  Serves interrupts.
  */
 bool
 hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 {
 	bool		driven = false;
-	uint64		nfinished = session.nfinished;
+	uint64		news = session.news;
 
 	count_time_away();
 	for (;;)
@@ -253,9 +253,9 @@ hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
 		start_waiting();
 		if (!dlist_is_empty(&exchange->done))
 			return true;
-		if (driven && (now >= until || session.nfinished != nfinished))
+		if (driven && (now >= until || session.news != news))
 			return false;
-		wait_and_drive(session.nfinished == nfinished ? until : 0);
+		wait_and_drive(session.news == news ? until : 0);
 		driven = true;
 	}
 }
@@ -394,7 +394,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	/* the connection goes back to the session's */
 	remove_handle(transfer->easy.handle);
 
-	session.nfinished++;
+	session.news++;
 	transfer->ended = hubspot_now();
 	hubspot_easy_take_reply(&transfer->easy, reply);
 	reply->failure = failure;
@@ -586,6 +586,7 @@ wait_and_drive(int64 until)
 	int64		wake = Min(until, session.timer);
 	long		timeout = -1;
 	bool		connecting = false;
+	bool		latch_set;
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &session.active)
@@ -603,7 +604,8 @@ wait_and_drive(int64 until)
 		timeout = (wake <= now) ? 0 :
 			(long) Min((wake - now + 999) / 1000, INT_MAX);
 
-	nevents = hubspot_wait_sockets(timeout, events, MAX_EVENTS);
+	nevents = hubspot_wait_sockets(timeout, events, MAX_EVENTS, &latch_set);
+	session.news += latch_set;
 	for (int i = 0; i < nevents; i++)
 	{
 		int			flags = 0;

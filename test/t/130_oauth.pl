@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = start_node('shared_preload_libraries' => 'hubspot_assoc', log_duration => 'on', log_timezone => 'UTC');
+my $node = start_node(log_duration => 'on', log_timezone => 'UTC');
 my $hubspot = start_simulator();
 my %usual = (rate_limit => 0, max_retries => 1, max_retry_delay => '50ms');
 my $output = '';			# all that clients have seen

@@ -23,12 +23,12 @@ my $node = start_node(
 my $hubspot = start_simulator();
 create_account($node, $hubspot, name => $_, rate_limit => 0, max_retries => 0) foreach qw(bad good);
 my $session = start_session($node);
-$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => 'refresh' });
 $session->query(q{SET log_statement = none; DROP USER MAPPING FOR PUBLIC SERVER bad;
 	CREATE USER MAPPING FOR PUBLIC SERVER bad OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh')});
 
 my $worker = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'};
 my $next = 1;
+my $login = 0;
 my %failed;
 
 # A row of the one, which is due first, and one of the other.
@@ -46,10 +46,13 @@ sub enqueue_both
 sub held { my ($type) = @_; return scalar grep { $_->{from_id} == $next } @{ $hubspot->associations($type, 'companies') } }
 sub waiting { return $session->query("SELECT count(*) FROM hs_assoc_outbox WHERE server = '$_[0]'") }
 
+# With a login for which no session has a token.
 sub start_over
 {
+	$login++;
+	$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => "refresh$login" });
+	$session->query("ALTER USER MAPPING FOR PUBLIC SERVER bad OPTIONS (SET refresh_token 'refresh$login')");
 	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_backoff, hs_assoc_lease, hs_assoc_doubt');
-	$hubspot->expire_oauth;
 	return;
 }
 
