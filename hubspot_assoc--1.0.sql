@@ -509,7 +509,7 @@ RETURNS SETOF hs_assoc_type
 AS 'MODULE_PATHNAME', 'hs_assoc_label_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_label_create(text, text, text, text, text, name) IS
-'Defines a label of the association from one object type to another.';
+'Defines a label of the association from one object type to another, or the type without one.';
 
 CREATE FUNCTION hs_assoc_label_update(
 	from_type text,

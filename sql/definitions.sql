@@ -35,6 +35,19 @@ SELECT hs_assoc_label_delete('contacts', 'companies', 1) IS NOT NULL AS void;
 SELECT * FROM sim.holds('contacts', 'companies');
 SELECT * FROM hs_assoc_labels('companies', 'contacts') WHERE category = 'USER_DEFINED';
 
+-- none: the plain association of a custom object
+CALL sim.forget_requests();
+SELECT * FROM hs_assoc_label_create('2-123', 'companies', '', 'plain');
+SELECT * FROM hs_assoc_label_create('2-124', 'companies', NULL, 'plain', '');
+SELECT request, status, body FROM sim.requests();
+SELECT ok FROM hs_assoc_create_default('2-123', 1, 'companies', 2);
+SELECT * FROM sim.holds('2-123', 'companies');
+SELECT * FROM sim.holds('companies', '2-123');
+SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]*', 'correlation id') AS detail, hint
+FROM unnest('{2-123,contacts}'::text[]) AS type,
+	LATERAL sim.try(format($$SELECT hs_assoc_label_create(%L, 'companies', '', 'plain')$$, type))
+\gx
+
 -- any text
 CREATE TABLE words (n int, label text, inverse text);
 INSERT INTO words VALUES (1, 'Führungskraft', 'Untergebene'), (2, E'a "quoted" \\ and / one', E'tab\t and \\n'), (3, '日本語', '😀'),
@@ -169,9 +182,10 @@ FROM (VALUES
 	('hs_assoc_labels(''con tacts'', ''companies'')'),
 	('hs_assoc_labels(''..'', ''companies'')'),
 	('hs_assoc_labels(''Müll'', ''companies'')'),
-	('hs_assoc_label_create(''contacts'', ''companies'', NULL, ''name'')'),
+	('hs_assoc_label_create(''contacts'', ''companies'', NULL, ''name'', ''inverse'')'),
 	('hs_assoc_label_create(''contacts'', ''companies'', ''label'', NULL)'),
-	('hs_assoc_label_create(''contacts'', ''companies'', '''', ''name'')'),
+	('hs_assoc_label_create(''contacts'', ''companies'', '''', ''name'', ''inverse'')'),
+	('hs_assoc_label_create(''contacts'', ''companies'', NULL, '''')'),
 	('hs_assoc_label_create(''contacts'', ''companies'', ''label'', '''')'),
 	('hs_assoc_label_create(''contacts'', ''companies'', ''label'', ''name'', '''')'),
 	('hs_assoc_label_create(NULL, ''companies'', ''label'', ''name'')'),

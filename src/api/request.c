@@ -258,7 +258,7 @@ add_id(char *p, HubspotSlice id)
 	return p;
 }
 
-/* A new label; inverse_label may be NULL. */
+/* A new label; an empty one is none, and inverse_label may be NULL. */
 char *
 hubspot_encode_label_create(const char *label, const char *name,
 							const char *inverse_label)

@@ -73,6 +73,7 @@ static void set_direction(FunctionCallInfo fcinfo, Task *task);
 static void end_task(Task *task);
 static char *optional_label(FunctionCallInfo fcinfo, int argument,
 							const char *name);
+static bool is_empty(FunctionCallInfo fcinfo, int argument);
 static void change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 						 const char *verb);
 static void perform(Task *task);
@@ -108,27 +109,38 @@ hs_assoc_labels(PG_FUNCTION_ARGS)
  * hs_assoc_label_create(from_type, to_type, label, name, inverse_label,
  * server): POST .../labels
  *
- * Defines a label.  Returns the new types, one for each direction or one for
- * both.  Sent again only if HubSpot cannot have acted; an answer that names no
+ * Defines a label, or with one that is null or empty the type without a label,
+ * which custom objects may lack.  Returns the new types, one for each direction or
+ * one for both.  Sent again only if HubSpot cannot have acted; an answer that names no
  * type is an ERROR (08P01), because it may have acted then.
  */
 Datum
 hs_assoc_label_create(PG_FUNCTION_ARGS)
 {
 	Task		task;
-	char	   *label;
+	bool		unlabelled = is_empty(fcinfo, 2);
+	const char *label = "";
 	char	   *name;
+	char	   *inverse_label = NULL;
 	List	   *definitions;
 
 	InitMaterializedSRF(fcinfo, 0);
 	begin_task(fcinfo, &task, HUBSPOT_LABEL_CREATE, 5);
 	set_direction(fcinfo, &task);
-	label = hubspot_label_argument(fcinfo, 2, "label");
+	if (!unlabelled)
+		label = hubspot_label_argument(fcinfo, 2, "label");
 	name = hubspot_label_argument(fcinfo, 3, "name");
-	task.body = hubspot_encode_label_create(label, name,
-											optional_label(fcinfo, 4, "inverse_label"));
-	task.failure = psprintf("could not create label \"%s\" %s", hubspot_shown(label),
-							task.direction);
+	if (!unlabelled || !is_empty(fcinfo, 4))
+		inverse_label = optional_label(fcinfo, 4, "inverse_label");
+	if (unlabelled && inverse_label)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" needs argument \"%s\"", "inverse_label", "label"),
+				 errdetail("Without a label, the type has none in either direction.")));
+	task.body = hubspot_encode_label_create(label, name, inverse_label);
+	task.failure = unlabelled ?
+		psprintf("could not create the type without a label %s", task.direction) :
+		psprintf("could not create label \"%s\" %s", hubspot_shown(label), task.direction);
 	perform(&task);
 	definitions = read_definitions(&task);
 	if (definitions == NIL)
@@ -362,6 +374,14 @@ optional_label(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	return PG_ARGISNULL(argument) ? NULL :
 		hubspot_label_argument(fcinfo, argument, name);
+}
+
+/* Is a text null or empty? */
+static bool
+is_empty(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ||
+		VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0;
 }
 
 /* To remove a limit takes no max_to_ids. */

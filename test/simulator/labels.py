@@ -16,6 +16,8 @@ def labels_list(call):
 def labels_create(call):
     label, name, inverse = call.body
     definitions = call.account.definitions
+    if label is None:
+        return create_plain(call, name)
     labels = [d for d in definitions.of(call.from_type, call.to_type)
               if d.category == "USER_DEFINED" and d.label is not None]
     if any(d.name == name or d.label == label for d in labels):
@@ -28,6 +30,21 @@ def labels_create(call):
         return Reply(200, {"results": []})
     made = call.account.define(call.from_type.id, call.to_type.id, label,
                                inverse, name)
+    return Reply(200, {"results": [d.entry() for d in made]})
+
+
+def create_plain(call, name):
+    """The type without a label, which object types of HubSpot's own have."""
+    known = call.account.definitions.by_direction.get(
+        (call.from_type.id, call.to_type.id), ())
+    if not (call.from_type.custom or call.to_type.custom):
+        raise invalid("label must not be empty")
+    if any(d.label is None for d in known):
+        raise invalid("The association without a label is there already")
+    if call.dry:
+        return Reply(200, {"results": []})
+    made = call.account.define(call.from_type.id, call.to_type.id, None,
+                               None, name)
     return Reply(200, {"results": [d.entry() for d in made]})
 
 

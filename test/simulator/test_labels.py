@@ -67,6 +67,25 @@ class DefinitionTest(SimulatorTest):
         self.api("POST", LABELS, {"label": "One more", "name": "more"},
                  status=437)
 
+    def test_plain_type(self):
+        """A custom object's association without a label can be made."""
+        path = "/crm/v4/associations/%s/labels"
+        body = {"label": "", "name": "plain"}
+        made = self.api("POST", path % "2-5/contacts", body,
+                        status=200).json()["results"]
+        self.assertEqual([(r["category"], r["label"]) for r in made],
+                         [("USER_DEFINED", None), ("USER_DEFINED", None)])
+        self.api("PUT", "/crm/v4/objects/2-5/1/associations/default/"
+                 "contacts/2", status=200)
+        self.assertEqual(self.stored("2-5", "contacts")[("1", "2")],
+                         [("USER_DEFINED", made[0]["typeId"], None)])
+        for kinds, wrong in (("2-5/contacts", body), ("contacts/2-5", body),
+                             ("contacts/companies", body),
+                             ("2-6/contacts", {**body, "inverseLabel": "x"}),
+                             ("2-6/contacts", {**body, "label": " "}),
+                             ("2-6/contacts", {**body, "label": None})):
+            self.api("POST", path % kinds, wrong, status=400)
+
     def test_inverse_labels(self):
         """Both labels of a pair of labels can be between equal types."""
         path = "/crm/associations/2026-03/contacts/contacts/labels"

@@ -195,6 +195,7 @@ def check_archive(value, limit):
 
 
 def check_label_create(value, _limit):
+    """(label, name, inverse label); a label of None is none."""
     check_object(value, {"label", "name"}, "the body", {"inverseLabel"})
     name = check_text(value["name"], "name")
     if name[0].isdigit() or "-" in name:
@@ -203,6 +204,8 @@ def check_label_create(value, _limit):
     inverse = value.get("inverseLabel")
     if inverse is not None:
         check_text(inverse, "inverseLabel")
+    if value["label"] == "" and inverse is None:
+        return None, name, None
     return check_text(value["label"], "label"), name, inverse
 
 
