@@ -155,6 +155,7 @@ static const struct
 	{"0-5", "ticket", "tickets"}
 };
 
+static void append_tail(StringInfo url, const char *tail, const char *const *arguments);
 static int	object_type_number(const char *name);
 
 const HubspotEndpoint *
@@ -248,8 +249,29 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 		appendStringInfo(url, "/crm/%s/%s/", version, tree);
 	else
 		appendStringInfo(url, "/crm/%s/%s/", tree, version);
+	append_tail(url, endpoint->tail, arguments);
+}
 
-	for (const char *p = endpoint->tail; *p != '\0'; p++)
+/*
+ * The same, where HubSpot's documents have two paths for one thing: that of the
+ * newest document of v4 for limits.  False: there is no other path.
+ */
+bool
+hubspot_append_other_path(StringInfo url, const HubspotEndpoint *endpoint,
+						  const char *version, const char *const *arguments)
+{
+	if (strcmp(version, UNDATED_VERSION) != 0 ||
+		strncmp(endpoint->tail, LIMITS_TAIL, strlen(LIMITS_TAIL)) != 0)
+		return false;
+	appendStringInfo(url, "/crm/associations/%s/", version);
+	append_tail(url, endpoint->tail, arguments);
+	return true;
+}
+
+static void
+append_tail(StringInfo url, const char *tail, const char *const *arguments)
+{
+	for (const char *p = tail; *p != '\0'; p++)
 	{
 		if (*p == '{')
 		{

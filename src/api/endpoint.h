@@ -86,6 +86,10 @@ extern char *hubspot_newest_version(int day);
 extern void hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 								const char *version,
 								const char *const *arguments);
+extern bool hubspot_append_other_path(StringInfo url,
+									  const HubspotEndpoint *endpoint,
+									  const char *version,
+									  const char *const *arguments);
 extern void hubspot_append_encoded(StringInfo url, const char *text);
 extern void hubspot_append_cursor(StringInfo url, const char *after);
 extern const char *hubspot_token_path(const char *version);

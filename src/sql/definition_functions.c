@@ -77,6 +77,7 @@ static bool is_empty(FunctionCallInfo fcinfo, int argument);
 static void change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 						 const char *verb);
 static void perform(Task *task);
+static void send_task(Task *task, const HubspotClient *client, const char *path);
 static void fail(const Task *task, const HubspotError *error) pg_attribute_noreturn();
 static void fail_unreadable(const Task *task, const char *reason) pg_attribute_noreturn();
 static const char *where_to_look(HubspotOperation operation);
@@ -417,8 +418,6 @@ perform(Task *task)
 {
 	const HubspotEndpoint *endpoint = hubspot_endpoint(task->operation);
 	const HubspotClient *client = hubspot_connect(task->server);
-	bool		removes = (task->operation == HUBSPOT_LABEL_DELETE ||
-						   task->operation == HUBSPOT_LIMIT_PURGE);
 	const HubspotError *error;
 	HubspotError *told;
 	HubspotDone done;
@@ -427,21 +426,22 @@ perform(Task *task)
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint, client->options->api_version,
 						task->arguments);
-	task->call.method = endpoint->method;
-	task->call.path = path.data;
-	task->call.body = task->body;
-	task->call.body_len = task->body ? strlen(task->body) : 0;
-	task->call.repeatable = endpoint->repeatable;
-
-	/* that it isn't there means something else after an attempt */
-	task->call.own_connection = removes;
-	hubspot_call_perform(client, &task->call);
-
+	send_task(task, client, path.data);
 	error = hubspot_call_error(&task->call);
+
+	/* it is no answer about what was asked, as of a path that leads nowhere */
+	initStringInfo(&path);
+	if (error && error->verdict == HUBSPOT_VERDICT_FOREIGN &&
+		hubspot_append_other_path(&path, endpoint, client->options->api_version,
+								  task->arguments))
+	{
+		send_task(task, client, path.data);
+		error = hubspot_call_error(&task->call);
+	}
 	if (error)
 	{
 		/* an attempt before this one removed it, and its answer was lost */
-		if (removes && task->call.may_have_acted && error->not_found)
+		if (task->call.own_connection && task->call.may_have_acted && error->not_found)
 			return;
 		fail(task, error);
 	}
@@ -455,6 +455,25 @@ perform(Task *task)
 		(done == HUBSPOT_NOT_DONE ||
 		 (done == HUBSPOT_DONE_OR_NOT && !endpoint->repeatable)))
 		fail_unreadable(task, "the answer does not confirm it");
+}
+
+/* Send a task's call to a path, and wait until it has come back. */
+static void
+send_task(Task *task, const HubspotClient *client, const char *path)
+{
+	const HubspotEndpoint *endpoint = hubspot_endpoint(task->operation);
+
+	memset(&task->call, 0, sizeof(HubspotCall));
+	task->call.method = endpoint->method;
+	task->call.path = path;
+	task->call.body = task->body;
+	task->call.body_len = task->body ? strlen(task->body) : 0;
+	task->call.repeatable = endpoint->repeatable;
+
+	/* that it isn't there means something else after an attempt */
+	task->call.own_connection = (task->operation == HUBSPOT_LABEL_DELETE ||
+								 task->operation == HUBSPOT_LIMIT_PURGE);
+	hubspot_call_perform(client, &task->call);
 }
 
 static void

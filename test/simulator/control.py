@@ -47,6 +47,7 @@ POST /settings          change some; answers all of them:
                         and in v4, else 200
     limit_create_status 200, 201, null: as the version's documents have it
     limit_purge_status  200 (with a body), 204, null: 204 in v4, else 200
+    v4_limits           where v4 has limits: v4/associations, associations/v4
     archive_missing     deleting what is not there: 204, as if it had been;
                         404, for a single pair; item, that and an error of a
                         batch for each such pair

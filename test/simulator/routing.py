@@ -17,7 +17,13 @@ JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?",
 
 def route(call):
     """Finds the operation and what the path names."""
-    area, call.version, rest = area_of(split_path(call.request.path))
+    segments = split_path(call.request.path)
+    newer = call.account.settings["v4_limits"] == "associations/v4"
+    if newer and segments[:3] in (["crm", "associations", "v4"],
+                                  ["crm", "v4", "associations"]) and \
+            segments[3:4] == ["definitions"]:
+        segments[1:3] = reversed(segments[1:3])
+    area, call.version, rest = area_of(segments)
     fitting = [operation for operation
                in OPERATIONS_BY_SIZE.get((area, len(rest)), ())
                if operation.fits(rest)]

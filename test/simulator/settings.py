@@ -16,6 +16,7 @@ SETTINGS = {
     "archive_missing": (204, 404, "item"),
     "limit_create_status": (None, 201, 200),
     "limit_purge_status": (None, 204, 200),
+    "v4_limits": ("v4/associations", "associations/v4"),
 }
 
 # What HubSpot calls its rate limits, and their intervals in milliseconds.

@@ -56,6 +56,21 @@ class LimitTest(VersionsTest):
                 self.api("POST", pair + "/batch/purge", {"inputs": [limit]},
                          status=purged)
 
+    def test_path(self):
+        """That of the newest document of v4, or that of older ones."""
+        older = "/crm/v4/associations/definitions/configurations/all"
+        newer = "/crm/associations/v4/definitions/configurations/all"
+        self.api("GET", older, status=200)
+        self.api("GET", newer, status=404)
+        self.settings(v4_limits="associations/v4")
+        self.api("GET", older, status=404)
+        self.api("GET", newer, status=200)
+        self.api("GET", "/crm/v4/associations/contacts/companies/labels",
+                 status=200)
+        self.api("GET", "/crm/associations/v4/contacts/companies/labels",
+                 status=404)
+        self.api("GET", LIMITS + "all", status=200)
+
     def test_limits_of_labels(self):
         """They may not be above that of the object types."""
         for version in self.each_version():

@@ -210,5 +210,33 @@ foreach my $version ('v4', '2026-09')
 	}
 }
 
+#
+# Limits of v4: where the one path leads nowhere, the other one is asked
+#
+$hubspot->reset;
+$hubspot->settings({ v4_limits => 'associations/v4' });
+$session->query(q{ALTER SERVER hubspot OPTIONS (SET api_version 'v4')});
+foreach my $step (
+	[ q{hs_assoc_limit_create('contacts', 'companies', 'HUBSPOT_DEFINED', 279, 5)}, 'POST', 'contacts/companies/batch/create', '' ],
+	[ q{hs_assoc_limit_update('contacts', 'companies', 'HUBSPOT_DEFINED', 279, 7)}, 'POST', 'contacts/companies/batch/update', '' ],
+	[ q{hs_assoc_limits('contacts', 'companies')}, 'GET', 'contacts/companies', 'contacts|companies|HUBSPOT_DEFINED|279||7' ],
+	[ q{hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)}, 'POST', 'contacts/companies/batch/purge', '' ],
+	[ q{hs_assoc_limits()}, 'GET', 'all', '' ])
+{
+	my ($call, $method, $path, $rows) = @$step;
+
+	$hubspot->clear_log;
+	is($session->query("SELECT * FROM $call"), $rows, "v4: $call");
+	is_deeply([ map { [ @$_{qw(method path)} ] } @{ $hubspot->log } ],
+		[ map { [ $method, "/crm/$_/definitions/configurations/$path" ] } 'v4/associations', 'associations/v4' ], "v4: $call: both paths");
+}
+
+# any other refusal is what it is
+$hubspot->clear_log;
+$hubspot->rules({ match => { path => '^/crm/v4' }, action => { status => 404, body => { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'no such type' } } });
+$session->send(q{SELECT hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)});
+like(($session->finish)[1], qr/ERROR:  22023: could not remove the limit.*\nDETAIL:  OBJECT_NOT_FOUND: no such type/, 'v4: what HubSpot says of a limit');
+is($hubspot->log_count, 1, 'v4: is asked once');
+
 $session->quit;
 done_testing();
