@@ -63,8 +63,8 @@ typedef struct Fetch
 	HubspotCalls *calls;		/* with one call, ... */
 	HubspotCall call;
 	StringInfoData form;		/* ... whose body is full of secrets */
-	bool		moves;			/* while it is moved on: an ERROR may end
-								 * that, and with it the fetch */
+	bool		moves;			/* while it begins or is moved on: an ERROR
+								 * may end that, and with it the fetch */
 } Fetch;
 
 struct HubspotCalls
@@ -438,6 +438,7 @@ start_fetch(HubspotCalls *calls)
 	fetch->owner = calls;
 	fetch->client = *calls->client;
 	fetch->client.token = NULL;
+	fetch->moves = true;
 	initStringInfo(&fetch->form);
 	dlist_push_head(&fetches, &fetch->node);
 
@@ -455,6 +456,7 @@ start_fetch(HubspotCalls *calls)
 	call->repeatable = true;
 	fetch->calls = hubspot_calls_create(context, &fetch->client);
 	hubspot_calls_start(fetch->calls, call);
+	fetch->moves = false;
 	MemoryContextSwitchTo(old);
 	return fetch;
 }
