@@ -5,7 +5,8 @@ routing: from a request's path, query and body to what an operation wants
 import re
 import urllib.parse
 
-from .catalog import DATED_VERSIONS, object_type
+from .catalog import (DATED_VERSIONS, MAX_ID_DIGITS, MAX_INT32,
+                      object_type)
 from .cursors import read_cursor
 from .errors import ApiError, invalid, not_found
 from .operations import OPERATIONS_BY_SIZE
@@ -43,9 +44,11 @@ def route(call):
     if "from_type" in parts:
         call.from_type = object_type(parts["from_type"])
         call.to_type = object_type(parts["to_type"])
-    for name in ("type_id", "user_id"):
+    for name, most in (("type_id", MAX_INT32),
+                       ("user_id", 10 ** MAX_ID_DIGITS - 1)):
         if name in parts:
-            if not re.fullmatch("[1-9][0-9]{0,8}", parts[name]):
+            if not re.fullmatch("[1-9][0-9]{0,18}", parts[name]) or \
+                    int(parts[name]) > most:
                 raise invalid("%s is not a number" % parts[name])
             parts[name] = int(parts[name])
 

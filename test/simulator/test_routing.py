@@ -51,6 +51,14 @@ class RoutingTest(SimulatorTest):
             self.api("GET", LIST.replace(
                 "/v4/objects", "/objects/%s-beta" % version), status=200)
 
+    def test_numbers(self):
+        """Ids of types have 32 bits, those of users any."""
+        for number, status in (("2147483647", 404), ("2147483648", 400),
+                               ("0", 400), ("01", 400)):
+            self.api("DELETE", LABELS + "/" + number, status=status)
+        for number, status in (("9" * 19, 200), ("9" * 20, 400)):
+            self.api("POST", USAGE + number, status=status)
+
     def test_methods(self):
         self.assert_refused((
             ("method", "POST", SINGLE, [spec(279)], 405),
