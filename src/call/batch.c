@@ -100,8 +100,6 @@ struct HubspotBatch
 	HubspotBatchCounts counts;
 };
 
-static int	request_limit(const HubspotClient *client,
-						  const HubspotEndpoint *endpoint);
 static void open_chunk(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
 static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
@@ -111,6 +109,7 @@ static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
 static void take_labels(HubspotBatch *batch, HubspotBatchRequest *request);
 static void go_on(HubspotBatch *batch, HubspotChunk *chunk);
+static void go_on_with_others(HubspotBatch *batch);
 static bool finish_requests(HubspotBatch *batch, HubspotChunk *chunk);
 static HubspotBatchRequest like_others(HubspotBatch *batch, HubspotChunk *chunk);
 static void end_search(HubspotBatch *batch, HubspotChunk *chunk);
@@ -148,13 +147,13 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->parts_reverses = keep_labels ||
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
-	batch->limit = batch->max_limit = request_limit(client, batch->endpoint);
+	batch->limit = batch->max_limit = hubspot_batch_request_limit(client, batch->endpoint);
 	batch->evidence = hubspot_evidence_create(context);
 	batch->keep_evidence = hubspot_evidence_create(context);
 	if (client->policy.impatient)
 		hubspot_evidence_recall(batch->evidence, client->options->server, batch->endpoint);
-	batch->keep_limit = request_limit(client,
-									  hubspot_endpoint(HUBSPOT_BATCH_READ));
+	batch->keep_limit = hubspot_batch_request_limit(client,
+													hubspot_endpoint(HUBSPOT_BATCH_READ));
 	batch->scope.calls = hubspot_calls_create(context, client);
 	batch->scope.client = client;
 	batch->scope.context = context;
@@ -162,17 +161,6 @@ hubspot_batch_create(const HubspotClient *client,
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
-}
-
-/* The most inputs of a request. */
-static int
-request_limit(const HubspotClient *client,
-			  const HubspotEndpoint *endpoint)
-{
-	int			limit = Max(endpoint->batch_limit, 1);
-	int			batch_size = client->policy.batch_size;
-
-	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }
 
 /*
@@ -392,6 +380,26 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 	counts->throttled = calls->throttled;
 }
 
+/*
+ * If it has found some of those that are to blame for a refusal, look no further in this
+ * batch: the error of the others is one of that reason, of which they are told apart by
+ * hubspot_batch_is_put_off().
+ */
+void
+hubspot_batch_put_off(HubspotBatch *batch, const char *reason)
+{
+	if (batch->scope.put_off || batch->scope.nfound == 0)
+		return;
+	hubspot_batch_requests_put_off(&batch->scope, &batch->chunks, reason);
+	go_on_with_others(batch);
+}
+
+bool
+hubspot_batch_is_put_off(const HubspotBatch *batch, const HubspotError *error)
+{
+	return error == batch->scope.put_off;
+}
+
 static void
 open_chunk(HubspotBatch *batch)
 {
@@ -531,10 +539,17 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 static void
 go_on(HubspotBatch *batch, HubspotChunk *chunk)
 {
-	bool		again;
-
 	if (!finish_requests(batch, chunk))
 		give_settled(batch, chunk);
+	go_on_with_others(batch);
+}
+
+/* Go on with the chunks that have waited, and have nothing in flight. */
+static void
+go_on_with_others(HubspotBatch *batch)
+{
+	bool		again;
+
 	do
 	{
 		dlist_iter	iter;

@@ -41,6 +41,9 @@ extern void hubspot_batch_finish(HubspotBatch *batch);
 extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
 extern void hubspot_batch_drive(HubspotBatch *batch);
 extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
+extern void hubspot_batch_put_off(HubspotBatch *batch, const char *reason);
+extern bool hubspot_batch_is_put_off(const HubspotBatch *batch,
+									 const HubspotError *error);
 extern const HubspotError *hubspot_batch_stopped(const HubspotBatch *batch);
 extern void hubspot_batch_counts(const HubspotBatch *batch,
 								 HubspotBatchCounts *counts);

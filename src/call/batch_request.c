@@ -31,6 +31,16 @@ static HubspotBatchRequest *make_request(const HubspotBatchScope *scope,
 										 const HubspotBatchRequest *like,
 										 const HubspotPart *part);
 
+/* The most inputs of a request. */
+int
+hubspot_batch_request_limit(const HubspotClient *client, const HubspotEndpoint *endpoint)
+{
+	int			limit = Max(endpoint->batch_limit, 1);
+	int			batch_size = client->policy.batch_size;
+
+	return batch_size > 0 ? Min(limit, batch_size) : limit;
+}
+
 /*
  * Send units in a request with the chunk, endpoint, pairs and evidence of another one.
  * Those that would make it too large are for the chunk's search to send.
@@ -165,6 +175,26 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 		return;
 	hubspot_search_answer(search_of(scope, request), &request->part, &answer);
 	scope->nfound += (answer.nunsettled < request->part.nunits);
+}
+
+/* What the searches of chunks have not sent is not sent any more, for that reason. */
+void
+hubspot_batch_requests_put_off(HubspotBatchScope *scope, dlist_head *chunks,
+							   const char *reason)
+{
+	MemoryContext old = MemoryContextSwitchTo(scope->context);
+	dlist_iter	iter;
+
+	scope->put_off = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
+										ERRCODE_INVALID_PARAMETER_VALUE, pstrdup(reason));
+	dlist_foreach(iter, chunks)
+	{
+		HubspotChunk *chunk = dlist_container(HubspotChunk, node, iter.cur);
+
+		if (chunk->search)
+			hubspot_search_end(chunk->search, scope->put_off);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /* Send nothing more, because of an error that all of it would meet. */

@@ -47,6 +47,8 @@ typedef struct HubspotBatchRequest
 	HubspotPart part;			/* its units */
 } HubspotBatchRequest;
 
+extern int	hubspot_batch_request_limit(const HubspotClient *client,
+										const HubspotEndpoint *endpoint);
 extern void hubspot_batch_request_start(HubspotBatchScope *scope,
 										const HubspotBatchRequest *like,
 										HubspotUnit **units, int nunits);
@@ -54,6 +56,8 @@ extern void hubspot_batch_requests_start(HubspotBatchScope *scope,
 										 const HubspotBatchRequest *like);
 extern void hubspot_batch_request_settle(HubspotBatchScope *scope,
 										 HubspotBatchRequest *request);
+extern void hubspot_batch_requests_put_off(HubspotBatchScope *scope,
+										   dlist_head *chunks, const char *reason);
 extern void hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error);
 extern void hubspot_units_set_error(HubspotUnit **units, int nunits,
 									const HubspotError *error);

@@ -19,8 +19,10 @@
  * a dead letter; rows of one pair that were refused as one input are sent again,
  * one by one, since it may be about one of them; one that wasn't confirmed is sent
  * again later, in requests of half the size each time, so that one row that makes
- * its requests fail ends up alone; what refuses the account, or keeps us from
- * reaching it, makes the account wait and costs its rows nothing.
+ * its requests fail ends up alone; where it takes long to find out which rows
+ * HubSpot has refused without a name, those that are left come after the others;
+ * what refuses the account, or keeps us from reaching it, makes the account wait and
+ * costs its rows nothing.
  *
  * IDENTIFICATION
  *	  src/outbox/delivery.c
@@ -53,6 +55,12 @@
  */
 #define MIN_PARKING			INT64CONST(100000)
 
+/*
+ * So long it is looked for those that are to blame for a refusal, in microseconds; then
+ * the account's other rows have their turn.
+ */
+#define MAX_SEARCH			(10 * INT64CONST(1000000))
+
 /* Rows of one account on their way. */
 typedef struct Delivery
 {
@@ -67,6 +75,7 @@ typedef struct Delivery
 	HubspotBatch *batch;
 	bool		lost;			/* we haven't got the lease any more */
 	TimestampTz sent_at;
+	int64		search_until;	/* as of hubspot_now() */
 
 	/* what has come back and isn't recorded yet */
 	int64	   *done;
@@ -211,6 +220,7 @@ start_batch(Delivery *delivery)
 	const HubspotLane *lane = &delivery->chosen->lane;
 
 	delivery->sent_at = GetCurrentTimestamp();
+	delivery->search_until = hubspot_now() + MAX_SEARCH;
 	delivery->done = palloc(sizeof(int64) * delivery->chosen->nclaims);
 	delivery->doubtful = palloc(sizeof(int64) * delivery->chosen->nclaims);
 	delivery->doubtful_ids = palloc(sizeof(int64) * delivery->chosen->nclaims);
@@ -274,6 +284,9 @@ take_outcomes(Delivery *delivery)
 {
 	HubspotOutcome outcome;
 
+	if (hubspot_now() > delivery->search_until)
+		hubspot_batch_put_off(delivery->batch,
+							  "put off, to let others go first: HubSpot has refused requests without naming an input");
 	while (hubspot_batch_get(delivery->batch, &outcome))
 		settle(delivery, &outcome);
 	if (delivery->ndoubtful > 0)
@@ -348,6 +361,11 @@ settle_error(Delivery *delivery, int64 id, const HubspotError *error)
 			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);
 			break;
 		case HUBSPOT_VERDICT_NOT_SENT:
+			if (hubspot_batch_is_put_off(delivery->batch, error))
+			{
+				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_SOON, error);
+				break;
+			}
 			if (stopped && stopped->verdict == HUBSPOT_VERDICT_SCOPE)
 			{
 				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);

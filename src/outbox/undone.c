@@ -23,6 +23,9 @@
 /* Rows that are refused for lack of a scope wait so long, in microseconds. */
 #define SCOPE_DELAY			(5 * 60 * INT64CONST(1000000))
 
+/* Rows that let others go first wait so long: for what is due by then. */
+#define SOON_DELAY			(2 * INT64CONST(1000000))
+
 struct HubspotUndone
 {
 	MemoryContext context;		/* of the reason, and of recording it */
@@ -108,6 +111,11 @@ hubspot_undone_settle(HubspotUndone *undone)
 				hubspot_settle_later(undone->ids, undone->nids,
 									 undone->reason,
 									 GetCurrentTimestamp() + SCOPE_DELAY);
+				break;
+			case HUBSPOT_SETTLE_SOON:
+				hubspot_settle_later(undone->ids, undone->nids,
+									 undone->reason,
+									 GetCurrentTimestamp() + SOON_DELAY);
 				break;
 			case HUBSPOT_SETTLE_DEAD:
 				hubspot_settle_dead(undone->ids, undone->nids, undone->reason);

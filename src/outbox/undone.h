@@ -19,6 +19,8 @@ typedef enum HubspotSettlement
 {
 	HUBSPOT_SETTLE_FAILED,		/* an attempt */
 	HUBSPOT_SETTLE_LATER,		/* it is put off, for want of a scope */
+	HUBSPOT_SETTLE_SOON,		/* it is put off, after the others that are
+								 * due */
 	HUBSPOT_SETTLE_DEAD
 } HubspotSettlement;
 

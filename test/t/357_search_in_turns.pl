@@ -1,0 +1,80 @@
+
+# The outbox, while it looks for the rows that HubSpot refuses without a name:
+# what is found is kept, and other rows of the account have their turn.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = start_node('max_worker_processes' => 16);
+my $hubspot = start_simulator();
+
+create_account($node, $hubspot, max_retries => 0, rate_limit => 0, concurrency => 1);
+my $session = start_session($node);
+my $other = start_session($node);
+
+my $count = 280;
+my @bad = grep { $_ % 2 } 1 .. $count;
+
+# Every second contact is missing, and each answer takes its time.
+sub prepare
+{
+	$hubspot->reset;
+	$hubspot->objects({ type => 'contacts', missing => [ map { '' . (1000 + $_) } @bad ] });
+	$hubspot->settings({ bad_batch => 'unnamed', latency_ms => 60 });
+	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter');
+	$session->query(qq{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
+		'SELECT 1000 + i AS from_id, 9000 + i AS to_id FROM generate_series(1, $count) AS i')});
+	return;
+}
+
+sub left { return $other->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE from_type = 'contacts'}) }
+sub dead { return $other->query('SELECT count(*) FROM hs_assoc_dead_letter') }
+
+# A sender that is ended in the midst has recorded what it has found.
+prepare();
+$session->send('CALL hs_assoc_flush()');
+wait_until(sub { dead() >= 10 });
+$session->cancel;
+$session->finish;
+{
+	my $left = left();
+	my $dead = dead();
+
+	cmp_ok($left, '>', $count / 4, "ended: $left rows are left");
+	cmp_ok($dead, '>=', 10, "ended: $dead were refused");
+	cmp_ok($count - $left - $dead, '>=', 5, 'ended: and others done');
+	is($other->query('SELECT count(*) FROM hs_assoc_dead_letter WHERE from_id::bigint % 2 = 0'), 0, 'ended: all of them are bad');
+}
+
+# Other rows that come meanwhile are sent before all is found.
+prepare();
+my $start = time;
+$session->send('CALL hs_assoc_flush()');
+wait_until(sub { dead() >= 1 });
+$other->query(q{SELECT hs_assoc_enqueue('create_default', 'deals', 'companies', 'SELECT 1 AS from_id, 2 AS to_id')});
+wait_until(sub { $hubspot->association_count('deals', 'companies') == 1 });
+my $took = time - $start;
+cmp_ok(left(), '>', 0, sprintf 'another lane: sent after %.1f s, while others are left', $took);
+cmp_ok($took, '<', patience(25), 'another lane: it did not take long');
+like($other->query(q{SELECT string_agg(DISTINCT concat_ws(' ', attempts, error_category, error_message), ';')
+	FROM hs_assoc_outbox WHERE from_type = 'contacts' AND error_category IS NOT NULL}),
+	qr/^0 NOT_SENT put off, to let others go first: [^;]*$/, 'those that are left were not charged');
+$session->finish;
+
+# Those that were put off are not due at the end of that.
+wait_until(sub {
+	$other->query('CALL hs_assoc_flush()');
+	left() == 0;
+});
+is(dead(), scalar @bad, 'in the end: all bad rows are dead letters');
+is($other->query('SELECT count(*) FROM hs_assoc_dead_letter WHERE from_id::bigint % 2 = 0'), 0, 'in the end: and no others');
+is($hubspot->association_count('contacts', 'companies'), $count - @bad, 'in the end: the others are done');
+
+$_->quit foreach $session, $other;
+done_testing();
