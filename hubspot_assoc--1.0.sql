@@ -945,6 +945,19 @@ COMMENT ON FUNCTION hs_assoc_resume(name) IS
 'Has the outbox of an account sent again, at once, even if it was waiting after failures.';
 REVOKE ALL ON FUNCTION hs_assoc_resume(name) FROM PUBLIC;
 
+-- Its rows are chosen by the caller's rights, so that it can be called in the view by whoever reads that.
+CREATE FUNCTION hs_assoc_fault(
+	OUT server text,
+	OUT role regrole,
+	OUT since timestamptz,
+	OUT sqlstate text,
+	OUT message text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_fault() IS
+'Shows what this server lacked for sending the outbox of accounts; for the view hs_assoc_outbox_stat.';
+
 CREATE VIEW hs_assoc_outbox_stat AS
 WITH queue AS (
 	SELECT server, role, operation, from_type, to_type, link_table,
@@ -971,7 +984,10 @@ SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.max(b.http_status) AS http_status,
 	pg_catalog.max(b.error_category) AS error_category,
 	-- messages may name records
-	CASE WHEN pg_catalog.pg_has_role(q.role, 'USAGE') THEN pg_catalog.max(b.error_message) END AS error_message
+	CASE WHEN pg_catalog.pg_has_role(q.role, 'USAGE') THEN pg_catalog.max(b.error_message) END AS error_message,
+	pg_catalog.min(f.since) AS fault_since,
+	pg_catalog.max(f.sqlstate) AS fault_sqlstate,
+	pg_catalog.max(f.message) AS fault_message
 FROM queue AS q
 	LEFT JOIN hs_assoc_lease AS l
 		ON l.server OPERATOR(pg_catalog.=) q.server AND l.role OPERATOR(pg_catalog.=) q.role
@@ -981,6 +997,8 @@ FROM queue AS q
 	LEFT JOIN hs_assoc_account_pause AS p ON p.server OPERATOR(pg_catalog.=) q.server
 	LEFT JOIN hs_assoc_backoff AS b
 		ON b.server OPERATOR(pg_catalog.=) q.server AND b.role OPERATOR(pg_catalog.=) q.role
+	LEFT JOIN hs_assoc_fault() AS f
+		ON f.server COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) q.server AND f.role OPERATOR(pg_catalog.=) q.role
 GROUP BY q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table;
 COMMENT ON VIEW hs_assoc_outbox_stat IS
 'the outbox and the dead letters of each account, in numbers, and why an account has to wait';

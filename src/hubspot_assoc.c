@@ -21,6 +21,7 @@
 #include "base/compat.h"
 #include "base/setting.h"
 #include "outbox/damper.h"
+#include "outbox/fault.h"
 #include "outbox/horizon.h"
 #include "worker/launcher.h"
 #include "worker/slot.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 		hubspot_accounts_add();
 		hubspot_shared_tokens_add();
 		hubspot_damper_add();
+		hubspot_faults_add();
 	}
 	/* what pg_upgrade does is no reason to send anything */
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)

@@ -21,6 +21,7 @@
 
 #include "api/error.h"
 #include "outbox/charge.h"
+#include "outbox/fault.h"
 #include "outbox/lease.h"
 #include "outbox/settle.h"
 
@@ -135,7 +136,10 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
 	}
 	PG_CATCH();
 	{
-		hubspot_tell_fault(claimant->server, hubspot_catch(transaction, context, true));
+		ErrorData  *again = hubspot_catch(transaction, context, true);
+
+		hubspot_tell_fault(claimant->server, again);
+		hubspot_fault_note(claimant->server, claimant->role, again);
 		done = false;
 	}
 	PG_END_TRY();

@@ -33,6 +33,7 @@
 #include "outbox/damper.h"
 #include "outbox/delivery.h"
 #include "outbox/doubt.h"
+#include "outbox/fault.h"
 #include "outbox/horizon.h"
 #include "outbox/lease.h"
 #include "outbox/sender.h"
@@ -396,6 +397,7 @@ forget_sent(HubspotSender *sender)
 static void
 went_well(Turn *turn)
 {
+	hubspot_fault_clear(turn->server, turn->role);
 	turn->failures = 0;
 	turn->max_rows *= 2;
 	if (turn->max_rows >= MANY_ROWS)
@@ -418,6 +420,7 @@ take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 	else
 	{
 		turn->number = ++sender->last_turn;
+		hubspot_fault_note(turn->server, turn->role, fault);
 		charge_turn(sender, fault);
 	}
 }

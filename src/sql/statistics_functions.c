@@ -13,9 +13,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid_d.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -25,6 +28,7 @@
 #include "account/option.h"
 #include "account/server.h"
 #include "base/clock.h"
+#include "outbox/fault.h"
 #include "sql/argument.h"
 
 /* The columns of hs_assoc_stat. */
@@ -58,12 +62,24 @@ enum
 	THROTTLE_NCOLUMNS
 };
 
+/* The columns of hs_assoc_fault. */
+enum
+{
+	FAULT_SERVER,
+	FAULT_ROLE,
+	FAULT_SINCE,
+	FAULT_SQLSTATE,
+	FAULT_MESSAGE,
+	FAULT_NCOLUMNS
+};
+
 /* Stands for the categories that have no place of their own. */
 #define OTHER_CATEGORIES	"other"
 
 PG_FUNCTION_INFO_V1(hs_assoc_stat);
 PG_FUNCTION_INFO_V1(hs_assoc_stat_reset);
 PG_FUNCTION_INFO_V1(hs_assoc_throttle);
+PG_FUNCTION_INFO_V1(hs_assoc_fault);
 
 static Datum server_datum(const HubspotOptions *server);
 static Datum errors_datum(const HubspotAccountCounts *counts);
@@ -216,4 +232,41 @@ set_time(Datum *value, int64 when, int64 now, TimestampTz clock)
 	if (when > now)
 		*value = TimestampTzGetDatum(clock + (when - now));
 	return when > now;
+}
+
+/*
+ * hs_assoc_fault(): what this server lacked for sending the outbox of accounts
+ *
+ * A row for each account that the last ERROR of such a kind was about, until something is
+ * sent for it; those whose role's privileges the caller has, and for pg_monitor all, but
+ * without the message, which may say anything.
+ */
+Datum
+hs_assoc_fault(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		monitors = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	HubspotFault *faults;
+	int			nfaults = hubspot_faults(&faults);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < nfaults; i++)
+	{
+		const HubspotFault *fault = &faults[i];
+		bool		own = has_privs_of_role(GetUserId(), fault->role);
+		Datum		values[FAULT_NCOLUMNS];
+		bool		isnull[FAULT_NCOLUMNS] = {false};
+
+		if (!own && !monitors)
+			continue;
+		values[FAULT_SERVER] = CStringGetTextDatum(fault->server);
+		values[FAULT_ROLE] = ObjectIdGetDatum(fault->role);
+		values[FAULT_SINCE] = TimestampTzGetDatum(fault->since);
+		values[FAULT_SQLSTATE] = CStringGetTextDatum(unpack_sql_state(fault->sqlstate));
+		isnull[FAULT_MESSAGE] = !own;
+		if (own)
+			values[FAULT_MESSAGE] = CStringGetTextDatum(fault->message);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	return (Datum) 0;
 }

@@ -71,4 +71,50 @@ my $rows = join "\n", map { told('monitor', $_) } @readable;
 like($rows, qr/EXPIRED_AUTHENTICATION/, 'tells of the failure');
 unlike($rows, qr/70100401|9001001|ERROR/, 'not of a record');
 
+# What this server lacks for sending can't be counted on to be written: it is kept in
+# shared memory, until something is sent again.
+sub faults { return told($_[0], 'SELECT fault_since IS NOT NULL, fault_sqlstate, fault_message FROM hs_assoc_outbox_stat') }
+
+sub lacks_disk
+{
+	my ($where, $lacks) = @_;
+	$where->safe_psql('postgres', $lacks ? q{
+		CREATE FUNCTION lack() RETURNS trigger LANGUAGE plpgsql AS $$
+			BEGIN RAISE 'could not extend file "70100401": No space left on device %', repeat('x', 1000) USING ERRCODE = 'disk_full'; END $$;
+		CREATE TRIGGER lack BEFORE DELETE OR UPDATE ON hs_assoc_outbox FOR EACH ROW EXECUTE FUNCTION lack();
+		CREATE TRIGGER lack BEFORE INSERT ON hs_assoc_backoff FOR EACH ROW EXECUTE FUNCTION lack();
+	} : 'DROP FUNCTION lack() CASCADE');
+	return;
+}
+
+$hubspot->clear_rules;
+$node->safe_psql('postgres', 'SELECT hs_assoc_resume()');
+lacks_disk($node, 1);
+$node->psql('postgres', 'CALL hs_assoc_flush()', stderr => \my $warnings);
+like($warnings, qr/could not send the outbox of server "hubspot": could not extend file/, 'without the library preloaded, a WARNING');
+is(faults('operator'), 'f||', 'and nothing to be seen');
+$_->quit foreach values %sessions;
+
+my $preloaded = start_node(shared_preload_libraries => 'hubspot_assoc', 'hubspot_assoc.workers' => 1);
+$preloaded->safe_psql('postgres', q{CREATE ROLE app LOGIN; CREATE ROLE monitor LOGIN; CREATE ROLE operator LOGIN; CREATE ROLE reader LOGIN;
+	GRANT pg_monitor TO monitor; GRANT pg_monitor, app TO operator});
+create_account($preloaded, $hubspot, rate_limit => 0, max_retries => 0);
+$preloaded->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER hubspot TO app; GRANT SELECT ON hs_assoc_outbox_stat TO reader');
+lacks_disk($preloaded, 1);
+$preloaded->safe_psql('postgres', q{SET ROLE app;
+	SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100401 AS from_id, 9001001 AS to_id')});
+%sessions = map { my $session = start_session($preloaded); $session->query("SET ROLE $_"); ($_ => $session) } qw(monitor operator reader);
+wait_until(sub { faults('monitor') =~ /^t/ });
+is(faults('monitor'), 't|53100|', 'pg_monitor sees since when something is lacking, and of what kind it is');
+like(faults('operator'), qr/^t\|53100\|could not extend file "70100401": No space left on device x{400,460}$/, 'who has the role sees the message, with a bound');
+is(faults('reader'), 'f||', 'who may read no more than the view sees nothing');
+is(told('reader', 'SELECT count(*) FROM hs_assoc_fault()'), '0', 'nor by the function');
+is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_backoff'), 0, 'nothing could be written');
+lacks_disk($preloaded, 0);
+wait_until(sub { $hubspot->association_count('contacts', 'companies') == 1
+	  && $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') eq '0' });
+pass('when something is sent again, that is over');
+is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_outbox'), 0, 'and all is sent');
+$_->quit foreach values %sessions;
+
 done_testing();
