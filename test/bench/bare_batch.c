@@ -8,6 +8,7 @@
  * The operations, what they stand for, and the columns that are read:
  *
  *		create		hs_assoc_batch_create()			from_id, to_id, type_id
+ *		label		the same, USER_DEFINED types	from_id, to_id, type_id
  *		default		the outbox of tables in sync	from_id, to_id
  *		read		hs_assoc_batch_read()			from_id
  *		archive		hs_assoc_batch_archive()		from_id, to_id, sorted
@@ -15,6 +16,11 @@
  * What is to be archived goes by from_id.  The extension sorts it by the bytes
  * of the ids, here the server does, by the numbers: the same order if the ids
  * of a column have as many digits, and the least that it could cost.
+ *
+ * With -k the answers are not thrown away: every value in them goes to a
+ * temporary file, a line for each of their objects.  That is the least that it
+ * could cost to hand on what they say; nobody looks whether each input has been
+ * answered.
  *
  * Prints one line of name=value pairs.  client_cpu is this whole process,
  * from its start; server_cpu is the server process that feeds it, from the
@@ -37,9 +43,11 @@
 #define BEFORE_FROM	"{\"from\":{\"id\":\""
 #define BEFORE_TO	"\"},\"to\":{\"id\":\""
 #define AFTER_TO	"\"}},"
-#define BEFORE_TYPE \
-	"\"},\"types\":[{\"associationCategory\":\"HUBSPOT_DEFINED\"," \
+#define TYPE_OF(category) \
+	"\"},\"types\":[{\"associationCategory\":\"" category "\"," \
 	"\"associationTypeId\":"
+#define BEFORE_TYPE		TYPE_OF("HUBSPOT_DEFINED")
+#define BEFORE_LABEL	TYPE_OF("USER_DEFINED")
 #define AFTER_TYPE	"}]},"
 #define BEFORE_ID	"{\"id\":\""
 #define AFTER_ID	"\"},"
@@ -52,7 +60,7 @@
 /* More than a row can take: the fixed parts and its integers */
 #define MAX_ROW_SIZE	256
 
-/* Of a body, at first */
+/* Of a body and of an answer, at first */
 #define BODY_SIZE	(64 * 1024)
 
 #define PUT(end, literal) put(end, literal, sizeof(literal) - 1)
@@ -68,6 +76,9 @@ typedef struct Slot
 	CURL	   *easy;
 	char	   *body;
 	size_t		size;			/* of the body's memory */
+	char	   *answer;			/* so far, if it is kept */
+	size_t		answer_length;
+	size_t		answer_size;	/* of its memory */
 } Slot;
 
 typedef struct Operation
@@ -83,6 +94,7 @@ typedef struct Operation
 } Operation;
 
 static char *add_create(char *end, const Column *columns, bool is_input);
+static char *add_label(char *end, const Column *columns, bool is_input);
 static char *add_default(char *end, const Column *columns, bool is_input);
 static char *add_read(char *end, const Column *columns, bool is_input);
 static char *add_archive(char *end, const Column *columns, bool is_input);
@@ -91,6 +103,10 @@ static const Operation operations[] = {
 	{
 		"create", 3, "from_id, to_id, type_id", "",
 		"create", 2000, false, add_create
+	},
+	{
+		"label", 3, "from_id, to_id, type_id", "",
+		"create", 2000, false, add_label
 	},
 	{
 		"default", 2, "from_id, to_id", "",
@@ -111,6 +127,7 @@ static PGconn *connection;
 static CURLM *multi;
 static char *line;				/* read, but in no body yet; or NULL */
 static int	line_length;
+static FILE * kept;				/* what the answers say; or NULL */
 static long rows,
 			requests,
 			failures;
@@ -124,6 +141,9 @@ static void split_line(Column *columns);
 static char *put(char *end, const char *bytes, size_t length);
 static void send_slot(Slot *slot);
 static Slot *wait_for_slot(void);
+static size_t collect(char *bytes, size_t size, size_t count, void *arg);
+static void keep_values(const Slot *slot);
+static const char *end_of_string(const char *text, const char *end);
 
 int
 main(int argc, char **argv)
@@ -143,7 +163,7 @@ main(int argc, char **argv)
 	int			option;
 	int			used;
 
-	while ((option = getopt(argc, argv, "d:u:t:c:o:f:")) != -1)
+	while ((option = getopt(argc, argv, "d:u:t:c:o:f:k")) != -1)
 	{
 		if (option == 'd')
 			conninfo = optarg;
@@ -157,9 +177,15 @@ main(int argc, char **argv)
 			choose_operation(optarg);
 		else if (option == 'f')
 			table = optarg;
+		else if (option == 'k')
+		{
+			kept = tmpfile();
+			if (kept == NULL)
+				fail("could not make a temporary file");
+		}
 	}
 	if (base_url == NULL || concurrency < 1)
-		fail("usage: %s -u BASE_URL [-d CONNINFO] [-t TOKEN] [-c CONCURRENCY] [-o OPERATION] [-f TABLE]",
+		fail("usage: %s -u BASE_URL [-d CONNINFO] [-t TOKEN] [-c CONCURRENCY] [-o OPERATION] [-f TABLE] [-k]",
 			 argv[0]);
 
 	connect_to(conninfo, &server_clock);
@@ -183,6 +209,11 @@ main(int argc, char **argv)
 		slots[i].body = malloc(slots[i].size);
 		if (slots[i].body == NULL)
 			fail("out of memory");
+		if (kept != NULL)
+		{
+			curl_easy_setopt(slots[i].easy, CURLOPT_WRITEFUNCTION, collect);
+			curl_easy_setopt(slots[i].easy, CURLOPT_WRITEDATA, &slots[i]);
+		}
 	}
 
 	/* Each slot once, then each again as soon as its request is answered. */
@@ -200,6 +231,8 @@ main(int argc, char **argv)
 
 	server_cpu = seconds(server_clock) - server_started;
 	PQfinish(connection);
+	if (kept != NULL && fclose(kept) != 0)
+		fail("could not write to the temporary file");
 	printf("rows=%ld requests=%ld failures=%ld wall=%.6f client_cpu=%.6f server_cpu=%.6f\n",
 		   rows, requests, failures,
 		   seconds(CLOCK_MONOTONIC) - started,
@@ -366,6 +399,19 @@ add_create(char *end, const Column *columns, bool is_input)
 }
 
 static char *
+add_label(char *end, const Column *columns, bool is_input)
+{
+	(void) is_input;
+	end = PUT(end, BEFORE_FROM);
+	end = put(end, columns[0].text, columns[0].length);
+	end = PUT(end, BEFORE_TO);
+	end = put(end, columns[1].text, columns[1].length);
+	end = PUT(end, BEFORE_LABEL);
+	end = put(end, columns[2].text, columns[2].length);
+	return PUT(end, AFTER_TYPE);
+}
+
+static char *
 add_default(char *end, const Column *columns, bool is_input)
 {
 	(void) is_input;
@@ -438,11 +484,103 @@ wait_for_slot(void)
 			if (!succeeded(easy, message->data.result))
 				failures++;
 			curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &slot);
+			if (kept != NULL)
+				keep_values(slot);
+			slot->answer_length = 0;
 			curl_multi_remove_handle(multi, easy);
 			return slot;
 		}
 		if (curl_multi_poll(multi, NULL, 0, 60000, NULL) != CURLM_OK ||
 			curl_multi_perform(multi, &left) != CURLM_OK)
 			fail("could not wait for the requests");
+	}
+}
+
+/* Write callback that keeps the answer. */
+static size_t
+collect(char *bytes, size_t size, size_t count, void *arg)
+{
+	Slot	   *slot = arg;
+	size_t		length = size * count;
+
+	if (slot->answer_size - slot->answer_length < length)
+	{
+		size_t		wanted = slot->answer_size > 0 ? slot->answer_size : BODY_SIZE;
+
+		while (wanted - slot->answer_length < length)
+			wanted *= 2;
+		slot->answer = realloc(slot->answer, wanted);
+		if (slot->answer == NULL)
+			fail("out of memory");
+		slot->answer_size = wanted;
+	}
+	memcpy(slot->answer + slot->answer_length, bytes, length);
+	slot->answer_length += length;
+	return length;
+}
+
+/*
+ * What is kept takes the place of the answer: each value has a character before
+ * it that is not kept, so it never reaches what has yet to be read.
+ */
+static void
+keep_values(const Slot *slot)
+{
+	const char *text = slot->answer;
+	const char *end = text + slot->answer_length;
+	char	   *to = slot->answer;
+
+	while (text < end)
+	{
+		const char *start = text;
+
+		if (*text == '"')
+		{
+			text = end_of_string(text, end);
+			/* the name of what follows is no value */
+			if (text < end && *text == ':')
+				continue;
+		}
+		else if (*text == '}')
+		{
+			text++;
+			*to++ = '\n';
+			continue;
+		}
+		else if (strchr("{[,:] \t\r\n", *text) != NULL)
+		{
+			text++;
+			continue;
+		}
+		else
+		{
+			while (text < end && strchr(",]} \t\r\n", *text) == NULL)
+				text++;
+		}
+		memmove(to, start, text - start);
+		to += text - start;
+		*to++ = '\t';
+	}
+	fwrite(slot->answer, 1, to - slot->answer, kept);
+	if (ferror(kept))
+		fail("could not write to the temporary file");
+}
+
+/* What follows a string that begins here. */
+static const char *
+end_of_string(const char *text, const char *end)
+{
+	for (;;)
+	{
+		const char *quote = memchr(text + 1, '"', end - text - 1);
+		const char *escape = quote;
+
+		if (quote == NULL)
+			return end;
+		while (escape[-1] == '\\')
+			escape--;
+		text = quote;
+		if ((quote - escape) % 2 == 0)
+			return quote + 1;
 	}
 }
