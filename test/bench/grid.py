@@ -12,8 +12,9 @@ import threading
 import time
 
 from apparatus import (DATABASE, STEP_TIMEOUT, TOKEN, Failure, Session,
-                       anonymous_bytes, cpu_seconds, expect, note)
-from outbox import OutboxBench, Sampler, is_preloaded
+                       anonymous_bytes, expect, note)
+from outbox import (WORKERS, OutboxBench, Sampler, WorkersCpu,
+                    is_preloaded)
 
 CALL_PARTS = "no"
 OUTBOX_PART = "p"
@@ -39,9 +40,6 @@ OUTBOX_BATCH_SIZE = 2000
 # How exactly it is known when the outbox is empty, in seconds
 POLL_INTERVAL = 0.01
 MEMORY_INTERVAL = 0.05
-
-WORKERS = """SELECT pid FROM pg_stat_activity
-WHERE backend_type = 'hubspot_assoc worker'"""
 
 SINGLE = """SELECT count(*) FILTER (WHERE r.ok)
 FROM generate_series({first}, {last}) i,
@@ -396,7 +394,7 @@ class OutboxGrid(OutboxBench):
         return figures
 
     def drain(self):
-        before = self.workers_cpu()
+        workers = WorkersCpu(self.session)
         memory = WorkersMemory()
         try:
             self.session.run("INSERT INTO link SELECT * FROM source")
@@ -410,15 +408,9 @@ class OutboxGrid(OutboxBench):
             wall = time.monotonic() - started
         finally:
             memory.end()
+            cpu = workers.stop()
         self.check_dead_letters()
-        return {"wall": wall, "peak": memory.peak, "cpu": sum(
-            cpu - before.get(pid, 0)
-            for pid, cpu in self.workers_cpu().items())}
-
-    def workers_cpu(self):
-        """By their pids.  Who had something to do does not end at once."""
-        return {int(pid): cpu_seconds(int(pid))
-                for pid in self.session.value(WORKERS).split()}
+        return {"wall": wall, "peak": memory.peak, "cpu": cpu}
 
 
 class WorkersMemory(Sampler):

@@ -59,6 +59,11 @@ ROWS_PER_COMMIT = 10
 COMMITS_THROUGH_PER_SECOND = 500
 SIZE_SAMPLE_INTERVAL = 0.5
 
+CPU_SAMPLE_INTERVAL = 0.5
+
+WORKERS = """SELECT pid FROM pg_stat_activity
+WHERE backend_type = 'hubspot_assoc worker'"""
+
 # What a session with the same triggers, written by hand, would do
 YARDSTICK = """
 CREATE TABLE plain_outbox (
@@ -182,9 +187,10 @@ class OutboxBench:
                                "FROM hs_assoc_throttle()")) == 0)
         self.simulator.start_over(latency_ms=LATENCY_MS)
 
-    def check_dead_letters(self):
+    def check_dead_letters(self, wanted=0):
         expect("dead letters", int(self.session.value(
-            "SELECT count(*) FROM hs_assoc_dead_letter")), 0)
+            "SELECT count(*) FROM hs_assoc_dead_letter")), wanted)
+
 
     def pgbench(self, script, *arguments):
         """Run pgbench to its end; what it printed, as name and value."""
@@ -583,6 +589,37 @@ class WaitEvents(Sampler):
         return self.events
 
 
+class WorkersCpu(Sampler):
+    """What the workers take, also those that end meanwhile.
+
+    Who had something to do rests for seconds before it ends.
+    """
+
+    def __init__(self, session):
+        self.session = session
+        self.before = {}
+        self.last = {}
+        self.take(0, session.value(WORKERS).split())
+        self.before.update(self.last)
+        super().__init__(WORKERS, CPU_SAMPLE_INTERVAL)
+
+    def take(self, moment, lines):
+        for pid in lines:
+            # it may have ended
+            with contextlib.suppress(OSError):
+                self.last[pid] = cpu_seconds(int(pid))
+
+    def seconds(self):
+        """Until now."""
+        self.take(0, self.session.value(WORKERS).split())
+        return sum(cpu - self.before.get(pid, 0)
+                   for pid, cpu in list(self.last.items()))
+
+    def stop(self):
+        self.end()
+        return self.seconds()
+
+
 class OutboxSizes(Sampler):
     """The size of the outbox, and how many rows wait in it."""
 
@@ -625,15 +662,22 @@ class SimulatorClock:
     def log(self, path):
         return self.simulator.control("GET", f"/log?path={path}")["requests"]
 
-    def arrivals(self, token):
-        """When each contact came; in a request they follow each other."""
-        token_hash = hashlib.sha256(token.encode()).hexdigest()[:12]
+    def arrivals(self, token=None):
+        """When each contact came; in a long request they follow each other.
+
+        Those of an account, or with no token of all.
+        """
+        token_hash = token and hashlib.sha256(token.encode()).hexdigest()[:12]
         moments = {}
         for entry in self.log("associate/default$"):
-            if entry["token_hash"] != token_hash:
+            if token_hash not in (None, entry["token_hash"]):
                 continue
-            first = int(re.search(r'"from":{"id":"(\d+)"', entry["body"])[1])
-            for contact in range(first, first + entry["inputs"]):
+            contacts = [int(contact) for contact in re.findall(
+                r'"from":{"id":"(\d+)"', entry["body"])]
+            # of a long body the log has only the beginning
+            if len(contacts) < entry["inputs"]:
+                contacts = range(contacts[0], contacts[0] + entry["inputs"])
+            for contact in contacts:
                 moments.setdefault(contact,
                                    entry["time_ms"] / 1000 + self.offset)
         return moments
