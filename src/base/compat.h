@@ -197,6 +197,17 @@ hubspot_executor_run(QueryDesc * query)
 #endif
 }
 
+/* Run a query for its next rows, so many; 0 would be all of them. */
+static inline void
+hubspot_executor_fetch(QueryDesc * query, uint64 count)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, count);
+#else
+	ExecutorRun(query, ForwardScanDirection, count, false);
+#endif
+}
+
 /* 18 has generated columns that are not stored. */
 #if PG_VERSION_NUM >= 180000
 #define HUBSPOT_GENERATED_VIRTUAL	ATTRIBUTE_GENERATED_VIRTUAL

@@ -3,9 +3,9 @@
  * source.c
  *	  Inputs from SQL: the rows of a query, or the elements of an array.
  *
- * A query runs as a cursor, with the caller's rights, and its rows go straight
- * from the executor into the batch, without a copy on the way.  So a query of
- * any length needs no more memory than the batch has room for.
+ * The rows of a query (query.c) go straight from the executor into the batch,
+ * without a copy on the way.  So a query of any length needs no more memory than
+ * the batch has room for.
  *
  * Where HubSpot takes the records to be parted from one as a group, the rows
  * are sorted first (input_sort.c), so that the groups are as large as they can be.
@@ -23,20 +23,17 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "parser/parse_node.h"
 #include "tcop/dest.h"
-#include "tcop/pquery.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 
 #include "api/error.h"
 #include "base/clock.h"
 #include "rows/columns.h"
 #include "rows/input_sort.h"
+#include "rows/query.h"
 #include "rows/source.h"
 
 /*
@@ -68,9 +65,7 @@ struct HubspotSource
 
 	HubspotLastTypes last_types;
 
-	/* a query */
-	Portal		portal;			/* or NULL */
-	HubspotColumns *columns;
+	HubspotQuery *query;		/* or NULL */
 
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
@@ -78,16 +73,6 @@ struct HubspotSource
 	HubspotRawInput *single;	/* or NULL */
 };
 
-/* The statements of a query while it is prepared. */
-typedef struct Preparation
-{
-	bool		any;			/* one is being analyzed, or was */
-	bool		done;			/* they all are */
-} Preparation;
-
-static Portal open_query(const char *query);
-static void count_statement(ParseState * pstate, void *arg);
-static char *cursor_name(void);
 static HubspotSource *create_source(HubspotInputShape shape,
 									const HubspotDirection *direction,
 									HubspotLabels *labels);
@@ -120,83 +105,8 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.rDestroy = receiver_nothing;
 	source->receiver.mydest = DestNone;
 
-	source->portal = open_query(query);
-
-	/*
-	 * a function that is called between two rows can neither close nor find
-	 * it
-	 */
-	PinPortal(source->portal);
-	source->portal->visible = false;
-	source->columns = hubspot_columns_find(source->portal->tupDesc, shape,
-										   direction->all_primary);
+	source->query = hubspot_query_open(query, shape, direction->all_primary);
 	return source;
-}
-
-/* A cursor on a query; ERROR unless that is one statement that returns rows. */
-static Portal
-open_query(const char *query)
-{
-	Preparation preparation = {0};
-	SPIPrepareOptions options = {.parserSetup = count_statement,
-		.parserSetupArg = &preparation,
-	.cursorOptions = CURSOR_OPT_NO_SCROLL};
-	SPIPlanPtr	plan;
-	Portal		portal;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	plan = SPI_prepare_extended(query, &options);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the query: %s",
-			 SPI_result_code_string(SPI_result));
-	preparation.done = true;
-	if (!preparation.any)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
-				 errmsg("the query is empty"),
-				 errhint("%s", HUBSPOT_QUERY_HINT)));
-	if (!SPI_is_cursor_plan(plan))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
-				 errmsg("the query does not return rows"),
-				 errhint("%s", HUBSPOT_QUERY_HINT)));
-
-	/* the portal doesn't need SPI once it's open */
-	portal = SPI_cursor_open(cursor_name(), plan, NULL, NULL, false);
-	SPI_finish();
-	return portal;
-}
-
-/*
- * Called before each statement of the query is analyzed, and again if it has to
- * be later on.  A second one may need what the first one has yet to do, so it is
- * refused before its names are looked up.
- */
-static void
-count_statement(ParseState * pstate, void *arg)
-{
-	Preparation *preparation = arg;
-
-	if (preparation->any && !preparation->done)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
-				 errmsg("the query has more than one statement"),
-				 errhint("%s", HUBSPOT_QUERY_HINT)));
-	preparation->any = true;
-}
-
-/* A name that nobody can guess, palloc'd. */
-static char *
-cursor_name(void)
-{
-	uint64		random;
-
-	if (!pg_strong_random(&random, sizeof(random)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	return psprintf("hubspot_assoc %016llx", (unsigned long long) random);
 }
 
 /* The elements of an hs_assoc_input[], or of a text[] of records' ids. */
@@ -280,9 +190,9 @@ hubspot_source_read(HubspotSource *source, int count, HubspotTakeRawInput take,
 static bool
 read_rows(HubspotSource *source, int count)
 {
-	if (source->portal)
-		return PortalRunFetch(source->portal, FETCH_FORWARD, count,
-							  &source->receiver) == (uint64) count;
+	if (source->query)
+		return hubspot_query_read(source->query, count,
+								  &source->receiver) == (uint64) count;
 	while (count-- > 0)
 	{
 		if (!put_element(source))
@@ -325,12 +235,9 @@ put_sorted(HubspotSource *source)
 void
 hubspot_source_close(HubspotSource *source)
 {
-	if (source->portal)
-	{
-		UnpinPortal(source->portal);
-		SPI_cursor_close(source->portal);
-	}
-	source->portal = NULL;
+	if (source->query)
+		hubspot_query_close(source->query);
+	source->query = NULL;
 	if (source->sort)
 		hubspot_input_sort_end(source->sort);
 	source->sort = NULL;
@@ -366,7 +273,7 @@ set_direction(HubspotSource *source, const HubspotDirection *direction)
 static void
 receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
-	/* the columns were looked at when the cursor was opened */
+	/* the columns were looked at when the query was opened */
 }
 
 static void
@@ -384,7 +291,7 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
-	hubspot_columns_read(source->columns, slot, &raw);
+	hubspot_columns_read(hubspot_query_columns(source->query), slot, &raw);
 	put_raw_input(source, &raw);
 	MemoryContextSwitchTo(old);
 	return true;

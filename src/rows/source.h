@@ -16,9 +16,6 @@
 #include "call/batch.h"
 #include "rows/raw_input.h"
 
-/* What a query is, for whoever gives something else. */
-#define HUBSPOT_QUERY_HINT	"It must be one statement that returns rows, such as a SELECT."
-
 typedef struct HubspotSource HubspotSource;
 
 typedef void (*HubspotTakeRawInput) (void *state, const HubspotRawInput *raw);

@@ -21,7 +21,7 @@
 #include "api/endpoint.h"
 #include "base/shown.h"
 #include "hubspot.h"
-#include "rows/source.h"
+#include "rows/query.h"
 #include "sql/argument.h"
 
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
