@@ -285,13 +285,13 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 }
 
 /*
- * Let what is in flight move on, without waiting.  For a source that takes its
- * time between two inputs.
+ * Let what is in flight move on, without waiting.  For a source or a sink that takes
+ * its time between two rows.  True: there may be something to get.
  */
-void
+bool
 hubspot_batch_drive(HubspotBatch *batch)
 {
-	hubspot_calls_drive(batch->scope.calls);
+	return hubspot_calls_drive(batch->scope.calls) || !dlist_is_empty(&batch->ready);
 }
 
 /*
@@ -374,6 +374,7 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 	const HubspotCallCounts *calls = hubspot_calls_counts(batch->scope.calls);
 
 	*counts = batch->counts;
+	counts->in_doubt += calls->inputs;
 	counts->requests = calls->requests;
 	counts->retries = calls->retries;
 	counts->rate_limited = calls->rate_limited;
@@ -628,7 +629,7 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 	if (chunk->search == NULL || chunk->keep || chunk->shape == HUBSPOT_INPUT_RECORD)
 		return;
 	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
-						&batch->counts.failed);
+						&batch->counts.failed, &batch->counts.in_doubt);
 	batch->partly = chunk;
 }
 
@@ -679,7 +680,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	 * it gets
 	 */
 	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
-						&batch->counts.failed);
+						&batch->counts.failed, &batch->counts.in_doubt);
 	foreach(lc, chunk->followers)
 	{
 		HubspotChunk *follower = lfirst(lc);

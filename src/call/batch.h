@@ -23,6 +23,7 @@ typedef struct HubspotBatchCounts
 	int64		read;			/* inputs that were put */
 	int64		confirmed;		/* of those that are settled */
 	int64		failed;			/* likewise, the others */
+	int64		in_doubt;		/* that were sent and are not settled */
 	int64		requests;
 	int64		retries;
 	int64		rate_limited;
@@ -39,7 +40,7 @@ extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 							  const HubspotError *error);
 extern void hubspot_batch_finish(HubspotBatch *batch);
 extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
-extern void hubspot_batch_drive(HubspotBatch *batch);
+extern bool hubspot_batch_drive(HubspotBatch *batch);
 extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
 extern void hubspot_batch_put_off(HubspotBatch *batch, const char *reason);
 extern bool hubspot_batch_is_put_off(const HubspotBatch *batch,

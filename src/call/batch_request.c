@@ -107,9 +107,10 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 	HubspotUnit **units = part->units;
 	Size		max_size = hubspot_evidence_max_size(like->evidence);
 	int			nunits = part->nunits;
+	HubspotChunk *chunk = like->chunk;
 	HubspotBody body;
 
-	request->chunk = like->chunk;
+	request->chunk = chunk;
 	request->endpoint = like->endpoint;
 	request->pairs = like->pairs;
 	request->evidence = like->evidence;
@@ -122,6 +123,12 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 											  hubspot_unit_next_page(units[0]));
 	request->call.repeatable = request->endpoint->repeatable;
 	request->call.owner = request;
+	if (chunk->first_call == NULL && chunk->keep == NULL)
+	{
+		chunk->first_call = &request->call;
+		for (int i = 0; i < chunk->nunits; i++)
+			request->call.inputs += hubspot_unit_row_count(chunk->units[i]);
+	}
 	hubspot_body_begin(&body, request->endpoint, nunits);
 	for (int i = 0; i < nunits; i++)
 	{

@@ -135,6 +135,7 @@ hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
 
 	call->transfer = NULL;
 	call->reply = NULL;
+	call->sent = 0;
 	call->attempts = 0;
 	call->may_have_acted = false;
 	call->not_before = 0;
@@ -168,8 +169,11 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 	return !dlist_is_empty(&calls->done);
 }
 
-/* Let the calls move on as far as they can without waiting. */
-void
+/*
+ * Let the calls move on as far as they can without waiting.  True:
+ * hubspot_calls_next() has one.
+ */
+bool
 hubspot_calls_drive(HubspotCalls *calls)
 {
 	int64		wake;
@@ -177,6 +181,7 @@ hubspot_calls_drive(HubspotCalls *calls)
 	if (hubspot_exchange_wait(calls->exchange, 0))
 		take_replies(calls);
 	send_waiting(calls, &wake);
+	return !dlist_is_empty(&calls->done);
 }
 
 /* The next call that has come back, or NULL. */
@@ -564,6 +569,8 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.ca_file = options->ca_file;
 	request.user_agent = options->user_agent;
 
+	if (call->sent == 0)
+		calls->counts.inputs += call->inputs;
 	call->sent = now;
 	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
 	dlist_delete(&call->node);

@@ -37,11 +37,13 @@ typedef struct HubspotCall
 	size_t		max_reply;		/* the largest answer that can be meant; 0:
 								 * call.c's choice.  It counts where there is
 								 * a reply_budget */
+	int64		inputs;			/* that are sent with it for the first time */
 	void	   *owner;
 
 	dlist_node	node;			/* where it waits: call.c's */
 	int64		not_before;		/* call.c's */
-	int64		sent;			/* call.c's: when it was, the last time */
+	int64		sent;			/* call.c's: when it was, the last time; 0: it
+								 * never was */
 	struct HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
 	int64		token_serial;	/* call.c's: of the token it was sent with */
 	bool		renewed;		/* call.c's: sent again with a new token */
@@ -59,6 +61,7 @@ typedef struct HubspotCallCounts
 	int64		requests;		/* all that were sent */
 	int64		retries;		/* of those, the ones after a failed attempt */
 	int64		rate_limited;	/* of those, the ones answered with a 429 */
+	int64		inputs;			/* of the calls that were sent */
 	bool		throttled;		/* what waits, waits for the account's rate */
 } HubspotCallCounts;
 
@@ -66,7 +69,7 @@ extern HubspotCalls *hubspot_calls_create(MemoryContext context,
 										  const HubspotClient *client);
 extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
 extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
-extern void hubspot_calls_drive(HubspotCalls *calls);
+extern bool hubspot_calls_drive(HubspotCalls *calls);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern const HubspotError *hubspot_authorize(const HubspotClient *client);
 extern void hubspot_call_perform(const HubspotClient *client,

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "api/association_type.h"
+#include "call/call.h"
 #include "call/chunk.h"
 
 /*
@@ -410,11 +411,12 @@ next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit)
 
 /*
  * Count the rows of a chunk that are settled and were not counted before, for the account
- * and in *confirmed and *failed.  A record counts with its last page.
+ * and in *confirmed and *failed; *in_doubt is what was sent and isn't settled.  A
+ * record counts with its last page.
  */
 void
 hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
-					int64 *confirmed, int64 *failed)
+					int64 *confirmed, int64 *failed, int64 *in_doubt)
 {
 	const char *category = NULL;
 	int64		rows = 0;		/* that failed with it, one after the other */
@@ -450,4 +452,6 @@ hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
 	hubspot_account_count_inputs(account, nconfirmed + nfailed, nconfirmed);
 	*confirmed += nconfirmed;
 	*failed += nfailed;
+	if (chunk->first_call && chunk->first_call->sent != 0)
+		*in_doubt -= nconfirmed + nfailed;
 }

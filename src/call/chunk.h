@@ -38,6 +38,9 @@ typedef struct HubspotChunk
 	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
 
 	/* for the batch */
+	const struct HubspotCall *first_call;	/* with its units, or NULL; it
+											 * counts as the one that sends
+											 * all rows */
 	int			nrequests;		/* that are not settled */
 	int			nwaits_for;		/* earlier chunks with a pair of ours */
 	List	   *followers;		/* chunks that wait for this one */
@@ -85,6 +88,6 @@ extern void hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit,
 extern bool hubspot_chunk_next_row(HubspotChunk *chunk,
 								   HubspotOutcome *outcome);
 extern void hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
-								int64 *confirmed, int64 *failed);
+								int64 *confirmed, int64 *failed, int64 *in_doubt);
 
 #endif							/* HUBSPOT_CALL_CHUNK_H */

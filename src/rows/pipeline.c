@@ -7,6 +7,13 @@
  * of the API and a sink for the outcomes: a single call is a batch of one,
  * sent to the endpoint for one.
  *
+ * Whoever takes the outcomes one by one may be away for any time in between
+ * (stream.c).  Such a run is eager: an outcome that there is comes before more
+ * inputs are read, and what is in flight moves on while outcomes are taken.
+ * While nobody takes any, nothing is sent, and answers wait in their sockets:
+ * time away is not the peer's (transport.c), and what has become of a pause or
+ * an access token meanwhile is seen with the next request.
+ *
  * IDENTIFICATION
  *	  src/rows/pipeline.c
  *
@@ -28,6 +35,12 @@
 /* So much of an id that is none is shown. */
 #define MAX_SHOWN	100
 
+/*
+ * What is in flight moves on at least this often while outcomes are taken, in
+ * microseconds.
+ */
+#define DRIVE_INTERVAL	10000
+
 /* When a statement's progress is to be told next. */
 typedef struct Progress
 {
@@ -38,8 +51,18 @@ typedef struct Progress
 	int64		next;
 } Progress;
 
-static void sink_outcome(const HubspotPipeline *pipeline, HubspotSink *sink,
-						 const HubspotOutcome *outcome);
+struct HubspotRun
+{
+	HubspotPipeline pipeline;
+	HubspotSource *source;
+	HubspotBatch *batch;
+	Progress	progress;
+	bool		eager;
+	bool		warned;			/* that nothing more is sent */
+	int64		driven;			/* when an eager one last was, in passing */
+};
+
+static void drive(HubspotRun *run);
 static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
 static const char *id_text(HubspotSlice id);
@@ -49,52 +72,98 @@ static void start_progress(Progress *progress, const HubspotBatch *batch,
 static void tell_progress(void *state);
 static const char *wait_text(const Progress *progress, int64 now);
 
+/*
+ * Begin to bring inputs from the source to HubspotOutcomes, in the current memory
+ * context; deleting that breaks off what is in flight.
+ */
+HubspotRun *
+hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool eager)
+{
+	HubspotRun *run = palloc0(sizeof(HubspotRun));
+
+	run->pipeline = *pipeline;
+	run->source = source;
+	run->eager = eager;
+	run->batch = hubspot_batch_create(pipeline->client, pipeline->operation,
+									  pipeline->from_type, pipeline->to_type,
+									  pipeline->keep_labels);
+	start_progress(&run->progress, run->batch, pipeline->client->options);
+	return run;
+}
+
+/*
+ * The next outcome, valid until the one after it; or an ERROR, if failures are
+ * to be that.  False: there is none.  To be called in the run's memory context.
+ */
+bool
+hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (run->eager)
+		drive(run);
+	while (!hubspot_batch_get(run->batch, outcome))
+	{
+		hubspot_source_fill(run->source, run->batch, run->eager, tell_progress,
+							&run->progress);
+		tell_progress(&run->progress);
+		if (!hubspot_batch_wait(run->batch, run->progress.next))
+			return false;
+	}
+	if (outcome->error && run->pipeline.raise)
+		throw_outcome(&run->pipeline, outcome);
+	if (outcome->error && !run->warned && hubspot_batch_stopped(run->batch) &&
+		hubspot_is_not_sent(outcome->error->verdict))
+	{
+		run->warned = true;
+		if (hubspot_endpoint(run->pipeline.operation)->batch_limit > 0)
+			warn_stopped(hubspot_batch_stopped(run->batch));
+	}
+	return true;
+}
+
+/* Let what is in flight move on, now and then. */
+static void
+drive(HubspotRun *run)
+{
+	int64		now = hubspot_coarse_now();
+
+	if (now - run->driven < DRIVE_INTERVAL)
+		return;
+	run->driven = now;
+	(void) hubspot_batch_drive(run->batch);
+	tell_progress(&run->progress);
+}
+
+/* The batch of a run; what it has allocated is in one memory context with it. */
+const HubspotBatch *
+hubspot_run_batch(const HubspotRun *run)
+{
+	return run->batch;
+}
+
+/* No more outcomes are wanted. */
+void
+hubspot_run_end(HubspotRun *run)
+{
+	hubspot_source_close(run->source);
+}
+
 /* From the source into the batch, and from there into the sink. */
 void
 hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 					 HubspotSink *sink)
 {
-	HubspotBatch *batch = hubspot_batch_create(pipeline->client,
-											   pipeline->operation,
-											   pipeline->from_type,
-											   pipeline->to_type,
-											   pipeline->keep_labels);
-	bool		warned = false;
+	HubspotRun *run = hubspot_run_begin(pipeline, source, false);
 	HubspotOutcome outcome;
-	Progress	progress;
 
-	start_progress(&progress, batch, pipeline->client->options);
-	hubspot_source_fill(source, batch, tell_progress, &progress);
-	while (hubspot_batch_wait(batch, progress.next))
+	while (hubspot_run_next(run, &outcome))
 	{
-		while (hubspot_batch_get(batch, &outcome))
-		{
-			sink_outcome(pipeline, sink, &outcome);
-			if (!warned && sink->tupstore && outcome.error &&
-				hubspot_batch_stopped(batch) &&
-				hubspot_is_not_sent(outcome.error->verdict))
-			{
-				warn_stopped(hubspot_batch_stopped(batch));
-				warned = true;
-			}
-		}
-		hubspot_source_fill(source, batch, tell_progress, &progress);
-		tell_progress(&progress);
+		if (sink->tupstore)
+			hubspot_result_put(sink->row, &outcome, sink->tupstore);
+		else
+			sink->result = hubspot_result_row(sink->row, &outcome);
 	}
-	hubspot_source_close(source);
-}
-
-static void
-sink_outcome(const HubspotPipeline *pipeline, HubspotSink *sink,
-			 const HubspotOutcome *outcome)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (outcome->error && pipeline->raise)
-		throw_outcome(pipeline, outcome);
-	if (sink->tupstore)
-		hubspot_result_put(sink->row, outcome, sink->tupstore);
-	else
-		sink->result = hubspot_result_row(sink->row, outcome);
+	hubspot_run_end(run);
 }
 
 static void

@@ -37,6 +37,14 @@ typedef struct HubspotSink
 	Datum		result;			/* that row, palloc'd */
 } HubspotSink;
 
+/* A call while it runs; see pipeline.c. */
+typedef struct HubspotRun HubspotRun;
+
+extern HubspotRun *hubspot_run_begin(const HubspotPipeline *pipeline,
+									 HubspotSource *source, bool eager);
+extern bool hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome);
+extern const HubspotBatch *hubspot_run_batch(const HubspotRun *run);
+extern void hubspot_run_end(HubspotRun *run);
 extern void hubspot_pipeline_run(const HubspotPipeline *pipeline,
 								 HubspotSource *source, HubspotSink *sink);
 

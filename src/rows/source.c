@@ -53,6 +53,8 @@ struct HubspotSource
 	int64		ninputs;		/* so far */
 	MemoryContext row_context;	/* reset for each row */
 	HubspotBatch *batch;		/* while it is being filled */
+	bool		eager;			/* what can be got of it goes first, ... */
+	bool		paused;			/* ... and there is something */
 	int64		driven;			/* when the batch could last move on */
 	void		(*tick) (void *state);
 	void	   *tick_state;
@@ -146,11 +148,12 @@ hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 }
 
 /*
- * Put inputs into the batch while it has room, and finish it at the end.  While
- * a query takes its time, tick(state) is called now and then.
+ * Put inputs into the batch while it has room, and finish it at the end.  If eager,
+ * come back sooner, when there may be something to get.  While a query takes its
+ * time, tick(state) is called now and then.
  */
 void
-hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
+hubspot_source_fill(HubspotSource *source, HubspotBatch *batch, bool eager,
 					void (*tick) (void *state), void *state)
 {
 	int			room;
@@ -159,9 +162,12 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 	source->driven = hubspot_coarse_now();
 	source->tick = tick;
 	source->tick_state = state;
+	source->eager = eager;
+	source->paused = false;
 	if (source->shape == HUBSPOT_INPUT_GROUP && source->sort == NULL)
 		sort_all(source);
-	while (!source->at_end && (room = hubspot_batch_room(batch)) > 0)
+	while (!source->at_end && !source->paused &&
+		   (room = hubspot_batch_room(batch)) > 0)
 	{
 		if (source->sort)
 			source->at_end = !put_sorted(source);
@@ -186,14 +192,15 @@ hubspot_source_read(HubspotSource *source, int count, HubspotTakeRawInput take,
 	return read_rows(source, count);
 }
 
-/* Read so many rows, or what is left.  False: there are no more. */
+/* Read so many rows, fewer if paused, or what is left.  False: there are no more. */
 static bool
 read_rows(HubspotSource *source, int count)
 {
 	if (source->query)
 		return hubspot_query_read(source->query, count,
-								  &source->receiver) == (uint64) count;
-	while (count-- > 0)
+								  &source->receiver) == (uint64) count ||
+			source->paused;
+	while (count-- > 0 && !source->paused)
 	{
 		if (!put_element(source))
 			return false;
@@ -294,7 +301,7 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	hubspot_columns_read(hubspot_query_columns(source->query), slot, &raw);
 	put_raw_input(source, &raw);
 	MemoryContextSwitchTo(old);
-	return true;
+	return !source->paused;
 }
 
 /* The next element of an array, or the one input.  False: there is none. */
@@ -362,6 +369,6 @@ drive(HubspotSource *source)
 	if (now - source->driven < DRIVE_INTERVAL)
 		return;
 	source->driven = now;
-	hubspot_batch_drive(source->batch);
+	source->paused = hubspot_batch_drive(source->batch) && source->eager;
 	source->tick(source->tick_state);
 }

@@ -36,7 +36,7 @@ extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 											const char *category,
 											ArrayType *label_array);
 extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
-								void (*tick) (void *state), void *state);
+								bool eager, void (*tick) (void *state), void *state);
 extern bool hubspot_source_read(HubspotSource *source, int count,
 								HubspotTakeRawInput take, void *state);
 extern void hubspot_source_close(HubspotSource *source);

@@ -19,6 +19,7 @@
 
 #include "base/shown.h"
 #include "rows/pipeline.h"
+#include "rows/stream.h"
 #include "sql/argument.h"
 
 /* What a function's FmgrInfo keeps from one call to the next. */
@@ -30,6 +31,7 @@ typedef struct CallState
 	TimestampTz labels_statement;	/* when that began */
 
 	HubspotResultRow *row;		/* of a function that returns one; or NULL */
+	HubspotStream *stream;		/* whose rows are being asked for, or NULL */
 } CallState;
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
@@ -73,8 +75,13 @@ static bool raises(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
 static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
+static Datum return_rows(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline,
+						 HubspotSource *source, HubspotSink *sink,
+						 MemoryContext old);
+static Datum next_row(FunctionCallInfo fcinfo);
 static CallState *call_state(FunctionCallInfo fcinfo);
 static CallState *single_state(FunctionCallInfo fcinfo);
+static TupleDesc result_tupdesc(FunctionCallInfo fcinfo);
 
 /*
  * hs_assoc_create_default(from_type, from_id, to_type, to_id, on_error,
@@ -339,22 +346,21 @@ static Datum
 run_list(FunctionCallInfo fcinfo, bool bigint_id)
 {
 	HubspotSink sink = {0};
-	MemoryContext old = begin_set(fcinfo, &sink);
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old;
 	HubspotPipeline pipeline;
 	HubspotDirection direction;
 	HubspotInput id = {0};
 
+	if (call_state(fcinfo)->stream)
+		return next_row(fcinfo);
+	old = begin_set(fcinfo, &sink);
 	set_pipeline(fcinfo, &pipeline, HUBSPOT_LIST, 2, -1);
 	direction = pipeline_direction(fcinfo, &pipeline);
 	id.from_id = id_argument(fcinfo, 1, bigint_id);
-	hubspot_pipeline_run(&pipeline,
-						 hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, &direction,
-											   NULL, NULL, NULL, NULL),
-						 &sink);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return (Datum) 0;
+	return return_rows(fcinfo, &pipeline,
+					   hubspot_source_single(&id, HUBSPOT_INPUT_RECORD, &direction, NULL,
+											 NULL, NULL, NULL),
+					   &sink, old);
 }
 
 /*
@@ -372,11 +378,11 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	HubspotDirection direction;
 	HubspotLabels *labels = NULL;
 	HubspotSource *source;
-	MemoryContext context;
 	MemoryContext old;
 
+	if (call_state(fcinfo)->stream)
+		return next_row(fcinfo);
 	old = begin_set(fcinfo, &sink);
-	context = CurrentMemoryContext;
 	set_pipeline(fcinfo, &pipeline, operation, 1, 3);
 	direction = pipeline_direction(fcinfo, &pipeline);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
@@ -387,10 +393,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	else
 		source = hubspot_source_query(hubspot_query_argument(fcinfo, 2, array_type),
 									  shape, &direction, labels);
-	hubspot_pipeline_run(&pipeline, source, &sink);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return (Datum) 0;
+	return return_rows(fcinfo, &pipeline, source, &sink, old);
 }
 
 /*
@@ -493,22 +496,72 @@ id_argument(FunctionCallInfo fcinfo, int argument, bool bigint_id)
 
 /*
  * Begin the result of a function that returns a set, and a memory context for
- * the call, which becomes the current one.  Returns the one before.
+ * the call, or for all calls of a stream, which becomes the current one.  Returns
+ * the one before.
  */
 static MemoryContext
 begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		streams = hubspot_may_stream(rsinfo);
 	MemoryContext context;
 	MemoryContext old;
+	TupleDesc	tupdesc;
 
-	InitMaterializedSRF(fcinfo, 0);
-	sink->tupstore = rsinfo->setResult;
-	context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc call",
-									ALLOCSET_DEFAULT_SIZES);
+	if (!streams)
+	{
+		InitMaterializedSRF(fcinfo, 0);
+		sink->tupstore = rsinfo->setResult;
+	}
+	context = AllocSetContextCreate(streams ? fcinfo->flinfo->fn_mcxt : CurrentMemoryContext,
+									"hubspot_assoc call", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	sink->row = hubspot_result_create(context, rsinfo->setDesc);
+	if (streams)
+		tupdesc = result_tupdesc(fcinfo);
+	else
+		tupdesc = rsinfo->setDesc;
+	sink->row = hubspot_result_create(context, tupdesc);
 	return old;
+}
+
+/*
+ * The rows of a call that has begun with begin_set(), all of them into the sink,
+ * or the first one of a stream.
+ */
+static Datum
+return_rows(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline,
+			HubspotSource *source, HubspotSink *sink, MemoryContext old)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (sink->tupstore == NULL)
+	{
+		hubspot_stream_begin(&call_state(fcinfo)->stream,
+							 (ReturnSetInfo *) fcinfo->resultinfo,
+							 pipeline, source, sink->row);
+		MemoryContextSwitchTo(old);
+		return next_row(fcinfo);
+	}
+	hubspot_pipeline_run(pipeline, source, sink);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
+
+/* The next row of a stream, or its end. */
+static Datum
+next_row(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		row;
+
+	if (hubspot_stream_next(call_state(fcinfo)->stream, &row))
+	{
+		rsinfo->isDone = ExprMultipleResult;
+		return row;
+	}
+	rsinfo->isDone = ExprEndResult;
+	PG_RETURN_NULL();
 }
 
 static CallState *
@@ -538,13 +591,21 @@ single_state(FunctionCallInfo fcinfo)
 	if (state->row == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc	tupdesc;
 
-		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
 		state->row = hubspot_result_create(CurrentMemoryContext,
-										   BlessTupleDesc(tupdesc));
+										   result_tupdesc(fcinfo));
 		MemoryContextSwitchTo(old);
 	}
 	return state;
+}
+
+/* The columns of a function that returns rows as values, palloc'd. */
+static TupleDesc
+result_tupdesc(FunctionCallInfo fcinfo)
+{
+	TupleDesc	tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return BlessTupleDesc(tupdesc);
 }

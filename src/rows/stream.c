@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *	  Rows of a function one by one, as inputs are settled.
+ *
+ * In the select list the executor asks a function for its next row when it needs
+ * one, and may never do so again: a LIMIT, a cursor that is closed.  In FROM it
+ * collects all rows before it goes on, and we give them to it in a tuplestore.
+ *
+ * A stream ends in one of three ways:
+ *
+ * - After its last row.
+ * - Early, with the statement or a rescan of it: the executor calls back, with
+ *	 everything in order, maybe while the transaction commits.
+ * - By an ERROR, of this statement or another one in the (sub)transaction: then
+ *	 the executor calls nobody back, but the memory context of the batch does.
+ *
+ * What is in flight at an early end is broken off rather than waited for: COMMIT
+ * and CLOSE are no place to wait for a network, and LIMIT is there to save time.
+ * But what HubSpot has done, or may do yet, is told in a WARNING with how many
+ * inputs that are, since no row does.  Nothing else is sent.
+ *
+ * IDENTIFICATION
+ *	  src/rows/stream.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "rows/stream.h"
+
+struct HubspotStream
+{
+	MemoryContext context;		/* of all that the stream has */
+	HubspotStream **place;		/* where its owner has it; NULL when it ends */
+	ExprContext *econtext;
+	HubspotRun *run;
+	HubspotResultRow *row;
+	bool		acts;			/* it does more than read */
+	bool		ended;			/* nothing is left to be told */
+	int64		confirmed;		/* rows that were given */
+	int64		failed;			/* likewise */
+	MemoryContextCallback callback;
+};
+
+static void end(HubspotStream *stream);
+static void end_early(Datum arg);
+static void break_off(void *arg);
+static void tell_unseen(HubspotStream *stream);
+
+/* Does the executor take a row at a time, and rather so than all at once? */
+bool
+hubspot_may_stream(const ReturnSetInfo *rsinfo)
+{
+	return rsinfo && IsA(rsinfo, ReturnSetInfo) &&
+		(rsinfo->allowedModes & SFRM_ValuePerCall) != 0 &&
+		(rsinfo->allowedModes & SFRM_Materialize_Preferred) == 0;
+}
+
+/*
+ * Begin a stream of the pipeline's rows.  The current memory context, in which
+ * source and row were made, becomes the stream's, to be deleted at its end, and
+ * *place, which must live until then, is the stream for so long.
+ */
+void
+hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
+					 const HubspotPipeline *pipeline, HubspotSource *source,
+					 HubspotResultRow *row)
+{
+	HubspotStream *stream = palloc0(sizeof(HubspotStream));
+	const HubspotBatch *batch;
+
+	stream->context = CurrentMemoryContext;
+	stream->place = place;
+	stream->econtext = rsinfo->econtext;
+	stream->row = row;
+	stream->acts = hubspot_endpoint(pipeline->operation)->input_shape != HUBSPOT_INPUT_RECORD;
+	stream->run = hubspot_run_begin(pipeline, source, true);
+
+	/* a context's children are gone when it calls back, so it's the batch's */
+	batch = hubspot_run_batch(stream->run);
+	stream->callback.func = break_off;
+	stream->callback.arg = stream;
+	MemoryContextRegisterResetCallback(GetMemoryChunkContext(unconstify(HubspotBatch *, batch)),
+									   &stream->callback);
+	RegisterExprContextCallback(stream->econtext, end_early, PointerGetDatum(stream));
+	*place = stream;
+}
+
+/*
+ * The next row, palloc'd in the current memory context.  False: there is none,
+ * and no stream any more.
+ */
+bool
+hubspot_stream_next(HubspotStream *stream, Datum *row)
+{
+	MemoryContext old = MemoryContextSwitchTo(stream->context);
+	HubspotOutcome outcome;
+	bool		any = hubspot_run_next(stream->run, &outcome);
+
+	MemoryContextSwitchTo(old);
+	if (!any)
+	{
+		UnregisterExprContextCallback(stream->econtext, end_early,
+									  PointerGetDatum(stream));
+		end(stream);
+		return false;
+	}
+	*row = hubspot_result_row(stream->row, &outcome);
+	if (outcome.error)
+		stream->failed++;
+	else
+		stream->confirmed++;
+	return true;
+}
+
+static void
+end(HubspotStream *stream)
+{
+	*stream->place = NULL;
+	stream->ended = true;
+	hubspot_run_end(stream->run);
+	MemoryContextDelete(stream->context);
+}
+
+/* Callback of the executor, which wants no more rows. */
+static void
+end_early(Datum arg)
+{
+	HubspotStream *stream = (HubspotStream *) DatumGetPointer(arg);
+
+	tell_unseen(stream);
+	end(stream);
+}
+
+/* Callback of the batch's memory context. */
+static void
+break_off(void *arg)
+{
+	HubspotStream *stream = arg;
+
+	if (!stream->ended)
+		tell_unseen(stream);
+}
+
+/* Which inputs were acted upon that have no row, since they never will. */
+static void
+tell_unseen(HubspotStream *stream)
+{
+	HubspotBatchCounts counts;
+	int64		confirmed;
+	int64		failed;
+
+	stream->ended = true;
+	hubspot_batch_counts(hubspot_run_batch(stream->run), &counts);
+	confirmed = counts.confirmed - stream->confirmed;
+	failed = counts.failed - stream->failed;
+	if (!stream->acts || (confirmed == 0 && counts.in_doubt == 0))
+		return;
+
+	/* a backend that goes may no longer have somebody who reads this */
+	ereport(proc_exit_inprogress ? LOG_SERVER_ONLY : WARNING,
+			(errmsg("a batch has ended before the rows of %lld of its inputs were fetched",
+					(long long) (confirmed + failed + counts.in_doubt)),
+			 errdetail("HubSpot has confirmed %lld of these, %lld failed, and %lld were in flight: HubSpot may or may not act on them. Nothing else was sent.",
+					   (long long) confirmed, (long long) failed,
+					   (long long) counts.in_doubt)));
+}
