@@ -419,6 +419,29 @@ SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies', 'SEL
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM hs_assoc_batch_create('contacts', 'companies', ARRAY[NULL]::hs_assoc_input[], 'raise');
 
+--
+-- One by one: in a select list, and so in a cursor
+--
+CALL sim.forget();
+CALL sim.missing('contacts', '404');
+SELECT (r).* FROM (SELECT hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT contact AS from_id, company AS to_id FROM links WHERE no <= 3 ORDER BY no') AS r) s;
+SELECT count(*), count((r).ok) FROM (SELECT hs_assoc_batch_create('contacts', 'companies',
+	'SELECT contact AS from_id, company AS to_id, type AS type_id FROM links') AS r) s;
+-- what was done and is not fetched is told
+BEGIN;
+DECLARE c CURSOR FOR SELECT (r).input_no, (r).ok, (r).error_category FROM (SELECT hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT contact AS from_id, company AS to_id FROM links ORDER BY no') AS r) s;
+FETCH 4 FROM c;
+CLOSE c;
+-- an argument is looked at with the first row
+DECLARE c CURSOR FOR SELECT hs_assoc_batch_create_default('contacts', 'companies', 'SELECT 1 AS from_id');
+FETCH 1 FROM c;
+ROLLBACK;
+-- a failure is an error when it comes
+SELECT (r).ok FROM (SELECT hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT contact AS from_id, company AS to_id FROM links WHERE no = 5', 'raise') AS r) s;
+
 DROP TABLE links;
 DROP VIEW requests;
 DROP FUNCTION complete, try_columns;

@@ -166,7 +166,10 @@ tell_unseen(HubspotStream *stream)
 	ereport(proc_exit_inprogress ? LOG_SERVER_ONLY : WARNING,
 			(errmsg("a batch has ended before the rows of %lld of its inputs were fetched",
 					(long long) (confirmed + failed + counts.in_doubt)),
-			 errdetail("HubSpot has confirmed %lld of these, %lld failed, and %lld were in flight: HubSpot may or may not act on them. Nothing else was sent.",
+			 counts.in_doubt > 0 ?
+			 errdetail("HubSpot has confirmed %lld of these, %lld failed, and HubSpot may or may not act on %lld that were in flight. Nothing else was sent.",
 					   (long long) confirmed, (long long) failed,
-					   (long long) counts.in_doubt)));
+					   (long long) counts.in_doubt) :
+			 errdetail("HubSpot has confirmed %lld of these, and %lld failed. Nothing else was sent.",
+					   (long long) confirmed, (long long) failed)));
 }
