@@ -543,6 +543,7 @@ start_waiting(void)
 		if (each->waits && transfer == NULL)
 			transfer = each;
 	}
+	Assert(transfer != NULL);	/* those that wait are active */
 	if (session.nwaiting == nactive)
 	{
 		close_kept();

@@ -402,6 +402,7 @@ find_claim(Delivery *delivery, int64 id)
 {
 	HubspotClaim key = {.id = id};
 	const HubspotClaim *pointer = &key;
+	HubspotClaim **found;
 
 	if (delivery->by_id == NULL)
 	{
@@ -411,8 +412,10 @@ find_claim(Delivery *delivery, int64 id)
 		qsort(delivery->by_id, delivery->chosen->nclaims, sizeof(HubspotClaim *),
 			  compare_ids);
 	}
-	return *(HubspotClaim **) bsearch(&pointer, delivery->by_id, delivery->chosen->nclaims,
-									  sizeof(HubspotClaim *), compare_ids);
+	found = bsearch(&pointer, delivery->by_id, delivery->chosen->nclaims,
+					sizeof(HubspotClaim *), compare_ids);
+	Assert(found != NULL);
+	return *found;
 }
 
 static int
