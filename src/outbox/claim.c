@@ -149,17 +149,40 @@ enum
 	PICK_TO_TYPE,
 	PICK_KEEP_LABELS,
 	PICK_ATTEMPTS,
+	PICK_TID,
+	PICK_NEWEST,				/* the last number that a row was given */
 	PICK_BEFORE,				/* the row of its pair that it may only go
 								 * with */
-	PICK_NEWEST					/* the last number that a row was given */
+	PICK_HAS_OTHERS				/* is there anything else of its pair? */
+};
+
+#define PICKED_COLUMNS(tid, pair) \
+	"w.id, " pair ", w.from_id, w.to_id, w.type_ids, w.category, w.labels," \
+	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts, " tid "," \
+	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
+
+/*
+ * Most pairs have one row.  Then there is nothing to be pruned, and nothing to wait
+ * for, and one look at the pair is enough; what was a dead letter is not taken for
+ * such a row.  Rows that somebody has locked aren't in this window.
+ */
+static HubspotStatement pick_alone_statement = {
+	.text =
+	"SELECT " PICKED_COLUMNS("w.tid", "w.pair") ", NULL::bigint,"
+	" w.error_category IS NOT NULL OR (SELECT true FROM %1$s.hs_assoc_outbox AS b"
+	"  WHERE " HUBSPOT_SQL_PAIR("b") " = w.pair AND b.id <> w.id"
+	"  ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1) IS NOT NULL"
+	" FROM (SELECT ctid AS tid, " HUBSPOT_SQL_PAIR("o") " AS pair, o.*"
+	"  FROM %1$s.hs_assoc_outbox AS o"
+	"  WHERE server = $1 AND role = $2 AND not_before >= $5 AND not_before <= $3"
+	"  ORDER BY not_before, id LIMIT $4 FOR UPDATE SKIP LOCKED) AS w",
+	.types = {WINDOW_TYPES}
 };
 
 static HubspotStatement pick_statement = {
 	.text =
-	"SELECT w.id, " HUBSPOT_SQL_PAIR("w") ", w.from_id, w.to_id, w.type_ids, w.category, w.labels,"
-	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts,"
-	" CASE WHEN " HUBSPOT_SQL_ADDS_UP("w") " THEN " OF_ROW_BEFORE("b.id") " END,"
-	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
+	"SELECT " PICKED_COLUMNS("w.ctid", HUBSPOT_SQL_PAIR("w")) ","
+	" CASE WHEN " HUBSPOT_SQL_ADDS_UP("w") " THEN " OF_ROW_BEFORE("b.id") " END, false"
 	" FROM %1$s.hs_assoc_outbox AS w WHERE w.id = ANY (ARRAY("
 	" SELECT w.id FROM " WINDOW " AS w"
 	"  WHERE " OF_ROW_BEFORE("CASE WHEN " JOINS " THEN NULL ELSE b.id END") " IS NULL"
@@ -202,7 +225,7 @@ static HubspotStatement defer_statement = {
 
 #define TOO_LONG(name)	name " is longer than " CppAsString2(HUBSPOT_MAX_TEXT) " bytes"
 
-/* How large the values of columns of pick_statement may be, in bytes */
+/* How large the values of picked columns may be, in bytes */
 static const struct
 {
 	int			column;
@@ -225,6 +248,7 @@ static HubspotRows rows;
 static int	compare_from_ids(const void *a, const void *b);
 static void set_window(HubspotValues *values, const HubspotClaimant *claimant,
 					   int window);
+static void read_picked(HubspotPick *pick);
 static const char *size_problem(const HubspotRow *row, Size *sum);
 static bool get_claim(const HubspotRow *row, HubspotClaim *claim,
 					  const HubspotLane *lane, HTAB **picked);
@@ -234,6 +258,28 @@ static bool goes_along(const HubspotRow *row, const HubspotClaim *claim,
 static int	count_elements(const ArrayType *array);
 static void get_lane(const HubspotRow *row, HubspotLane *lane);
 static bool is_of_lane(const HubspotRow *row, const HubspotLane *lane);
+
+/* The ids of claims as an int8[], palloc'd. */
+Datum
+hubspot_claim_ids(const HubspotClaim *const *claims, int nclaims)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(nclaims, 1));
+
+	for (int i = 0; i < nclaims; i++)
+		ids[i] = Int64GetDatum(claims[i]->id);
+	return hubspot_array_of(ids, nclaims, INT8OID);
+}
+
+/* Where they were, as a tid[]. */
+Datum
+hubspot_claim_tids(const HubspotClaim *const *claims, int nclaims)
+{
+	Datum	   *tids = palloc(sizeof(Datum) * Max(nclaims, 1));
+
+	for (int i = 0; i < nclaims; i++)
+		tids[i] = PointerGetDatum(&claims[i]->tid);
+	return hubspot_array_of(tids, nclaims, TIDOID);
+}
 
 /* The first of the rows that are due; false if there is none. */
 bool
@@ -290,34 +336,67 @@ hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
 }
 
 /*
+ * Those of the window's rows that are all there is of their pairs, of one lane, which
+ * is that of the oldest row of the window.  None: the oldest one is not, or is of no
+ * use any more, or all are locked; then there is more to be found out
+ * (hubspot_claim_pick()).
+ */
+void
+hubspot_claim_pick_alone(const HubspotClaimant *claimant, int window,
+						 HubspotPick *pick)
+{
+	HubspotValues values = {0};
+
+	set_window(&values, claimant, window);
+	hubspot_query(&pick_alone_statement, &values, &rows);
+	read_picked(pick);
+	hubspot_rows_free(&rows);
+}
+
+/*
  * The rows of the window that may be sent now, of one lane, which is that of
  * the oldest of them.  None: all wait for others of their pairs, or are locked.
  * Rows of one pair are in their order.
- *
- * The tables have CHECKs for how large a row may be.  But they may have been
- * dropped, or not have been there yet; so what is larger isn't read.
  */
 void
 hubspot_claim_pick(const HubspotClaimant *claimant,
 				   int window, HubspotPick *pick)
 {
 	HubspotValues values = {0};
-	uint64		count;
-	HTAB	   *picked = NULL;
-	Size		size = 0;
 
 	set_window(&values, claimant, window);
 	hubspot_set_datum(&values, WINDOW_ROLES, claimant->company);
-	count = hubspot_query(&pick_statement, &values, &rows);
+	hubspot_query(&pick_statement, &values, &rows);
+	read_picked(pick);
+	hubspot_rows_free(&rows);
+}
+
+/*
+ * The tables have CHECKs for how large a row may be.  But they may have been
+ * dropped, or not have been there yet; so what is larger isn't read.
+ */
+static void
+read_picked(HubspotPick *pick)
+{
+	HTAB	   *picked = NULL;
+	Size		size = 0;
+
 	memset(pick, 0, sizeof(HubspotPick));
-	pick->claims = palloc(sizeof(HubspotClaim) * Max(count, 1));
-	pick->oversize = palloc(sizeof(HubspotOversize) * Max(count, 1));
-	for (uint64 i = 0; i < count && size < MAX_CLAIMED; i++)
+	pick->nlooked_at = (int) rows.count;
+	pick->claims = palloc(sizeof(HubspotClaim) * Max(rows.count, 1));
+	pick->oversize = palloc(sizeof(HubspotOversize) * Max(rows.count, 1));
+	for (uint64 i = 0; i < rows.count && size < MAX_CLAIMED; i++)
 	{
 		HubspotRow	row;
 		const char *problem;
 
 		hubspot_read_row(&rows, i, &row);
+		if (hubspot_get_bool(&row, PICK_HAS_OTHERS))
+		{
+			if (i == 0)
+				return;
+			continue;
+		}
 		problem = size_problem(&row, &size);
 		if (problem)
 		{
@@ -335,10 +414,9 @@ hubspot_claim_pick(const HubspotClaimant *claimant,
 	}
 	if (picked)
 		hash_destroy(picked);
-	hubspot_rows_free(&rows);
 }
 
-/* Why a row of pick_statement isn't read, or NULL; then its size is added. */
+/* Why a picked row isn't read, or NULL; then its size is added. */
 static const char *
 size_problem(const HubspotRow *row, Size *sum)
 {
@@ -362,6 +440,7 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, const HubspotLane *lane,
 		  HTAB **picked)
 {
 	claim->id = hubspot_get_int64(row, PICK_ID);
+	claim->tid = *(ItemPointer) DatumGetPointer(row->values[PICK_TID]);
 	claim->pair = hubspot_get_int64(row, PICK_PAIR);
 	claim->type_ids = hubspot_get_array(row, PICK_TYPE_IDS);
 	claim->labels = hubspot_get_array(row, PICK_LABELS);

@@ -12,6 +12,7 @@
 #define HUBSPOT_OUTBOX_CLAIM_H
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 
 #include "hubspot.h"
@@ -31,6 +32,7 @@ typedef struct HubspotLane
 typedef struct HubspotClaim
 {
 	int64		id;
+	ItemPointerData tid;		/* where it was */
 	int64		pair;
 	HubspotSlice from_id;
 	HubspotSlice to_id;
@@ -54,6 +56,7 @@ typedef struct HubspotPick
 	HubspotLane lane;
 	HubspotClaim *claims;
 	int			nclaims;
+	int			nlooked_at;		/* rows of the window */
 	int64		newest;			/* the last number that any row was given by
 								 * now */
 	HubspotOversize *oversize;
@@ -67,10 +70,14 @@ typedef struct HubspotDeferral
 	TimestampTz not_before;
 } HubspotDeferral;
 
+extern Datum hubspot_claim_ids(const HubspotClaim *const *claims, int nclaims);
+extern Datum hubspot_claim_tids(const HubspotClaim *const *claims, int nclaims);
 extern bool hubspot_claim_first(const HubspotClaimant *claimant, int64 *id);
 extern int64 hubspot_claim_prune(const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotClaimant *claimant,
 									   int window);
+extern void hubspot_claim_pick_alone(const HubspotClaimant *claimant,
+									 int window, HubspotPick *pick);
 extern void hubspot_claim_pick(const HubspotClaimant *claimant,
 							   int window, HubspotPick *pick);
 extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,

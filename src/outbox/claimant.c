@@ -71,6 +71,7 @@ enum
 {
 	RENEWED_RETRY_AT,
 	RENEWED_HAS_LATER,
+	RENEWED_HAS_LETTERS,
 	RENEWED_HAS_OUTDATED,
 	RENEWED_HAS_DOUBTS
 };
@@ -81,6 +82,7 @@ static HubspotStatement renew_statement = {
 	"SELECT b.retry_at,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
 	"  AND o.role = a.role AND o.not_before > $3) AS has_later,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.server = a.server) AS has_letters,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
@@ -178,6 +180,7 @@ hubspot_claimant_renew(HubspotClaimant *claimant,
 	if (claimant->backing_off)
 		claimant->due = Max(claimant->due, hubspot_get_time(&row, RENEWED_RETRY_AT));
 	claimant->has_later = hubspot_get_bool(&row, RENEWED_HAS_LATER);
+	claimant->has_letters = hubspot_get_bool(&row, RENEWED_HAS_LETTERS);
 	claimant->has_outdated = hubspot_get_bool(&row, RENEWED_HAS_OUTDATED);
 	claimant->has_doubts = hubspot_get_bool(&row, RENEWED_HAS_DOUBTS);
 	find_company(claimant, claimants);

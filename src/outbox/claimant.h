@@ -27,7 +27,8 @@ typedef struct HubspotClaimant
 	bool		known;			/* something was sent to its server before */
 	bool		has_later;		/* rows that are not due yet; known under the
 								 * lease, as what follows */
-	bool		has_outdated;	/* dead letters that are to be deleted */
+	bool		has_letters;	/* dead letters */
+	bool		has_outdated;	/* of these, some that are to be deleted */
 	bool		has_doubts;		/* operations that may still be done */
 	Datum		company;		/* oid[]: who has the same login, and itself */
 	Datum		heeds;			/* oid[]: whose later rows make its own

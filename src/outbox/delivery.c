@@ -69,7 +69,6 @@ typedef struct Delivery
 	HubspotProgress *progress;
 	const HubspotOptions *options;	/* the client's */
 	int			nput;			/* of the chosen claims, in the batch */
-	const HubspotClaim **by_id; /* the claims in the order of ids, or NULL */
 	HubspotLabels *labels;		/* or NULL: none has any */
 	HubspotLastTypes last_types;
 	HubspotBatch *batch;
@@ -78,13 +77,14 @@ typedef struct Delivery
 	int64		search_until;	/* as of hubspot_now() */
 
 	/* what has come back and isn't recorded yet */
-	int64	   *done;
+	const HubspotClaim **done;
 	int			ndone;
 	int64	   *doubtful;		/* pairs with a request that may still be
 								 * done, */
 	int64	   *doubtful_ids;	/* by these rows */
 	int			ndoubtful;
 	bool		has_doubts;		/* there are such ones for the server */
+	bool		has_letters;	/* there may be dead letters of it */
 	HubspotUndone *undone;
 
 	int			nanswers;		/* rows that were confirmed or refused */
@@ -102,11 +102,9 @@ static bool wait_for_outcomes(Delivery *delivery);
 static void take_outcomes(Delivery *delivery);
 static void settle(Delivery *delivery,
 				   const HubspotOutcome *outcome);
-static void settle_error(Delivery *delivery, int64 id,
+static void settle_error(Delivery *delivery, const HubspotClaim *claim,
 						 const HubspotError *error);
 static void note_doubt(Delivery *delivery, const HubspotClaim *claim);
-static const HubspotClaim *find_claim(Delivery *delivery, int64 id);
-static int	compare_ids(const void *a, const void *b);
 static void finish_delivery(Delivery *delivery);
 
 /*
@@ -124,7 +122,8 @@ hubspot_delivery_perform(HubspotTransaction *transaction,
 		.round = round,
 		.progress = progress,
 		.options = chosen->client->options,
-		.has_doubts = chosen->claimant->has_doubts
+		.has_doubts = chosen->claimant->has_doubts,
+		.has_letters = chosen->claimant->has_letters
 	};
 	int64		now = hubspot_now();
 
@@ -221,7 +220,7 @@ start_batch(Delivery *delivery)
 
 	delivery->sent_at = GetCurrentTimestamp();
 	delivery->search_until = hubspot_now() + MAX_SEARCH;
-	delivery->done = palloc(sizeof(int64) * delivery->chosen->nclaims);
+	delivery->done = palloc(sizeof(HubspotClaim *) * delivery->chosen->nclaims);
 	delivery->doubtful = palloc(sizeof(int64) * delivery->chosen->nclaims);
 	delivery->doubtful_ids = palloc(sizeof(int64) * delivery->chosen->nclaims);
 	delivery->undone = hubspot_undone_create(delivery->chosen->nclaims,
@@ -247,11 +246,12 @@ put_claims(Delivery *delivery)
 	{
 		while (room-- > 0 && delivery->nput < delivery->chosen->nclaims)
 		{
-			const HubspotClaim *claim = &delivery->chosen->claims[delivery->nput++];
+			int			number = delivery->nput++;
+			const HubspotClaim *claim = &delivery->chosen->claims[number];
 			HubspotRawInput raw = {0};
 
 			suspect(delivery, claim->id);
-			raw.input.no = claim->id;
+			raw.input.no = number;
 			raw.input.from_id = claim->from_id;
 			raw.input.to_id = claim->to_id;
 			raw.category = claim->category;
@@ -296,7 +296,8 @@ take_outcomes(Delivery *delivery)
 						  delivery->options->request_timeout);
 		delivery->has_doubts = true;
 	}
-	if (delivery->ndone > 0)
+	/* what was alone has nothing to outdate, if there are no dead letters */
+	if (delivery->ndone > 0 && (!delivery->chosen->alone || delivery->has_letters))
 		hubspot_settle_confirmed(delivery->chosen->claimant, delivery->done,
 								 delivery->ndone);
 	if (delivery->ndone > 0 && delivery->has_doubts)
@@ -317,58 +318,62 @@ static void
 settle(Delivery *delivery, const HubspotOutcome *outcome)
 {
 	const HubspotError *error = outcome->error;
-	int64		id = outcome->input_no;
+	const HubspotClaim *claim = &delivery->chosen->claims[outcome->input_no];
 
 	if (outcome->doubtful || (error && hubspot_is_unconfirmed(error->verdict)))
-		note_doubt(delivery, find_claim(delivery, id));
+		note_doubt(delivery, claim);
 	if (error == NULL)
 	{
-		delivery->done[delivery->ndone++] = id;
+		delivery->done[delivery->ndone++] = claim;
 		delivery->nanswers++;
 	}
 	else
-		settle_error(delivery, id, error);
+	{
+		delivery->has_letters = true;	/* for all we know */
+		settle_error(delivery, claim, error);
+	}
 }
 
 static void
-settle_error(Delivery *delivery, int64 id, const HubspotError *error)
+settle_error(Delivery *delivery, const HubspotClaim *claim,
+			 const HubspotError *error)
 {
 	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
 
 	switch (error->verdict)
 	{
 		case HUBSPOT_VERDICT_INVALID:
-			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_DEAD, error);
+			hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_DEAD, error);
 			delivery->nanswers++;
 			break;
 		case HUBSPOT_VERDICT_INPUT:
 		case HUBSPOT_VERDICT_REQUEST:
 		case HUBSPOT_VERDICT_INTERNAL:
-			if (find_claim(delivery, id)->shares)
-				hubspot_settle_apart(id, error);
+			if (claim->shares)
+				hubspot_settle_apart(claim->id, error);
 			else
-				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_DEAD, error);
+				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_DEAD, error);
 			delivery->nanswers++;
 			break;
 		case HUBSPOT_VERDICT_BUSY:
 		case HUBSPOT_VERDICT_UNCONFIRMED:
 			if (delivery->failure == NULL)
 				delivery->failure = hubspot_copy_error(error);
-			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_FAILED, error);
+			hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_FAILED, error);
 			break;
 		case HUBSPOT_VERDICT_SCOPE:
 			/* it may be missing for these object types, and not for others */
-			hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);
+			hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_LATER, error);
 			break;
 		case HUBSPOT_VERDICT_NOT_SENT:
 			if (hubspot_batch_is_put_off(delivery->batch, error))
 			{
-				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_SOON, error);
+				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_SOON, error);
 				break;
 			}
 			if (stopped && stopped->verdict == HUBSPOT_VERDICT_SCOPE)
 			{
-				hubspot_undone_note(delivery->undone, id, HUBSPOT_SETTLE_LATER, error);
+				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_LATER, error);
 				break;
 			}
 			/* FALLTHROUGH */
@@ -394,37 +399,6 @@ note_doubt(Delivery *delivery, const HubspotClaim *claim)
 	delivery->doubtful[n] = claim->pair;
 	delivery->doubtful_ids[n] = claim->last_id;
 	delivery->ndoubtful++;
-}
-
-/* The claim of a row. */
-static const HubspotClaim *
-find_claim(Delivery *delivery, int64 id)
-{
-	HubspotClaim key = {.id = id};
-	const HubspotClaim *pointer = &key;
-	HubspotClaim **found;
-
-	if (delivery->by_id == NULL)
-	{
-		delivery->by_id = palloc(sizeof(HubspotClaim *) * delivery->chosen->nclaims);
-		for (int i = 0; i < delivery->chosen->nclaims; i++)
-			delivery->by_id[i] = &delivery->chosen->claims[i];
-		qsort(delivery->by_id, delivery->chosen->nclaims, sizeof(HubspotClaim *),
-			  compare_ids);
-	}
-	found = bsearch(&pointer, delivery->by_id, delivery->chosen->nclaims,
-					sizeof(HubspotClaim *), compare_ids);
-	Assert(found != NULL);
-	return *found;
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		one = (*(HubspotClaim *const *) a)->id;
-	int64		other = (*(HubspotClaim *const *) b)->id;
-
-	return one < other ? -1 : one > other;
 }
 
 /* All rows have come back: what does that say of the account? */

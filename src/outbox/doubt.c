@@ -112,17 +112,29 @@ hubspot_doubt_add(const char *server,
 
 /*
  * Of rows that are confirmed, those that an earlier operation may still undo have
- * to be sent again, when that is over.  They are taken out of ids; returns how many
- * are left.
+ * to be sent again, when that is over.  They are taken out of claims; returns how
+ * many are left.
  */
 int
-hubspot_doubt_defer(int64 *ids, int nids)
+hubspot_doubt_defer(const HubspotClaim **claims, int nclaims)
 {
 	HubspotValues values = {0};
+	int64	   *ids = palloc(sizeof(int64) * nclaims);
+	int			nids;
+	int			nleft = 0;
 
-	hubspot_set_datum(&values, DEFER_IDS, hubspot_row_ids(ids, nids));
+	hubspot_set_datum(&values, DEFER_IDS, hubspot_claim_ids(claims, nclaims));
 	hubspot_query(&defer_statement, &values, &rows);
-	return hubspot_row_ids_without(ids, nids, &rows, DEFERRED_ID, ids);
+	for (int i = 0; i < nclaims; i++)
+		ids[i] = claims[i]->id;
+	nids = hubspot_row_ids_without(ids, nclaims, &rows, DEFERRED_ID, ids);
+	for (int i = 0; nleft < nids; i++)
+	{
+		if (claims[i]->id == ids[nleft])
+			claims[nleft++] = claims[i];
+	}
+	pfree(ids);
+	return nleft;
 }
 
 /* Forget some of those whose time is over. */

@@ -40,6 +40,9 @@
 /* So many rows are looked at, at most. */
 #define MAX_WINDOW			10000
 
+/* So many are looked at first; that fills the smallest requests. */
+#define FIRST_WINDOW		500
+
 /* Rows that somebody has locked are looked at again after, in microseconds. */
 #define LOCKED_DELAY		INT64CONST(1000000)
 
@@ -79,18 +82,23 @@ static Decision connect_account(Choice *choice);
 static void set_policy(HubspotCallPolicy *policy);
 static int	window_size(const HubspotClient *client, int64 max_rows);
 static Decision keep_pace(Choice *choice);
+static Decision pick_alone(Choice *choice);
+static bool fill_requests(const HubspotClient *client, const HubspotPick *pick);
 static Decision remove_needless(Choice *choice);
 static Decision pick_rows(Choice *choice);
+static Decision take_picked(Choice *choice, const HubspotPick *pick);
 static void give_up_oversize(HubspotClient *client, const HubspotPick *pick);
 static Decision find_operation(Choice *choice);
 static Decision damp_pairs(Choice *choice);
 static Decision cut_to_requests(Choice *choice);
+static int	count_fitting(const HubspotEndpoint *endpoint, HubspotClaim *claims,
+						  int nclaims, int ninputs);
 static void tell(const Choice *choice, Decision decision, HubspotRound *round);
 
 /* In their order: the first that does not say GO_ON is the last one. */
 static const Step steps[] = {
-	connect_account, keep_pace, remove_needless, pick_rows, find_operation,
-	damp_pairs, cut_to_requests
+	connect_account, keep_pace, pick_alone, remove_needless, pick_rows,
+	find_operation, damp_pairs, cut_to_requests
 };
 
 /*
@@ -178,6 +186,50 @@ keep_pace(Choice *choice)
 	return PACED;
 }
 
+/*
+ * Pick rows of pairs that have no other: nothing is needless then.  The window grows
+ * from that of the smallest requests to that of the lane's.
+ */
+static Decision
+pick_alone(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+	int			most = choice->window;
+	HubspotPick pick;
+
+	if (selection->claimant->has_outdated)
+		hubspot_settle_outdated(selection->claimant->server);
+	choice->window = Min(most, FIRST_WINDOW);
+	for (;;)
+	{
+		choice->progress->nrows = choice->window;
+		hubspot_claim_pick_alone(selection->claimant, choice->window, &pick);
+		if (pick.nclaims == 0 || pick.nlooked_at < choice->window ||
+			choice->window == most || fill_requests(selection->client, &pick))
+			break;
+		choice->window = Min(most, choice->window * 20);
+	}
+	selection->alone = (pick.nclaims > 0);
+	if (selection->alone)
+		return take_picked(choice, &pick);
+	choice->window = most;
+	return GO_ON;
+}
+
+/* Are there rows for as many requests as can be in flight? */
+static bool
+fill_requests(const HubspotClient *client, const HubspotPick *pick)
+{
+	HubspotOperation operation;
+	const HubspotEndpoint *endpoint;
+
+	if (!hubspot_outbox_operation(pick->lane.operation, &operation))
+		return true;
+	endpoint = hubspot_endpoint(operation);
+	return count_fitting(endpoint, pick->claims, pick->nclaims,
+						 endpoint->batch_limit * client->options->concurrency) < pick->nclaims;
+}
+
 /* Delete what later rows have made needless. */
 static Decision
 remove_needless(Choice *choice)
@@ -186,8 +238,8 @@ remove_needless(Choice *choice)
 	int64		start = hubspot_now();
 	int64		pruned;
 
-	if (claimant->has_outdated)
-		hubspot_settle_outdated(claimant->server);
+	if (choice->selection->alone)
+		return GO_ON;
 	choice->progress->nrows = choice->window;
 	do
 	{
@@ -206,19 +258,28 @@ remove_needless(Choice *choice)
 static Decision
 pick_rows(Choice *choice)
 {
-	HubspotSelection *selection = choice->selection;
 	HubspotPick pick;
 
-	hubspot_claim_pick(selection->claimant, choice->window, &pick);
-	give_up_oversize(selection->client, &pick);
-	choice->removed += pick.noversize;
-	selection->lane = pick.lane;
-	selection->claims = pick.claims;
-	selection->nclaims = pick.nclaims;
-	selection->newest = pick.newest;
-	if (pick.nclaims > 0)
+	if (choice->selection->alone)
 		return GO_ON;
-	if (pick.noversize > 0 ||
+	hubspot_claim_pick(choice->selection->claimant, choice->window, &pick);
+	return take_picked(choice, &pick);
+}
+
+static Decision
+take_picked(Choice *choice, const HubspotPick *pick)
+{
+	HubspotSelection *selection = choice->selection;
+
+	give_up_oversize(selection->client, pick);
+	choice->removed += pick->noversize;
+	selection->lane = pick->lane;
+	selection->claims = pick->claims;
+	selection->nclaims = pick->nclaims;
+	selection->newest = pick->newest;
+	if (pick->nclaims > 0)
+		return GO_ON;
+	if (pick->noversize > 0 ||
 		hubspot_claim_defer_blocked(selection->claimant, choice->window) > 0)
 		return AT_ONCE;
 
@@ -323,13 +384,19 @@ cut_to_requests(Choice *choice)
 		limit = Max(limit >> Min(attempts, 30), 1);
 		policy->batch_size = limit;
 	}
-	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
-		selection->nclaims = hubspot_claim_group(selection->claims,
-												 selection->nclaims,
-												 limit * concurrency);
-	else
-		selection->nclaims = Min(selection->nclaims, limit * concurrency);
+	selection->nclaims = count_fitting(endpoint, selection->claims, selection->nclaims,
+									   limit * concurrency);
 	return GO_ON;
+}
+
+/* How many claims, the first ones, fit into requests for so many inputs. */
+static int
+count_fitting(const HubspotEndpoint *endpoint, HubspotClaim *claims, int nclaims,
+			  int ninputs)
+{
+	if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+		return hubspot_claim_group(claims, nclaims, ninputs);
+	return Min(nclaims, ninputs);
 }
 
 /* What the round has to know of it. */

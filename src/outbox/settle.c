@@ -152,31 +152,46 @@ static HubspotStatement gone_statement = {
 	.types = {LETTERS_TYPES}
 };
 
-/* The parameters of both statements on rows that are done */
+/* The parameters of the statements on rows that are done */
 enum
 {
 	DONE_IDS,
+	DONE_TIDS,
 	DONE_SENT_AT,
 	DONE_KEEP					/* ms */
 };
 
-static HubspotStatement done_statement = {
-	.text =
-	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.types = {[DONE_IDS] = INT8ARRAYOID}
-};
+/* Where they were, unless somebody has changed them since. */
+#define DELETE_IN_PLACE \
+	"DELETE FROM %1$s.hs_assoc_outbox WHERE ctid = ANY (ARRAY(" \
+	" SELECT l.ctid FROM unnest($1, $2) AS c (id, tid)" \
+	" JOIN %1$s.hs_assoc_outbox AS l ON l.ctid = c.tid AND l.id = c.id" \
+	" FOR UPDATE OF l SKIP LOCKED))"
 
-static HubspotStatement done_keep_statement = {
-	.text =
-	"WITH done AS (DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
-	" RETURNING " ROW_COLUMNS ", attempts) "
-	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)"
-	" SELECT done.*, $2, $2 + $3 * interval '1 ms' FROM done ON CONFLICT DO NOTHING",
-	.types = {
-		[DONE_IDS] = INT8ARRAYOID,
-		[DONE_SENT_AT] = TIMESTAMPTZOID,
-		[DONE_KEEP] = INT4OID
+#define DELETE_BY_ID \
+	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
+
+#define KEEP(delete) \
+	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts) " \
+	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)" \
+	" SELECT done.*, $3, $3 + $4 * interval '1 ms' FROM done ON CONFLICT DO NOTHING"
+
+#define DONE_TYPES \
+	.types = { \
+		[DONE_IDS] = INT8ARRAYOID, \
+		[DONE_TIDS] = TIDARRAYOID, \
+		[DONE_SENT_AT] = TIMESTAMPTZOID, \
+		[DONE_KEEP] = INT4OID \
 	}
+
+/* Each in place, and by id */
+static HubspotStatement done_statements[] = {
+	{.text = DELETE_IN_PLACE, DONE_TYPES},
+	{.text = DELETE_BY_ID, DONE_TYPES}
+};
+static HubspotStatement done_keep_statements[] = {
+	{.text = KEEP(DELETE_IN_PLACE), DONE_TYPES},
+	{.text = KEEP(DELETE_BY_ID), DONE_TYPES}
 };
 
 enum
@@ -330,14 +345,14 @@ static void set_failure(HubspotValues *values, const int64 *ids, int nids,
  * letters of their pairs that would undo them are no longer of use.
  */
 void
-hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
-						 int nids)
+hubspot_settle_confirmed(const HubspotClaimant *claimant,
+						 const HubspotClaim *const *claims, int nclaims)
 {
 	HubspotValues values = {0};
 	int64	   *outdated;
 	int			noutdated = 0;
 
-	hubspot_set_datum(&values, OUTDATED_BY, hubspot_row_ids(ids, nids));
+	hubspot_set_datum(&values, OUTDATED_BY, hubspot_claim_ids(claims, nclaims));
 	hubspot_query(&outdated_statement, &values, &rows);
 	outdated = palloc(sizeof(int64) * Max(rows.count, 1));
 	for (uint64 i = 0; i < rows.count; i++)
@@ -356,15 +371,18 @@ hubspot_settle_confirmed(const HubspotClaimant *claimant, const int64 *ids,
 
 /* These are done; they are kept for so many milliseconds. */
 void
-hubspot_settle_done(const int64 *ids, int nids,
+hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
 					TimestampTz sent_at, int keep)
 {
+	HubspotStatement *statements = keep > 0 ? done_keep_statements : done_statements;
 	HubspotValues values = {0};
 
-	hubspot_set_datum(&values, DONE_IDS, hubspot_row_ids(ids, nids));
+	hubspot_set_datum(&values, DONE_IDS, hubspot_claim_ids(claims, nclaims));
+	hubspot_set_datum(&values, DONE_TIDS, hubspot_claim_tids(claims, nclaims));
 	hubspot_set_time(&values, DONE_SENT_AT, sent_at);
 	hubspot_set_int32(&values, DONE_KEEP, keep);
-	hubspot_execute(keep > 0 ? &done_keep_statement : &done_statement, &values);
+	if (hubspot_execute(&statements[0], &values) < (uint64) nclaims)
+		(void) hubspot_execute(&statements[1], &values);
 }
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */

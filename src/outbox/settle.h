@@ -21,9 +21,10 @@
 #define HUBSPOT_MAX_BACKOFF		300
 
 extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
-									 const int64 *ids, int nids);
-extern void hubspot_settle_done(const int64 *ids,
-								int nids, TimestampTz sent_at, int keep);
+									 const HubspotClaim *const *claims,
+									 int nclaims);
+extern void hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
+								TimestampTz sent_at, int keep);
 extern void hubspot_settle_outdated(const char *server);
 extern void hubspot_settle_apart(int64 id,
 								 const HubspotError *error);
