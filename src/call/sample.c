@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "common/pg_prng.h"
+
 #include "call/sample.h"
 
 /* A sample while it is taken. */
@@ -26,6 +28,7 @@ static int	count_lists(HubspotUnit *const *units, int nunits);
 static bool is_border(HubspotUnit *const *units, int i);
 static int	compare_units(const void *a, const void *b);
 static int	compare_lists(const HubspotTypeList *a, const HubspotTypeList *b);
+static int	anyone(int from, int to);
 static void add(Sample *sample, int position);
 
 /* Bring units with equal types together; how many different lists of types they have. */
@@ -112,8 +115,9 @@ hubspot_middle_by_types(HubspotUnit *const *units, int nunits)
 
 /*
  * A sample of at most so many sorted units; how many it has.  They are in an order of which
- * each beginning is spread over all: the first of each type, the last one, and then halves,
- * quarters, eighths of the way.
+ * each beginning is spread over all: the first of each type, the last one, and then one of
+ * each half, quarter, eighth.  Which one of these is left to chance: the good and the bad
+ * may take turns.
  */
 int
 hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample, int most)
@@ -130,12 +134,20 @@ hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample,
 	for (int parts = 2; parts <= most; parts *= 2)
 	{
 		for (int i = 1; i < parts; i += 2)
-			add(&taking, (int) ((int64) (nunits - 1) * i / parts));
+			add(&taking, anyone((int64) nunits * i / parts, (int64) nunits * (i + 1) / parts));
 	}
 	for (int i = 0; i < nunits; i++)
 		add(&taking, i);
 	pfree(taking.taken);
 	return taking.n;
+}
+
+/* A position before to, by chance. */
+static int
+anyone(int from, int to)
+{
+	return to <= from + 1 ? from :
+		(int) pg_prng_uint64_range(&pg_global_prng_state, from, to - 1);
 }
 
 static void
