@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz_context.c
- *	  What an error names, and which inputs it is about.
+ *	  What an error names and says, and which inputs it is about.
  *
  * Input: a line of letters, the encoding, the kind of match (w(rite), r(ead),
  * s(ilent)), whether both sides have one object type (y, n) and whether the
@@ -20,6 +20,7 @@
 
 #include "api/error.h"
 #include "api/error_names.h"
+#include "api/error_words.h"
 #include "call/blame.h"
 
 /* Ids of contexts, as slices of what they are compared with. */
@@ -127,6 +128,20 @@ is_named(const List *contexts, const HubspotInput *input)
 	return false;
 }
 
+/* What it may have in common with others, in at least five lines. */
+static void
+check_words(const HubspotError *error)
+{
+	const char *words = hubspot_error_words(error);
+	int			nlines = 0;
+
+	fuzz_check(strncmp(words, "400\n", 4) == 0);
+	fuzz_check(strncmp(words + 4, error->category, strlen(error->category)) == 0);
+	for (const char *newline = words; (newline = strchr(newline, '\n')) != NULL; newline++)
+		nlines++;
+	fuzz_check(nlines >= 4);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
@@ -158,6 +173,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	contexts = hubspot_error_names(error);
 	foreach(lc, contexts)
 		check_names(error->answer, lfirst(lc));
+	check_words(error);
 
 	nnamed = hubspot_blame(hubspot_blame_begin(&match, refused), error);
 	for (int i = 0; i < match.nunits; i++)

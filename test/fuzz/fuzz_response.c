@@ -191,7 +191,8 @@ read_failure(const HubspotHttpReply *reply)
 
 	fuzz_check_error(error);
 	fuzz_check(strlen(error->message) <= 1100 || reply->failure != HUBSPOT_HTTP_OK);
-	fuzz_check(error->verdict != HUBSPOT_VERDICT_UNREACHED || reply->failure != HUBSPOT_HTTP_OK);
+	fuzz_check(error->verdict != HUBSPOT_VERDICT_UNREACHED || reply->failure != HUBSPOT_HTTP_OK ||
+			   reply->status == 421 || reply->status == 425);
 	fuzz_check(hubspot_is_unconfirmed(error->verdict) == (strcmp(error->category, HUBSPOT_UNCONFIRMED) == 0));
 	copy = hubspot_copy_error(error);
 	fuzz_check_error(copy);
