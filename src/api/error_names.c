@@ -20,7 +20,6 @@
 
 #include "api/error_names.h"
 #include "json/json.h"
-#include "json/text.h"
 
 /* The contexts of an error, its own and those of the errors within it. */
 typedef struct ContextFields
@@ -78,7 +77,7 @@ static const struct
 /* The contexts of an error while they are read. */
 typedef struct ContextsState
 {
-	const HubspotSent *sent;	/* or NULL: all names are kept */
+	const HubspotSent *sent;
 	void	   *state;
 	void		(*context) (void *state, const HubspotNames *names);
 } ContextsState;
@@ -99,8 +98,7 @@ static void context_string(void *state, HubspotSlice text);
 static bool find_kind(HubspotSlice key, NameKind *kind);
 static void add_name(void *state, HubspotSlice text);
 static void *sent_id(const ContextState *state, HubspotSlice id);
-static void add_named_id(ContextState *state, void *id);
-static void *sent_object_type(const ContextState *state, HubspotSlice type);
+static const char *sent_object_type(const ContextState *state, HubspotSlice type);
 static void add_typed_id(ContextState *state, HubspotSlice text);
 static void add_type(ContextState *state, HubspotSlice text);
 static void resolve_object_types(ContextState *state);
@@ -109,7 +107,6 @@ static void *no_id(void *state, HubspotSlice id);
 static HubspotAssociationType *no_type(void *state, HubspotSlice category,
 									   int32 type_id);
 static const char *no_object_type(void *state, HubspotSlice object_type);
-static void add_to_list(void *state, const HubspotNames *names);
 
 /*
  * Give each context that an error holds to context(), valid during the call
@@ -126,16 +123,6 @@ hubspot_each_context(const HubspotError *error, const HubspotSent *sent,
 	if (hubspot_json_read(error->answer, &context_shape, &fields, &contexts) &&
 		fields.context.data != NULL)
 		read_context(&contexts, fields.context);
-}
-
-/* All that an error names: a list of HubspotNames; NIL if there is no context. */
-List *
-hubspot_error_names(const HubspotError *error)
-{
-	List	   *names = NIL;
-
-	hubspot_each_context(error, NULL, &names, add_to_list);
-	return names;
 }
 
 /* Does an error name any id, be it one that was sent or not? */
@@ -176,16 +163,6 @@ no_object_type(void *state, HubspotSlice object_type)
 }
 
 static void
-add_to_list(void *state, const HubspotNames *names)
-{
-	List	  **list = state;
-	HubspotNames *copy = palloc(sizeof(HubspotNames));
-
-	*copy = *names;
-	*list = lappend(*list, copy);
-}
-
-static void
 context_item(void *state, const void *item, HubspotSlice raw)
 {
 	const ContextFields *fields = item;
@@ -207,14 +184,11 @@ read_context(const ContextsState *contexts, HubspotSlice context)
 		hubspot_json_each_member(context, &state, context_member);
 	resolve_object_types(&state);
 	contexts->context(contexts->state, &state.names);
-	if (contexts->sent)
-	{
-		list_free(state.names.from_ids);
-		list_free(state.names.to_ids);
-		list_free(state.names.ids);
-		list_free(state.names.types);
-		list_free(state.object_types);
-	}
+	list_free(state.names.from_ids);
+	list_free(state.names.to_ids);
+	list_free(state.names.ids);
+	list_free(state.names.types);
+	list_free(state.object_types);
 }
 
 /* The types that stand beside the ids, one for all or one for each. */
@@ -235,12 +209,8 @@ resolve_object_types(ContextState *state)
 		else if (n < ntypes)
 			object_type = list_nth(state->object_types, n);
 		n++;
-		if (lfirst(lc) == NULL)
-			continue;
-		if (state->sent)
+		if (lfirst(lc) != NULL)
 			state->sent->named(state->sent->state, lfirst(lc), object_type);
-		else if (((HubspotNamedId *) lfirst(lc))->object_type == NULL)
-			((HubspotNamedId *) lfirst(lc))->object_type = object_type;
 	}
 }
 
@@ -333,14 +303,14 @@ add_name(void *state, HubspotSlice text)
 			names->to_ids = lappend(names->to_ids, sent_id(context, text));
 			break;
 		case NAME_ID:
-			add_named_id(context, sent_id(context, text));
+			names->ids = lappend(names->ids, sent_id(context, text));
 			break;
 		case NAME_TYPED_ID:
 			add_typed_id(context, text);
 			break;
 		case NAME_OBJECT_TYPE:
 			context->object_types = lappend(context->object_types,
-											sent_object_type(context, text));
+											unconstify(char *, sent_object_type(context, text)));
 			break;
 		case NAME_TYPE:
 			add_type(context, text);
@@ -351,29 +321,13 @@ add_name(void *state, HubspotSlice text)
 static void *
 sent_id(const ContextState *state, HubspotSlice id)
 {
-	return state->sent ? state->sent->id(state->sent->state, id) :
-		hubspot_text_from_utf8(id.data, id.len);
+	return state->sent->id(state->sent->state, id);
 }
 
-static void *
+static const char *
 sent_object_type(const ContextState *state, HubspotSlice type)
 {
-	if (state->sent)
-		return unconstify(char *, state->sent->object_type(state->sent->state, type));
-	return hubspot_text_from_utf8(type.data, type.len);
-}
-
-static void
-add_named_id(ContextState *state, void *id)
-{
-	if (state->sent == NULL)
-	{
-		HubspotNamedId *named = palloc0(sizeof(HubspotNamedId));
-
-		named->id = id;
-		id = named;
-	}
-	state->names.ids = lappend(state->names.ids, id);
+	return state->sent->object_type(state->sent->state, type);
 }
 
 /* "CONTACT=383 is not valid": the same id may be named without its type. */
@@ -394,13 +348,12 @@ add_typed_id(ContextState *state, HubspotSlice text)
 		   id.data[id.len] != ' ' && id.data[id.len] != ',')
 		id.len++;
 	named = sent_id(state, id);
-	if (state->sent && named)
+	if (named)
 		state->sent->named(state->sent->state, named,
 						   sent_object_type(state, type));
-	add_named_id(state, state->sent ? NULL : named);
-	if (state->sent == NULL)
-		((HubspotNamedId *) llast(state->names.ids))->object_type =
-			sent_object_type(state, type);
+
+	/* holds its place among the types that stand beside the ids */
+	state->names.ids = lappend(state->names.ids, NULL);
 }
 
 /* "USER_DEFINED=3", whatever follows; a number that is too large is no type. */
@@ -422,14 +375,7 @@ add_type(ContextState *state, HubspotSlice text)
 			return;
 	}
 	category.len = equals - text.data;
-	if (state->sent)
-		type = state->sent->type(state->sent->state, category, (int32) type_id);
-	else
-	{
-		type = palloc0(sizeof(HubspotAssociationType));
-		type->category = hubspot_text_from_utf8(category.data, category.len);
-		type->type_id = (int32) type_id;
-	}
+	type = state->sent->type(state->sent->state, category, (int32) type_id);
 	if (type)
 		state->names.types = lappend(state->names.types, type);
 }

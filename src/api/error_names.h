@@ -15,19 +15,12 @@
 
 #include "hubspot.h"
 
-/* An id that an error names; the object type if the error gave it. */
-typedef struct HubspotNamedId
-{
-	const char *object_type;	/* or NULL */
-	const char *id;
-} HubspotNamedId;
-
 /* What one context of an error names. */
 typedef struct HubspotNames
 {
-	List	   *from_ids;		/* of char *, or what HubspotSent makes of it */
+	List	   *from_ids;		/* of what HubspotSent makes of an id */
 	List	   *to_ids;			/* likewise */
-	List	   *ids;			/* of HubspotNamedId *, of either side */
+	List	   *ids;			/* of either side: NULL, or likewise */
 	List	   *types;			/* of HubspotAssociationType * */
 } HubspotNames;
 
@@ -40,7 +33,11 @@ typedef struct HubspotSent
 	void	   *state;
 	/* stands for an id that was sent; NULL: it wasn't */
 	void	   *(*id) (void *state, HubspotSlice id);
-	/* in place of HubspotNames.ids, whose elements are NULL then */
+
+	/*
+	 * it is named, of either side; the object type if the error gave it, or
+	 * NULL
+	 */
 	void		(*named) (void *state, void *id, const char *object_type);
 	/* a type that was sent, and has not been given before; or NULL */
 	HubspotAssociationType *(*type) (void *state, HubspotSlice category,
@@ -54,6 +51,5 @@ extern void hubspot_each_context(const HubspotError *error,
 								 void (*context) (void *state,
 												  const HubspotNames *names));
 extern bool hubspot_error_names_ids(const HubspotError *error);
-extern List *hubspot_error_names(const HubspotError *error);
 
 #endif							/* HUBSPOT_API_ERROR_NAMES_H */

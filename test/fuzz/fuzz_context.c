@@ -16,10 +16,10 @@
 #include "postgres.h"
 
 #include "fuzz.h"
+#include "names.h"
 #include "units.h"
 
 #include "api/error.h"
-#include "api/error_names.h"
 #include "api/error_words.h"
 #include "call/blame.h"
 
@@ -60,7 +60,7 @@ check_ids(HubspotSlice object, const List *ids)
 }
 
 static void
-check_names(HubspotSlice object, const HubspotNames *names)
+check_names(HubspotSlice object, const FuzzNames *names)
 {
 	ListCell   *lc;
 
@@ -68,7 +68,7 @@ check_names(HubspotSlice object, const HubspotNames *names)
 	check_ids(object, names->to_ids);
 	foreach(lc, names->ids)
 	{
-		const HubspotNamedId *named = lfirst(lc);
+		const FuzzNamedId *named = lfirst(lc);
 
 		check_id(object, named->id);
 		if (named->object_type)
@@ -107,14 +107,14 @@ is_named(const List *contexts, const HubspotInput *input)
 
 	foreach(lc, contexts)
 	{
-		const HubspotNames *names = lfirst(lc);
+		const FuzzNames *names = lfirst(lc);
 
 		if (contains(names->from_ids, input->from_id) ||
 			contains(names->to_ids, input->to_id))
 			return true;
 		foreach(other, names->ids)
 		{
-			HubspotSlice id = slice_of(((const HubspotNamedId *) lfirst(other))->id);
+			HubspotSlice id = slice_of(((const FuzzNamedId *) lfirst(other))->id);
 
 			if (hubspot_same_id(id, input->from_id) || hubspot_same_id(id, input->to_id))
 				return true;
@@ -170,7 +170,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	reply.body = input.p;
 	reply.body_len = input.end - input.p;
 	error = hubspot_item_error(&reply, hubspot_reply_body(&reply), NULL);
-	contexts = hubspot_error_names(error);
+	contexts = fuzz_error_names(error);
 	foreach(lc, contexts)
 		check_names(error->answer, lfirst(lc));
 	check_words(error);

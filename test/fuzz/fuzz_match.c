@@ -18,9 +18,9 @@
 #include "postgres.h"
 
 #include "fuzz.h"
+#include "names.h"
 #include "units.h"
 
-#include "api/error_names.h"
 #include "api/response.h"
 #include "call/keep_labels.h"
 #include "call/match.h"
@@ -55,9 +55,9 @@ find_nameless(void *state, HubspotError *error)
 	bool		names = false;
 	ListCell   *lc;
 
-	foreach(lc, hubspot_error_names(error))
+	foreach(lc, fuzz_error_names(error))
 	{
-		const HubspotNames *some = lfirst(lc);
+		const FuzzNames *some = lfirst(lc);
 
 		names |= (some->from_ids || some->to_ids || some->ids);
 	}
