@@ -46,12 +46,12 @@ typedef struct Refusal
 /* Sizes of bodies, as a sender's process remembers them. */
 typedef struct KeptSize
 {
-	Oid			server;
 	const void *endpoint;
 	int64		until;
 	size_t		passed;
-	int			passed_units;
 	size_t		too_large;
+	int			passed_units;
+	Oid			server;
 } KeptSize;
 
 static KeptSize kept_sizes[MAX_KEPT];

@@ -152,13 +152,6 @@ hubspot_search_create(MemoryContext context, HubspotEvidence *evidence)
 	return search;
 }
 
-/* Have units sent, before those that were added earlier. */
-void
-hubspot_search_add(HubspotSearch *search, HubspotUnit **units, int nunits)
-{
-	push_units(search, units, nunits, NULL);
-}
-
 static void
 push_units(HubspotSearch *search, HubspotUnit **units, int nunits,
 		   HubspotSuspects *half_of)
@@ -187,6 +180,7 @@ push_more(HubspotSearch *search, HubspotUnit **units, int nunits)
 {
 	HubspotPart *next = search->nsteps == 0 ? NULL : &search->steps[search->nsteps - 1].part;
 
+	Assert(search->steps != NULL);
 	if (next && next->nunits > 0 && next->half_of == NULL &&
 		(next->units + next->nunits == units || units + nunits == next->units))
 	{

@@ -40,8 +40,6 @@ typedef struct HubspotPartAnswer
 
 extern HubspotSearch *hubspot_search_create(MemoryContext context,
 											HubspotEvidence *evidence);
-extern void hubspot_search_add(HubspotSearch *search, HubspotUnit **units,
-							   int nunits);
 extern bool hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part);
 extern void hubspot_search_put_back(HubspotSearch *search, const HubspotPart *part,
 									int nsent);

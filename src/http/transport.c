@@ -64,7 +64,7 @@
 /* The one function that does that; 7.87 and later warn of it. */
 #ifdef CURL_IGNORE_DEPRECATION
 #define SOCKET_ALL(code, multi, running) \
-	CURL_IGNORE_DEPRECATION(code = curl_multi_socket_all(multi, running);)
+	CURL_IGNORE_DEPRECATION((code) = curl_multi_socket_all(multi, running);)
 #else
 #define SOCKET_ALL(code, multi, running) \
 	code = curl_multi_socket_all(multi, running)

@@ -15,7 +15,7 @@
 #include "mb/pg_wchar.h"
 
 extern char *hubspot_text_from_utf8(const char *text, size_t len);
-extern void hubspot_text_append_code_point(StringInfo text, pg_wchar code);
+extern void hubspot_text_append_code_point(StringInfo out, pg_wchar code);
 
 /* As initStringInfo, for a text of about that length: there may be many. */
 static inline void

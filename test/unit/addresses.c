@@ -54,7 +54,7 @@ static void
 note(char letter)
 {
 	const char *name = getenv("ADDRESSES_SEEN");
-	int			file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int			file = name ? open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 
 	if (file < 0 || write(file, &letter, 1) != 1)
 		abort();
