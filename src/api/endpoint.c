@@ -209,12 +209,12 @@ hubspot_is_api_version(const char *version)
 int
 hubspot_version_end(const char *version)
 {
-	int			months;
+	int			nmonths;
 
 	if (strcmp(version, UNDATED_VERSION) == 0)
 		return UNDATED_END;
-	months = atoi(version) * MONTHS_PER_YEAR + atoi(version + 5) - 1 + VERSION_LIFE;
-	return date2j(months / MONTHS_PER_YEAR, months % MONTHS_PER_YEAR + 1, 1);
+	nmonths = atoi(version) * MONTHS_PER_YEAR + atoi(version + 5) - 1 + VERSION_LIFE;
+	return date2j(nmonths / MONTHS_PER_YEAR, nmonths % MONTHS_PER_YEAR + 1, 1);
 }
 
 /* The newest version that is out for sure on a Julian day, palloc'd. */

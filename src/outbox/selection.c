@@ -236,14 +236,14 @@ remove_needless(Choice *choice)
 {
 	const HubspotClaimant *claimant = choice->selection->claimant;
 	int64		start = hubspot_now();
-	int64		pruned;
 
 	if (choice->selection->alone)
 		return GO_ON;
 	choice->progress->nrows = choice->window;
 	do
 	{
-		pruned = hubspot_claim_prune(claimant, choice->window);
+		int64		pruned = hubspot_claim_prune(claimant, choice->window);
+
 		choice->removed += pruned;
 		if (pruned <= choice->window / 2)
 		{
