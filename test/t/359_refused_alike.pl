@@ -99,9 +99,10 @@ all_refused('one request at a time', 500, 40, type => '280', server => 'alone');
 
 # The answer has another correlation id each time, also in its message
 prepare([]);
-$hubspot->rules({ action => { status => 400, body => {
-	status => 'error', category => 'VALIDATION_ERROR', message => 'invalid from object type 0-8', subCategory => 'associations.X'
-} } });
+$hubspot->rules([ map { { match => { nth => $_ }, action => { status => 400, body => {
+	status => 'error', category => 'VALIDATION_ERROR', correlationId => "c0ffee-$_", subCategory => 'associations.X',
+	message => "invalid from object type 0-8 (c0ffee-$_)"
+} } } } 1 .. 100 ]);
 all_refused('an object type', 2000, 40);
 
 # Several batches of one statement
