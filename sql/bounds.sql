@@ -36,6 +36,9 @@ SELECT ok, error_category, short(error_message)
 FROM hs_assoc_create('contacts', 1, 'companies', 2, type_ids => array_fill(0, ARRAY[10000000]))
 UNION ALL
 SELECT ok, error_category, short(error_message)
+FROM hs_assoc_create('contacts', 1, 'companies', 2, type_ids => array_fill(1, ARRAY[60]), labels => array_fill('a'::text, ARRAY[60]))
+UNION ALL
+SELECT ok, error_category, short(error_message)
 FROM hs_assoc_create('contacts', repeat('1', 50000000), 'companies', '2', type_ids => '{1}')
 UNION ALL
 SELECT ok, error_category, short(error_message)

@@ -166,7 +166,9 @@ FROM (VALUES
 	(12, '{"status": 200, "body": {"a": "Müll"}, "encoding": "latin-1"}'),
 	(13, '{"status": 200, "base64": "eyJtZXNzYWdlIjogImEAYiJ9"}'),
 	(14, '{"status": 200, "text": "{\"a\": 1, \"a\": 2}"}'),
-	(15, '{"status": 200, "body": [1, 2], "chunked": true}')) AS v (n, action),
+	(15, '{"status": 200, "body": [1, 2], "chunked": true}'),
+	(16, '{"status": 200, "text": "{\"a\": [1] x}"}'),
+	(17, '{"status": 200, "text": "{\"a\": [1] \u0001}"}')) AS v (n, action),
 	LATERAL answer(action::jsonb) AS r
 ORDER BY n;
 

@@ -176,6 +176,10 @@ answered 'an unnamed error, and the one that has no result',
   action => { results => ['drop_pair:102:9002'], errors => [ error_about(0, context => {}) ] },
   ok => [ 1, 3, 4, 5 ], on => \@batches,
   category => 'OBJECT_NOT_FOUND', message => qr/^no such record$/;
+answered 'an error of a type that was not sent, and the one that has no result',
+  action => { results => ['drop_pair:102:9002'], errors => [ error_about(0, context => { INVALID_ASSOCIATION_TYPE_ID => ['USER_DEFINED=77'] }) ] },
+  ok => [ 1, 3, 4, 5 ], on => \@batches,
+  category => 'OBJECT_NOT_FOUND', message => qr/^no such record/;
 answered 'an unnamed error, and two that have no result',
   action => { results => ['drop_pair:102:9002', 'drop_pair:104:9004'], errors => [ error_about(0, context => {}) ] },
   ok => [ 1, 3, 5 ], on => \@batches, message => qr/^not in HubSpot's answer, which says: no such record$/;

@@ -14,6 +14,10 @@ my $hubspot = start_simulator();
 my $session = start_session($node);
 create_account($node, $hubspot, name => $_, rate_limit => 0) foreach qw(one two);
 
+# servers of other wrappers, and of other owners, say nothing of ours
+$session->query('CREATE ROLE stranger; CREATE FOREIGN DATA WRAPPER another; CREATE SERVER another FOREIGN DATA WRAPPER another');
+$session->query('GRANT USAGE ON FOREIGN DATA WRAPPER another TO stranger; ALTER SERVER another OWNER TO stranger');
+
 my %indexes = (
 	'none' => '',
 	'another order' => 'CREATE INDEX ON hs_assoc_outbox (server, role, not_before DESC, id)',
