@@ -875,11 +875,11 @@ COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
 REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
--- due earlier than who looks would expect; see src/outbox/horizon.c
+-- due earlier, or another account's, than who looks would expect; see src/outbox/horizon.c
 CREATE TRIGGER hs_assoc_outbox_backdated AFTER INSERT ON hs_assoc_outbox
 	FOR EACH ROW WHEN (NEW.not_before OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp())
 	EXECUTE FUNCTION hs_assoc_outbox_wake();
-CREATE TRIGGER hs_assoc_outbox_moved AFTER UPDATE OF not_before ON hs_assoc_outbox
+CREATE TRIGGER hs_assoc_outbox_moved AFTER UPDATE OF not_before, server, role ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
 CREATE TRIGGER hs_assoc_outbox_wake AFTER DELETE ON hs_assoc_account_pause
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();

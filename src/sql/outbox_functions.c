@@ -54,8 +54,8 @@ static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
  * statement.
  *
  * Wakes the worker of this database when the transaction commits.  An UPDATE may
- * have made rows due earlier, unless it is a sender's, and a row that it is called
- * for is.
+ * have made rows due earlier, or another account's, unless it is a sender's, and a
+ * row that it is called for is due earlier.
  */
 Datum
 hs_assoc_outbox_wake(PG_FUNCTION_ARGS)

@@ -80,6 +80,7 @@ my %steps = (
 	backdated => [ 1, sub { my ($writer) = @_; begin($writer) if rand() < 0.5; $writer->{session}->query(rows(1, q{now() - interval '5 s'})) } ],
 	future => [ 2, sub { my ($writer) = @_; $writer->{session}->query(rows(2, q{clock_timestamp() + random() * interval '0.3 s'})) } ],
 	moved => [ 1, sub { my ($writer) = @_; begin($writer) if rand() < 0.5; $writer->{session}->query("UPDATE hs_assoc_outbox SET not_before = now() - random() * interval '9 s' WHERE $some") } ],
+	renamed => [ 1, sub { my ($writer) = @_; begin($writer) if rand() < 0.5; $writer->{session}->query(sprintf "UPDATE hs_assoc_outbox SET server = '%s' WHERE $some", pick(@servers)) } ],
 	deleted => [ 2, sub { my ($writer) = @_; begin($writer); $writer->{session}->query("DELETE FROM hs_assoc_outbox WHERE $some") } ],
 	undone => [ 2, sub { my ($writer) = @_; begin($writer); $writer->{session}->query('SAVEPOINT s; ' . rows(2) . "; DELETE FROM hs_assoc_outbox WHERE $some; ROLLBACK TO s") } ],
 	commit => [ 8, sub { end_transaction($_[0], 'COMMIT') } ],
@@ -134,5 +135,25 @@ $monitor->query("COMMIT PREPARED '$_'") foreach @prepared;
 look();
 is($missed, 0, "seed $seed: $looks looks have found all that was due");
 cmp_ok($due_in_all, '>', $rounds / 4, "... which were $due_in_all rows");
+
+# Rows of a server that has got another name, as doc/operations.md has them go on.
+foreach my $changed ('server', 'role')
+{
+	my ($from, $to) = $changed eq 'server' ? qw(one two) : qw(pg_monitor postgres);
+	my $row = q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
+		VALUES ('%s', '%s', 'create_default', 'contacts', %d, 'companies', 1)};
+	$monitor->query(q{SELECT hs_assoc_pause('one')}) if $changed eq 'server';
+	$monitor->query(sprintf $row, ($changed eq 'server' ? 'one' : 'two'), ($changed eq 'server' ? 'postgres' : 'pg_monitor'), $next++);
+	foreach (1 .. 3)
+	{
+		wait_until(sub { $monitor->query("SELECT clock_timestamp() > max(not_before) + interval '20 ms' FROM hs_assoc_outbox") eq 't' });
+		$monitor->query(sprintf $row, 'two', 'postgres', $next++);
+		$sender->query('CALL hs_assoc_flush()');
+	}
+	is($monitor->query('SELECT count(*) FROM hs_assoc_outbox'), 1, "another $changed: the row waits");
+	$monitor->query("UPDATE hs_assoc_outbox SET $changed = '$to' WHERE CAST($changed AS text) = '$from'");
+	$sender->query('CALL hs_assoc_flush()');
+	is($monitor->query('SELECT count(*) FROM hs_assoc_outbox'), 0, "another $changed: the row is found at once");
+}
 $_->quit foreach $monitor, $sender, @readers, map { $_->{session} } @writers;
 done_testing();
