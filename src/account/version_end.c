@@ -56,7 +56,7 @@ hubspot_warn_of_version_end(const HubspotOptions *options)
 			 end > today ?
 			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, ends about %s",
 					options->api_version, options->server_name, day_text(end)) :
-			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, has ended about %s",
+			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, ended about %s",
 					options->api_version, options->server_name, day_text(end)),
 			 errhint("Set the option api_version of the server to a newer one, such as \"%s\".",
 					 hubspot_newest_version(today))));
