@@ -271,7 +271,8 @@ check_mapping(const List *list)
 	if (has_option(list, "proxy_password") && !has_option(list, "proxy_username"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"proxy_password\" without \"proxy_username\"")));
+				 errmsg("option \"proxy_password\" without \"proxy_username\""),
+				 errhint("Set proxy_username, too.")));
 }
 
 static bool

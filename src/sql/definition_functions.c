@@ -51,6 +51,8 @@ typedef struct Task
 	const char *arguments[MAX_ARGUMENTS];	/* of the path */
 	const char *body;			/* or NULL */
 	const char *failure;		/* the message of an ERROR */
+	const char *sight;			/* where to see whether HubSpot acted, or why
+								 * it refuses to; NULL: nowhere */
 
 	MemoryContext context;		/* of all that the call takes */
 	MemoryContext old_context;
@@ -139,9 +141,12 @@ hs_assoc_label_create(PG_FUNCTION_ARGS)
 				 errmsg("argument \"%s\" needs argument \"%s\"", "inverse_label", "label"),
 				 errdetail("Without a label, the type has none in either direction.")));
 	task.body = hubspot_encode_label_create(label, name, inverse_label);
-	task.failure = unlabelled ?
-		psprintf("could not create the type without a label %s", task.direction) :
-		psprintf("could not create label \"%s\" %s", hubspot_shown(label), task.direction);
+	task.failure = psprintf("could not create label \"%s\" %s", hubspot_shown(label), task.direction);
+	if (unlabelled)
+	{
+		task.failure = psprintf("could not create the type without a label %s", task.direction);
+		task.sight = "See hs_assoc_labels for the types that there are. The one without a label can be created only for a custom object, and once.";
+	}
 	perform(&task);
 	definitions = read_definitions(&task);
 	if (definitions == NIL)
@@ -349,6 +354,7 @@ begin_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
 										  ALLOCSET_SMALL_SIZES);
 	task->old_context = MemoryContextSwitchTo(task->context);
 	task->operation = operation;
+	task->sight = where_to_look(operation);
 	task->server = hubspot_server_argument(fcinfo, server);
 }
 
@@ -481,7 +487,7 @@ fail(const Task *task, const HubspotError *error)
 {
 	HubspotDoubt doubt = hubspot_call_doubt(&task->call);
 	const char *hint = hubspot_error_hint(error, doubt);
-	const char *sight = where_to_look(task->operation);
+	const char *sight = task->sight;
 
 	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
 		hint = sight ? sight : "Correct the arguments.";
