@@ -27,6 +27,13 @@
  * the planner that takes a look at what a partition's owner has put into an index,
  * has no rights, and leaves no setting behind.
  *
+ * The plans are those for long tables, whatever the statistics say.  An outbox is
+ * empty at one moment and has a million rows at the next one, and is measured by
+ * VACUUM when it has been emptied: the planner would then go through all of it for
+ * each of some thousand rows, and its settings don't keep it from that where the
+ * scan is one of an index.  A plan for a long table costs little where there are few
+ * rows.
+ *
  * IDENTIFICATION
  *	  src/schema/prepared.c
  *
@@ -41,9 +48,11 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "jit/jit.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/plancat.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
@@ -67,6 +76,11 @@
  * hits upon each moment between two looks seldom.
  */
 #define MAX_LOOKS	1000
+
+/* What the planner takes each table of ours for, at least; in a page are so many entries. */
+#define LONG_TABLE_ROWS		1e7
+#define LONG_TABLE_PAGES	200000
+#define ENTRIES_OF_PAGE		200
 
 struct HubspotPrepared
 {
@@ -100,10 +114,18 @@ typedef struct Collector
 
 static dlist_head all_prepared = DLIST_STATIC_INIT(all_prepared);
 
+/* While a statement is planned: what it is planned from */
+static const Expected *planned = NULL;
+static get_relation_info_hook_type next_relation_info_hook = NULL;
+
 static void unlink_prepared(void *arg);
 static void forget_relation(Datum argument, Oid relid);
 static bool lock_relations(const HubspotPrepared *prepared);
 static void make_plan(HubspotPrepared *prepared, QueryEnvironment *environment);
+static PlannedStmt *plan_for_long_tables(Query * query, const char *text,
+										 const Expected *expected);
+static void make_long(PlannerInfo * root, Oid relid, bool inherited,
+					  RelOptInfo * relation);
 static void discard_plan(HubspotPrepared *prepared);
 static Query * bind_names(const HubspotSubject *subject,
 						  QueryEnvironment *environment, Expected *expected,
@@ -137,6 +159,8 @@ hubspot_prepare(const HubspotSubject *subject)
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+		next_relation_info_hook = get_relation_info_hook;
+		get_relation_info_hook = make_long;
 		registered = true;
 	}
 	prepared->parent = CurrentMemoryContext;
@@ -263,11 +287,58 @@ make_plan(HubspotPrepared *prepared, QueryEnvironment *environment)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rules on tables of hubspot_assoc are not supported"),
 				 errhint("Drop them, and use triggers.")));
-	plan = pg_plan_query(linitial_node(Query, queries), prepared->text, 0, NULL);
+	plan = plan_for_long_tables(linitial_node(Query, queries), prepared->text, &expected);
 
 	old = MemoryContextSwitchTo(prepared->context);
 	prepared->plan = copyObject(plan);
 	MemoryContextSwitchTo(old);
+}
+
+static PlannedStmt *
+plan_for_long_tables(Query * query, const char *text, const Expected *expected)
+{
+	const Expected *outer = planned;
+	PlannedStmt *plan = NULL;
+
+	planned = expected;
+	PG_TRY();
+	{
+		plan = pg_plan_query(query, text, 0, NULL);
+	}
+	PG_FINALLY();
+	{
+		planned = outer;
+	}
+	PG_END_TRY();
+
+	/*
+	 * what costs much by these numbers is not worth half a second of
+	 * compiling
+	 */
+	plan->jitFlags = PGJIT_NONE;
+	return plan;
+}
+
+/* The hook of the planner that may say what a table is like. */
+static void
+make_long(PlannerInfo * root, Oid relid, bool inherited, RelOptInfo * relation)
+{
+	ListCell   *lc;
+
+	if (next_relation_info_hook)
+		next_relation_info_hook(root, relid, inherited, relation);
+	if (planned == NULL || relid == planned->subject->relation ||
+		!list_member_oid(planned->relations, relid))
+		return;
+	relation->tuples = Max(relation->tuples, LONG_TABLE_ROWS);
+	relation->pages = Max(relation->pages, LONG_TABLE_PAGES);
+	foreach(lc, relation->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+
+		index->tuples = Max(index->tuples, relation->tuples);
+		index->pages = Max(index->pages, (BlockNumber) (relation->tuples / ENTRIES_OF_PAGE));
+	}
 }
 
 /* The plan may be running, if this is called by something that it has called. */

@@ -1,0 +1,90 @@
+# An outbox that VACUUM has measured when nearly nothing was left of it: our statements are
+# planned as for a long table all the same, and look at their own rows alone.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node(
+	'session_preload_libraries' => 'auto_explain',
+	'auto_explain.log_min_duration' => 0,
+	'auto_explain.log_nested_statements' => 'on',
+	'auto_explain.log_format' => 'json',
+	'autovacuum' => 'off');
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, request_timeout => patience(300) . 'ms');
+my $session = start_session($node);
+
+sub enqueue
+{
+	my ($operation, $rows, $more, $first) = @_;
+	return $session->query("SELECT hs_assoc_enqueue('$operation', 'contacts', 'companies',
+		'SELECT i AS from_id, i AS to_id@{[ $more // '' ]} FROM generate_series(@{[ $first // 1 ]}, $rows) i')");
+}
+
+# Nothing was wanted of the others.
+enqueue('create_default', 100_000, '', 70_001);
+$session->query("DELETE FROM hs_assoc_outbox WHERE id < (SELECT max(id) FROM hs_assoc_outbox);
+	INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
+		SELECT -i, 'none', 'postgres'::regrole, 'archive', 'contacts', i, 'companies', i, false, now(), 1 FROM generate_series(1, 30000) i;
+	DELETE FROM hs_assoc_dead_letter WHERE id > -30000");
+$session->query("VACUUM ANALYZE $_") foreach 'hs_assoc_outbox', 'hs_assoc_dead_letter';
+is($session->query("SELECT bool_and(reltuples <= 1 AND relpages > 300) FROM pg_class
+	WHERE relname IN ('hs_assoc_outbox', 'hs_assoc_dead_letter')"), 't', 'statistics of tables that are nearly empty');
+$session->quit;
+$session = start_session($node);
+
+# Rows are confirmed, not confirmed, and in doubt; they override others of their pair, go
+# together with them, or wait for them; and they are kept.
+$session->query('SET statement_timeout = ' . patience(30_000));
+my $start = length slurp_file($node->logfile);
+$hubspot->rules({ match => { path => 'associate/default', first => 1 }, action => { hang => JSON::PP::true } });
+enqueue('create_default', 3000);
+$session->query('CALL hs_assoc_flush()');
+$session->query('DELETE FROM hs_assoc_backoff; UPDATE hs_assoc_outbox SET not_before = now()');
+enqueue('archive', 3000);
+$session->query('CALL hs_assoc_flush()');
+cmp_ok($session->query('SELECT count(*) FROM hs_assoc_doubt'), '>', 0, 'rows are in doubt');
+$session->query("ALTER SERVER hubspot OPTIONS (SET request_timeout '60s', ADD sent_retention '1h')");
+$session->query('TRUNCATE hs_assoc_doubt; DELETE FROM hs_assoc_backoff; UPDATE hs_assoc_outbox SET not_before = now()');
+enqueue('create', 3000, ', 1 AS type_id');
+enqueue('create', 3000, ', 279 AS type_id');
+enqueue('archive_labels', 3000, ', 279 AS type_id');
+$session->query('CALL hs_assoc_flush()') foreach 1 .. 3;
+
+# The plans of our own statements, which name their tables with the schema
+my %large = map { $_ => 1 } 'hs_assoc_outbox', 'hs_assoc_dead_letter';
+my (%plans, %bad);
+my $log = substr slurp_file($node->logfile), $start;
+while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
+{
+	my $explained = decode_json($1);
+	my $text = $explained->{'Query Text'};
+	next unless $text =~ /\bpublic\.hs_assoc_(outbox|dead_letter)\b/;
+	$plans{$text} = 1;
+	my @nodes = [ $explained->{Plan}, '' ];
+	while (my $entry = shift @nodes)
+	{
+		my ($node) = @$entry;
+		my $relation = $node->{'Relation Name'} // '';
+		$bad{$text} = "$node->{'Node Type'} on $relation"
+		  if $large{$relation} && $node->{'Node Type'} =~ /Scan/
+		  && !grep { $node->{$_} } 'Index Cond', 'TID Cond';
+		$bad{$text} = "Join Filter: $node->{'Join Filter'}"
+		  if ($node->{'Join Filter'} // '') =~ /\b(ctid|id) = /;
+		push @nodes, map { [$_] } @{ $node->{Plans} // [] };
+	}
+}
+foreach my $what ('WHERE ctid = ANY', 'WITH done AS', 'FROM public.hs_assoc_doubt AS d\s+WHERE', 'SKIP LOCKED\) AS w')
+{
+	ok((grep { /$what/ } keys %plans), "a statement with $what was run");
+}
+is_deeply(\%bad, {}, 'each finds its rows by what it knows of them') or diag(explain(\%bad));
+
+done_testing();
