@@ -66,7 +66,7 @@ hubspot_define_settings(void)
 	/* the size of shared memory cannot change later */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("hubspot_assoc.max_accounts",
-								"Most accounts whose throttle and statistics are in shared memory.",
+								"Most accounts whose throttle, statistics and OAuth access token are in shared memory.",
 								NULL, &hubspot_max_accounts, 64, 1, 10000,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hubspot_assoc");
