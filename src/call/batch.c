@@ -101,18 +101,17 @@ struct HubspotBatch
 };
 
 static void open_chunk(HubspotBatch *batch);
+static bool must_wait(HubspotBatch *batch);
 static void close_chunk(HubspotBatch *batch);
 static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
 static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
 						HubspotUnit **units, int nunits);
 static void settle_request(HubspotBatch *batch, HubspotCall *call);
-static void take_labels(HubspotBatch *batch, HubspotBatchRequest *request);
 static void go_on(HubspotBatch *batch, HubspotChunk *chunk);
 static void go_on_with_others(HubspotBatch *batch);
 static bool finish_requests(HubspotBatch *batch, HubspotChunk *chunk);
 static HubspotBatchRequest like_others(HubspotBatch *batch, HubspotChunk *chunk);
-static void end_search(HubspotBatch *batch, HubspotChunk *chunk);
 static void give_settled(HubspotBatch *batch, HubspotChunk *chunk);
 static void finish_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
@@ -269,19 +268,26 @@ hubspot_batch_finish(HubspotBatch *batch)
 bool
 hubspot_batch_wait(HubspotBatch *batch, int64 until)
 {
-	if (batch->nchunks == 0)
-		return !batch->finished;
-	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
-		return true;
+	if (hubspot_batch_is_over(batch))
+		return false;
+	if (must_wait(batch))
+		(void) hubspot_calls_wait(batch->scope.calls, until);
+	return true;
+}
+
+/* Can nothing be got or put before something has come back? */
+static bool
+must_wait(HubspotBatch *batch)
+{
+	if (batch->nchunks == 0 || !dlist_is_empty(&batch->ready) ||
+		hubspot_batch_room(batch) > 0)
+		return false;
 
 	/* next pages wait for those of other records, but for no more than these */
-	if (batch->open && batch->finished && dlist_is_empty(&batch->chunks))
-	{
-		close_chunk(batch);
+	if (!batch->open || !batch->finished || !dlist_is_empty(&batch->chunks))
 		return true;
-	}
-	(void) hubspot_calls_wait(batch->scope.calls, until);
-	return true;
+	close_chunk(batch);
+	return false;
 }
 
 /*
@@ -291,7 +297,37 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 bool
 hubspot_batch_drive(HubspotBatch *batch)
 {
-	return hubspot_calls_drive(batch->scope.calls) || !dlist_is_empty(&batch->ready);
+	int64		wake;
+
+	return hubspot_calls_drive(batch->scope.calls, &wake) || !dlist_is_empty(&batch->ready);
+}
+
+/*
+ * As hubspot_batch_wait(), for who waits for several batches: what could be done
+ * without waiting?  If nothing, *wake is when to look again.
+ */
+HubspotBatchState
+hubspot_batch_look(HubspotBatch *batch, int64 *wake)
+{
+	if (hubspot_batch_is_over(batch))
+		return HUBSPOT_BATCH_OVER;
+	if (must_wait(batch) && !hubspot_calls_drive(batch->scope.calls, wake))
+		return HUBSPOT_BATCH_WAITS;
+	return HUBSPOT_BATCH_READY;
+}
+
+/* Has all been put, and got? */
+bool
+hubspot_batch_is_over(const HubspotBatch *batch)
+{
+	return batch->nchunks == 0 && batch->finished;
+}
+
+/* Wait until something has come back, for this batch or for another one. */
+void
+hubspot_batch_wait_for_any(HubspotBatch *batch, int64 until)
+{
+	hubspot_calls_wait_for_any(batch->scope.calls, until);
 }
 
 /*
@@ -479,7 +515,7 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 		HubspotUnit **units = hubspot_keep_finish(chunk->keep, &nunits);
 
 		chunk->keep = NULL;
-		end_search(batch, chunk);
+		hubspot_batch_search_end(&batch->scope, chunk);
 		start_units(batch, chunk, units, nunits);
 	}
 	for (int i = 0; i < nrecords; i += limit)
@@ -515,7 +551,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	for (int i = 0; i < request->part.nunits && call->may_have_acted; i++)
 		request->part.units[i]->doubtful = true;
 	if (chunk->keep)
-		take_labels(batch, request);
+		hubspot_batch_request_take_labels(&batch->scope, request, batch->pairs);
 	else
 		hubspot_batch_request_settle(&batch->scope, request);
 	if (call->body)
@@ -611,14 +647,6 @@ like_others(HubspotBatch *batch, HubspotChunk *chunk)
 	return like;
 }
 
-static void
-end_search(HubspotBatch *batch, HubspotChunk *chunk)
-{
-	if (chunk->search)
-		batch->scope.nsearches--;
-	chunk->search = NULL;
-}
-
 /*
  * Have those rows of a chunk got that are settled.  The records of one that reads wait for
  * each other, since their next pages go together.
@@ -633,26 +661,6 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 	batch->partly = chunk;
 }
 
-/*
- * What was read of the labels of a chunk's pairs.  There may be any number of pages,
- * so what isn't kept of one goes at once.
- */
-static void
-take_labels(HubspotBatch *batch, HubspotBatchRequest *request)
-{
-	HubspotChunk *chunk = request->chunk;
-	MemoryContext context = AllocSetContextCreate(chunk->context,
-												  "hubspot_assoc page",
-												  ALLOCSET_DEFAULT_SIZES);
-
-	MemoryContextSwitchTo(context);
-	hubspot_batch_request_settle(&batch->scope, request);
-	MemoryContextSwitchTo(chunk->context);
-	hubspot_keep_take(chunk->keep, request->part.units, request->part.nunits,
-					  batch->pairs);
-	MemoryContextDelete(context);
-}
-
 /* All of a chunk's units are settled. */
 static void
 finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
@@ -661,7 +669,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 
 	dlist_delete(&chunk->node);
 	dlist_push_tail(&batch->ready, &chunk->node);
-	end_search(batch, chunk);
+	hubspot_batch_search_end(&batch->scope, chunk);
 	if (batch->partly == chunk)
 		batch->partly = NULL;
 	if (batch->evidence->larger == chunk)

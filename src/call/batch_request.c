@@ -13,10 +13,13 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "api/error.h"
 #include "api/request.h"
 #include "api/verdict.h"
 #include "call/batch_request.h"
+#include "call/keep_labels.h"
 #include "call/match.h"
 
 /* A body ends with no more bytes than that. */
@@ -274,4 +277,34 @@ hubspot_units_set_error(HubspotUnit **units, int nunits, const HubspotError *err
 		units[i]->http_status = error->http_status;
 		units[i]->correlation_id = error->correlation_id;
 	}
+}
+
+/*
+ * What was read of the labels of a chunk's pairs.  There may be any number of pages,
+ * so what isn't kept of one goes at once.
+ */
+void
+hubspot_batch_request_take_labels(HubspotBatchScope *scope,
+								  HubspotBatchRequest *request, HubspotPairs *pairs)
+{
+	HubspotChunk *chunk = request->chunk;
+	MemoryContext context = AllocSetContextCreate(chunk->context,
+												  "hubspot_assoc page",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(context);
+	hubspot_batch_request_settle(scope, request);
+	MemoryContextSwitchTo(chunk->context);
+	hubspot_keep_take(chunk->keep, request->part.units, request->part.nunits,
+					  pairs);
+	MemoryContextDelete(context);
+}
+
+/* End the search of a chunk, if there is one. */
+void
+hubspot_batch_search_end(HubspotBatchScope *scope, HubspotChunk *chunk)
+{
+	if (chunk->search)
+		scope->nsearches--;
+	chunk->search = NULL;
 }

@@ -61,5 +61,9 @@ extern void hubspot_batch_requests_put_off(HubspotBatchScope *scope,
 extern void hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error);
 extern void hubspot_units_set_error(HubspotUnit **units, int nunits,
 									const HubspotError *error);
+extern void hubspot_batch_request_take_labels(HubspotBatchScope *scope,
+											  HubspotBatchRequest *request,
+											  HubspotPairs *pairs);
+extern void hubspot_batch_search_end(HubspotBatchScope *scope, HubspotChunk *chunk);
 
 #endif							/* HUBSPOT_CALL_BATCH_REQUEST_H */

@@ -171,17 +171,25 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 
 /*
  * Let the calls move on as far as they can without waiting.  True:
- * hubspot_calls_next() has one.
+ * hubspot_calls_next() has one.  *wake is when to do so again, if nothing comes back
+ * before.
  */
 bool
-hubspot_calls_drive(HubspotCalls *calls)
+hubspot_calls_drive(HubspotCalls *calls, int64 *wake)
 {
-	int64		wake;
-
 	if (hubspot_exchange_wait(calls->exchange, 0))
 		take_replies(calls);
-	send_waiting(calls, &wake);
+	send_waiting(calls, wake);
 	return !dlist_is_empty(&calls->done);
+}
+
+/* Wait until something has come back, for these calls or for others, or the time is until. */
+void
+hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until)
+{
+	if (hubspot_exchange_wait(calls->exchange, until))
+		take_replies(calls);
+	hubspot_shared_token_wait_no_more();
 }
 
 /* The next call that has come back, or NULL. */

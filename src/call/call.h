@@ -69,7 +69,8 @@ extern HubspotCalls *hubspot_calls_create(MemoryContext context,
 										  const HubspotClient *client);
 extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
 extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
-extern bool hubspot_calls_drive(HubspotCalls *calls);
+extern bool hubspot_calls_drive(HubspotCalls *calls, int64 *wake);
+extern void hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern const HubspotError *hubspot_authorize(const HubspotClient *client);
 extern void hubspot_call_perform(const HubspotClient *client,

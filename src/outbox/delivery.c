@@ -3,15 +3,16 @@
  * delivery.c
  *	  Rows of the outbox on their way to HubSpot and back.
  *
- * What is sent in a round can go into the same requests:
+ * A round has a delivery for each of the accounts that it serves.  What one of
+ * them sends can go into the same requests:
  *
  *		transaction:  (sender.c)  take the lease of the server, choose what is to
  *					  be sent
  *		no transaction:  get an access token; look up labels
  *		until all are answered
  *			transaction:  put rows into the batch; record what came back
- *			no transaction:  wait
- *		transaction:  record the rest, release the lease
+ *			no transaction:  wait, for any of the deliveries
+ *		transaction:  record what that says of the account, release the lease
  *
  * If the process dies, rows that were in flight are sent again.
  *
@@ -61,18 +62,19 @@
  */
 #define MAX_SEARCH			(10 * INT64CONST(1000000))
 
-/* Rows of one account on their way. */
-typedef struct Delivery
+struct HubspotDelivery
 {
 	const HubspotSelection *chosen;
-	HubspotRound *round;
 	HubspotProgress *progress;
+	int64		begun;			/* as of hubspot_now() */
 	const HubspotOptions *options;	/* the client's */
 	int			nput;			/* of the chosen claims, in the batch */
 	HubspotLabels *labels;		/* or NULL: none has any */
 	HubspotLastTypes last_types;
-	HubspotBatch *batch;
-	bool		lost;			/* we haven't got the lease any more */
+	HubspotBatch *batch;		/* or NULL: there is nothing to be sent */
+	bool		over;			/* all is recorded, or the lease is lost */
+	bool		recorded;		/* it is the former */
+	bool		unrecorded;		/* but for the account's failure */
 	TimestampTz sent_at;
 	int64		search_until;	/* as of hubspot_now() */
 
@@ -90,91 +92,143 @@ typedef struct Delivery
 	int			nanswers;		/* rows that were confirmed or refused */
 	const HubspotError *failure;	/* of a row that was neither, or NULL */
 	const HubspotError *account_error;	/* of them all, or NULL */
-} Delivery;
+};
 
-static bool send_all(HubspotTransaction *transaction, Delivery *delivery);
-static void suspect_all(Delivery *delivery);
-static void suspect(Delivery *delivery, int64 row);
-static bool look_up_labels(HubspotTransaction *transaction, Delivery *delivery);
-static void start_batch(Delivery *delivery);
-static void put_claims(Delivery *delivery);
-static bool wait_for_outcomes(Delivery *delivery);
-static void take_outcomes(Delivery *delivery);
-static void settle(Delivery *delivery,
+static void suspect_all(HubspotDelivery *delivery);
+static void suspect(HubspotDelivery *delivery, int64 row);
+static bool look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery);
+static void start_batch(HubspotDelivery *delivery);
+static void put_claims(HubspotDelivery *delivery);
+static void record_outcomes(HubspotDelivery *delivery);
+static void settle(HubspotDelivery *delivery,
 				   const HubspotOutcome *outcome);
-static void settle_error(Delivery *delivery, const HubspotClaim *claim,
+static void settle_error(HubspotDelivery *delivery, const HubspotClaim *claim,
 						 const HubspotError *error);
-static void note_doubt(Delivery *delivery, const HubspotClaim *claim);
-static void finish_delivery(Delivery *delivery);
+static void note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim);
+static void record_account(HubspotDelivery *delivery);
 
 /*
- * Send the rows that were chosen, and record what becomes of them; how many
- * there were.  It ends early, and leaves the rows to others, if the extension is
- * dropped meanwhile or the lease is lost.  progress is kept up.
+ * What is to be done with rows that were chosen, in the current memory context.
+ * progress is kept up.
  */
-int
-hubspot_delivery_perform(HubspotTransaction *transaction,
-						 const HubspotSelection *chosen, HubspotRound *round,
-						 HubspotProgress *progress)
+HubspotDelivery *
+hubspot_delivery_create(const HubspotSelection *chosen, HubspotProgress *progress)
 {
-	Delivery	delivery = {
-		.chosen = chosen,
-		.round = round,
-		.progress = progress,
-		.options = chosen->client->options,
-		.has_doubts = chosen->claimant->has_doubts,
-		.has_letters = chosen->claimant->has_letters
-	};
-	int64		now = hubspot_now();
+	HubspotDelivery *delivery = palloc0(sizeof(HubspotDelivery));
+
+	delivery->chosen = chosen;
+	delivery->progress = progress;
+	delivery->begun = hubspot_now();
+	delivery->options = chosen->client->options;
+	delivery->has_doubts = chosen->claimant->has_doubts;
+	delivery->has_letters = chosen->claimant->has_letters;
+	return delivery;
+}
+
+/* Ask what has to be asked first.  False: the extension was dropped. */
+bool
+hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *delivery)
+{
+	const HubspotSelection *chosen = delivery->chosen;
 
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("%s of %d pairs, %s to %s, server %s",
 									chosen->lane.operation, chosen->nclaims,
 									chosen->lane.from_type, chosen->lane.to_type,
 									chosen->claimant->server));
-	if (!send_all(transaction, &delivery))
-		return delivery.nput;
-	progress->nrows = 0;
-	if (hubspot_transaction_begin(transaction))
-	{
-		finish_delivery(&delivery);
-		hubspot_transaction_end(transaction);
-	}
-
-	/* not before: what is sent again after an ERROR hasn't changed meanwhile */
-	for (int i = 0; i < chosen->nclaims; i++)
-		hubspot_damper_sent(chosen->claims[i].pair, chosen->claims[i].id,
-							chosen->newest, now);
-	return delivery.nput;
-}
-
-/* False: the lease is lost, or the extension dropped, with rows still on their way. */
-static bool
-send_all(HubspotTransaction *transaction, Delivery *delivery)
-{
-	/* what has to be asked first is asked without a transaction */
-	delivery->account_error = hubspot_authorize(delivery->chosen->client);
+	delivery->account_error = hubspot_authorize(chosen->client);
 	suspect_all(delivery);
 	if (delivery->account_error)
 		return true;
 	if (!look_up_labels(transaction, delivery))
 		return false;
 	start_batch(delivery);
-	do
-	{
-		if (!hubspot_transaction_begin(transaction))
-			return false;
-		take_outcomes(delivery);
-		hubspot_transaction_end(transaction);
-		if (delivery->lost)
-			return false;
-	} while (wait_for_outcomes(delivery));
 	return true;
+}
+
+/*
+ * Is there something to be recorded, or to be put?  If not, *wake is when to look
+ * again, if nothing comes back before.
+ */
+HubspotBatchState
+hubspot_delivery_look(HubspotDelivery *delivery, int64 *wake)
+{
+	if (delivery->over)
+		return HUBSPOT_BATCH_OVER;
+	if (delivery->batch && hubspot_batch_look(delivery->batch, wake) == HUBSPOT_BATCH_WAITS)
+		return HUBSPOT_BATCH_WAITS;
+	return HUBSPOT_BATCH_READY;
+}
+
+/*
+ * In a transaction: record what has come back, and put more while we have the lease.
+ * It ends early, and leaves the rows to others, if the lease is lost.  True: that was
+ * all, and hubspot_delivery_finish() is to be called in another one.
+ */
+bool
+hubspot_delivery_move(HubspotDelivery *delivery)
+{
+	if (delivery->batch == NULL)
+		return true;
+	suspect_all(delivery);
+	record_outcomes(delivery);
+	if (!hubspot_lease_is_kept(delivery->chosen->claimant->server))
+		delivery->over = true;
+	else
+		put_claims(delivery);
+	return !delivery->over && hubspot_batch_is_over(delivery->batch);
+}
+
+/* In a transaction: record what all of it says of the account. */
+void
+hubspot_delivery_finish(HubspotDelivery *delivery)
+{
+	delivery->progress->nrows = 0;
+	record_account(delivery);
+	delivery->over = delivery->recorded = true;
+}
+
+/* Wait until there may be something to be recorded, for this delivery or another. */
+void
+hubspot_delivery_wait(HubspotDelivery *delivery, int64 until)
+{
+	hubspot_batch_wait_for_any(delivery->batch, until);
+}
+
+/*
+ * After the transaction: if it is over, others can have the lease.  Pairs count as
+ * sent only now: what is sent again after an ERROR hasn't changed meanwhile.
+ */
+void
+hubspot_delivery_moved(HubspotDelivery *delivery)
+{
+	const HubspotSelection *chosen = delivery->chosen;
+
+	if (!delivery->over)
+		return;
+	hubspot_lease_let_go(chosen->claimant->server);
+	for (int i = 0; i < chosen->nclaims && delivery->recorded; i++)
+		hubspot_damper_sent(chosen->claims[i].pair, chosen->claims[i].id,
+							chosen->newest, delivery->begun);
+}
+
+/* How many rows were sent. */
+int
+hubspot_delivery_count(const HubspotDelivery *delivery)
+{
+	return delivery->nput;
+}
+
+/* Has the account failed, and could that not be recorded? */
+bool
+hubspot_delivery_is_unrecorded(const HubspotDelivery *delivery)
+{
+	return delivery->unrecorded;
 }
 
 /* From here on, an ERROR is that of one of the rows. */
 static void
-suspect_all(Delivery *delivery)
+suspect_all(HubspotDelivery *delivery)
 {
 	const HubspotSelection *chosen = delivery->chosen;
 
@@ -184,7 +238,7 @@ suspect_all(Delivery *delivery)
 
 /* It is this row's. */
 static void
-suspect(Delivery *delivery, int64 row)
+suspect(HubspotDelivery *delivery, int64 row)
 {
 	delivery->progress->nrows = 1;
 	delivery->progress->row = row;
@@ -192,7 +246,7 @@ suspect(Delivery *delivery, int64 row)
 
 /* The labels of rows that have some.  False: the extension was dropped. */
 static bool
-look_up_labels(HubspotTransaction *transaction, Delivery *delivery)
+look_up_labels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
 	const HubspotSelection *chosen = delivery->chosen;
 
@@ -214,7 +268,7 @@ look_up_labels(HubspotTransaction *transaction, Delivery *delivery)
 }
 
 static void
-start_batch(Delivery *delivery)
+start_batch(HubspotDelivery *delivery)
 {
 	const HubspotLane *lane = &delivery->chosen->lane;
 
@@ -235,7 +289,7 @@ start_batch(Delivery *delivery)
 
 /* Put rows into the batch while it has room, and finish it after the last. */
 static void
-put_claims(Delivery *delivery)
+put_claims(HubspotDelivery *delivery)
 {
 	HubspotInputShape shape = hubspot_endpoint(delivery->chosen->operation)->input_shape;
 	bool		finished = (delivery->nput == delivery->chosen->nclaims);
@@ -271,16 +325,8 @@ put_claims(Delivery *delivery)
 		hubspot_batch_finish(delivery->batch);
 }
 
-/* Wait for answers.  False: there are no more to come. */
-static bool
-wait_for_outcomes(Delivery *delivery)
-{
-	return hubspot_batch_wait(delivery->batch, HUBSPOT_NEVER);
-}
-
-/* Record what has come back, and put more while we have the lease. */
 static void
-take_outcomes(Delivery *delivery)
+record_outcomes(HubspotDelivery *delivery)
 {
 	HubspotOutcome outcome;
 
@@ -308,14 +354,11 @@ take_outcomes(Delivery *delivery)
 	delivery->ndoubtful = 0;
 	delivery->ndone = 0;
 	hubspot_undone_settle(delivery->undone);
-	delivery->lost = !hubspot_lease_is_kept();
-	if (!delivery->lost)
-		put_claims(delivery);
 }
 
 /* What is to be done about the outcome of a row? */
 static void
-settle(Delivery *delivery, const HubspotOutcome *outcome)
+settle(HubspotDelivery *delivery, const HubspotOutcome *outcome)
 {
 	const HubspotError *error = outcome->error;
 	const HubspotClaim *claim = &delivery->chosen->claims[outcome->input_no];
@@ -335,7 +378,7 @@ settle(Delivery *delivery, const HubspotOutcome *outcome)
 }
 
 static void
-settle_error(Delivery *delivery, const HubspotClaim *claim,
+settle_error(HubspotDelivery *delivery, const HubspotClaim *claim,
 			 const HubspotError *error)
 {
 	const HubspotError *stopped = hubspot_batch_stopped(delivery->batch);
@@ -390,7 +433,7 @@ settle_error(Delivery *delivery, const HubspotClaim *claim,
 
 /* What was asked for may still be done; noted once for the rows of a pair. */
 static void
-note_doubt(Delivery *delivery, const HubspotClaim *claim)
+note_doubt(HubspotDelivery *delivery, const HubspotClaim *claim)
 {
 	int			n = delivery->ndoubtful;
 
@@ -403,7 +446,7 @@ note_doubt(Delivery *delivery, const HubspotClaim *claim)
 
 /* All rows have come back: what does that say of the account? */
 static void
-finish_delivery(Delivery *delivery)
+record_account(HubspotDelivery *delivery)
 {
 	const HubspotClaimant *claimant = delivery->chosen->claimant;
 	int64		now = hubspot_now();
@@ -419,7 +462,7 @@ finish_delivery(Delivery *delivery)
 		hubspot_account_when(delivery->chosen->client->account, 0, now) > now + MIN_PARKING)
 		;						/* it is parked, and that's all */
 	else if (delivery->account_error)
-		delivery->round->unrecorded =
+		delivery->unrecorded =
 			!hubspot_settle_account(claimant, delivery->account_error);
 	else if (claimant->backing_off && delivery->nanswers > 0)
 		(void) hubspot_settle_account(claimant, NULL);

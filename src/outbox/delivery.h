@@ -11,12 +11,24 @@
 #ifndef HUBSPOT_OUTBOX_DELIVERY_H
 #define HUBSPOT_OUTBOX_DELIVERY_H
 
+#include "call/batch.h"
 #include "outbox/selection.h"
 #include "outbox/short_transaction.h"
 
-extern int	hubspot_delivery_perform(HubspotTransaction *transaction,
-									 const HubspotSelection *chosen,
-									 HubspotRound *round,
-									 HubspotProgress *progress);
+/* The rows of an account on their way; see delivery.c. */
+typedef struct HubspotDelivery HubspotDelivery;
+
+extern HubspotDelivery *hubspot_delivery_create(const HubspotSelection *chosen,
+												HubspotProgress *progress);
+extern bool hubspot_delivery_start(HubspotTransaction *transaction,
+								   HubspotDelivery *delivery);
+extern HubspotBatchState hubspot_delivery_look(HubspotDelivery *delivery,
+											   int64 *wake);
+extern bool hubspot_delivery_move(HubspotDelivery *delivery);
+extern void hubspot_delivery_finish(HubspotDelivery *delivery);
+extern void hubspot_delivery_wait(HubspotDelivery *delivery, int64 until);
+extern void hubspot_delivery_moved(HubspotDelivery *delivery);
+extern int	hubspot_delivery_count(const HubspotDelivery *delivery);
+extern bool hubspot_delivery_is_unrecorded(const HubspotDelivery *delivery);
 
 #endif							/* HUBSPOT_OUTBOX_DELIVERY_H */

@@ -128,11 +128,13 @@ static HubspotStatement release_statement = {
 	.types = {[LEASE_SERVER] = TEXTOID}
 };
 
-/* The lease that is kept for the session, if there is one. */
-static LOCKTAG kept;
-static bool keeping = false;
+/* The leases that are kept for the session. */
+static LOCKTAG kept[HUBSPOT_MAX_LEASES];
+static int	nkept = 0;
 
 static void lease_tag(LOCKTAG *tag, const char *server);
+static int	find_kept(const char *server);
+static void let_go(int number);
 
 /*
  * Take the lease of a server until the end of the transaction, and note what a
@@ -157,11 +159,13 @@ hubspot_lease_take(const char *server)
 void
 hubspot_lease_keep(const char *server)
 {
-	hubspot_lease_let_go();
-	lease_tag(&kept, server);
-	if (LockAcquire(&kept, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		elog(ERROR, "the lease of server \"%s\" is another process's", server);
-	keeping = true;
+	LOCKTAG		tag;
+
+	lease_tag(&tag, server);
+	if (nkept == HUBSPOT_MAX_LEASES ||
+		LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		elog(ERROR, "the lease of server \"%s\" cannot be kept", server);
+	kept[nkept++] = tag;
 }
 
 /*
@@ -169,27 +173,60 @@ hubspot_lease_keep(const char *server)
  * locks of the session would have released it, too.
  */
 bool
-hubspot_lease_is_kept(void)
+hubspot_lease_is_kept(const char *server)
 {
+	int			number = find_kept(server);
 	LockAcquireResult result;
 
-	if (!keeping)
+	if (number < 0)
 		return false;
-	result = LockAcquire(&kept, ExclusiveLock, true, true);
+	result = LockAcquire(&kept[number], ExclusiveLock, true, true);
 	if (result != LOCKACQUIRE_NOT_AVAIL)
-		(void) LockRelease(&kept, ExclusiveLock, true);
-	keeping = (result == LOCKACQUIRE_ALREADY_HELD ||
-			   result == LOCKACQUIRE_ALREADY_CLEAR);
-	return keeping;
+		(void) LockRelease(&kept[number], ExclusiveLock, true);
+	if (result == LOCKACQUIRE_ALREADY_HELD || result == LOCKACQUIRE_ALREADY_CLEAR)
+		return true;
+	kept[number] = kept[--nkept];
+	return false;
 }
 
-/* Give back the lease that is kept, if there is one. */
+/* Give back a lease that is kept. */
 void
-hubspot_lease_let_go(void)
+hubspot_lease_let_go(const char *server)
 {
-	if (keeping)
-		(void) LockRelease(&kept, ExclusiveLock, true);
-	keeping = false;
+	int			number = find_kept(server);
+
+	if (number >= 0)
+		let_go(number);
+}
+
+/* Give back all leases that are kept. */
+void
+hubspot_leases_let_go(void)
+{
+	while (nkept > 0)
+		let_go(nkept - 1);
+}
+
+static void
+let_go(int number)
+{
+	(void) LockRelease(&kept[number], ExclusiveLock, true);
+	kept[number] = kept[--nkept];
+}
+
+/* -1: it isn't kept. */
+static int
+find_kept(const char *server)
+{
+	LOCKTAG		tag;
+
+	lease_tag(&tag, server);
+	for (int i = 0; i < nkept; i++)
+	{
+		if (memcmp(&kept[i], &tag, sizeof(LOCKTAG)) == 0)
+			return i;
+	}
+	return -1;
 }
 
 /*

@@ -13,10 +13,14 @@
 
 #include "outbox/claim.h"
 
+/* So many leases can be kept at a time. */
+#define HUBSPOT_MAX_LEASES	64
+
 extern bool hubspot_lease_take(const char *server);
 extern void hubspot_lease_keep(const char *server);
-extern bool hubspot_lease_is_kept(void);
-extern void hubspot_lease_let_go(void);
+extern bool hubspot_lease_is_kept(const char *server);
+extern void hubspot_lease_let_go(const char *server);
+extern void hubspot_leases_let_go(void);
 extern void hubspot_lease_describe(const HubspotClaimant *claimant,
 								   const HubspotLane *lane,
 								   const HubspotClaim *claims, int nclaims,

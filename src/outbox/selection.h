@@ -26,8 +26,9 @@ typedef struct HubspotRound
 									 * another process sends to them, or too
 									 * many to such ones */
 	bool		paced;			/* an account is due, but spreads its requests */
-	bool		unrecorded;		/* the account has failed, which could not be
-								 * recorded: somebody has locked its back-off */
+	bool		unrecorded;		/* the last account has failed, which could
+								 * not be recorded: somebody has locked its
+								 * back-off */
 	bool		failed;			/* with an ERROR, which is charged to
 								 * somebody; others may be due */
 	TimestampTz next_due;		/* when to look again, if nothing wakes us

@@ -12,7 +12,8 @@
  * charged with a failed attempt, and rounds grow again while all goes well.  If it is
  * the account's, or single rows fail one after the other, the account backs off, in
  * the table and, in case that cannot be written either, in the memory of this process.
- * Meanwhile the others have their turns.  (charge.c)
+ * Meanwhile the others have their turns.  (charge.c)  If several accounts were in the
+ * round, none is charged: for some rounds each goes alone, and it shows whose it is.
  *
  * IDENTIFICATION
  *	  src/outbox/sender.c
@@ -21,8 +22,10 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -54,12 +57,21 @@
 /* Leases that a transaction takes: there is room for so many locks. */
 #define MAX_LEASES		50
 
+/*
+ * So many accounts are served at a time, each with so many rows, and one at a time
+ * for so many rounds after an ERROR.
+ */
+#define MAX_VISITS		32
+#define FEW_ROWS		200
+#define ROUNDS_ALONE	20
+
 /* When sent rows can't be forgotten, they are tried again after that time. */
 #define FORGET_DELAY	(60 * SECOND)
 
 /* When an account was served, in rounds of this sender, and how that went. */
 typedef struct Turn
 {
+	struct Turn *next;			/* of those with the same hash value */
 	char	   *server;
 	Oid			role;
 	int64		number;			/* 0: never */
@@ -70,22 +82,47 @@ typedef struct Turn
 	int64		rests_until;	/* as of hubspot_now() */
 } Turn;
 
+/* The turns of a hash value */
+typedef struct TurnEntry
+{
+	uint64		hash;			/* must be first: the key */
+	Turn	   *first;
+} TurnEntry;
+
+/* An account in a round */
+typedef struct Visit
+{
+	Turn	   *turn;
+	HubspotStanding standing;
+	Oid			owner;			/* of its server */
+	HubspotProgress progress;
+	HubspotSelection *chosen;
+	HubspotDelivery *delivery;
+} Visit;
+
 struct HubspotSender
 {
 	MemoryContext context;
 	MemoryContext round_context;
 	MemoryContext fault_context;	/* of what is caught in a round */
 	HubspotTransaction transaction;
-	List	   *turns;			/* of the accounts that were looked at */
+	HTAB	   *turns;			/* of the accounts that were looked at */
 	int64		last_turn;
 	int64		forget_after;	/* as of hubspot_now() */
 	HubspotMayServe may_serve;	/* of this round; NULL: it may send to any */
 	Oid			sole_owner;		/* of all servers, or InvalidOid */
 
-	/* whose an ERROR is in this round */
+	int			alone;			/* rounds that are to be of one account */
+
+	/* this round */
+	List	   *visits;			/* of accounts that have something to be sent */
+	Visit	   *visit;			/* whose an ERROR would be, or NULL */
+	bool		forgetting;		/* it would be that of forgetting sent rows */
+
+	/* whose the ERROR was in this round */
 	Turn	   *turn;			/* that account's, or NULL */
 	HubspotProgress progress;	/* of its delivery */
-	bool		forgetting;		/* sent rows */
+	bool		several;		/* others were in the round with it */
 };
 
 /* Is this process in a round? */
@@ -93,15 +130,21 @@ static bool sending = false;
 
 static void perform_round(HubspotSender *sender, const char *server,
 						  int64 max_rows, HubspotRound *round);
-static HubspotSelection *choose(HubspotSender *sender, const char *server,
-								int64 max_rows, HubspotRound *round);
-static HubspotSelection *take_account(HubspotSender *sender,
-									  HubspotClaimant *claimant,
-									  const List *claimants, int64 max_rows,
-									  HubspotRound *round, int *nleases);
+static bool choose(HubspotSender *sender, const char *server, int64 max_rows,
+				   HubspotRound *round);
+static bool has_room(const HubspotSender *sender, int64 max_rows);
+static bool fits(const HubspotSender *sender, const HubspotClaimant *claimant,
+				 const Visit *visit);
+static bool take_account(HubspotSender *sender, HubspotClaimant *claimant,
+						 const List *claimants, int64 max_rows,
+						 HubspotRound *round);
+static void send(HubspotSender *sender);
+static bool start_all(HubspotSender *sender);
+static List *look(HubspotSender *sender, int64 *wake);
+static bool move(HubspotSender *sender, const List *due);
 static bool rests(const Turn *turn, HubspotRound *round);
 static bool is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
-					 TimestampTz now, HubspotRound *round);
+					 const Visit *visit, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
 static Turn *turn_of(HubspotSender *sender, const HubspotClaimant *claimant);
@@ -120,7 +163,13 @@ hubspot_sender_create(HubspotSenderKind kind)
 												  "hubspot_assoc sender",
 												  ALLOCSET_DEFAULT_SIZES);
 	HubspotSender *sender = MemoryContextAllocZero(context, sizeof(HubspotSender));
+	HASHCTL		control = {0};
 
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(TurnEntry);
+	control.hcxt = context;
+	sender->turns = hash_create("hubspot_assoc turns", 64, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	sender->transaction.procedure = (kind == HUBSPOT_SENDER_PROCEDURE);
 	sender->context = context;
 	sender->round_context = AllocSetContextCreate(context, "hubspot_assoc round",
@@ -137,7 +186,7 @@ hubspot_sender_create(HubspotSenderKind kind)
 void
 hubspot_sender_end(HubspotSender *sender)
 {
-	hubspot_lease_let_go();
+	hubspot_leases_let_go();
 	MemoryContextDelete(sender->context);
 }
 
@@ -159,8 +208,11 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	memset(round, 0, sizeof(HubspotRound));
 	round->next_due = DT_NOEND;
 	sender->transaction.open = false;	/* an ERROR may have ended it, ... */
-	hubspot_lease_let_go();		/* ... and left this */
+	hubspot_leases_let_go();	/* ... and left these */
+	sender->visits = NIL;
+	sender->visit = NULL;
 	sender->turn = NULL;
+	sender->several = false;
 	sender->forgetting = false;
 	sender->may_serve = may_serve;
 	sending = true;
@@ -173,11 +225,18 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	PG_CATCH();
 	{
 		sending = false;
+		if (sender->visit)
+		{
+			sender->turn = sender->visit->turn;
+			sender->progress = sender->visit->progress;
+			sender->several = list_length(sender->visits) > 1 ||
+				(sender->visits != NIL && linitial(sender->visits) != sender->visit);
+		}
 		fault = hubspot_catch(&sender->transaction, sender->fault_context,
 							  sender->turn || sender->forgetting);
 	}
 	PG_END_TRY();
-	hubspot_lease_let_go();
+	hubspot_leases_let_go();
 	if (fault)
 		take_fault(sender, fault, round);
 	MemoryContextSwitchTo(old);
@@ -194,35 +253,41 @@ static void
 perform_round(HubspotSender *sender, const char *server, int64 max_rows,
 			  HubspotRound *round)
 {
-	HubspotSelection *chosen = choose(sender, server, max_rows, round);
+	ListCell   *lc;
 
-	if (chosen == NULL)
+	if (!choose(sender, server, max_rows, round))
 		return;
-	round->rows = hubspot_delivery_perform(&sender->transaction, chosen, round,
-										   &sender->progress);
+	send(sender);
 	round->next_due = 0;		/* there may be more */
-	if (round->unrecorded)
-		rest(sender->turn, MIN_REST);
-	else
-		went_well(sender->turn);
+	if (sender->alone > 0)
+		sender->alone--;
+	foreach(lc, sender->visits)
+	{
+		const Visit *visit = lfirst(lc);
+
+		round->rows += hubspot_delivery_count(visit->delivery);
+		if (hubspot_delivery_is_unrecorded(visit->delivery))
+			rest(visit->turn, MIN_REST);
+		else
+			went_well(visit->turn);
+	}
 }
 
 /*
- * Find an account to send to, and its rows, in one transaction (or more, if so
- * many accounts have none); NULL: there are none.  Otherwise we keep its lease.
+ * Find accounts to send to, and their rows, in one transaction (or more, if so
+ * many accounts have none); false: there are none.  Otherwise we keep their leases.
  */
-static HubspotSelection *
+static bool
 choose(HubspotSender *sender, const char *server, int64 max_rows,
 	   HubspotRound *round)
 {
 	HubspotTransaction *transaction = &sender->transaction;
 	List	   *claimants;
 	ListCell   *lc;
-	HubspotSelection *chosen = NULL;
-	int			nleases = 0;
+	int			ntried = 0;
 
 	if (!hubspot_transaction_begin(transaction))
-		return NULL;
+		return false;
 	round->installed = true;
 	hubspot_clock_look();
 	claimants = hubspot_claimants(server);
@@ -230,64 +295,208 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 	take_turns(sender, claimants);
 	foreach(lc, claimants)
 	{
-		if (nleases == MAX_LEASES)
+		if (!has_room(sender, max_rows))
+			break;
+		if (++ntried % MAX_LEASES == 0)
 		{
 			hubspot_transaction_end(transaction);
 			if (!hubspot_transaction_begin(transaction))
-				return NULL;
-			nleases = 0;
+				return false;
 		}
-		chosen = take_account(sender, lfirst(lc), claimants, max_rows, round,
-							  &nleases);
-		if (chosen)
-			break;
-		sender->turn = NULL;
+		if (take_account(sender, lfirst(lc), claimants, max_rows, round))
+			max_rows -= ((Visit *) llast(sender->visits))->chosen->nclaims;
+		sender->visit = NULL;
 	}
 	forget_sent(sender);
 	hubspot_transaction_end(transaction);
-	return chosen;
+	return sender->visits != NIL;
+}
+
+/* Can the round take one more account? */
+static bool
+has_room(const HubspotSender *sender, int64 max_rows)
+{
+	const Visit *last;
+
+	if (sender->visits == NIL)
+		return true;
+	last = llast(sender->visits);
+	return max_rows > 0 && sender->alone == 0 &&
+		list_length(sender->visits) < MAX_VISITS &&
+		last->chosen->nclaims <= FEW_ROWS && last->standing != HUBSPOT_FAILING &&
+		last->turn->max_rows == 0;
 }
 
 /*
- * Take the lease of an account, and pick rows; NULL: there are none to be sent, or
+ * Can an account be in one round with those that were taken before?  Workers count
+ * what they serve by standing and owner; and a server has one sender at a time, which
+ * sends for one role.
+ */
+static bool
+fits(const HubspotSender *sender, const HubspotClaimant *claimant,
+	 const Visit *visit)
+{
+	ListCell   *lc;
+
+	foreach(lc, sender->visits)
+	{
+		const Visit *other = lfirst(lc);
+
+		if (other->standing != visit->standing || other->owner != visit->owner ||
+			strcmp(other->turn->server, claimant->server) == 0)
+			return false;
+	}
+	return sender->visits == NIL || visit->turn->max_rows == 0;
+}
+
+/*
+ * Take the lease of an account, and pick rows; false: there are none to be sent, or
  * none by us.
  */
-static HubspotSelection *
+static bool
 take_account(HubspotSender *sender, HubspotClaimant *claimant,
-			 const List *claimants, int64 max_rows, HubspotRound *round,
-			 int *nleases)
+			 const List *claimants, int64 max_rows, HubspotRound *round)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Turn	   *turn = turn_of(sender, claimant);
-	HubspotSelection *chosen = NULL;
+	Visit	   *visit = palloc0(sizeof(Visit));
 
-	if (rests(turn, round) || !is_ready(sender, claimant, now, round))
-		return NULL;
-	memset(&sender->progress, 0, sizeof(HubspotProgress));
-	sender->turn = turn;
+	visit->turn = turn_of(sender, claimant);
+	visit->standing = claimant->backing_off ? HUBSPOT_FAILING :
+		claimant->known ? HUBSPOT_PROVEN : HUBSPOT_NEW;
+	visit->owner = hubspot_server_owner(claimant->server);
+	if (rests(visit->turn, round) || !is_ready(sender, claimant, visit, round))
+		return false;
+	sender->visit = visit;
 	if (!hubspot_lease_take(claimant->server))
 	{
 		round->waiting_accounts++;
-		return NULL;
+		return false;
 	}
-	(*nleases)++;
-	if (turn->max_rows > 0)
-		max_rows = Min(max_rows, turn->max_rows);
+	if (visit->turn->max_rows > 0)
+		max_rows = Min(max_rows, visit->turn->max_rows);
+	else if (sender->visits != NIL)
+		max_rows = Min(max_rows, FEW_ROWS);
 	/* who had the lease before us may have failed */
-	if (hubspot_claimant_renew(claimant, claimants) &&
-		is_ready(sender, claimant, now, round))
-		chosen = hubspot_select(claimant, max_rows, round, &sender->progress);
-	if (chosen)
+	if (!hubspot_claimant_renew(claimant, claimants))
+		return false;
+	if (claimant->backing_off)
+		visit->standing = HUBSPOT_FAILING;
+	if (is_ready(sender, claimant, visit, round))
+		visit->chosen = hubspot_select(claimant, max_rows, round, &visit->progress);
+	if (visit->chosen)
 	{
 		hubspot_lease_keep(claimant->server);
-		turn->number = ++sender->last_turn;
+		visit->turn->number = ++sender->last_turn;
+		visit->delivery = hubspot_delivery_create(visit->chosen, &visit->progress);
+		sender->visits = lappend(sender->visits, visit);
 	}
 	else if (round->unrecorded)
 	{
-		rest(turn, MIN_REST);
+		rest(visit->turn, MIN_REST);
 		round->unrecorded = false;	/* the round goes on with another account */
 	}
-	return chosen;
+	return visit->chosen != NULL;
+}
+
+/*
+ * Send what was chosen, and record what becomes of it; until all is recorded, or the
+ * extension is dropped.
+ */
+static void
+send(HubspotSender *sender)
+{
+	int64		wake;
+
+	if (!start_all(sender))
+		return;
+	do
+	{
+		List	   *due = look(sender, &wake);
+
+		if (due != NIL && !move(sender, due))
+			return;
+		if (due == NIL && sender->visit)
+			hubspot_delivery_wait(sender->visit->delivery, wake);
+	} while (sender->visit);
+}
+
+static bool
+start_all(HubspotSender *sender)
+{
+	ListCell   *lc;
+
+	foreach(lc, sender->visits)
+	{
+		sender->visit = lfirst(lc);
+		if (!hubspot_delivery_start(&sender->transaction, sender->visit->delivery))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Which visits have something to be recorded or to be put?  If none has, sender->visit
+ * is one that waits, or NULL if all are over; *wake is when to look again, if nothing
+ * comes back before.
+ */
+static List *
+look(HubspotSender *sender, int64 *wake)
+{
+	List	   *due = NIL;
+	Visit	   *waits = NULL;
+	ListCell   *lc;
+
+	*wake = HUBSPOT_NEVER;
+	foreach(lc, sender->visits)
+	{
+		int64		its_wake;
+
+		sender->visit = lfirst(lc);
+		switch (hubspot_delivery_look(sender->visit->delivery, &its_wake))
+		{
+			case HUBSPOT_BATCH_OVER:
+				break;
+			case HUBSPOT_BATCH_READY:
+				due = lappend(due, sender->visit);
+				break;
+			case HUBSPOT_BATCH_WAITS:
+				waits = sender->visit;
+				*wake = Min(*wake, its_wake);
+				break;
+		}
+	}
+	if (due == NIL)
+		sender->visit = waits;
+	return due;
+}
+
+/* Record and put what there is.  False: the extension was dropped. */
+static bool
+move(HubspotSender *sender, const List *due)
+{
+	List	   *finished = NIL;
+	ListCell   *lc;
+
+	if (!hubspot_transaction_begin(&sender->transaction))
+		return false;
+	foreach(lc, due)
+	{
+		sender->visit = lfirst(lc);
+		if (hubspot_delivery_move(sender->visit->delivery))
+			finished = lappend(finished, sender->visit);
+	}
+	hubspot_transaction_end(&sender->transaction);
+	if (finished != NIL && !hubspot_transaction_begin(&sender->transaction))
+		return false;
+	foreach(lc, finished)
+	{
+		sender->visit = lfirst(lc);
+		hubspot_delivery_finish(sender->visit->delivery);
+	}
+	if (finished != NIL)
+		hubspot_transaction_end(&sender->transaction);
+	foreach(lc, due)
+		hubspot_delivery_moved(((const Visit *) lfirst(lc))->delivery);
+	return true;
 }
 
 /* Does an account rest because of what has happened here? */
@@ -302,24 +511,25 @@ rests(const Turn *turn, HubspotRound *round)
 	return true;
 }
 
-/* May something be sent to an account now, by us?  If not, the round knows why. */
+/*
+ * May something be sent to an account now, by us, in this round?  If not, the round
+ * knows why.
+ */
 static bool
 is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
-		 TimestampTz now, HubspotRound *round)
+		 const Visit *visit, HubspotRound *round)
 {
-	Oid			owner;
-	HubspotStanding standing = claimant->backing_off ? HUBSPOT_FAILING :
-	claimant->known ? HUBSPOT_PROVEN : HUBSPOT_NEW;
-
-	if (claimant->due > now)
+	if (claimant->due > GetCurrentTimestamp())
 	{
 		round->next_due = Min(round->next_due, claimant->due);
 		return false;
 	}
-	owner = hubspot_server_owner(claimant->server);
+	if (!fits(sender, claimant, visit))
+		return false;			/* the round has others, and there will be a
+								 * next one */
 	if (sender->may_serve &&
-		!sender->may_serve(standing, owner, superuser_arg(owner),
-						   OidIsValid(owner) && owner == sender->sole_owner))
+		!sender->may_serve(visit->standing, visit->owner, superuser_arg(visit->owner),
+						   OidIsValid(visit->owner) && visit->owner == sender->sole_owner))
 	{
 		round->waiting_accounts++;
 		return false;
@@ -362,22 +572,24 @@ compare_turns(const ListCell *a, const ListCell *b)
 static Turn *
 turn_of(HubspotSender *sender, const HubspotClaimant *claimant)
 {
-	MemoryContext old;
+	uint64		hash = hash_bytes_extended((const unsigned char *) claimant->server,
+										   strlen(claimant->server), claimant->role);
+	bool		found;
+	TurnEntry  *entry = hash_search(sender->turns, &hash, HASH_ENTER, &found);
 	Turn	   *turn;
-	ListCell   *lc;
 
-	foreach(lc, sender->turns)
+	if (!found)
+		entry->first = NULL;
+	for (turn = entry->first; turn; turn = turn->next)
 	{
-		turn = lfirst(lc);
 		if (turn->role == claimant->role && strcmp(turn->server, claimant->server) == 0)
 			return turn;
 	}
-	old = MemoryContextSwitchTo(sender->context);
-	turn = palloc0(sizeof(Turn));
-	turn->server = pstrdup(claimant->server);
+	turn = MemoryContextAllocZero(sender->context, sizeof(Turn));
+	turn->server = MemoryContextStrdup(sender->context, claimant->server);
 	turn->role = claimant->role;
-	sender->turns = lappend(sender->turns, turn);
-	MemoryContextSwitchTo(old);
+	turn->next = entry->first;
+	entry->first = turn;
 	return turn;
 }
 
@@ -416,6 +628,12 @@ take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 	{
 		hubspot_tell_fault(NULL, fault);
 		sender->forget_after = hubspot_now() + FORGET_DELAY;
+	}
+	else if (sender->several)
+	{
+		/* each by itself, it will show whose it is */
+		hubspot_tell_fault(NULL, fault);
+		sender->alone = ROUNDS_ALONE;
 	}
 	else
 	{

@@ -24,19 +24,25 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, name => $_, rate_limit => 0, max_retries => 0) foreach qw(bad good);
 my $session = start_session($node);
 $session->query(q{SET log_statement = none; DROP USER MAPPING FOR PUBLIC SERVER bad;
-	CREATE USER MAPPING FOR PUBLIC SERVER bad OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh')});
+	CREATE USER MAPPING FOR PUBLIC SERVER bad OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh');
+	CREATE ROLE other; GRANT USAGE ON FOREIGN DATA WRAPPER hubspot_assoc TO other});
+
+# Accounts of several owners don't share a round.
+$session->query('ALTER SERVER good OWNER TO other');
 
 my $worker = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'};
 my $next = 1;
 my $login = 0;
 my %failed;
 
-# A row of the one, which is due first, and one of the other.
+# A row of the one, or so many of its pair, which is due first, and one of the other.
 sub enqueue_both
 {
+	my ($rows) = @_;
 	$next++;
 	$session->query('BEGIN');
-	$session->query(qq{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', 'SELECT $next AS from_id, $next AS to_id, \$\$Primary\$\$ AS label', server => 'bad')});
+	$session->query(qq{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', 'SELECT $next AS from_id, $next AS to_id, \$\$Primary\$\$ AS label', server => 'bad')})
+	  foreach 1 .. $rows // 1;
 	$session->query(q{UPDATE hs_assoc_outbox SET not_before = not_before - interval '1 s'});
 	$session->query(qq{SELECT hs_assoc_enqueue('create_default', 'deals', 'companies', 'SELECT $next AS from_id, $next AS to_id', server => 'good')});
 	$session->query('COMMIT');
@@ -78,14 +84,15 @@ sub outcome
 # again, and fewer, before anybody is charged.
 my @steps = (
 	[ connect => 'hubspot_connect', 'malloc', qr/^account$/ ],
-	[ prune => 'hubspot_claim_prune', 'malloc', qr/^sent$/ ],
-	[ pick => 'hubspot_claim_pick', 'malloc', qr/^sent$/ ],
+	[ 'pick what is alone' => 'hubspot_claim_pick_alone', 'malloc', qr/^sent$/ ],
+	[ prune => 'hubspot_claim_prune', 'malloc', qr/^sent$/, 2 ],
+	[ pick => 'hubspot_claim_pick', 'malloc', qr/^sent$/, 2 ],
 	[ describe => 'hubspot_lease_describe', 'malloc', qr/^account$/ ],
 	[ authorize => 'hubspot_authorize', 'malloc', qr/^(?:account|sent)$/ ],
 	[ 'wait for a token' => 'hubspot_authorize', 'epoll_wait', qr/^account$/ ],
 	[ labels => 'hubspot_labels_look_up', 'malloc', qr/^(?:row|sent)$/ ],
 	[ put => 'hubspot_batch_put', 'malloc', qr/^row$/ ],
-	[ 'wait for answers' => 'hubspot_batch_wait', 'epoll_wait', qr/^row$/ ],
+	[ 'wait for answers' => 'hubspot_calls_wait_for_any', 'epoll_wait', qr/^row$/ ],
 	[ record => 'hubspot_settle_done', 'malloc', qr/^row$/ ]);
 
 # An answer that is there when it is looked for is not waited for.
@@ -110,14 +117,14 @@ sub check
 
 foreach my $step (@steps)
 {
-	my ($what, $function, $call, $expected) = @$step;
+	my ($what, $function, $call, $expected, $rows) = @$step;
 	slow_answers($call);
 	foreach my $number (1 .. 10)
 	{
 		my $name = "flush, $what, $call $number";
 		my $sender = start_session($node);	# one that has no memory from before
 		start_over();
-		enqueue_both();
+		enqueue_both($rows);
 		$fuse->blow_in($function, $sender->pid, $call, $number, EBADF) or plan skip_all => 'no symbols';
 		my $begun = time;
 		$sender->send('CALL hs_assoc_flush()');
@@ -147,6 +154,30 @@ foreach my $step (@steps)
 }
 
 #
+# Accounts that share a round: the ERROR is charged to nobody, and each goes alone
+#
+$session->query('ALTER SERVER good OWNER TO CURRENT_USER');
+foreach my $step (grep { $_->[0] =~ /^(?:put|wait for answers|record)$/ } @steps)
+{
+	my ($what, $function, $call) = @$step;
+	my $name = "shared round, $what";
+	slow_answers($call);
+	my $sender = start_session($node);
+	start_over();
+	enqueue_both();
+	$fuse->blow_in($function, $sender->pid, $call, 1, EBADF);
+	$sender->send('CALL hs_assoc_flush()');
+	my (undef, $err) = $sender->finish;
+	ok($fuse->has_blown, "$name: there was an ERROR");
+	$fuse->replace;
+	like($err, qr/WARNING: .*(?:out of memory|epoll_wait)/, "$name: it is told");
+	unlike($err, qr/ERROR|FATAL/, "$name: the sender goes on");
+	is(outcome() . waiting('good') . charged('bad') . charged('good'), 'sent000', "$name: all is sent, and nobody charged");
+	$sender->quit;
+}
+$session->query('ALTER SERVER good OWNER TO other');
+
+#
 # The same by a worker; what one remembers is not for the next one
 #
 sub end_worker
@@ -160,7 +191,7 @@ $session->query('ALTER SYSTEM SET hubspot_assoc.workers = 1');
 $session->query('SELECT pg_reload_conf()');
 foreach my $step (@steps)
 {
-	my ($what, $function, $call, $expected) = @$step;
+	my ($what, $function, $call, $expected, $rows) = @$step;
 	slow_answers($call);
 	foreach my $number (1, 2)
 	{
@@ -170,7 +201,7 @@ foreach my $step (@steps)
 		my $seen = -s $node->logfile;
 		$fuse->blow_in($function, $session->pid, $call, $number, EBADF);
 		my $begun = time;
-		enqueue_both();
+		enqueue_both($rows);
 		wait_until(sub { held('deals') && waiting('good') == 0 || charged('good') });
 		my $blown = $fuse->has_blown && !charged('good');
 		$fuse->replace;

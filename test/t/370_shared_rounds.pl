@@ -1,0 +1,68 @@
+# Accounts that have few rows share a round of one worker: their requests are in flight at
+# a time, and one that is slow keeps no other from being done.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $accounts = 20;
+my $node = start_node(
+	shared_preload_libraries => 'hubspot_assoc',
+	'hubspot_assoc.workers' => 0,
+	'hubspot_assoc.poll_interval' => '10min');
+my $hubspot = start_simulator(latency => 300);
+create_account($node, $hubspot, name => "account$_", rate_limit => 0, token => "token-$_", request_timeout => '60s') foreach 1 .. $accounts;
+$hubspot->account({ token => "token-$_" }) foreach 1 .. $accounts;
+my $session = start_session($node);
+my $next = 1;
+
+sub enqueue
+{
+	my ($rows) = @_;
+	$session->query(qq{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
+		format('SELECT %s + i AS from_id, i AS to_id FROM generate_series(1, %s) AS i', 1000 * ($next + a), $rows), server => 'account' || a)
+		FROM generate_series(1, $accounts) AS a});
+	$next += $accounts;
+	return;
+}
+
+sub waiting { return $session->query('SELECT count(*) FROM hs_assoc_outbox') }
+
+sub workers
+{
+	my ($count) = @_;
+	$session->query("ALTER SYSTEM SET hubspot_assoc.workers = $count");
+	$session->query('SELECT pg_reload_conf()');
+	return;
+}
+
+# known accounts, so that they have one standing
+enqueue(1);
+workers(1);
+wait_until(sub { waiting() == 0 });
+foreach my $rows (1, 100)
+{
+	$hubspot->clear_log;
+	my $before = $hubspot->stats->{inputs};
+	enqueue($rows);
+	wait_until(sub { waiting() == 0 });
+	is($hubspot->stats->{inputs} - $before, $accounts * $rows, "$rows rows each: each was sent once");
+	is($hubspot->log_count, $accounts, "$rows rows each: by one request");
+}
+cmp_ok($hubspot->stats->{max_in_flight}, '>=', $accounts - 2, 'the requests were in flight at a time');
+
+# One has no answer for long
+$hubspot->rules({ match => { token => 'token-7' }, action => { delay_ms => 20_000 } });
+enqueue(1);
+wait_until(sub { waiting() == 1 });
+is($session->query('SELECT server FROM hs_assoc_outbox'), 'account7', 'all are done but the one that has no answer');
+is($session->query(q{SELECT string_agg(server, ' ') FROM hs_assoc_lease WHERE holder IS NOT NULL}), 'account7', '... and let go');
+$hubspot->clear_rules;
+wait_until(sub { waiting() == 0 });
+is($session->query('SELECT count(*) FROM hs_assoc_backoff'), 0, 'nobody is charged');
+$session->quit;
+done_testing();
