@@ -158,7 +158,7 @@ charge_row(const HubspotClaimant *claimant,
 
 	if (id == 0 && !hubspot_claim_first(claimant, &id))
 		return;
-	hubspot_settle_failed(&id, 1, error, progress->max_attempts);
+	hubspot_settle_failed(hubspot_failures_alike(&id, 1, error), 1, progress->max_attempts);
 }
 
 static const HubspotError *

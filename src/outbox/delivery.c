@@ -393,7 +393,7 @@ settle_error(HubspotDelivery *delivery, const HubspotClaim *claim,
 		case HUBSPOT_VERDICT_REQUEST:
 		case HUBSPOT_VERDICT_INTERNAL:
 			if (claim->shares)
-				hubspot_settle_apart(claim->id, error);
+				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_APART, error);
 			else
 				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_DEAD, error);
 			delivery->nanswers++;

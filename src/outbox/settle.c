@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "api/error.h"
@@ -38,30 +37,6 @@
 
 /* A row that can't become a dead letter yet waits so long, in microseconds. */
 #define NO_ROOM_DELAY	(60 * INT64CONST(1000000))
-
-/*
- * An error object that is larger, as jsonb, isn't repeated for each of the rows that
- * it is about, but named by the first of them.
- */
-#define MAX_REPEATED_OBJECT		4096
-
-/* The parameters of statements on a failure of rows; some have more of their own. */
-enum
-{
-	FAILURE_IDS,
-	FAILURE_STATUS,
-	FAILURE_CATEGORY,
-	FAILURE_MESSAGE,
-	FAILURE_CORRELATION_ID,
-	FAILURE_NPARAMETERS
-};
-
-#define FAILURE_TYPES \
-	[FAILURE_IDS] = INT8ARRAYOID, \
-	[FAILURE_STATUS] = INT4OID, \
-	[FAILURE_CATEGORY] = TEXTOID, \
-	[FAILURE_MESSAGE] = TEXTOID, \
-	[FAILURE_CORRELATION_ID] = TEXTOID
 
 /* Rows that were dead letters before, and were put back */
 #define PUT_BACK(row)	row ".error_category IS NOT NULL"
@@ -194,9 +169,18 @@ static HubspotStatement done_keep_statements[] = {
 	{.text = KEEP(DELETE_BY_ID), DONE_TYPES}
 };
 
+/* What is changed in each of some rows, unless somebody has locked it */
+#define UPDATE_FAILED(assignments) \
+	"UPDATE %1$s.hs_assoc_outbox AS o SET " assignments "," \
+	" http_status = " HUBSPOT_SQL_FAILED_STATUS("k.reason") "," \
+	" error_category = " HUBSPOT_SQL_FAILED_CATEGORY("k.reason") "," \
+	" error_message = " HUBSPOT_SQL_FAILED_MESSAGE("k.reason") "," \
+	" correlation_id = " HUBSPOT_SQL_FAILED_CORRELATION_ID("k.reason") \
+	" FROM " HUBSPOT_SQL_FAILED " WHERE o.id = k.failed_id"
+
 enum
 {
-	AGAIN_MAX_ATTEMPTS = FAILURE_NPARAMETERS
+	AGAIN_MAX_ATTEMPTS = HUBSPOT_FAILURE_NPARAMETERS
 };
 
 enum
@@ -206,34 +190,29 @@ enum
 
 static HubspotStatement again_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ","
-	" not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
-	"  interval '1 h') * (0.5 + random() / 2),"
-	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
-	" WHERE id = ANY (ARRAY(" UNLOCKED ")) AND " ONE_MORE " < $6 RETURNING id",
-	.types = {FAILURE_TYPES,[AGAIN_MAX_ATTEMPTS] = INT4OID}
+	UPDATE_FAILED("attempts = " ONE_MORE ","
+				  " not_before = clock_timestamp() + least(interval '5 s' * 2 ^ least(attempts, 20),"
+				  "  interval '1 h') * (0.5 + random() / 2)")
+	" AND " ONE_MORE " < $7 RETURNING o.id",
+	.types = {HUBSPOT_FAILURE_TYPES,[AGAIN_MAX_ATTEMPTS] = INT4OID}
 };
 
 /* It has an attempt behind it, so that it doesn't go with others of its pair. */
 static HubspotStatement apart_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET attempts = " ONE_MORE ", not_before = clock_timestamp(),"
-	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
-	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.types = {FAILURE_TYPES}
+	UPDATE_FAILED("attempts = " ONE_MORE ", not_before = clock_timestamp()"),
+	.types = {HUBSPOT_FAILURE_TYPES}
 };
 
 enum
 {
-	LATER_NOT_BEFORE = FAILURE_NPARAMETERS
+	LATER_NOT_BEFORE = HUBSPOT_FAILURE_NPARAMETERS
 };
 
 static HubspotStatement later_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET not_before = $6,"
-	" http_status = $2, error_category = $3, error_message = $4, correlation_id = $5"
-	" WHERE id = ANY (ARRAY(" UNLOCKED "))",
-	.types = {FAILURE_TYPES,[LATER_NOT_BEFORE] = TIMESTAMPTZOID}
+	UPDATE_FAILED("not_before = $7"),
+	.types = {HUBSPOT_FAILURE_TYPES,[LATER_NOT_BEFORE] = TIMESTAMPTZOID}
 };
 
 /*
@@ -248,28 +227,31 @@ static HubspotStatement make_room_statement = {
 	"  FROM (SELECT u.id FROM %1$s.hs_assoc_dead_letter AS u WHERE u.id = ANY ($1)"
 	"   FOR UPDATE SKIP LOCKED) AS l) AS k"
 	" WHERE o.id = k.id",
-	.types = {[FAILURE_IDS] = INT8ARRAYOID}
+	.types = {HUBSPOT_FAILURE_TYPES}
 };
 
 enum
 {
-	DEAD_OBJECT = FAILURE_NPARAMETERS,
+	DEAD_OBJECTS = HUBSPOT_FAILURE_NPARAMETERS,
 	DEAD_ONCE					/* the object is for the first row alone */
 };
 
 static HubspotStatement dead_statement = {
 	.text =
-	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o WHERE id = ANY (ARRAY(" UNLOCKED "))"
+	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o USING " HUBSPOT_SQL_FAILED
+	"  WHERE o.id = k.failed_id"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
-	" RETURNING " ROW_COLUMNS ", " ONE_MORE ") "
+	" RETURNING " ROW_COLUMNS ", " ONE_MORE " AS attempts_made, reason) "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
-	" SELECT dead.*, clock_timestamp(), $2, $3, $4, $5,"
-	"  CASE WHEN $7 AND dead.id <> (SELECT min(d.id) FROM dead AS d)"
-	"   THEN jsonb_build_object('see_dead_letter', (SELECT min(d.id) FROM dead AS d))"
-	"   ELSE $6 END"
-	" FROM dead",
-	.types = {FAILURE_TYPES,[DEAD_OBJECT] = JSONBOID,[DEAD_ONCE] = BOOLOID}
+	" SELECT " ROW_COLUMNS ", attempts_made, clock_timestamp(),"
+	"  " HUBSPOT_SQL_FAILED_STATUS("reason") ", " HUBSPOT_SQL_FAILED_CATEGORY("reason") ","
+	"  " HUBSPOT_SQL_FAILED_MESSAGE("reason") ", " HUBSPOT_SQL_FAILED_CORRELATION_ID("reason") ","
+	"  CASE WHEN ($8)[reason] AND id <> first_value(id) OVER of_reason"
+	"   THEN jsonb_build_object('see_dead_letter', first_value(id) OVER of_reason)"
+	"   ELSE ($7)[reason] END"
+	" FROM dead WINDOW of_reason AS (PARTITION BY reason ORDER BY id)",
+	.types = {HUBSPOT_FAILURE_TYPES,[DEAD_OBJECTS] = JSONBARRAYOID,[DEAD_ONCE] = BOOLARRAYOID}
 };
 
 /* The parameters of statements on an account; those of a failure come last. */
@@ -337,8 +319,6 @@ static HubspotRows rows;
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
-static void set_failure(HubspotValues *values, const int64 *ids, int nids,
-						const HubspotError *error);
 
 /*
  * HubSpot has confirmed these, whatever else is to be done about them: dead
@@ -428,69 +408,82 @@ hubspot_settle_outdated(const char *server)
  * one are given up.
  */
 void
-hubspot_settle_failed(const int64 *ids, int nids,
-					  const HubspotError *error, int max_attempts)
+hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
+					  int max_attempts)
 {
 	HubspotValues values = {0};
-	int64	   *last;
-	int			nlast;
+	HubspotFailure *last;
+	int64	   *ids;
+	int			nids;
+	int			nlast = 0;
 
-	set_failure(&values, ids, nids, error);
+	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_set_int32(&values, AGAIN_MAX_ATTEMPTS, max_attempts);
-	if (hubspot_query(&again_statement, &values, &rows) == (uint64) nids)
+	if (hubspot_query(&again_statement, &values, &rows) == (uint64) nfailures)
 		return;
 
-	last = palloc(sizeof(int64) * nids);
-	nlast = hubspot_row_ids_without(ids, nids, &rows, AGAIN_ID, last);
-	hubspot_settle_dead(last, nlast, error);
+	ids = palloc(sizeof(int64) * nfailures);
+	for (int i = 0; i < nfailures; i++)
+		ids[i] = failures[i].id;
+	nids = hubspot_row_ids_without(ids, nfailures, &rows, AGAIN_ID, ids);
+
+	/* they are in the same order */
+	last = palloc(sizeof(HubspotFailure) * Max(nids, 1));
+	for (int i = 0; i < nfailures && nlast < nids; i++)
+	{
+		if (failures[i].id == ids[nlast])
+			last[nlast++] = failures[i];
+	}
+	hubspot_settle_dead_each(last, nlast);
 }
 
 /*
- * The row was refused together with others of its pair: each of them is sent
+ * The rows were refused together with others of their pairs: each of them is sent
  * again, at once and by itself.
  */
 void
-hubspot_settle_apart(int64 id,
-					 const HubspotError *error)
+hubspot_settle_apart(const HubspotFailure *failures, int nfailures)
 {
 	HubspotValues values = {0};
 
-	set_failure(&values, &id, 1, error);
+	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_execute(&apart_statement, &values);
 }
 
 /* Nothing is wrong with the rows, but they cannot be sent before that time. */
 void
-hubspot_settle_later(const int64 *ids, int nids,
-					 const HubspotError *error, TimestampTz not_before)
+hubspot_settle_later(const HubspotFailure *failures, int nfailures,
+					 TimestampTz not_before)
 {
 	HubspotValues values = {0};
 
-	set_failure(&values, ids, nids, error);
+	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_set_time(&values, LATER_NOT_BEFORE, not_before);
 	hubspot_execute(&later_statement, &values);
 }
 
+/* Rows are given up for one reason. */
+void
+hubspot_settle_dead(const int64 *ids, int nids, const HubspotError *error)
+{
+	hubspot_settle_dead_each(hubspot_failures_alike(ids, nids, error), nids);
+}
+
 /*
- * Rows are given up for one reason; they become dead letters, or do so later if
- * somebody has locked one of their id.  A large error object goes into the first
- * of them alone.
+ * Rows are given up; they become dead letters, or do so later if somebody has locked
+ * one of their id.  A large error object goes into the first of those with its
+ * reason alone.
  */
 void
-hubspot_settle_dead(const int64 *ids, int nids,
-					const HubspotError *error)
+hubspot_settle_dead_each(const HubspotFailure *failures, int nfailures)
 {
 	HubspotValues values = {0};
-	Jsonb	   *object = hubspot_error_object(error);
 
-	set_failure(&values, ids, nids, error);
-	if (object)
-		hubspot_set_datum(&values, DEAD_OBJECT, JsonbPGetDatum(object));
-	hubspot_set_bool(&values, DEAD_ONCE,
-					 object && VARSIZE(object) > MAX_REPEATED_OBJECT);
+	hubspot_set_failures(&values, failures, nfailures);
+	hubspot_set_failure_objects(&values, DEAD_OBJECTS, DEAD_ONCE, failures, nfailures);
 	hubspot_execute(&make_room_statement, &values);
-	if (hubspot_execute(&dead_statement, &values) < (uint64) nids)
-		hubspot_settle_later(ids, nids, error,
+	if (hubspot_execute(&dead_statement, &values) < (uint64) nfailures)
+		hubspot_settle_later(failures, nfailures,
 							 GetCurrentTimestamp() + NO_ROOM_DELAY);
 }
 
@@ -520,17 +513,4 @@ void
 hubspot_settle_forget(void)
 {
 	hubspot_execute(&forget_statement, NULL);
-}
-
-/* Rows, and the four columns that tell of their failure. */
-static void
-set_failure(HubspotValues *values, const int64 *ids, int nids,
-			const HubspotError *error)
-{
-	hubspot_set_datum(values, FAILURE_IDS, hubspot_row_ids(ids, nids));
-	if (error->http_status)
-		hubspot_set_int32(values, FAILURE_STATUS, error->http_status);
-	hubspot_set_text(values, FAILURE_CATEGORY, error->category);
-	hubspot_set_text(values, FAILURE_MESSAGE, error->message);
-	hubspot_set_text(values, FAILURE_CORRELATION_ID, error->correlation_id);
 }

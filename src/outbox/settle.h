@@ -12,6 +12,7 @@
 #define HUBSPOT_OUTBOX_SETTLE_H
 
 #include "outbox/claim.h"
+#include "outbox/failure.h"
 
 /*
  * How long an account to which nothing can be sent waits after its first failure,
@@ -26,16 +27,16 @@ extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
 extern void hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
 								TimestampTz sent_at, int keep);
 extern void hubspot_settle_outdated(const char *server);
-extern void hubspot_settle_apart(int64 id,
-								 const HubspotError *error);
-extern void hubspot_settle_failed(const int64 *ids,
-								  int nids, const HubspotError *error,
-								  int max_attempts);
-extern void hubspot_settle_later(const int64 *ids,
-								 int nids, const HubspotError *error,
-								 TimestampTz not_before);
+extern void hubspot_settle_apart(const HubspotFailure *failures,
+								 int nfailures);
+extern void hubspot_settle_failed(const HubspotFailure *failures,
+								  int nfailures, int max_attempts);
+extern void hubspot_settle_later(const HubspotFailure *failures,
+								 int nfailures, TimestampTz not_before);
 extern void hubspot_settle_dead(const int64 *ids,
 								int nids, const HubspotError *error);
+extern void hubspot_settle_dead_each(const HubspotFailure *failures,
+									 int nfailures);
 extern bool hubspot_settle_account(const HubspotClaimant *claimant,
 								   const HubspotError *error);
 extern void hubspot_settle_forget(void);

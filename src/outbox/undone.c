@@ -3,8 +3,10 @@
  * undone.c
  *	  Rows that were not confirmed, until that is recorded.
  *
- * Rows that follow each other with one reason are recorded together: they tend to
- * have one where a request was refused, and a reason may be large.
+ * Rows that follow each other are recorded together, if the same is to be recorded
+ * of them.  They may have many reasons: where HubSpot names what it refuses, each
+ * has its own.  Where a request was refused, all of its rows have one, of which there
+ * is one copy, since it may be large.
  *
  * IDENTIFICATION
  *	  src/outbox/undone.c
@@ -26,14 +28,16 @@
 /* Rows that let others go first wait so long: for what is due by then. */
 #define SOON_DELAY			(2 * INT64CONST(1000000))
 
+/* Copies of reasons take up so many bytes at most, and those of one more. */
+#define MAX_REASONS_SIZE	(1024 * 1024)
+
 struct HubspotUndone
 {
-	MemoryContext context;		/* of the reason, and of recording it */
+	MemoryContext context;		/* of the reasons, and of recording them */
 	int			max_attempts;
 	HubspotSettlement settlement;
-	const HubspotError *reason; /* a copy, since the answer goes */
-	int			nids;
-	int64		ids[FLEXIBLE_ARRAY_MEMBER];
+	int			nrows;
+	HubspotFailure rows[FLEXIBLE_ARRAY_MEMBER];
 };
 
 static bool same_error(const HubspotError *a, const HubspotError *b);
@@ -43,37 +47,45 @@ static bool same_text(const char *a, const char *b);
 HubspotUndone *
 hubspot_undone_create(int max_rows, int max_attempts)
 {
-	HubspotUndone *undone = palloc(offsetof(HubspotUndone, ids) +
-								   sizeof(int64) * max_rows);
+	HubspotUndone *undone = palloc(offsetof(HubspotUndone, rows) +
+								   sizeof(HubspotFailure) * max_rows);
 
-	memset(undone, 0, offsetof(HubspotUndone, ids));
+	memset(undone, 0, offsetof(HubspotUndone, rows));
 	undone->max_attempts = max_attempts;
 	undone->context = AllocSetContextCreate(CurrentMemoryContext,
-											"hubspot_assoc reason",
+											"hubspot_assoc reasons",
 											ALLOCSET_DEFAULT_SIZES);
 	return undone;
 }
 
 /*
- * One more row; those before it are recorded if they have another reason.  Wants
- * what hubspot_settle_dead does.
+ * One more row; those before it are recorded if something else is to be recorded of
+ * them.  Wants what hubspot_settle_dead does.
  */
 void
 hubspot_undone_note(HubspotUndone *undone, int64 id,
 					HubspotSettlement settlement, const HubspotError *error)
 {
-	if (undone->nids > 0 &&
-		(undone->settlement != settlement || !same_error(undone->reason, error)))
+	HubspotFailure *row;
+
+	if (undone->nrows > 0 &&
+		(undone->settlement != settlement ||
+		 MemoryContextMemAllocated(undone->context, false) > MAX_REASONS_SIZE))
 		hubspot_undone_settle(undone);
-	if (undone->nids == 0)
+	undone->settlement = settlement;
+	row = &undone->rows[undone->nrows];
+	row->id = id;
+	if (undone->nrows > 0 && same_error(row[-1].error, error))
+		row->error = row[-1].error;
+	else
 	{
+		/* a copy, since the answer goes */
 		MemoryContext old = MemoryContextSwitchTo(undone->context);
 
-		undone->settlement = settlement;
-		undone->reason = hubspot_copy_error(error);
+		row->error = hubspot_copy_error(error);
 		MemoryContextSwitchTo(old);
 	}
-	undone->ids[undone->nids++] = id;
+	undone->nrows++;
 }
 
 static bool
@@ -99,30 +111,30 @@ hubspot_undone_settle(HubspotUndone *undone)
 {
 	MemoryContext old = MemoryContextSwitchTo(undone->context);
 
-	if (undone->nids > 0)
+	if (undone->nrows > 0)
 	{
 		switch (undone->settlement)
 		{
 			case HUBSPOT_SETTLE_FAILED:
-				hubspot_settle_failed(undone->ids, undone->nids,
-									  undone->reason, undone->max_attempts);
+				hubspot_settle_failed(undone->rows, undone->nrows, undone->max_attempts);
 				break;
 			case HUBSPOT_SETTLE_LATER:
-				hubspot_settle_later(undone->ids, undone->nids,
-									 undone->reason,
+				hubspot_settle_later(undone->rows, undone->nrows,
 									 GetCurrentTimestamp() + SCOPE_DELAY);
 				break;
 			case HUBSPOT_SETTLE_SOON:
-				hubspot_settle_later(undone->ids, undone->nids,
-									 undone->reason,
+				hubspot_settle_later(undone->rows, undone->nrows,
 									 GetCurrentTimestamp() + SOON_DELAY);
 				break;
+			case HUBSPOT_SETTLE_APART:
+				hubspot_settle_apart(undone->rows, undone->nrows);
+				break;
 			case HUBSPOT_SETTLE_DEAD:
-				hubspot_settle_dead(undone->ids, undone->nids, undone->reason);
+				hubspot_settle_dead_each(undone->rows, undone->nrows);
 				break;
 		}
 	}
-	undone->nids = 0;
+	undone->nrows = 0;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(undone->context);
 }

@@ -21,10 +21,12 @@ typedef enum HubspotSettlement
 	HUBSPOT_SETTLE_LATER,		/* it is put off, for want of a scope */
 	HUBSPOT_SETTLE_SOON,		/* it is put off, after the others that are
 								 * due */
+	HUBSPOT_SETTLE_APART,		/* it is sent again, without others of its
+								 * pair */
 	HUBSPOT_SETTLE_DEAD
 } HubspotSettlement;
 
-/* Rows with one reason; see undone.c. */
+/* Rows, and the reason of each; see undone.c. */
 typedef struct HubspotUndone HubspotUndone;
 
 extern HubspotUndone *hubspot_undone_create(int max_rows, int max_attempts);

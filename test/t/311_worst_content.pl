@@ -149,6 +149,54 @@ $hubspot->rules({ match => { path => '/deals/' }, action => { status => 404, tex
 watch($many);
 is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE length(error ->> 'page') > 800}), 2000, 'a page of 1 kB is in each of them');
 
+# Many reasons at once: each row has its own, and a large one is in the first row of its own.
+sub errors
+{
+	my ($size, @numbers) = @_;
+	my $errors = join ',', map {
+		my $ids = join ',', map { qq("$_") } $size * $_ + 1 .. $size * ($_ + 1);
+		sprintf '{"status":"error","category":"OBJECT_NOT_FOUND","message":"reason %d","context":{"fromObjectId":[%s]},"page":"%s"}',
+			$_, $ids, $size > 1 ? substr($filling, 0, 9000) : ''
+	} @numbers;
+	return { match => { path => '/deals/' }, action => { status => 207, text => qq({"status":"COMPLETE","results":[],"errors":[$errors]}) } };
+}
+foreach my $case ([ 1, 2000 ], [ 500, 4 ])
+{
+	my ($size, $count) = @$case;
+	$session->query('TRUNCATE hs_assoc_dead_letter');
+	$hubspot->clear_rules;
+	$hubspot->rules(errors($size, 0 .. $count - 1));
+	watch($many);
+	is($session->query(q{SELECT count(*), count(DISTINCT error_message),
+			count(*) FILTER (WHERE error_category = 'OBJECT_NOT_FOUND' AND http_status = 207
+				AND substring(error_message, '^reason (\d+)')::int = (from_id::int - 1) / } . $size . q{)
+		FROM hs_assoc_dead_letter}), "2000|$count|2000", "$count reasons for 2,000 rows: each row has its own");
+}
+cmp_ok($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE error ? 'page'}), '<', 20, '4 reasons, large ones: few rows have them');
+is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter AS d WHERE NOT error ? 'page' AND NOT EXISTS (
+		SELECT FROM hs_assoc_dead_letter AS f WHERE f.id = (d.error ->> 'see_dead_letter')::bigint
+			AND f.error ? 'page' AND f.error_message = d.error_message AND f.id < d.id)}), 0,
+	'4 reasons, large ones: the others name one that has theirs, and came before');
+
+# Nobody waits for a row that somebody has locked: it is recorded later, with its reason.
+$session->query('TRUNCATE hs_assoc_dead_letter');
+$hubspot->clear_rules;
+my $slowly = errors(1, 0 .. 1999);
+$slowly->{action}{delay_ms} = 1500;
+$hubspot->rules($slowly);
+$hubspot->clear_log;
+my $locker = start_session($node);
+$session->query($many);
+wait_until(sub { $hubspot->log_count('/deals/') > 0 }, patience(30));
+$locker->query(q{BEGIN; SELECT id FROM hs_assoc_outbox WHERE from_id IN ('1', '2') FOR UPDATE});
+wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 1998 }, patience(30));
+is($session->query(q{SELECT string_agg(from_id, ',' ORDER BY id) FROM hs_assoc_outbox}), '1,2', 'two rows that somebody has locked stay as they are');
+$locker->query('COMMIT');
+$locker->quit;
+wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 2000 }, patience(90));
+is($session->query(q{SELECT string_agg(substring(error_message, '^reason \d+'), ',' ORDER BY id) FROM hs_assoc_dead_letter WHERE from_id IN ('1', '2')}),
+	'reason 0,reason 1', 'and become dead letters later, each with its reason');
+
 # A failure that may pass, and one of the account, are recorded likewise.
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET max_attempts '2')});
 $hubspot->clear_rules;
