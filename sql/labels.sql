@@ -479,9 +479,18 @@ CALL sim.rule(:'action');
 SELECT length(error_message), left(error_message, 90) AS begins, right(error_message, 60) AS ends
 FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => ARRAY[repeat('a', 20)]);
 CALL sim.no_rule();
+-- many rows, with the labels of the row before, and with others
+SELECT define('contacts', 'companies', 'Manager') > 0 AS manager, define('contacts', 'companies', 'Advisor') > 0 AS advisor;
+CREATE VIEW changing AS
+SELECT i AS no, 1000 + i AS from_id, 5000 + i AS to_id,
+	CASE WHEN i < 40 OR i % 7 = 0 THEN ARRAY['Manager'] WHEN i % 5 = 0 THEN ARRAY['Manager', 'Advisor'] ELSE ARRAY['Advisor'] END AS labels
+FROM generate_series(1, 200) AS i;
+SELECT count(*), count(*) FILTER (WHERE r.ok AND r.from_id = c.from_id::text AND r.to_id = c.to_id::text AND r.labels = c.labels) AS as_asked_for
+FROM hs_assoc_batch_create('contacts', 'companies', 'SELECT from_id, to_id, labels FROM changing ORDER BY no') AS r
+JOIN changing AS c ON c.no = r.input_no;
 
 DROP TABLE links;
-DROP VIEW requests;
+DROP VIEW requests, changing;
 DROP FUNCTION define, lookup, keep, go_round;
 DROP DOMAIN role;
 DROP TYPE rank;

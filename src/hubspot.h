@@ -78,6 +78,7 @@ typedef struct HubspotTypeList
 /* The labels of one pair; immutable and shared likewise. */
 typedef struct HubspotLabelList
 {
+	int			nsharers;		/* match.c's, who frees it with the last one */
 	int			nlabels;
 	const char *labels[FLEXIBLE_ARRAY_MEMBER];
 } HubspotLabelList;

@@ -58,6 +58,10 @@ typedef struct Reading
 	List	   *errors;			/* of HubspotError */
 	const HubspotError *unnamed;	/* the first that names no input */
 	int			nunnamed;		/* such errors */
+
+	/* most results have the labels of the one before */
+	HubspotSlice last_labels_json;	/* in the reply */
+	HubspotLabelList *last_labels;	/* or NULL */
 } Reading;
 
 /* No labels, for all pairs that have none. */
@@ -74,8 +78,9 @@ static void confirm(Reading *reading, HubspotUnit *unit,
 static const HubspotTypeList *add_type(Reading *reading,
 									   const HubspotTypeList *types,
 									   const HubspotResult *result);
-static void free_labels(const HubspotLabelList *labels);
-static const HubspotLabelList *make_labels(HubspotSlice labels);
+static const HubspotLabelList *share_labels(Reading *reading, HubspotSlice labels);
+static void drop_labels(Reading *reading, const HubspotLabelList *labels);
+static HubspotLabelList *make_labels(HubspotSlice labels);
 static bool same_page(const HubspotUnit *unit, const HubspotResult *result);
 static void take_page(Reading *reading, HubspotUnit *unit,
 					  const HubspotResult *result);
@@ -336,8 +341,10 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		unit->types = add_type(reading, unit->types, result);
 	if (result->labels.data)
 	{
-		free_labels(unit->labels);
-		unit->labels = make_labels(result->labels);
+		const HubspotLabelList *labels = share_labels(reading, result->labels);
+
+		drop_labels(reading, unit->labels);
+		unit->labels = labels;
 	}
 }
 
@@ -432,35 +439,54 @@ add_type(Reading *reading, const HubspotTypeList *types,
 	return longer;
 }
 
-/* Labels that a pair has got twice. */
-static void
-free_labels(const HubspotLabelList *labels)
-{
-	if (labels == NULL || labels == &no_labels)
-		return;
-	for (int i = 0; i < labels->nlabels; i++)
-		pfree(unconstify(char *, labels->labels[i]));
-	pfree(unconstify(HubspotLabelList *, labels));
-}
-
 /*
- * The labels of a JSON array, no more than types; those of an empty one are
- * shared.
+ * The labels of a JSON array for one more unit: those of the last result if they are
+ * the same, and for all without labels the same.  NULL: it is no array.
  */
 static const HubspotLabelList *
-make_labels(HubspotSlice labels)
+share_labels(Reading *reading, HubspotSlice labels)
 {
-	List	   *texts;
-	HubspotLabelList *list;
-	ListCell   *lc;
-
 	if (labels.len == 2 && memcmp(labels.data, "[]", 2) == 0)
 		return &no_labels;
 	if (labels.data[0] != '[')
 		return NULL;
-	texts = hubspot_json_texts(labels, HUBSPOT_MAX_TYPES);
+	if (reading->last_labels == NULL ||
+		reading->last_labels_json.len != labels.len ||
+		memcmp(reading->last_labels_json.data, labels.data, labels.len) != 0)
+	{
+		reading->last_labels = make_labels(labels);
+		reading->last_labels_json = labels;
+	}
+	reading->last_labels->nsharers++;
+	return reading->last_labels;
+}
+
+/* A unit has others now, as one does that a reply names twice. */
+static void
+drop_labels(Reading *reading, const HubspotLabelList *labels)
+{
+	HubspotLabelList *list = unconstify(HubspotLabelList *, labels);
+
+	if (list == NULL || list == &no_labels || --list->nsharers > 0)
+		return;
+	if (reading->last_labels == list)
+		reading->last_labels = NULL;
+	for (int i = 0; i < list->nlabels; i++)
+		pfree(unconstify(char *, list->labels[i]));
+	pfree(list);
+}
+
+/* The labels of a JSON array, no more than types. */
+static HubspotLabelList *
+make_labels(HubspotSlice labels)
+{
+	List	   *texts = hubspot_json_texts(labels, HUBSPOT_MAX_TYPES);
+	HubspotLabelList *list;
+	ListCell   *lc;
+
 	list = palloc(offsetof(HubspotLabelList, labels) +
 				  sizeof(char *) * list_length(texts));
+	list->nsharers = 0;
 	list->nlabels = 0;
 	foreach(lc, texts)
 		list->labels[list->nlabels++] = lfirst(lc);

@@ -108,7 +108,11 @@ struct HubspotResultRow
 	/* most rows have one type, the last row's; its category is a copy */
 	HubspotAssociationType last_type;
 	Datum		last_types;
-	Datum		no_labels;
+
+	/* and that type's labels, so these are the last row's, too */
+	MemoryContext labels_context;
+	HubspotLabelList *last_labels;	/* a copy, or NULL */
+	Datum		last_labels_datum;
 
 	/* most associations have texts of the last one's type; here are copies */
 	CachedText	category;
@@ -129,6 +133,8 @@ static Datum make_types(const HubspotResultRow *row,
 						const HubspotTypeList *types);
 static Datum labels_datum(HubspotResultRow *row,
 						  const HubspotLabelList *labels);
+static bool same_labels(const HubspotLabelList *one,
+						const HubspotLabelList *other);
 
 /*
  * What makes rows of outcomes, in context; tupdesc, which lives as long, is that
@@ -146,6 +152,8 @@ hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
 											 ALLOCSET_SMALL_SIZES);
 	row->types_context = AllocSetContextCreate(context, "hubspot_assoc result types",
 											   ALLOCSET_SMALL_SIZES);
+	row->labels_context = AllocSetContextCreate(context, "hubspot_assoc result labels",
+												ALLOCSET_SMALL_SIZES);
 	if (tupdesc->natts == ASSOCIATION_NCOLUMNS)
 		row->fill = fill_association;
 	else if (tupdesc->natts == RESULT_NCOLUMNS)
@@ -166,7 +174,6 @@ prepare_result(HubspotResultRow *row, TupleDesc tupdesc)
 	row->type_tupdesc = lookup_rowtype_tupdesc_copy(type, -1);
 	get_typlenbyvalalign(type, &row->type_len, &row->type_by_value,
 						 &row->type_align);
-	row->no_labels = PointerGetDatum(construct_empty_array(TEXTOID));
 }
 
 /* An outcome as a datum of the row type, palloc'd. */
@@ -372,17 +379,45 @@ make_types(const HubspotResultRow *row, const HubspotTypeList *types)
 	return PointerGetDatum(array);
 }
 
+/* A text[]; the last row's if that had the same. */
 static Datum
 labels_datum(HubspotResultRow *row, const HubspotLabelList *labels)
 {
+	MemoryContext old;
+	HubspotLabelList *copy;
 	Datum	   *elements;
 
-	if (labels->nlabels == 0)
-		return row->no_labels;
-	row->special = true;
-	elements = palloc(sizeof(Datum) * labels->nlabels);
+	if (row->last_labels && same_labels(row->last_labels, labels))
+		return row->last_labels_datum;
+
+	remade(row);
+	row->last_labels = NULL;
+	MemoryContextReset(row->labels_context);
+	old = MemoryContextSwitchTo(row->labels_context);
+	copy = palloc(offsetof(HubspotLabelList, labels) + sizeof(char *) * labels->nlabels);
+	copy->nlabels = labels->nlabels;
+	elements = palloc(sizeof(Datum) * Max(labels->nlabels, 1));
 	for (int i = 0; i < labels->nlabels; i++)
+	{
+		copy->labels[i] = pstrdup(labels->labels[i]);
 		elements[i] = CStringGetTextDatum(labels->labels[i]);
-	return PointerGetDatum(construct_array(elements, labels->nlabels, TEXTOID,
-										   -1, false, TYPALIGN_INT));
+	}
+	row->last_labels_datum = PointerGetDatum(construct_array(elements, labels->nlabels, TEXTOID,
+															 -1, false, TYPALIGN_INT));
+	row->last_labels = copy;
+	MemoryContextSwitchTo(old);
+	return row->last_labels_datum;
+}
+
+static bool
+same_labels(const HubspotLabelList *one, const HubspotLabelList *other)
+{
+	if (one->nlabels != other->nlabels)
+		return false;
+	for (int i = 0; i < one->nlabels; i++)
+	{
+		if (strcmp(one->labels[i], other->labels[i]) != 0)
+			return false;
+	}
+	return true;
 }
