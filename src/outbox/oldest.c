@@ -50,7 +50,16 @@ enum
 	INDEX_ID
 };
 
-static const char *const index_columns[] = {"server", "role", "not_before", "id"};
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			index_columns[] = {
+	{"server", TEXTOID},
+	{"role", REGROLEOID},
+	{"not_before", TIMESTAMPTZOID},
+	{"id", INT8OID}
+};
 
 /* A look at the outbox. */
 typedef struct Look
@@ -154,8 +163,9 @@ is_of_due(Relation outbox, Relation index)
 		AttrNumber	number = form->indkey.values[i];
 
 		if (number == InvalidAttrNumber ||
-			number != get_attnum(RelationGetRelid(outbox), index_columns[i]) ||
-			index->rd_opfamily[i] != default_family(get_atttype(RelationGetRelid(outbox), number)) ||
+			number != get_attnum(RelationGetRelid(outbox), index_columns[i].name) ||
+			get_atttype(RelationGetRelid(outbox), number) != index_columns[i].type ||
+			index->rd_opfamily[i] != default_family(index_columns[i].type) ||
 			index->rd_indoption[i] != 0)
 			return false;
 	}
