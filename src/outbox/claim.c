@@ -412,6 +412,7 @@ read_picked(HubspotPick *pick)
 		if (get_claim(&row, &pick->claims[pick->nclaims], &pick->lane, &picked))
 			pick->nclaims++;
 	}
+	pick->size = size;
 	if (picked)
 		hash_destroy(picked);
 }

@@ -57,6 +57,7 @@ typedef struct HubspotPick
 	HubspotClaim *claims;
 	int			nclaims;
 	int			nlooked_at;		/* rows of the window */
+	Size		size;			/* of the claims, in bytes */
 	int64		newest;			/* the last number that any row was given by
 								 * now */
 	HubspotOversize *oversize;

@@ -277,6 +277,7 @@ take_picked(Choice *choice, const HubspotPick *pick)
 	selection->claims = pick->claims;
 	selection->nclaims = pick->nclaims;
 	selection->newest = pick->newest;
+	selection->size = pick->size;
 	if (pick->nclaims > 0)
 		return GO_ON;
 	if (pick->noversize > 0 ||

@@ -55,6 +55,7 @@ typedef struct HubspotSelection
 	HubspotOperation operation; /* the lane's */
 	HubspotClaim *claims;
 	int			nclaims;
+	Size		size;			/* of what was picked, in bytes */
 	bool		alone;			/* each is all there is of its pair */
 	int64		newest;			/* row of the outbox when they were picked */
 } HubspotSelection;

@@ -58,11 +58,13 @@
 #define MAX_LEASES		50
 
 /*
- * So many accounts are served at a time, each with so many rows, and one at a time
- * for so many rounds after an ERROR.
+ * So many accounts are served at a time, each with so many rows of so many bytes, and
+ * one at a time for so many rounds after an ERROR.  What they may have in memory
+ * together is what one account may have.
  */
 #define MAX_VISITS		32
 #define FEW_ROWS		200
+#define FEW_BYTES		(64 * 1024)
 #define ROUNDS_ALONE	20
 
 /* When sent rows can't be forgotten, they are tried again after that time. */
@@ -192,7 +194,7 @@ hubspot_sender_end(HubspotSender *sender)
 
 /*
  * Send some of what is due, of one server or of all (NULL), at most max_rows
- * rows of one account.  Must be called without a transaction by a worker, and
+ * rows.  Must be called without a transaction by a worker, and
  * in a non-atomic SPI connection by a procedure; so it returns.  An ERROR that
  * is not charged to anybody here is thrown, and rounds may go on.
  */
@@ -323,7 +325,8 @@ has_room(const HubspotSender *sender, int64 max_rows)
 	last = llast(sender->visits);
 	return max_rows > 0 && sender->alone == 0 &&
 		list_length(sender->visits) < MAX_VISITS &&
-		last->chosen->nclaims <= FEW_ROWS && last->standing != HUBSPOT_FAILING &&
+		last->chosen->nclaims <= FEW_ROWS && last->chosen->size <= FEW_BYTES &&
+		!last->chosen->lane.keep_labels && last->standing != HUBSPOT_FAILING &&
 		last->turn->max_rows == 0;
 }
 
@@ -427,6 +430,7 @@ start_all(HubspotSender *sender)
 	foreach(lc, sender->visits)
 	{
 		sender->visit = lfirst(lc);
+		sender->visit->chosen->client->policy.reply_budget /= list_length(sender->visits);
 		if (!hubspot_delivery_start(&sender->transaction, sender->visit->delivery))
 			return false;
 	}

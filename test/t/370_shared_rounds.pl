@@ -55,6 +55,27 @@ foreach my $rows (1, 100)
 }
 cmp_ok($hubspot->stats->{max_in_flight}, '>=', $accounts - 2, 'the requests were in flight at a time');
 
+# Together they have no more in flight than one of them may have: answers to single rows, of 256 kB each at the most
+$hubspot->reset;
+$hubspot->account({ token => "token-$_" }) foreach 1 .. $accounts;
+$hubspot->settings({ latency_ms => 300 });
+$session->query("ALTER SERVER account$_ OPTIONS (ADD batch_size '1', ADD concurrency '64')") foreach 1 .. $accounts;
+enqueue(20);
+wait_until(sub { waiting() == 0 });
+cmp_ok($hubspot->stats->{max_in_flight}, '<=', 24 * 4 + $accounts, 'as many answers in flight as 24 MB have room for');
+$session->query("ALTER SERVER account$_ OPTIONS (DROP batch_size, DROP concurrency)") foreach 1 .. $accounts;
+
+# Rows that are large go alone
+$hubspot->reset;
+$hubspot->account({ token => "token-$_" }) foreach 1 .. $accounts;
+$hubspot->settings({ latency_ms => 300 });
+$session->query(q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies',
+	$$SELECT i AS from_id, i AS to_id, array_fill(279, ARRAY[100]) AS type_ids FROM generate_series(1, 190) AS i$$, server => 'account' || a)
+	FROM generate_series(1, 4) AS a});
+wait_until(sub { waiting() == 0 });
+is($hubspot->stats->{max_in_flight}, 1, 'accounts with large rows go one by one');
+$hubspot->settings({ latency_ms => 300 });
+
 # One has no answer for long
 $hubspot->rules({ match => { token => 'token-7' }, action => { delay_ms => 20_000 } });
 enqueue(1);
