@@ -125,17 +125,22 @@ hubspot_delivery_create(const HubspotSelection *chosen, HubspotProgress *progres
 	return delivery;
 }
 
-/* Ask what has to be asked first.  False: the extension was dropped. */
+/*
+ * Ask what has to be asked first; so many others are in the round.  False: the
+ * extension was dropped.
+ */
 bool
-hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *delivery)
+hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *delivery,
+					   int nothers)
 {
 	const HubspotSelection *chosen = delivery->chosen;
 
 	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("%s of %d pairs, %s to %s, server %s",
+						   psprintf("%s of %d pairs, %s to %s, server %s%s",
 									chosen->lane.operation, chosen->nclaims,
 									chosen->lane.from_type, chosen->lane.to_type,
-									chosen->claimant->server));
+									chosen->claimant->server,
+									nothers > 0 ? psprintf(" and %d more", nothers) : ""));
 	delivery->account_error = hubspot_authorize(chosen->client);
 	suspect_all(delivery);
 	if (delivery->account_error)

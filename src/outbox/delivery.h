@@ -21,7 +21,7 @@ typedef struct HubspotDelivery HubspotDelivery;
 extern HubspotDelivery *hubspot_delivery_create(const HubspotSelection *chosen,
 												HubspotProgress *progress);
 extern bool hubspot_delivery_start(HubspotTransaction *transaction,
-								   HubspotDelivery *delivery);
+								   HubspotDelivery *delivery, int nothers);
 extern HubspotBatchState hubspot_delivery_look(HubspotDelivery *delivery,
 											   int64 *wake);
 extern bool hubspot_delivery_move(HubspotDelivery *delivery);

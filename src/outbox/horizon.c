@@ -20,8 +20,9 @@
  * Rows could come to be below the horizon all the same.  The clock is set back: a
  * look sees that, and begins anew.  Somebody has UPDATE make a row due earlier, or
  * another account's, or INSERT one with a time that is past: triggers tell us, and
- * until his transaction has ended there is no horizon.  If he has disabled these, or takes a time of the
- * same statement, the row is found when the horizon is HORIZON_AGE old and dropped.
+ * until his transaction has ended there is no horizon.  If he has disabled these, or
+ * takes a time of the same statement, the row is found when the horizon is
+ * HORIZON_AGE old and dropped.
  *
  * All of it is in shared memory if the library is preloaded; else each sender has
  * its own, and doesn't hear what triggers tell.

@@ -35,17 +35,16 @@ enum
 	INSERT_FROM_TYPE,
 	INSERT_TO_TYPE,
 	INSERT_KEEP_LABELS,
-	INSERT_LINK_TABLE,
 	INSERT_INPUTS
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_outbox (server, role, operation, from_type, from_id,"
-	" to_type, to_id, type_ids, category, labels, keep_labels, link_table) "
+	" to_type, to_id, type_ids, category, labels, keep_labels) "
 	"SELECT $1, $2, $3, $4, i.from_id, $5, i.to_id, i.type_ids, i.category,"
-	" i.labels, $6, $7 "
-	"FROM unnest($8) WITH ORDINALITY"
+	" i.labels, $6 "
+	"FROM unnest($7) WITH ORDINALITY"
 	" AS i (from_id, to_id, type_ids, category, labels, no) "
 	"ORDER BY i.no",
 	.types = {
@@ -55,7 +54,6 @@ static HubspotStatement insert_statement = {
 		[INSERT_FROM_TYPE] = TEXTOID,
 		[INSERT_TO_TYPE] = TEXTOID,
 		[INSERT_KEEP_LABELS] = BOOLOID,
-		[INSERT_LINK_TABLE] = REGCLASSOID,
 		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY
 	}
 };
@@ -176,8 +174,6 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 	hubspot_set_text(&values, INSERT_FROM_TYPE, enqueue->from_type);
 	hubspot_set_text(&values, INSERT_TO_TYPE, enqueue->to_type);
 	hubspot_set_bool(&values, INSERT_KEEP_LABELS, enqueue->keep_labels);
-	if (OidIsValid(enqueue->link_table))
-		hubspot_set_oid(&values, INSERT_LINK_TABLE, enqueue->link_table);
 	hubspot_set_datum(&values, INSERT_INPUTS, inputs);
 	hubspot_execute(&insert_statement, &values);
 }

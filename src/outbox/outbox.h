@@ -28,7 +28,6 @@ typedef struct HubspotEnqueue
 	const char *to_type;
 	bool		keep_labels;
 	bool		all_primary;	/* the type of each row is the primary one */
-	Oid			link_table;		/* or InvalidOid */
 } HubspotEnqueue;
 
 extern bool hubspot_outbox_operation(const char *name,

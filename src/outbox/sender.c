@@ -431,7 +431,8 @@ start_all(HubspotSender *sender)
 	{
 		sender->visit = lfirst(lc);
 		sender->visit->chosen->client->policy.reply_budget /= list_length(sender->visits);
-		if (!hubspot_delivery_start(&sender->transaction, sender->visit->delivery))
+		if (!hubspot_delivery_start(&sender->transaction, sender->visit->delivery,
+									list_length(sender->visits) - 1))
 			return false;
 	}
 	return true;

@@ -23,9 +23,10 @@
  * Names are looked up as the owner of the extension's tables, since it takes
  * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, and
  * on the tables that it is about the statement has the privileges of another role,
- * as those of a view have: on the extension's that of their owner.  So whatever is called on the way, by a trigger, or by
- * the planner that takes a look at what a partition's owner has put into an index,
- * has no rights, and leaves no setting behind.
+ * as those of a view have: on the extension's those of their owner.  So whatever is
+ * called on the way, by a trigger, or by the planner that takes a look at what a
+ * partition's owner has put into an index, has no rights, and leaves no setting
+ * behind.
  *
  * The plans are those for long tables, whatever the statistics say.  An outbox is
  * empty at one moment and has a million rows at the next one, and is measured by
@@ -197,8 +198,8 @@ forget_relation(Datum argument, Oid relid)
 /*
  * Run a statement; its rows go to the receiver.  How many rows it returned or
  * changed.  values: NULL, if it has no parameters.  The environment holds the
- * tuplestores that it names, and may be NULL.  latest: by the latest snapshot also in a transaction that goes by an
- * older one.
+ * tuplestores that it names, and may be NULL.  latest: by the latest snapshot also
+ * in a transaction that goes by an older one.
  */
 uint64
 hubspot_run(HubspotPrepared *prepared, const HubspotValues *values,
