@@ -22,10 +22,8 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -41,18 +39,12 @@
 #include "outbox/lease.h"
 #include "outbox/sender.h"
 #include "outbox/settle.h"
+#include "outbox/turn.h"
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* How long an account rests that cannot even be charged: as one that is. */
-#define MIN_REST		(HUBSPOT_MIN_BACKOFF * SECOND)
-#define MAX_REST		(HUBSPOT_MAX_BACKOFF * SECOND)
-
 /* If so many single rows fail one after the other, it may not be because of them. */
 #define MAX_FAILURES	3
-
-/* If so many rows go well, there may be any number of them. */
-#define MANY_ROWS		10000
 
 /* Leases that a transaction takes: there is room for so many locks. */
 #define MAX_LEASES		50
@@ -70,31 +62,10 @@
 /* When sent rows can't be forgotten, they are tried again after that time. */
 #define FORGET_DELAY	(60 * SECOND)
 
-/* When an account was served, in rounds of this sender, and how that went. */
-typedef struct Turn
-{
-	struct Turn *next;			/* of those with the same hash value */
-	char	   *server;
-	Oid			role;
-	int64		number;			/* 0: never */
-	int64		max_rows;		/* while one of more may be why all of them
-								 * fail; 0: any number */
-	int			failures;		/* ERRORs with nothing that went well in
-								 * between */
-	int64		rests_until;	/* as of hubspot_now() */
-} Turn;
-
-/* The turns of a hash value */
-typedef struct TurnEntry
-{
-	uint64		hash;			/* must be first: the key */
-	Turn	   *first;
-} TurnEntry;
-
 /* An account in a round */
 typedef struct Visit
 {
-	Turn	   *turn;
+	HubspotTurn *turn;
 	HubspotStanding standing;
 	Oid			owner;			/* of its server */
 	HubspotProgress progress;
@@ -108,7 +79,7 @@ struct HubspotSender
 	MemoryContext round_context;
 	MemoryContext fault_context;	/* of what is caught in a round */
 	HubspotTransaction transaction;
-	HTAB	   *turns;			/* of the accounts that were looked at */
+	HubspotTurns *turns;		/* of the accounts that were looked at */
 	int64		last_turn;
 	int64		forget_after;	/* as of hubspot_now() */
 	HubspotMayServe may_serve;	/* of this round; NULL: it may send to any */
@@ -122,7 +93,7 @@ struct HubspotSender
 	bool		forgetting;		/* it would be that of forgetting sent rows */
 
 	/* whose the ERROR was in this round */
-	Turn	   *turn;			/* that account's, or NULL */
+	HubspotTurn *turn;			/* that account's, or NULL */
 	HubspotProgress progress;	/* of its delivery */
 	bool		several;		/* others were in the round with it */
 };
@@ -144,18 +115,14 @@ static void send(HubspotSender *sender);
 static bool start_all(HubspotSender *sender);
 static List *look(HubspotSender *sender, int64 *wake);
 static bool move(HubspotSender *sender, const List *due);
-static bool rests(const Turn *turn, HubspotRound *round);
 static bool is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
 					 const Visit *visit, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
-static Turn *turn_of(HubspotSender *sender, const HubspotClaimant *claimant);
 static void forget_sent(HubspotSender *sender);
-static void went_well(Turn *turn);
 static void take_fault(HubspotSender *sender, const ErrorData *fault,
 					   HubspotRound *round);
 static void charge_turn(HubspotSender *sender, const ErrorData *fault);
-static void rest(Turn *turn, int64 most);
 
 /* A sender; hubspot_sender_end() frees it. */
 HubspotSender *
@@ -165,13 +132,8 @@ hubspot_sender_create(HubspotSenderKind kind)
 												  "hubspot_assoc sender",
 												  ALLOCSET_DEFAULT_SIZES);
 	HubspotSender *sender = MemoryContextAllocZero(context, sizeof(HubspotSender));
-	HASHCTL		control = {0};
 
-	control.keysize = sizeof(uint64);
-	control.entrysize = sizeof(TurnEntry);
-	control.hcxt = context;
-	sender->turns = hash_create("hubspot_assoc turns", 64, &control,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	sender->turns = hubspot_turns_create(context);
 	sender->transaction.procedure = (kind == HUBSPOT_SENDER_PROCEDURE);
 	sender->context = context;
 	sender->round_context = AllocSetContextCreate(context, "hubspot_assoc round",
@@ -269,9 +231,12 @@ perform_round(HubspotSender *sender, const char *server, int64 max_rows,
 
 		round->rows += hubspot_delivery_count(visit->delivery);
 		if (hubspot_delivery_is_unrecorded(visit->delivery))
-			rest(visit->turn, MIN_REST);
+			hubspot_turn_rest(visit->turn, true);
 		else
-			went_well(visit->turn);
+		{
+			hubspot_fault_clear(visit->turn->server, visit->turn->role);
+			hubspot_turn_went_well(visit->turn);
+		}
 	}
 }
 
@@ -361,12 +326,18 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 			 const List *claimants, int64 max_rows, HubspotRound *round)
 {
 	Visit	   *visit = palloc0(sizeof(Visit));
+	TimestampTz rests_until;
 
-	visit->turn = turn_of(sender, claimant);
+	visit->turn = hubspot_turn(sender->turns, claimant->server, claimant->role);
 	visit->standing = claimant->backing_off ? HUBSPOT_FAILING :
 		claimant->known ? HUBSPOT_PROVEN : HUBSPOT_NEW;
 	visit->owner = hubspot_server_owner(claimant->server);
-	if (rests(visit->turn, round) || !is_ready(sender, claimant, visit, round))
+	if (hubspot_turn_rests(visit->turn, &rests_until))
+	{
+		round->next_due = Min(round->next_due, rests_until);
+		return false;
+	}
+	if (!is_ready(sender, claimant, visit, round))
 		return false;
 	sender->visit = visit;
 	if (!hubspot_lease_take(claimant->server))
@@ -394,7 +365,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 	}
 	else if (round->unrecorded)
 	{
-		rest(visit->turn, MIN_REST);
+		hubspot_turn_rest(visit->turn, true);
 		round->unrecorded = false;	/* the round goes on with another account */
 	}
 	return visit->chosen != NULL;
@@ -504,18 +475,6 @@ move(HubspotSender *sender, const List *due)
 	return true;
 }
 
-/* Does an account rest because of what has happened here? */
-static bool
-rests(const Turn *turn, HubspotRound *round)
-{
-	int64		left = turn->rests_until - hubspot_now();
-
-	if (left <= 0)
-		return false;
-	round->next_due = Min(round->next_due, GetCurrentTimestamp() + left);
-	return true;
-}
-
 /*
  * May something be sent to an account now, by us, in this round?  If not, the round
  * knows why.
@@ -555,7 +514,7 @@ take_turns(HubspotSender *sender, List *claimants)
 	{
 		HubspotClaimant *claimant = lfirst(lc);
 
-		claimant->turn = turn_of(sender, claimant)->number;
+		claimant->turn = hubspot_turn(sender->turns, claimant->server, claimant->role)->number;
 	}
 	list_sort(claimants, compare_turns);
 }
@@ -573,31 +532,6 @@ compare_turns(const ListCell *a, const ListCell *b)
 	return 0;
 }
 
-/* The turn of an account, which begins if it is new. */
-static Turn *
-turn_of(HubspotSender *sender, const HubspotClaimant *claimant)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) claimant->server,
-										   strlen(claimant->server), claimant->role);
-	bool		found;
-	TurnEntry  *entry = hash_search(sender->turns, &hash, HASH_ENTER, &found);
-	Turn	   *turn;
-
-	if (!found)
-		entry->first = NULL;
-	for (turn = entry->first; turn; turn = turn->next)
-	{
-		if (turn->role == claimant->role && strcmp(turn->server, claimant->server) == 0)
-			return turn;
-	}
-	turn = MemoryContextAllocZero(sender->context, sizeof(Turn));
-	turn->server = MemoryContextStrdup(sender->context, claimant->server);
-	turn->role = claimant->role;
-	turn->next = entry->first;
-	entry->first = turn;
-	return turn;
-}
-
 /* Forget some of what was sent, unless that has failed just now. */
 static void
 forget_sent(HubspotSender *sender)
@@ -610,22 +544,11 @@ forget_sent(HubspotSender *sender)
 	sender->forgetting = false;
 }
 
-/* Rows were sent: twice as many may be, until there is no bound. */
-static void
-went_well(Turn *turn)
-{
-	hubspot_fault_clear(turn->server, turn->role);
-	turn->failures = 0;
-	turn->max_rows *= 2;
-	if (turn->max_rows >= MANY_ROWS)
-		turn->max_rows = 0;
-}
-
 /* What is to be done about an ERROR that was caught. */
 static void
 take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 {
-	Turn	   *turn = sender->turn;
+	HubspotTurn *turn = sender->turn;
 
 	round->failed = true;		/* others may have something due */
 	round->next_due = 0;
@@ -656,7 +579,7 @@ take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 static void
 charge_turn(HubspotSender *sender, const ErrorData *fault)
 {
-	Turn	   *turn = sender->turn;
+	HubspotTurn *turn = sender->turn;
 	HubspotTransaction *transaction = &sender->transaction;
 	HubspotClaimant claimant = {
 		.server = turn->server,
@@ -671,7 +594,7 @@ charge_turn(HubspotSender *sender, const ErrorData *fault)
 		if (hubspot_charge_nobody(transaction, &claimant, sender->fault_context))
 			return;
 		turn->failures++;
-		rest(turn, MAX_REST);
+		hubspot_turn_rest(turn, false);
 		return;
 	}
 
@@ -684,16 +607,7 @@ charge_turn(HubspotSender *sender, const ErrorData *fault)
 	{
 		charged = hubspot_charge_account(transaction, &claimant, fault,
 										 sender->fault_context);
-		rest(turn, charged ? MIN_REST : MAX_REST);
+		hubspot_turn_rest(turn, charged);
 	}
 	(void) hubspot_charge_nobody(transaction, &claimant, sender->fault_context);
-}
-
-/* Let an account rest for longer each time, up to a time. */
-static void
-rest(Turn *turn, int64 most)
-{
-	int64		time = MIN_REST << Min(Max(turn->failures - 1, 0), 10);
-
-	turn->rests_until = hubspot_now() + Min(time, most);
 }
