@@ -136,6 +136,9 @@ look();
 is($missed, 0, "seed $seed: $looks looks have found all that was due");
 cmp_ok($due_in_all, '>', $rounds / 4, "... which were $due_in_all rows");
 
+# those that were to wait
+wait_until(sub { $sender->query('CALL hs_assoc_flush()'); return $monitor->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+
 # Rows of a server that has got another name, as doc/operations.md has them go on.
 foreach my $changed ('server', 'role')
 {
