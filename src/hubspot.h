@@ -16,8 +16,9 @@
 #define HUBSPOT_H
 
 /*
- * Categories of our own, in hs_assoc_result.error_category, for what HubSpot
- * has no word for.  They are for people; what to do follows from a HubspotVerdict.
+ * Categories of our own, in hs_assoc_result.error_category, for failures that
+ * HubSpot has no word for.  They are for people; what to do follows from a
+ * HubspotVerdict.
  */
 #define HUBSPOT_INVALID_INPUT	"INVALID_INPUT"
 #define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
@@ -78,15 +79,16 @@ typedef struct HubspotTypeList
 /* The labels of one pair; immutable and shared likewise. */
 typedef struct HubspotLabelList
 {
-	int			nsharers;		/* match.c's, who frees it with the last one */
+	int			nsharers;		/* counted by match.c, which frees the list
+								 * with the last one */
 	int			nlabels;
 	const char *labels[FLEXIBLE_ARRAY_MEMBER];
 } HubspotLabelList;
 
 /*
- * What somebody wants something done to: one row of the source.  A missing id
- * has data NULL, and so has the to_id of an operation on records.  types is
- * NULL for the operations that take none.
+ * What an operation is done to: one row of the source.  A missing id has data
+ * NULL, and so has the to_id of an operation on records.  types is NULL for
+ * the operations that take none.
  */
 typedef struct HubspotInput
 {
@@ -97,8 +99,8 @@ typedef struct HubspotInput
 } HubspotInput;
 
 /*
- * What an error says of its inputs and of others: decided where the error is made
- * (api/verdict.c), and all that others look at.
+ * What an error says of its inputs and of others.  It is decided where the
+ * error is made (api/verdict.c); other rooms look at nothing else.
  */
 typedef enum HubspotVerdict
 {
@@ -114,7 +116,7 @@ typedef enum HubspotVerdict
 								 * have met the same */
 	HUBSPOT_VERDICT_SCOPE,		/* the token lacks a scope; others may pass */
 	HUBSPOT_VERDICT_ACCOUNT,	/* HubSpot refuses whatever the account sends */
-	HUBSPOT_VERDICT_FOREIGN,	/* it isn't HubSpot that answers, or not about
+	HUBSPOT_VERDICT_FOREIGN,	/* the answer is not HubSpot's, or not about
 								 * what was sent */
 	HUBSPOT_VERDICT_NO_TOKEN,	/* there is no token to send anything with */
 	HUBSPOT_VERDICT_RATE,		/* the account has sent too much */
@@ -123,7 +125,7 @@ typedef enum HubspotVerdict
 								 * trigger */
 } HubspotVerdict;
 
-/* So much of an error object is kept. */
+/* How many bytes of an error object are kept. */
 #define HUBSPOT_MAX_ERROR_OBJECT	(64 * 1024)
 
 /*

@@ -7,8 +7,8 @@
  * at any time.  A sender of the outbox does not: it waits for the network with
  * no transaction open, or in one without a snapshot, so that it holds back no
  * vacuum.  Code that both run, and that now and then needs a catalog, puts its
- * look-up between these two functions.  The first begins what is missing, a
- * transaction or a snapshot, or nothing; the second ends that.
+ * look-up between these two functions.  The first begins whatever is missing
+ * (a transaction, a snapshot, or nothing); the second ends it.
  *
  * Both leave the memory context as it was, so what the look-up pallocs there
  * outlives the transaction.  After an ERROR between them, whoever catches it has
@@ -51,7 +51,7 @@ hubspot_end_catalog_access(HubspotCatalogAccess access)
 
 	if (access.snapshot)
 	{
-		/* nor may that of the catalogs hold back vacuum while we wait */
+		/* nor may the snapshot of the catalogs hold back vacuum while we wait */
 		PopActiveSnapshot();
 		InvalidateCatalogSnapshotConditionally();
 	}

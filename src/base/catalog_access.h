@@ -11,7 +11,9 @@
 #ifndef HUBSPOT_BASE_CATALOG_ACCESS_H
 #define HUBSPOT_BASE_CATALOG_ACCESS_H
 
-/* What was begun, in order to use the catalogs, and is to be ended. */
+/*
+ * What was begun in order to use the catalogs, and has to be ended afterwards.
+ */
 typedef struct HubspotCatalogAccess
 {
 	bool		transaction;

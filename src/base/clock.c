@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock.c
- *	  A clock that nobody sets, and waiting by it.
+ *	  A clock that nobody can set, and waiting by it.
  *
  * Deadlines and intervals are times of this clock; the time of day, which
  * anybody may set, is for what is shown and for what outlives the machine.
@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 
-/* Microseconds since some start. */
+/* Microseconds since an arbitrary start. */
 int64
 hubspot_now(void)
 {
@@ -32,7 +32,7 @@ hubspot_now(void)
 }
 
 /*
- * The same clock, some milliseconds behind, and cheap enough to be asked for
+ * The same clock, a few milliseconds behind, but cheap enough to be read for
  * each row.
  */
 int64
@@ -49,8 +49,8 @@ hubspot_coarse_now(void)
 }
 
 /*
- * Wait for the latch, or for that time, and reset the latch.  The caller checks
- * for interrupts.
+ * Wait until the latch is set or the time has come, and reset the latch.  The
+ * caller checks for interrupts.
  */
 void
 hubspot_wait_until(int64 when)

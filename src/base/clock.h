@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock.h
- *	  A clock that nobody sets, and waiting by it.
+ *	  A clock that nobody can set, and waiting by it.
  *
  * IDENTIFICATION
  *	  src/base/clock.h

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * closest.c
- *	  What a name that there isn't may have been meant for.
+ *	  Which existing name an unknown one was probably meant to be.
  *
  * The measure is that of the server's own hints (ClosestMatchState, which only
  * 16 and later have): at most four characters to change, and no more than half
@@ -19,7 +19,9 @@
 
 #include "base/closest.h"
 
-/* So much of a name is compared, in bytes: the server's function takes no more. */
+/*
+ * How many bytes of a name are compared: the server's function takes no more.
+ */
 #define MAX_COMPARED	255
 
 static int	compared_len(const char *name);
@@ -40,7 +42,7 @@ hubspot_name_distance(const char *name, const char *other)
 static int
 compared_len(const char *name)
 {
-	/* a few more, so that the last character is whole */
+	/* a few bytes more, so that the last character is whole */
 	size_t		len = strnlen(name, MAX_COMPARED + MAX_MULTIBYTE_CHAR_LEN);
 
 	return pg_mbcliplen(name, len, MAX_COMPARED);

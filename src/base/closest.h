@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * closest.h
- *	  What a name that there isn't may have been meant for.
+ *	  Which existing name an unknown one was probably meant to be.
  *
  * IDENTIFICATION
  *	  src/base/closest.h
@@ -11,13 +11,18 @@
 #ifndef HUBSPOT_BASE_CLOSEST_H
 #define HUBSPOT_BASE_CLOSEST_H
 
-/* The distance of names that are not like each other; all others are less. */
+/*
+ * The distance between names that are not alike; any other distance is less.
+ */
 #define HUBSPOT_UNLIKE	5
 
-/* The closest of some names; name is set at the beginning, the rest is zero. */
+/*
+ * A search for the closest of some names.  name is set at the start, the rest
+ * is zero.
+ */
 typedef struct HubspotClosest
 {
-	const char *name;			/* that there isn't */
+	const char *name;			/* the unknown one */
 	const char *found;			/* the closest so far, or NULL */
 	int			distance;		/* of found */
 } HubspotClosest;

@@ -45,7 +45,7 @@
 #define HUBSPOT_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
 #endif
 
-/* 18 has another mark, which stands before the declaration. */
+/* 18 has pg_noreturn instead, which stands before the declaration. */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
@@ -71,7 +71,7 @@ hubspot_schema_aclcheck(Oid namespace, Oid userid, AclMode mode)
 #endif
 }
 
-/* likewise for who owns them */
+/* Likewise for their owners. */
 static inline bool
 hubspot_owns_database(Oid database, Oid userid)
 {
@@ -164,7 +164,7 @@ hubspot_process(int number)
 #endif
 }
 
-/* The most processes of autovacuum, which can be changed while 18 runs. */
+/* The most workers of autovacuum: 18 can change their number while it runs. */
 static inline int
 hubspot_autovacuum_workers(void)
 {
@@ -186,7 +186,7 @@ hubspot_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nk
 #endif
 }
 
-/* Run a query to its end.  18 knows of itself that it is run once. */
+/* Run a query to its end.  18 need not be told that it is run once. */
 static inline void
 hubspot_executor_run(QueryDesc * query)
 {
@@ -197,7 +197,9 @@ hubspot_executor_run(QueryDesc * query)
 #endif
 }
 
-/* Run a query for its next rows, so many; 0 would be all of them. */
+/*
+ * Run a query for its next rows, as many as count; 0 would mean all of them.
+ */
 static inline void
 hubspot_executor_fetch(QueryDesc * query, uint64 count)
 {
@@ -233,7 +235,7 @@ hubspot_form_minimal_tuple(TupleDesc tupdesc, Datum *values, bool *isnull)
 #endif
 }
 
-/* 17 wants a resource owner, or none: the set is freed by whoever made it. */
+/* 17 takes a resource owner, or none: then whoever made the set frees it. */
 static inline WaitEventSet *
 hubspot_create_wait_event_set(int nevents)
 {

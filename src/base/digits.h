@@ -3,8 +3,8 @@
  * digits.h
  *	  Is a text all digits?
  *
- * Nearly all ids are, and then nothing in them has to be looked for: so this
- * is asked of each of them, more than once.
+ * Nearly all ids are, and such an id needs no closer look: so each id is asked
+ * this, more than once.
  *
  * IDENTIFICATION
  *	  src/base/digits.h
@@ -26,7 +26,7 @@ hubspot_eight_digits(const char *text)
 		((bytes + ones * 6) & (ones * 0xF0)) == ones * 0x30;
 }
 
-/* A text of any length, be it none. */
+/* A text of any length, even an empty one. */
 static inline bool
 hubspot_all_digits(const char *text, int len)
 {
@@ -39,7 +39,7 @@ hubspot_all_digits(const char *text, int len)
 			if (!hubspot_eight_digits(text))
 				return false;
 		}
-		/* these may overlap with those before */
+		/* these eight may overlap with those before */
 		return hubspot_eight_digits(end - 8);
 	}
 	for (; text < end; text++)

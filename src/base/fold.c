@@ -9,11 +9,11 @@
  * that of the C library depends on which locales are installed, ICU's is not
  * there if the server was built without it, and PostgreSQL has one since 17.
  *
- * In a database whose encoding isn't UTF-8, it is what the locale says.
+ * In a database whose encoding is not UTF-8, the locale decides.
  *
  * The table has the mappings of status C and S in CaseFolding.txt, Unicode 14.
- * There may be indexes on what comes of this: whoever changes it has to have them
- * rebuilt by the extension's update.
+ * Indexes may hold the results: whoever changes these has to rebuild the
+ * indexes in the extension's update script.
  *
  * IDENTIFICATION
  *	  src/base/fold.c
@@ -29,16 +29,16 @@
 
 #include "base/fold.h"
 
-/* Characters that are as far from what they are folded to as each other. */
+/* Characters that all have the same distance to what they are folded to. */
 typedef struct FoldRange
 {
 	pg_wchar	first;
 	pg_wchar	last;
 	int32		distance;
-	int32		step;			/* 2: each other one is folded already */
+	int32		step;			/* 2: every other one is folded already */
 } FoldRange;
 
-/* In their order. */
+/* In the order of the characters. */
 static const FoldRange ranges[] = {
 	{0x0041, 0x005A, 32, 1}, {0x00B5, 0x00B5, 775, 1},
 	{0x00C0, 0x00D6, 32, 1}, {0x00D8, 0x00DE, 32, 1},
@@ -141,7 +141,7 @@ static const FoldRange ranges[] = {
 
 static pg_wchar fold(pg_wchar character);
 
-/* A text of the database, palloc'd. */
+/* Fold a text in the encoding of the database.  The result is palloc'd. */
 char *
 hubspot_fold(const char *text, size_t len)
 {

@@ -71,7 +71,7 @@ hubspot_url_host(const char *url, const char *const *schemes, const char **schem
 	return *p == '\0' ? pnstrdup(host, end - host) : NULL;
 }
 
-/* Can the host be nothing but this machine? */
+/* Is the host this machine, and certainly no other? */
 bool
 hubspot_is_loopback(const char *host)
 {
@@ -114,8 +114,8 @@ hubspot_host_matches(const char *host, char *list)
 }
 
 /*
- * The first entry of a comma-separated list that is neither a host nor *. and
- * a domain, or NULL.  The list is scribbled on.
+ * The first entry of a comma-separated list that is neither a host nor
+ * *.domain, or NULL.  The list is scribbled on.
  */
 char *
 hubspot_bad_host_pattern(char *list)

@@ -3,9 +3,9 @@
  * iso_time.c
  *	  Times in the format of ISO 8601.
  *
- * They come from outside, after something was done there, so a wrong one must
- * not be an ERROR.  That of timestamptz is one, and can be avoided from 16 on
- * only; besides, that type takes many other things for a time.
+ * They come from outside, in answers to what has been done there, so a wrong
+ * one must not be an ERROR.  The input function of timestamptz raises one,
+ * which only 16 and later can avoid; and it takes many other texts for a time.
  *
  * IDENTIFICATION
  *	  src/base/iso_time.c
@@ -24,7 +24,7 @@
 static bool has_shape(const char *text, const char *shape);
 static bool read_zone(const char *text, int *west);
 
-/* False: it is none, or has no zone. */
+/* False: the text is not such a time, or has no zone. */
 bool
 hubspot_read_iso_time(const char *text, TimestampTz *time)
 {

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * secret.c
- *	  What no text from outside may show: tokens and the like.
+ *	  Tokens and other secrets, which no text from outside may show.
  *
  * Some gateways repeat the request that they answer, with its token.  So the
- * session remembers the secrets that it has used for a server, those that were
- * replaced since included, and whatever comes from there is searched for them
- * before anybody sees it.
+ * session remembers the secrets that it has used for a server, including those
+ * that have been replaced since, and searches whatever comes from there for
+ * them before anybody sees it.
  *
  * A secret is found as it is, and as it stands in JSON (\u0070, \/, also within
  * a string within a string) or in a URL or form (%70), or in any mixture of
- * these, in upper or lower case.  Whoever has a token, and wants to show it, can
- * do so in other ways.
+ * these, in upper or lower case.  A server that has a token and wants to show
+ * it can do so in other ways.
  *
  * Nearly all answers are large and hold no escape.  So there are two searches:
  * one that skips most of the text (Horspool's), for a secret as it is, and one
@@ -31,16 +31,16 @@
 
 #include "base/secret.h"
 
-/* One that is very short is no secret, and may be part of any word. */
+/* A shorter text is not a secret, and may be part of any word. */
 #define MIN_SECRET_LEN	8
 
-/* Those that a session remembers, of all servers. */
+/* How many secrets a session remembers, of all servers. */
 #define MAX_SECRETS		256
 
 /* Longer than any option or answer that is taken for one. */
 #define MAX_SECRET_LEN	PG_UINT16_MAX
 
-/* The first search is given up for so many comparisons for each byte. */
+/* The first search is given up after that many comparisons for each byte. */
 #define MAX_EFFORT		4
 
 /* A character that no secret has. */
@@ -50,16 +50,16 @@ typedef struct Secret
 {
 	Oid			server;
 	bool		decode;			/* decoded has its escapes decoded */
-	uint64		used;			/* the larger, the more recently */
+	uint64		used;			/* larger: more recently */
 	size_t		len;
-	char	   *text;			/* all below is palloc'd */
+	char	   *text;			/* this and all below is palloc'd */
 	unsigned char *folded;		/* the text in lower case */
 	size_t		decoded_len;
 	unsigned char *decoded;		/* likewise, or without its escapes */
-	int		   *shorter;		/* after so many characters of it have been
-								 * found, the next shorter beginning of it
-								 * that has been found as well */
-	size_t	   *starts;			/* where the last of these began */
+	int		   *shorter;		/* by how many characters of decoded have been
+								 * found: the length of the next shorter
+								 * beginning of it that has been found, too */
+	size_t	   *starts;			/* where the last characters began, a ring */
 	uint16		skip[256];		/* how far to go on by the last character */
 } Secret;
 
@@ -148,7 +148,10 @@ forget_secret(Secret *secret)
 	secret->text = NULL;
 }
 
-/* All that a secret has is one chunk of memory, so that it is there or not. */
+/*
+ * A secret and its tables are one chunk of memory: either all of it is there
+ * or nothing.
+ */
 static void
 make_secret(Secret *secret, Oid server, const char *text, bool decode)
 {
@@ -262,7 +265,7 @@ hide_plain(const Secret *secret, char *text, size_t len)
 	return true;
 }
 
-/* The secret where it is written with an escape. */
+/* Hide the secret where it is written with an escape. */
 static void
 hide_escaped(const Secret *secret, char *text, size_t len)
 {
@@ -286,15 +289,17 @@ hide_escaped(const Secret *secret, char *text, size_t len)
 }
 
 /*
- * Go through a text from a place, at least to behind an escape, and as long as
- * it may be the beginning of the secret.  Returns where that has ended.
+ * Hide the secret in a text, from a place on: at least past an escape, and
+ * then as long as what was read may begin the secret.  Returns where that
+ * ended.
  */
 static size_t
 scan(const Secret *secret, char *text, size_t len, size_t from, size_t escape)
 {
 	size_t		position = from;
-	size_t		next = 0;		/* place of the next one among the starts */
-	int			found = 0;		/* so many of the secret are the last ones */
+	size_t		next = 0;		/* where the next start goes */
+	int			found = 0;		/* how many characters of the secret the last
+								 * ones read are */
 
 	while (position < len && (position <= escape || found > 0))
 	{
@@ -312,7 +317,7 @@ scan(const Secret *secret, char *text, size_t len, size_t from, size_t escape)
 			found++;
 		if (found == (int) secret->decoded_len)
 		{
-			/* the one after the last is the first */
+			/* in the ring, the oldest start follows the latest */
 			size_t		start = secret->starts[next];
 
 			memset(text + start, '*', position - start);

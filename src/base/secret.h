@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * secret.h
- *	  What no text from outside may show: tokens and the like.
+ *	  Tokens and other secrets, which no text from outside may show.
  *
  * IDENTIFICATION
  *	  src/base/secret.h

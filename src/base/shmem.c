@@ -3,10 +3,11 @@
  * shmem.c
  *	  Areas of shared memory, if the library is preloaded.
  *
- * An area is asked for while the postmaster loads the library.  Its memory and
- * its lock come to be when the postmaster makes the shared memory, at its
- * start and after each crash of a process, and its init function is then
- * called.  A process that isn't forked attaches for itself, and calls it, too.
+ * An area is asked for while the postmaster loads the library.  The postmaster
+ * makes its memory and its lock with the rest of the shared memory, at its
+ * start and after each crash of a process, and then calls the area's init
+ * function.  A process that is not forked attaches to the area itself, and
+ * calls that function, too.
  *
  * IDENTIFICATION
  *	  src/base/shmem.c
@@ -38,7 +39,7 @@ static void request_areas(void);
 static void start_areas(void);
 
 /*
- * Have an area of that size in shared memory, and a lock of that name with it.
+ * Ask for an area of that size in shared memory, with a lock of that name.
  * For _PG_init, while the library is preloaded.  name must live on.
  */
 void

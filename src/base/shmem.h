@@ -16,7 +16,7 @@
 /*
  * Called with an area and its lock when there is shared memory: in the
  * postmaster, again after each crash, and in processes that it doesn't fork;
- * found: somebody has initialized it already.
+ * found: the area has been initialized already.
  */
 typedef void (*HubspotShmemInit) (void *area, LWLock *lock, bool found);
 

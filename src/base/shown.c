@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * shown.c
- *	  Somebody's value in a message: no more of it than anybody reads.
+ *	  A user's value in a message: no more of it than people read.
  *
- * An argument may have a gigabyte.  A message that repeats it takes that memory
- * several times, and comes to the log.
+ * An argument may be a gigabyte long.  A message that repeats it takes several
+ * times that memory, and is logged as well.
  *
  * IDENTIFICATION
  *	  src/base/shown.c
@@ -17,14 +17,17 @@
 
 #include "base/shown.h"
 
-/* Bytes of a value, enough to know it again. */
+/* How many bytes of a value are shown: enough to recognize it. */
 #define MAX_SHOWN	100
 
-/* A value as a message shows it: itself, or its beginning and dots; palloc'd. */
+/*
+ * A value as a message shows it: the whole value, or its beginning and dots;
+ * palloc'd.
+ */
 const char *
 hubspot_shown(const char *text)
 {
-	/* a few more, so that the last character is whole */
+	/* a few bytes more, so that the last character is whole */
 	size_t		len = strnlen(text, MAX_SHOWN + MAX_MULTIBYTE_CHAR_LEN);
 
 	if (len <= MAX_SHOWN)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shown.h
- *	  Somebody's value in a message: no more of it than anybody reads.
+ *	  A user's value in a message: no more of it than people read.
  *
  * IDENTIFICATION
  *	  src/base/shown.h

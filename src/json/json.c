@@ -7,10 +7,10 @@
  * table says which fields matter, and the values go straight into a struct.
  * Everything else is skipped, its grammar checked.
  *
- * The server's own JSON parser does not suit here.  It recurses, and throws an
- * error when a reply nests too deeply; it refuses a reply in which any string
- * holds \u0000 or half a surrogate pair, and so would hide all the others; and
- * its lexer alone, driven from here, takes as long as all of the reading and
+ * The server's own JSON parser does not fit.  It recurses, and throws an error
+ * when a reply nests too deeply; it refuses a reply in which any string holds
+ * \u0000 or half a surrogate pair, and so would hide all the others; and its
+ * lexer alone, driven from here, takes as long as all of the reading and
  * matching takes with lexer.c.
  *
  * Nothing here throws an error because of what the text holds: a text that is
@@ -67,8 +67,8 @@ static bool read_texts(JsonReader *reader,
 static bool read_int(const JsonReader *reader, int32 *result);
 
 /*
- * Read a JSON object into *target, by shape.  False: the text is not just one
- * JSON object; what was read until then remains.
+ * Read a JSON object into *target, by shape.  False: the text is not exactly
+ * one JSON object; what was read until then remains.
  */
 bool
 hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
@@ -85,8 +85,8 @@ hubspot_json_read(HubspotSlice text, const HubspotJsonShape *shape,
 
 /*
  * Give each member of an object to member(): its name decoded, its value as
- * it came.  For objects whose keys say something.  If the value is not an
- * object, member() is not called.
+ * it came.  For objects whose keys are not known beforehand.  If the value is
+ * not an object, member() is not called.
  */
 void
 hubspot_json_each_member(HubspotSlice object, void *state,
@@ -118,8 +118,8 @@ hubspot_json_each_member(HubspotSlice object, void *state,
 }
 
 /*
- * Give each string or number of an array, or the one that the value itself is,
- * to text(): decoded, in UTF-8, and valid during the call only.
+ * Give each string or number of an array, or the value itself if it is one, to
+ * text(): decoded, in UTF-8, and valid during the call only.
  */
 void
 hubspot_json_each_text(HubspotSlice value, void *state,
@@ -135,7 +135,7 @@ hubspot_json_each_text(HubspotSlice value, void *state,
 		give_text(&reader, text);
 }
 
-/* The current token, if it is a string or a number. */
+/* Give the current token to text(), if it is a string or a number. */
 static void
 give_text(JsonReader *reader, void (*text) (void *state, HubspotSlice text))
 {
@@ -185,11 +185,11 @@ open_reader(JsonReader *reader, HubspotSlice text, void *state)
  * The functions below begin on the first token of what they read and end on
  * the one after it.
  *
- * Objects tend to have their fields in one order, that of the declaration, and
- * no white space: so it is first seen whether the key that is expected next
- * stands there, which is far cheaper than to read the one that does and look
- * for its field.  *first is the field to expect first, and then the one that
- * came first: for the next object of a list.
+ * Objects tend to have their fields in the order of the declaration, without
+ * white space.  So the key that is expected next is compared first, which is
+ * far cheaper than to read a key and look for its field.  *first is the field
+ * to expect first; it becomes the one that did come first, for the next object
+ * of a list.
  */
 static bool
 read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,

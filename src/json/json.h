@@ -23,10 +23,12 @@ typedef enum HubspotJsonKind
 	HUBSPOT_JSON_ID,			/* HubspotSlice, of a string or a number */
 	HUBSPOT_JSON_INT,			/* int32, of a number or a string */
 	HUBSPOT_JSON_RAW,			/* HubspotSlice, any value as it came */
-	HUBSPOT_JSON_IGNORED,		/* goes nowhere, but is expected */
-	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, same struct */
+	HUBSPOT_JSON_IGNORED,		/* is expected, but stored nowhere */
+	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, into the same
+								 * struct */
 	HUBSPOT_JSON_LIST,			/* array of objects, each given to item() */
-	HUBSPOT_JSON_NOTED_LIST		/* the same, with a bool that it was there */
+	HUBSPOT_JSON_NOTED_LIST		/* the same, and a bool tells that it was
+								 * there */
 } HubspotJsonKind;
 
 typedef struct HubspotJsonField
@@ -34,7 +36,7 @@ typedef struct HubspotJsonField
 	const char *key;			/* the name in quotes, and the colon */
 	int			key_len;
 	HubspotJsonKind kind;
-	size_t		offset;			/* in the struct that is read into */
+	size_t		offset;			/* in the struct that it is read into */
 	const HubspotJsonShape *shape;	/* of an OBJECT, or of a LIST's elements */
 } HubspotJsonField;
 
@@ -45,8 +47,8 @@ typedef struct HubspotJsonField
 	{HUBSPOT_JSON_KEY(name), kind, offsetof(type, member), NULL}
 
 /*
- * A field whose value is not wanted.  Such fields may be left out; this one comes
- * so often that it should be recognized at once.
+ * A field whose value is not wanted.  Most of these are not declared; this one
+ * comes so often that it should be recognized at once.
  */
 #define HUBSPOT_JSON_UNWANTED(name) \
 	{HUBSPOT_JSON_KEY(name), HUBSPOT_JSON_IGNORED, 0, NULL}

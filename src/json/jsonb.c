@@ -27,8 +27,8 @@
 #include "json/text.h"
 
 /*
- * jsonb of more levels is given as a string: the server's own functions
- * recurse over it.
+ * JSON of more levels becomes a string: the server's own functions recurse
+ * over jsonb.
  */
 #define MAX_DEPTH		200
 
@@ -37,10 +37,10 @@
 #define MAX_NUMBER_EXPONENT	1000
 
 /*
- * What the server needs to build a container or another value of jsonb, keys
- * included, and how much may be used for a text: a fixed amount, and more for
- * each byte.  HubSpot's lists of associations, its densest answers, need 17
- * times their size.
+ * How much memory the server needs to build a container or another value of
+ * jsonb, keys included, and how much a text may take: a fixed amount, and more
+ * for each byte.  HubSpot's lists of associations, its densest answers, need
+ * 17 times their size.
  */
 #define OBJECT_MEMORY			600
 #define ARRAY_MEMORY			220
@@ -54,7 +54,8 @@ typedef struct JsonbBuilder
 	HubspotLexer lexer;
 	JsonbParseState *state;		/* the server's, with a stack of its own */
 	int			depth;			/* containers that are open */
-	bool		in_object[MAX_DEPTH + 1];	/* of each, from 1: not an array */
+	bool		in_object[MAX_DEPTH + 1];	/* whether each, from 1, is an
+											 * object */
 	JsonbValue	scalar;			/* the value, if it is not a container */
 	JsonbValue *result;			/* the value, when it is complete */
 } JsonbBuilder;
@@ -185,7 +186,7 @@ build(JsonbBuilder *builder)
 	}
 }
 
-/* The lexer is on the start of a container: open it, and go on from there. */
+/* Open the container on whose start the lexer is, and go on from there. */
 static bool
 open_container(JsonbBuilder *builder)
 {
@@ -240,7 +241,7 @@ push_key(JsonbBuilder *builder)
 		hubspot_lexer_next(lexer);
 }
 
-/* The current token as a scalar of jsonb; false: it is something else. */
+/* The current token as a scalar of jsonb.  False: it is not a scalar. */
 static bool
 read_scalar(const HubspotLexer *lexer, JsonbValue *value)
 {
@@ -281,7 +282,7 @@ read_scalar(const HubspotLexer *lexer, JsonbValue *value)
 	}
 }
 
-/* Can numeric hold the number for sure? */
+/* Is the number certain to fit into numeric? */
 static bool
 number_fits(const char *text, int len)
 {

@@ -93,7 +93,7 @@ hubspot_lex_token(HubspotLexer *lexer)
 }
 
 /*
- * Which of the eight bytes ends or interrupts the plain part of a string?  The
+ * Which of eight bytes ends or interrupts the plain part of a string?  The
  * lowest bit that is set is in the first of them, seen from the low end.
  */
 static inline uint64
@@ -292,7 +292,7 @@ skip_levels(HubspotLexer *lexer, StringInfo stack)
 		if (stack->len == 0)
 			return true;
 
-		/* what may follow: an end, a comma, or (after those) a value */
+		/* what may come next: an end, a comma, or (after those) a value */
 		open = stack->data[stack->len - 1];
 		if (first && lexer->token == end_of(open))
 		{
@@ -376,7 +376,7 @@ decode_escape(StringInfo out, const char *text, const char *end)
 		}
 	}
 
-	/* half a pair, and NUL, can be in no text of the server */
+	/* no text of the server can hold NUL or half a surrogate pair */
 	if (code == 0 || is_utf16_surrogate_first(code) ||
 		is_utf16_surrogate_second(code))
 		code = 0xFFFD;

@@ -5,8 +5,8 @@
  *
  * HubSpot's texts are UTF-8, or should be.  A text of the server must be valid in
  * the encoding of the database and has no NUL, so what cannot be such a text is
- * replaced: by U+FFFD where the encoding has it, and by a question mark where it
- * has not.  Nothing here throws because of what a text holds.
+ * replaced: by U+FFFD where the encoding has it, and by a question mark
+ * elsewhere.  Nothing here throws because of what a text holds.
  *
  * IDENTIFICATION
  *	  src/json/text.c

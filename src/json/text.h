@@ -17,7 +17,9 @@
 extern char *hubspot_text_from_utf8(const char *text, size_t len);
 extern void hubspot_text_append_code_point(StringInfo out, pg_wchar code);
 
-/* As initStringInfo, for a text of about that length: there may be many. */
+/*
+ * As initStringInfo, for a text of about that length, since there may be many.
+ */
 static inline void
 hubspot_text_begin(StringInfo text, size_t len)
 {

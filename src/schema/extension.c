@@ -3,9 +3,9 @@
  * extension.c
  *	  Where the extension is in this database.
  *
- * Its members are found by the OID of the schema that it is in.  There, nobody
- * but a superuser can take their names: they can't be dropped or moved without
- * the extension.
+ * Its members are found by the OID of the schema that it is in.  Nobody but a
+ * superuser can take their names there: they cannot be dropped or moved
+ * without the extension.
  *
  * IDENTIFICATION
  *	  src/schema/extension.c
@@ -34,19 +34,23 @@
 
 #define EXTENSION_NAME	"hubspot_assoc"
 
-/* How often it is tried to lock the extension, and how long it waits, in microseconds. */
+/*
+ * How often we try to lock the extension, and how long we wait between, in
+ * microseconds.
+ */
 #define LOCK_TRIES	20
 #define LOCK_DELAY	100000
 
 /*
- * Where the tables are, as long as known.  Found again when the outbox or a
- * schema is altered, in the same place, so that who holds it need not care.
+ * Where the tables are, as long as that is known.  It is looked up again when
+ * the outbox or a schema is altered, and kept in the same place, so pointers
+ * to it stay valid.
  */
 static struct
 {
 	bool		valid;
 	bool		has_callbacks;
-	uint64		messages;		/* that were about it, so far */
+	uint64		messages;		/* invalidation messages about it, so far */
 	char		name[2 * NAMEDATALEN + 3];
 	HubspotSchema schema;
 }			known;
@@ -86,12 +90,12 @@ hubspot_outbox_schema(bool missing_ok)
 
 /*
  * Likewise, and keep the extension from being dropped until the end of the
- * transaction.  Whoever drops it locks it before its tables, so that neither
+ * transaction.  DROP EXTENSION locks it before its tables, so that neither
  * waits for the other halfway.  NULL if it isn't there.
  *
  * Anybody can lock an extension, by ALTER FUNCTION ... DEPENDS ON EXTENSION, and
- * for ever.  So we don't wait for long, and go on without; if it is being dropped
- * then, the server finds out that we wait for each other.
+ * for ever.  So we do not wait for long, and go on without the lock; if the
+ * extension is being dropped then, the server detects the deadlock.
  */
 const HubspotSchema *
 hubspot_outbox_lock(void)
@@ -108,7 +112,7 @@ hubspot_outbox_lock(void)
 	return schema;
 }
 
-/* Until it could be locked once more, it is only tried after we have given up. */
+/* Once we have given up, we only try without waiting, until that succeeds. */
 static void
 lock_extension(Oid extension)
 {
@@ -158,7 +162,7 @@ find_schema(void)
 	return true;
 }
 
-/* The schema of the extension, and the extension; or InvalidOid. */
+/* The schema of the extension, and in *extension the extension; or InvalidOid. */
 static Oid
 extension_namespace(Oid *extension)
 {

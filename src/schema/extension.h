@@ -16,8 +16,8 @@ typedef struct HubspotSchema
 	Oid			extension;
 	Oid			namespace;
 	const char *name;			/* quoted if need be; others may change it at
-								 * any moment, so what is looked up by it is
-								 * to be checked (prepared.c) */
+								 * any moment, so whatever is looked up by it
+								 * has to be checked (prepared.c) */
 	Oid			owner;			/* of the tables */
 	Oid			outbox;			/* the table hs_assoc_outbox */
 } HubspotSchema;

@@ -3,11 +3,12 @@
  * extension_schema.c
  *	  The schema that the extension is in, and who may do what with it.
  *
- * Who owns a schema can have its name stand for another one, and who may create
- * in it can put functions there that are taken for ours, since their arguments
- * fit better.  What we do by ourselves is safe from that (prepared.c); what
- * others do with our names is not.  So we warn of such a schema when the
- * extension comes into it, and let nobody but a superuser rename it.
+ * The owner of a schema can give its name to another schema, and a role that
+ * may create in it can put functions there that are taken for ours, because
+ * their arguments fit better.  Our own statements are safe from that
+ * (prepared.c); what others do with our names is not.  So we warn of such a
+ * schema when the extension is put into it, and let nobody but a superuser
+ * rename it.
  *
  * IDENTIFICATION
  *	  src/schema/extension_schema.c
@@ -94,7 +95,10 @@ database_owner(void)
 	return owner;
 }
 
-/* A command is at its end: has somebody done something to the schema? */
+/*
+ * At the end of a command: refuse it if it has renamed the schema, for all but
+ * superusers.
+ */
 void
 hubspot_keep_schema(const HubspotSchema *schema, const Node *command)
 {

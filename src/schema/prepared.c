@@ -7,33 +7,33 @@
  * no other way (test/headerscheck).
  *
  * A text can only name its objects, and the owner of a schema may give its name
- * to another schema at any moment.  Whoever then looks the name up with more
- * rights than that owner has runs what the owner has put there: a trigger, a
- * rule, a view, a function.  Therefore names are looked up here, by the parser,
- * and before anything else is done with the result, each relation and function
- * in it must be one of pg_catalog or a member of the extension, or one of those
- * that the caller has named by their OIDs.  If one isn't, the name has moved,
- * and it is looked up once more.  From then on the statement goes by OIDs: it is
- * rewritten, planned and run without a name.  The plan is kept until one of its
- * relations changes; then all of this is done again.
+ * to another schema at any moment.  A look-up of the name with more rights
+ * than that owner has would then run what the owner has put there: a trigger,
+ * a rule, a view, a function.  Therefore names are looked up here, by the
+ * parser, and before anything else is done with the result, each relation and
+ * function in it must be one of pg_catalog or a member of the extension, or
+ * one of those that the caller has named by their OIDs.  If one isn't, the
+ * name has moved, and it is looked up once more.  From then on the statement
+ * goes by OIDs: it is rewritten, planned and run without a name.  The plan is
+ * kept until one of its relations changes; then all of this is done again.
  *
- * SPI can't do that: it looks names up again by itself, within the call that
+ * SPI cannot do that: it looks names up again by itself, within the call that
  * runs the statement.
  *
  * Names are looked up as the owner of the extension's tables, since it takes
- * USAGE on the schemas; that runs nobody's code.  All else is done as nobody, and
- * on the tables that it is about the statement has the privileges of another role,
- * as those of a view have: on the extension's those of their owner.  So whatever is
- * called on the way, by a trigger, or by the planner that takes a look at what a
- * partition's owner has put into an index, has no rights, and leaves no setting
- * behind.
+ * USAGE on the schemas; that runs nobody's code.  All else is done as nobody.
+ * On the tables that it is about, the statement has the privileges of another
+ * role, as a view has: on the extension's tables, those of their owner.  So
+ * whatever is called on the way has no rights and leaves no setting behind, be
+ * it a trigger, or an expression that a partition's owner has put into an
+ * index and that the planner evaluates.
  *
- * The plans are those for long tables, whatever the statistics say.  An outbox is
- * empty at one moment and has a million rows at the next one, and is measured by
- * VACUUM when it has been emptied: the planner would then go through all of it for
- * each of some thousand rows, and its settings don't keep it from that where the
- * scan is one of an index.  A plan for a long table costs little where there are few
- * rows.
+ * Statements are planned for long tables, whatever the statistics say.  An
+ * outbox is empty at one moment and has a million rows at the next, and VACUUM
+ * measures it when it has been emptied: the planner would then have all of it
+ * read for each of some thousand rows, and its settings do not prevent that
+ * where the scan is one of an index.  A plan for a long table costs little
+ * where there are few rows.
  *
  * IDENTIFICATION
  *	  src/schema/prepared.c
@@ -73,12 +73,15 @@
 #include "schema/rights.h"
 
 /*
- * So often names are looked up before we give up.  Who changes them all the time
- * hits upon each moment between two looks seldom.
+ * How often names are looked up before we give up.  Somebody who changes them
+ * all the time will rarely hit the moment between two looks each time.
  */
 #define MAX_LOOKS	1000
 
-/* What the planner takes each table of ours for, at least; in a page are so many entries. */
+/*
+ * How long the planner takes each table of ours to be, at least, and how many
+ * entries a page has.
+ */
 #define LONG_TABLE_ROWS		1e7
 #define LONG_TABLE_PAGES	200000
 #define ENTRIES_OF_PAGE		200
@@ -89,7 +92,7 @@ struct HubspotPrepared
 	MemoryContextCallback unlink;
 	MemoryContext parent;		/* where it is */
 	HubspotSubject subject;
-	bool		valid;			/* no relation has changed since */
+	bool		valid;			/* none of its relations has changed since */
 	MemoryContext context;		/* of all below, or NULL */
 	List	   *relations;
 	const char *text;
@@ -102,7 +105,7 @@ typedef struct Expected
 	const HubspotSubject *subject;
 	Oid			extension;
 	Oid			owner;			/* of the extension's tables */
-	List	   *relations;		/* that it has named */
+	List	   *relations;		/* that the caller has named */
 } Expected;
 
 /* Takes rows into memory. */
@@ -115,7 +118,7 @@ typedef struct Collector
 
 static dlist_head all_prepared = DLIST_STATIC_INIT(all_prepared);
 
-/* While a statement is planned: what it is planned from */
+/* While a statement is planned: what it is planned from. */
 static const Expected *planned = NULL;
 static get_relation_info_hook_type next_relation_info_hook = NULL;
 
@@ -179,7 +182,7 @@ unlink_prepared(void *arg)
 	dlist_delete(&((HubspotPrepared *) arg)->node);
 }
 
-/* A relation has changed, or any (InvalidOid). */
+/* A relation has changed, or any may have (InvalidOid). */
 static void
 forget_relation(Datum argument, Oid relid)
 {
@@ -196,10 +199,10 @@ forget_relation(Datum argument, Oid relid)
 }
 
 /*
- * Run a statement; its rows go to the receiver.  How many rows it returned or
- * changed.  values: NULL, if it has no parameters.  The environment holds the
- * tuplestores that it names, and may be NULL.  latest: by the latest snapshot also
- * in a transaction that goes by an older one.
+ * Run a statement; its rows go to the receiver.  Returns how many rows it has
+ * returned or changed.  values: NULL, if it has no parameters.  The
+ * environment holds the tuplestores that it names, and may be NULL.  latest:
+ * use the latest snapshot, even in a transaction that goes by an older one.
  */
 uint64
 hubspot_run(HubspotPrepared *prepared, const HubspotValues *values,
@@ -313,14 +316,14 @@ plan_for_long_tables(Query * query, const char *text, const Expected *expected)
 	PG_END_TRY();
 
 	/*
-	 * what costs much by these numbers is not worth half a second of
+	 * what looks expensive by these numbers is not worth half a second of
 	 * compiling
 	 */
 	plan->jitFlags = PGJIT_NONE;
 	return plan;
 }
 
-/* The hook of the planner that may say what a table is like. */
+/* A hook of the planner, which may say what a table is like. */
 static void
 make_long(PlannerInfo * root, Oid relid, bool inherited, RelOptInfo * relation)
 {
@@ -342,7 +345,10 @@ make_long(PlannerInfo * root, Oid relid, bool inherited, RelOptInfo * relation)
 	}
 }
 
-/* The plan may be running, if this is called by something that it has called. */
+/*
+ * Take the plan away.  It may be running, if something that it calls has
+ * called this.
+ */
 static void
 discard_plan(HubspotPrepared *prepared)
 {
@@ -414,8 +420,8 @@ parameter_types(const HubspotSubject *subject)
 }
 
 /*
- * Does a query or expression have anything in it that isn't expected?  And if it
- * hasn't, it gets the privileges that it is to have.
+ * Does a query or expression contain anything unexpected?  If not, it is given
+ * the privileges that it is to have.
  */
 static bool
 is_foreign(Node *node, void *context)
@@ -473,7 +479,10 @@ is_foreign_function(Oid function, void *context)
 		((Expected *) context)->extension;
 }
 
-/* Whose privileges on a relation count: the reader's, on our tables their owner's. */
+/*
+ * Whose privileges on a relation count: the reader's, but on our tables their
+ * owner's.
+ */
 static Oid
 privileges_on(Oid relid, void *context)
 {
@@ -599,7 +608,10 @@ collector_nothing(DestReceiver *self)
 {
 }
 
-/* Before the memory context is reset that was current at the query. */
+/*
+ * Free the rows before the memory context is reset that was current at the
+ * query.
+ */
 void
 hubspot_rows_free(HubspotRows *rows)
 {

@@ -17,14 +17,14 @@
 #include "schema/values.h"
 
 /*
- * Stands for the type of a parameter that is an array of hs_assoc_input, whose OID
- * is another one in each database.
+ * Stands for the type of a parameter that is an array of hs_assoc_input, whose
+ * OID differs from database to database.
  */
 #define HUBSPOT_INPUT_ARRAY		RECORDARRAYOID
 
 /*
- * Writes the text of a statement, palloc'd, with the names that its objects have
- * now.
+ * Writes the text of a statement, palloc'd, with the current names of its
+ * objects.
  */
 typedef char *(*HubspotWriteText) (const void *state);
 

@@ -9,13 +9,14 @@
  * - The extension's own tables are read and written, and tables in sync are
  *   read, as nobody, by statements that have another role's privileges on these
  *   tables and on nothing else, as those of a view have (prepared.c).  So a
- *   trigger that somebody was let put there has no rights, whoever writes.
+ *   trigger that somebody was allowed to put there has no rights, whoever
+ *   writes.
  * - Triggers of a table in sync are made as its owner.
  * - What is sent for a role is looked up as that role.
  * - A worker, whose own user is a superuser, acts as nobody.
  *
- * Whatever runs meanwhile, such as a trigger that somebody has put there, can't
- * change the user back, nor leave anything behind for later
+ * Whatever runs meanwhile, such as a trigger that somebody has put there, can
+ * neither change the user back nor leave anything behind for later
  * (SECURITY_RESTRICTED_OPERATION).
  *
  * IDENTIFICATION
@@ -31,8 +32,8 @@
 #include "schema/rights.h"
 
 /*
- * Act as a role, until hubspot_act_as_before(), or until the end of the
- * (sub)transaction if an ERROR comes before.
+ * Act as a role, until hubspot_act_as_before(), or after an ERROR until the
+ * end of the (sub)transaction.
  */
 HubspotFormerUser
 hubspot_act_as(Oid role)
@@ -48,9 +49,8 @@ hubspot_act_as(Oid role)
 }
 
 /*
- * Likewise, with no right to anything that is there.  A role of our own would
- * have to be made in each cluster; this predefined one may have checkpoints
- * made, and owns nothing.
+ * Likewise, as a role without rights.  A role of our own would have to be made
+ * in each cluster; this predefined one may issue CHECKPOINT, and owns nothing.
  */
 HubspotFormerUser
 hubspot_act_as_nobody(void)

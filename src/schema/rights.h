@@ -11,7 +11,7 @@
 #ifndef HUBSPOT_SCHEMA_RIGHTS_H
 #define HUBSPOT_SCHEMA_RIGHTS_H
 
-/* To be given back to hubspot_act_as_before. */
+/* Whom to be again: for hubspot_act_as_before(). */
 typedef struct HubspotFormerUser
 {
 	Oid			user;

@@ -16,7 +16,7 @@
 
 #include "schema/values.h"
 
-/* A copy of a text, palloc'd; NULL is null. */
+/* Set a parameter to a copy of a text, palloc'd; NULL is null. */
 void
 hubspot_set_text(HubspotValues *values, int parameter, const char *value)
 {
@@ -26,14 +26,17 @@ hubspot_set_text(HubspotValues *values, int parameter, const char *value)
 		hubspot_set_null(values, parameter);
 }
 
-/* Again, in what is used for several runs. */
+/* Set a parameter to null again, in values that are used for several runs. */
 void
 hubspot_set_null(HubspotValues *values, int parameter)
 {
 	values->given[parameter] = false;
 }
 
-/* A tuple, all of its columns at once: to look for one looks at those before it. */
+/*
+ * Take a tuple apart, all columns at once: to find one, those before it have
+ * to be looked at.
+ */
 void
 hubspot_take_apart(HeapTuple tuple, TupleDesc tupdesc, HubspotRow *row)
 {
@@ -42,7 +45,7 @@ hubspot_take_apart(HeapTuple tuple, TupleDesc tupdesc, HubspotRow *row)
 	heap_deform_tuple(tuple, tupdesc, row->values, row->isnull);
 }
 
-/* One of the rows of a statement. */
+/* Read one of the rows of a statement. */
 void
 hubspot_read_row(const HubspotRows *rows, uint64 number, HubspotRow *row)
 {
@@ -57,7 +60,7 @@ hubspot_get_text(const HubspotRow *row, int column)
 	return unconstify(char *, hubspot_get_slice(row, column).data);
 }
 
-/* It ends with a NUL. */
+/* Likewise, as a slice; the text ends with a NUL. */
 HubspotSlice
 hubspot_get_slice(const HubspotRow *row, int column)
 {
@@ -83,7 +86,7 @@ hubspot_get_array(const HubspotRow *row, int column)
 	return row->isnull[column] ? NULL : DatumGetArrayTypePCopy(row->values[column]);
 }
 
-/* Is it that text? */
+/* Is the column that text? */
 bool
 hubspot_equals_text(const HubspotRow *row, int column, const char *expected)
 {
@@ -98,8 +101,8 @@ hubspot_equals_text(const HubspotRow *row, int column, const char *expected)
 }
 
 /*
- * How many bytes a text or an array has.  If it is stored elsewhere, or compressed,
- * it stays so.
+ * How many bytes a text or an array has.  It is neither fetched from TOAST nor
+ * decompressed.
  */
 Size
 hubspot_get_size(const HubspotRow *row, int column)

@@ -24,7 +24,7 @@
 #define HUBSPOT_MAX_PARAMETERS	16
 #define HUBSPOT_MAX_COLUMNS		16
 
-/* Values of a statement's parameters.  All zeros: each is null, until it is set. */
+/* Values of a statement's parameters.  All zeroes: each is null until it is set. */
 typedef struct HubspotValues
 {
 	Datum		values[HUBSPOT_MAX_PARAMETERS];
@@ -40,14 +40,20 @@ typedef struct HubspotRows
 	HeapTuple  *tuples;
 } HubspotRows;
 
-/* One of them, taken apart; what isn't passed by value is in the row's memory. */
+/*
+ * One of these rows, taken apart; what is not passed by value is in the row's
+ * memory.
+ */
 typedef struct HubspotRow
 {
 	Datum		values[HUBSPOT_MAX_COLUMNS];
 	bool		isnull[HUBSPOT_MAX_COLUMNS];
 } HubspotRow;
 
-/* Set a parameter.  What the value points to has to outlive the statement's run. */
+/*
+ * Set a parameter.  What the value points to has to outlive the run of the
+ * statement.
+ */
 
 static inline void
 hubspot_set_datum(HubspotValues *values, int parameter, Datum value)
