@@ -8,12 +8,13 @@
  * path for a day.  libcurl is given the content: it knows connections by that,
  * so those that were made with another one are not used again.
  *
- * A file is looked at for each request, and read again when it is another one or
- * has changed.  What was changed a moment before it was read may change again
- * within one tick of the file system's clock, and is read again in any case.
+ * The file is looked at for each request, and read again if it is another file
+ * or has changed.  A file that was changed a moment before it was read may
+ * change again within one tick of the file system's clock, so it is read again
+ * in any case.
  *
- * What nobody can help is a file on a hung mount: to open it, or to ask for its
- * state, waits in the kernel.
+ * Nothing helps against a file on a hung mount: opening it, or asking for its
+ * status, waits in the kernel.
  *
  * IDENTIFICATION
  *	  src/http/ca_file.c
@@ -32,7 +33,10 @@
 
 #include "http/ca_file.h"
 
-/* All authorities of the web take a twentieth of that. */
+/*
+ * The most bytes of a file: all authorities of the web take a twentieth of
+ * that.
+ */
 #define MAX_FILE_SIZE	(4 * 1024 * 1024)
 
 /* A file whose last change is as old as this, in seconds, shows the next one. */
@@ -103,7 +107,7 @@ get_file(const char *path)
 	return file;
 }
 
-/* Is what was read the file's content still? */
+/* Is what was read still the file's content? */
 static bool
 is_unchanged(const CaFile *file, const struct stat *status)
 {

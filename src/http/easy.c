@@ -3,14 +3,15 @@
  * easy.c
  *	  A request as libcurl has it: an easy handle, and what that points to.
  *
- * Every request has an easy handle, on which all is set that HTTP and TLS need:
+ * Every request has an easy handle, which is told all that HTTP and TLS need:
  * whom to ask and how, whom to trust, and where the reply goes.  The session
- * keeps some handles that have done their work for later requests.
+ * keeps some used handles for later requests.
  *
  * The handle, the list of headers and the buffers of the reply are libcurl's or
- * malloc'ed; hubspot_easy_close() frees them or gives them back.  The caller
- * must have a HubspotEasy where that is called whatever happens, before it
- * opens it: hubspot_easy_open() may throw when it has done half of its work.
+ * malloc'ed; hubspot_easy_close() frees them or gives them back.  Before the
+ * caller opens a HubspotEasy, it has to make sure that this function is called
+ * whatever happens: hubspot_easy_open() may throw when it has done half of its
+ * work.
  *
  * What a user or an administrator has said (a URL, a proxy, a file) is not a
  * reason to throw: the HubspotEasy says why the request cannot be sent, and its
@@ -31,24 +32,24 @@
 #include "http/guard.h"
 #include "http/sockets.h"
 
-/* Handles that are kept: making one costs more than most requests. */
+/* How many handles are kept: making one costs more than most requests. */
 #define MAX_IDLE_HANDLES		16
 
 /*
- * A host's addresses are asked for again after so many seconds.  Connections are
- * kept, so that is rare; requests that begin together share an answer.
+ * After how many seconds a host's addresses are asked for again.  Connections
+ * are kept, so that is rare; requests that begin together share an answer.
  */
 #define DNS_CACHE_TIMEOUT		2L
 
-/* libcurl's own copy of the system's authorities lives that long, in seconds. */
+/* How long libcurl's own copy of the system's authorities lives, in seconds. */
 #define CA_CACHE_TIMEOUT		60L
 
 /* Read and write this much at once: a batch has some 250 kB each way. */
 #define CURL_BUFFER_SIZE		(128L * 1024)
 
 /*
- * By the first one a proxy asks for a login, and no other server does; some proxies
- * refuse a wrong one by the second.
+ * A proxy, and no other server, asks for a login by the first of these; some
+ * proxies refuse a wrong login by the second.
  */
 #define STATUS_PROXY_LOGIN		407
 #define STATUS_LOGIN			401
@@ -95,9 +96,9 @@ static HubspotHttpFailure failure_by_code(const HubspotEasy *easy,
 	setopt_result(curl_easy_setopt(handle, option, value), #option)
 
 /*
- * Make all ready to send a request.  If refused or untrusted is set afterwards,
- * it cannot be sent; their texts live in context or for ever.  owner comes back
- * from hubspot_easy_owner().
+ * Prepare everything for sending a request.  If refused or untrusted is set
+ * afterwards, it cannot be sent; their texts live in context or for ever.
+ * hubspot_easy_owner() returns owner.
  */
 void
 hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
@@ -116,7 +117,7 @@ hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
 	set_authorities(easy, request->ca_file, context);
 }
 
-/* A handle for the request, which has it from now on: an idle one, or a new one. */
+/* Give the request a handle: an idle one, or a new one. */
 static CURL *
 take_handle(HubspotEasy *easy)
 {
@@ -161,13 +162,13 @@ set_shared_options(CURL *handle)
 #endif
 
 	/*
-	 * compressed answers; received.c refuses others, and what libcurl can't
-	 * read
+	 * ask for compressed answers; received.c refuses other codings, and what
+	 * libcurl cannot read
 	 */
 	if (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_LIBZ)
 		SETOPT(handle, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 	SETOPT(handle, CURLOPT_FOLLOWLOCATION, 0L);
-	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor does the environment name
+	SETOPT(handle, CURLOPT_NOPROXY, "");	/* nor may the environment name
 											 * one */
 	SETOPT(handle, CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
 	SETOPT(handle, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -188,7 +189,7 @@ open_socket_callback(void *userp, curlsocktype purpose,
 	easy->sent = time_of_sending(easy);
 	result = hubspot_open_socket(address->family, address->socktype,
 								 address->protocol);
-	/* others say that the address is of a kind that this machine doesn't have */
+	/* other errors mean an address of a kind that this machine does not have */
 	if (result < 0 && (errno == EMFILE || errno == ENFILE ||
 					   errno == ENOBUFS || errno == ENOMEM))
 		easy->no_socket = true;
@@ -201,7 +202,7 @@ close_socket_callback(void *userp, curl_socket_t socket)
 	return hubspot_close_socket(socket);
 }
 
-/* A length that was declared spares the buffer from growing. */
+/* A declared length spares the buffer from growing. */
 static size_t
 write_callback(char *data, size_t size, size_t nmemb, void *userp)
 {
@@ -225,7 +226,7 @@ header_callback(char *data, size_t size, size_t nmemb, void *userp)
 						   size * nmemb);
 }
 
-/* Any other number than that of the bytes makes libcurl end the request. */
+/* Any number but that of the bytes makes libcurl end the request. */
 static size_t
 callback_result(bool taken, size_t len)
 {
@@ -234,7 +235,7 @@ callback_result(bool taken, size_t len)
 	return len == 0 ? 1 : 0;
 }
 
-/* The headers of a request, libcurl's to allocate and to free. */
+/* The headers of a request, which libcurl allocates and frees. */
 static struct curl_slist *
 make_headers(const HubspotHttpRequest *request)
 {
@@ -279,7 +280,7 @@ make_headers(const HubspotHttpRequest *request)
 	return headers;
 }
 
-/* Set what differs from one request to the next, but for whom to trust. */
+/* Set what differs from one request to the next, except whom to trust. */
 static void
 set_request(HubspotEasy *easy, const HubspotHttpRequest *request)
 {
@@ -297,7 +298,7 @@ set_request(HubspotEasy *easy, const HubspotHttpRequest *request)
 	easy->tls = tls;
 	easy->proxied = proxied;
 
-	/* by TLS, rather share one connection than make many at once */
+	/* with TLS, rather share one connection than make many at once */
 	SETOPT(handle, CURLOPT_HTTP_VERSION, (long) (tls ? CURL_HTTP_VERSION_2TLS :
 												 CURL_HTTP_VERSION_1_1));
 	SETOPT(handle, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
@@ -319,8 +320,8 @@ set_request(HubspotEasy *easy, const HubspotHttpRequest *request)
 }
 
 /*
- * Set an option to a text that a user has said.  If libcurl refuses it, the request
- * fails, and the caller goes on.
+ * Set an option to a text that comes from a user.  If libcurl refuses it, the
+ * request fails, and the caller goes on.
  */
 static void
 set_text(HubspotEasy *easy, CURLoption option, const char *value)
@@ -381,16 +382,16 @@ setopt_result(CURLcode code, const char *option)
 }
 
 /*
- * The request is done, and its handle in no multi handle: free what isn't
- * palloc'd.  A handle that has done its work may be kept; libcurl may be unable
- * to set up anew one that was taken away before it had a connection.
+ * The request is done, and its handle is in no multi handle: free what is not
+ * palloc'd.  keep: the handle has done its work.  libcurl may be unable to
+ * reuse one that was taken away before it had a connection.
  */
 void
 hubspot_easy_close(HubspotEasy *easy, bool keep)
 {
 	if (easy->handle && keep && session.nidle < MAX_IDLE_HANDLES)
 	{
-		/* what these point to is about to go */
+		/* what these point to is about to be freed */
 		(void) curl_easy_setopt(easy->handle, CURLOPT_ERRORBUFFER, NULL);
 		(void) curl_easy_setopt(easy->handle, CURLOPT_HTTPHEADER, NULL);
 		session.idle[session.nidle++] = easy->handle;
@@ -407,7 +408,7 @@ hubspot_easy_close(HubspotEasy *easy, bool keep)
 	hubspot_free_received(&easy->received);
 }
 
-/* The owner that the request of a handle was opened with. */
+/* The owner that a handle's request was opened with. */
 void *
 hubspot_easy_owner(CURL *handle)
 {
@@ -425,8 +426,8 @@ hubspot_easy_is_connected(const HubspotEasy *easy)
 }
 
 /*
- * Does libcurl connect, for the first time or because a kept connection has turned
- * out to be closed?
+ * Is libcurl connecting, for the first time or because a kept connection has
+ * turned out to be closed?
  */
 bool
 hubspot_easy_is_connecting(const HubspotEasy *easy)
@@ -434,7 +435,7 @@ hubspot_easy_is_connecting(const HubspotEasy *easy)
 	return time_of_sending(easy) <= easy->sent;
 }
 
-/* Grows each time that libcurl sends it; 0: it hasn't. */
+/* Grows each time libcurl sends the request; 0: it has not been sent. */
 static curl_off_t
 time_of_sending(const HubspotEasy *easy)
 {
@@ -444,7 +445,7 @@ time_of_sending(const HubspotEasy *easy)
 	return when;
 }
 
-/* Has a request, which has ended by this code, got no socket? */
+/* Did a request that has ended with this code get no socket? */
 bool
 hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code)
 {
@@ -452,8 +453,9 @@ hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code)
 }
 
 /*
- * So many milliseconds libcurl may take to connect, from when it began to.  It
- * gives each address of the host half of what is left, but all of it to the last.
+ * How many milliseconds libcurl may take to connect, from when it began to.
+ * It gives each address of the host half of what is left, and the last one all
+ * of it.
  */
 void
 hubspot_easy_limit_connecting(HubspotEasy *easy, int64 limit)
@@ -489,7 +491,7 @@ hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 	return failure_of(easy, code);
 }
 
-/* The status by which a proxy refuses to connect, or 0: it doesn't. */
+/* The status by which a proxy refused to connect, or 0: it did not. */
 static long
 refusal_of_proxy(const HubspotEasy *easy)
 {
@@ -508,7 +510,7 @@ refusal_of_proxy(const HubspotEasy *easy)
 	return status == STATUS_PROXY_LOGIN ? status : 0;
 }
 
-/* Whatever libcurl's code is: where nothing was sent, nothing was done. */
+/* Where nothing was sent, nothing was done, whatever libcurl's code is. */
 static HubspotHttpFailure
 failure_of(const HubspotEasy *easy, CURLcode code)
 {
@@ -532,9 +534,10 @@ failure_of(const HubspotEasy *easy, CURLcode code)
 }
 
 /*
- * Can anything of the request have been sent to the host?  Without TLS, only libcurl's
- * codes tell.  Else not before the end of a handshake with it, on the connection that
- * was made for the request; on a kept one, once it began.
+ * Can anything of the request have been sent to the host?  Without TLS, only
+ * libcurl's codes tell.  With TLS, nothing was sent before the end of the
+ * handshake on a connection that was made for the request; on a kept one,
+ * something may have been since the request began.
  */
 static bool
 was_sent(const HubspotEasy *easy)
@@ -561,14 +564,14 @@ failure_by_code(const HubspotEasy *easy, CURLcode code)
 		case CURLE_OK:
 
 			/*
-			 * Without more of the headers than a status line libcurl is
-			 * content, too.  It would be an answer without a body.
+			 * libcurl is content with a status line and no more of the
+			 * headers, which would be an answer without a body.
 			 */
 			return received->head_ended ? HUBSPOT_HTTP_OK : HUBSPOT_HTTP_BROKEN;
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_CONNECT:
-			/* the only limit of time that libcurl has is that to connect */
+			/* the only time limit that libcurl has is the one to connect */
 		case CURLE_OPERATION_TIMEDOUT:
 			/* a SOCKS proxy, which doesn't */
 		case CURLE_PROXY:
@@ -576,9 +579,9 @@ failure_by_code(const HubspotEasy *easy, CURLcode code)
 		case CURLE_SSL_CONNECT_ERROR:
 
 			/*
-			 * A handshake that broke off may succeed the next time, one that
-			 * the other side doesn't know, or refuses, will not.  Only the
-			 * text of OpenSSL's error tells.
+			 * A handshake that broke off may succeed the next time; one that
+			 * the other side does not understand, or refuses, will not.  Only
+			 * the text of OpenSSL's error tells.
 			 */
 			if (strstr(easy->error, "error:") == NULL ||
 				strstr(easy->error, "eof") != NULL)
@@ -612,9 +615,9 @@ failure_by_code(const HubspotEasy *easy, CURLcode code)
 }
 
 /*
- * What has come, as a reply: all of it but whether it failed.  Its texts live
- * until the HubspotEasy is closed.  libcurl must be done with the handle, or it
- * could still move them.
+ * Fill in a reply from what has come, all but whether it failed.  Its texts
+ * live until the HubspotEasy is closed.  libcurl must be done with the handle,
+ * or it could still move them.
  */
 void
 hubspot_easy_take_reply(const HubspotEasy *easy, HubspotHttpReply *reply)

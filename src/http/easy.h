@@ -23,13 +23,13 @@ typedef struct HubspotEasy
 	struct curl_slist *headers; /* of the request */
 	HubspotReceived received;
 	const char *refused;		/* why libcurl cannot send it, or NULL */
-	bool		tls;			/* the host is asked by TLS ... */
-	bool		proxied;		/* ... or through a proxy, or both */
+	bool		tls;			/* the host is asked by TLS */
+	bool		proxied;		/* the host is asked through a proxy */
 	const char *ca_file;		/* or NULL: the system's authorities */
 	const char *untrusted;		/* why there are no authorities, or NULL */
 	bool		no_socket;		/* there was no descriptor for one */
-	curl_off_t	sent;			/* when it had been sent last, as the latest
-								 * socket was opened; 0: not yet */
+	curl_off_t	sent;			/* time_of_sending() when the latest socket
+								 * was opened; 0: it had not been sent */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
 } HubspotEasy;
 

@@ -3,28 +3,29 @@
  * guard.c
  *	  An end for calls of a library that a peer keeps from returning.
  *
- * libcurl reads a socket until it is empty, and returns only then.  A peer that
- * sends faster than we read (HTTP/2 PINGs, TLS session tickets, or whatever else
- * takes longer to read than to send) could so keep a call for ever; and since
- * signals are blocked while libcurl works, no time limit, no cancel and no
- * shutdown would act.  Nothing in libcurl's interface ends such a call from
- * within, and a signal handler could run in libcurl's own threads.
+ * libcurl reads a socket until it is empty, and returns only then.  A peer
+ * that sends faster than we read (HTTP/2 PINGs, TLS session tickets, or
+ * whatever else takes longer to read than to send) could thus keep a call busy
+ * for ever; and since signals are blocked while libcurl works, no time limit,
+ * no cancel and no shutdown would take effect.  Nothing in libcurl's interface
+ * ends such a call from within, and a signal handler could run in libcurl's
+ * own threads.
  *
  * So there is one thread for each session that uses libcurl.  It sleeps while
- * no call lasts, and looks at one that does every CHECK_INTERVAL.  A call that
- * has kept the CPU busy for MAX_TIME, or for MAX_TIME_INTERRUPTED while somebody
- * wants to interrupt this process, loses its socket: that is shut down, libcurl
- * finds it at its end, and returns.  If that isn't enough, or the call is for no
- * socket in particular, all sockets are.  The time is that of the CPU, as on a
- * busy machine any call may take long; what doesn't use it waits for nothing,
- * because the sockets don't block.
+ * there is no call, and looks at a call that lasts every CHECK_INTERVAL.  A
+ * call that has kept the CPU busy for MAX_TIME, or for MAX_TIME_INTERRUPTED
+ * while somebody wants to interrupt this process, loses its socket: that is
+ * shut down, libcurl finds it at its end, and returns.  If that isn't enough,
+ * or the call is for no socket in particular, all sockets are.  CPU time is
+ * what counts, since any call may take long on a busy machine; and a call that
+ * uses none does not last, because the sockets do not block.
  *
  * The thread does nothing but that.  It blocks all signals, so PostgreSQL's
  * handlers never run in it; it calls no function of the server, allocates
- * nothing and throws nothing.  What it shares with the process is under the
- * mutex: what is in the struct below, and, while a call lasts, the sockets of
- * sockets.c, which have a mutex of their own, as they change during a call.
- * Whoever leaves a call therefore knows that the thread is not at work on it.
+ * nothing and throws nothing.  The struct below, which it shares with the
+ * process, is guarded by the mutex.  The sockets of sockets.c, which it uses
+ * while a call lasts, have a mutex of their own, because they change during a
+ * call.  When a call has been left, the thread is no longer at work on it.
  *
  * IDENTIFICATION
  *	  src/http/guard.c
@@ -48,13 +49,13 @@
 #define CHECK_INTERVAL			(25 * MILLISECOND)
 
 /*
- * The CPU time that a call may take: many times what it takes to read the
- * largest reply; and when somebody waits for its end.
+ * The CPU time that a call may take, many times what it takes to read the
+ * largest reply; and the time while somebody waits for its end.
  */
 #define MAX_TIME				(1000 * MILLISECOND)
 #define MAX_TIME_INTERRUPTED	(50 * MILLISECOND)
 
-/* A thread that does so little needs no more of a stack. */
+/* A thread that does so little needs no larger stack. */
 #define STACK_SIZE				(256 * 1024)
 
 /* The session's. */
@@ -80,7 +81,7 @@ static bool is_interrupted(void);
 static int64 read_clock(clockid_t clock);
 static void block_signals(sigset_t *old);
 
-/* Start the thread, once a session; without it, nothing is to be called. */
+/* Start the thread, once a session; without it, the library must not be called. */
 void
 hubspot_guard_start(void)
 {
@@ -99,7 +100,7 @@ hubspot_guard_start(void)
 	guard.started = true;
 }
 
-/* It inherits the caller's signals, all of which are blocked. */
+/* Start it with all signals blocked, since it inherits that from the caller. */
 static bool
 start_thread(void)
 {
@@ -125,8 +126,8 @@ start_thread(void)
 
 /*
  * A call of the library begins, for a socket or for none in particular (-1).
- * All signals are blocked until hubspot_guard_leave(), but those that an error
- * of this very code would raise.
+ * All signals are blocked until hubspot_guard_leave(), except those that a
+ * fault in the code itself would raise.
  */
 void
 hubspot_guard_enter(int socket)
@@ -146,7 +147,7 @@ hubspot_guard_enter(int socket)
 	pthread_mutex_unlock(&guard.mutex);
 }
 
-/* The call has ended.  True: it had to be made to. */
+/* The call has ended.  True: it had to be ended. */
 bool
 hubspot_guard_leave(void)
 {
@@ -161,14 +162,14 @@ hubspot_guard_leave(void)
 }
 
 /*
- * The thread.  Calls tend to be short and to follow each other, so it doesn't go
- * to sleep with a call's end, but when it has seen none for an interval.
+ * The thread.  Calls tend to be short and to follow each other, so it does not
+ * go to sleep when a call ends, but when it has seen none for an interval.
  */
 static void *
 watch(void *arg)
 {
-	uint64		seen = 0;		/* the last call that was looked at ... */
-	int64		start = 0;		/* ... and the CPU time then */
+	uint64		seen = 0;		/* the last call that was looked at */
+	int64		start = 0;		/* the CPU time when it was seen first */
 
 	pthread_mutex_lock(&guard.mutex);
 	for (;;)
@@ -198,7 +199,10 @@ watch(void *arg)
 	return NULL;
 }
 
-/* A call has used the CPU for so long: shut down its socket, then all. */
+/*
+ * A call has used that much CPU time.  If that is too much, shut down its
+ * socket, then all sockets.
+ */
 static void
 check_call(int64 used)
 {

@@ -12,16 +12,16 @@
 #define HUBSPOT_HTTP_HTTP_H
 
 /*
- * A reply larger than this is refused, or larger than its request says: a batch of
- * 2,000 results has less than 1 MB, and nothing from outside may take memory
- * without a bound.
+ * A reply that is larger than this, or than its request allows, is refused: a
+ * batch of 2,000 results has less than 1 MB, and nothing from outside may take
+ * memory without a bound.
  */
 #define HUBSPOT_MAX_REPLY		(16 * 1024 * 1024)	/* decompressed */
 
 /* Likewise for the headers of a reply. */
 #define HUBSPOT_MAX_HEADERS		(64 * 1024)
 
-/* Statuses that tell whether it is done. */
+/* Statuses that tell whether the request has been done. */
 #define HUBSPOT_ACCEPTED		202 /* not yet */
 #define HUBSPOT_NO_CONTENT		204 /* nothing else is to be said */
 

@@ -52,9 +52,10 @@ hubspot_receive_header(HubspotReceived *received, const char *line, size_t len)
 }
 
 /*
- * A body may be compressed once, as was asked for.  What is compressed several times may
- * be some kB that take hours, without a byte of output that a bound could be set to, in
- * one call of libcurl, which nothing ends.  Decoders for others may want any memory.
+ * A body may be compressed once, in the way that was asked for.  A few kB that
+ * are compressed several times may take hours, in one call of libcurl that
+ * nothing ends, without a byte of output to which a bound could apply.  The
+ * decoders of other codings may take any amount of memory.
  */
 static bool
 check_codings(HubspotReceived *received, const char *line, size_t len)
@@ -116,7 +117,7 @@ is_one_of(const char *name, size_t len, const char *a, const char *b,
 	return false;
 }
 
-/* A piece of the body. */
+/* Take a piece of the body. */
 bool
 hubspot_receive_body(HubspotReceived *received, const char *data, size_t len)
 {
@@ -125,7 +126,7 @@ hubspot_receive_body(HubspotReceived *received, const char *data, size_t len)
 
 /*
  * The headers declare a body of this length; a buffer that has room for all of
- * it from the first piece on need not grow.
+ * it from the first piece need not grow.
  */
 void
 hubspot_expect_body(HubspotReceived *received, int64 len)

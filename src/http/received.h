@@ -17,7 +17,7 @@ typedef struct HubspotBytes
 	char	   *data;			/* malloc'ed, or NULL */
 	size_t		len;
 	size_t		size;
-	bool		too_large;		/* more came than may, and was dropped */
+	bool		too_large;		/* more came than is allowed, and was dropped */
 } HubspotBytes;
 
 /* All zeroes at the start, but for max_body. */
@@ -27,7 +27,7 @@ typedef struct HubspotReceived
 	HubspotBytes body;
 	size_t		max_body;		/* bytes of the body, at most */
 	bool		head_ended;		/* the empty line after the headers came */
-	bool		in_codings;		/* the last line was one of codings */
+	bool		in_codings;		/* the last line was about codings */
 	int			ncodings;		/* of the body, and how it is sent */
 	bool		bad_codings;	/* more than one, or one that wasn't asked for */
 } HubspotReceived;

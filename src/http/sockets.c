@@ -10,14 +10,15 @@
  * The WaitEventSet is kept from one wait to the next: for requests that follow
  * each other on one connection, making it anew would cost more than waiting.
  * A socket that isn't to be watched for now stays in the set until it has
- * something to say or is closed.  That holds only for sockets that we can know
- * again, those of hubspot_open_socket(): others may be closed, and their numbers
- * used again, without the set's knowing.
+ * something to say or is closed.  That holds only for sockets that we can
+ * recognize, those of hubspot_open_socket(): others may be closed, and their
+ * numbers used again, without the set's knowing.
  *
  * Sockets of hubspot_open_socket() count against the server's limit of
- * descriptors for this process.  libcurl 7.88 closes one that is still connecting
- * without telling us, so each is known by its inode: whenever we hear of its
- * number, and when the next one is opened, what is gone is noticed.
+ * descriptors for this process.  libcurl 7.88 closes one that is still
+ * connecting without telling us, so each is known by its inode: whenever we
+ * hear of its number, and when the next socket is opened, we notice that it is
+ * gone.
  *
  * While the library works, another thread may shut sockets down (guard.c).  What
  * the library's callbacks do to the array is therefore done under a mutex; at
@@ -50,9 +51,9 @@ typedef struct Watched
 	bool		opened_here;	/* by hubspot_open_socket */
 	dev_t		device;			/* if so, what it is */
 	ino_t		inode;
-	uint32		events;			/* WL_SOCKET_... wanted, 0: none for now */
+	uint32		events;			/* WL_SOCKET_... wanted; 0: none for now */
 	int			position;		/* in the set, -1: it isn't there */
-	uint32		set_events;		/* those that are in the set */
+	uint32		set_events;		/* the events that the set has for it */
 } Watched;
 
 /* The session's. */
@@ -61,7 +62,7 @@ static Watched *watched_sockets = NULL; /* malloc'ed */
 static int	nwatched = 0;
 static int	maxwatched = 0;
 static WaitEventSet *set = NULL;
-static bool set_is_stale = false;	/* it has to be made anew */
+static bool set_is_stale = false;	/* the set has to be made anew */
 
 static int	open_socket(int family, int type, int protocol);
 static bool make_ours(Watched *watched);
@@ -78,7 +79,7 @@ static Watched *find_watched(int socket);
 static Watched *add_watched(int socket);
 static void remove_watched(Watched *watched);
 
-/* As socket(), errno included; -1 if there is none to have.  For callbacks. */
+/* Like socket(), errno included; -1: there is none to be had.  For callbacks. */
 int
 hubspot_open_socket(int family, int type, int protocol)
 {
@@ -103,8 +104,9 @@ open_socket(int family, int type, int protocol)
 	if (result >= 0)
 	{
 		/*
-		 * Its number may be that of one before.  If the library hasn't said
-		 * that this is no longer to be watched, it won't say that it is.
+		 * Its number may be that of an earlier socket.  If the library has
+		 * not said that this is no longer to be watched, it will not say that
+		 * the new one is.
 		 */
 		Watched    *watched = find_watched(result);
 
@@ -130,7 +132,10 @@ hubspot_close_socket(int socket)
 	Watched    *watched;
 	int			result;
 
-	/* until it is closed, too: the number may be another file's then */
+	/*
+	 * hold the mutex until it is closed, since the number may then be another
+	 * file's
+	 */
 	pthread_mutex_lock(&mutex);
 	watched = find_watched(socket);
 	if (watched)
@@ -163,7 +168,10 @@ hubspot_cut_sockets(int socket)
 	pthread_mutex_unlock(&mutex);
 }
 
-/* One that was opened just now; false if it can't be known again. */
+/*
+ * Note a socket that was opened just now; false: it could not be recognized
+ * later.
+ */
 static bool
 make_ours(Watched *watched)
 {
@@ -183,8 +191,9 @@ make_ours(Watched *watched)
 }
 
 /*
- * If the library has closed a socket of ours by itself, it no longer counts, and
- * isn't ours: its number may be that of another file by now.  Called by callbacks.
+ * If the library has closed a socket of ours by itself, it no longer counts
+ * and is not ours: its number may be that of another file by now.  Called by
+ * callbacks.
  */
 static void
 notice_end(Watched *watched)
@@ -206,7 +215,7 @@ is_ours(const Watched *watched)
 		status.st_dev == watched->device && status.st_ino == watched->inode;
 }
 
-/* So for all of them.  Called by callbacks. */
+/* Do so for all of them.  Called by callbacks. */
 static void
 forget_closed(void)
 {
@@ -321,9 +330,10 @@ update_set(void)
 }
 
 /*
- * Create the set, which needs a descriptor.  If sockets, or others in this process,
- * have all that they may have together, some are not counted while it is made:
- * to send less is one thing, not to wait for what was sent another.
+ * Create the set, which needs a descriptor.  If sockets and other files of
+ * this process have all that they may have together, some are not counted
+ * while it is made: we may have to send less, but we have to be able to wait
+ * for what was sent.
  */
 static void
 create_set(void)
@@ -347,7 +357,7 @@ create_set(void)
 	PG_END_TRY();
 }
 
-/* Is there another descriptor to have? */
+/* Is another descriptor to be had? */
 static bool
 has_descriptor(void)
 {
@@ -357,7 +367,7 @@ has_descriptor(void)
 	return true;
 }
 
-/* Is a descriptor, not of ours, one that can be waited for? */
+/* Is a descriptor that we have not opened one that can be waited for? */
 static bool
 is_open(int fd)
 {
@@ -440,7 +450,7 @@ add_watched(int socket)
 	return watched;
 }
 
-/* Likewise. */
+/* Remove a place.  Called by callbacks. */
 static void
 remove_watched(Watched *watched)
 {

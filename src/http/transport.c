@@ -20,9 +20,9 @@
  * reply to the exchange that the transfer belongs to.
  *
  * libcurl tells us, by callbacks, which sockets it wants watched and when it
- * wants to be called again.  Those sockets and the latch are waited for
- * together (sockets.c), so a cancel acts at once in every phase, name lookup
- * and TLS handshake included.
+ * wants to be called again.  We wait for those sockets and the latch together
+ * (sockets.c), so a cancel acts at once in every phase, including name lookup
+ * and TLS handshake.
  *
  * The callbacks, here and in easy.c, neither throw nor palloc nor check
  * interrupts: libcurl's state would not survive a longjmp.  While libcurl works
@@ -31,8 +31,8 @@
  * What a peer sends could keep libcurl at work for ever; guard.c ends that.
  *
  * A transfer that finds no descriptor for its socket waits, outside of libcurl,
- * until another one has ended.  If there is none, connections that are kept are
- * closed; only if that doesn't help either, it has failed.
+ * until another one has ended.  If no other one is in flight, kept connections
+ * are closed; only if that does not help either has it failed.
  *
  * A caller may be away for long between two waits, while its query computes.
  * libcurl would take that time for the peer's, and fail requests whose replies
@@ -61,7 +61,7 @@
 #include "http/sockets.h"
 #include "http/transport.h"
 
-/* The one function that does that; 7.87 and later warn of it. */
+/* The one function for this purpose; 7.87 and later warn of it. */
 #ifdef CURL_IGNORE_DEPRECATION
 #define SOCKET_ALL(code, multi, running) \
 	CURL_IGNORE_DEPRECATION((code) = curl_multi_socket_all(multi, running);)
@@ -76,10 +76,10 @@
 /* libcurl's own descriptors: a wakeup pair, and one for a name lookup. */
 #define CURL_OWN_DESCRIPTORS	3
 
-/* libcurl is called that often, in microseconds, as long as something connects. */
+/* How often libcurl is called while something connects, in microseconds. */
 #define POKE_INTERVAL			INT64CONST(50000)
 
-/* Events that a wait takes at once; more come with the next one. */
+/* How many events a wait takes at once; more come with the next wait. */
 #define MAX_EVENTS				16
 
 /* Said by whoever notices it first, libcurl or we. */
@@ -101,9 +101,9 @@ struct HubspotTransfer
 	void	   *owner;
 	HubspotEasy easy;
 	bool		active;
-	bool		waits;			/* active, but not yet in libcurl: for a
-								 * descriptor */
-	bool		alone;			/* it is tried without kept connections */
+	bool		waits;			/* active, but not yet in libcurl: it waits
+								 * for a descriptor */
+	bool		alone;			/* it is tried while no connection is kept */
 	bool		connected;
 	int64		started;
 	int64		ended;
@@ -111,7 +111,7 @@ struct HubspotTransfer
 	int64		deadline;
 	int			connect_timeout;	/* ms */
 	int			request_timeout;	/* ms */
-	int64		away;			/* that doesn't count, in microseconds */
+	int64		away;			/* time that does not count, in microseconds */
 	HubspotHttpReply reply;
 };
 
@@ -122,11 +122,11 @@ static struct
 	dlist_head	active;			/* transfers of all exchanges */
 	int64		left;			/* when the last wait ended, 0: never */
 	int64		timer;			/* when libcurl wants to be called */
-	int64		poked;			/* when it was, as something connects */
+	int64		poked;			/* when it was, because something connects */
 	bool		callback_failed;	/* a callback ran out of memory */
 	int			nwaiting;		/* active ones that wait */
-	bool		freed;			/* one has ended since one that waited was
-								 * started */
+	bool		freed;			/* a transfer has ended since a waiting one
+								 * was started */
 	bool		cut;			/* the last call had to be ended */
 	uint64		news;			/* transfers that have ended, and latches set */
 }			session;
@@ -192,7 +192,7 @@ hubspot_transfer_start(HubspotExchange *exchange,
 	transfer->connect_timeout = request->connect_timeout;
 	transfer->request_timeout = request->request_timeout;
 
-	/* from here on, the exchange's callback owns what libcurl allocates */
+	/* from now on, the exchange's callback owns what libcurl allocates */
 	dlist_push_tail(&exchange->transfers, &transfer->node);
 	dlist_push_tail(&session.active, &transfer->session_node);
 	transfer->active = true;
@@ -231,8 +231,8 @@ begin(HubspotTransfer *transfer)
 
 /*
  * Wait until the exchange has a reply to give, another exchange has got one,
- * somebody has set the latch, or the time is until; what can move without waiting
- * does in any case.  True: hubspot_exchange_next() has a reply.  Serves interrupts.
+ * the latch is set, or the time is until.  Whatever needs no waiting is done
+ * in any case.  True: hubspot_exchange_next() has a reply.  Serves interrupts.
  */
 bool
 hubspot_exchange_wait(HubspotExchange *exchange, int64 until)
@@ -283,7 +283,7 @@ hubspot_transfer_reply(const HubspotTransfer *transfer)
 	return &transfer->reply;
 }
 
-/* Microseconds from the start of a transfer to its end, seen from here. */
+/* Microseconds from the start of a transfer to its end, as we have seen them. */
 int64
 hubspot_transfer_duration(const HubspotTransfer *transfer)
 {
@@ -344,7 +344,7 @@ make_multi(void)
 	return multi;
 }
 
-/* Reset callback: end all that the exchange has, in flight or not. */
+/* Reset callback: end all transfers of the exchange, in flight or not. */
 static void
 end_exchange(void *arg)
 {
@@ -375,9 +375,9 @@ detach(HubspotTransfer *transfer)
 static void
 remove_handle(CURL *handle)
 {
-	/* what has come on its connection may be read on this occasion */
+	/* libcurl may read what has come on its connection on this occasion */
 	hubspot_guard_enter(-1);
-	/* nothing but a handle that is in no multi can fail here */
+	/* this can fail only for a handle that is in no multi handle */
 	(void) curl_multi_remove_handle(session.multi, handle);
 	(void) hubspot_guard_leave();
 }
@@ -404,7 +404,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 	dlist_push_tail(&transfer->exchange->done, &transfer->node);
 }
 
-/* The transfer is no longer active; what it had may be another one's. */
+/* The transfer is no longer active; another one may have its descriptor. */
 static void
 leave_session(HubspotTransfer *transfer)
 {
@@ -416,7 +416,7 @@ leave_session(HubspotTransfer *transfer)
 	dlist_delete(&transfer->session_node);
 }
 
-/* Since the last wait no reply could be read: move the deadlines by that time. */
+/* No reply could be read since the last wait: move the deadlines by that time. */
 static void
 count_time_away(void)
 {
@@ -437,7 +437,7 @@ count_time_away(void)
 	session.left = now;
 }
 
-/* Tell libcurl of the limit; ours, which doesn't round, is over first. */
+/* Tell libcurl the limit; ours, which is not rounded, passes first. */
 static void
 limit_connecting(HubspotTransfer *transfer)
 {
@@ -476,7 +476,7 @@ fail_overdue(int64 now)
 	}
 }
 
-/* Move the transfers that libcurl says have ended to their exchanges. */
+/* Give the transfers that have ended, as libcurl says, to their exchanges. */
 static void
 take_finished(void)
 {
@@ -510,7 +510,7 @@ take_finished(void)
 	session.cut = false;
 }
 
-/* Behind those that wait already. */
+/* Let a transfer wait, behind those that wait already. */
 static void
 wait_for_descriptor(HubspotTransfer *transfer)
 {
@@ -522,8 +522,8 @@ wait_for_descriptor(HubspotTransfer *transfer)
 }
 
 /*
- * Start one of the transfers that wait for a descriptor, if one may be free: there is
- * one for each that has ended.
+ * Start one of the transfers that wait for a descriptor, if one may be free:
+ * each transfer that has ended has left one.
  */
 static void
 start_waiting(void)
@@ -543,7 +543,7 @@ start_waiting(void)
 		if (each->waits && transfer == NULL)
 			transfer = each;
 	}
-	Assert(transfer != NULL);	/* those that wait are active */
+	Assert(transfer != NULL);	/* waiting transfers are active */
 	if (session.nwaiting == nactive)
 	{
 		close_kept();
@@ -559,8 +559,8 @@ start_waiting(void)
 }
 
 /*
- * Close all connections, none of which is in use.  libcurl can't be asked to do so,
- * but its multi handle can be made anew.
+ * Close all connections, none of which is in use.  libcurl cannot be asked to
+ * do so, but its multi handle can be made anew.
  */
 static void
 close_kept(void)
@@ -576,7 +576,7 @@ close_kept(void)
 
 /*
  * Wait for the sockets that libcurl watches, its timer, the deadlines or the
- * latch, but not beyond until, and let libcurl do what there is to do.
+ * latch, but not beyond until, and let libcurl do its work.
  */
 static void
 wait_and_drive(int64 until)
@@ -641,7 +641,7 @@ drive(curl_socket_t socket, int flags)
 	check_driven(code);
 }
 
-/* Let libcurl look at all transfers, those as well that it has no reason to. */
+/* Let libcurl look at all transfers, even if it has no reason to. */
 static void
 poke(void)
 {
