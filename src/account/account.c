@@ -5,37 +5,37 @@
  *
  * An account here is a foreign server of a database, whichever role uses it:
  * HubSpot counts the requests of all of them together.  If the library is
- * preloaded, what is known of an account is in shared memory, one budget and
- * one sum for all processes; otherwise each session has its own.
+ * preloaded, what is known of an account is in shared memory, with one budget
+ * and one sum for all processes; otherwise each session has its own.
  *
  * The shared memory has slots for hubspot_assoc.max_accounts accounts.  An
- * account gets one when somebody connects to it, and keeps it; when all are
- * taken, the one goes that was idle the longest, together with its counters.
- * But as long as its throttle has something to say (requests in the window, a
- * park), a slot is not taken: if all of them are such, the session goes on
- * with a throttle of its own, until it connects again and finds a slot, which
- * then gets what it has counted.
+ * account gets one when a session connects to it, and keeps it; when all are
+ * taken, the one that was idle the longest is given away, and its counters are
+ * lost.  But a slot is not given away as long as its throttle has something to
+ * say (requests in the window, a park).  If that is true of all slots, the
+ * session goes on with a throttle of its own, until it connects again and
+ * finds a slot, to which it then adds what it has counted.
  *
- * Two kinds of locks guard it.  The directory's lock is for the keys: who holds
- * it looks for an account, and who holds it exclusively gives a slot to
- * another one.  Each slot has a lock for its contents.  The key of a slot
- * changes only while both are held exclusively, so either is enough to read
- * it.  The order is directory, slot.
+ * Two kinds of locks guard it.  The directory's lock is for the keys: it is
+ * held to look for an account, and exclusively to give a slot to another one.
+ * Each slot has a lock for its contents.  The key of a slot changes only while
+ * both locks are held exclusively, so either is enough to read it.  The order
+ * is directory, slot.
  *
- * What a session holds between two calls is no more than the number of the
- * slot where the account was.  Each access checks under the slot's lock that
- * it still is, and looks for it again if it isn't.
+ * Between two calls, a session keeps only the number of the slot where the
+ * account was.  Each access checks under the slot's lock that the account is
+ * still there, and looks for it again if it is not.
  *
  * The locks are LWLocks, not spinlocks: a slot's contents are searched (for a
  * category), counted through (for the pace) and copied (for the views), which
- * is too long for those, and what an LWLock costs more is nothing beside a
- * request.  They are released by any error, hold interrupts back while they are
- * held, and nothing waits within them; so a canceled statement leaves none
+ * takes too long for a spinlock, and what an LWLock costs more is nothing
+ * beside a request.  Any error releases them, they hold interrupts back, and
+ * nothing waits while it holds one; so a canceled statement leaves none
  * behind.
  *
  * Nobody is woken when the throttle changes: a place in the window becomes
- * free by time alone, and a park only gets longer.  So who waits until the time
- * that was named to him, and then asks again, misses nothing.
+ * free by time alone, and a park only gets longer.  So a process that waits
+ * until the time it was told, and then asks again, misses nothing.
  *
  * IDENTIFICATION
  *	  src/account/account.c
@@ -92,8 +92,8 @@ static struct
 struct HubspotAccount
 {
 	Oid			server;			/* hash key */
-	int			slot;			/* where it was the last time, or NO_SLOT */
-	AccountState *local;		/* what is used if it has no slot, or NULL */
+	int			slot;			/* where it was last seen, or NO_SLOT */
+	AccountState *local;		/* used if it has no slot, or NULL */
 };
 
 static HTAB *accounts = NULL;
@@ -117,7 +117,7 @@ static void add_errors(HubspotAccountCounts *counts, const char *category,
 static void copy_state(const AccountState *state, HubspotAccountCounts *counts,
 					   HubspotThrottle *throttle);
 
-/* Have room for the accounts in shared memory.  For _PG_init. */
+/* Ask for room for the accounts in shared memory.  For _PG_init. */
 void
 hubspot_accounts_add(void)
 {
@@ -148,8 +148,8 @@ init_accounts(void *area, LWLock *lock, bool found)
 
 /*
  * The account of a server of this database, for as long as the session lives.
- * It is asked for anew by each statement, so that one that found no room in
- * shared memory finds it later.
+ * Each statement asks for it anew, so that an account without room in shared
+ * memory gets it later.
  */
 HubspotAccount *
 hubspot_account(Oid serverid)
@@ -179,7 +179,7 @@ hubspot_account(Oid serverid)
 	return account;
 }
 
-/* Find the account's slot, or give it one, or make its local state. */
+/* Find the account's slot, give it one, or make its local state. */
 static void
 find_slot(HubspotAccount *account)
 {
@@ -217,8 +217,8 @@ search_keys(Oid server)
 }
 
 /*
- * Give a server a slot, one that is free or the one that was idle the longest,
- * or NO_SLOT.  The directory is locked exclusively.
+ * Give a server a slot: a free one, or the one that was idle the longest.
+ * NO_SLOT: there is none.  The directory is locked exclusively.
  */
 static int
 give_slot(Oid server)
@@ -230,7 +230,7 @@ give_slot(Oid server)
 	{
 		Slot	   *place = &shared.slots[slot];
 
-		/* its account may have come back since */
+		/* its account may have been used again since */
 		LWLockAcquire(&place->lock, LW_EXCLUSIVE);
 		if (OidIsValid(shared.keys[slot].database) &&
 			place->last_used != last_used)
@@ -290,7 +290,7 @@ make_local(void)
 	return state;
 }
 
-/* Once a session: the log shall not fill with it. */
+/* Once a session, so as not to fill the log. */
 static void
 warn_local(void)
 {
@@ -307,7 +307,7 @@ warn_local(void)
 			 errhint("Consider increasing hubspot_assoc.max_accounts.")));
 }
 
-/* What the session has counted by itself goes into the slot, if it has one. */
+/* Move what the session has counted by itself into the slot, if there is one. */
 static void
 share_local(HubspotAccount *account)
 {
@@ -357,8 +357,8 @@ close_account(HubspotAccount *account)
 
 /*
  * Take a place in the window for a request that is about to be sent, with at
- * most limit of them in ten seconds (0: any number).  False: it has to wait,
- * and is to ask again at *when.
+ * most limit requests in ten seconds (0: any number).  False: it has to wait,
+ * and should ask again at *when.
  */
 bool
 hubspot_account_take(HubspotAccount *account, int limit, int64 now, int64 *when)
@@ -374,7 +374,7 @@ hubspot_account_take(HubspotAccount *account, int limit, int64 now, int64 *when)
 	return taken;
 }
 
-/* When a request may be sent, as things are; at the earliest now. */
+/* When a request may be sent, as things stand; never before now. */
 int64
 hubspot_account_when(HubspotAccount *account, int limit, int64 now)
 {
@@ -386,8 +386,8 @@ hubspot_account_when(HubspotAccount *account, int limit, int64 now)
 }
 
 /*
- * When one who sends in the background, and would rather spread his requests,
- * should send the next one.  He takes its place then, as everybody does.
+ * When a sender in the background, which would rather spread its requests,
+ * should send the next one.  It takes the place then, as every other does.
  */
 int64
 hubspot_account_pace(HubspotAccount *account, int limit, int64 now)
@@ -399,7 +399,7 @@ hubspot_account_pace(HubspotAccount *account, int limit, int64 now)
 	return when;
 }
 
-/* Let nothing be sent to the account before until. */
+/* Have nothing sent to the account before until. */
 void
 hubspot_account_park(HubspotAccount *account, int64 until)
 {
@@ -407,7 +407,7 @@ hubspot_account_park(HubspotAccount *account, int64 until)
 	close_account(account);
 }
 
-/* A request is sent; bytes: of its body. */
+/* Count a request that is sent, with that many bytes of body. */
 void
 hubspot_account_count_request(HubspotAccount *account, bool retry, size_t bytes)
 {
@@ -421,8 +421,8 @@ hubspot_account_count_request(HubspotAccount *account, bool retry, size_t bytes)
 }
 
 /*
- * A request has had its reply, with a body of so many bytes, or has failed,
- * so many microseconds after it was sent.
+ * Count a request that has got its reply, with that many bytes of body, or has
+ * failed, that many microseconds after it was sent.
  */
 void
 hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
@@ -438,7 +438,7 @@ hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
 	close_account(account);
 }
 
-/* Inputs are settled, so many of them confirmed. */
+/* Count inputs that are settled, and how many of them are confirmed. */
 void
 hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,
 							 int64 confirmed)
@@ -450,7 +450,7 @@ hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,
 	close_account(account);
 }
 
-/* So many inputs have failed with an error of that category. */
+/* Count inputs that have failed with an error of that category. */
 void
 hubspot_account_count_error(HubspotAccount *account, const char *category,
 							int64 rows)
@@ -459,7 +459,7 @@ hubspot_account_count_error(HubspotAccount *account, const char *category,
 	close_account(account);
 }
 
-/* Rows were left out of the outbox, because of nulls. */
+/* Count rows that were left out of the outbox because of nulls. */
 void
 hubspot_account_count_skipped(HubspotAccount *account, int64 rows)
 {
@@ -495,7 +495,7 @@ merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
 	counts->other_errors += other->other_errors;
 }
 
-/* Under its category, if there is a place for it. */
+/* Add them under their category, if there is a place for it. */
 static void
 add_errors(HubspotAccountCounts *counts, const char *category, int64 rows)
 {
@@ -564,7 +564,7 @@ copy_state(const AccountState *state, HubspotAccountCounts *counts,
 }
 
 /*
- * Begin to count anew, for a server or, with InvalidOid, for all of this
+ * Reset the counters of a server or, with InvalidOid, of all servers of this
  * database.
  */
 void

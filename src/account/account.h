@@ -18,7 +18,7 @@
 /* A server of this database: in shared memory, or of this session alone. */
 typedef struct HubspotAccount HubspotAccount;
 
-/* Error categories of an account that are counted apart, and their length. */
+/* How many error categories of an account are counted apart, and their length. */
 #define HUBSPOT_COUNTED_CATEGORIES	24
 #define HUBSPOT_COUNTED_CATEGORY_LEN	63
 
@@ -69,7 +69,7 @@ extern void hubspot_account_count_error(HubspotAccount *account,
 										const char *category, int64 rows);
 extern void hubspot_account_count_skipped(HubspotAccount *account, int64 rows);
 
-/* for those who look at it */
+/* for views */
 extern bool hubspot_account_read(Oid serverid, HubspotAccountCounts *counts,
 								 HubspotThrottle *throttle);
 extern void hubspot_accounts_reset(Oid serverid);

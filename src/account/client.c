@@ -34,8 +34,8 @@ static const HubspotError *caught_error(void);
 
 /*
  * The account of a server (NULL: of the setting hubspot_assoc.server), with
- * the options that hold now; palloc'd.  ERROR if there is none, or if the
- * current role lacks USAGE on the server or a user mapping.
+ * its present options; palloc'd.  ERROR if there is none, or if the current
+ * role lacks USAGE on the server or a user mapping.
  */
 HubspotClient *
 hubspot_connect(const char *server)
@@ -81,7 +81,7 @@ hubspot_connect_as(Oid role, const char *server, HubspotClient **client)
 	}
 	PG_CATCH();
 	{
-		/* this sets the user back, too */
+		/* this also restores the user */
 		MemoryContextSwitchTo(context);
 		error = caught_error();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -111,8 +111,8 @@ caught_error(void)
 }
 
 /*
- * The login at the proxy goes along with a request.  Whoever repeats that, repeats it
- * as HTTP encodes it.
+ * The login at the proxy goes along with a request.  An answer that repeats
+ * the request shows it as HTTP encodes it.
  */
 void
 hubspot_remember_proxy_login(const HubspotOptions *options)

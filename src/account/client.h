@@ -16,14 +16,14 @@
 #include "account/token.h"
 
 /*
- * How calls are made: as the options say, until whoever sends wants it otherwise, which
- * has to be before the first call.
+ * How calls are made: as the options say, unless the sender changes that
+ * before its first call.
  */
 typedef struct HubspotCallPolicy
 {
 	int			max_retries;
 	int			batch_size;		/* 0: as many as HubspotEndpoint's batch_limit */
-	bool		impatient;		/* a call comes back rather than wait long */
+	bool		impatient;		/* a call comes back rather than waits long */
 	size_t		reply_budget;	/* bytes that the replies of all calls in
 								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
 } HubspotCallPolicy;

@@ -3,14 +3,14 @@
  * option.c
  *	  What the user said: options of servers and user mappings.
  *
- * option_table.c says which options there are.  The validator
- * (option_validator.c) refuses a wrong value when the server is created; only
- * what depends on a setting, or can have become wrong since (the allowed hosts,
- * a missing token), is checked again when the server is used.
+ * option_table.c has the table of options.  The validator (option_validator.c)
+ * refuses a wrong value when the server is created; only what depends on a
+ * setting or may have become wrong since (the allowed hosts, a missing token)
+ * is checked again when the server is used.
  *
  * Options are read from the catalogs for each call.  That costs a few
- * microseconds beside a request's milliseconds, and makes a changed option or
- * a rotated token count from the next call without any invalidation.
+ * microseconds beside a request's milliseconds, and a changed option or a
+ * rotated token counts from the next call without any invalidation.
  *
  * IDENTIFICATION
  *	  src/account/option.c
@@ -156,7 +156,7 @@ hubspot_set_refresh_token(const HubspotOptions *options,
 	statement->servername = pstrdup(options->server_name);
 	statement->options = list_make1(option);
 
-	/* the command goes by names, which may have moved */
+	/* the command goes by names, which may mean something else by now */
 	if (AlterUserMapping(statement).objectId != options->mapping)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -164,7 +164,7 @@ hubspot_set_refresh_token(const HubspotOptions *options,
 	CommandCounterIncrement();
 }
 
-/* All defaults, which are constants and need no memory but this. */
+/* All defaults, which are constants and need no other memory. */
 static const HubspotOptions *
 default_options(void)
 {
@@ -180,7 +180,7 @@ default_options(void)
 	return &defaults;
 }
 
-/* The value has passed the validator. */
+/* Set an option to a value, which has passed the validator. */
 static void
 set_option(HubspotOptions *options, const HubspotOption *option, const char *value)
 {
@@ -195,7 +195,7 @@ set_option(HubspotOptions *options, const HubspotOption *option, const char *val
 			(void) parse_int(value, (int *) member, 0, NULL);
 			break;
 		case HUBSPOT_OPTION_URL:
-			/* the path, which begins with a slash, follows it */
+			/* a path, which begins with a slash, is appended */
 			if (value[strlen(value) - 1] == '/')
 				value = pnstrdup(value, strlen(value) - 1);
 			*(const char **) member = value;
@@ -206,7 +206,10 @@ set_option(HubspotOptions *options, const HubspotOption *option, const char *val
 	}
 }
 
-/* Names that are not options by now, of an earlier version, are passed over. */
+/*
+ * Set the options of a list.  Names of an earlier version that are no longer
+ * options are skipped.
+ */
 static void
 set_options(HubspotOptions *options, const List *list, Oid catalog)
 {
@@ -222,7 +225,7 @@ set_options(HubspotOptions *options, const List *list, Oid catalog)
 	}
 }
 
-/* As GetUserMapping, with an ERROR that says what to do. */
+/* Like GetUserMapping(), with an ERROR that says what to do. */
 static UserMapping *
 get_user_mapping(const ForeignServer *server, Oid userid)
 {
@@ -241,7 +244,7 @@ get_user_mapping(const ForeignServer *server, Oid userid)
 	return GetUserMapping(userid, server->serverid);
 }
 
-/* InvalidOid stands for PUBLIC. */
+/* Does the user have a mapping?  InvalidOid stands for PUBLIC. */
 static bool
 has_own_mapping(const ForeignServer *server, Oid userid)
 {

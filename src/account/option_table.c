@@ -5,8 +5,8 @@
  *
  * An option is a line of the table: its name, where it belongs, what its value
  * may be and where in HubspotOptions it goes.  option_validator.c checks values
- * by the table, and option.c reads them by it, so a new option is a new line of
- * the table and a new member of HubspotOptions.
+ * by the table, and option.c reads them by it, so a new option takes a line of
+ * the table and a member of HubspotOptions.
  *
  * IDENTIFICATION
  *	  src/account/option_table.c
@@ -52,7 +52,7 @@ const HubspotOption hubspot_option_table[] = {
 
 	MAPPING_OPTION(access_token, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(access_token_file, HUBSPOT_OPTION_FILE, true),
-	/* the id is not a secret, but easily mistaken for one */
+	/* the id is not a secret, but a secret is easily put in its place */
 	MAPPING_OPTION(client_id, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(client_secret, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(refresh_token, HUBSPOT_OPTION_SECRET, false),
@@ -92,14 +92,14 @@ hubspot_option_duration(const HubspotOption *option, const char *value, int *res
 		*result >= option->min && *result <= option->max;
 }
 
-/* Printable ASCII without spaces, not too long? */
+/* Is a value printable ASCII without spaces, and not too long? */
 bool
 hubspot_is_token(const char *value)
 {
 	return hubspot_is_text(value, '!');
 }
 
-/* Printable ASCII from first on, not empty, not too long? */
+/* Is a value printable ASCII from first on, not empty, and not too long? */
 bool
 hubspot_is_text(const char *value, char first)
 {

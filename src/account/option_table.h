@@ -11,7 +11,7 @@
 #ifndef HUBSPOT_ACCOUNT_OPTION_TABLE_H
 #define HUBSPOT_ACCOUNT_OPTION_TABLE_H
 
-/* Characters that a text or a secret may have. */
+/* The most characters of a text or a secret. */
 #define HUBSPOT_MAX_TEXT_LEN	4096
 
 /* What may stand in a user mapping in place of access_token, for hints. */

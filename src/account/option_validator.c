@@ -38,7 +38,7 @@ static const char *const oauth_options[] = {
 	"client_id", "client_secret", "refresh_token"
 };
 
-/* What is allowed, said in the hint when a value isn't. */
+/* What is allowed: the hint when a value is refused. */
 static const char *const allowed_values[] = {
 	[HUBSPOT_OPTION_URL] = "It must be https://host or https://host:port, without a path; plain http only to localhost, 127.x.x.x or [::1].",
 	[HUBSPOT_OPTION_VERSION] = "It must be \"v4\", or a dated version of March or September, from 2025-09 on, such as \"2026-03\" or \"2026-09-beta\".",
@@ -50,8 +50,8 @@ static const char *const allowed_values[] = {
 };
 
 /*
- * Bytes that a value may have, well below what libcurl or the server's operating
- * system would refuse when it is used.
+ * The most bytes of a value, well below what libcurl or the operating system
+ * would refuse when it is used.
  */
 static const size_t max_lengths[] = {
 	[HUBSPOT_OPTION_URL] = 2000,
@@ -76,7 +76,7 @@ static const char *hint_for(const HubspotOption *option, const char *value);
 static void check_mapping(const List *list);
 static bool has_option(const List *list, const char *name);
 
-/* Refuse what is wrong when it is said, not when it is used. */
+/* Refuse wrong options when they are set, not when they are used. */
 Datum
 hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
 {
@@ -98,7 +98,10 @@ hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The ERROR says where the option belongs, or which one may have been meant. */
+/*
+ * Refuse a name.  The ERROR says where the option belongs, or which one may
+ * have been meant.
+ */
 static void
 refuse_option(const char *name, Oid catalog)
 {
@@ -151,7 +154,10 @@ closest_option(const char *name, Oid catalog)
 	return closest.found;
 }
 
-/* The ERROR names the value (unless it is secret) and says what is allowed. */
+/*
+ * Check a value.  The ERROR names it (unless it is secret) and says what is
+ * allowed.
+ */
 static void
 check_option(const HubspotOption *option, const char *value)
 {
@@ -178,7 +184,7 @@ check_option(const HubspotOption *option, const char *value)
 		hubspot_check_host(NULL, value);
 }
 
-/* Is a value, which is not too long, one that the option may have? */
+/* May the option have this value, whose length has been checked? */
 static bool
 is_allowed(const HubspotOption *option, const char *value)
 {
@@ -233,8 +239,8 @@ hint_for(const HubspotOption *option, const char *value)
 }
 
 /*
- * A token comes from one place.  None at all is allowed, for a mapping that is
- * to get its options later.
+ * Check that a token comes from one place only.  No place at all is allowed,
+ * for a mapping that will get its options later.
  */
 static void
 check_mapping(const List *list)

@@ -4,12 +4,12 @@
  *	  A new refresh token of OAuth into the user mapping.
  *
  * HubSpot may give a new refresh token at any time, in the midst of a query.
- * What has to be written is one row of a catalog, by the rights of the role
- * whose user mapping it is, or of the current one if it is PUBLIC's, in the
- * transaction of the caller: there is no other one.  So it can be
- * impossible, or be undone with the transaction, and in both cases somebody
- * should know: nobody can use the account any more if HubSpot refuses the old
- * refresh token, and the new one is lost.
+ * It has to be written to a row of a catalog, with the rights of the role
+ * whose user mapping it is, or of the current role if it is PUBLIC's, in the
+ * transaction of the caller: there is no other one.  So that may be
+ * impossible, or be undone with the transaction.  A WARNING tells of either:
+ * if HubSpot refuses the old refresh token and the new one is lost, nobody can
+ * use the account any more.
  *
  * IDENTIFICATION
  *	  src/account/refresh_token.c
@@ -32,7 +32,7 @@
 #include "account/refresh_token.h"
 #include "schema/rights.h"
 
-/* Nobody changes a user mapping for long, but may forget to commit. */
+/* It takes no time to change a user mapping, but somebody may forget to commit. */
 #define STORE_LOCK_TIMEOUT	"100ms"
 
 /*
@@ -54,10 +54,11 @@ static void warn_rolled_back(void);
 
 /*
  * Store the first of the refresh tokens, which has replaced the others, in the
- * user mapping that the options come from.  Returns why that can't be done, a
- * sentence, or NULL if it is.
+ * user mapping that the options come from.  Returns a sentence that says why
+ * that cannot be done, or NULL if it is done.
  *
- * This can happen amidst a query, so whatever it does is undone if it fails.
+ * This may happen in the midst of a query, so whatever was done is undone if
+ * it fails.
  */
 const char *
 hubspot_store_refresh_token(const HubspotOptions *options,
@@ -122,7 +123,7 @@ hubspot_is_refresh_token(const HubspotOptions *options,
 	return false;
 }
 
-/* ERROR if it can't be done. */
+/* Store it, or throw an ERROR. */
 static void
 try_store(const HubspotOptions *options, const List *refresh_tokens)
 {
@@ -147,7 +148,7 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the user mapping has been changed")));
 
-	/* whoever sends an outbox, a role may change its own mapping */
+	/* a role may change its own mapping, whoever sends its rows */
 	former = options->own_mapping ? hubspot_act_as(options->user) :
 		hubspot_act_restricted();
 	hubspot_set_refresh_token(present, linitial(refresh_tokens));
@@ -155,7 +156,7 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 	AtEOXact_GUC(true, nest_level);
 }
 
-/* A refresh token was stored: see whether it stays. */
+/* A refresh token was stored: watch whether it is committed. */
 static void
 watch_transactions(void)
 {
@@ -208,14 +209,14 @@ subtransaction_ends(SubXactEvent event, SubTransactionId mine,
 	{
 		warn_rolled_back();
 
-		/* an outer one may have stored another before */
+		/* an outer transaction may have stored another before */
 		if (outer_store_level >= level)
 			outer_store_level = 0;
 		store_level = outer_store_level;
 	}
 }
 
-/* The catalogs cannot be read here, so it is not said for which server. */
+/* The catalogs cannot be read here, so the WARNING cannot name the server. */
 static void
 warn_rolled_back(void)
 {

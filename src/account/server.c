@@ -3,8 +3,9 @@
  * server.c
  *	  The foreign server that somebody names.
  *
- * Every function that takes a server comes here, so that a wrong name and a
- * missing privilege are told in the same words, with what to do about it.
+ * Every function that takes a server looks it up here, so that a wrong name
+ * and a missing privilege are reported in the same words, with what to do
+ * about it.
  *
  * IDENTIFICATION
  *	  src/account/server.c
@@ -68,7 +69,7 @@ missing_hint(const char *name)
 					quote_identifier(hubspot_shown(name)), HUBSPOT_WRAPPER);
 }
 
-/* The same, of a server that the role may use: the ERROR says what to grant. */
+/* The same, if the role may use the server: else the ERROR says what to grant. */
 Oid
 hubspot_get_usable_server(const char *name, Oid userid)
 {
@@ -88,8 +89,8 @@ hubspot_get_usable_server(const char *name, Oid userid)
 }
 
 /*
- * The server that may have been meant by a name, palloc'd, or NULL: one of our
- * wrapper, which the current role may use.
+ * The server that a name may have been meant for, palloc'd, or NULL: one of
+ * our wrapper that the current role may use.
  */
 const char *
 hubspot_closest_server(const char *name)
@@ -128,7 +129,10 @@ hubspot_server_owner(const char *name)
 	return server ? server->owner : InvalidOid;
 }
 
-/* The one who owns all servers of this database that are accounts, if it is one. */
+/*
+ * Who owns all servers of this database that are accounts; InvalidOid: not one
+ * role.
+ */
 Oid
 hubspot_sole_owner(void)
 {

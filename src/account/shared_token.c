@@ -8,26 +8,28 @@
  * then take what it has put here.  A claim ends with the fetch, whatever comes
  * of it, with the process, and after MAX_CLAIM; then somebody else may claim.
  *
- * A token must reach nobody who could not have fetched it himself.  So it is found
- * by a keyed hash of all that this takes: the user mapping, and so the database
- * and the server, the client, its secret, its refresh token, the host it is sent to,
- * and the way there.  The hash's key is random, and made anew with the shared
- * memory, so what stands here says nothing of the credentials, and nobody finds
- * a token but by having these.  A refresh token that is replaced makes for two
- * keys, the token has a slot under each.
+ * A token must reach nobody who could not have fetched it.  So it is found by
+ * a keyed hash of all that this takes: the user mapping, and so the database
+ * and the server, the client, its secret, its refresh token, the host it is
+ * sent to, and the way there.  The hash's key is random, and made anew with
+ * the shared memory, so what is kept here says nothing of the credentials, and
+ * nobody finds a token without having them.  When a refresh token is replaced
+ * there are two keys, and the token has a slot under each.
  *
- * Nothing here is shown by a view, log or message.  A token that has run out is
- * written over as soon as anybody looks for one, a token that HubSpot has refused,
- * wherever it stands, by who was told so.
+ * Nothing here is shown by a view, log or message.  A token that has expired
+ * is written over as soon as any process looks for one; one that HubSpot has
+ * refused is written over in all slots, by the process that was told so.
  *
- * There are as many slots as there are accounts.  If all are taken, the one goes that
- * was not used for longest, unless its token is being fetched; without a slot
- * the process fetches for itself, as it does if the library isn't preloaded, and
- * as it does for a token that is too long or runs out at once.
+ * There are as many slots as there are accounts.  If all are taken, the one
+ * that has not been used for longest is given away, unless its token is being
+ * fetched.  Without a slot a process fetches for itself, as it does if the
+ * library is not preloaded, and for a token that is too long or expires at
+ * once.
  *
  * One lock guards it all: a look takes a microsecond or two, and only processes
- * without a token look.  Who waits is told by a condition variable, which sets
- * his latch: he waits for that and for his sockets in one (sockets.c).
+ * without a token look.  A process that waits is told by a condition variable,
+ * which sets its latch: it waits for that and for its sockets together
+ * (sockets.c).
  *
  * IDENTIFICATION
  *	  src/account/shared_token.c
@@ -48,7 +50,7 @@
 
 #define AREA_NAME	"hubspot_assoc_tokens"
 
-/* Who claims a fetch and does not end it is overridden after that time. */
+/* A claim to a fetch that has not ended after this time is overridden. */
 #define MAX_CLAIM	(10 * INT64CONST(1000000))	/* microseconds */
 
 typedef struct Slot
@@ -56,8 +58,8 @@ typedef struct Slot
 	bool		taken;
 	uint8		key[PG_SHA256_DIGEST_LENGTH];
 	int64		last_used;
-	int			len;			/* of the bearer; 0: there is none, or */
-	bool		unshared;		/* the last one could not be shared */
+	int			len;			/* of the bearer; 0: there is none */
+	bool		unshared;		/* the last bearer could not be shared */
 	HubspotSharedToken token;
 	int			fetcher;		/* the process that claims the fetch, or 0 */
 	int64		claimed;		/* since when */
@@ -74,7 +76,7 @@ typedef struct Area
 static Area *area = NULL;
 static LWLock *lock;
 
-static bool waits = false;		/* this process, for a change */
+static bool waits = false;		/* this process waits for a change */
 
 static void attach_area(void *shared, LWLock *shared_lock, bool found);
 static bool add_text(pg_hmac_ctx *hmac, const char *text);
@@ -86,7 +88,7 @@ static void wipe(Slot *slot);
 static void wipe_expired(int64 now);
 static void end_claims(int code, Datum arg);
 
-/* Have room for them in shared memory.  For _PG_init. */
+/* Ask for room for the tokens in shared memory.  For _PG_init. */
 void
 hubspot_shared_tokens_add(void)
 {
@@ -112,7 +114,7 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 }
 
 /*
- * What the token is found by that is fetched with these options and this refresh
+ * The key of the token that is fetched with these options and this refresh
  * token of theirs.  A transaction must be open.
  */
 void
@@ -143,7 +145,10 @@ hubspot_shared_token_key(const HubspotOptions *options,
 	pg_hmac_free(hmac);
 }
 
-/* With its length before it, so that no two lists of texts are one; or NULL. */
+/*
+ * Add a text, or NULL, with its length before it, so that no two lists of
+ * texts are the same.
+ */
 static bool
 add_text(pg_hmac_ctx *hmac, const char *text)
 {
@@ -155,9 +160,9 @@ add_text(pg_hmac_ctx *hmac, const char *text)
 
 /*
  * Take the token of a key.  MISSING: there is none, and the caller has claimed
- * to fetch it (unless nothing can be shared).  COMES: the process's latch is set
- * when that may have changed, and at *until the claim is over; who isn't patient
- * overrides it.
+ * to fetch it (unless nothing can be shared).  COMES: another process fetches
+ * it.  The latch is set when that may have changed, and the claim is over at
+ * *until; an impatient caller overrides it.
  */
 HubspotTokenPlace
 hubspot_shared_token_take(const HubspotTokenKey *key, bool patient,
@@ -170,7 +175,7 @@ hubspot_shared_token_take(const HubspotTokenKey *key, bool patient,
 	place = look(key, patient, token, until);
 	if (place == HUBSPOT_TOKEN_COMES)
 	{
-		/* it may have come before we were in the list of those who wait */
+		/* it may have come before we were in the list of those that wait */
 		ConditionVariablePrepareToSleep(&area->changed);
 		waits = true;
 		place = look(key, patient, token, until);
@@ -180,7 +185,7 @@ hubspot_shared_token_take(const HubspotTokenKey *key, bool patient,
 	return place;
 }
 
-/* The latch need not be set any more. */
+/* The latch no longer has to be set. */
 void
 hubspot_shared_token_wait_no_more(void)
 {
@@ -224,12 +229,12 @@ look(const HubspotTokenKey *key, bool patient, HubspotSharedToken *token,
 	return place;
 }
 
-/* The slot of a key; NULL: there is none, nor can it have one, if it's to be given one. */
+/* The slot of a key.  NULL: it has none, and with give, it cannot have one. */
 static Slot *
 find_slot(const HubspotTokenKey *key, bool give)
 {
 	int64		now = hubspot_now();
-	Slot	   *other = NULL;	/* that may be given */
+	Slot	   *other = NULL;	/* a slot that may be given away */
 
 	for (int i = 0; i < hubspot_max_accounts; i++)
 	{
@@ -279,8 +284,8 @@ wipe_expired(int64 now)
 }
 
 /*
- * The token of a key has been fetched, and is renewed at a time: let others have
- * it, if it can be shared.
+ * The token of a key has been fetched, to be renewed at expires: let others
+ * have it, if it can be shared.
  */
 void
 hubspot_shared_token_put(const HubspotTokenKey *key, const char *bearer,
@@ -309,7 +314,10 @@ hubspot_shared_token_put(const HubspotTokenKey *key, const char *bearer,
 	ConditionVariableBroadcast(&area->changed);
 }
 
-/* The caller no longer fetches what it has claimed, if it's still its claim. */
+/*
+ * The caller no longer fetches what it has claimed, if the claim is still its
+ * own.
+ */
 void
 hubspot_shared_token_give_up(const HubspotTokenKey *key)
 {
@@ -330,7 +338,7 @@ hubspot_shared_token_give_up(const HubspotTokenKey *key)
 		ConditionVariableBroadcast(&area->changed);
 }
 
-/* HubSpot has refused a token: nobody is to have it. */
+/* HubSpot has refused a token: write it over. */
 void
 hubspot_shared_token_refuse(const char *bearer)
 {
@@ -349,7 +357,7 @@ hubspot_shared_token_refuse(const char *bearer)
 	LWLockRelease(lock);
 }
 
-/* The process ends: what it has claimed is for others. */
+/* The process ends, and its claims with it. */
 static void
 end_claims(int code, Datum arg)
 {

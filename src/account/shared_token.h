@@ -15,7 +15,7 @@
 
 #include "account/option_table.h"
 
-/* The most characters of a token that is shared. */
+/* A longer token is not shared. */
 #define HUBSPOT_MAX_SHARED_TOKEN	1024
 
 /* What a token is found by; see shared_token.c. */

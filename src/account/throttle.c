@@ -6,8 +6,8 @@
  * HubSpot counts the requests of the last ten seconds.  A token bucket of that
  * size, once full, lets twice the limit through within ten seconds, and a
  * small one never uses what an idle account has saved up; so the throttle
- * does as HubSpot does, and keeps the times of the last requests: one may go
- * when the one limit places before it has left the window.
+ * does as HubSpot does, and keeps the times of the last requests: a request
+ * may go when the one that is limit places before it has left the window.
  *
  * IDENTIFICATION
  *	  src/account/throttle.c
@@ -19,8 +19,8 @@
 #include "account/throttle.h"
 
 /*
- * HubSpot's window, and a little: requests don't all travel equally fast, and
- * it counts them where they arrive.
+ * HubSpot's window, and a little more: requests do not all travel equally
+ * fast, and HubSpot counts them when they arrive.
  */
 #define WINDOW			INT64CONST(10100000)
 
@@ -58,12 +58,12 @@ nth_last(const HubspotThrottle *throttle, int n)
 }
 
 /*
- * The time from which the next request should go, of one who would rather
- * spread his requests than send all at once and then wait for seconds: at once
- * while less than half of the window is used; from then on, so long after the
- * last request that with as many more at this distance, each finds a place:
- * one that is left, or that a request which leaves the window by then has
- * freed.  Never before hubspot_throttle_when() says.
+ * When a sender that would rather spread its requests than send all at once
+ * and then wait for seconds should send the next one.  While less than half of
+ * the window is used, that is at once.  From then on it is so long after the
+ * last request that, at this distance, each further request finds a place,
+ * either one that is left or one that is freed by then.  Never before
+ * hubspot_throttle_when().
  */
 int64
 hubspot_throttle_pace(const HubspotThrottle *throttle, int limit, int64 now)
@@ -77,7 +77,8 @@ hubspot_throttle_pace(const HubspotThrottle *throttle, int limit, int64 now)
 	for (int i = used; i > 0; i--)
 	{
 		int64		leaves = nth_last(throttle, i) + WINDOW;
-		int			places = limit - i + 1; /* with the one that it frees */
+		int			places = limit - i + 1; /* with the one that this request
+											 * frees */
 
 		distance = Max(distance, (leaves - nth_last(throttle, 1)) / places);
 	}
@@ -86,7 +87,7 @@ hubspot_throttle_pace(const HubspotThrottle *throttle, int limit, int64 now)
 
 /*
  * Note that a request goes now.  Processes that share the throttle may come
- * here in another order than that in which they read the clock.
+ * here in another order than they read the clock.
  */
 void
 hubspot_throttle_sent(HubspotThrottle *throttle, int64 now)
@@ -95,7 +96,10 @@ hubspot_throttle_sent(HubspotThrottle *throttle, int64 now)
 	throttle->next = (throttle->next + 1) % HUBSPOT_MAX_RATE_LIMIT;
 }
 
-/* Let nothing go before until; an earlier word that says longer stands. */
+/*
+ * Let nothing go before until, or before the end of an earlier park that lasts
+ * longer.
+ */
 void
 hubspot_throttle_park(HubspotThrottle *throttle, int64 until)
 {
@@ -122,7 +126,7 @@ hubspot_throttle_used(const HubspotThrottle *throttle, int64 now)
 	return used;
 }
 
-/* Is it as good as one of an account that sent nothing yet? */
+/* Is it as good as the throttle of an account that has sent nothing yet? */
 bool
 hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
 {
@@ -152,9 +156,9 @@ hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 
 /*
  * How long to wait after that many failed attempts: exponential backoff with
- * full jitter, so that many that failed together don't return together, in
- * microseconds.  least is what the server asked for, or 0; most caps the
- * jittered part alone.  random is in [0, 1).
+ * full jitter, so that requests that failed together are not repeated
+ * together, in microseconds.  least is what the server asked for, or 0; most
+ * caps the jittered part alone.  random is in [0, 1).
  */
 int64
 hubspot_retry_delay(int attempts, int64 least, int64 most, double random)

@@ -19,7 +19,7 @@
 
 /*
  * The requests of one account.  All times are microseconds of one monotonic
- * clock.  All zeroes is a throttle of an account that sent nothing yet.
+ * clock.  All zeroes is the throttle of an account that has sent nothing yet.
  */
 typedef struct HubspotThrottle
 {

@@ -13,19 +13,21 @@
  * statements of a user mapping, and counts the ones that it has got: a request
  * whose token has expired on its way, and was replaced in the meantime, is
  * sent again with the new one.  So however many requests are in flight, one
- * token is fetched.  Fetching is call.c's: here is what to ask, and what to
- * make of the answer.  Where processes share tokens (shared_token.c), the session
- * takes what another one has fetched, and lets others have what it fetches.
+ * token is fetched.  call.c fetches it; this file knows what to ask, and what
+ * to make of the answer.  Where processes share tokens (shared_token.c), the
+ * session takes what another one has fetched, and lets others have what it
+ * fetches.
  *
  * A refresh token lives for ever, but may be replaced by the answer.  The new
- * one is written to the user mapping (refresh_token.c), which cannot be done always.
- * So the session goes on with what it has, and remembers the refresh tokens
- * that it replaced: as long as the user mapping still has one of those, it is
- * taken for what it is, and written anew for each statement.
+ * one is written to the user mapping (refresh_token.c), which is not always
+ * possible.  So the session goes on with what it has, and remembers the
+ * refresh tokens that were replaced: as long as the user mapping has one of
+ * those, it is known to be outdated, and each statement tries to write the new
+ * one.
  *
- * All that is used here is remembered as a secret (secret.c).  Answers are
- * searched for those by call.c, except the one that gives a token: what is shown
- * of that is searched here.
+ * All that is used here is remembered as a secret (secret.c).  call.c searches
+ * answers for them, except the one that gives a token: what is shown of that
+ * is searched here.
  *
  * IDENTIFICATION
  *	  src/account/token.c
@@ -52,13 +54,16 @@
 #include "base/clock.h"
 #include "base/secret.h"
 
-/* A token is renewed so much before its end, or at a tenth of its life. */
+/*
+ * How long before its end a token is renewed, or a tenth of its life if that
+ * is less.
+ */
 #define RENEWAL_MARGIN	(60 * INT64CONST(1000000))	/* microseconds */
 
 /* What the session has got from OAuth for a user mapping. */
 typedef struct SessionToken
 {
-	MemoryContext context;		/* this and its texts are in it */
+	MemoryContext context;		/* of this and its texts */
 	char	   *base_url;
 	char	   *client_id;
 	char	   *client_secret;
@@ -66,7 +71,7 @@ typedef struct SessionToken
 	char	   *bearer;			/* or NULL: has to be fetched */
 	int64		serial;			/* of the bearer, 0: none has been fetched */
 	int64		expires;		/* when the bearer is renewed */
-	bool		used;			/* the bearer has been */
+	bool		used;			/* the bearer has been used */
 
 	/* why HubSpot refused to give a token, in this statement */
 	HubspotError *refusal;		/* in a context of its own, or NULL */
@@ -151,8 +156,9 @@ hubspot_token_create(const HubspotOptions *options)
 }
 
 /*
- * Are they of one client of OAuth, whose token the session keeps for both?  Of
- * the refresh tokens of a mapping, each is as good as the one it replaced.
+ * Are the options those of the client of OAuth that this token is of, so that
+ * the session keeps one token for both?  Of the refresh tokens of a mapping,
+ * each is as good as the one it replaced.
  */
 bool
 hubspot_token_is_same(const HubspotAccessToken *token,
@@ -170,7 +176,7 @@ hubspot_token_is_same(const HubspotAccessToken *token,
 
 /*
  * Why HubSpot refused to give a token to another call of the same statement, a
- * copy in context, or NULL.  What a million rows would ask again was answered.
+ * copy in context, or NULL.  A million rows need not ask the same again.
  */
 HubspotError *
 hubspot_token_refusal(const HubspotAccessToken *token, MemoryContext context)
@@ -198,14 +204,14 @@ hubspot_token_is_ready(const HubspotAccessToken *token)
 		return true;
 	session = session_token(token->options);
 
-	/* one that came expired is worth a try, or nothing would ever be sent */
+	/* a token that came expired is worth a try, or nothing would ever be sent */
 	return session->bearer &&
 		(!session->used || hubspot_now() < session->expires);
 }
 
 /*
- * The token for a request, which has to be ready; valid until a token is
- * fetched.  *serial is for hubspot_token_renew().
+ * The token for a request, which has to be ready.  It is valid until a token
+ * is fetched.  *serial is for hubspot_token_renew().
  */
 const char *
 hubspot_token_use(const HubspotAccessToken *token, int64 *serial)
@@ -245,7 +251,7 @@ hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 
 		if (serial != token->serial)
 			return true;
-		/* a file that has become unreadable is the next statement's error */
+		/* a file that has become unreadable is the next statement's ERROR */
 		old = MemoryContextSwitchTo(token->context);
 		bearer = hubspot_read_token_file(options->access_token_file, DEBUG1);
 		MemoryContextSwitchTo(old);
@@ -267,8 +273,8 @@ hubspot_token_renew(HubspotAccessToken *token, int64 serial,
 }
 
 /*
- * What the session has for the user mapping of the options, after whatever it
- * had has been forgotten if it belongs to other ones.
+ * What the session has for the user mapping of the options.  If that belongs
+ * to other options, it is forgotten first.
  */
 static SessionToken *
 session_token(const HubspotOptions *options)
@@ -343,7 +349,7 @@ make_session_token(const HubspotOptions *options)
 	return session;
 }
 
-/* The session has a token, which HubSpot has just given to somebody. */
+/* The session has a new token, which it or another process has fetched. */
 static void
 set_bearer(SessionToken *session, const char *bearer, int64 expires)
 {
@@ -372,8 +378,8 @@ forget_text(char *text)
 }
 
 /*
- * A token is wanted that isn't ready: has another process fetched it?  If so,
- * it is ready now; else as hubspot_shared_token_take().
+ * A token is wanted that is not ready: has another process fetched it?  If so,
+ * it is ready now; else the result is that of hubspot_shared_token_take().
  */
 HubspotTokenPlace
 hubspot_token_take(HubspotAccessToken *token, bool patient, int64 *until)
@@ -393,7 +399,10 @@ hubspot_token_take(HubspotAccessToken *token, bool patient, int64 *until)
 	return place;
 }
 
-/* The token is not fetched, or no longer: another process may do so. */
+/*
+ * The caller's fetch is over, or does not take place: another process may
+ * fetch the token.
+ */
 void
 hubspot_token_give_up(HubspotAccessToken *token)
 {
@@ -411,7 +420,7 @@ hubspot_token_encode_request(const HubspotAccessToken *token, StringInfo body)
 						   linitial(session->refresh_tokens));
 }
 
-/* All that may be in the request. */
+/* Remember all secrets that may be in the request. */
 static void
 remember_secrets(const HubspotOptions *options, const SessionToken *session)
 {
@@ -468,8 +477,9 @@ hubspot_token_take_reply(HubspotAccessToken *token,
 }
 
 /*
- * After a refusal: has another session stored another refresh token in the user
- * mapping since the statement began?  True: a token may be asked for with that.
+ * After a refusal: has another session stored a new refresh token in the user
+ * mapping since the statement began?  True: the request may be tried with that
+ * one.
  */
 bool
 hubspot_token_reload(HubspotAccessToken *token)
@@ -491,7 +501,7 @@ hubspot_token_reload(HubspotAccessToken *token)
 	return true;
 }
 
-/* The one that the user mapping has now; NULL: the session knows it. */
+/* The refresh token that the user mapping has now; NULL: the session knows it. */
 static const char *
 present_refresh_token(const HubspotOptions *options,
 					  const SessionToken *session)
@@ -539,7 +549,7 @@ take_refresh_token(HubspotAccessToken *token, SessionToken *session,
 	}
 	use_refresh_token(token, session, refresh_token);
 
-	/* who has the new one finds the token by that */
+	/* processes that have the new refresh token find the access token by it */
 	hubspot_shared_token_put(&token->key, session->bearer, session->expires);
 	store_refresh_token(options, session);
 }
@@ -556,15 +566,15 @@ use_refresh_token(HubspotAccessToken *token, SessionToken *session,
 									session->refresh_tokens);
 	MemoryContextSwitchTo(old);
 
-	/* OpenSSL's hashes want a resource owner, and it a transaction */
+	/* OpenSSL's hashes need a resource owner, and that needs a transaction */
 	access = hubspot_begin_catalog_access();
 	hubspot_shared_token_key(token->options, refresh_token, &token->key);
 	hubspot_end_catalog_access(access);
 }
 
 /*
- * Is it worth trying again to store the refresh token?  Once a statement, and
- * again in a new transaction, or after a rollback.
+ * Is it worth trying again to store the refresh token?  It is, once in each
+ * statement, and again in a new transaction or after a rollback.
  */
 static bool
 may_try(const SessionToken *session)
@@ -575,8 +585,8 @@ may_try(const SessionToken *session)
 }
 
 /*
- * Write the refresh token in use to the user mapping.  A WARNING says if and
- * why that can't be done.
+ * Write the refresh token in use to the user mapping.  If that cannot be done,
+ * a WARNING says why.
  */
 static void
 store_refresh_token(const HubspotOptions *options, SessionToken *session)

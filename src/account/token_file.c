@@ -20,13 +20,13 @@
 #include "account/option_table.h"
 #include "account/token_file.h"
 
-/* The most that a file may hold, and more than any token has. */
+/* The most bytes of a file: more than any token has. */
 #define MAX_FILE_SIZE	4096
 
 /*
- * Read a token from a file; palloc'd.  What is wrong is reported at elevel,
- * and if that is no ERROR, NULL is returned.  What the file holds is in no
- * message.
+ * Read a token from a file; palloc'd.  A failure is reported at elevel, and if
+ * that is not an ERROR, NULL is returned.  No message shows what the file
+ * holds.
  */
 char *
 hubspot_read_token_file(const char *path, int elevel)
@@ -55,7 +55,7 @@ hubspot_read_token_file(const char *path, int elevel)
 		problem = "Users other than its owner and its group have access to it.";
 	else
 	{
-		/* one more than allowed shows that there is too much */
+		/* one byte more than is allowed shows that there is too much */
 		len = read(fd, content, sizeof(content));
 		if (len < 0)
 			problem = "It cannot be read.";

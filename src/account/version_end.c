@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * version_end.c
- *	  Who uses a version of HubSpot's API that is about to end is told.
+ *	  A warning to users of a version of HubSpot's API that is about to end.
  *
- * That is a WARNING, once a session for each server and version: in the log, where
- * a worker is the one who uses it.
+ * It comes once a session for each server and version; that of a worker is in
+ * the log.
  *
  * IDENTIFICATION
  *	  src/account/version_end.c
@@ -23,10 +23,13 @@
 #include "api/endpoint.h"
 #include "base/setting.h"
 
-/* So many days before its end, somebody should move: half a year. */
+/* How many days before its end a version should be left: half a year. */
 #define NEAR_END	183
 
-/* What this session was told of; there are no more than it has used. */
+/*
+ * A version that this session was warned of; it can be no more than it has
+ * used.
+ */
 typedef struct Told
 {
 	Oid			server;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * version_end.h
- *	  Who uses a version of HubSpot's API that is about to end is told.
+ *	  A warning to users of a version of HubSpot's API that is about to end.
  *
  * IDENTIFICATION
  *	  src/account/version_end.h
