@@ -15,17 +15,14 @@
  * on the way; where associations are read, once for each of them, and once if
  * it failed.  Outcomes come in the order in which requests are settled.
  *
- * Inputs are cut into chunks of as many pairs as a request may hold:
+ * Inputs are cut into chunks of as many pairs as a request may hold (intake.c):
  *
  *		open --> waiting, in flight --> ready --> gone
  *
  * A chunk is sent as one request (batch_request.c).  If that is refused because
  * of some of its inputs, or too large, requests with the others follow (match.c and
  * search.c say which); what is settled of a chunk can be got before the rest is, and
- * the chunk is ready when all of its pairs are settled.  Rows of a pair that is already in
- * the open chunk are merged into it, and the chunk stays open until a pair
- * comes that it has no room for, so that rows of a pair which follow each
- * other are never sent apart.
+ * the chunk is ready when all of its pairs are settled.
  *
  * Where types are given, HubSpot replaces the labels of a pair.  So a chunk
  * with a pair that an earlier one has, too, waits for that one: the later row
@@ -40,8 +37,8 @@
  * results.  There are at most two full chunks more than may be in flight (one
  * being filled, and one that goes as soon as there is a place), so memory
  * doesn't grow with the number of inputs.  Inputs that cannot go together make
- * more of them, and smaller ones, but no more than MAX_ROOM before the next
- * wait; and the next pages of a chunk take the place of that.
+ * more of them, and smaller ones, but no more than MAX_ROOM of intake.c before
+ * the next wait; and the next pages of a chunk take the place of that.
  *
  * IDENTIFICATION
  *	  src/call/batch.c
@@ -60,20 +57,15 @@
 #include "call/batch_request.h"
 #include "call/call.h"
 #include "call/chunk.h"
+#include "call/intake.h"
 #include "call/keep_labels.h"
 #include "call/search.h"
 
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
 
-/* The most inputs that may be put before asking again whether there is room. */
-#define MAX_ROOM		256
-
 /* Pairs are fetched so many before they are removed, which hides the wait. */
 #define PAIRS_AHEAD		8
-
-/* Units that a chunk has room for at first, if the one before was small. */
-#define FIRST_UNITS		16
 
 struct HubspotBatch
 {
@@ -82,27 +74,19 @@ struct HubspotBatch
 	const HubspotEndpoint *endpoint;
 	HubspotBatchScope scope;
 	bool		keep_labels;
-	bool		parts_reverses; /* no pair goes with its reverse */
-	int			limit;			/* inputs of a chunk */
-	int			max_limit;
 	HubspotEvidence *evidence;
 	HubspotEvidence *keep_evidence; /* of the requests that read labels */
 	int			keep_limit;		/* records of which labels are read at once */
-	HubspotPairs *pairs;		/* of all units that are to be sent */
-	HubspotChunk *open;			/* or NULL */
-	int			last_nunits;	/* of the last chunk that was closed */
-	HubspotChunkMemory memory;	/* of chunks */
+	HubspotIntake intake;
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
 	HubspotChunk *partly;		/* is being got, without being ready, or NULL */
-	int			nchunks;		/* all that are not gone */
 	bool		finished;
 	HubspotBatchCounts counts;
 };
 
-static void open_chunk(HubspotBatch *batch);
+static void start_closed(HubspotBatch *batch);
 static bool must_wait(HubspotBatch *batch);
-static void close_chunk(HubspotBatch *batch);
 static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void read_labels(HubspotBatch *batch, HubspotChunk *chunk);
 static void start_units(HubspotBatch *batch, HubspotChunk *chunk,
@@ -134,7 +118,6 @@ hubspot_batch_create(const HubspotClient *client,
 	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
 
 	batch->context = context;
-	batch->memory.parent = context;
 	batch->client = client;
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->scope.api_version = client->options->api_version;
@@ -143,20 +126,22 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->scope.symmetric = hubspot_same_object_type(from_type, to_type);
 	batch->scope.types = hubspot_types_create(context);
 	batch->keep_labels = keep_labels;
-	batch->parts_reverses = keep_labels ||
-		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
-		 !batch->scope.symmetric);
-	batch->limit = batch->max_limit = hubspot_batch_request_limit(client, batch->endpoint);
 	batch->evidence = hubspot_evidence_create(context);
 	batch->keep_evidence = hubspot_evidence_create(context);
 	if (client->policy.impatient)
 		hubspot_evidence_recall(batch->evidence, client->options->server, batch->endpoint);
+	hubspot_intake_begin(&batch->intake, context, batch->endpoint,
+						 hubspot_batch_request_limit(client, batch->endpoint),
+						 batch->evidence);
+	batch->intake.parts_reverses = keep_labels ||
+		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
+		 !batch->scope.symmetric);
+	batch->intake.follows_reverses = keep_labels || batch->scope.symmetric;
 	batch->keep_limit = hubspot_batch_request_limit(client,
 													hubspot_endpoint(HUBSPOT_BATCH_READ));
 	batch->scope.calls = hubspot_calls_create(context, client);
 	batch->scope.client = client;
 	batch->scope.context = context;
-	batch->pairs = hubspot_pairs_create(context);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
@@ -169,21 +154,10 @@ hubspot_batch_create(const HubspotClient *client,
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
-	int			max_chunks = batch->client->options->concurrency + SPARE_CHUNKS;
-	int			room = batch->limit;
-
-	/* inputs that could not go together may have made more than these */
-	if (batch->finished || batch->nchunks > max_chunks)
+	if (batch->finished)
 		return 0;
-	if (batch->open && batch->open->ninputs < batch->limit)
-		room -= batch->open->ninputs;
-	else if (batch->nchunks == max_chunks)
-		return 0;
-
-	/* if chunks were closed early, each input may make another one */
-	if (batch->last_nunits > 0)
-		room = Min(room, batch->last_nunits);
-	return Min(room, MAX_ROOM);
+	return hubspot_intake_room(&batch->intake,
+							   batch->client->options->concurrency + SPARE_CHUNKS);
 }
 
 /*
@@ -194,62 +168,10 @@ void
 hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 				  const HubspotError *error)
 {
-	HubspotUnit *chain = NULL;
-	HubspotUnit *unit = NULL;
-	char	   *problem = NULL;
-	uint32		hash = 0;
-	MemoryContext old;
-
 	Assert(!batch->finished);
 	batch->counts.read++;
-	if (error == NULL)
-	{
-		hash = hubspot_pair_hash(input);
-		chain = hubspot_pairs_chain(batch->pairs, input, hash);
-		if (chain && batch->open)
-			problem = hubspot_chunk_types_problem(batch->open, input, chain);
-	}
-	if (batch->open &&
-		!hubspot_chunk_find_place(batch->open, input,
-								  error || problem ? NULL : chain,
-								  batch->limit, batch->parts_reverses, &unit))
-	{
-		close_chunk(batch);
-		unit = NULL;
-	}
-	if (batch->open == NULL)
-		open_chunk(batch);
-
-	old = MemoryContextSwitchTo(batch->open->context);
-	if (unit)
-	{
-		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
-		if (hubspot_unit_add_row(unit, input->no))
-			batch->open->nrows++;
-	}
-	else
-	{
-		unit = hubspot_chunk_add(batch->open, input, !error && !problem);
-		if (error)
-		{
-			unit->error = hubspot_share_error(&batch->open->last_error, error);
-			unit->http_status = error->http_status;
-			unit->correlation_id = unit->error->correlation_id;
-		}
-		else if (problem)
-			unit->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
-											 ERRCODE_INVALID_PARAMETER_VALUE, problem);
-		else
-		{
-			unit->hash = hash;
-			hubspot_pairs_add(batch->pairs, unit);
-			if (batch->endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR &&
-				unit->older)
-				hubspot_chunk_follow(batch->open, unit, batch->scope.symmetric ||
-									 batch->keep_labels);
-		}
-	}
-	MemoryContextSwitchTo(old);
+	hubspot_intake_put(&batch->intake, input, error);
+	start_closed(batch);
 }
 
 /* No more inputs will be put. */
@@ -257,8 +179,24 @@ void
 hubspot_batch_finish(HubspotBatch *batch)
 {
 	batch->finished = true;
-	if (batch->open)
-		close_chunk(batch);
+	hubspot_intake_close(&batch->intake);
+	start_closed(batch);
+}
+
+/* Send the chunks that were closed, or let them wait for those that they follow. */
+static void
+start_closed(HubspotBatch *batch)
+{
+	while (!dlist_is_empty(&batch->intake.closed))
+	{
+		HubspotChunk *chunk = dlist_container(HubspotChunk, node,
+											  dlist_pop_head_node(&batch->intake.closed));
+
+		dlist_push_tail(&batch->chunks, &chunk->node);
+		chunk->complete = true;
+		if (chunk->nwaits_for == 0)
+			start_chunk(batch, chunk);
+	}
 }
 
 /*
@@ -279,14 +217,15 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 static bool
 must_wait(HubspotBatch *batch)
 {
-	if (batch->nchunks == 0 || !dlist_is_empty(&batch->ready) ||
+	if (batch->intake.nchunks == 0 || !dlist_is_empty(&batch->ready) ||
 		hubspot_batch_room(batch) > 0)
 		return false;
 
 	/* next pages wait for those of other records, but for no more than these */
-	if (!batch->open || !batch->finished || !dlist_is_empty(&batch->chunks))
+	if (!batch->intake.open || !batch->finished || !dlist_is_empty(&batch->chunks))
 		return true;
-	close_chunk(batch);
+	hubspot_intake_close(&batch->intake);
+	start_closed(batch);
 	return false;
 }
 
@@ -320,7 +259,7 @@ hubspot_batch_look(HubspotBatch *batch, int64 *wake)
 bool
 hubspot_batch_is_over(const HubspotBatch *batch)
 {
-	return batch->nchunks == 0 && batch->finished;
+	return batch->intake.nchunks == 0 && batch->finished;
 }
 
 /* Wait until something has come back, for this batch or for another one. */
@@ -368,19 +307,11 @@ continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
 	for (int i = 0; i < chunk->nunits; i++)
 	{
 		const HubspotUnit *unit = chunk->units[i];
-		HubspotUnit *next;
 
 		if (unit->error || hubspot_unit_next_page(unit).data == NULL)
 			continue;
-		next = hubspot_pairs_chain(batch->pairs, &unit->input, unit->hash);
-		if (batch->open &&
-			((next && next->chunk == batch->open) ||
-			 !hubspot_chunk_has_room(batch->open, &unit->input, batch->limit)))
-			close_chunk(batch);
-		if (batch->open == NULL)
-			open_chunk(batch);
-		next = hubspot_chunk_continue(batch->open, unit);
-		hubspot_pairs_add(batch->pairs, next);
+		hubspot_intake_continue(&batch->intake, unit);
+		start_closed(batch);
 	}
 }
 
@@ -391,10 +322,9 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	ListCell   *lc;
 
 	dlist_delete(&chunk->node);
-	batch->nchunks--;
 	foreach(lc, chunk->replies)
 		hubspot_call_free(lfirst(lc));
-	hubspot_chunk_free(&batch->memory, chunk);
+	hubspot_intake_free(&batch->intake, chunk);
 }
 
 /* Why nothing more is sent: the account was refused, or its quota is gone. */
@@ -437,40 +367,6 @@ hubspot_batch_is_put_off(const HubspotBatch *batch, const HubspotError *error)
 	return error == batch->scope.put_off;
 }
 
-static void
-open_chunk(HubspotBatch *batch)
-{
-	MemoryContext context = hubspot_chunk_take_context(&batch->memory,
-													   batch->last_nunits);
-
-	batch->open = hubspot_chunk_create(context, batch->endpoint->input_shape,
-									   Min(Max(batch->last_nunits, FIRST_UNITS),
-										   batch->limit));
-	batch->nchunks++;
-
-	/* a group is one input of any number of units */
-	if (batch->endpoint->input_shape == HUBSPOT_INPUT_GROUP)
-		batch->open->most_units = hubspot_evidence_limit(batch->evidence,
-														 batch->open->most_units,
-														 batch->open);
-	else
-		batch->limit = hubspot_evidence_limit(batch->evidence, batch->max_limit,
-											  batch->open);
-}
-
-/* No more units: send the chunk, or let it wait for those it follows. */
-static void
-close_chunk(HubspotBatch *batch)
-{
-	HubspotChunk *chunk = batch->open;
-
-	batch->open = NULL;
-	batch->last_nunits = chunk->nunits;
-	dlist_push_tail(&batch->chunks, &chunk->node);
-	if (chunk->nwaits_for == 0)
-		start_chunk(batch, chunk);
-}
-
 /* Send all units of a closed chunk that are not settled. */
 static void
 start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
@@ -506,7 +402,7 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 	if (batch->scope.stopped)
 	{
 		hubspot_units_set_error(records, nrecords, batch->scope.not_sent);
-		hubspot_keep_take(chunk->keep, records, nrecords, batch->pairs);
+		hubspot_keep_take(chunk->keep, records, nrecords, batch->intake.pairs);
 		nrecords = 0;
 	}
 	if (nrecords == 0)
@@ -551,7 +447,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	for (int i = 0; i < request->part.nunits && call->may_have_acted; i++)
 		request->part.units[i]->doubtful = true;
 	if (chunk->keep)
-		hubspot_batch_request_take_labels(&batch->scope, request, batch->pairs);
+		hubspot_batch_request_take_labels(&batch->scope, request, batch->intake.pairs);
 	else
 		hubspot_batch_request_settle(&batch->scope, request);
 	if (call->body)
@@ -636,7 +532,7 @@ static HubspotBatchRequest
 like_others(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	HubspotBatchRequest like = {.chunk = chunk,.endpoint = batch->endpoint,
-	.pairs = batch->pairs,.evidence = batch->evidence};
+	.pairs = batch->intake.pairs,.evidence = batch->evidence};
 
 	if (chunk->keep)
 	{
@@ -677,10 +573,10 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	for (int i = 0; i < chunk->nunits; i++)
 	{
 		if (i + PAIRS_AHEAD < chunk->nunits)
-			hubspot_pairs_expect(batch->pairs,
+			hubspot_pairs_expect(batch->intake.pairs,
 								 chunk->units[i + PAIRS_AHEAD]->hash);
 		if (chunk->units[i]->listed)
-			hubspot_pairs_remove(batch->pairs, chunk->units[i]);
+			hubspot_pairs_remove(batch->intake.pairs, chunk->units[i]);
 	}
 
 	/*
@@ -693,7 +589,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	{
 		HubspotChunk *follower = lfirst(lc);
 
-		if (--follower->nwaits_for == 0 && follower != batch->open)
+		if (--follower->nwaits_for == 0 && follower->complete)
 			start_chunk(batch, follower);
 	}
 }

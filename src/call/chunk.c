@@ -46,6 +46,7 @@
 /* What a unit takes of it, about, with its ids. */
 #define UNIT_SPACE		208
 
+static inline bool is_open(const HubspotChunk *chunk, const HubspotUnit *unit);
 static inline bool has_room(const HubspotChunk *chunk,
 							const HubspotInput *input, int limit);
 static int	max_units(const HubspotChunk *chunk, int limit);
@@ -114,34 +115,49 @@ hubspot_chunk_free(HubspotChunkMemory *memory, HubspotChunk *chunk)
 }
 
 /*
- * Is there a place for an input, where a request holds no more than limit?
- * *unit is the one to merge it into, if its pair is there.  chain are the units
- * of its pair and of the reverse of that, of all chunks (see HubspotPairs).
+ * The place of an input, where a request holds no more than limit.  chain are the units
+ * of its pair and of the reverse of that, of all chunks (see HubspotPairs).  *unit
+ * is the one of its pair in the chunk, or in that of reverses; NULL: there is none.
  *
- * With parts_reverses, the reverse of a pair that the chunk has must wait for
- * another one: the answer to the one could be taken for an answer to the other,
+ * With parts_reverses, the reverse of a pair that the chunk has must go with another
+ * request: the answer to the one could be taken for an answer to the other,
  * or the labels that the one adds are to be kept by the other.
  */
-bool
+HubspotPlace
 hubspot_chunk_find_place(const HubspotChunk *chunk, const HubspotInput *input,
 						 HubspotUnit *chain, int limit, bool parts_reverses,
 						 HubspotUnit **unit)
 {
-	for (; chain && chain->chunk == chunk; chain = chain->older)
+	bool		has_reverse = false;
+
+	*unit = NULL;
+	for (; chain && is_open(chunk, chain); chain = chain->older)
 	{
 		if (hubspot_same_pair(&chain->input, input))
 		{
+			const HubspotChunk *of = chain->chunk;
+
+			*unit = chain;
+
 			/* of a record, a page is read at a time */
 			if (hubspot_unit_next_page(chain).data)
-				return false;
-			*unit = chain;
-			return chunk->nrows < max_units(chunk, limit) * ROWS_PER_UNIT ||
-				hubspot_unit_is_next_row(chain, input->no);
+				return HUBSPOT_PLACE_NONE;
+			return of->nrows < max_units(of, limit) * ROWS_PER_UNIT ||
+				hubspot_unit_is_next_row(chain, input->no) ?
+				HUBSPOT_PLACE_UNIT : HUBSPOT_PLACE_NONE;
 		}
-		if (parts_reverses)
-			return false;
+		has_reverse = true;
 	}
-	return has_room(chunk, input, limit);
+	if (has_reverse && parts_reverses)
+		return HUBSPOT_PLACE_REVERSES;
+	return has_room(chunk, input, limit) ? HUBSPOT_PLACE_CHUNK : HUBSPOT_PLACE_NONE;
+}
+
+/* Is a unit part of the chunk, or of the one that takes reverses of its pairs? */
+static inline bool
+is_open(const HubspotChunk *chunk, const HubspotUnit *unit)
+{
+	return unit->chunk == chunk || unit->chunk == chunk->reverses;
 }
 
 /* May an input be added, where a request holds no more than limit? */
@@ -176,15 +192,15 @@ same_group(const HubspotChunk *chunk, const HubspotInput *input)
 }
 
 /*
- * What is wrong with one more row of a pair that the chunk has, palloc'd, or
- * NULL: a pair's types are not added up without a bound.  chain is as for
+ * What is wrong with one more row of a pair that the chunk has, or that of reverses,
+ * palloc'd, or NULL: a pair's types are not added up without a bound.  chain is as for
  * hubspot_chunk_find_place().
  */
 char *
 hubspot_chunk_types_problem(const HubspotChunk *chunk, const HubspotInput *input,
 							const HubspotUnit *chain)
 {
-	for (; chain && chain->chunk == chunk; chain = chain->older)
+	for (; chain && is_open(chunk, chain); chain = chain->older)
 	{
 		if (hubspot_same_pair(&chain->input, input) && input->types &&
 			chain->input.types->ntypes + input->types->ntypes > HUBSPOT_MAX_TYPES &&

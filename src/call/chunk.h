@@ -37,7 +37,13 @@ typedef struct HubspotChunk
 	int			nrows;			/* entries of more_rows, of all units */
 	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
 
+	/* for the intake */
+	struct HubspotChunk *reverses;	/* takes reverses of its pairs, which no
+									 * request has beside them, while it is
+									 * open; or NULL */
+
 	/* for the batch */
+	bool		complete;		/* closed: may be sent */
 	const struct HubspotCall *first_call;	/* with its units, or NULL; it
 											 * counts as the one that sends
 											 * all rows */
@@ -56,6 +62,15 @@ typedef struct HubspotChunk
 	int			association_position;
 } HubspotChunk;
 
+/* Where an input goes. */
+typedef enum HubspotPlace
+{
+	HUBSPOT_PLACE_NONE,			/* into neither, as they are */
+	HUBSPOT_PLACE_CHUNK,
+	HUBSPOT_PLACE_REVERSES,		/* the chunk of reverses */
+	HUBSPOT_PLACE_UNIT			/* to the rows of a unit that there is */
+} HubspotPlace;
+
 /* Where chunks live; no spare at the start. */
 typedef struct HubspotChunkMemory
 {
@@ -69,10 +84,11 @@ extern HubspotChunk *hubspot_chunk_create(MemoryContext context,
 										  HubspotInputShape shape,
 										  int maxunits);
 extern void hubspot_chunk_free(HubspotChunkMemory *memory, HubspotChunk *chunk);
-extern bool hubspot_chunk_find_place(const HubspotChunk *chunk,
-									 const HubspotInput *input,
-									 HubspotUnit *chain, int limit,
-									 bool parts_reverses, HubspotUnit **unit);
+extern HubspotPlace hubspot_chunk_find_place(const HubspotChunk *chunk,
+											 const HubspotInput *input,
+											 HubspotUnit *chain, int limit,
+											 bool parts_reverses,
+											 HubspotUnit **unit);
 extern bool hubspot_chunk_has_room(const HubspotChunk *chunk,
 								   const HubspotInput *input, int limit);
 extern char *hubspot_chunk_types_problem(const HubspotChunk *chunk,

@@ -43,7 +43,7 @@ are given, else in smaller ones, a part in about half a minute:
   x  single-row inserts of 10 clients into a table in sync, durable if fsync
      is on, beside those with a trigger of the same kind that writes to a
      plain table; WAL of an insert while nothing is sent
-  z  2,000 rows (a,b), (b,a) in turn: requests, with keep_labels and without
+  z  20,000 rows (a,b), (b,a) in turn: requests, with keep_labels and without
 """
 
 LABEL = "Benchmark"
@@ -56,7 +56,7 @@ SLOW_POLL_INTERVAL = 0.5
 ROWS = {"q": (20000, 200000, 1000000), "r": (50000, 300000, 3000000),
         "s": (20000, 200000, 1000000), "t": (50, 500, 500),
         "u": (10000, 100000, 500000), "v": (10000, 100000, 500000),
-        "w": (10000, 100000, 500000), "z": (200, 2000, 2000)}
+        "w": (10000, 100000, 500000), "z": (200, 20000, 20000)}
 
 MIN_ROWS_PER_SECOND = 80000
 MAX_ROW_US = 12

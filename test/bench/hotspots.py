@@ -50,7 +50,7 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
 # By source file, ...
 FILES = {
     QUERY: "source columns raw_input input_sort argument labels",
-    REQUESTS: "batch batch_request chunk unit request endpoint association_type",
+    REQUESTS: "batch batch_request intake chunk unit request endpoint association_type",
     NETWORK: "transport easy received sockets call throttle",
     ANSWERS: "response definition json jsonb lexer text match blame error keep_labels",
     RESULT: "result pipeline stencil",

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * intake.c
+ *	  Inputs into chunks: which one takes an input, and when it is closed.
+ *
+ * Rows of a pair that is already in the open chunk are merged into it, and the
+ * chunk stays open until a pair comes that it has no room for, so that rows of
+ * a pair which follow each other are never sent apart.
+ *
+ * Where no pair may go with its reverse, a second chunk is open beside the
+ * first, and takes reverses of its pairs alone.  So it never has more than the
+ * first, never makes that wait, and goes after it; (a, b) and (b, a) in turn are
+ * two requests, and not one for each.  If there are few of them when the first
+ * is full, the second is the open one from then on, and takes what comes, rather
+ * than cost a request.
+ *
+ * IDENTIFICATION
+ *	  src/call/intake.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "api/association_type.h"
+#include "api/error.h"
+#include "call/intake.h"
+
+/* The most inputs that may be put before asking again whether there is room. */
+#define MAX_ROOM		256
+
+/* Units that a chunk has room for at first, if the one before was small. */
+#define FIRST_UNITS		16
+
+static HubspotChunk *place_input(HubspotIntake *intake, const HubspotInput *input,
+								 HubspotUnit *chain, HubspotUnit **unit);
+static HubspotUnit *add_unit(HubspotIntake *intake, HubspotChunk *chunk,
+							 const HubspotInput *input, const HubspotError *error,
+							 char *problem);
+static void open_chunk(HubspotIntake *intake);
+static HubspotChunk *create_chunk(HubspotIntake *intake);
+static void close_chunk(HubspotIntake *intake);
+
+/*
+ * Begin in a memory context, in which the chunks' are.  A request holds no more than
+ * limit inputs, or as many as the evidence of such requests says.
+ */
+void
+hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,
+					 const HubspotEndpoint *endpoint, int limit,
+					 HubspotEvidence *evidence)
+{
+	memset(intake, 0, sizeof(HubspotIntake));
+	intake->endpoint = endpoint;
+	intake->limit = intake->max_limit = limit;
+	intake->evidence = evidence;
+	intake->pairs = hubspot_pairs_create(context);
+	intake->memory.parent = context;
+	dlist_init(&intake->closed);
+}
+
+/*
+ * How many inputs may be put before this is asked again, where there may be so many
+ * chunks.  0: none before some of them are gone.
+ */
+int
+hubspot_intake_room(const HubspotIntake *intake, int max_chunks)
+{
+	int			room = intake->limit;
+
+	/* inputs that could not go together may have made more than these */
+	if (intake->nchunks > max_chunks)
+		return 0;
+	if (intake->open && intake->open->ninputs < intake->limit)
+		room -= intake->open->ninputs;
+	else if (intake->nchunks == max_chunks)
+		return 0;
+
+	/* if chunks were closed early, each input may make another one */
+	if (intake->last_nunits > 0)
+		room = Min(room, intake->last_nunits);
+	return Min(room, MAX_ROOM);
+}
+
+/* Put an input, which is copied, and so is its error, if it has one. */
+void
+hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
+				   const HubspotError *error)
+{
+	HubspotUnit *chain = NULL;
+	HubspotUnit *unit;
+	HubspotChunk *chunk;
+	char	   *problem = NULL;
+	uint32		hash = 0;
+	MemoryContext old;
+
+	if (error == NULL)
+	{
+		hash = hubspot_pair_hash(input);
+		chain = hubspot_pairs_chain(intake->pairs, input, hash);
+		if (chain && intake->open)
+			problem = hubspot_chunk_types_problem(intake->open, input, chain);
+	}
+	chunk = place_input(intake, input, error || problem ? NULL : chain, &unit);
+
+	old = MemoryContextSwitchTo(chunk->context);
+	if (unit)
+	{
+		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
+		if (hubspot_unit_add_row(unit, input->no))
+			chunk->nrows++;
+	}
+	else
+	{
+		unit = add_unit(intake, chunk, input, error, problem);
+		if (unit->error == NULL)
+		{
+			unit->hash = hash;
+			hubspot_pairs_add(intake->pairs, unit);
+			if (intake->endpoint->input_shape == HUBSPOT_INPUT_TYPED_PAIR &&
+				unit->older)
+				hubspot_chunk_follow(chunk, unit, intake->follows_reverses);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The chunk that an input goes into, as part of *unit if that is not NULL. */
+static HubspotChunk *
+place_input(HubspotIntake *intake, const HubspotInput *input,
+			HubspotUnit *chain, HubspotUnit **unit)
+{
+	*unit = NULL;
+	while (intake->open)
+	{
+		HubspotChunk *open = intake->open;
+
+		switch (hubspot_chunk_find_place(open, input, chain, intake->limit,
+										 intake->parts_reverses, unit))
+		{
+			case HUBSPOT_PLACE_CHUNK:
+				return open;
+			case HUBSPOT_PLACE_REVERSES:
+				if (open->reverses == NULL)
+					open->reverses = create_chunk(intake);
+				return open->reverses;
+			case HUBSPOT_PLACE_UNIT:
+				return (*unit)->chunk;
+			case HUBSPOT_PLACE_NONE:
+				*unit = NULL;
+				close_chunk(intake);
+		}
+	}
+	open_chunk(intake);
+	return intake->open;
+}
+
+static HubspotUnit *
+add_unit(HubspotIntake *intake, HubspotChunk *chunk, const HubspotInput *input,
+		 const HubspotError *error, char *problem)
+{
+	HubspotUnit *unit = hubspot_chunk_add(chunk, input, !error && !problem);
+
+	if (error)
+	{
+		unit->error = hubspot_share_error(&chunk->last_error, error);
+		unit->http_status = error->http_status;
+		unit->correlation_id = unit->error->correlation_id;
+	}
+	else if (problem)
+		unit->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+										 ERRCODE_INVALID_PARAMETER_VALUE, problem);
+	return unit;
+}
+
+/* Put a record again, for its next page. */
+void
+hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit)
+{
+	HubspotUnit *next = hubspot_pairs_chain(intake->pairs, &unit->input, unit->hash);
+
+	if (intake->open &&
+		((next && next->chunk == intake->open) ||
+		 !hubspot_chunk_has_room(intake->open, &unit->input, intake->limit)))
+		close_chunk(intake);
+	if (intake->open == NULL)
+		open_chunk(intake);
+	hubspot_pairs_add(intake->pairs, hubspot_chunk_continue(intake->open, unit));
+}
+
+static void
+open_chunk(HubspotIntake *intake)
+{
+	HubspotChunk *chunk = intake->open = create_chunk(intake);
+
+	/* a group is one input of any number of units */
+	if (intake->endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+		chunk->most_units = hubspot_evidence_limit(intake->evidence,
+												   chunk->most_units, chunk);
+	else
+		intake->limit = hubspot_evidence_limit(intake->evidence,
+											   intake->max_limit, chunk);
+}
+
+static HubspotChunk *
+create_chunk(HubspotIntake *intake)
+{
+	MemoryContext context = hubspot_chunk_take_context(&intake->memory,
+													   intake->last_nunits);
+
+	intake->nchunks++;
+	return hubspot_chunk_create(context, intake->endpoint->input_shape,
+								Min(Max(intake->last_nunits, FIRST_UNITS),
+									intake->limit));
+}
+
+/* No more units for what is open. */
+void
+hubspot_intake_close(HubspotIntake *intake)
+{
+	while (intake->open)
+		close_chunk(intake);
+}
+
+/* No more units for the open chunk; that of reverses goes with it, or is the open one. */
+static void
+close_chunk(HubspotIntake *intake)
+{
+	HubspotChunk *chunk = intake->open;
+	HubspotChunk *reverses = chunk->reverses;
+
+	intake->open = chunk->reverses = NULL;
+	intake->last_nunits = chunk->nunits;
+	dlist_push_tail(&intake->closed, &chunk->node);
+	if (reverses && reverses->nunits < chunk->nunits / 2)
+		intake->open = reverses;
+	else if (reverses)
+		dlist_push_tail(&intake->closed, &reverses->node);
+}
+
+/* A chunk is gone, with all that it holds. */
+void
+hubspot_intake_free(HubspotIntake *intake, HubspotChunk *chunk)
+{
+	intake->nchunks--;
+	hubspot_chunk_free(&intake->memory, chunk);
+}
