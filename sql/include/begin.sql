@@ -56,6 +56,45 @@ BEGIN
 	PERFORM sim.control('POST', '/objects', jsonb_build_object('type', type, 'missing', ids));
 END $$;
 
+-- Records that look-ups find: of a list of {"id", "properties"}, or as many as
+-- "generate" says. Those that are there get other values.
+CREATE PROCEDURE sim.records(type text, records jsonb DEFAULT NULL, generate jsonb DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sim.control('POST', '/records', jsonb_strip_nulls(
+		jsonb_build_object('type', type, 'generate', generate)) ||
+		CASE WHEN records IS NULL THEN '{}' ELSE jsonb_build_object('records', records) END);
+END $$;
+
+-- One record, or other values of it.
+CREATE PROCEDURE sim.record(type text, id text, properties jsonb)
+LANGUAGE plpgsql AS $$
+BEGIN
+	CALL sim.records(type, jsonb_build_array(jsonb_build_object('id', id, 'properties', properties)));
+END $$;
+
+CREATE PROCEDURE sim.delete_record(type text, id text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sim.control('DELETE', format('/records?type=%s&id=%s', type, id));
+END $$;
+
+-- Makes one record of two: variant is survivor, new or vanished. The id that stays.
+CREATE FUNCTION sim.merge(type text, id text, into_id text, variant text DEFAULT 'survivor', new_id text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN sim.control('POST', '/records/merge', jsonb_build_object(
+		'type', type, 'id', id, 'into', into_id, 'variant', variant, 'new_id', new_id))->>'id';
+END $$;
+
+-- A property of the account's own.
+CREATE PROCEDURE sim.property(type text, name text, is_unique bool DEFAULT false)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sim.control('POST', '/properties', jsonb_build_object('type', type, 'name', name, 'unique', is_unique));
+END $$;
+
 -- Have the requests that match met by an action, in place of earlier rules.
 CREATE PROCEDURE sim.rule(action jsonb, match jsonb DEFAULT '{}')
 LANGUAGE plpgsql AS $$
@@ -84,6 +123,16 @@ END $$;
 
 CREATE PROCEDURE sim.forget_requests()
 LANGUAGE plpgsql AS $$ BEGIN PERFORM sim.control('DELETE', '/log'); END $$;
+
+-- How many requests came as far as an operation, and with how many inputs, since the start.
+CREATE FUNCTION sim.counts(operation text, OUT requests int, OUT inputs int)
+LANGUAGE plpgsql AS $$
+DECLARE
+	counts jsonb := sim.control('GET', '/stats')->'operations'->operation;
+BEGIN
+	requests := coalesce(counts->>'requests', '0');
+	inputs := coalesce(counts->>'inputs', '0');
+END $$;
 
 -- The associations that an account holds; their types as "category=number".
 CREATE FUNCTION sim.holds(from_type text, to_type text, token text DEFAULT 'test-token',

@@ -11,16 +11,18 @@ PARTS = (
     # what replies, errors and records are called
     "replies", "errors", "catalog",
     # what is kept
-    "journal", "definitions", "associations", "settings", "account", "oauth",
-    "state",
+    "journal", "definitions", "associations", "properties", "search_index",
+    "records", "settings", "account", "oauth", "state",
     # what an operation works with
-    "cursors", "validators", "call", "problems", "contexts", "batches",
+    "cursors", "validators", "record_validators", "call", "problems",
+    "contexts", "batches",
     # the operations
-    "creates", "removals", "reads", "labels", "limits", "operations",
+    "creates", "removals", "reads", "labels", "limits", "record_reads",
+    "searches", "operations",
     # from a request to its reply
     "routing", "fast_path", "chain",
     # the reply on its way, faults included
     "rules", "changes", "request", "wire", "connection",
     # the process
-    "log", "server", "control", "process",
+    "log", "server", "record_control", "control", "process",
 )

@@ -7,8 +7,9 @@ import collections
 from .associations import Store
 from .catalog import is_record_id
 from .definitions import Definitions
-from .errors import rate_limited
+from .errors import ApiError, rate_limited
 from .journal import Journal
+from .records import Records
 from .settings import checked_setting, initial_settings
 
 
@@ -56,6 +57,8 @@ class Account:
         self.fast_types = {}
         self.replies = {}       # see fast_path.answer_again()
         self.recent = collections.deque()   # times of requests, for the limit
+        self.searches = collections.deque()     # the same of searches
+        self.records = {}       # object type id -> Records
         self.settings = initial_settings(latency_ms)
 
     def exists(self, kind, record):
@@ -65,11 +68,19 @@ class Account:
         existing = self.existing.get(kind.id)
         if existing is not None and record not in existing:
             return False
+        if self.settings["check_records"] and self.checks_records(kind) and \
+                record not in self.records[kind.id].by_id:
+            return False
         return record not in self.missing.get(kind.id, ())
+
+    def checks_records(self, kind):
+        """With check_records: whether only records exist that were put."""
+        return kind.id in self.records and self.records[kind.id].kept
 
     def restricts(self, kind):
         """Whether some record of this type might not exist."""
-        return kind.id in self.missing or kind.id in self.existing
+        return kind.id in self.missing or kind.id in self.existing or \
+            self.settings["check_records"] and self.checks_records(kind)
 
     def set_objects(self, kind, missing, existing):
         self.replies.clear()
@@ -79,6 +90,40 @@ class Account:
             self.missing[kind.id] = frozenset(missing)
         if existing is not None:
             self.existing[kind.id] = frozenset(existing)
+
+    def records_of(self, kind):
+        """The records of a type, its properties with them."""
+        records = self.records.get(kind.id)
+        if records is None:
+            records = self.records[kind.id] = Records(kind)
+        return records
+
+    def current_id(self, kind, record):
+        """With check_records: the id that is associated in place of this."""
+        if self.checks_records(kind):
+            return self.records[kind.id].current_id(record)
+        return record
+
+    def delete_record(self, kind, record, now):
+        """A record is gone, and its associations."""
+        self.records_of(kind).delete(record, now, self.search_lag())
+        for to_id, target, _ in self.store.of_record(kind.id, record):
+            self.unlink(kind.id, record, to_id, target, None)
+
+    def merge_records(self, kind, old_id, into_id, variant, new_id, now):
+        """Two records become one, which has the associations of both."""
+        kept, gone = self.records_of(kind).merge(
+            old_id, into_id, variant, new_id, now, self.search_lag())
+        for record in gone:
+            for to_id, target, types in self.store.of_record(kind.id, record):
+                self.unlink(kind.id, record, to_id, target, None)
+                if to_id != kind.id or target not in (kept, *gone):
+                    self.link(kind.id, kept, to_id, target, types, False)
+        return kept
+
+    def search_lag(self):
+        """For how long, in seconds, a search does not see a change."""
+        return self.settings["search_lag_ms"] / 1000
 
     def definitions_changed(self):
         self.fast_types.clear()
@@ -158,6 +203,8 @@ class Account:
             new[name] = checked_setting(name, value)
         if "rate_limit" in changes:
             self.recent.clear()
+        if "search_rate_limit" in changes:
+            self.searches.clear()
         if changes.keys() - {"latency_ms", "rate_limit"}:
             self.replies.clear()
         self.settings = new
@@ -167,24 +214,43 @@ class Account:
         Counts a request against the rate limit.  Headers that tell where the
         account stands; ApiError if the request is one too many.
         """
-        limit = self.settings["rate_limit"]
-        interval = limit["interval_ms"]
-        while self.recent and now - self.recent[0] >= interval / 1000:
-            self.recent.popleft()
-        refused = len(self.recent) >= limit["max"]
-        if not refused:
-            self.recent.append(now)
-        left = str(limit["max"] - len(self.recent))
-        if limit["policy"] == "DAILY":
-            headers = [("X-HubSpot-RateLimit-Daily", str(limit["max"])),
-                       ("X-HubSpot-RateLimit-Daily-Remaining", left)]
-        else:
-            headers = [("X-HubSpot-RateLimit-Max", str(limit["max"])),
-                       ("X-HubSpot-RateLimit-Remaining", left),
-                       ("X-HubSpot-RateLimit-Interval-Milliseconds",
-                        str(interval))]
-        if refused:
-            if limit["retry_after"] is not None:
-                headers.append(("Retry-After", str(limit["retry_after"])))
-            raise rate_limited(limit["policy"], headers)
-        return headers
+        return spend(self.settings["rate_limit"], self.recent, now)
+
+    def spend_search(self, now):
+        """The same for the limit of searches, if any; no headers tell of
+        that."""
+        if self.settings["search_rate_limit"] is None:
+            return
+        try:
+            spend(self.settings["search_rate_limit"], self.searches, now)
+        except ApiError as refusal:
+            refusal.headers = tuple(header for header in refusal.headers
+                                    if header[0] == "Retry-After")
+            raise
+
+
+def spend(limit, recent, now):
+    """
+    Counts a request against a limit, by the times of those before.  What
+    account.spend_request() gives.
+    """
+    interval = limit["interval_ms"]
+    while recent and now - recent[0] >= interval / 1000:
+        recent.popleft()
+    refused = len(recent) >= limit["max"]
+    if not refused:
+        recent.append(now)
+    left = str(limit["max"] - len(recent))
+    if limit["policy"] == "DAILY":
+        headers = [("X-HubSpot-RateLimit-Daily", str(limit["max"])),
+                   ("X-HubSpot-RateLimit-Daily-Remaining", left)]
+    else:
+        headers = [("X-HubSpot-RateLimit-Max", str(limit["max"])),
+                   ("X-HubSpot-RateLimit-Remaining", left),
+                   ("X-HubSpot-RateLimit-Interval-Milliseconds",
+                    str(interval))]
+    if refused:
+        if limit["retry_after"] is not None:
+            headers.append(("Retry-After", str(limit["retry_after"])))
+        raise rate_limited(limit["policy"], headers)
+    return headers

@@ -151,6 +151,14 @@ class Store:
         if self.primaries.get(place) == holder:
             del self.primaries[place]
 
+    def of_record(self, from_id, source):
+        """[(to type, to id, types)] of all that a record has."""
+        self.materialise()
+        return [(to_id, target, types)
+                for (type_id, to_id), table in list(self.directions.items())
+                if type_id == from_id
+                for target, types in table.get(source, {}).items()]
+
     def drop_type(self, definition):
         """Takes one association type off every pair that has it."""
         key = definition.key()

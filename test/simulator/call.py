@@ -7,7 +7,8 @@ class Call:
     """A request that has found its account and operation."""
 
     __slots__ = ("request", "account", "state", "operation", "version", "dry",
-                 "from_type", "to_type", "parts", "query", "body", "plain")
+                 "from_type", "to_type", "parts", "query", "body", "plain",
+                 "limit_headers")
 
     def __init__(self, request, account, state, dry):
         self.request = request
@@ -15,11 +16,12 @@ class Call:
         self.state = state
         self.dry = dry
         self.operation = None
-        self.version = None     # v4, or a dated one without its "-beta"
+        self.version = None     # v4, v3, or a dated one without its "-beta"
         self.from_type = None
         self.to_type = None
         self.body = None
         self.plain = None
+        self.limit_headers = None   # which tell where the account stands
 
     def fits(self, key):
         """Whether an association type is known and of this direction."""
@@ -51,6 +53,18 @@ class Call:
             return True
         return self.account.unlink(self.from_type.id, source,
                                    self.to_type.id, target, types)
+
+    def current(self, items):
+        """
+        The same (from id, to id, types), with the ids of the records that are
+        associated if these are to be.
+        """
+        if not self.account.settings["check_records"]:
+            return items
+        current = self.account.current_id
+        return [(current(self.from_type, source),
+                 current(self.to_type, target), types)
+                for source, target, types in items]
 
     def id_formats(self):
         """How record ids stand in this account's replies: from, to."""

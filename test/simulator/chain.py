@@ -30,6 +30,7 @@ def answer(state, request, dry=False, shortcuts=False):
         call = Call(request, account, state, dry)
         if account.settings["rate_limit"] is not None:
             headers = account.spend_request(request.received)
+            call.limit_headers = headers
         reply = operate(call, shortcuts)
     except ApiError as problem:
         reply = problem.reply(request.correlation)

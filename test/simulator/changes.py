@@ -118,7 +118,9 @@ def result_pair(result):
     elif "from" in result:
         ends = (result["from"]["id"],)
     else:
-        ends = (result.get("toObjectId", result.get("typeId")),)
+        ends = (next((result[key] for key in ("toObjectId", "typeId", "id",
+                                              "name") if key in result),
+                     None),)
     return tuple(sorted(map(str, ends)))
 
 
@@ -143,10 +145,16 @@ def without_pairs(results, pairs):
 
 
 def foreign_results(results):
-    """Copies of results, with ids that nobody sent."""
+    """Copies of results, with ids that nobody sent; of records also with
+    other values."""
     text = json.dumps(results)
-    return json.loads(re.sub(r'("(?:id|fromObjectId|toObjectId)": ?"?)',
-                             r"\g<1>77700", text))
+    copies = json.loads(re.sub(r'("(?:id|fromObjectId|toObjectId)": ?"?)',
+                               r"\g<1>77700", text))
+    for copy in copies:
+        properties = copy.get("properties", {})
+        for name, value in properties.items():
+            properties[name] = value and "77700" + value
+    return copies
 
 
 def with_number_ids(value):

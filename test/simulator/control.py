@@ -51,6 +51,26 @@ POST /settings          change some; answers all of them:
     archive_missing     deleting what is not there: 204, as if it had been;
                         404, for a single pair; item, that and an error of a
                         batch for each such pair
+    check_records       true: of the types whose records were put, no other
+                        records can be associated, nor ids that answer no
+                        more; where another id answers for one that was
+                        merged, a create associates that, and says so
+    missing_keys        how a batch read of records tells of keys without a
+                        record: named in an error, beside the others'
+                        results; empties: named, and no results at all;
+                        silent: neither
+    not_unique          the words by which it refuses a property that is not
+                        unique: write, as those of a write were seen; read,
+                        others; context, the context names it; plain, nothing
+                        does
+    unknown_properties  to be shown in results: refused, ignored
+    secondary_emails    whether it finds a contact by one: found, missing
+    key_case            of a property that is not kept in lower case: exact,
+                        any (then a record may have another value than asked)
+    search_parts        of a property with several values, IN and EQ find
+                        each; or only CONTAINS_TOKEN does: token
+    search_lag_ms       so long after it has changed, a search does not see
+                        how a record is now; 0
     page_size           most associations in a page, 1 to 500
     max_body_bytes      a longer body is answered 413; null: none is
     latency_ms          as --latency; a reply's latency counts from the
@@ -59,10 +79,14 @@ POST /settings          change some; answers all of them:
     rate_limit          null, or {"max", "interval_ms", "policy",
                         "retry_after"}; policy is TEN_SECONDLY_ROLLING,
                         SECONDLY or DAILY
+    search_rate_limit   the same for searches alone, whose answers then do
+                        not tell of it; by default 5 and SECONDLY
 POST /accounts          {"token", "scopes": [...] or null}: add or change
 DELETE /accounts/TOKEN
 POST /objects           {"type", "missing": [ids]} or {"type", "existing":
                         [ids]}; each replaces what was said before
+/records, /properties   what records there are, and what they say: see
+                        record_control.py
 GET  /associations?from_type=&to_type=[&from_id=][&token=]
                         {"count", "associations": [{"from_id", "to_id",
                         "types": [{"category", "type_id", "label"}]}]}
@@ -92,10 +116,10 @@ POST /oauth             {"client_id", "client_secret", "refresh_token",
                         optional: seconds, whether each refresh token is good
                         for one use, latency of the refreshes alone
 POST /oauth/expire      every access token given out so far has expired
-GET  /log[?path=REGEX][&limit=N]
+GET  /log[?path=REGEX][&operation=NAME][&limit=N]
                         {"count", "dropped", "requests": [...]}, the last N
-GET  /log/count[?path=REGEX]
-GET  /log/paths[?path=REGEX]
+GET  /log/count[?path=REGEX][&operation=NAME]
+GET  /log/paths[?path=REGEX][&operation=NAME]
                         {"requests": [[method, path, status], ...]}
 DELETE /log
 POST /rules             one rule or a list (rules.py); {"ids": [...]}
@@ -106,7 +130,9 @@ POST /batch             [[method, path, body], ...]: requests to this port,
                         each, texts as strings.  The first wrong one ends it
 
 A log entry has n, time_ms (of a clock that simulators share), method, path,
-query, status (null: no answer), inputs, token_hash (never the token),
+query, operation (null: it did not come so far, or took no effect because of a
+rule), status (null: no answer), inputs (a batch's, or the values that a search
+looks for), token_hash (never the token),
 connection, http_version, content_type, headers (without authorization), body
 (its first 4,000 characters, secrets left out), rule, noop (answered as a
 success although nothing was asked for), in_flight (requests at work when it
@@ -122,6 +148,7 @@ from .account import Counts
 from .catalog import object_type, require_record_ids
 from .errors import ApiError
 from .oauth import OAuthClient
+from .record_control import HANDLERS as RECORD_HANDLERS
 from .replies import Reply
 
 
@@ -165,10 +192,13 @@ class Control:
         parts = path.strip("/").split("/")
         if method == "DELETE" and parts[0] == "accounts":
             return self.delete_account(urllib.parse.unquote(parts[1]))
-        handler = self.HANDLERS.get((method, "/".join(parts)))
-        if handler is None:
+        place = (method, "/".join(parts))
+        options = body if method == "POST" else query
+        if place in RECORD_HANDLERS:
+            return RECORD_HANDLERS[place](self.account(options), options)
+        if place not in self.HANDLERS:
             raise ValueError("there is no %s %s" % (method, path))
-        return handler(self, body if method == "POST" else query)
+        return self.HANDLERS[place](self, options)
 
     def batch(self, body):
         replies = []
@@ -347,10 +377,10 @@ class Control:
         return {"ok": True}
 
     def logged(self, query):
-        if "path" not in query:
-            return list(self.api.log)
-        path = re.compile(query["path"])
-        return [e for e in self.api.log if path.search(e.request.path)]
+        path = re.compile(query.get("path", ""))
+        operation = query.get("operation")
+        return [e for e in self.api.log if path.search(e.request.path) and
+                operation in (None, e.request.operation)]
 
     def get_log(self, query):
         entries = self.logged(query)

@@ -9,23 +9,25 @@ from .replies import Reply, to_json
 
 
 def create_default(call):
-    source, target = call.parts["from_id"], call.parts["to_id"]
-    problem = find_problem(call, source, target, None, {})
+    (source, target, types), = call.current(
+        [(call.parts["from_id"], call.parts["to_id"], None)])
+    problem = find_problem(call, source, target, types, {})
     if problem:
         raise refusal(call, [problem])
-    call.link(source, target, None)
+    call.link(source, target, types)
     results = default_results(call, source, target)
     return Reply(200, envelope_of(results.encode("ascii")))
 
 
 def create_labelled(call):
-    source, target = call.parts["from_id"], call.parts["to_id"]
+    (source, target, types), = call.current(
+        [(call.parts["from_id"], call.parts["to_id"], call.body)])
     call.request.noop = not call.body
-    problem = find_problem(call, source, target, call.body, {})
+    problem = find_problem(call, source, target, types, {})
     if problem:
         raise refusal(call, [problem])
-    call.link(source, target, call.body)
-    result = labelled_result(call, source, target, call.body)
+    call.link(source, target, types)
+    result = labelled_result(call, source, target, types)
     if call.account.settings["single_create_form"] == "entity":
         result = {"createdResourceId": "%s-%s" % (source, target),
                   "entity": result, "location": call.request.path}
@@ -44,7 +46,7 @@ def batch_create_default(call):
 def create_batch(call, make_results, status):
     """Either batch create: sorts out bad inputs, stores, answers."""
     good, problems, added = [], [], {}
-    for item in call.body:
+    for item in call.current(call.body):
         problem = find_problem(call, *item, added)
         if problem:
             problems.append(problem)

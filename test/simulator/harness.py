@@ -238,3 +238,7 @@ class VersionsTest(SimulatorTest):
 
     def associations(self, version, rest):
         return area(version, "associations") + "/" + rest
+
+    def records(self, version, rest, which="objects"):
+        """Records and properties have v3 beside the dated versions."""
+        return area(version, which).replace("v4", "v3") + "/" + rest

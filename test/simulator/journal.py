@@ -10,9 +10,9 @@ yet, is there as well; of one request, either all changes are or none.
 What comes back: associations with their types; labels, and the ids that the
 types of custom objects were given; the accounts that the control port added,
 without those that it deleted, and all scopes.  What does not: settings, limits
-on associations, which records exist, OAuth clients and their tokens, rules,
-the log, statistics.  The default account is found by --token, which must be
-what it was.
+on associations, records and their properties, OAuth clients and their tokens,
+rules, the log, statistics.  The default account is found by --token, which
+must be what it was.
 
 POST /reset empties the journal as well.  It only grows otherwise.  It holds
 the tokens, as they are, to tell accounts by.

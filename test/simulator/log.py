@@ -36,7 +36,8 @@ class LogEntry:
             query, body = without_secrets(query), without_secrets(body)
         return {"n": self.n, "time_ms": round(self.time * 1000, 3),
                 "method": request.method, "path": request.path,
-                "query": query, "status": self.status,
+                "query": query, "operation": request.operation,
+                "status": self.status,
                 "inputs": request.inputs,
                 "token_hash": request.headers.token_hash(),
                 "connection": self.connection,

@@ -2,13 +2,17 @@
 operations: the table of the API's operations
 """
 
+from .catalog import DATED_VERSIONS
 from .creates import (batch_create, batch_create_default, create_default,
                       create_labelled)
 from .labels import labels_create, labels_delete, labels_list, labels_update
 from .limits import (high_usage_report, limits_all, limits_create,
                      limits_pair, limits_purge, limits_update)
 from .reads import batch_read, list_associations
+from .record_reads import list_properties, read_property, read_records
+from .record_validators import check_read_records, check_search
 from .removals import archive, batch_archive, batch_archive_labels
+from .searches import search_records
 from .validators import (check_archive, check_create, check_default,
                          check_label_create, check_label_update,
                          check_limits, check_purge, check_read, check_specs,
@@ -20,13 +24,14 @@ class Operation:
     A row of the API's table: method, path, validator of the body (None:
     there must be no body), most inputs, and the access its scopes want; for
     compact bodies also the fast path, or a scanner: what that finds is what
-    the validator would, or None.  "partial" is the status of a batch with
-    errors beside its results.
+    the validator would, or None.  "query" has the parameters that may be in
+    the path's query.  "partial" is the status of a batch with errors beside
+    its results.  "undated" is the version beside the dated ones.
     """
 
     def __init__(self, method, area, path, handler, check=None, limit=None,
-                 access="write", fast=None, scan=None, paged=False,
-                 partial=207):
+                 access="write", fast=None, scan=None, query=(),
+                 partial=207, undated="v4"):
         self.name = handler.__name__
         self.method = method
         self.area = area
@@ -37,8 +42,9 @@ class Operation:
         self.access = access
         self.fast = fast
         self.scan = scan
-        self.paged = paged
+        self.query = frozenset(query)
         self.partial = partial
+        self.versions = (undated, *DATED_VERSIONS)
         self.literals = [(i, s) for i, s in enumerate(self.segments)
                          if not s.startswith("{")]
         self.places = [(i, s[1:-1]) for i, s in enumerate(self.segments)
@@ -62,7 +68,16 @@ OPERATIONS = (
     Operation("PUT", "objects", PAIR, create_labelled, check_specs),
     Operation("DELETE", "objects", PAIR, archive),
     Operation("GET", "objects", "{from_type}/{from_id}/associations/{to_type}",
-              list_associations, access="read", paged=True),
+              list_associations, access="read", query=("limit", "after")),
+    Operation("POST", "objects", "{type}/batch/read", read_records,
+              check_read_records, 100, access="read", query=("archived",),
+              undated="v3"),
+    Operation("POST", "objects", "{type}/search", search_records,
+              check_search, access="read", undated="v3"),
+    Operation("GET", "properties", "{type}", list_properties, access="read",
+              query=("archived",), undated="v3"),
+    Operation("GET", "properties", "{type}/{name}", read_property,
+              access="read", query=("archived",), undated="v3"),
     Operation("POST", "associations", BATCH + "create", batch_create,
               check_create, 2000, fast="labelled"),
     Operation("POST", "associations", BATCH + "associate/default",
@@ -99,12 +114,15 @@ OPERATIONS = (
 )
 
 
-def operations_by_size():
+def operations_by_place():
+    """The operations that a path may lead to, by its part of the API, its
+    version, and its length after these."""
     index = {}
     for operation in OPERATIONS:
-        index.setdefault((operation.area, len(operation.segments)),
-                         []).append(operation)
+        for version in operation.versions:
+            index.setdefault((operation.area, version,
+                              len(operation.segments)), []).append(operation)
     return index
 
 
-OPERATIONS_BY_SIZE = operations_by_size()
+OPERATIONS_BY_PLACE = operations_by_place()

@@ -2,6 +2,7 @@
 replies: what goes back for a request, and what stands in every reply
 """
 
+import functools
 import http
 import itertools
 import json
@@ -90,6 +91,16 @@ class Clock:
 
 
 CLOCK = Clock()
+
+
+@functools.lru_cache(maxsize=10000)
+def iso_second(second):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def iso_time(seconds):
+    """A time of day as text, of seconds since 1970."""
+    return "%s.%03dZ" % (iso_second(int(seconds)), seconds * 1000 % 1000)
 
 
 class CorrelationIds:

@@ -137,7 +137,11 @@ class Request:
 
     @staticmethod
     def pairs_of_body(value):
-        inputs = value.get("inputs") if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return
+        for text in searched(value.get("filterGroups")):
+            yield text, ""
+        inputs = value.get("inputs")
         for item in inputs if isinstance(inputs, list) else ():
             if not isinstance(item, dict):
                 continue
@@ -156,6 +160,18 @@ class Request:
             return None
         inputs = value.get("inputs") if isinstance(value, dict) else None
         return len(inputs) if isinstance(inputs, list) else None
+
+
+def searched(value):
+    """The values that a search looks for, of its filters as they came."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from searched(item)
+    elif isinstance(value, dict):
+        for key in value.keys() - {"propertyName", "operator"}:
+            yield from searched(value[key])
 
 
 class ChunkedBody:

@@ -9,7 +9,7 @@ from .catalog import (DATED_VERSIONS, MAX_ID_DIGITS, MAX_INT32,
                       object_type)
 from .cursors import read_cursor
 from .errors import ApiError, invalid, not_found
-from .operations import OPERATIONS_BY_SIZE
+from .operations import OPERATIONS_BY_PLACE
 from .validators import parse_json
 
 JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?",
@@ -26,7 +26,7 @@ def route(call):
         segments[1:3] = reversed(segments[1:3])
     area, call.version, rest = area_of(segments)
     fitting = [operation for operation
-               in OPERATIONS_BY_SIZE.get((area, len(rest)), ())
+               in OPERATIONS_BY_PLACE.get((area, call.version, len(rest)), ())
                if operation.fits(rest)]
     if not fitting:
         raise not_found()
@@ -44,6 +44,8 @@ def route(call):
     if "from_type" in parts:
         call.from_type = object_type(parts["from_type"])
         call.to_type = object_type(parts["to_type"])
+    elif "type" in parts:
+        call.from_type = object_type(parts["type"])
     for name, most in (("type_id", MAX_INT32),
                        ("user_id", 10 ** MAX_ID_DIGITS - 1)):
         if name in parts:
@@ -59,6 +61,8 @@ def area_of(segments):
         raise not_found()
     if segments[1] == "v4":
         return segments[2], "v4", segments[3:]
+    if segments[1] == "v3":
+        return segments[2], "v3", segments[3:]
     version = without_beta(segments[2])
     if version not in DATED_VERSIONS:
         raise not_found()
@@ -90,7 +94,7 @@ def authorize_scopes(call):
         return
     wanted = list(dict.fromkeys(
         "crm.objects.%s.%s" % (kind.scope, call.operation.access)
-        for kind in (call.from_type, call.to_type)))
+        for kind in (call.from_type, call.to_type) if kind is not None))
     if not scopes.issuperset(wanted):
         raise ApiError(
             403, "The app has not been granted all scopes that this call "
@@ -100,12 +104,12 @@ def authorize_scopes(call):
 
 
 def validate_query(call):
-    """Only the list takes parameters: limit and after."""
+    """What the operation takes: limit and after, or archived, or nothing."""
     text = call.request.query
-    call.query = {"limit": 500, "after": None}
+    call.query = {"limit": 500, "after": None, "archived": False}
     if not text:
         return
-    if not call.operation.paged:
+    if not call.operation.query:
         raise invalid("This operation takes no query parameters")
     try:
         pairs = urllib.parse.parse_qsl(text, keep_blank_values=True,
@@ -113,7 +117,8 @@ def validate_query(call):
     except ValueError:
         raise invalid("Invalid query")
     names = [name for name, _ in pairs]
-    if len(set(names)) != len(names) or not set(names) <= {"limit", "after"}:
+    if len(set(names)) != len(names) or \
+            not set(names) <= call.operation.query:
         raise invalid("Unknown or repeated query parameter")
     given = dict(pairs)
     if "after" in given:
@@ -125,6 +130,10 @@ def validate_query(call):
                 not 1 <= int(limit) <= 500:
             raise invalid("limit must be from 1 to 500")
         call.query["limit"] = int(limit)
+    if "archived" in given:
+        if given["archived"] not in ("true", "false"):
+            raise invalid("archived must be true or false")
+        call.query["archived"] = given["archived"] == "true"
 
 
 def validate_envelope(call):

@@ -17,6 +17,13 @@ SETTINGS = {
     "limit_create_status": (None, 201, 200),
     "limit_purge_status": (None, 204, 200),
     "v4_limits": ("v4/associations", "associations/v4"),
+    "check_records": (False, True),
+    "missing_keys": ("named", "empties", "silent"),
+    "not_unique": ("write", "read", "context", "plain"),
+    "unknown_properties": ("refused", "ignored"),
+    "secondary_emails": ("found", "missing"),
+    "key_case": ("exact", "any"),
+    "search_parts": ("each", "token"),
 }
 
 # What HubSpot calls its rate limits, and their intervals in milliseconds.
@@ -28,7 +35,8 @@ def initial_settings(latency_ms):
     """The settings of a new account."""
     settings = {name: values[0] for name, values in SETTINGS.items()}
     settings.update(page_size=500, max_body_bytes=None,
-                    latency_ms=latency_ms, rate_limit=None)
+                    latency_ms=latency_ms, rate_limit=None,
+                    search_lag_ms=0, search_rate_limit=None)
     return settings
 
 
@@ -40,7 +48,11 @@ def checked_setting(name, value):
         return value
     if name == "rate_limit":
         return None if value is None else checked_rate_limit(value)
-    if name == "latency_ms" and is_number(value) and value >= 0:
+    if name == "search_rate_limit":
+        return None if value is None else checked_rate_limit(
+            value, 5, "SECONDLY")
+    if name in ("latency_ms", "search_lag_ms") and is_number(value) and \
+            value >= 0:
         return value
     if name == "page_size" and is_integer(value) and 1 <= value <= 500:
         return value
@@ -49,16 +61,16 @@ def checked_setting(name, value):
     raise ValueError("no such setting, or not such a value: %s" % name)
 
 
-def checked_rate_limit(value):
+def checked_rate_limit(value, most=100, policy="TEN_SECONDLY_ROLLING"):
     """A limit with all its members, of one with some of them."""
     if not isinstance(value, dict) or not value.keys() <= {
             "max", "interval_ms", "policy", "retry_after"}:
         raise ValueError("rate_limit is null or an object of max, "
                          "interval_ms, policy, retry_after")
-    policy = value.get("policy", "TEN_SECONDLY_ROLLING")
+    policy = value.get("policy", policy)
     if policy not in POLICIES:
         raise ValueError("no such policy: %r" % (policy,))
-    limit = {"max": value.get("max", 100), "policy": policy,
+    limit = {"max": value.get("max", most), "policy": policy,
              "interval_ms": value.get("interval_ms", POLICIES[policy]),
              "retry_after": value.get("retry_after")}
     if not is_integer(limit["max"]) or not is_number(limit["interval_ms"]):

@@ -4,7 +4,7 @@ test_operations: tests of the table of operations
 
 import unittest
 
-from .operations import OPERATIONS, OPERATIONS_BY_SIZE
+from .operations import OPERATIONS, OPERATIONS_BY_PLACE
 
 
 class TableTest(unittest.TestCase):
@@ -20,10 +20,11 @@ class TableTest(unittest.TestCase):
             segments = ["7"] * len(operation.segments)
             for place, literal in operation.literals:
                 segments[place] = literal
-            found = [o for o in OPERATIONS_BY_SIZE[operation.area,
-                                                   len(segments)]
-                     if o.fits(segments) and o.method == operation.method]
-            self.assertIs(found[0], operation, operation.name)
+            for version in operation.versions:
+                found = [o for o in OPERATIONS_BY_PLACE[
+                    operation.area, version, len(segments)]
+                    if o.fits(segments) and o.method == operation.method]
+                self.assertIs(found[0], operation, operation.name)
 
     def test_limits(self):
         """Only batches have a most of inputs, and all batches have one."""

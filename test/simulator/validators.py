@@ -94,12 +94,16 @@ def check_inputs(value, limit):
     """The list in {"inputs": [...]}, which may neither be empty nor long."""
     check_object(value, INPUT_KEYS, "the body")
     inputs = check_list(value["inputs"], "inputs")
+    refuse_empty_or_long(inputs, limit)
+    return inputs
+
+
+def refuse_empty_or_long(inputs, limit):
     if not inputs:
         raise invalid("inputs must not be empty")
     if limit is not None and len(inputs) > limit:
         raise invalid("The maximum number of inputs is %d, but there are %d"
                       % (limit, len(inputs)))
-    return inputs
 
 
 def refuse_duplicates(pairs):

@@ -593,6 +593,21 @@ Of everything, or of one account.
 
 =item objects({...}), account({...}), oauth({...}), expire_oauth
 
+=item put_records(type, [{ id => ..., properties => {...} }, ...]), generate_records(type, {...})
+
+Records that look-ups find, or other values of those that are there; so many of
+them as { count => ..., properties => { email => 'contact{n}@example.com' } }
+says. How many there are of the type then.
+
+=item records(type[, id => ...]), delete_records(type[, id => ...])
+
+=item merge_records(type, id, into[, variant => ..., new_id => ...])
+
+The id of the record that two have become: variant is survivor (the default),
+new or vanished.
+
+=item property({...})
+
 =item associations(from_type, to_type[, token => ..., from_id => ...])
 
 The list of them.
@@ -604,9 +619,10 @@ The list of them.
 All of them as text, "from,to,types" in each line, in the order of the ids; to
 be used where there are many.
 
-=item log([path => regex,] [limit => n])
+=item log([path => regex,] [operation => name,] [limit => n])
 
-The list of requests.
+The list of requests. The operations that look up records are read_records,
+search_records, list_properties and read_property.
 
 =item log_count([path regex]), clear_log
 
@@ -722,9 +738,41 @@ sub hits { return $_[0]->control('GET', '/rules') }
 sub clear_rules { return $_[0]->control('DELETE', '/rules') }
 sub objects { return $_[0]->control('POST', '/objects', $_[1]) }
 sub account { return $_[0]->control('POST', '/accounts', $_[1]) }
+sub property { return $_[0]->control('POST', '/properties', $_[1]) }
 sub oauth { return $_[0]->control('POST', '/oauth', $_[1]) }
 sub expire_oauth { return $_[0]->control('POST', '/oauth/expire') }
 sub clear_log { return $_[0]->control('DELETE', '/log') }
+
+sub put_records
+{
+	my ($self, $type, $records) = @_;
+	return $self->control('POST', '/records', { type => $type, records => $records })->{count};
+}
+
+sub generate_records
+{
+	my ($self, $type, $how) = @_;
+	return $self->control('POST', '/records', { type => $type, generate => $how })->{count};
+}
+
+sub records
+{
+	my ($self, $type, %which) = @_;
+	return $self->control('GET', '/records', undef, type => $type, %which)->{records};
+}
+
+sub delete_records
+{
+	my ($self, $type, %which) = @_;
+	return $self->control('DELETE', '/records', undef, type => $type, %which);
+}
+
+sub merge_records
+{
+	my ($self, $type, $id, $into, %more) = @_;
+	return $self->control('POST', '/records/merge',
+		{ variant => 'survivor', %more, type => $type, id => $id, into => $into })->{id};
+}
 
 sub associations
 {
