@@ -121,6 +121,8 @@ typedef enum HubspotVerdict
 	HUBSPOT_VERDICT_NO_TOKEN,	/* there is no token to send anything with */
 	HUBSPOT_VERDICT_RATE,		/* the account has sent too much */
 	HUBSPOT_VERDICT_NOT_SENT,	/* something before it has failed */
+	HUBSPOT_VERDICT_LIKE_OTHERS,	/* it wasn't sent: all inputs like it were
+									 * refused */
 	HUBSPOT_VERDICT_INTERNAL	/* an ERROR of our own, or of somebody's
 								 * trigger */
 } HubspotVerdict;

@@ -24,6 +24,8 @@
  *		RATE		429, 500 (RATE_LIMITS)	account is parked,	account waits
  *											or ends the sending
  *		NOT_SENT	what came before		not sent			account waits
+ *		LIKE_OTHERS	refusals of all inputs	not sent			row: later
+ *					with its types
  *		INTERNAL	an ERROR of a sender	-					row or account
  *
  * (*) if HubSpot says it: in JSON, and with its correlation id or a category.  Some

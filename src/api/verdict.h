@@ -47,6 +47,7 @@ static inline bool
 hubspot_is_not_sent(HubspotVerdict verdict)
 {
 	return verdict == HUBSPOT_VERDICT_NOT_SENT ||
+		verdict == HUBSPOT_VERDICT_LIKE_OTHERS ||
 		verdict == HUBSPOT_VERDICT_NO_TOKEN;
 }
 

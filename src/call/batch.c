@@ -116,6 +116,7 @@ hubspot_batch_create(const HubspotClient *client,
 												  "hubspot_assoc batch",
 												  ALLOCSET_DEFAULT_SIZES);
 	HubspotBatch *batch = MemoryContextAllocZero(context, sizeof(HubspotBatch));
+	const HubspotEndpoint *reading = hubspot_endpoint(HUBSPOT_BATCH_READ);
 
 	batch->context = context;
 	batch->client = client;
@@ -126,10 +127,12 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->scope.symmetric = hubspot_same_object_type(from_type, to_type);
 	batch->scope.types = hubspot_types_create(context);
 	batch->keep_labels = keep_labels;
-	batch->evidence = hubspot_evidence_create(context);
-	batch->keep_evidence = hubspot_evidence_create(context);
-	if (client->policy.impatient)
-		hubspot_evidence_recall(batch->evidence, client->options->server, batch->endpoint);
+	batch->scope.calls = hubspot_calls_create(context, client);
+	batch->scope.client = client;
+	batch->scope.context = context;
+	batch->evidence = hubspot_batch_evidence(&batch->scope, batch->endpoint);
+	batch->keep_evidence = hubspot_batch_evidence(&batch->scope, reading);
+	batch->keep_limit = hubspot_batch_request_limit(client, reading);
 	hubspot_intake_begin(&batch->intake, context, batch->endpoint,
 						 hubspot_batch_request_limit(client, batch->endpoint),
 						 batch->evidence);
@@ -137,11 +140,6 @@ hubspot_batch_create(const HubspotClient *client,
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
 	batch->intake.follows_reverses = keep_labels || batch->scope.symmetric;
-	batch->keep_limit = hubspot_batch_request_limit(client,
-													hubspot_endpoint(HUBSPOT_BATCH_READ));
-	batch->scope.calls = hubspot_calls_create(context, client);
-	batch->scope.client = client;
-	batch->scope.context = context;
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
@@ -380,6 +378,8 @@ start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		if (!hubspot_unit_is_settled(chunk->units[i]))
 			units[nunits++] = chunk->units[i];
 	}
+	if (batch->keep_labels)
+		nunits = hubspot_evidence_pass_over(batch->evidence, units, nunits);
 	if (batch->keep_labels && nunits > 0)
 	{
 		chunk->keep = hubspot_keep_create(units, nunits);
@@ -417,6 +417,8 @@ read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 	for (int i = 0; i < nrecords; i += limit)
 		hubspot_batch_request_start(&batch->scope, &like, records + i,
 									Min(limit, nrecords - i));
+	if (nrecords > 0 && hubspot_batch_requests_over(chunk))
+		read_labels(batch, chunk);
 }
 
 /* Send some units of a chunk, which is ready if there are none. */
@@ -430,7 +432,7 @@ start_units(HubspotBatch *batch, HubspotChunk *chunk, HubspotUnit **units,
 		hubspot_units_set_error(units, nunits, batch->scope.not_sent);
 	if (nunits > 0 && !batch->scope.stopped)
 		hubspot_batch_request_start(&batch->scope, &like, units, nunits);
-	else
+	if (hubspot_batch_requests_over(chunk))
 		finish_chunk(batch, chunk);
 }
 
@@ -517,8 +519,7 @@ finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
 
 	if (chunk->search)
 		hubspot_batch_requests_start(&batch->scope, &like);
-	if (chunk->nrequests > 0 ||
-		(chunk->search && !hubspot_search_is_done(chunk->search)))
+	if (!hubspot_batch_requests_over(chunk))
 		return false;
 	if (chunk->keep)
 		read_labels(batch, chunk);

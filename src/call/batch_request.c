@@ -44,9 +44,28 @@ hubspot_batch_request_limit(const HubspotClient *client, const HubspotEndpoint *
 	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }
 
+/* What the requests to an endpoint are to show, from what other batches' have shown. */
+HubspotEvidence *
+hubspot_batch_evidence(const HubspotBatchScope *scope, const HubspotEndpoint *endpoint)
+{
+	HubspotEvidence *evidence = hubspot_evidence_create(scope->context);
+	HubspotEvidenceKey key = {
+		.server = scope->client->options->server,
+		.mapping = scope->client->options->mapping,
+		.endpoint = endpoint,
+		.from_type = scope->from_type,
+		.to_type = scope->to_type
+	};
+
+	if (scope->client->policy.impatient)
+		hubspot_evidence_recall(evidence, &key);
+	return evidence;
+}
+
 /*
  * Send units in a request with the chunk, endpoint, pairs and evidence of another one.
- * Those that would make it too large are for the chunk's search to send.
+ * Those that would make it too large are for the chunk's search to send, and so are all if
+ * it's known of some that all like them are refused; it may be that none of these is.
  */
 void
 hubspot_batch_request_start(HubspotBatchScope *scope, const HubspotBatchRequest *like,
@@ -54,7 +73,13 @@ hubspot_batch_request_start(HubspotBatchScope *scope, const HubspotBatchRequest 
 {
 	HubspotPart part = {.units = units,.nunits = nunits};
 
-	start_part(scope, like, &part);
+	if (!hubspot_evidence_meets(like->evidence, units, nunits))
+	{
+		start_part(scope, like, &part);
+		return;
+	}
+	hubspot_search_meet(search_of(scope, like), units, nunits);
+	hubspot_batch_requests_start(scope, like);
 }
 
 /* Likewise what the chunk's search wants to be sent now. */
@@ -65,6 +90,14 @@ hubspot_batch_requests_start(HubspotBatchScope *scope, const HubspotBatchRequest
 
 	while (hubspot_search_next(like->chunk->search, scope->client->options->concurrency, &part))
 		start_part(scope, like, &part);
+}
+
+/* Is nothing of a chunk in flight, nor to be sent? */
+bool
+hubspot_batch_requests_over(const HubspotChunk *chunk)
+{
+	return chunk->nrequests == 0 &&
+		(chunk->search == NULL || hubspot_search_is_done(chunk->search));
 }
 
 /* The search of a request's chunk, which begins if there is none. */
@@ -161,7 +194,6 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 void
 hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *request)
 {
-	const HubspotCallPolicy *policy = &scope->client->policy;
 	const HubspotUnit *first = request->part.units[0];
 	HubspotPartAnswer answer = {0};
 
@@ -177,9 +209,8 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 		/* what is read next will have as long an answer */
 		if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && answer.split > 0)
 			hubspot_evidence_refuse_units(request->evidence, answer.split);
-		if (answer.too_large && policy->impatient)
-			hubspot_evidence_keep(request->evidence, scope->client->options->server,
-								  request->endpoint);
+		if (answer.too_large)
+			hubspot_evidence_keep_sizes(request->evidence);
 	}
 	if (request->chunk->search == NULL && answer.nunsettled == 0)
 		return;
@@ -304,7 +335,9 @@ hubspot_batch_request_take_labels(HubspotBatchScope *scope,
 void
 hubspot_batch_search_end(HubspotBatchScope *scope, HubspotChunk *chunk)
 {
-	if (chunk->search)
-		scope->nsearches--;
+	if (chunk->search == NULL)
+		return;
+	hubspot_search_close(chunk->search);
+	scope->nsearches--;
 	chunk->search = NULL;
 }

@@ -49,11 +49,14 @@ typedef struct HubspotBatchRequest
 
 extern int	hubspot_batch_request_limit(const HubspotClient *client,
 										const HubspotEndpoint *endpoint);
+extern HubspotEvidence *hubspot_batch_evidence(const HubspotBatchScope *scope,
+											   const HubspotEndpoint *endpoint);
 extern void hubspot_batch_request_start(HubspotBatchScope *scope,
 										const HubspotBatchRequest *like,
 										HubspotUnit **units, int nunits);
 extern void hubspot_batch_requests_start(HubspotBatchScope *scope,
 										 const HubspotBatchRequest *like);
+extern bool hubspot_batch_requests_over(const HubspotChunk *chunk);
 extern void hubspot_batch_request_settle(HubspotBatchScope *scope,
 										 HubspotBatchRequest *request);
 extern void hubspot_batch_requests_put_off(HubspotBatchScope *scope,

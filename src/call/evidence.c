@@ -5,15 +5,18 @@
  *
  * Inputs differ in their ids and in their types.  A refusal that was met by all that were
  * tried with some types, of which none was ever accepted, is remembered with these types:
- * inputs that come later are tried less.  As soon as one is accepted, this is over: then
+ * of inputs that come later, few are tried.  As soon as one is accepted, this is over: then
  * it is the ids that matter.
  *
  * How large a request may be is not known: HubSpot, or a proxy, answers 413 to one that is
  * not.  Between the largest body that has passed and the smallest one that has not, a
  * larger one is tried now and then, one at a time, until there is little between.  If there
  * is no such bound, because a smaller one is refused than has passed, the requests are taken
- * for refused because of some of their inputs.  A sender
- * calls for a few thousand rows at a time, so its process remembers both for a while.
+ * for refused because of some of their inputs.
+ *
+ * A sender calls for a few thousand rows at a time, so its process remembers both for a
+ * while, from the first time that it has found them out: then they are asked for anew, even
+ * if they are met again and again.
  *
  * IDENTIFICATION
  *	  src/call/evidence.c
@@ -22,7 +25,10 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "api/association_type.h"
+#include "api/error.h"
 #include "base/clock.h"
 #include "call/evidence.h"
 
@@ -32,18 +38,21 @@
 /* Less than that part of a size isn't worth the request that may fail. */
 #define LITTLE(size)	((size) / 8)
 
-/* Sizes are remembered so long, in microseconds, by so many endpoints. */
+/* What a process remembers, it does so long, in microseconds, and so many of each kind. */
 #define KEEP_TIME		(5 * 60 * INT64CONST(1000000))
 #define MAX_KEPT		16
 
-/* All inputs with these types (or without any) were refused in these words. */
-typedef struct Refusal
+/* Refusals, as a sender's process remembers them, in a context of their own. */
+typedef struct KeptRefusals
 {
-	const char *words;
-	const HubspotTypeList *types;
-} Refusal;
+	HubspotEvidenceKey key;
+	int64		until;
+	MemoryContext context;		/* NULL: there are none here */
+	List	   *refused;
+	int			nspent;
+} KeptRefusals;
 
-/* Sizes of bodies, as a sender's process remembers them. */
+/* Sizes of bodies, likewise. */
 typedef struct KeptSize
 {
 	const void *endpoint;
@@ -55,13 +64,22 @@ typedef struct KeptSize
 } KeptSize;
 
 static KeptSize kept_sizes[MAX_KEPT];
+static KeptRefusals kept_refusals[MAX_KEPT];
 
+static HubspotRefusal *copy_refusal(const HubspotRefusal *refusal);
 static void ignore_sizes(HubspotEvidence *evidence);
 static const HubspotTypeList *copy_types(const HubspotTypeList *types);
 static bool same_types(const HubspotTypeList *a, const HubspotTypeList *b);
 static bool has_types(const List *lists, const HubspotTypeList *types);
-static bool is_refused(const HubspotEvidence *evidence, const char *words,
-					   const HubspotTypeList *types);
+static HubspotRefusal *find_refusal(const HubspotEvidence *evidence,
+									const HubspotTypeList *types);
+static bool is_accepted(const HubspotEvidence *evidence, const HubspotTypeList *types);
+static void recall_sizes(HubspotEvidence *evidence);
+static void recall_refused(HubspotEvidence *evidence);
+static KeptRefusals *find_kept(const HubspotEvidenceKey *key);
+static KeptRefusals *make_kept(const HubspotEvidenceKey *key);
+static void keep_again(KeptRefusals *kept, const HubspotEvidence *evidence);
+static void forget(KeptRefusals *kept);
 
 /* Nothing is known; it lives in that context. */
 HubspotEvidence *
@@ -85,7 +103,10 @@ hubspot_evidence_accept(HubspotEvidence *evidence, HubspotUnit *const *units,
 		const HubspotTypeList *types = units[i]->input.types;
 		MemoryContext old;
 
-		if (!units[i]->confirmed || (types && types == last))
+		if (!units[i]->confirmed)
+			continue;
+		evidence->nspent = 0;
+		if (types && types == last)
 			continue;
 		last = types;
 		if (types == NULL || list_length(evidence->accepted) == MAX_LISTS)
@@ -116,69 +137,164 @@ hubspot_evidence_has_accepted(const HubspotEvidence *evidence,
 		if (types == last)
 			continue;
 		last = types;
-		if (types && has_types(evidence->accepted, types))
+		if (is_accepted(evidence, types))
 			return true;
 	}
 	return false;
 }
 
-/* All inputs with the types of these are refused in these words, which are copied. */
+static bool
+is_accepted(const HubspotEvidence *evidence, const HubspotTypeList *types)
+{
+	return evidence->any_accepted || (types && has_types(evidence->accepted, types));
+}
+
+/*
+ * All inputs with the types of these are refused, with an error of these words, whatever
+ * was said before.  Both are copied.
+ */
 void
-hubspot_evidence_refuse(HubspotEvidence *evidence, const char *words,
-						HubspotUnit *const *units, int nunits)
+hubspot_evidence_refuse(HubspotEvidence *evidence, const HubspotError *error,
+						const char *words, HubspotUnit *const *units, int nunits)
 {
 	MemoryContext old = MemoryContextSwitchTo(evidence->context);
-	const char *copy = NULL;
 
 	for (int i = 0; i < nunits; i++)
 	{
 		const HubspotTypeList *types = units[i]->input.types;
-		Refusal    *refusal;
+		HubspotRefusal *refusal;
 
 		if (i > 0 && types == units[i - 1]->input.types)
 			continue;
-		if (is_refused(evidence, words, types) ||
-			list_length(evidence->refused) == MAX_LISTS)
+		refusal = find_refusal(evidence, types);
+		if (refusal && strcmp(refusal->words, words) == 0)
 			continue;
-		if (copy == NULL)
-			copy = pstrdup(words);
-		refusal = palloc(sizeof(Refusal));
-		refusal->words = copy;
-		refusal->types = copy_types(types);
-		evidence->refused = lappend(evidence->refused, refusal);
+		if (refusal == NULL)
+		{
+			if (list_length(evidence->refused) == MAX_LISTS)
+				break;
+			refusal = palloc0(sizeof(HubspotRefusal));
+			refusal->types = copy_types(types);
+			evidence->refused = lappend(evidence->refused, refusal);
+		}
+		refusal->words = pstrdup(words);
+		refusal->not_sent =
+			hubspot_make_error(HUBSPOT_VERDICT_LIKE_OTHERS, error->sqlstate,
+							   psprintf(types ?
+										"not sent after HubSpot refused all inputs with its types: %s" :
+										"not sent after HubSpot refused all inputs before it: %s",
+										error->message));
 	}
 	MemoryContextSwitchTo(old);
 }
 
-/* Is that known of the types of all of these? */
+static HubspotRefusal *
+find_refusal(const HubspotEvidence *evidence, const HubspotTypeList *types)
+{
+	ListCell   *lc;
+
+	foreach(lc, evidence->refused)
+	{
+		HubspotRefusal *refusal = lfirst(lc);
+
+		if (same_types(refusal->types, types))
+			return refusal;
+	}
+	return NULL;
+}
+
+static HubspotRefusal *
+copy_refusal(const HubspotRefusal *refusal)
+{
+	HubspotRefusal *copy = palloc(sizeof(HubspotRefusal));
+
+	copy->words = pstrdup(refusal->words);
+	copy->types = copy_types(refusal->types);
+	copy->not_sent = hubspot_copy_error(refusal->not_sent);
+	copy->nmet = refusal->nmet;
+	return copy;
+}
+
+/* What is known of all inputs with the types of this one; NULL: nothing. */
+HubspotRefusal *
+hubspot_evidence_refusal(const HubspotEvidence *evidence, const HubspotUnit *unit)
+{
+	HubspotRefusal *refusal = find_refusal(evidence, unit->input.types);
+
+	return refusal && !is_accepted(evidence, refusal->types) ? refusal : NULL;
+}
+
+/* Is one input of the next chunk that has some like them to be tried? */
+bool
+hubspot_evidence_wants_try(const HubspotEvidence *evidence, const HubspotRefusal *refusal)
+{
+	return (refusal->nmet & (refusal->nmet + 1)) == 0 &&
+		evidence->nspent < HUBSPOT_MOST_REFUSED;
+}
+
+/*
+ * Settle those of a chunk's units that are not sent because of what is known, unless one of
+ * their kind is to be tried.  How many are left; these then come first.
+ */
+int
+hubspot_evidence_pass_over(const HubspotEvidence *evidence, HubspotUnit **units, int nunits)
+{
+	ListCell   *lc;
+
+	foreach(lc, evidence->refused)
+	{
+		HubspotRefusal *refusal = lfirst(lc);
+		int			nleft = 0;
+
+		if (is_accepted(evidence, refusal->types) ||
+			hubspot_evidence_wants_try(evidence, refusal))
+			continue;
+		for (int i = 0; i < nunits; i++)
+		{
+			if (same_types(refusal->types, units[i]->input.types))
+				units[i]->error = refusal->not_sent;
+			else
+				units[nleft++] = units[i];
+		}
+		refusal->nmet += (nleft < nunits);
+		nunits = nleft;
+	}
+	return nunits;
+}
+
+/* Is that known of any of these? */
+bool
+hubspot_evidence_meets(const HubspotEvidence *evidence, HubspotUnit *const *units,
+					   int nunits)
+{
+	if (evidence->refused == NIL)
+		return false;
+	for (int i = 0; i < nunits; i++)
+	{
+		if (i > 0 && units[i]->input.types == units[i - 1]->input.types)
+			continue;
+		if (hubspot_evidence_refusal(evidence, units[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Were all inputs with the types of each of these refused in these words? */
 bool
 hubspot_evidence_has_refused(const HubspotEvidence *evidence, const char *words,
 							 HubspotUnit *const *units, int nunits)
 {
 	for (int i = 0; i < nunits; i++)
 	{
+		const HubspotRefusal *refusal;
+
 		if (i > 0 && units[i]->input.types == units[i - 1]->input.types)
 			continue;
-		if (!is_refused(evidence, words, units[i]->input.types))
+		refusal = find_refusal(evidence, units[i]->input.types);
+		if (refusal == NULL || strcmp(refusal->words, words) != 0)
 			return false;
 	}
 	return true;
-}
-
-static bool
-is_refused(const HubspotEvidence *evidence, const char *words,
-		   const HubspotTypeList *types)
-{
-	ListCell   *lc;
-
-	foreach(lc, evidence->refused)
-	{
-		const Refusal *refusal = lfirst(lc);
-
-		if (strcmp(refusal->words, words) == 0 && same_types(refusal->types, types))
-			return true;
-	}
-	return false;
 }
 
 static const HubspotTypeList *
@@ -280,16 +396,28 @@ hubspot_evidence_limit(HubspotEvidence *evidence, int most, const void *chunk)
 	return Max((int) Min(limit, most), 1);
 }
 
-/* Begin with what this process has found out, with other batches, of the sizes. */
+/*
+ * Begin with what this process has found out by other batches, and remember what is found
+ * out by this one.  The object types have to live as long.
+ */
 void
-hubspot_evidence_recall(HubspotEvidence *evidence, Oid server, const void *endpoint)
+hubspot_evidence_recall(HubspotEvidence *evidence, const HubspotEvidenceKey *key)
+{
+	evidence->is_kept = true;
+	evidence->key = *key;
+	recall_sizes(evidence);
+	recall_refused(evidence);
+}
+
+static void
+recall_sizes(HubspotEvidence *evidence)
 {
 	for (int i = 0; i < MAX_KEPT; i++)
 	{
 		const KeptSize *kept = &kept_sizes[i];
 
-		if (kept->server == server && kept->endpoint == endpoint &&
-			kept->until > hubspot_now())
+		if (kept->server == evidence->key.server &&
+			kept->endpoint == evidence->key.endpoint && kept->until > hubspot_now())
 		{
 			evidence->passed = kept->passed;
 			evidence->passed_units = kept->passed_units;
@@ -298,20 +426,36 @@ hubspot_evidence_recall(HubspotEvidence *evidence, Oid server, const void *endpo
 	}
 }
 
+static void
+recall_refused(HubspotEvidence *evidence)
+{
+	const KeptRefusals *kept = find_kept(&evidence->key);
+	MemoryContext old;
+	ListCell   *lc;
+
+	if (kept == NULL)
+		return;
+	old = MemoryContextSwitchTo(evidence->context);
+	foreach(lc, kept->refused)
+		evidence->refused = lappend(evidence->refused, copy_refusal(lfirst(lc)));
+	evidence->nspent = kept->nspent;
+	MemoryContextSwitchTo(old);
+}
+
 /* Remember the sizes for other batches, from the first one that was too large. */
 void
-hubspot_evidence_keep(const HubspotEvidence *evidence, Oid server,
-					  const void *endpoint)
+hubspot_evidence_keep_sizes(const HubspotEvidence *evidence)
 {
 	KeptSize   *place = &kept_sizes[0];
 
-	if (evidence->too_large == 0 || evidence->passed == 0)
+	if (!evidence->is_kept || evidence->too_large == 0 || evidence->passed == 0)
 		return;
 	for (int i = 0; i < MAX_KEPT; i++)
 	{
 		KeptSize   *kept = &kept_sizes[i];
 
-		if (kept->server == server && kept->endpoint == endpoint)
+		if (kept->server == evidence->key.server &&
+			kept->endpoint == evidence->key.endpoint)
 		{
 			place = kept;
 			break;
@@ -319,14 +463,101 @@ hubspot_evidence_keep(const HubspotEvidence *evidence, Oid server,
 		if (kept->until < place->until)
 			place = kept;
 	}
-
-	/* a bound that is met again and again is asked for anew nevertheless */
-	if (place->server != server || place->endpoint != endpoint ||
-		place->until <= hubspot_now())
+	if (place->server != evidence->key.server ||
+		place->endpoint != evidence->key.endpoint || place->until <= hubspot_now())
 		place->until = hubspot_now() + KEEP_TIME;
-	place->server = server;
-	place->endpoint = endpoint;
+	place->server = evidence->key.server;
+	place->endpoint = evidence->key.endpoint;
 	place->passed = evidence->passed;
 	place->passed_units = evidence->passed_units;
 	place->too_large = evidence->too_large;
+}
+
+/* Remember which inputs are all refused, likewise, but for those that are no longer. */
+void
+hubspot_evidence_keep_refused(const HubspotEvidence *evidence)
+{
+	KeptRefusals *kept;
+
+	if (!evidence->is_kept || evidence->refused == NIL)
+		return;
+	kept = find_kept(&evidence->key);
+	if (kept == NULL)
+		kept = make_kept(&evidence->key);
+	keep_again(kept, evidence);
+}
+
+/* What is remembered by that key, or NULL. */
+static KeptRefusals *
+find_kept(const HubspotEvidenceKey *key)
+{
+	for (int i = 0; i < MAX_KEPT; i++)
+	{
+		KeptRefusals *kept = &kept_refusals[i];
+
+		if (kept->context && kept->until > hubspot_now() &&
+			kept->key.server == key->server && kept->key.mapping == key->mapping &&
+			kept->key.endpoint == key->endpoint &&
+			strcmp(kept->key.from_type, key->from_type) == 0 &&
+			strcmp(kept->key.to_type, key->to_type) == 0)
+			return kept;
+	}
+	return NULL;
+}
+
+/* A place for it, that of the oldest if there is none; it has no context yet. */
+static KeptRefusals *
+make_kept(const HubspotEvidenceKey *key)
+{
+	KeptRefusals *place = &kept_refusals[0];
+
+	for (int i = 0; i < MAX_KEPT; i++)
+	{
+		if (kept_refusals[i].until < place->until)
+			place = &kept_refusals[i];
+	}
+	forget(place);
+	place->key = *key;
+	place->until = hubspot_now() + KEEP_TIME;
+	return place;
+}
+
+/* In place of what was remembered there; if nothing is left of it, it is forgotten. */
+static void
+keep_again(KeptRefusals *kept, const HubspotEvidence *evidence)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc refusals",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	KeptRefusals new = *kept;
+	ListCell   *lc;
+
+	new.context = context;
+	new.refused = NIL;
+	new.nspent = evidence->nspent;
+	new.key.from_type = pstrdup(evidence->key.from_type);
+	new.key.to_type = pstrdup(evidence->key.to_type);
+	foreach(lc, evidence->refused)
+	{
+		const HubspotRefusal *refusal = lfirst(lc);
+
+		if (!is_accepted(evidence, refusal->types))
+			new.refused = lappend(new.refused, copy_refusal(refusal));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, TopMemoryContext);
+	forget(kept);
+	*kept = new;
+	if (kept->refused == NIL)
+		forget(kept);
+}
+
+static void
+forget(KeptRefusals *kept)
+{
+	if (kept->context)
+		MemoryContextDelete(kept->context);
+	kept->context = NULL;
+	kept->until = 0;
 }

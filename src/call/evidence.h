@@ -15,6 +15,34 @@
 
 #include "call/unit.h"
 
+/*
+ * So many requests may be refused before it is known that it's not because of the inputs,
+ * and that nothing has changed since.
+ */
+#define HUBSPOT_MOST_REFUSED	40
+
+/*
+ * All inputs with these types (or without any) were refused in these words, and none was
+ * ever accepted.
+ */
+typedef struct HubspotRefusal
+{
+	const char *words;
+	const HubspotTypeList *types;	/* or NULL */
+	const HubspotError *not_sent;	/* the error of others like them */
+	int			nmet;			/* chunks that had others like them */
+} HubspotRefusal;
+
+/* What a process remembers from one batch to the next; see hubspot_evidence_recall(). */
+typedef struct HubspotEvidenceKey
+{
+	Oid			server;
+	Oid			mapping;		/* by which it is used */
+	const void *endpoint;
+	const char *from_type;
+	const char *to_type;
+} HubspotEvidenceKey;
+
 /* Of the requests of a batch to one endpoint; see evidence.c. */
 typedef struct HubspotEvidence
 {
@@ -23,7 +51,9 @@ typedef struct HubspotEvidence
 	/* of inputs, by their types */
 	List	   *accepted;		/* types that inputs were accepted with */
 	bool		any_accepted;	/* types are not told apart (any longer) */
-	List	   *refused;		/* Refusals of all inputs with some types */
+	List	   *refused;		/* HubspotRefusals */
+	int			nspent;			/* requests that were refused without a name,
+								 * since one was accepted */
 	const void *leader;			/* who finds out if a refusal is one of all */
 	const char *leader_words;
 	int			nheld;			/* others that wait for that */
@@ -37,6 +67,8 @@ typedef struct HubspotEvidence
 								 * known */
 	bool		seeks_size;		/* a part is in flight that shows if it passes */
 	const void *larger;			/* the chunk that tries more than passed */
+	bool		is_kept;		/* for other batches, by this: */
+	HubspotEvidenceKey key;
 } HubspotEvidence;
 
 extern HubspotEvidence *hubspot_evidence_create(MemoryContext context);
@@ -44,11 +76,20 @@ extern void hubspot_evidence_accept(HubspotEvidence *evidence,
 									HubspotUnit *const *units, int nunits);
 extern bool hubspot_evidence_has_accepted(const HubspotEvidence *evidence,
 										  HubspotUnit *const *units, int nunits);
-extern void hubspot_evidence_refuse(HubspotEvidence *evidence, const char *words,
+extern void hubspot_evidence_refuse(HubspotEvidence *evidence,
+									const HubspotError *error, const char *words,
 									HubspotUnit *const *units, int nunits);
 extern bool hubspot_evidence_has_refused(const HubspotEvidence *evidence,
 										 const char *words,
 										 HubspotUnit *const *units, int nunits);
+extern HubspotRefusal *hubspot_evidence_refusal(const HubspotEvidence *evidence,
+												const HubspotUnit *unit);
+extern bool hubspot_evidence_wants_try(const HubspotEvidence *evidence,
+									   const HubspotRefusal *refusal);
+extern int	hubspot_evidence_pass_over(const HubspotEvidence *evidence,
+									   HubspotUnit **units, int nunits);
+extern bool hubspot_evidence_meets(const HubspotEvidence *evidence,
+								   HubspotUnit *const *units, int nunits);
 extern void hubspot_evidence_pass_size(HubspotEvidence *evidence, size_t size,
 									   int nunits);
 extern bool hubspot_evidence_refuse_size(HubspotEvidence *evidence, size_t size);
@@ -56,9 +97,9 @@ extern void hubspot_evidence_refuse_units(HubspotEvidence *evidence, int most);
 extern size_t hubspot_evidence_max_size(const HubspotEvidence *evidence);
 extern int	hubspot_evidence_limit(HubspotEvidence *evidence, int most,
 								   const void *chunk);
-extern void hubspot_evidence_recall(HubspotEvidence *evidence, Oid server,
-									const void *endpoint);
-extern void hubspot_evidence_keep(const HubspotEvidence *evidence, Oid server,
-								  const void *endpoint);
+extern void hubspot_evidence_recall(HubspotEvidence *evidence,
+									const HubspotEvidenceKey *key);
+extern void hubspot_evidence_keep_sizes(const HubspotEvidence *evidence);
+extern void hubspot_evidence_keep_refused(const HubspotEvidence *evidence);
 
 #endif							/* HUBSPOT_CALL_EVIDENCE_H */

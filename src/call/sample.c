@@ -142,6 +142,13 @@ hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample,
 	return taking.n;
 }
 
+/* Where anyone of some units is. */
+HubspotUnit **
+hubspot_take_one(HubspotUnit **units, int nunits)
+{
+	return &units[anyone(0, nunits)];
+}
+
 /* A position before to, by chance. */
 static int
 anyone(int from, int to)

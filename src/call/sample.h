@@ -17,5 +17,6 @@ extern int	hubspot_sort_by_types(HubspotUnit **units, int nunits);
 extern int	hubspot_middle_by_types(HubspotUnit *const *units, int nunits);
 extern int	hubspot_take_sample(HubspotUnit *const *units, int nunits,
 								HubspotUnit **sample, int most);
+extern HubspotUnit **hubspot_take_one(HubspotUnit **units, int nunits);
 
 #endif							/* HUBSPOT_CALL_SAMPLE_H */

@@ -29,6 +29,15 @@
  * Chunks that are refused at the same time in the same words wait for the first one of
  * them to find out.  When it has, a small sample of each does (evidence.c remembers).
  *
+ * Chunks that come later with such types are not sent any more, and their inputs' error
+ * says so: nobody has refused them.  But of the first of these chunks, of the second, the
+ * fourth, the eighth, one input is tried, by which it would be seen if those that came
+ * first were worse than the others.  So any number of inputs takes no more than
+ * HUBSPOT_MOST_REFUSED requests, unless many chunks are in flight from the start.
+ *
+ *		meet			one input		refused alike: the others are not sent
+ *						of a type		not refused, or in other words: send the others
+ *
  * A request that is too large is sent in smaller ones, of sizes that evidence.c suggests.
  * If not even a single input passes, all of what is left is refused alike as well.
  *
@@ -44,54 +53,16 @@
 #include "miscadmin.h"
 
 #include "api/error.h"
-#include "api/error_words.h"
 #include "call/sample.h"
 #include "call/search.h"
-
-/*
- * A sample of so many is taken, spread over all chunks that wait for it, but no fewer in
- * the first one.  With 32, one of four that would be accepted is missed once in 10,000
- * cases; with one of two, once in four thousand millions.  Together with what is sent
- * before, that makes less than 40 requests for one chunk, or for five.
- */
-#define SAMPLE			32
-#define FIRST_SAMPLE	16
-
-/* Where it is known of others, so many will do. */
-#define LATER_SAMPLE	4
-
-/* To halve fewer units to their end takes no more requests than the sample. */
-#define MIN_UNITS		21
-
-/* Units with more different types than that are parted by these first. */
-#define MAX_LISTS		8
-
-/* Units that were refused together, in an error that names nobody. */
-typedef struct HubspotSuspects
-{
-	struct HubspotSuspects *parent; /* whose half they are, or NULL */
-	HubspotUnit **units;
-	int			nunits;
-	int			nlists;			/* of types, that they have */
-	const HubspotError *error;
-	const char *words;			/* of the error */
-	bool		by_size;		/* the request was too large */
-	bool		doubted;		/* not all are refused alike */
-	bool		known;			/* others were, with these types */
-	int			nhalves;		/* that have been answered */
-	struct HubspotSuspects *halves[2];	/* those that were refused */
-
-	/* the sample */
-	HubspotUnit **sample;
-	int			nsample;
-	int			nsent;
-	int			nrefused;		/* in the same words */
-} HubspotSuspects;
+#include "call/suspects.h"
 
 /* What is to be sent or done next. */
 typedef enum StepKind
 {
 	SEND,						/* units, in a request */
+	MEET,						/* units, unless what is known of some of
+								 * their types is against it */
 	SEND_SAMPLE,				/* those of suspects */
 	HALVE						/* suspects, when others have found out */
 } StepKind;
@@ -99,7 +70,7 @@ typedef enum StepKind
 typedef struct Step
 {
 	StepKind	kind;
-	HubspotPart part;			/* SEND */
+	HubspotPart part;			/* SEND, MEET */
 	HubspotSuspects *suspects;	/* the others */
 } Step;
 
@@ -111,7 +82,6 @@ struct HubspotSearch
 	int			nsteps;
 	int			maxsteps;
 	int			nsent;			/* parts that are not answered */
-	bool		has_waited;		/* for another search */
 	const HubspotError *ended;	/* the error of what is not sent any more */
 };
 
@@ -119,9 +89,12 @@ static Step *push(HubspotSearch *search, StepKind kind);
 static void push_units(HubspotSearch *search, HubspotUnit **units, int nunits,
 					   HubspotSuspects *half_of);
 static void push_more(HubspotSearch *search, HubspotUnit **units, int nunits);
+static void meet(HubspotSearch *search, HubspotUnit **units, int nunits);
+static void meet_refused(HubspotSearch *search, HubspotRefusal *refusal,
+						 HubspotUnit **units, int nunits);
+static void go_on_after_one(HubspotSearch *search, HubspotSuspects *suspects);
 static bool next_of_sample(HubspotSearch *search, HubspotSuspects *suspects,
 						   int most, HubspotPart *part);
-static void sample_is_answered(HubspotSuspects *suspects, const HubspotError *refusal);
 static HubspotSuspects *make_suspects(HubspotSearch *search, HubspotUnit **units,
 									  int nunits, const HubspotError *error);
 static void half_is_answered(HubspotSearch *search, HubspotSuspects *whole,
@@ -130,12 +103,10 @@ static void part_is_too_large(HubspotSearch *search, const HubspotPart *part,
 							  const HubspotPartAnswer *answer);
 static void halve(HubspotSearch *search, HubspotSuspects *suspects);
 static void halve_further(HubspotSearch *search, HubspotSuspects *suspects);
-static bool may_be_all(const HubspotSearch *search, const HubspotSuspects *suspects);
 static bool must_wait(HubspotSearch *search, HubspotSuspects *suspects);
+static void lead(HubspotSearch *search, const char *words);
 static void stop_leading(HubspotSearch *search);
-static void take_unsettled(HubspotSuspects *suspects);
-static void take_sample(HubspotSearch *search, HubspotSuspects *suspects);
-static int	sample_size(const HubspotSearch *search, const HubspotSuspects *suspects);
+static void send_sample(HubspotSearch *search, HubspotSuspects *suspects);
 static void settle_all(HubspotSearch *search, HubspotSuspects *suspects);
 static void settle_units(HubspotUnit **units, int nunits, const HubspotError *error);
 
@@ -207,6 +178,15 @@ push(HubspotSearch *search, StepKind kind)
 	return step;
 }
 
+/* Units that are sent for the first time, of which hubspot_evidence_meets() some. */
+void
+hubspot_search_meet(HubspotSearch *search, HubspotUnit **units, int nunits)
+{
+	push_units(search, units, nunits, NULL);
+	if (!search->ended)
+		search->steps[search->nsteps - 1].kind = MEET;
+}
+
 /*
  * The next part to be sent while no more than most are in flight.  False: there is none
  * now.  Its answer, or that of what was sent of it, is to be given back.
@@ -234,19 +214,29 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 				part->seeks_size = evidence->too_large > 0 && evidence->passed == 0;
 				evidence->seeks_size = part->seeks_size;
 				break;
+			case MEET:
+				/* somebody tries whether it is still so */
+				if (evidence->leader && evidence->leader != search)
+					return false;
+				search->nsteps--;
+				meet(search, step.part.units, step.part.nunits);
+				continue;
 			case SEND_SAMPLE:
 				if (next_of_sample(search, step.suspects, most, part))
 					break;
 				if (search->nsent > 0)
 					return false;
 				search->nsteps--;
-				if (step.suspects->doubted || search->ended)
+				if (step.suspects->met)
+					go_on_after_one(search, step.suspects);
+				else if (step.suspects->doubted || search->ended)
 					halve_further(search, step.suspects);
 				else
 					settle_all(search, step.suspects);
 				continue;
 			case HALVE:
-				if (evidence->leader && !search->ended)
+				if (evidence->leader && !search->ended &&
+					(evidence->leader != search || search->nsent > 0))
 					return false;
 				search->nsteps--;
 				evidence->nheld--;
@@ -255,9 +245,79 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 		}
 		part->searched = true;
 		search->nsent++;
+
+		/* what is known has its sample counted before */
+		if (part->sample_of == NULL || !part->sample_of->known)
+			evidence->nspent++;
 		return true;
 	}
 	return false;
+}
+
+/* Send what nothing is known of, and no more than one of the others. */
+static void
+meet(HubspotSearch *search, HubspotUnit **units, int nunits)
+{
+	HubspotUnit **known = MemoryContextAlloc(search->context,
+											 sizeof(HubspotUnit *) * Max(nunits, 1));
+	HubspotRefusal *refusal = NULL;
+	int			nothers = 0;
+	int			nknown = 0;
+	int			first = 0;
+
+	hubspot_sort_by_types(units, nunits);
+	for (int i = 0; i < nunits; i++)
+	{
+		if (hubspot_evidence_refusal(search->evidence, units[i]))
+			known[nknown++] = units[i];
+		else
+			units[nothers++] = units[i];
+	}
+	push_units(search, units, nothers, NULL);
+	for (int i = 0; i <= nknown; i++)
+	{
+		HubspotRefusal *next = i == nknown ? NULL :
+		hubspot_evidence_refusal(search->evidence, known[i]);
+
+		if (refusal && next != refusal)
+			meet_refused(search, refusal, known + first, i - first);
+		if (next != refusal)
+			first = i;
+		refusal = next;
+	}
+}
+
+/* All of these have the types of a refusal. */
+static void
+meet_refused(HubspotSearch *search, HubspotRefusal *refusal, HubspotUnit **units,
+			 int nunits)
+{
+	HubspotSuspects *suspects;
+	MemoryContext old;
+
+	if (!hubspot_evidence_wants_try(search->evidence, refusal))
+	{
+		(void) hubspot_evidence_pass_over(search->evidence, units, nunits);
+		return;
+	}
+	refusal->nmet++;
+	old = MemoryContextSwitchTo(search->context);
+	suspects = hubspot_suspects_like(refusal, units, nunits);
+	MemoryContextSwitchTo(old);
+	lead(search, refusal->words);
+	push(search, SEND_SAMPLE)->suspects = suspects;
+}
+
+/* One of those that are known has been tried. */
+static void
+go_on_after_one(HubspotSearch *search, HubspotSuspects *suspects)
+{
+	stop_leading(search);
+	hubspot_suspects_drop_settled(suspects);
+	if (suspects->doubted || search->ended)
+		push_units(search, suspects->units, suspects->nunits, NULL);
+	else
+		settle_units(suspects->units, suspects->nunits, suspects->met->not_sent);
 }
 
 /* The first answers may show that the others need not be sent. */
@@ -268,7 +328,7 @@ next_of_sample(HubspotSearch *search, HubspotSuspects *suspects, int most,
 	if (suspects->nrefused < 2)
 		most = Min(most, 2);
 	if (suspects->doubted || search->ended || search->nsent >= most ||
-		suspects->nsent >= sample_size(search, suspects))
+		suspects->nsent >= hubspot_suspects_sample_size(suspects, search->evidence))
 		return false;
 	memset(part, 0, sizeof(HubspotPart));
 	part->units = &suspects->sample[suspects->nsent++];
@@ -297,11 +357,13 @@ hubspot_search_answer(HubspotSearch *search, const HubspotPart *part,
 
 	if (part->searched)
 		search->nsent--;
+	else if (answer->refusal)
+		search->evidence->nspent++;
 	if (part->seeks_size)
 		search->evidence->seeks_size = false;
 	if (part->sample_of)
 	{
-		sample_is_answered(part->sample_of, answer->refusal);
+		hubspot_suspects_answer(part->sample_of, answer->refusal);
 		return;
 	}
 	if (answer->too_large)
@@ -309,7 +371,6 @@ hubspot_search_answer(HubspotSearch *search, const HubspotPart *part,
 	else if (answer->refusal && answer->nunsettled > 0)
 	{
 		suspects = make_suspects(search, part->units, answer->nunsettled, answer->refusal);
-		suspects->parent = part->half_of;
 		if (part->half_of == NULL)
 			halve(search, suspects);
 	}
@@ -330,17 +391,27 @@ hubspot_search_is_done(const HubspotSearch *search)
 	return search->nsteps == 0;
 }
 
+/* It is done: nobody waits for it, and what it has found out is of use for others. */
+void
+hubspot_search_close(HubspotSearch *search)
+{
+	stop_leading(search);
+	hubspot_evidence_keep_refused(search->evidence);
+}
+
 /* Send nothing more of it; that error is what its units get, which must live as long. */
 void
 hubspot_search_end(HubspotSearch *search, const HubspotError *error)
 {
 	search->ended = error;
+	stop_leading(search);
 	for (int i = 0; i < search->nsteps; i++)
 	{
 		Step	   *step = &search->steps[i];
 
-		if (step->kind == SEND)
+		if (step->kind == SEND || step->kind == MEET)
 		{
+			step->kind = SEND;
 			settle_units(step->part.units, step->part.nunits, error);
 			step->part.nunits = 0;
 		}
@@ -349,30 +420,13 @@ hubspot_search_end(HubspotSearch *search, const HubspotError *error)
 		search->nsteps--;
 }
 
-static void
-sample_is_answered(HubspotSuspects *suspects, const HubspotError *refusal)
-{
-	char	   *words = refusal ? hubspot_error_words(refusal) : NULL;
-
-	if (words && strcmp(words, suspects->words) == 0)
-		suspects->nrefused++;
-	else
-		suspects->doubted = true;
-	if (words)
-		pfree(words);
-}
-
 static HubspotSuspects *
 make_suspects(HubspotSearch *search, HubspotUnit **units, int nunits,
 			  const HubspotError *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(search->context);
-	HubspotSuspects *suspects = palloc0(sizeof(HubspotSuspects));
+	HubspotSuspects *suspects = hubspot_suspects_create(units, nunits, error);
 
-	suspects->units = units;
-	suspects->nunits = nunits;
-	suspects->error = hubspot_copy_error(error);
-	suspects->words = hubspot_error_words(error);
 	MemoryContextSwitchTo(old);
 	return suspects;
 }
@@ -395,8 +449,8 @@ half_is_answered(HubspotSearch *search, HubspotSuspects *whole, HubspotSuspects 
 		whole->halves[0] = whole->halves[1];
 		whole->halves[1] = half;
 	}
-	if (!whole->doubted && may_be_all(search, whole))
-		take_sample(search, whole);
+	if (!whole->doubted && hubspot_suspects_may_be_all(whole, search->evidence))
+		send_sample(search, whole);
 	else
 		halve_further(search, whole);
 }
@@ -423,7 +477,7 @@ part_is_too_large(HubspotSearch *search, const HubspotPart *part,
 			return;
 		nunits += search->steps[i].part.nunits;
 	}
-	if (nunits < MIN_UNITS)
+	if (nunits < HUBSPOT_MIN_SUSPECTS)
 		return;
 	units = MemoryContextAlloc(search->context, sizeof(HubspotUnit *) * nunits);
 	while (search->nsteps > 0)
@@ -445,23 +499,23 @@ halve(HubspotSearch *search, HubspotSuspects *suspects)
 	int			half;
 	bool		all;
 
-	take_unsettled(suspects);
-	all = may_be_all(search, suspects) && !search->ended;
+	hubspot_suspects_drop_settled(suspects);
+	all = hubspot_suspects_may_be_all(suspects, search->evidence) && !search->ended;
 	if (all)
 	{
 		suspects->known = hubspot_evidence_has_refused(search->evidence, suspects->words,
 													   suspects->units, suspects->nunits);
 		if (suspects->known)
 		{
-			take_sample(search, suspects);
+			send_sample(search, suspects);
 			return;
 		}
-		if (suspects->parent == NULL && must_wait(search, suspects))
+		if (must_wait(search, suspects))
 			return;
 	}
 	if (suspects->by_size && all)
 	{
-		take_sample(search, suspects);
+		send_sample(search, suspects);
 		return;
 	}
 	if (suspects->by_size || suspects->nunits < 2)
@@ -484,7 +538,7 @@ halve_further(HubspotSearch *search, HubspotSuspects *suspects)
 		int			half;
 
 		/* it began with the sample */
-		take_unsettled(suspects);
+		hubspot_suspects_drop_settled(suspects);
 		half = suspects->by_size || suspects->nunits < 2 ? 0 : hubspot_middle_by_types(suspects->units, suspects->nunits);
 		push_units(search, suspects->units + half, suspects->nunits - half,
 				   half > 0 ? suspects : NULL);
@@ -500,15 +554,6 @@ halve_further(HubspotSearch *search, HubspotSuspects *suspects)
 	}
 }
 
-/* Can it be that all of them are refused because of what they have in common? */
-static bool
-may_be_all(const HubspotSearch *search, const HubspotSuspects *suspects)
-{
-	return suspects->nunits >= MIN_UNITS && suspects->nlists <= MAX_LISTS &&
-		!hubspot_evidence_has_accepted(search->evidence, suspects->units,
-									   suspects->nunits);
-}
-
 /*
  * Is another search about to find out what is asked here?  Then halve them afterwards.
  * Otherwise it is this one that finds out.
@@ -520,17 +565,24 @@ must_wait(HubspotSearch *search, HubspotSuspects *suspects)
 
 	if (evidence->leader == NULL)
 	{
-		evidence->leader = search;
-		evidence->leader_words = suspects->words;
+		lead(search, suspects->words);
 		return false;
 	}
-	if (evidence->leader == search || search->has_waited ||
+	if (evidence->leader == search || suspects->has_waited ||
 		strcmp(evidence->leader_words, suspects->words) != 0)
 		return false;
-	search->has_waited = true;
+	suspects->has_waited = true;
 	evidence->nheld++;
 	push(search, HALVE)->suspects = suspects;
 	return true;
+}
+
+/* This search finds out whether all are refused in these words. */
+static void
+lead(HubspotSearch *search, const char *words)
+{
+	search->evidence->leader = search;
+	search->evidence->leader_words = words;
 }
 
 static void
@@ -540,42 +592,14 @@ stop_leading(HubspotSearch *search)
 		search->evidence->leader = NULL;
 }
 
-/* Leave those out that are settled by now, and bring equal types together. */
 static void
-take_unsettled(HubspotSuspects *suspects)
+send_sample(HubspotSearch *search, HubspotSuspects *suspects)
 {
-	int			n = 0;
+	MemoryContext old = MemoryContextSwitchTo(search->context);
 
-	for (int i = 0; i < suspects->nunits; i++)
-	{
-		if (!hubspot_unit_is_settled(suspects->units[i]))
-			suspects->units[n++] = suspects->units[i];
-	}
-	suspects->nunits = n;
-	suspects->nlists = hubspot_sort_by_types(suspects->units, n);
-}
-
-static void
-take_sample(HubspotSearch *search, HubspotSuspects *suspects)
-{
-	suspects->sample = MemoryContextAlloc(search->context,
-										  sizeof(HubspotUnit *) * SAMPLE);
-	suspects->nsample = hubspot_take_sample(suspects->units, suspects->nunits,
-											suspects->sample, SAMPLE);
+	hubspot_suspects_take_sample(suspects, search->evidence);
+	MemoryContextSwitchTo(old);
 	push(search, SEND_SAMPLE)->suspects = suspects;
-}
-
-/* How many of them are to be sent, if all are refused. */
-static int
-sample_size(const HubspotSearch *search, const HubspotSuspects *suspects)
-{
-	int			size = SAMPLE - LATER_SAMPLE * search->evidence->nheld;
-
-	if (suspects->known)
-		size = Max(LATER_SAMPLE, suspects->nlists);
-	else
-		size = Max(size, FIRST_SAMPLE);
-	return Min(size, suspects->nsample);
 }
 
 /* All were refused alike: the error of those that were not sent alone says so. */
@@ -594,11 +618,12 @@ settle_all(HubspotSearch *search, HubspotSuspects *suspects)
 	}
 	stop_leading(search);
 	old = MemoryContextSwitchTo(search->context);
-	hubspot_evidence_refuse(search->evidence, suspects->words, suspects->units, nunits);
+	hubspot_evidence_refuse(search->evidence, suspects->error, suspects->words,
+							suspects->units, nunits);
 	error = hubspot_copy_error(suspects->error);
 	error->message = psprintf("%s (so HubSpot refused all %d inputs of a request, and each of the %d of them that were sent alone)",
 							  error->message, nunits, suspects->nrefused);
-	take_unsettled(suspects);
+	hubspot_suspects_drop_settled(suspects);
 	settle_units(suspects->units, suspects->nunits, error);
 	MemoryContextSwitchTo(old);
 }

@@ -40,12 +40,15 @@ typedef struct HubspotPartAnswer
 
 extern HubspotSearch *hubspot_search_create(MemoryContext context,
 											HubspotEvidence *evidence);
+extern void hubspot_search_meet(HubspotSearch *search, HubspotUnit **units,
+								int nunits);
 extern bool hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part);
 extern void hubspot_search_put_back(HubspotSearch *search, const HubspotPart *part,
 									int nsent);
 extern void hubspot_search_answer(HubspotSearch *search, const HubspotPart *part,
 								  const HubspotPartAnswer *answer);
 extern bool hubspot_search_is_done(const HubspotSearch *search);
+extern void hubspot_search_close(HubspotSearch *search);
 extern void hubspot_search_end(HubspotSearch *search, const HubspotError *error);
 
 #endif							/* HUBSPOT_CALL_SEARCH_H */

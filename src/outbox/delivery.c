@@ -21,8 +21,8 @@
  * one by one, since it may be about one of them; one that wasn't confirmed is sent
  * again later, in requests of half the size each time, so that one row that makes
  * its requests fail ends up alone; where it takes long to find out which rows
- * HubSpot has refused without a name, those that are left come after the others;
- * what refuses the account, or keeps us from reaching it, makes the account wait and
+ * HubSpot has refused without a name, those that are left come after the others; those
+ * that are not sent since all like them were refused wait longer and longer; what refuses the account, or keeps us from reaching it, makes the account wait and
  * costs its rows nothing.
  *
  * IDENTIFICATION
@@ -412,6 +412,9 @@ settle_error(HubspotDelivery *delivery, const HubspotClaim *claim,
 		case HUBSPOT_VERDICT_SCOPE:
 			/* it may be missing for these object types, and not for others */
 			hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_LATER, error);
+			break;
+		case HUBSPOT_VERDICT_LIKE_OTHERS:
+			hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_LONGER, error);
 			break;
 		case HUBSPOT_VERDICT_NOT_SENT:
 			if (hubspot_batch_is_put_off(delivery->batch, error))

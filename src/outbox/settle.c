@@ -215,6 +215,14 @@ static HubspotStatement later_statement = {
 	.types = {HUBSPOT_FAILURE_TYPES,[LATER_NOT_BEFORE] = TIMESTAMPTZOID}
 };
 
+/* Twice as long each time, whoever has put it off before. */
+static HubspotStatement longer_statement = {
+	.text =
+	UPDATE_FAILED("not_before = clock_timestamp() + least(interval '1 h',"
+				  " greatest(interval '10 s', clock_timestamp() - o.enqueued_at))"),
+	.types = {HUBSPOT_FAILURE_TYPES}
+};
+
 /*
  * An earlier dead letter has the id already, after setval or a restore of one
  * table: it makes room, and stays the earlier one, unless somebody has locked it.
@@ -460,6 +468,16 @@ hubspot_settle_later(const HubspotFailure *failures, int nfailures,
 	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_set_time(&values, LATER_NOT_BEFORE, not_before);
 	hubspot_execute(&later_statement, &values);
+}
+
+/* Likewise, and it is of no use to ask often whether that has changed. */
+void
+hubspot_settle_longer(const HubspotFailure *failures, int nfailures)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_failures(&values, failures, nfailures);
+	hubspot_execute(&longer_statement, &values);
 }
 
 /* Rows are given up for one reason. */

@@ -33,6 +33,8 @@ extern void hubspot_settle_failed(const HubspotFailure *failures,
 								  int nfailures, int max_attempts);
 extern void hubspot_settle_later(const HubspotFailure *failures,
 								 int nfailures, TimestampTz not_before);
+extern void hubspot_settle_longer(const HubspotFailure *failures,
+								  int nfailures);
 extern void hubspot_settle_dead(const int64 *ids,
 								int nids, const HubspotError *error);
 extern void hubspot_settle_dead_each(const HubspotFailure *failures,

@@ -126,6 +126,9 @@ hubspot_undone_settle(HubspotUndone *undone)
 				hubspot_settle_later(undone->rows, undone->nrows,
 									 GetCurrentTimestamp() + SOON_DELAY);
 				break;
+			case HUBSPOT_SETTLE_LONGER:
+				hubspot_settle_longer(undone->rows, undone->nrows);
+				break;
 			case HUBSPOT_SETTLE_APART:
 				hubspot_settle_apart(undone->rows, undone->nrows);
 				break;

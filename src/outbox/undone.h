@@ -21,6 +21,7 @@ typedef enum HubspotSettlement
 	HUBSPOT_SETTLE_LATER,		/* it is put off, for want of a scope */
 	HUBSPOT_SETTLE_SOON,		/* it is put off, after the others that are
 								 * due */
+	HUBSPOT_SETTLE_LONGER,		/* it is put off, for as long as it has waited */
 	HUBSPOT_SETTLE_APART,		/* it is sent again, without others of its
 								 * pair */
 	HUBSPOT_SETTLE_DEAD

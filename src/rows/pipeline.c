@@ -66,6 +66,7 @@ static void drive(HubspotRun *run);
 static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
 static const char *id_text(HubspotSlice id);
+static void warn_not_sent(HubspotRun *run, const HubspotError *error);
 static void warn_stopped(const HubspotError *error);
 static void start_progress(Progress *progress, const HubspotBatch *batch,
 						   const HubspotOptions *options);
@@ -111,14 +112,30 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 	}
 	if (outcome->error && run->pipeline.raise)
 		throw_outcome(&run->pipeline, outcome);
-	if (outcome->error && !run->warned && hubspot_batch_stopped(run->batch) &&
-		hubspot_is_not_sent(outcome->error->verdict))
-	{
-		run->warned = true;
-		if (hubspot_endpoint(run->pipeline.operation)->batch_limit > 0)
-			warn_stopped(hubspot_batch_stopped(run->batch));
-	}
+	if (outcome->error && !run->warned && hubspot_is_not_sent(outcome->error->verdict))
+		warn_not_sent(run, outcome->error);
 	return true;
+}
+
+/* Inputs are not sent: once a statement it is said why, the rows say it one by one. */
+static void
+warn_not_sent(HubspotRun *run, const HubspotError *error)
+{
+	const HubspotError *stopped = hubspot_batch_stopped(run->batch);
+	bool		many = hubspot_endpoint(run->pipeline.operation)->batch_limit > 0;
+
+	if (!stopped && error->verdict != HUBSPOT_VERDICT_LIKE_OTHERS)
+		return;
+	run->warned = true;
+	if (stopped && many)
+		warn_stopped(stopped);
+	else if (many)
+		ereport(WARNING,
+				(errcode(error->sqlstate),
+				 errmsg("HubSpot refuses all inputs of some kind; no more of these are sent"),
+				 errdetail("%s", hubspot_error_detail(error)),
+				 errhint("%s The inputs that were not sent have the error category %s.",
+						 hubspot_error_hint(error, HUBSPOT_REPEATABLE), HUBSPOT_NOT_SENT)));
 }
 
 /* Let what is in flight move on, now and then. */
@@ -211,7 +228,6 @@ id_text(HubspotSlice id)
 	return psprintf("\"%.*s\"", pg_mbcliplen(id.data, id.len, MAX_SHOWN), id.data);
 }
 
-/* Once a statement, if inputs were not sent: the rows say so one by one. */
 static void
 warn_stopped(const HubspotError *error)
 {

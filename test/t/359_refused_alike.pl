@@ -1,6 +1,6 @@
 
-# Refusals that name nobody: where all inputs of a batch are refused alike, it
-# takes few requests to know; and where some are not, each of those is done.
+# Refusals that name nobody: where all inputs of a statement are refused alike, few
+# requests show it, and no more are sent; and where some are not, each of those is done.
 
 use strict;
 use warnings;
@@ -22,12 +22,17 @@ my %options = (max_retries => 0, rate_limit => 0);
 create_account($node, $hubspot, %options);
 create_account($node, $hubspot, %options, name => 'small', batch_size => 100);
 create_account($node, $hubspot, %options, name => 'alone', concurrency => 1);
+create_account($node, $hubspot, %options, name => 'one', concurrency => 1, batch_size => 100);
+create_account($node, $hubspot, %options, name => 'wide', concurrency => 16, batch_size => 100);
 my $session = start_session($node);
 
 $session->query('CREATE TABLE rows (n int PRIMARY KEY, from_id bigint, to_id bigint, type_id int)');
 
 # What was said of rows that were not sent alone
 my $alike = qr/ \(so HubSpot refused all (\d+) inputs of a request, and each of the (\d+) of them that were sent alone\)$/;
+
+# Of those that were not sent at all, if they have types, and if they don't
+my $unsent = qr/^not sent after HubSpot refused all inputs (?:with its types|before it): One or more associations are invalid$/;
 
 sub prepare
 {
@@ -80,6 +85,26 @@ sub all_refused
 	return @rows;
 }
 
+# Likewise of many batches: their rows are refused, or after a while not sent.
+sub some_refused
+{
+	my ($name, $count, $most, %how) = @_;
+	my @rows = send_rows($count, %how);
+	my $requests = $hubspot->log_count;
+	my @refused = grep { $_->{category} eq 'VALIDATION_ERROR' } @rows;
+	my @not_sent = grep { $_->{category} eq 'NOT_SENT' } @rows;
+
+	is(scalar(grep { !$_->{ok} } @rows), $count, "$name: all rows have failed");
+	cmp_ok($requests, '<=', $most, "$name: $requests requests");
+	is(@refused + @not_sent, $count, "$name: they were refused, or not sent");
+	cmp_ok(scalar @refused, '>=', $how{refused}, "$name: so many were refused");
+	cmp_ok(scalar @not_sent, '>=', $how{not_sent}, "$name: so many were not sent");
+	is(scalar(grep { $_->{message} !~ $unsent } @not_sent), 0, "$name: these say why");
+	is(scalar(grep { $_->{message} !~ $alike } @refused), scalar(sent_alone()), "$name: those that don't say that they were not sent alone were sent alone");
+	is($hubspot->association_count('contacts', 'companies'), 0, "$name: nothing was done");
+	return @rows;
+}
+
 # The types are of the other direction, or the records aren't there
 foreach my $mode (qw(unnamed canceled-unnamed))
 {
@@ -108,8 +133,75 @@ all_refused('an object type', 2000, 40);
 # Several batches of one statement
 prepare([], bad_batch => 'unnamed');
 all_refused('10,000 in five batches', 10_000, 40, type => '280');
+foreach my $typed (0, 1)
+{
+	my %how = $typed ? (type => '280') : ();
+	my $missing = $typed ? [] : [ map { 100000 + $_ } 1 .. 20_000 ];
+	my $name = $typed ? 'of the wrong type' : 'missing';
+
+	prepare($missing, bad_batch => 'unnamed');
+	some_refused("3,000 in thirty batches $name", 3000, 40, %how, server => 'small', refused => 500, not_sent => 2300);
+	prepare($missing, bad_batch => 'canceled-unnamed');
+	some_refused("1,000 in ten batches $name", 1000, 40, %how, server => 'small', refused => 500, not_sent => 300);
+	prepare($missing, bad_batch => 'unnamed');
+	some_refused("20,000 in ten batches $name", 20_000, 40, %how, refused => 10_000, not_sent => 6000);
+	prepare($missing, bad_batch => 'unnamed');
+	some_refused("3,000 $name one after the other", 3000, 40, %how, server => 'one', refused => 200, not_sent => 2500);
+
+	# those that are in flight before anybody knows are refused each
+	prepare($missing, bad_batch => 'unnamed');
+	some_refused("5,000 $name, sixteen in flight", 5000, 18 + 2 + 16 + 17 + 5, %how, server => 'wide', refused => 1700, not_sent => 2500);
+}
+
+# Once a statement it is said
 prepare([], bad_batch => 'unnamed');
-all_refused('3,000 in thirty batches', 3000, 40 + 5 * 25, type => '280', server => 'small');
+{
+	$session->send("SELECT count(*) FILTER (WHERE error_category = 'NOT_SENT') > 0
+		FROM hs_assoc_batch_create('contacts', 'companies',
+			'SELECT i AS from_id, i AS to_id, 280 AS type_id FROM generate_series(1, 3000) AS i', server => 'small')");
+	my ($out, $err) = $session->finish;
+
+	is($out, 't', 'a warning: rows were not sent');
+	is(() = $err =~ /WARNING/g, 1, 'a warning: once');
+	like($err, qr/WARNING:  22023: HubSpot refuses all inputs of some kind; no more of these are sent\nDETAIL:  NOT_SENT: not sent after .*One or more associations are invalid\.\nHINT: .* NOT_SENT\.$/m, 'a warning: its words');
+}
+
+# The labels that pairs have are read before; but not of those that are not sent then.
+prepare([], bad_batch => 'unnamed');
+some_refused('with the labels of the pairs', 3000, 40 + 6 + 5 * 6, type => '280', server => 'small',
+	more => 'keep_labels => true', refused => 500, not_sent => 2000);
+
+# The first ones are all bad: some later one shows that it isn't so with all.
+foreach my $bad (600, 700, 900, 1250)
+{
+	prepare([ map { 100000 + $_ } 1 .. $bad ], bad_batch => 'unnamed');
+	my @rows = send_rows(3000, server => 'small');
+	my @failed = grep { !$_->{ok} } @rows;
+	my @wronged = grep { $_->{n} > $bad } @failed;
+
+	is($hubspot->association_count('contacts', 'companies'), 3000 - @failed, "the first $bad are bad: ok is what is held");
+	cmp_ok(scalar @failed, '>=', $bad, "the first $bad are bad: they have failed");
+	is(scalar(grep { $_->{category} ne 'NOT_SENT' } @wronged), 0, "the first $bad are bad: no other is said to be refused");
+	cmp_ok(scalar @wronged, '<=', $bad, "the first $bad are bad: of the others, so many were not sent: " . @wronged);
+	cmp_ok($hubspot->log_count, '<=', 40 + 30 + ($bad % 100 ? 199 : 0), "the first $bad are bad: requests");
+}
+
+# Two kinds, in each batch: those that are not sent cost the others nothing.
+prepare([], bad_batch => 'unnamed');
+{
+	my @rows = send_rows(3000, type => 'CASE WHEN i % 2 = 0 THEN 279 ELSE 280 END', server => 'small');
+	is_deeply([ grep { $_->{ok} xor $_->{n} % 2 == 0 } @rows ], [], 'thirty batches of two types: those of the right one are done');
+	cmp_ok(scalar(grep { $_->{category} // '' eq 'NOT_SENT' } @rows), '>', 1000, 'thirty batches of two types: most of the others are not sent');
+	my $requests = $hubspot->log_count;
+	cmp_ok($requests, '<=', 30 + 6 + 40, "thirty batches of two types: $requests requests");
+}
+prepare([], bad_batch => 'unnamed');
+{
+	my @rows = send_rows(3000, type => '(ARRAY[280, 9999])[1 + i % 2]', server => 'small');
+	is(scalar(grep { !$_->{ok} } @rows), 3000, 'thirty batches of two wrong types: all have failed');
+	my $requests = $hubspot->log_count;
+	cmp_ok($requests, '<=', 2 * 40, "thirty batches of two wrong types: $requests requests");
+}
 
 # What is accepted tells the others: several types, interleaved
 prepare([], bad_batch => 'unnamed');
@@ -174,6 +266,81 @@ $hubspot->rules({ match => { path => 'batch/read' }, action => { status => 400, 
 	my @rows = send_rows(500, type => '279', more => 'keep_labels => true');
 	is(scalar(grep { !$_->{ok} && $_->{message} =~ /not readable/ } @rows), 500, 'labels cannot be read: all rows have failed');
 	cmp_ok($hubspot->log_count, '<=', 40, 'labels cannot be read: requests');
+}
+
+#
+# The outbox: those that are not sent wait, longer and longer, and hold up nobody.
+#
+sub enqueue
+{
+	my ($operation, $from_type, $query, $server) = @_;
+	return $session->query("SELECT hs_assoc_enqueue('$operation', '$from_type', 'companies', '$query', server => '$server')");
+}
+
+sub outbox { return $session->query("SELECT count(*), count(*) FILTER (WHERE $_[0]) FROM hs_assoc_outbox") }
+
+foreach my $case ([ 'hubspot', 20_000, 8000 ], [ 'small', 3000, 400 ])
+{
+	my ($server, $count, $refused) = @$case;
+	my $name = "outbox, $count rows";
+
+	prepare([], bad_batch => 'unnamed');
+	enqueue('create', 'contacts', "SELECT 100000 + i AS from_id, i AS to_id, 280 AS type_id FROM generate_series(1, $count) AS i", $server);
+	enqueue('create', 'contacts', 'SELECT 7 AS from_id, 8 AS to_id, 279 AS type_id', $server);
+	$session->query("CALL hs_assoc_flush(server => '$server')");
+	my $requests = $hubspot->log_count;
+	my $dead = $session->query(q{SELECT count(*) FROM hs_assoc_dead_letter WHERE error_category = 'VALIDATION_ERROR'});
+
+	# one is that of the good row
+	cmp_ok($requests, '<=', 41, "$name: $requests requests");
+	cmp_ok($dead, '>=', $refused, "$name: $dead dead letters");
+	is($hubspot->association_count('contacts', 'companies'), 1, "$name: the good one is done");
+	is(outbox(q{attempts = 0 AND error_category = 'NOT_SENT' AND error_message LIKE 'not sent after HubSpot refused all inputs with its types: One or more%'
+		AND not_before BETWEEN now() AND now() + interval '15 s'}), ($count - $dead) . '|' . ($count - $dead), "$name: the others wait");
+
+	# Nobody looks at them before they are due.
+	$hubspot->clear_log;
+	$session->query("CALL hs_assoc_flush(server => '$server')");
+	is($hubspot->log_count, 0, "$name: nothing is sent then");
+
+	# They wait for as long as they have.
+	foreach my $case ([ '90 s', 60, 100 ], [ '3 days', 3500, 3600 ])
+	{
+		my ($waited, $least, $most) = @$case;
+
+		$session->query(qq{UPDATE hs_assoc_outbox SET not_before = clock_timestamp(), enqueued_at = clock_timestamp() - interval '$waited'});
+		$hubspot->clear_log;
+		$session->query("CALL hs_assoc_flush(server => '$server')");
+		cmp_ok($hubspot->log_count, '<=', 5, "$name, after $waited: hardly anything is sent");
+		my $left = $session->query('SELECT count(*) FROM hs_assoc_outbox');
+		is(outbox(qq{not_before BETWEEN now() + interval '$least s' AND now() + interval '$most s'}), "$left|$left", "$name, after $waited: they wait");
+	}
+	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter');
+}
+
+# That it is refused no longer is found out by one of them, or by a process that doesn't know.
+foreach my $case ([ 'hubspot', 12_000 ], [ 'small', 3000 ])
+{
+	my ($server, $count) = @$case;
+	my $sender = $server eq 'small' ? start_session($node) : $session;
+	my $name = "mended, $count rows";
+
+	prepare([ map { 100000 + $_ } 1 .. $count ], bad_batch => 'unnamed');
+	enqueue('create_default', 'contacts', "SELECT 100000 + i AS from_id, i AS to_id FROM generate_series(1, $count) AS i", $server);
+	$session->query("CALL hs_assoc_flush(server => '$server')");
+	my $left = $session->query('SELECT count(*) FROM hs_assoc_outbox');
+
+	cmp_ok($left, '>', $count / 4, "$name: $left wait");
+	$hubspot->reset;
+	foreach (1, 2)
+	{
+		$session->query("SELECT hs_assoc_resume('$server')");
+		$sender->query("CALL hs_assoc_flush(server => '$server')");
+	}
+	is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, "$name: none waits any more");
+	is($hubspot->association_count('contacts', 'companies'), $left, "$name: they are done");
+	$session->query('TRUNCATE hs_assoc_dead_letter');
+	$sender->quit if $sender != $session;
 }
 
 # Any sets of bad rows: of the rows with one type, either none was accepted, or each good one.
