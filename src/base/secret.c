@@ -14,10 +14,13 @@
  * it can do so in other ways.
  *
  * Nearly all answers are large and hold no escape.  So there are two searches:
- * one that skips most of the text (Horspool's), for a secret as it is, and one
- * that decodes the text as it goes (Knuth, Morris and Pratt's), around escapes.
- * If a text is made to make the first one slow, the second one takes its place:
- * it takes the same time for each byte, whatever the text.
+ * one that skips most of the text, for a secret as it is, and one that decodes
+ * the text as it goes (Knuth, Morris and Pratt's), around escapes.  The first one
+ * looks for a character of the secret that answers seldom have, its mark, as
+ * nearly all tokens have a hyphen or an underscore; without any, it goes by the
+ * last character (Horspool's).  If a text is made to make the first one slow, the
+ * second one takes its place: it takes the same time for each byte, whatever the
+ * text.
  *
  * IDENTIFICATION
  *	  src/base/secret.c
@@ -43,6 +46,9 @@
 /* The first search is given up after that many comparisons for each byte. */
 #define MAX_EFFORT		4
 
+/* Characters that stand in few values of answers, the best first. */
+#define MARKS	"-_~+/=."
+
 /* A character that no secret has. */
 #define OTHER_CHARACTER	0xFF
 
@@ -54,6 +60,7 @@ typedef struct Secret
 	size_t		len;
 	char	   *text;			/* this and all below is palloc'd */
 	unsigned char *folded;		/* the text in lower case */
+	int			mark;			/* where its mark is; -1: it has none */
 	size_t		decoded_len;
 	unsigned char *decoded;		/* likewise, or without its escapes */
 	int		   *shorter;		/* by how many characters of decoded have been
@@ -72,6 +79,8 @@ static void forget_secret(Secret *secret);
 static void make_secret(Secret *secret, Oid server, const char *text,
 						bool decode);
 static void prepare(Secret *secret);
+static int	find_mark(const Secret *secret);
+static bool hide_marked(const Secret *secret, char *text, size_t len);
 static bool hide_plain(const Secret *secret, char *text, size_t len);
 static void hide_escaped(const Secret *secret, char *text, size_t len);
 static size_t scan(const Secret *secret, char *text, size_t len, size_t from,
@@ -190,6 +199,7 @@ prepare(Secret *secret)
 	for (int c = 'A'; c <= 'Z'; c++)
 		secret->skip[c] = secret->skip[fold(c)];
 
+	secret->mark = find_mark(secret);
 	secret->decoded_len = 0;
 	for (const char *p = secret->text; p < end;)
 	{
@@ -211,6 +221,20 @@ prepare(Secret *secret)
 	}
 }
 
+/* Where the best of the characters is that a secret is found by, or -1. */
+static int
+find_mark(const Secret *secret)
+{
+	for (const char *mark = MARKS; *mark; mark++)
+	{
+		const char *place = memchr(secret->text, *mark, secret->len);
+
+		if (place)
+			return place - secret->text;
+	}
+	return -1;
+}
+
 /*
  * Write over each secret of a server that stands in a text from there.  JSON
  * remains JSON, of the same length.  Takes time in proportion to the length.
@@ -227,7 +251,8 @@ hubspot_hide_secrets(Oid server, char *text, size_t len)
 
 		if (secret->server != server || secret->text == NULL)
 			continue;
-		plain = hide_plain(secret, text, len);
+		plain = secret->mark >= 0 ? hide_marked(secret, text, len) :
+			hide_plain(secret, text, len);
 		/* one of hardly anything but escapes would be found everywhere */
 		if (secret->decoded_len < MIN_SECRET_LEN)
 			continue;
@@ -238,7 +263,39 @@ hubspot_hide_secrets(Oid server, char *text, size_t len)
 	}
 }
 
-/* False: it takes too long. */
+/* A secret that has a mark.  False: it takes too long. */
+static bool
+hide_marked(const Secret *secret, char *text, size_t len)
+{
+	const char *end = text + len;
+	char	   *next = text + secret->mark;
+	size_t		effort = 0;
+
+	while (next < end &&
+		   (next = memchr(next, secret->text[secret->mark], end - next)) != NULL)
+	{
+		char	   *start = next - secret->mark;
+		size_t		same = 0;
+
+		if ((size_t) (end - start) < secret->len)
+			break;
+		while (same < secret->len && fold(start[same]) == secret->folded[same])
+			same++;
+		effort += same + 1;
+		if (same == secret->len)
+		{
+			memset(start, '*', secret->len);
+			next = start + secret->len + secret->mark;
+		}
+		else
+			next++;
+		if (effort > MAX_EFFORT * len)
+			return false;
+	}
+	return true;
+}
+
+/* Any secret.  False: it takes too long. */
 static bool
 hide_plain(const Secret *secret, char *text, size_t len)
 {
