@@ -44,7 +44,7 @@
 #define LARGE_CHUNK		500
 
 /* What a unit takes of it, about, with its ids. */
-#define UNIT_SPACE		208
+#define UNIT_SPACE		224
 
 static inline bool is_open(const HubspotChunk *chunk, const HubspotUnit *unit);
 static inline bool has_room(const HubspotChunk *chunk,
@@ -246,7 +246,6 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 	HubspotUnit *next = hubspot_chunk_add(chunk, &unit->input, true);
 	const HubspotPage *page = unit->page;
 
-	next->hash = unit->hash;
 	next->page->after.data = pnstrdup(page->after.data, page->after.len);
 	next->page->after.len = page->after.len;
 	next->page->npages = page->npages;

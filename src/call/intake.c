@@ -95,7 +95,7 @@ hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 	uint32		hash = 0;
 	MemoryContext old;
 
-	if (error == NULL)
+	if (error == NULL && !hubspot_pairs_ascend(intake->pairs, input))
 	{
 		hash = hubspot_pair_hash(input);
 		chain = hubspot_pairs_chain(intake->pairs, input, hash);
@@ -178,7 +178,8 @@ add_unit(HubspotIntake *intake, HubspotChunk *chunk, const HubspotInput *input,
 void
 hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit)
 {
-	HubspotUnit *next = hubspot_pairs_chain(intake->pairs, &unit->input, unit->hash);
+	uint32		hash = hubspot_pair_hash(&unit->input);
+	HubspotUnit *next = hubspot_pairs_chain(intake->pairs, &unit->input, hash);
 
 	if (intake->open &&
 		((next && next->chunk == intake->open) ||
@@ -186,7 +187,9 @@ hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit)
 		close_chunk(intake);
 	if (intake->open == NULL)
 		open_chunk(intake);
-	hubspot_pairs_add(intake->pairs, hubspot_chunk_continue(intake->open, unit));
+	next = hubspot_chunk_continue(intake->open, unit);
+	next->hash = hash;
+	hubspot_pairs_add(intake->pairs, next);
 }
 
 static void

@@ -6,6 +6,13 @@
  * Rows of one pair are one unit, so that HubSpot sees the pair once, with all
  * of the rows' types.  Rows that follow each other cost no memory of their own.
  *
+ * Units are found by their pairs with a hash table, which costs a good part of
+ * what a row does.  But most inputs are sorted, by a primary key if by nothing
+ * else: then none that comes is among those that there are, and their answers
+ * come in their order.  So the units are only a list at first.  The table is made of
+ * that when somebody looks for a pair, which is when the first one comes that is not
+ * the largest, or an answer in another order; and from then on there is the table.
+ *
  * IDENTIFICATION
  *	  src/call/unit.c
  *
@@ -40,7 +47,9 @@ typedef struct PairEntry
 
 struct HubspotPairs
 {
-	pairs_hash *table;
+	MemoryContext context;
+	pairs_hash *table;			/* or NULL: there is the list */
+	dlist_head	list;			/* of units, in the order in which they came */
 };
 
 /* It grows to what a batch has in flight. */
@@ -52,14 +61,19 @@ struct HubspotPairs
 #define PREFETCH(address)	((void) (address))
 #endif
 
+static inline int compare_pairs(HubspotSlice from_id, HubspotSlice to_id,
+								const HubspotInput *other);
+static void make_table(HubspotPairs *pairs);
+static void put_unit(pairs_hash * table, HubspotUnit *unit);
 static HubspotRowRange *last_rows(HubspotUnit *unit);
 
 HubspotPairs *
 hubspot_pairs_create(MemoryContext context)
 {
-	HubspotPairs *pairs = MemoryContextAlloc(context, sizeof(HubspotPairs));
+	HubspotPairs *pairs = MemoryContextAllocZero(context, sizeof(HubspotPairs));
 
-	pairs->table = pairs_create(context, FIRST_PAIRS, NULL);
+	pairs->context = context;
+	dlist_init(&pairs->list);
 	return pairs;
 }
 
@@ -81,7 +95,45 @@ hubspot_pair_hash(const HubspotInput *input)
 void
 hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash)
 {
-	PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
+	if (pairs->table)
+		PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
+}
+
+/*
+ * Do the pairs ascend, with that of the input after all?  Then there is no unit of it,
+ * nor of its reverse, and its own may be added as it is; else it has to be looked for,
+ * with its hash.
+ */
+bool
+hubspot_pairs_ascend(HubspotPairs *pairs, const HubspotInput *input)
+{
+	const HubspotUnit *first;
+	const HubspotUnit *last;
+
+	if (pairs->table)
+		return false;
+	if (dlist_is_empty(&pairs->list))
+		return true;
+	first = dlist_head_element(HubspotUnit, node, &pairs->list);
+	last = dlist_tail_element(HubspotUnit, node, &pairs->list);
+	return compare_pairs(input->from_id, input->to_id, &last->input) > 0 &&
+		(compare_pairs(input->to_id, input->from_id, &last->input) > 0 ||
+		 compare_pairs(input->to_id, input->from_id, &first->input) < 0);
+}
+
+/* Numbers in their order, other ids in any. */
+static inline int
+compare_ids(HubspotSlice a, HubspotSlice b)
+{
+	return a.len != b.len ? a.len - b.len : memcmp(a.data, b.data, a.len);
+}
+
+static inline int
+compare_pairs(HubspotSlice from_id, HubspotSlice to_id, const HubspotInput *other)
+{
+	int			order = compare_ids(from_id, other->from_id);
+
+	return order != 0 ? order : compare_ids(to_id, other->to_id);
 }
 
 /*
@@ -92,30 +144,66 @@ HubspotUnit *
 hubspot_pairs_chain(const HubspotPairs *pairs, const HubspotInput *input,
 					uint32 hash)
 {
-	PairEntry  *entry = pairs_lookup_hash(pairs->table, input, hash);
+	PairEntry  *entry;
 
+	/* how they are kept is nothing that a caller could notice */
+	if (pairs->table == NULL)
+		make_table(unconstify(HubspotPairs *, pairs));
+	entry = pairs_lookup_hash(pairs->table, input, hash);
 	return entry ? (HubspotUnit *) entry->input : NULL;
 }
 
+static void
+make_table(HubspotPairs *pairs)
+{
+	pairs_hash *table = pairs_create(pairs->context, FIRST_PAIRS, NULL);
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &pairs->list)
+	{
+		HubspotUnit *unit = dlist_container(HubspotUnit, node, iter.cur);
+
+		unit->hash = hubspot_pair_hash(&unit->input);
+		put_unit(table, unit);
+	}
+	pairs->table = table;
+}
+
+/* Add a unit, which has its hash, if its pair has been looked for. */
 void
 hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit)
 {
+	if (pairs->table)
+		put_unit(pairs->table, unit);
+	else
+		dlist_push_tail(&pairs->list, &unit->node);
+	unit->listed = true;
+}
+
+static void
+put_unit(pairs_hash * table, HubspotUnit *unit)
+{
 	bool		found;
-	PairEntry  *entry = pairs_insert_hash(pairs->table, &unit->input,
-										  unit->hash, &found);
+	PairEntry  *entry = pairs_insert_hash(table, &unit->input, unit->hash, &found);
 
 	unit->older = found ? (HubspotUnit *) entry->input : NULL;
 	entry->input = &unit->input;
-	unit->listed = true;
 }
 
 /* Remove a unit that was added. */
 void
 hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
 {
-	PairEntry  *entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
+	PairEntry  *entry;
 	HubspotUnit *newer;
 
+	unit->listed = false;
+	if (pairs->table == NULL)
+	{
+		dlist_delete(&unit->node);
+		return;
+	}
+	entry = pairs_lookup_hash(pairs->table, &unit->input, unit->hash);
 	Assert(entry != NULL);
 	newer = (HubspotUnit *) entry->input;
 	if (newer == unit && unit->older == NULL)
@@ -128,7 +216,6 @@ hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
 			newer = newer->older;
 		newer->older = unit->older;
 	}
-	unit->listed = false;
 }
 
 /* The last rows of a unit's pair. */

@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_CALL_UNIT_H
 #define HUBSPOT_CALL_UNIT_H
 
+#include "lib/ilist.h"
+
 #include "hubspot.h"
 
 /* Rows that stand for the same pair: count of them, from first on. */
@@ -39,7 +41,8 @@ typedef struct HubspotPage
 typedef struct HubspotUnit
 {
 	HubspotInput input;			/* must be first */
-	uint32		hash;			/* of the pair, in either direction */
+	uint32		hash;			/* of the pair, in either direction; for
+								 * HubspotPairs, unless they ascend */
 	bool		listed;			/* in the batch's HubspotPairs */
 	bool		suspect;		/* may be why others were refused */
 	bool		confirmed;
@@ -49,6 +52,7 @@ typedef struct HubspotUnit
 	bool		given;			/* all of its rows, likewise */
 	void	   *chunk;			/* the HubspotChunk that it is part of */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
+	dlist_node	node;			/* likewise */
 	const void *sent_with;		/* the request that it is part of now */
 
 	const HubspotError *error;
@@ -72,6 +76,7 @@ typedef struct HubspotPairs HubspotPairs;
 extern HubspotPairs *hubspot_pairs_create(MemoryContext context);
 extern uint32 hubspot_pair_hash(const HubspotInput *input);
 extern void hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash);
+extern bool hubspot_pairs_ascend(HubspotPairs *pairs, const HubspotInput *input);
 extern HubspotUnit *hubspot_pairs_chain(const HubspotPairs *pairs,
 										const HubspotInput *input, uint32 hash);
 extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
