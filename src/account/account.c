@@ -356,22 +356,40 @@ close_account(HubspotAccount *account)
 }
 
 /*
- * Take a place in the window for a request that is about to be sent, with at
- * most limit requests in ten seconds (0: any number).  False: it has to wait,
- * and should ask again at *when.
+ * Take a place in the window for a request, which may be a search, that is about to
+ * be sent, with at most limit requests in ten seconds (0: any number).  False: it has
+ * to wait, and should ask again at *when.
  */
 bool
-hubspot_account_take(HubspotAccount *account, int limit, int64 now, int64 *when)
+hubspot_account_take(HubspotAccount *account, int limit, bool search, int64 now,
+					 int64 *when)
 {
 	HubspotThrottle *throttle = &open_account(account)->throttle;
 	bool		taken;
 
 	*when = hubspot_throttle_when(throttle, limit, now);
+	if (search && limit > 0)
+		*when = Max(*when, hubspot_throttle_search_when(throttle, now));
 	taken = (*when <= now);
 	if (taken)
 		hubspot_throttle_sent(throttle, now);
+	if (taken && search)
+		hubspot_throttle_searched(throttle, now);
 	close_account(account);
 	return taken;
+}
+
+/* When the limit of searches lets one be sent; never before now. */
+int64
+hubspot_account_search_when(HubspotAccount *account, int limit, int64 now)
+{
+	int64		when;
+
+	if (limit == 0)
+		return now;
+	when = hubspot_throttle_search_when(&open_account(account)->throttle, now);
+	close_account(account);
+	return when;
 }
 
 /* When a request may be sent, as things stand; never before now. */
@@ -404,6 +422,14 @@ void
 hubspot_account_park(HubspotAccount *account, int64 until)
 {
 	hubspot_throttle_park(&open_account(account)->throttle, until);
+	close_account(account);
+}
+
+/* Let no search be sent to the account before until. */
+void
+hubspot_account_park_searches(HubspotAccount *account, int64 until)
+{
+	hubspot_throttle_park_searches(&open_account(account)->throttle, until);
 	close_account(account);
 }
 

@@ -51,11 +51,13 @@ extern void hubspot_accounts_add(void);
 extern HubspotAccount *hubspot_account(Oid serverid);
 
 /* throttle; times as of hubspot_now() */
-extern bool hubspot_account_take(HubspotAccount *account, int limit, int64 now,
-								 int64 *when);
+extern bool hubspot_account_take(HubspotAccount *account, int limit, bool search,
+								 int64 now, int64 *when);
 extern int64 hubspot_account_when(HubspotAccount *account, int limit, int64 now);
 extern int64 hubspot_account_pace(HubspotAccount *account, int limit, int64 now);
+extern int64 hubspot_account_search_when(HubspotAccount *account, int limit, int64 now);
 extern void hubspot_account_park(HubspotAccount *account, int64 until);
+extern void hubspot_account_park_searches(HubspotAccount *account, int64 until);
 
 /* statistics */
 extern void hubspot_account_count_request(HubspotAccount *account, bool retry,

@@ -24,10 +24,15 @@
  */
 #define WINDOW			INT64CONST(10100000)
 
+/* The same for searches. */
+#define SEARCH_WINDOW	INT64CONST(1050000)
+
 /* The first retry waits up to this long, and each further one twice as long. */
 #define FIRST_DELAY		INT64CONST(500000)
 
 static int64 nth_last(const HubspotThrottle *throttle, int n);
+static void merge_searches(HubspotThrottle *merged, const HubspotThrottle *throttle,
+						   const HubspotThrottle *other);
 
 /*
  * The time from which the next request may go, with at most limit requests
@@ -107,6 +112,34 @@ hubspot_throttle_park(HubspotThrottle *throttle, int64 until)
 }
 
 /*
+ * The time from which the next search may go, which is a request besides; not before
+ * now.
+ */
+int64
+hubspot_throttle_search_when(const HubspotThrottle *throttle, int64 now)
+{
+	int64		first = throttle->searches[throttle->next_search];
+	int64		when = Max(now, throttle->searches_parked_until);
+
+	return first > 0 ? Max(when, first + SEARCH_WINDOW) : when;
+}
+
+/* Note that a search goes now. */
+void
+hubspot_throttle_searched(HubspotThrottle *throttle, int64 now)
+{
+	throttle->searches[throttle->next_search] = now;
+	throttle->next_search = (throttle->next_search + 1) % HUBSPOT_SEARCH_LIMIT;
+}
+
+/* Let no search go before until, as hubspot_throttle_park() does for all requests. */
+void
+hubspot_throttle_park_searches(HubspotThrottle *throttle, int64 until)
+{
+	throttle->searches_parked_until = Max(throttle->searches_parked_until, until);
+}
+
+/*
  * How many requests are in the window; never more than
  * HUBSPOT_MAX_RATE_LIMIT.
  */
@@ -130,8 +163,32 @@ hubspot_throttle_used(const HubspotThrottle *throttle, int64 now)
 bool
 hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
 {
-	return throttle->parked_until <= now &&
+	return throttle->parked_until <= now && throttle->searches_parked_until <= now &&
 		hubspot_throttle_used(throttle, now) == 0;
+}
+
+/* The last searches of two throttles, of which each has its own in their order. */
+static void
+merge_searches(HubspotThrottle *merged, const HubspotThrottle *throttle,
+			   const HubspotThrottle *other)
+{
+	int			ours = throttle->next_search + HUBSPOT_SEARCH_LIMIT;
+	int			theirs = other->next_search + HUBSPOT_SEARCH_LIMIT;
+
+	for (int i = HUBSPOT_SEARCH_LIMIT - 1; i >= 0; i--)
+	{
+		int64		our_last = throttle->searches[(ours - 1) % HUBSPOT_SEARCH_LIMIT];
+		int64		their_last = other->searches[(theirs - 1) % HUBSPOT_SEARCH_LIMIT];
+
+		merged->searches[i] = Max(our_last, their_last);
+		if (our_last >= their_last)
+			ours--;
+		else
+			theirs--;
+	}
+	merged->next_search = 0;
+	merged->searches_parked_until = Max(throttle->searches_parked_until,
+										other->searches_parked_until);
 }
 
 /* Add what another throttle of the same account knows. */
@@ -150,6 +207,7 @@ hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 			merged.sent[i] = nth_last(other, theirs++);
 	}
 	merged.next = 0;
+	merge_searches(&merged, throttle, other);
 	merged.parked_until = Max(throttle->parked_until, other->parked_until);
 	*throttle = merged;
 }

@@ -17,6 +17,9 @@
 /* The seconds in which an account may send as many requests as rate_limit says. */
 #define HUBSPOT_RATE_SECONDS	10
 
+/* The searches that an account may send in a second. */
+#define HUBSPOT_SEARCH_LIMIT	5
+
 /*
  * The requests of one account.  All times are microseconds of one monotonic
  * clock.  All zeroes is the throttle of an account that has sent nothing yet.
@@ -26,6 +29,11 @@ typedef struct HubspotThrottle
 	int64		parked_until;	/* HubSpot said: not before */
 	int			next;			/* place in sent for the next request */
 	int64		sent[HUBSPOT_MAX_RATE_LIMIT];	/* in their order; 0: never */
+
+	/* those of the requests that are searches, which have a limit besides */
+	int64		searches_parked_until;
+	int			next_search;
+	int64		searches[HUBSPOT_SEARCH_LIMIT];
 } HubspotThrottle;
 
 extern int64 hubspot_throttle_when(const HubspotThrottle *throttle, int limit,
@@ -34,6 +42,9 @@ extern int64 hubspot_throttle_pace(const HubspotThrottle *throttle, int limit,
 								   int64 now);
 extern void hubspot_throttle_sent(HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_park(HubspotThrottle *throttle, int64 until);
+extern int64 hubspot_throttle_search_when(const HubspotThrottle *throttle, int64 now);
+extern void hubspot_throttle_searched(HubspotThrottle *throttle, int64 now);
+extern void hubspot_throttle_park_searches(HubspotThrottle *throttle, int64 until);
 extern int	hubspot_throttle_used(const HubspotThrottle *throttle, int64 now);
 extern bool hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_merge(HubspotThrottle *throttle,

@@ -27,6 +27,8 @@
  *		LIKE_OTHERS	refusals of all inputs	not sent			row: later
  *					with its types
  *		INTERNAL	an ERROR of a sender	-					row or account
+ *		NO_RECORD	a look-up of its key	not sent			dead letter
+ *		MANY_RECORDS	likewise			not sent			dead letter
  *
  * (*) if HubSpot says it: in JSON, and with its correlation id or a category.  Some
  * proxy's page is FOREIGN.
@@ -121,15 +123,17 @@ static HubspotAdvice
 advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
 	   const HubspotErrorFields *fields, bool repeatable, int64 *wait)
 {
+	bool		secondly;
+
 	switch (verdict)
 	{
 		case HUBSPOT_VERDICT_RATE:
 			if (is_daily(reply, fields))
 				return HUBSPOT_FINAL;
+			secondly = fields->policy && strcmp(fields->policy, SECONDLY_POLICY) == 0;
 			if (*wait == 0)
-				*wait = (fields->policy && strcmp(fields->policy, SECONDLY_POLICY) == 0) ?
-					SECONDLY_WAIT : TEN_SECONDLY_WAIT;
-			return HUBSPOT_PARK;
+				*wait = secondly ? SECONDLY_WAIT : TEN_SECONDLY_WAIT;
+			return secondly ? HUBSPOT_PARK_SECOND : HUBSPOT_PARK;
 		case HUBSPOT_VERDICT_BUSY:
 			if (reply->status == STATUS_LOCKED)
 				*wait = Max(*wait, LOCKED_WAIT);

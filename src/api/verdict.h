@@ -20,7 +20,9 @@ typedef enum HubspotAdvice
 {
 	HUBSPOT_FINAL,				/* nothing more: read it */
 	HUBSPOT_RETRY,				/* the attempt failed; another may not */
-	HUBSPOT_PARK				/* the whole account has to wait */
+	HUBSPOT_PARK,				/* the whole account has to wait */
+	HUBSPOT_PARK_SECOND			/* likewise, or its searches if it was one:
+								 * their limit is that of a second */
 } HubspotAdvice;
 
 /* Will whatever is sent next meet the same? */

@@ -102,6 +102,7 @@ static void finish_fetch(Fetch *fetch);
 static void take_replies(HubspotCalls *calls);
 static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
+static void park(HubspotCalls *calls, bool searches, int64 until);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /*
@@ -192,41 +193,23 @@ hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until)
 	hubspot_shared_token_wait_no_more();
 }
 
-/* The next call that has come back, or NULL. */
+/*
+ * The next call that has come back, or NULL.  Those that come before it, and have
+ * somebody who takes them, are taken.
+ */
 HubspotCall *
 hubspot_calls_next(HubspotCalls *calls)
 {
-	if (dlist_is_empty(&calls->done))
-		return NULL;
-	return dlist_container(HubspotCall, node, dlist_pop_head_node(&calls->done));
-}
+	while (!dlist_is_empty(&calls->done))
+	{
+		HubspotCall *call = dlist_container(HubspotCall, node,
+											dlist_pop_head_node(&calls->done));
 
-/*
- * Start one call and wait until it has come back.  Its reply lives as long as
- * the current memory context, if it isn't freed before.
- */
-void
-hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
-{
-	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, client);
-
-	hubspot_calls_start(calls, call);
-	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);
-	(void) hubspot_calls_next(calls);
-}
-
-/*
- * What a call that has come back has failed with, or NULL: its reply is a
- * success.  The error lives as long as the reply.
- */
-const HubspotError *
-hubspot_call_error(const HubspotCall *call)
-{
-	if (call->error)
-		return call->error;
-	if (hubspot_reply_is_success(call->reply))
-		return NULL;
-	return hubspot_reply_error(call->reply, call->attempts);
+		if (call->take == NULL)
+			return call;
+		call->take(call);
+	}
+	return NULL;
 }
 
 /* Free the reply of a call that has come back. */
@@ -292,7 +275,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		if (!has_token(calls, false, wake))
 			break;
 		if (!hubspot_account_take(calls->client->account,
-								  options->rate_limit, now, &when))
+								  options->rate_limit, call->search, now, &when))
 		{
 			*wake = when;
 			calls->counts.throttled = true;
@@ -531,16 +514,27 @@ finish_fetch(Fetch *fetch)
 static HubspotCall *
 next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
 {
+	int64		search_when = 0;
 	dlist_iter	iter;
 
 	*wake = HUBSPOT_NEVER;
 	dlist_foreach(iter, &calls->waiting)
 	{
 		HubspotCall *call = dlist_container(HubspotCall, node, iter.cur);
+		int64		when = call->not_before;
 
-		if (call->not_before <= now)
+		/* what is no search doesn't wait for one */
+		if (call->search)
+		{
+			if (search_when == 0)
+				search_when = hubspot_account_search_when(calls->client->account,
+														  calls->client->options->rate_limit,
+														  now);
+			when = Max(when, search_when);
+		}
+		if (when <= now)
 			return call;
-		*wake = Min(*wake, call->not_before);
+		*wake = Min(*wake, when);
 	}
 	return NULL;
 }
@@ -639,11 +633,12 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		dlist_push_head(&calls->waiting, &call->node);
 		return;
 	}
-	if (advice == HUBSPOT_PARK)
+	if (advice == HUBSPOT_PARK || advice == HUBSPOT_PARK_SECOND)
 	{
 		calls->counts.rate_limited++;
 		if (wait <= most || !asked || calls->client->policy.impatient)
-			hubspot_account_park(calls->client->account, now + Min(wait, most));
+			park(calls, call->search && advice == HUBSPOT_PARK_SECOND,
+				 now + Min(wait, most));
 		if (wait <= patience)
 		{
 			dlist_push_head(&calls->waiting, &call->node);
@@ -673,6 +668,16 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	if (!hubspot_reply_is_success(call->reply) &&
 		hubspot_ends_sending(hubspot_reply_verdict(call->reply)))
 		stop(calls);
+}
+
+/* Let nothing be sent to the account before until, or no search. */
+static void
+park(HubspotCalls *calls, bool searches, int64 until)
+{
+	if (searches)
+		hubspot_account_park_searches(calls->client->account, until);
+	else
+		hubspot_account_park(calls->client->account, until);
 }
 
 /*

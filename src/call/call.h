@@ -32,6 +32,7 @@ typedef struct HubspotCall
 	size_t		body_len;
 	bool		form;			/* the body is a form */
 	bool		repeatable;		/* doing it twice is as good as once */
+	bool		search;			/* it is one of the account's searches */
 	bool		own_connection; /* each attempt is one request: libcurl
 								 * doesn't repeat it by itself */
 	size_t		max_reply;		/* the largest answer that can be meant; 0:
@@ -39,6 +40,10 @@ typedef struct HubspotCall
 								 * a reply_budget */
 	int64		inputs;			/* that are sent with it for the first time */
 	void	   *owner;
+	void		(*take) (struct HubspotCall *call); /* who gets it back, in
+													 * place of
+													 * hubspot_calls_next()'s
+													 * caller; or NULL */
 
 	dlist_node	node;			/* where it waits: call.c's */
 	int64		not_before;		/* call.c's */
@@ -73,9 +78,6 @@ extern bool hubspot_calls_drive(HubspotCalls *calls, int64 *wake);
 extern void hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern const HubspotError *hubspot_authorize(const HubspotClient *client);
-extern void hubspot_call_perform(const HubspotClient *client,
-								 HubspotCall *call);
-extern const HubspotError *hubspot_call_error(const HubspotCall *call);
 extern void hubspot_call_free(HubspotCall *call);
 extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
 

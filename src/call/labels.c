@@ -30,8 +30,8 @@
 #include "api/endpoint.h"
 #include "base/closest.h"
 #include "base/fold.h"
-#include "call/call.h"
 #include "call/labels.h"
+#include "call/perform.h"
 
 /*
  * A reason goes into each row that it is about, where it must not be longer

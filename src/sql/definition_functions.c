@@ -34,6 +34,7 @@
 #include "base/iso_time.h"
 #include "base/shown.h"
 #include "call/call.h"
+#include "call/perform.h"
 #include "rows/report.h"
 #include "sql/argument.h"
 

@@ -24,6 +24,7 @@
 #include "api/error.h"
 #include "base/shown.h"
 #include "call/call.h"
+#include "call/perform.h"
 #include "json/jsonb.h"
 #include "json/text.h"
 #include "rows/report.h"

@@ -180,7 +180,7 @@ read_failure(const HubspotHttpReply *reply)
 
 	fuzz_check(wait >= 0 && wait <= INT64CONST(10000000000000));
 	fuzz_check(!asked || wait > 0);
-	fuzz_check(advice != HUBSPOT_PARK || wait > 0);
+	fuzz_check((advice != HUBSPOT_PARK && advice != HUBSPOT_PARK_SECOND) || wait > 0);
 
 	/* what may not be repeated is never tried more than what may */
 	fuzz_check(once == advice || (once == HUBSPOT_FINAL && advice == HUBSPOT_RETRY));

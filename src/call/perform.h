@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * perform.h
+ *	  One call, from start to end.
+ *
+ * IDENTIFICATION
+ *	  src/call/perform.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_PERFORM_H
+#define HUBSPOT_CALL_PERFORM_H
+
+#include "call/call.h"
+
+extern void hubspot_call_perform(const HubspotClient *client,
+								 HubspotCall *call);
+extern const HubspotError *hubspot_call_error(const HubspotCall *call);
+
+#endif							/* HUBSPOT_CALL_PERFORM_H */
