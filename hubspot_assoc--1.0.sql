@@ -51,7 +51,9 @@ CREATE TYPE hs_assoc_result AS (
 	error_category	text,
 	error_message	text,
 	correlation_id	text,
-	error			jsonb
+	error			jsonb,
+	from_record		text,
+	to_record		text
 );
 COMMENT ON TYPE hs_assoc_result IS
 'what became of one input: ok is true only for what HubSpot confirmed, and never null';
@@ -77,6 +79,10 @@ COMMENT ON COLUMN hs_assoc_result.correlation_id IS
 'HubSpot''s id of the answer, which its support asks for; null in the confirmed rows of a batch';
 COMMENT ON COLUMN hs_assoc_result.error IS
 'the API''s error object as it came; a JSON string if it is not JSON or was cut at 64 kB';
+COMMENT ON COLUMN hs_assoc_result.from_record IS
+'id of the record that from_id is the key of; null if the object type has no property, or if it is not known';
+COMMENT ON COLUMN hs_assoc_result.to_record IS
+'id of the record that to_id is the key of; null likewise';
 COMMENT ON COLUMN hs_assoc_type.category IS
 'HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one';
 COMMENT ON COLUMN hs_assoc_type.type_id IS
@@ -104,7 +110,9 @@ CREATE TYPE hs_assoc_association AS (
 	is_primary		boolean,
 	error_category	text,
 	error_message	text,
-	error			jsonb
+	error			jsonb,
+	from_record		text,
+	to_record		text
 );
 COMMENT ON TYPE hs_assoc_association IS
 'one association type of a pair of records; or, with to_id null, why the associations of a record could not be read';
@@ -128,6 +136,37 @@ COMMENT ON COLUMN hs_assoc_association.error_message IS
 'null, or the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_association.error IS
 'null, or the API''s error object as it came; a JSON string if it is not JSON or was cut at 64 kB';
+
+COMMENT ON COLUMN hs_assoc_association.from_record IS
+'id of the record that from_id is the key of; null if the object type has no property, or if it is not known';
+COMMENT ON COLUMN hs_assoc_association.to_record IS
+'id of the record that is associated to it, if its type has a property; else null';
+
+CREATE TYPE hs_assoc_record AS (
+	input_no		bigint,
+	key				text,
+	record_id		text,
+	candidates		text[],
+	error_category	text,
+	error_message	text,
+	error			jsonb
+);
+COMMENT ON TYPE hs_assoc_record IS
+'the record that a key means; or, with record_id null, why that is not known';
+COMMENT ON COLUMN hs_assoc_record.input_no IS
+'number of the input, from 1, in the order in which the query or the array gave them';
+COMMENT ON COLUMN hs_assoc_record.key IS
+'value of the property, or id, as it was given';
+COMMENT ON COLUMN hs_assoc_record.record_id IS
+'id of the one record that it means; null if there is none, or several, or if that is not known';
+COMMENT ON COLUMN hs_assoc_record.candidates IS
+'ids of records that may have been meant, at most 20; null if there are none';
+COMMENT ON COLUMN hs_assoc_record.error_category IS
+'null if there is one record; else RECORD_NOT_FOUND, RECORD_AMBIGUOUS, INVALID_INPUT or NOT_SENT';
+COMMENT ON COLUMN hs_assoc_record.error_message IS
+'null if there is one record; else why not, in our words or in HubSpot''s, cut at 1,000 bytes';
+COMMENT ON COLUMN hs_assoc_record.error IS
+'null, the candidates and their number, or the API''s error object as it came';
 
 CREATE TYPE hs_assoc_limit AS (
 	from_type	text,
@@ -484,6 +523,31 @@ AS 'MODULE_PATHNAME', 'hs_assoc_batch_read_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text[], text, name) IS
 'Reads the associations of the records of an array to the records of an object type.';
+
+--
+-- Records by what people call them
+--
+CREATE FUNCTION hs_assoc_resolve(
+	object_type text,
+	query text,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS SETOF hs_assoc_record
+AS 'MODULE_PATHNAME', 'hs_assoc_resolve'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_resolve(text, text, text, name) IS
+'Finds the records of the keys of a query.';
+
+CREATE FUNCTION hs_assoc_resolve(
+	object_type text,
+	keys text[],
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS SETOF hs_assoc_record
+AS 'MODULE_PATHNAME', 'hs_assoc_resolve_array'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_resolve(text, text[], text, name) IS
+'Finds the records of the keys of an array.';
 
 --
 -- Labels

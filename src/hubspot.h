@@ -24,6 +24,8 @@
 #define HUBSPOT_UNCONFIRMED		"UNCONFIRMED"
 #define HUBSPOT_NOT_SENT		"NOT_SENT"
 #define HUBSPOT_INTERNAL		"INTERNAL"
+#define HUBSPOT_RECORD_NOT_FOUND	"RECORD_NOT_FOUND"
+#define HUBSPOT_RECORD_AMBIGUOUS	"RECORD_AMBIGUOUS"
 
 /* A stretch of text that somebody else owns; data is NULL if there is none. */
 typedef struct HubspotSlice
@@ -123,8 +125,10 @@ typedef enum HubspotVerdict
 	HUBSPOT_VERDICT_NOT_SENT,	/* something before it has failed */
 	HUBSPOT_VERDICT_LIKE_OTHERS,	/* it wasn't sent: all inputs like it were
 									 * refused */
-	HUBSPOT_VERDICT_INTERNAL	/* an ERROR of our own, or of somebody's
+	HUBSPOT_VERDICT_INTERNAL,	/* an ERROR of our own, or of somebody's
 								 * trigger */
+	HUBSPOT_VERDICT_NO_RECORD,	/* there is none that has the input's key */
+	HUBSPOT_VERDICT_MANY_RECORDS	/* there are several */
 } HubspotVerdict;
 
 /* How many bytes of an error object are kept. */
@@ -154,8 +158,10 @@ typedef struct HubspotError
 typedef struct HubspotOutcome
 {
 	int64		input_no;
-	HubspotSlice from_id;
+	HubspotSlice from_id;		/* as they were given */
 	HubspotSlice to_id;
+	HubspotSlice from_record;	/* the records' ids, where that was a key; */
+	HubspotSlice to_record;		/* no data: they are not known */
 	const HubspotError *error;	/* NULL: HubSpot confirmed it */
 	int			http_status;	/* 0: there was no answer */
 	const char *correlation_id; /* or NULL */
@@ -163,6 +169,8 @@ typedef struct HubspotOutcome
 	const HubspotLabelList *labels; /* or NULL */
 	const HubspotAssociation *association;	/* of an operation that reads */
 	bool		doubtful;		/* an attempt before may still be worked on */
+	bool		ended;			/* it is the last one of its input, which
+								 * reads */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_H */

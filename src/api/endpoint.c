@@ -29,11 +29,18 @@
 #define LABELS_TAIL		"{}/{}/labels"
 #define LIMITS_TAIL		"definitions/configurations/"
 
+/* Argument: the object type. */
+#define READ_TAIL		"{}/batch/read?archived=false"
+#define SEARCH_TAIL		"{}/search"
+
 /* v4 is older than all dated versions, the first of which had no OAuth of its own. */
 #define UNDATED_VERSION			"v4"
 #define FIRST_DATED_VERSION		"2025-09"
 #define FIRST_OAUTH_VERSION		"2026-03"
 #define BETA					"-beta"
+
+/* Records and properties have no v4. */
+#define RECORDS_OF_UNDATED		"v3"
 
 /*
  * HubSpot makes a version each March and each September, and keeps it for about so many
@@ -139,6 +146,18 @@ static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_HIGH_USAGE_REPORT] = {
 		"POST", HUBSPOT_ASSOCIATIONS, "usage/high-usage-report/{}",
 		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_REPORT
+	},
+	[HUBSPOT_RECORDS_READ] = {
+		"POST", HUBSPOT_RECORDS, READ_TAIL,
+		HUBSPOT_INPUT_KEY, 100, true, HUBSPOT_REPLY_FOUND
+	},
+	[HUBSPOT_RECORDS_SEARCH] = {
+		"POST", HUBSPOT_RECORDS, SEARCH_TAIL,
+		HUBSPOT_INPUT_KEY, 100, true, HUBSPOT_REPLY_FOUND
+	},
+	[HUBSPOT_PROPERTIES_LIST] = {
+		"GET", HUBSPOT_PROPERTIES, "{}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_PROPERTIES
 	}
 };
 
@@ -242,13 +261,20 @@ void
 hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 					const char *version, const char *const *arguments)
 {
-	const char *tree = (endpoint->tree == HUBSPOT_OBJECTS ?
-						"objects" : "associations");
+	static const char *const trees[] = {
+		[HUBSPOT_OBJECTS] = "objects",
+		[HUBSPOT_ASSOCIATIONS] = "associations",
+		[HUBSPOT_RECORDS] = "objects",
+		[HUBSPOT_PROPERTIES] = "properties"
+	};
+	const char *tree = trees[endpoint->tree];
 
-	if (strcmp(version, UNDATED_VERSION) == 0)
-		appendStringInfo(url, "/crm/%s/%s/", version, tree);
-	else
+	if (strcmp(version, UNDATED_VERSION) != 0)
 		appendStringInfo(url, "/crm/%s/%s/", tree, version);
+	else if (endpoint->tree == HUBSPOT_RECORDS || endpoint->tree == HUBSPOT_PROPERTIES)
+		appendStringInfo(url, "/crm/%s/%s/", RECORDS_OF_UNDATED, tree);
+	else
+		appendStringInfo(url, "/crm/%s/%s/", version, tree);
 	append_tail(url, endpoint->tail, arguments);
 }
 

@@ -33,14 +33,19 @@ typedef enum HubspotOperation
 	HUBSPOT_LIMIT_CREATE,
 	HUBSPOT_LIMIT_UPDATE,
 	HUBSPOT_LIMIT_PURGE,
-	HUBSPOT_HIGH_USAGE_REPORT
+	HUBSPOT_HIGH_USAGE_REPORT,
+	HUBSPOT_RECORDS_READ,
+	HUBSPOT_RECORDS_SEARCH,
+	HUBSPOT_PROPERTIES_LIST
 } HubspotOperation;
 
-/* The two trees of paths; each API version puts its segment elsewhere. */
+/* The trees of paths; each API version puts its segment elsewhere. */
 typedef enum HubspotTree
 {
 	HUBSPOT_OBJECTS,			/* one record: /crm/objects/... */
-	HUBSPOT_ASSOCIATIONS		/* a pair of types: /crm/associations/... */
+	HUBSPOT_ASSOCIATIONS,		/* a pair of types: /crm/associations/... */
+	HUBSPOT_RECORDS,			/* records themselves: /crm/objects/... */
+	HUBSPOT_PROPERTIES			/* what records have: /crm/properties/... */
 } HubspotTree;
 
 /* What the operation is done to. */
@@ -50,7 +55,8 @@ typedef enum HubspotInputShape
 	HUBSPOT_INPUT_PAIR,			/* from one record to another */
 	HUBSPOT_INPUT_TYPED_PAIR,	/* the same, with association types */
 	HUBSPOT_INPUT_GROUP,		/* from one record to several others */
-	HUBSPOT_INPUT_RECORD		/* one record, a page at a time */
+	HUBSPOT_INPUT_RECORD,		/* one record, a page at a time */
+	HUBSPOT_INPUT_KEY			/* what somebody calls a record */
 } HubspotInputShape;
 
 /* How the answer tells what became of an input. */
@@ -64,7 +70,9 @@ typedef enum HubspotReplyShape
 								 * that are associated to it */
 	HUBSPOT_REPLY_PAGE,			/* those associated to the one record */
 	HUBSPOT_REPLY_DEFINITIONS,	/* types, with their labels or limits */
-	HUBSPOT_REPLY_REPORT		/* of the high-usage report */
+	HUBSPOT_REPLY_REPORT,		/* of the high-usage report */
+	HUBSPOT_REPLY_FOUND,		/* records with properties: record.c's */
+	HUBSPOT_REPLY_PROPERTIES	/* definitions of properties: record.c's */
 } HubspotReplyShape;
 
 typedef struct HubspotEndpoint

@@ -79,6 +79,10 @@ own_category(HubspotVerdict verdict)
 			return HUBSPOT_NOT_SENT;
 		case HUBSPOT_VERDICT_INTERNAL:
 			return HUBSPOT_INTERNAL;
+		case HUBSPOT_VERDICT_NO_RECORD:
+			return HUBSPOT_RECORD_NOT_FOUND;
+		case HUBSPOT_VERDICT_MANY_RECORDS:
+			return HUBSPOT_RECORD_AMBIGUOUS;
 		default:
 			return NULL;
 	}

@@ -262,6 +262,8 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 			break;
 		case HUBSPOT_REPLY_DEFINITIONS:
 		case HUBSPOT_REPLY_REPORT:
+		case HUBSPOT_REPLY_FOUND:
+		case HUBSPOT_REPLY_PROPERTIES:
 			elog(ERROR, "unexpected shape of a reply: %d", (int) shape);
 	}
 	envelope->status = fields.status;

@@ -145,17 +145,28 @@ static pg_wchar fold(pg_wchar character);
 char *
 hubspot_fold(const char *text, size_t len)
 {
-	const unsigned char *from = (const unsigned char *) text;
-	const unsigned char *end = from + len;
-	unsigned char *folded;
-	unsigned char *to;
-	uint32		n = 0;
+	char	   *folded;
 
 	if (GetDatabaseEncoding() != PG_UTF8)
 		return str_tolower(text, len, DEFAULT_COLLATION_OID);
-	/* one of two bytes may become one of three */
-	folded = palloc(2 * len + 1);
-	for (to = folded; from < end;)
+	folded = palloc(HUBSPOT_FOLDED_SIZE(len) + 1);
+	folded[hubspot_fold_utf8(text, len, folded)] = '\0';
+	return folded;
+}
+
+/*
+ * A text in UTF-8, whatever the encoding of the database.  folded has room for
+ * HUBSPOT_FOLDED_SIZE(len) bytes; returns how many it has come to.
+ */
+size_t
+hubspot_fold_utf8(const char *text, size_t len, char *folded)
+{
+	const unsigned char *from = (const unsigned char *) text;
+	const unsigned char *end = from + len;
+	unsigned char *to = (unsigned char *) folded;
+	uint32		n = 0;
+
+	while (from < end)
 	{
 		int			length = pg_utf_mblen(from);
 
@@ -164,7 +175,7 @@ hubspot_fold(const char *text, size_t len)
 		if (length == 1)
 			*to++ = pg_ascii_tolower(*from++);
 		else if (length > end - from)
-			break;				/* none of the database's texts ends so */
+			break;				/* no valid text ends so */
 		else
 		{
 			unicode_to_utf8(fold(utf8_to_unicode(from)), to);
@@ -172,8 +183,7 @@ hubspot_fold(const char *text, size_t len)
 			to += pg_utf_mblen(to);
 		}
 	}
-	*to = '\0';
-	return (char *) folded;
+	return (char *) to - folded;
 }
 
 static pg_wchar

@@ -59,6 +59,7 @@
 #include "call/chunk.h"
 #include "call/intake.h"
 #include "call/keep_labels.h"
+#include "call/resolver.h"
 #include "call/search.h"
 
 /* Chunks beyond those in flight; see above. */
@@ -81,10 +82,17 @@ struct HubspotBatch
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
 	HubspotChunk *partly;		/* is being got, without being ready, or NULL */
-	bool		finished;
+	HubspotResolver *resolver;	/* of inputs that are called by keys, or NULL */
+	bool		ended;			/* no more inputs are put, ... */
+	bool		finished;		/* ... or go into chunks */
 	HubspotBatchCounts counts;
 };
 
+static int	chunk_room(const HubspotBatch *batch);
+static void take_resolved(HubspotBatch *batch);
+static void finish_intake(HubspotBatch *batch);
+static bool must_wait_for_keys(HubspotBatch *batch);
+static bool get_outcome(HubspotBatch *batch, HubspotOutcome *outcome);
 static void start_closed(HubspotBatch *batch);
 static bool must_wait(HubspotBatch *batch);
 static void start_chunk(HubspotBatch *batch, HubspotChunk *chunk);
@@ -103,14 +111,15 @@ static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 
 /*
  * Begin a batch in the current memory context; deleting that ends it, and
- * whatever it has in flight.  The object types must live as long.  keep_labels
- * is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
+ * whatever it has in flight.  The names of the object types must live as long; without
+ * pairs, the second one may have none.  keep_labels is for HUBSPOT_CREATE and
+ * HUBSPOT_BATCH_CREATE.
  */
 HubspotBatch *
 hubspot_batch_create(const HubspotClient *client,
 					 HubspotOperation operation,
-					 const char *from_type, const char *to_type,
-					 bool keep_labels)
+					 const HubspotObjectType *from_type,
+					 const HubspotObjectType *to_type, bool keep_labels)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc batch",
@@ -122,9 +131,10 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->client = client;
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->scope.api_version = client->options->api_version;
-	batch->scope.from_type = from_type;
-	batch->scope.to_type = to_type;
-	batch->scope.symmetric = hubspot_same_object_type(from_type, to_type);
+	batch->scope.from_type = from_type->name;
+	batch->scope.to_type = to_type->name;
+	batch->scope.symmetric = to_type->name &&
+		hubspot_same_object_type(from_type->name, to_type->name);
 	batch->scope.types = hubspot_types_create(context);
 	batch->keep_labels = keep_labels;
 	batch->scope.calls = hubspot_calls_create(context, client);
@@ -140,6 +150,9 @@ hubspot_batch_create(const HubspotClient *client,
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
 	batch->intake.follows_reverses = keep_labels || batch->scope.symmetric;
+	batch->resolver = hubspot_resolver_create(context, client, batch->scope.calls,
+											  batch->endpoint, from_type, to_type);
+	batch->intake.tells_ends = (batch->resolver != NULL);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
 	return batch;
@@ -152,8 +165,17 @@ hubspot_batch_create(const HubspotClient *client,
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
-	if (batch->finished)
+	if (batch->ended)
 		return 0;
+	if (batch->resolver)
+		return hubspot_resolver_room(batch->resolver);
+	return chunk_room(batch);
+}
+
+/* How many inputs may go into chunks? */
+static int
+chunk_room(const HubspotBatch *batch)
+{
 	return hubspot_intake_room(&batch->intake,
 							   batch->client->options->concurrency + SPARE_CHUNKS);
 }
@@ -166,15 +188,66 @@ void
 hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 				  const HubspotError *error)
 {
-	Assert(!batch->finished);
+	Assert(!batch->ended);
 	batch->counts.read++;
+	if (batch->resolver)
+	{
+		hubspot_resolver_put(batch->resolver, input, error);
+		take_resolved(batch);
+		return;
+	}
 	hubspot_intake_put(&batch->intake, input, error);
 	start_closed(batch);
+}
+
+/* Put the inputs whose records are known by now, as far as there is room. */
+static void
+take_resolved(HubspotBatch *batch)
+{
+	const HubspotError *stopped = hubspot_resolver_stopped(batch->resolver);
+	int			room = batch->finished ? 0 : chunk_room(batch);
+
+	if (stopped && batch->scope.stopped == NULL)
+		hubspot_batch_stop(&batch->scope, stopped);
+	while (room > 0)
+	{
+		HubspotInput input;
+		const HubspotError *error;
+
+		switch (hubspot_resolver_next(batch->resolver, &input, &error))
+		{
+			case HUBSPOT_RESOLVED_NONE:
+				if (batch->ended && hubspot_resolver_is_empty(batch->resolver))
+					finish_intake(batch);
+				return;
+			case HUBSPOT_RESOLVED_DONE:
+				hubspot_intake_put_done(&batch->intake, &input);
+				break;
+			case HUBSPOT_RESOLVED_SEND:
+			case HUBSPOT_RESOLVED_REFUSE:
+				hubspot_intake_put(&batch->intake, &input, error);
+				break;
+		}
+		start_closed(batch);
+		if (--room == 0)
+			room = chunk_room(batch);
+	}
 }
 
 /* No more inputs will be put. */
 void
 hubspot_batch_finish(HubspotBatch *batch)
+{
+	batch->ended = true;
+	if (batch->resolver)
+		take_resolved(batch);
+	else
+		finish_intake(batch);
+}
+
+/* No more inputs go into chunks. */
+static void
+finish_intake(HubspotBatch *batch)
 {
 	batch->finished = true;
 	hubspot_intake_close(&batch->intake);
@@ -215,6 +288,8 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 static bool
 must_wait(HubspotBatch *batch)
 {
+	if (batch->resolver && !batch->finished)
+		return must_wait_for_keys(batch);
 	if (batch->intake.nchunks == 0 || !dlist_is_empty(&batch->ready) ||
 		hubspot_batch_room(batch) > 0)
 		return false;
@@ -225,6 +300,16 @@ must_wait(HubspotBatch *batch)
 	hubspot_intake_close(&batch->intake);
 	start_closed(batch);
 	return false;
+}
+
+/* Likewise, while inputs wait for their keys, or for room in chunks. */
+static bool
+must_wait_for_keys(HubspotBatch *batch)
+{
+	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
+		return false;
+	hubspot_resolver_ask(batch->resolver);
+	return true;
 }
 
 /*
@@ -274,6 +359,22 @@ hubspot_batch_wait_for_any(HubspotBatch *batch, int64 until)
 bool
 hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 {
+	while (get_outcome(batch, outcome))
+	{
+		if (batch->resolver == NULL)
+			return true;
+		hubspot_resolver_name(batch->resolver, outcome,
+							  outcome->association == NULL);
+		if (!outcome->ended || outcome->error)
+			return true;
+	}
+	return false;
+}
+
+/* Likewise, as the chunks know the row. */
+static bool
+get_outcome(HubspotBatch *batch, HubspotOutcome *outcome)
+{
 	for (;;)
 	{
 		HubspotCall *call;
@@ -293,9 +394,12 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 		}
 		call = hubspot_calls_next(batch->scope.calls);
 		if (call == NULL)
-			return false;
+			break;
 		settle_request(batch, call);
 	}
+	if (batch->resolver)
+		take_resolved(batch);
+	return false;
 }
 
 /* Put the records of a chunk again that have a next page. */

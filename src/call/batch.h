@@ -13,6 +13,7 @@
 
 #include "account/client.h"
 #include "api/endpoint.h"
+#include "api/key.h"
 #include "hubspot.h"
 
 /* See batch.c for how it is driven. */
@@ -40,8 +41,8 @@ typedef enum HubspotBatchState
 
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
 										  HubspotOperation operation,
-										  const char *from_type,
-										  const char *to_type,
+										  const HubspotObjectType *from_type,
+										  const HubspotObjectType *to_type,
 										  bool keep_labels);
 extern int	hubspot_batch_room(const HubspotBatch *batch);
 extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,

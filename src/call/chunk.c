@@ -352,7 +352,8 @@ hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit, bool both_way
 /*
  * The next row of a chunk, or false if there are no more: one for each row that was put
  * and whose unit is settled, or for each of its associations.  Once all are settled, there
- * is one for each row.
+ * is one for each row.  Where it is to tell ends, there is one more, without association,
+ * after all of a row that is read.
  */
 bool
 hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
@@ -371,29 +372,34 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		}
 		if (reads && unit->error == NULL)
 		{
-			/* nothing, for however many rows */
-			if (unit->page->nassociations == 0)
+			if (chunk->association_position < unit->page->nassociations)
+				association = &unit->page->associations[chunk->association_position++];
+			else if (!chunk->tells_ends || hubspot_unit_next_page(unit).data)
 			{
-				chunk->unit_position++;
-				continue;
-			}
-			if (chunk->association_position == unit->page->nassociations)
-			{
+				/* nothing, for however many rows */
+				if (unit->page->nassociations == 0)
+				{
+					chunk->unit_position++;
+					continue;
+				}
 				chunk->association_position = 0;
 				next_row_of_unit(chunk, unit);
 				continue;
 			}
-			association = &unit->page->associations[chunk->association_position++];
+			else
+				chunk->association_position = 0;
 		}
 		outcome->input_no = current_rows(chunk, unit)->first + chunk->row_position;
 		outcome->from_id = unit->input.from_id;
 		outcome->to_id = unit->input.to_id;
+		outcome->from_record.data = outcome->to_record.data = NULL;
 		outcome->error = unit->error;
 		outcome->http_status = unit->http_status;
 		outcome->correlation_id = unit->correlation_id;
 		outcome->types = unit->types;
 		outcome->labels = unit->labels;
 		outcome->association = association;
+		outcome->ended = (reads && association == NULL);
 		outcome->doubtful = unit->doubtful;
 		if (association == NULL)
 			next_row_of_unit(chunk, unit);

@@ -24,6 +24,7 @@ typedef struct HubspotChunk
 	dlist_node	node;			/* in one of the batch's lists */
 	MemoryContext context;
 	HubspotInputShape shape;
+	bool		tells_ends;		/* after the associations of a row */
 	char	   *space;			/* room for more units */
 	Size		space_left;		/* bytes of it */
 	HubspotUnit **units;

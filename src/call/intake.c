@@ -126,6 +126,19 @@ hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 	MemoryContextSwitchTo(old);
 }
 
+/* Put an input with which nothing is to be done: it is confirmed. */
+void
+hubspot_intake_put_done(HubspotIntake *intake, const HubspotInput *input)
+{
+	HubspotUnit *unit;
+	HubspotChunk *chunk = place_input(intake, input, NULL, &unit);
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+
+	unit = hubspot_chunk_add(chunk, input, false);
+	unit->confirmed = true;
+	MemoryContextSwitchTo(old);
+}
+
 /* The chunk that an input goes into, as part of *unit if that is not NULL. */
 static HubspotChunk *
 place_input(HubspotIntake *intake, const HubspotInput *input,
@@ -212,10 +225,13 @@ create_chunk(HubspotIntake *intake)
 	MemoryContext context = hubspot_chunk_take_context(&intake->memory,
 													   intake->last_nunits);
 
+	HubspotChunk *chunk = hubspot_chunk_create(context, intake->endpoint->input_shape,
+											   Min(Max(intake->last_nunits, FIRST_UNITS),
+												   intake->limit));
+
 	intake->nchunks++;
-	return hubspot_chunk_create(context, intake->endpoint->input_shape,
-								Min(Max(intake->last_nunits, FIRST_UNITS),
-									intake->limit));
+	chunk->tells_ends = intake->tells_ends;
+	return chunk;
 }
 
 /* No more units for what is open. */

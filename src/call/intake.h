@@ -19,6 +19,7 @@ typedef struct HubspotIntake
 {
 	const HubspotEndpoint *endpoint;
 	bool		parts_reverses; /* no pair goes with its reverse */
+	bool		tells_ends;		/* of what is read, for each row */
 	bool		follows_reverses;	/* nor before a reverse that came first */
 	int			limit;			/* inputs of a chunk */
 	int			max_limit;
@@ -37,6 +38,7 @@ extern void hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,
 extern int	hubspot_intake_room(const HubspotIntake *intake, int max_chunks);
 extern void hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 							   const HubspotError *error);
+extern void hubspot_intake_put_done(HubspotIntake *intake, const HubspotInput *input);
 extern void hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit);
 extern void hubspot_intake_close(HubspotIntake *intake);
 extern void hubspot_intake_free(HubspotIntake *intake, HubspotChunk *chunk);

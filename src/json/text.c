@@ -25,7 +25,9 @@
 #include "json/text.h"
 
 static void append_converted(StringInfo out, const char *text, int n);
-static FmgrInfo *find_conversion(int encoding);
+static FmgrInfo *find_conversion(void);
+static FmgrInfo *find_other_conversion(void);
+static bool look_up_conversion(FmgrInfo *conversion, int from, int to);
 
 /*
  * UTF-8 from outside as a C string in the server's encoding, palloc'd.  A
@@ -83,7 +85,7 @@ append_converted(StringInfo out, const char *text, int n)
 		return;
 	}
 	if (n > 0 && encoding != PG_SQL_ASCII)
-		conversion = find_conversion(encoding);
+		conversion = find_conversion();
 	if (conversion &&
 		DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(PG_UTF8),
 									Int32GetDatum(encoding),
@@ -96,24 +98,69 @@ append_converted(StringInfo out, const char *text, int n)
 }
 
 /*
- * The conversion from UTF-8 to the server's encoding, or NULL.  It is looked
- * up once a session.
+ * A text of the server in UTF-8: itself, or a palloc'd copy.  False: it has something
+ * that is no character, or none of Unicode's.
  */
+bool
+hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len)
+{
+	int			encoding = GetDatabaseEncoding();
+	FmgrInfo   *conversion;
+	char	   *converted;
+
+	*utf8 = text;
+	*utf8_len = len;
+	if (encoding == PG_UTF8)
+		return true;
+	if (encoding == PG_SQL_ASCII)
+		return pg_verify_mbstr(PG_UTF8, text, len, true);
+	conversion = find_other_conversion();
+	if (conversion == NULL)
+		return false;
+	converted = palloc(len * MAX_CONVERSION_GROWTH + 1);
+	*utf8 = converted;
+	if (DatumGetInt32(FunctionCall6(conversion, Int32GetDatum(encoding),
+									Int32GetDatum(PG_UTF8), CStringGetDatum(text),
+									CStringGetDatum(converted), Int32GetDatum(len),
+									BoolGetDatum(true))) != len)
+		return false;
+	*utf8_len = strlen(converted);
+	return true;
+}
+
+/* The conversion from UTF-8 to the server's encoding, or NULL. */
 static FmgrInfo *
-find_conversion(int encoding)
+find_conversion(void)
 {
 	static FmgrInfo conversion;
 	static bool looked_up = false;
 
 	if (!looked_up)
-	{
-		HubspotCatalogAccess access = hubspot_begin_catalog_access();
-		Oid			proc = FindDefaultConversionProc(PG_UTF8, encoding);
-
-		if (OidIsValid(proc))
-			fmgr_info_cxt(proc, &conversion, TopMemoryContext);
-		hubspot_end_catalog_access(access);
-		looked_up = true;
-	}
+		looked_up = look_up_conversion(&conversion, PG_UTF8, GetDatabaseEncoding());
 	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
+}
+
+/* The one from there to UTF-8. */
+static FmgrInfo *
+find_other_conversion(void)
+{
+	static FmgrInfo conversion;
+	static bool looked_up = false;
+
+	if (!looked_up)
+		looked_up = look_up_conversion(&conversion, GetDatabaseEncoding(), PG_UTF8);
+	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
+}
+
+/* Once a session for each; true: it has been looked up, and may not be there. */
+static bool
+look_up_conversion(FmgrInfo *conversion, int from, int to)
+{
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
+	Oid			proc = FindDefaultConversionProc(from, to);
+
+	if (OidIsValid(proc))
+		fmgr_info_cxt(proc, conversion, TopMemoryContext);
+	hubspot_end_catalog_access(access);
+	return true;
 }

@@ -15,6 +15,8 @@
 #include "mb/pg_wchar.h"
 
 extern char *hubspot_text_from_utf8(const char *text, size_t len);
+extern bool hubspot_text_to_utf8(const char *text, int len, const char **utf8,
+								 int *utf8_len);
 extern void hubspot_text_append_code_point(StringInfo out, pg_wchar code);
 
 /*

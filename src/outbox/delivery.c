@@ -70,6 +70,7 @@ struct HubspotDelivery
 	const HubspotOptions *options;	/* the client's */
 	int			nput;			/* of the chosen claims, in the batch */
 	HubspotLabels *labels;		/* or NULL: none has any */
+	HubspotDirection direction; /* of the batch */
 	HubspotLastTypes last_types;
 	HubspotBatch *batch;		/* or NULL: there is nothing to be sent */
 	bool		over;			/* all is recorded, or the lease is lost */
@@ -287,9 +288,12 @@ start_batch(HubspotDelivery *delivery)
 	delivery->last_types.context = AllocSetContextCreate(CurrentMemoryContext,
 														 "hubspot_assoc types",
 														 ALLOCSET_SMALL_SIZES);
+	delivery->direction.from_type.name = lane->from_type;
+	delivery->direction.to_type.name = lane->to_type;
 	delivery->batch = hubspot_batch_create(delivery->chosen->client,
-										   delivery->chosen->operation, lane->from_type,
-										   lane->to_type, lane->keep_labels);
+										   delivery->chosen->operation,
+										   &delivery->direction.from_type,
+										   &delivery->direction.to_type, lane->keep_labels);
 }
 
 /* Put rows into the batch while it has room, and finish it after the last. */
@@ -318,7 +322,7 @@ put_claims(HubspotDelivery *delivery)
 				hubspot_raw_input_type_ids(&raw, claim->type_ids);
 			if (claim->labels)
 				hubspot_raw_input_labels(&raw, claim->labels);
-			hubspot_raw_input_check(&raw, shape);
+			hubspot_raw_input_check(&raw, shape, &delivery->direction);
 			if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 				hubspot_raw_input_make_types(&raw, delivery->labels,
 											 &delivery->last_types);
@@ -397,6 +401,8 @@ settle_error(HubspotDelivery *delivery, const HubspotClaim *claim,
 		case HUBSPOT_VERDICT_INPUT:
 		case HUBSPOT_VERDICT_REQUEST:
 		case HUBSPOT_VERDICT_INTERNAL:
+		case HUBSPOT_VERDICT_NO_RECORD:
+		case HUBSPOT_VERDICT_MANY_RECORDS:
 			if (claim->shares)
 				hubspot_undone_note(delivery->undone, claim->id, HUBSPOT_SETTLE_APART, error);
 			else

@@ -62,7 +62,8 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	Block	   *block = palloc0(sizeof(Block));
 	HubspotSource *source;
 	HubspotOperation operation;
-	HubspotDirection direction = {enqueue->from_type, enqueue->to_type, enqueue->all_primary};
+	HubspotDirection direction = {.from_type.name = enqueue->from_type,
+	.to_type.name = enqueue->to_type,.all_primary = enqueue->all_primary};
 
 	if (!hubspot_outbox_operation(enqueue->operation, &operation))
 		elog(ERROR, "unexpected operation: %s", enqueue->operation);

@@ -38,10 +38,11 @@ typedef enum ColumnKind
 	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
 	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,	/* of a query only */
 	COLUMN_LABEL,				/* likewise */
-	COLUMN_IS_PRIMARY			/* likewise */
+	COLUMN_IS_PRIMARY,			/* likewise */
+	COLUMN_KEY					/* likewise, of records alone */
 } ColumnKind;
 
-#define NCOLUMNS	(COLUMN_IS_PRIMARY + 1)
+#define NCOLUMNS	(COLUMN_KEY + 1)
 
 static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_FROM_ID] = "from_id",
@@ -51,7 +52,8 @@ static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_LABELS] = "labels",
 	[COLUMN_TYPE_ID] = "type_id",
 	[COLUMN_LABEL] = "label",
-	[COLUMN_IS_PRIMARY] = "is_primary"
+	[COLUMN_IS_PRIMARY] = "is_primary",
+	[COLUMN_KEY] = "key"
 };
 
 /* Two names for the same, of which a query may have one. */
@@ -69,6 +71,11 @@ static const ColumnKind type_columns[] = {
 	COLUMN_TYPE_ID, COLUMN_TYPE_IDS, COLUMN_LABEL, COLUMN_LABELS, COLUMN_IS_PRIMARY
 };
 
+/* Those that no query can do without, if the operation has them. */
+static const ColumnKind needed_columns[] = {
+	COLUMN_FROM_ID, COLUMN_TO_ID, COLUMN_KEY
+};
+
 struct HubspotColumns
 {
 	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
@@ -76,10 +83,11 @@ struct HubspotColumns
 	ColumnKind	kinds[NCOLUMNS];	/* those that there are, in order */
 	HubspotColumn columns[NCOLUMNS];
 	char		ids[2][MAXINT8LEN + 1]; /* of the row that was read last */
+	bool		are_keys[2];	/* these are values of a property */
 };
 
 static ColumnKind column_kind(const char *name, HubspotInputShape shape);
-static ColumnKind last_column(HubspotInputShape shape);
+static bool takes_column(HubspotInputShape shape, ColumnKind kind);
 static char *unknown_column_hint(HubspotInputShape shape, const char *name);
 static const char *column_hint(HubspotInputShape shape);
 static void check_column_type(Form_pg_attribute attribute, ColumnKind kind);
@@ -90,11 +98,12 @@ static void check_type_columns(const int *positions, bool all_primary);
 /*
  * Find the columns of a query by their names, for an operation whose inputs have
  * that shape; palloc'd.  ERROR for a column that the operation does not know, or
- * whose type does not fit, and for one that is missing; with all_primary, columns
- * must not name types, too.
+ * whose type does not fit, and for one that is missing; if all are of the primary
+ * type, columns must not name types, too.
  */
 HubspotColumns *
-hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape, bool all_primary)
+hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape,
+					 const HubspotDirection *direction)
 {
 	HubspotColumns *columns = palloc0(sizeof(HubspotColumns));
 
@@ -120,7 +129,9 @@ hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape, bool all_primar
 		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
 		fmgr_info(output, &column->output);
 	}
-	check_columns(columns, shape, all_primary);
+	check_columns(columns, shape, direction->all_primary);
+	columns->are_keys[0] = (direction->from_type.property != NULL);
+	columns->are_keys[1] = (direction->to_type.property != NULL);
 
 	for (int kind = 0; kind < NCOLUMNS; kind++)
 	{
@@ -134,11 +145,9 @@ hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape, bool all_primar
 static ColumnKind
 column_kind(const char *name, HubspotInputShape shape)
 {
-	ColumnKind	last = last_column(shape);
-
-	for (int kind = 0; kind <= (int) last; kind++)
+	for (int kind = 0; kind < NCOLUMNS; kind++)
 	{
-		if (strcmp(column_names[kind], name) == 0)
+		if (takes_column(shape, kind) && strcmp(column_names[kind], name) == 0)
 			return kind;
 	}
 	ereport(ERROR,
@@ -147,18 +156,20 @@ column_kind(const char *name, HubspotInputShape shape)
 			 errhint("%s", unknown_column_hint(shape, name))));
 }
 
-/* The last of the columns that inputs of a shape may have. */
-static ColumnKind
-last_column(HubspotInputShape shape)
+/* May inputs of a shape have that column? */
+static bool
+takes_column(HubspotInputShape shape, ColumnKind kind)
 {
 	switch (shape)
 	{
 		case HUBSPOT_INPUT_RECORD:
-			return COLUMN_FROM_ID;
+			return kind == COLUMN_FROM_ID;
+		case HUBSPOT_INPUT_KEY:
+			return kind == COLUMN_KEY;
 		case HUBSPOT_INPUT_TYPED_PAIR:
-			return COLUMN_IS_PRIMARY;
+			return kind != COLUMN_KEY;
 		default:
-			return COLUMN_TO_ID;
+			return kind == COLUMN_FROM_ID || kind == COLUMN_TO_ID;
 	}
 }
 
@@ -173,14 +184,15 @@ unknown_column_hint(HubspotInputShape shape, const char *name)
 		/* it was meant, for another operation */
 		if (strcmp(column_names[kind], name) == 0)
 			return pstrdup(column_hint(shape));
-		if (kind <= (int) last_column(shape))
+		if (takes_column(shape, kind))
 			hubspot_closest_try(&closest, column_names[kind]);
 	}
 
 	/* "type" is short of more characters than it may be, and so is "FROM_ID" */
-	for (int kind = (int) last_column(shape); kind >= 0 && closest.found == NULL; kind--)
+	for (int kind = NCOLUMNS - 1; kind >= 0 && closest.found == NULL; kind--)
 	{
-		if (pg_strncasecmp(column_names[kind], name, strlen(name)) == 0)
+		if (takes_column(shape, kind) &&
+			pg_strncasecmp(column_names[kind], name, strlen(name)) == 0)
 			closest.found = column_names[kind];
 	}
 	if (closest.found == NULL)
@@ -196,6 +208,8 @@ column_hint(HubspotInputShape shape)
 	{
 		case HUBSPOT_INPUT_RECORD:
 			return "The column is from_id.";
+		case HUBSPOT_INPUT_KEY:
+			return "The column is key.";
 		case HUBSPOT_INPUT_TYPED_PAIR:
 			return "The columns are from_id, to_id, type_id or type_ids, label or labels, is_primary, and category.";
 		default:
@@ -255,10 +269,11 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape,
 {
 	const int  *positions = columns->positions;
 
-	for (int kind = COLUMN_FROM_ID;
-		 kind <= (int) Min(last_column(shape), COLUMN_TO_ID); kind++)
+	for (size_t i = 0; i < lengthof(needed_columns); i++)
 	{
-		if (positions[kind] < 0)
+		ColumnKind	kind = needed_columns[i];
+
+		if (takes_column(shape, kind) && positions[kind] < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("the query has no column \"%s\"", column_names[kind]),
@@ -321,14 +336,17 @@ hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 		switch (kind)
 		{
 			case COLUMN_FROM_ID:
+			case COLUMN_KEY:
 				raw->input.from_id = hubspot_read_id(column, value, columns->ids[0]);
-				hubspot_raw_input_check_number(raw, column_names[kind], column,
-											   raw->input.from_id);
+				if (!columns->are_keys[0])
+					hubspot_raw_input_check_number(raw, column_names[kind], column,
+												   raw->input.from_id);
 				break;
 			case COLUMN_TO_ID:
 				raw->input.to_id = hubspot_read_id(column, value, columns->ids[1]);
-				hubspot_raw_input_check_number(raw, column_names[kind], column,
-											   raw->input.to_id);
+				if (!columns->are_keys[1])
+					hubspot_raw_input_check_number(raw, column_names[kind], column,
+												   raw->input.to_id);
 				break;
 			case COLUMN_TYPE_ID:
 				hubspot_raw_input_type_id(raw, column, value);

@@ -22,7 +22,7 @@ typedef struct HubspotColumns HubspotColumns;
 
 extern HubspotColumns *hubspot_columns_find(TupleDesc tupdesc,
 											HubspotInputShape shape,
-											bool all_primary);
+											const HubspotDirection *direction);
 extern void hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 								 HubspotRawInput *raw);
 extern TupleDesc hubspot_input_tupdesc(Oid type);

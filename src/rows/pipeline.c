@@ -65,6 +65,7 @@ struct HubspotRun
 static void drive(HubspotRun *run);
 static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
+static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
 static const char *id_text(HubspotSlice id);
 static void warn_not_sent(HubspotRun *run, const HubspotError *error);
 static void warn_stopped(const HubspotError *error);
@@ -86,7 +87,7 @@ hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool e
 	run->source = source;
 	run->eager = eager;
 	run->batch = hubspot_batch_create(pipeline->client, pipeline->operation,
-									  pipeline->from_type, pipeline->to_type,
+									  &pipeline->from_type, &pipeline->to_type,
 									  pipeline->keep_labels);
 	start_progress(&run->progress, run->batch, pipeline->client->options);
 	return run;
@@ -186,10 +187,9 @@ hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 static void
 throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 {
-	const char *from = psprintf("%s %s", pipeline->from_type,
-								id_text(outcome->from_id));
-	const char *to = psprintf("%s %s", pipeline->to_type,
-							  id_text(outcome->to_id));
+	const char *from = record_text(&pipeline->from_type, outcome->from_id);
+	const char *to = pipeline->to_type.name ?
+	record_text(&pipeline->to_type, outcome->to_id) : NULL;
 	HubspotDoubt doubt = HUBSPOT_REPEATABLE;
 	char	   *what;
 
@@ -207,7 +207,11 @@ throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 		case HUBSPOT_LIST:
 		case HUBSPOT_BATCH_READ:
 			what = psprintf("could not read the associations of %s with %s",
-							from, pipeline->to_type);
+							from, pipeline->to_type.name);
+			doubt = HUBSPOT_NOTHING_DONE;
+			break;
+		case HUBSPOT_RECORDS_READ:
+			what = psprintf("could not find %s", from);
 			doubt = HUBSPOT_NOTHING_DONE;
 			break;
 		default:
@@ -215,6 +219,15 @@ throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 			break;
 	}
 	hubspot_throw_error(outcome->error, what, doubt);
+}
+
+/* A record for a message. */
+static const char *
+record_text(const HubspotObjectType *type, HubspotSlice id)
+{
+	if (type->property)
+		return psprintf("%s with %s %s", type->name, type->property, id_text(id));
+	return psprintf("%s %s", type->name, id_text(id));
 }
 
 /* An id for a message, which may be anything. */

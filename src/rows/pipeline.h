@@ -23,8 +23,8 @@ typedef struct HubspotPipeline
 {
 	const HubspotClient *client;
 	HubspotOperation operation;
-	const char *from_type;
-	const char *to_type;
+	HubspotObjectType from_type;
+	HubspotObjectType to_type;	/* no name: there is none */
 	bool		keep_labels;
 	bool		raise;			/* on_error => 'raise' */
 } HubspotPipeline;

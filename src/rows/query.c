@@ -68,7 +68,8 @@ static uint64 read_stored(HubspotQuery *query, uint64 count, DestReceiver *recei
  * needs.
  */
 HubspotQuery *
-hubspot_query_open(const char *text, HubspotInputShape shape, bool all_primary)
+hubspot_query_open(const char *text, HubspotInputShape shape,
+				   const HubspotDirection *direction)
 {
 	MemoryContext context = CurrentMemoryContext;
 	HubspotQuery *query = palloc0(sizeof(HubspotQuery));
@@ -85,7 +86,7 @@ hubspot_query_open(const char *text, HubspotInputShape shape, bool all_primary)
 	/* what SPI has is gone with SPI_finish */
 	MemoryContextSwitchTo(context);
 	query->tupdesc = CreateTupleDescCopy(source->resultDesc);
-	query->columns = hubspot_columns_find(query->tupdesc, shape, all_primary);
+	query->columns = hubspot_columns_find(query->tupdesc, shape, direction);
 	statement = select_statement(plan);
 	if (statement == NULL)
 		run_at_once(query, plan);

@@ -20,7 +20,8 @@
 
 typedef struct HubspotQuery HubspotQuery;
 
-extern HubspotQuery *hubspot_query_open(const char *text, HubspotInputShape shape, bool all_primary);
+extern HubspotQuery *hubspot_query_open(const char *text, HubspotInputShape shape,
+										const HubspotDirection *direction);
 extern HubspotColumns *hubspot_query_columns(const HubspotQuery *query);
 extern uint64 hubspot_query_read(HubspotQuery *query, uint64 count,
 								 DestReceiver *receiver);

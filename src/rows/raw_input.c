@@ -31,7 +31,8 @@ static bool refuse_long(HubspotRawInput *raw, const ArrayType *array);
 static void refuse_many(HubspotRawInput *raw);
 static bool refuse_long_label(HubspotRawInput *raw, const char *label, int len);
 static char *shown(const char *value, int len);
-static void check_id(HubspotRawInput *raw, const char *name, HubspotSlice id);
+static void check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
+					 HubspotSlice id);
 static void check_types(HubspotRawInput *raw, HubspotInputShape shape);
 static const HubspotTypeList *share_types(HubspotLastTypes *last, int ntypes,
 										  const HubspotAssociationType *types);
@@ -244,7 +245,7 @@ hubspot_raw_input_set_primary(HubspotRawInput *raw, const HubspotDirection *dire
 		hubspot_raw_input_refuse(raw, pstrdup("is_primary is true, and there is a type_id or a label besides"));
 	else if (primary_type == 0)
 		hubspot_raw_input_refuse(raw, psprintf("there is no primary type from %s to %s; %s",
-											   direction->from_type, direction->to_type,
+											   direction->from_type.name, direction->to_type.name,
 											   HUBSPOT_PRIMARY_DIRECTIONS));
 	else if (raw->category && strcmp(raw->category, HUBSPOT_DEFINED_CATEGORY) != 0)
 		hubspot_raw_input_refuse(raw, psprintf("is_primary is true, and the category is \"%s\": the primary type is %s",
@@ -273,20 +274,23 @@ shown(const char *value, int len)
 
 /* Check what is known without asking HubSpot. */
 void
-hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape)
+hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
+						const HubspotDirection *direction)
 {
 	if (raw->error == NULL)
-		check_id(raw, "from_id", raw->input.from_id);
-	if (shape == HUBSPOT_INPUT_RECORD)
+		check_id(raw, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
+				 &direction->from_type, raw->input.from_id);
+	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
 		raw->input.to_id.data = ""; /* there is none, nor need it be */
 	else if (raw->error == NULL)
-		check_id(raw, "to_id", raw->input.to_id);
+		check_id(raw, "to_id", &direction->to_type, raw->input.to_id);
 	if (raw->error == NULL)
 		check_types(raw, shape);
 }
 
 static void
-check_id(HubspotRawInput *raw, const char *name, HubspotSlice id)
+check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
+		 HubspotSlice id)
 {
 	const char *problem;
 
@@ -295,7 +299,8 @@ check_id(HubspotRawInput *raw, const char *name, HubspotSlice id)
 		hubspot_raw_input_refuse(raw, psprintf("%s is null", name));
 		return;
 	}
-	problem = hubspot_id_problem(id.data, id.len);
+	problem = type->property ? hubspot_key_problem(id) :
+		hubspot_id_problem(id.data, id.len);
 	if (problem)
 		hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: %s", name,
 											   shown(id.data, id.len), problem));

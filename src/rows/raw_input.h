@@ -16,6 +16,7 @@
 
 #include "api/association_type.h"
 #include "api/endpoint.h"
+#include "api/key.h"
 #include "call/labels.h"
 
 /* The attributes of the type hs_assoc_input, in their order. */
@@ -55,8 +56,8 @@ typedef struct HubspotRawInput
 /* What the inputs of a call have in common that their types depend on. */
 typedef struct HubspotDirection
 {
-	const char *from_type;
-	const char *to_type;
+	HubspotObjectType from_type;
+	HubspotObjectType to_type;
 	bool		all_primary;	/* each input's type is the primary one */
 } HubspotDirection;
 
@@ -82,7 +83,8 @@ extern void hubspot_raw_input_set_primary(HubspotRawInput *raw,
 										  const HubspotDirection *direction,
 										  int32 primary_type);
 extern void hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem);
-extern void hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape);
+extern void hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
+									const HubspotDirection *direction);
 extern void hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
 										 HubspotLastTypes *last);
 

@@ -75,6 +75,10 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 			return doubt_hint(error, doubt);
 		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
 			return doubt_hint(error, doubt);
+		case ERRCODE_NO_DATA_FOUND:
+			return "Correct the key, or make the record in HubSpot first.";
+		case ERRCODE_TOO_MANY_ROWS:
+			return "Merge the records in HubSpot, or give the id of the one that is meant.";
 		default:
 			return "Correct the object types, ids or association types.";
 	}

@@ -22,6 +22,7 @@
 
 #include "api/association_type.h"
 #include "api/error.h"
+#include "api/record.h"
 #include "rows/result.h"
 #include "rows/stencil.h"
 
@@ -39,6 +40,8 @@ enum
 	RESULT_ERROR_MESSAGE,
 	RESULT_CORRELATION_ID,
 	RESULT_ERROR,
+	RESULT_FROM_RECORD,
+	RESULT_TO_RECORD,
 	RESULT_NCOLUMNS
 };
 
@@ -55,7 +58,22 @@ enum
 	ASSOCIATION_ERROR_CATEGORY,
 	ASSOCIATION_ERROR_MESSAGE,
 	ASSOCIATION_ERROR,
+	ASSOCIATION_FROM_RECORD,
+	ASSOCIATION_TO_RECORD,
 	ASSOCIATION_NCOLUMNS
+};
+
+/* The columns of hs_assoc_record. */
+enum
+{
+	RECORD_INPUT_NO,
+	RECORD_KEY,
+	RECORD_RECORD_ID,
+	RECORD_CANDIDATES,
+	RECORD_ERROR_CATEGORY,
+	RECORD_ERROR_MESSAGE,
+	RECORD_ERROR,
+	RECORD_NCOLUMNS
 };
 
 #define MAX_NCOLUMNS	RESULT_NCOLUMNS
@@ -97,7 +115,7 @@ struct HubspotResultRow
 								 * own that is passed by reference */
 	HubspotStencils *stencils;	/* for what isn't; NULL: no row so far */
 
-	IdText		ids[2];			/* of the row */
+	IdText		ids[4];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
 	MemoryContext types_context;	/* of the last types */
 	TupleDesc	type_tupdesc;
@@ -124,6 +142,10 @@ static void prepare_result(HubspotResultRow *row, TupleDesc tupdesc);
 static void fill_result(HubspotResultRow *row, const HubspotOutcome *outcome);
 static void fill_association(HubspotResultRow *row,
 							 const HubspotOutcome *outcome);
+static void fill_record(HubspotResultRow *row, const HubspotOutcome *outcome);
+static void fill_records(HubspotResultRow *row, const HubspotOutcome *outcome,
+						 int from_record, int to_record);
+static Datum candidates_datum(const HubspotError *error);
 static Datum text_datum(HubspotResultRow *row, CachedText *last,
 						const char *text);
 static Datum id_datum(HubspotSlice id, IdText *space);
@@ -138,7 +160,7 @@ static bool same_labels(const HubspotLabelList *one,
 
 /*
  * What makes rows of outcomes, in context; tupdesc, which lives as long, is that
- * of hs_assoc_result or of hs_assoc_association.
+ * of hs_assoc_result, of hs_assoc_association or of hs_assoc_record.
  */
 HubspotResultRow *
 hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
@@ -156,6 +178,8 @@ hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
 												ALLOCSET_SMALL_SIZES);
 	if (tupdesc->natts == ASSOCIATION_NCOLUMNS)
 		row->fill = fill_association;
+	else if (tupdesc->natts == RECORD_NCOLUMNS)
+		row->fill = fill_record;
 	else if (tupdesc->natts == RESULT_NCOLUMNS)
 		prepare_result(row, tupdesc);
 	else
@@ -250,6 +274,20 @@ fill_result(HubspotResultRow *row, const HubspotOutcome *outcome)
 		SET(RESULT_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
 		SET(RESULT_ERROR, object, JsonbPGetDatum(object));
 	}
+	fill_records(row, outcome, RESULT_FROM_RECORD, RESULT_TO_RECORD);
+}
+
+/* The ids of records that are called by keys. */
+static void
+fill_records(HubspotResultRow *row, const HubspotOutcome *outcome, int from_record,
+			 int to_record)
+{
+	if (outcome->from_record.data == NULL && outcome->to_record.data == NULL)
+		return;
+	row->special = true;
+	SET(from_record, outcome->from_record.data,
+		id_datum(outcome->from_record, &row->ids[2]));
+	SET(to_record, outcome->to_record.data, id_datum(outcome->to_record, &row->ids[3]));
 }
 
 /* An association, or the error of a record that has no to_id then. */
@@ -284,8 +322,50 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 		SET(ASSOCIATION_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
 		SET(ASSOCIATION_ERROR, object, JsonbPGetDatum(object));
 	}
+	fill_records(row, outcome, ASSOCIATION_FROM_RECORD, ASSOCIATION_TO_RECORD);
 }
+
+/* A record that was looked up, or why it is not known which one it is. */
+static void
+fill_record(HubspotResultRow *row, const HubspotOutcome *outcome)
+{
+	const HubspotError *error = outcome->error;
+
+	SET(RECORD_INPUT_NO, true, Int64GetDatum(outcome->input_no));
+	SET(RECORD_KEY, outcome->from_id.data, id_datum(outcome->from_id, &row->ids[0]));
+	SET(RECORD_RECORD_ID, outcome->from_record.data,
+		id_datum(outcome->from_record, &row->ids[1]));
+	if (error)
+	{
+		Jsonb	   *object = hubspot_error_object(error);
+		Datum		candidates = candidates_datum(error);
+
+		row->special = true;
+		SET(RECORD_CANDIDATES, DatumGetPointer(candidates), candidates);
+		SET(RECORD_ERROR_CATEGORY, true, CStringGetTextDatum(error->category));
+		SET(RECORD_ERROR_MESSAGE, true, CStringGetTextDatum(error->message));
+		SET(RECORD_ERROR, object, JsonbPGetDatum(object));
+	}
+}
+
 #undef SET
+
+/* The ids of the records that may have been meant, as a text[], or a null pointer. */
+static Datum
+candidates_datum(const HubspotError *error)
+{
+	List	   *ids = hubspot_error_candidates(error);
+	Datum	   *elements;
+	ListCell   *lc;
+
+	if (ids == NIL)
+		return PointerGetDatum(NULL);
+	elements = palloc(sizeof(Datum) * list_length(ids));
+	foreach(lc, ids)
+		elements[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(elements, list_length(ids), TEXTOID, -1,
+										   false, TYPALIGN_INT));
+}
 
 /* The datum of a text, the last row's if that had the same. */
 static Datum

@@ -107,11 +107,11 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.rDestroy = receiver_nothing;
 	source->receiver.mydest = DestNone;
 
-	source->query = hubspot_query_open(query, shape, direction->all_primary);
+	source->query = hubspot_query_open(query, shape, direction);
 	return source;
 }
 
-/* The elements of an hs_assoc_input[], or of a text[] of records' ids. */
+/* The elements of an hs_assoc_input[], or of a text[] of records' ids or keys. */
 HubspotSource *
 hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 					 const HubspotDirection *direction, HubspotLabels *labels)
@@ -119,7 +119,7 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 	HubspotSource *source = create_source(shape, direction, labels);
 
 	source->iterator = array_create_iterator(inputs, 0, NULL);
-	if (shape == HUBSPOT_INPUT_RECORD)
+	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
 		return source;
 	source->tupdesc = hubspot_input_tupdesc(ARR_ELEMTYPE(inputs));
 	return source;
@@ -273,8 +273,9 @@ static void
 set_direction(HubspotSource *source, const HubspotDirection *direction)
 {
 	source->direction = *direction;
-	source->primary_type = hubspot_primary_type(direction->from_type,
-												direction->to_type);
+	if (direction->to_type.name)
+		source->primary_type = hubspot_primary_type(direction->from_type.name,
+													direction->to_type.name);
 }
 
 static void
@@ -342,7 +343,7 @@ put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 	raw->input.no = ++source->ninputs;
 	if (raw->is_primary || source->direction.all_primary)
 		hubspot_raw_input_set_primary(raw, &source->direction, source->primary_type);
-	hubspot_raw_input_check(raw, source->shape);
+	hubspot_raw_input_check(raw, source->shape, &source->direction);
 	if (source->take)
 	{
 		source->take(source->take_state, raw);

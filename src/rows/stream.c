@@ -71,6 +71,7 @@ hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
 					 const HubspotPipeline *pipeline, HubspotSource *source,
 					 HubspotResultRow *row)
 {
+	HubspotInputShape shape = hubspot_endpoint(pipeline->operation)->input_shape;
 	HubspotStream *stream = palloc0(sizeof(HubspotStream));
 	const HubspotBatch *batch;
 
@@ -78,7 +79,7 @@ hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
 	stream->place = place;
 	stream->econtext = rsinfo->econtext;
 	stream->row = row;
-	stream->acts = hubspot_endpoint(pipeline->operation)->input_shape != HUBSPOT_INPUT_RECORD;
+	stream->acts = (shape != HUBSPOT_INPUT_RECORD && shape != HUBSPOT_INPUT_KEY);
 	stream->run = hubspot_run_begin(pipeline, source, true);
 
 	/* a context's children are gone when it calls back, so it's the batch's */

@@ -24,6 +24,8 @@
 #include "rows/query.h"
 #include "sql/argument.h"
 
+static char *read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
+							  HubspotObjectType *type);
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
 						const char *name, const char *hint);
 static int64 check_number(int64 number, const char *name);
@@ -33,22 +35,45 @@ char *
 hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 							 const char *name)
 {
-	static const char hint[] = "It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".";
-	char	   *type;
-	char	   *problem;
-	int			len;
+	HubspotObjectType type;
+	char	   *given = read_object_type(fcinfo, argument, name, &type);
 
-	refuse_null(fcinfo, argument, name, hint);
-	type = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	len = strlen(type);
-	problem = hubspot_id_problem(type, len);
+	if (type.property)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" takes no property: \"%s\"", name,
+						hubspot_shown(given)),
+				 errhint("Write \"%s\".", hubspot_shown(type.name))));
+	return given;
+}
+
+/* The same, or with a property that its records are called by. */
+void
+hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument, const char *name,
+							 HubspotObjectType *type)
+{
+	(void) read_object_type(fcinfo, argument, name, type);
+}
+
+static char *
+read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
+				 HubspotObjectType *type)
+{
+	static const char usual_hint[] = "It is an object type, such as \"contacts\", \"0-1\" or \"2-12345\".";
+	char	   *given;
+	char	   *problem;
+	char	   *hint;
+
+	refuse_null(fcinfo, argument, name, usual_hint);
+	given = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	problem = hubspot_parse_object_type(given, type, &hint);
 	if (problem)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid object type \"%s\" in argument \"%s\": %s",
-						hubspot_shown(type), name, problem),
-				 errhint("%s", hint)));
-	return type;
+						hubspot_shown(given), name, problem),
+				 errhint("%s", hint ? hint : usual_hint)));
+	return given;
 }
 
 /* A text that is not empty. */

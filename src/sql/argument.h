@@ -14,8 +14,12 @@
 #include "fmgr.h"
 #include "utils/array.h"
 
+#include "api/key.h"
+
 extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 										  const char *name);
+extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
+										 const char *name, HubspotObjectType *type);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
 								   const char *name);
 extern char *hubspot_query_argument(FunctionCallInfo fcinfo, int argument,

@@ -58,6 +58,8 @@ PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels_array);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read_array);
+PG_FUNCTION_INFO_V1(hs_assoc_resolve);
+PG_FUNCTION_INFO_V1(hs_assoc_resolve_array);
 
 static Datum run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from_id,
 						bool bigint_to_id);
@@ -297,6 +299,25 @@ hs_assoc_batch_read_array(PG_FUNCTION_ARGS)
 	return run_batch(fcinfo, HUBSPOT_BATCH_READ, "from_ids");
 }
 
+/*
+ * hs_assoc_resolve(object_type, query | keys, on_error, server):
+ * POST .../{objectType}/batch/read, or .../search
+ *
+ * Finds the records of the keys of a query (key) or of an array; of an object type
+ * without a property, the records of these ids.  Returns one hs_assoc_record for each.
+ */
+Datum
+hs_assoc_resolve(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_RECORDS_READ, NULL);
+}
+
+Datum
+hs_assoc_resolve_array(PG_FUNCTION_ARGS)
+{
+	return run_batch(fcinfo, HUBSPOT_RECORDS_READ, "keys");
+}
+
 /* A pair: (from_type, from_id, to_type, to_id, [types,] on_error, ...). */
 static Datum
 run_single(FunctionCallInfo fcinfo, HubspotOperation operation, bool bigint_from_id,
@@ -364,15 +385,17 @@ run_list(FunctionCallInfo fcinfo, bool bigint_id)
 }
 
 /*
- * Many: (from_type, to_type, query or array, on_error, ...).  inputs is the
- * name of the array, or NULL if it is a query.
+ * Many: (from_type, to_type, query or array, on_error, ...), without to_type where
+ * there is no to side.  inputs is the name of the array, or NULL if it is a query.
  */
 static Datum
 run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 		  const char *inputs)
 {
 	HubspotInputShape shape = hubspot_endpoint(operation)->input_shape;
-	const char *array_type = (shape == HUBSPOT_INPUT_RECORD) ? "text[]" : "hs_assoc_input[]";
+	const char *array_type = (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY) ?
+	"text[]" : "hs_assoc_input[]";
+	int			first = (shape == HUBSPOT_INPUT_KEY) ? 1 : 2;
 	HubspotSink sink = {0};
 	HubspotPipeline pipeline;
 	HubspotDirection direction;
@@ -383,15 +406,15 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 	if (call_state(fcinfo)->stream)
 		return next_row(fcinfo);
 	old = begin_set(fcinfo, &sink);
-	set_pipeline(fcinfo, &pipeline, operation, 1, 3);
+	set_pipeline(fcinfo, &pipeline, operation, first - 1, first + 1);
 	direction = pipeline_direction(fcinfo, &pipeline);
 	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 		labels = pipeline_labels(fcinfo, &pipeline);
 	if (inputs)
-		source = hubspot_source_array(hubspot_array_argument(fcinfo, 2, inputs),
+		source = hubspot_source_array(hubspot_array_argument(fcinfo, first, inputs),
 									  shape, &direction, labels);
 	else
-		source = hubspot_source_query(hubspot_query_argument(fcinfo, 2, array_type),
+		source = hubspot_source_query(hubspot_query_argument(fcinfo, first, array_type),
 									  shape, &direction, labels);
 	return return_rows(fcinfo, &pipeline, source, &sink, old);
 }
@@ -406,8 +429,11 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 			 HubspotOperation operation, int to_type, int on_error)
 {
 	pipeline->operation = operation;
-	pipeline->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
-	pipeline->to_type = hubspot_object_type_argument(fcinfo, to_type, "to_type");
+	memset(&pipeline->to_type, 0, sizeof(HubspotObjectType));
+	hubspot_record_type_argument(fcinfo, 0, to_type > 0 ? "from_type" : "object_type",
+								 &pipeline->from_type);
+	if (to_type > 0)
+		hubspot_record_type_argument(fcinfo, to_type, "to_type", &pipeline->to_type);
 	pipeline->raise = (on_error < 0 || raises(fcinfo, on_error));
 	pipeline->keep_labels = (operation == HUBSPOT_CREATE ||
 							 operation == HUBSPOT_BATCH_CREATE) &&
@@ -441,15 +467,15 @@ pipeline_labels(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
 
 	if (state->labels && state->labels_statement == now &&
 		hubspot_labels_serve(state->labels, pipeline->client,
-							 pipeline->from_type, pipeline->to_type))
+							 pipeline->from_type.name, pipeline->to_type.name))
 		return state->labels;
 
 	state->labels = NULL;
 	MemoryContextReset(state->labels_context);
 	old = MemoryContextSwitchTo(state->labels_context);
 	state->labels = hubspot_labels_create(pipeline->client,
-										  pipeline->from_type,
-										  pipeline->to_type);
+										  pipeline->from_type.name,
+										  pipeline->to_type.name);
 	state->labels_statement = now;
 	MemoryContextSwitchTo(old);
 	return state->labels;

@@ -1,0 +1,224 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  Records by what people call them: object types with a property, and
+ *	  its values.
+ *
+ * "contacts:email" is an object type whose records are called by their e-mail.
+ * What stands in the place of an id then is a key: a value of that property.
+ *
+ * Two keys are the same if their normal forms are.  These are UTF-8, without the
+ * blanks around them.  HubSpot keeps e-mails of contacts and domains of companies
+ * in lower case, so there the case counts for nothing; elsewhere it does.  Nothing
+ * else is made equal, neither forms of Unicode nor of numbers: a wrong record is
+ * worse than none.
+ *
+ * IDENTIFICATION
+ *	  src/api/key.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/formatting.h"
+
+#include "api/endpoint.h"
+#include "api/key.h"
+#include "json/text.h"
+
+/* HubSpot's names of properties are no longer than that. */
+#define MAX_PROPERTY_LEN	100
+
+/* A blank of two bytes, U+00A0, and the other control characters of Latin-1. */
+#define FIRST_OF_TWO		'\xC2'
+#define NO_BREAK_SPACE		0xA0
+
+/* Properties of which HubSpot keeps the values in lower case. */
+static const struct
+{
+	const char *type;
+	const char *property;
+}			folded[] = {
+	{"contacts", "email"},
+	{"companies", "domain"}
+};
+
+/* Properties that HubSpot keeps unique by itself. */
+static const struct
+{
+	const char *type;
+	const char *property;
+}			unique[] = {
+	{"contacts", "email"},
+	{"products", "hs_sku"},
+	{"line_items", "hs_external_id"},
+	{"tickets", "hs_external_object_ids"}
+};
+
+static char *check_property(const char *property, char **hint);
+static HubspotSlice trim(HubspotSlice key);
+
+/*
+ * Read an object type, with a property after a colon or without.  Returns what is
+ * wrong with it, or NULL; *hint is what to write instead, or NULL.  The names are
+ * palloc'd.
+ */
+char *
+hubspot_parse_object_type(const char *text, HubspotObjectType *type, char **hint)
+{
+	const char *colon = strchr(text, ':');
+	int			len = colon ? colon - text : (int) strlen(text);
+	char	   *problem = hubspot_id_problem(text, len);
+
+	memset(type, 0, sizeof(*type));
+	*hint = NULL;
+	if (problem == NULL && colon)
+		problem = check_property(colon + 1, hint);
+	if (problem)
+		return problem;
+	type->name = pnstrdup(text, len);
+	if (colon == NULL)
+		return NULL;
+	type->property = pstrdup(colon + 1);
+	for (size_t i = 0; i < lengthof(folded); i++)
+	{
+		if (strcmp(type->property, folded[i].property) == 0 &&
+			hubspot_same_object_type(type->name, folded[i].type))
+			type->folds = true;
+	}
+	return NULL;
+}
+
+/* Can no two records have the same key, for all that is known without asking HubSpot? */
+bool
+hubspot_is_unique_key(const HubspotObjectType *type)
+{
+	if (type->property == NULL)
+		return true;
+	for (size_t i = 0; i < lengthof(unique); i++)
+	{
+		if (strcmp(type->property, unique[i].property) == 0 &&
+			hubspot_same_object_type(type->name, unique[i].type))
+			return true;
+	}
+	return false;
+}
+
+static char *
+check_property(const char *property, char **hint)
+{
+	int			len = strlen(property);
+	bool		upper = false;
+
+	if (len == 0)
+		return pstrdup("there is no property after the colon");
+	if (len > MAX_PROPERTY_LEN)
+		return psprintf("the name of the property is longer than %d characters",
+						MAX_PROPERTY_LEN);
+	for (int i = 0; i < len; i++)
+	{
+		unsigned char c = property[i];
+
+		if (IS_HIGHBIT_SET(c) || !(isalpha(c) || (i > 0 && (isdigit(c) || c == '_'))))
+			return pstrdup("the name of a property begins with a letter, and has letters, digits and underscores");
+		upper |= (c >= 'A' && c <= 'Z');
+	}
+	if (!upper)
+		return NULL;
+	*hint = psprintf("HubSpot's names of properties are in lower case: write \"%s\".",
+					 asc_tolower(property, len));
+	return pstrdup("the name of the property has capital letters");
+}
+
+/* Why a text can be nobody's key, palloc'd, or NULL if it can. */
+char *
+hubspot_key_problem(HubspotSlice key)
+{
+	HubspotSlice utf8;
+
+	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
+		return pstrdup("it has a character that UTF-8 does not have");
+	utf8 = trim(utf8);
+	if (utf8.len == 0)
+		return pstrdup("it is empty");
+	if (utf8.len > HUBSPOT_MAX_KEY)
+		return psprintf("it is longer than %d bytes", HUBSPOT_MAX_KEY);
+	for (int i = 0; i < utf8.len; i++)
+	{
+		unsigned char c = utf8.data[i];
+
+		if (c < ' ' || c == 0x7F ||
+			(utf8.data[i] == FIRST_OF_TWO && i + 1 < utf8.len &&
+			 (unsigned char) utf8.data[i + 1] < NO_BREAK_SPACE))
+			return pstrdup("it has a control character");
+	}
+	return NULL;
+}
+
+/* Without the blanks around it. */
+static HubspotSlice
+trim(HubspotSlice key)
+{
+	const char *end = key.data + key.len;
+
+	for (;;)
+	{
+		if (end > key.data && (end[-1] == ' ' || (end[-1] >= '\t' && end[-1] <= '\r')))
+			end--;
+		else if (end > key.data + 1 && (unsigned char) end[-1] == NO_BREAK_SPACE &&
+				 end[-2] == FIRST_OF_TWO)
+			end -= 2;
+		else
+			break;
+	}
+	for (;;)
+	{
+		if (key.data < end && (*key.data == ' ' || (*key.data >= '\t' && *key.data <= '\r')))
+			key.data++;
+		else if (key.data + 1 < end && key.data[0] == FIRST_OF_TWO &&
+				 (unsigned char) key.data[1] == NO_BREAK_SPACE)
+			key.data += 2;
+		else
+			break;
+	}
+	key.len = end - key.data;
+	return key;
+}
+
+/*
+ * The normal form of a key in the encoding of the database, which has no problem.
+ * It lies in the buffer, which has room for HUBSPOT_NORMAL_SIZE bytes, or in the key,
+ * or is palloc'd.
+ */
+HubspotSlice
+hubspot_key_normalize(const HubspotObjectType *type, HubspotSlice key, char *buffer)
+{
+	HubspotSlice utf8;
+
+	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
+		elog(ERROR, "key is not valid in UTF-8");
+	return hubspot_value_normalize(type, utf8, buffer);
+}
+
+/*
+ * Likewise, of a value in UTF-8, as HubSpot has it.  No data: it is too long to be
+ * anybody's key.
+ */
+HubspotSlice
+hubspot_value_normalize(const HubspotObjectType *type, HubspotSlice value, char *buffer)
+{
+	const HubspotSlice none = {NULL, 0};
+
+	value = trim(value);
+	if (value.len > HUBSPOT_MAX_KEY)
+		return none;
+	if (type->folds)
+	{
+		value.len = hubspot_fold_utf8(value.data, value.len, buffer);
+		value.data = buffer;
+	}
+	return value;
+}

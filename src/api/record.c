@@ -1,0 +1,449 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.c
+ *	  Records with their properties: JSON to ask for them, and that of replies.
+ *
+ * Keys are in their normal form (key.c), so both ways are UTF-8.  A reply doesn't
+ * repeat what was asked for: what a record has tells which keys it was found by.
+ *
+ * IDENTIFICATION
+ *	  src/api/record.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "lib/stringinfo.h"
+#include "utils/json.h"
+
+#include "api/error.h"
+#include "api/record.h"
+#include "json/json.h"
+
+/* Properties beside the one that was asked for, with values between semicolons. */
+#define SECONDARY_EMAILS	"hs_additional_emails"
+#define MERGED_IDS			"hs_merged_object_ids"
+#define VALUE_SEPARATOR		';'
+
+/* A member of the error objects that we make. */
+#define CANDIDATES			"candidates"
+
+/* The records of a page, the most that HubSpot gives. */
+#define PAGE_SIZE			"200"
+
+/* A key has about this many bytes, so that the body seldom has to grow. */
+#define USUAL_KEY_SIZE		48
+
+/* More errors than that say nothing new of a hundred keys. */
+#define MAX_ERRORS			300
+
+#define COMPLETE			"COMPLETE"
+
+/* A record of a reply. */
+typedef struct RecordFields
+{
+	HubspotSlice id;
+	HubspotSlice properties;
+} RecordFields;
+
+/* A reply of many. */
+typedef struct EnvelopeFields
+{
+	const char *status;
+	HubspotSlice nerrors;
+	HubspotSlice message;		/* these are an error's */
+	HubspotSlice category;
+	HubspotSlice total;
+	HubspotSlice next;
+	bool		listed;			/* there is a list of results */
+} EnvelopeFields;
+
+/* The state of the callbacks of a reply's items. */
+typedef struct ReplyState
+{
+	const HubspotRecordSink *sink;
+	const HubspotHttpReply *reply;
+	const char *correlation_id;
+	int			nerrors;
+	bool		odd;			/* it has what cannot be read */
+} ReplyState;
+
+static void record_item(void *state, const void *item, HubspotSlice raw);
+static void error_item(void *state, const void *item, HubspotSlice raw);
+static void odd_item(void *state);
+
+static const HubspotJsonField record_fields[] = {
+	HUBSPOT_JSON_FIELD("id", HUBSPOT_JSON_ID, RecordFields, id),
+	HUBSPOT_JSON_FIELD("properties", HUBSPOT_JSON_RAW, RecordFields, properties)
+};
+static const HubspotJsonShape record_shape = {
+	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(RecordFields),
+	.item = record_item,.odd = odd_item
+};
+
+/* An error is read as a whole, by error.c. */
+static const HubspotJsonShape error_shape = {
+	.item = error_item,.odd = odd_item
+};
+static const HubspotJsonField paging_fields[] = {
+	HUBSPOT_JSON_FIELD("next", HUBSPOT_JSON_RAW, EnvelopeFields, next)
+};
+static const HubspotJsonShape paging_shape = {
+	HUBSPOT_JSON_FIELDS(paging_fields)
+};
+static const HubspotJsonField envelope_fields[] = {
+	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status),
+	HUBSPOT_JSON_FIELD("total", HUBSPOT_JSON_ID, EnvelopeFields, total),
+	HUBSPOT_JSON_LIST_NOTED_IN("results", &record_shape, EnvelopeFields, listed),
+	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors),
+	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_shape),
+	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape),
+	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message),
+	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category)
+};
+static const HubspotJsonShape envelope_shape = {
+	HUBSPOT_JSON_FIELDS(envelope_fields)
+};
+
+/* The definition of a property. */
+typedef struct PropertyFields
+{
+	const char *name;
+} PropertyFields;
+
+typedef struct PropertiesFields
+{
+	bool		listed;
+} PropertiesFields;
+
+static void property_item(void *state, const void *item, HubspotSlice raw);
+
+static const HubspotJsonField property_fields[] = {
+	HUBSPOT_JSON_FIELD("name", HUBSPOT_JSON_TEXT, PropertyFields, name)
+};
+static const HubspotJsonShape property_shape = {
+	HUBSPOT_JSON_FIELDS(property_fields),.item_size = sizeof(PropertyFields),
+	.item = property_item
+};
+static const HubspotJsonField properties_fields[] = {
+	HUBSPOT_JSON_LIST_NOTED_IN("results", &property_shape, PropertiesFields, listed)
+};
+static const HubspotJsonShape properties_shape = {
+	HUBSPOT_JSON_FIELDS(properties_fields)
+};
+
+/* A record's properties, while they are read. */
+typedef struct ValuesState
+{
+	const HubspotObjectType *type;
+	HubspotValueKind kind;		/* of the one that is being read */
+	void	   *state;
+	void		(*value) (void *state, HubspotValueKind kind, HubspotSlice value);
+} ValuesState;
+
+static bool has_secondary(const HubspotObjectType *type);
+static void append_properties(StringInfo body, const HubspotObjectType *type);
+static void append_values(StringInfo body, const HubspotSlice *values, int nvalues,
+						  const char *before, const char *after);
+static int64 read_count(HubspotSlice digits);
+static bool is_given(HubspotSlice raw);
+static void take_property(void *state, HubspotSlice name, HubspotSlice raw);
+static void take_value(void *state, HubspotSlice text);
+static void take_values(void *state, HubspotSlice text);
+static void take_candidates(void *state, HubspotSlice name, HubspotSlice value);
+static bool is_named(HubspotSlice name, const char *property);
+
+/*
+ * The body of a request for records by their keys, or by their ids if the type has no
+ * property; palloc'd.
+ */
+char *
+hubspot_encode_records_read(const HubspotObjectType *type, const HubspotSlice *keys,
+							int nkeys, size_t *len)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	enlargeStringInfo(&body, nkeys * USUAL_KEY_SIZE);
+	appendStringInfoChar(&body, '{');
+	if (type->property)
+		appendStringInfo(&body, "\"idProperty\":\"%s\",", type->property);
+	append_properties(&body, type);
+	appendStringInfoString(&body, ",\"propertiesWithHistory\":[],\"inputs\":[");
+	append_values(&body, keys, nkeys, "{\"id\":", "}");
+	appendStringInfoString(&body, "]}");
+	*len = body.len;
+	return body.data;
+}
+
+/*
+ * The body of a search for the records whose property has one of some values, as
+ * HubSpot's index has them: in lower case; palloc'd.
+ */
+char *
+hubspot_encode_records_search(const HubspotObjectType *type, const HubspotSlice *values,
+							  int nvalues, size_t *len)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	enlargeStringInfo(&body, nvalues * USUAL_KEY_SIZE);
+	appendStringInfo(&body, "{\"filterGroups\":[{\"filters\":[{\"propertyName\":\"%s\",\"operator\":\"IN\",\"values\":[",
+					 type->property);
+	append_values(&body, values, nvalues, "", "");
+	appendStringInfoString(&body, "]}]}],");
+	append_properties(&body, type);
+	appendStringInfoString(&body, ",\"sorts\":[\"hs_object_id\"],\"limit\":" PAGE_SIZE ",\"after\":\"0\"}");
+	*len = body.len;
+	return body.data;
+}
+
+/* Have records of a type more e-mails than one? */
+static bool
+has_secondary(const HubspotObjectType *type)
+{
+	return type->property && strcmp(type->property, "email") == 0 &&
+		hubspot_same_object_type(type->name, "contacts");
+}
+
+/* What is wanted of each record. */
+static void
+append_properties(StringInfo body, const HubspotObjectType *type)
+{
+	appendStringInfoString(body, "\"properties\":[");
+	if (type->property == NULL)
+		appendStringInfoString(body, "\"" MERGED_IDS "\"");
+	else
+		appendStringInfo(body, "\"%s\"", type->property);
+	if (has_secondary(type))
+		appendStringInfoString(body, ",\"" SECONDARY_EMAILS "\"");
+	appendStringInfoChar(body, ']');
+}
+
+static void
+append_values(StringInfo body, const HubspotSlice *values, int nvalues,
+			  const char *before, const char *after)
+{
+	char		value[HUBSPOT_NORMAL_SIZE + 1];
+
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(body, ',');
+		appendStringInfoString(body, before);
+		memcpy(value, values[i].data, values[i].len);
+		value[values[i].len] = '\0';
+		escape_json(body, value);
+		appendStringInfoString(body, after);
+	}
+}
+
+/*
+ * Read a successful reply; its items go to the sink as they are read.  False: it is
+ * not JSON of that shape, whatever the sink was given until then.
+ */
+bool
+hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sink,
+					 HubspotRecordsReply *records)
+{
+	EnvelopeFields fields = {0};
+	ReplyState	state = {.sink = sink,.reply = reply};
+
+	memset(records, 0, sizeof(*records));
+	if (!hubspot_json_read(hubspot_reply_body(reply), &envelope_shape, &fields, &state))
+		return false;
+	records->total = read_count(fields.total);
+	records->has_more = is_given(fields.next);
+	records->whole = fields.listed && !state.odd &&
+		!is_given(fields.message) && !is_given(fields.category) &&
+		(fields.status == NULL || strcmp(fields.status, COMPLETE) == 0) &&
+		read_count(fields.nerrors) <= state.nerrors && state.nerrors <= MAX_ERRORS;
+	return true;
+}
+
+/* A number, which is large if it is none; 0 if it isn't given. */
+static int64
+read_count(HubspotSlice digits)
+{
+	int64		count = 0;
+
+	for (int i = 0; i < digits.len && count < PG_INT32_MAX; i++)
+	{
+		if (!isdigit((unsigned char) digits.data[i]))
+			return PG_INT32_MAX;
+		count = count * 10 + (digits.data[i] - '0');
+	}
+	return count;
+}
+
+/* Is there a value, other than null? */
+static bool
+is_given(HubspotSlice raw)
+{
+	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
+}
+
+/* One whose id cannot be used could as well not be there, but for what it is called. */
+static void
+record_item(void *state, const void *item, HubspotSlice raw)
+{
+	ReplyState *reply = state;
+	const RecordFields *fields = item;
+	HubspotRecord record = {fields->id, fields->properties};
+
+	if (fields->id.data == NULL ||
+		hubspot_id_problem(fields->id.data, fields->id.len) != NULL)
+		reply->odd = true;
+	else
+		reply->sink->record(reply->sink->state, &record);
+}
+
+static void
+error_item(void *state, const void *item, HubspotSlice raw)
+{
+	ReplyState *reply = state;
+
+	if (reply->nerrors++ >= MAX_ERRORS)
+		return;
+	if (reply->correlation_id == NULL)
+		reply->correlation_id = hubspot_correlation_id(reply->reply);
+	reply->sink->error(reply->sink->state,
+					   hubspot_item_error(reply->reply, raw, reply->correlation_id));
+}
+
+static void
+odd_item(void *state)
+{
+	((ReplyState *) state)->odd = true;
+}
+
+/*
+ * Give all that a record is called by, where keys of that type were asked for, to
+ * value().  There may be any number of each kind.
+ */
+void
+hubspot_record_values(const HubspotRecord *record, const HubspotObjectType *type,
+					  void *state,
+					  void (*value) (void *state, HubspotValueKind kind,
+									 HubspotSlice value))
+{
+	ValuesState values = {.type = type,.state = state,.value = value};
+
+	hubspot_json_each_member(record->properties, &values, take_property);
+}
+
+static void
+take_property(void *state, HubspotSlice name, HubspotSlice raw)
+{
+	ValuesState *values = state;
+	const HubspotObjectType *type = values->type;
+
+	if (type->property && is_named(name, type->property))
+	{
+		values->kind = HUBSPOT_VALUE_PROPERTY;
+		hubspot_json_each_text(raw, values, take_value);
+	}
+	else if (type->property == NULL && is_named(name, MERGED_IDS))
+	{
+		values->kind = HUBSPOT_VALUE_MERGED;
+		hubspot_json_each_text(raw, values, take_values);
+	}
+	else if (has_secondary(type) && is_named(name, SECONDARY_EMAILS))
+	{
+		values->kind = HUBSPOT_VALUE_SECONDARY;
+		hubspot_json_each_text(raw, values, take_values);
+	}
+}
+
+/*
+ * The error object of a key that is not the key of one record: the ids of those that
+ * may have been meant, and how many there are; palloc'd.
+ */
+char *
+hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total, bool more)
+{
+	StringInfoData object;
+
+	initStringInfo(&object);
+	appendStringInfoString(&object, "{\"" CANDIDATES "\":[");
+	append_values(&object, ids, nids, "", "");
+	appendStringInfo(&object, "],\"total\":" INT64_FORMAT "%s}", total,
+					 more ? ",\"more\":true" : "");
+	return object.data;
+}
+
+/* The candidates in such an error: a list of char *, palloc'd. */
+List *
+hubspot_error_candidates(const HubspotError *error)
+{
+	List	   *ids = NIL;
+
+	if (error->object.data && (error->verdict == HUBSPOT_VERDICT_NO_RECORD ||
+							   error->verdict == HUBSPOT_VERDICT_MANY_RECORDS))
+		hubspot_json_each_member(error->object, &ids, take_candidates);
+	return ids;
+}
+
+static void
+take_candidates(void *state, HubspotSlice name, HubspotSlice value)
+{
+	if (is_named(name, CANDIDATES))
+		*(List **) state = hubspot_json_texts(value, PG_INT32_MAX);
+}
+
+static bool
+is_named(HubspotSlice name, const char *property)
+{
+	return name.len == (int) strlen(property) && memcmp(name.data, property, name.len) == 0;
+}
+
+static void
+take_value(void *state, HubspotSlice text)
+{
+	ValuesState *values = state;
+
+	if (text.len > 0)
+		values->value(values->state, values->kind, text);
+}
+
+/* Several, between semicolons. */
+static void
+take_values(void *state, HubspotSlice text)
+{
+	const char *end = text.data + text.len;
+
+	while (text.data < end)
+	{
+		const char *separator = memchr(text.data, VALUE_SEPARATOR, end - text.data);
+
+		text.len = (separator ? separator : end) - text.data;
+		take_value(state, text);
+		text.data += text.len + 1;
+	}
+}
+
+/*
+ * Read a successful reply that lists the properties of an object type: their names, a
+ * list of char *, palloc'd.  False: it is no such list.
+ */
+bool
+hubspot_read_property_names(const HubspotHttpReply *reply, List **names)
+{
+	PropertiesFields fields = {false};
+
+	*names = NIL;
+	return hubspot_json_read(hubspot_reply_body(reply), &properties_shape, &fields, names) &&
+		fields.listed;
+}
+
+static void
+property_item(void *state, const void *item, HubspotSlice raw)
+{
+	List	  **names = state;
+	const PropertyFields *fields = item;
+
+	if (fields->name)
+		*names = lappend(*names, unconstify(char *, fields->name));
+}

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.h
+ *	  Records with their properties: JSON to ask for them, and that of replies.
+ *
+ * IDENTIFICATION
+ *	  src/api/record.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_API_RECORD_H
+#define HUBSPOT_API_RECORD_H
+
+#include "nodes/pg_list.h"
+
+#include "api/endpoint.h"
+#include "api/key.h"
+#include "http/http.h"
+#include "hubspot.h"
+
+/* A record that is found; what it has lives as long as the reply. */
+typedef struct HubspotRecord
+{
+	HubspotSlice id;			/* one that is good for a path */
+	HubspotSlice properties;	/* JSON */
+} HubspotRecord;
+
+/* What a value of a record says of what it is called. */
+typedef enum HubspotValueKind
+{
+	HUBSPOT_VALUE_PROPERTY,		/* it is the property's own */
+	HUBSPOT_VALUE_SECONDARY,	/* a further e-mail of a contact */
+	HUBSPOT_VALUE_MERGED		/* the id of a record that went into it */
+} HubspotValueKind;
+
+/* Where the items of a reply go, valid during the call only. */
+typedef struct HubspotRecordSink
+{
+	void	   *state;
+	void		(*record) (void *state, const HubspotRecord *record);
+	void		(*error) (void *state, HubspotError *error);
+} HubspotRecordSink;
+
+/* What a reply says of itself. */
+typedef struct HubspotRecordsReply
+{
+	bool		whole;			/* it says of all that was asked for what
+								 * became of it */
+	bool		has_more;		/* there are further pages */
+	int64		total;			/* of a search: the records on all pages */
+} HubspotRecordsReply;
+
+extern char *hubspot_encode_records_read(const HubspotObjectType *type,
+										 const HubspotSlice *keys, int nkeys,
+										 size_t *len);
+extern char *hubspot_encode_records_search(const HubspotObjectType *type,
+										   const HubspotSlice *values, int nvalues,
+										   size_t *len);
+extern bool hubspot_read_records(const HubspotHttpReply *reply,
+								 const HubspotRecordSink *sink,
+								 HubspotRecordsReply *records);
+extern void hubspot_record_values(const HubspotRecord *record,
+								  const HubspotObjectType *type, void *state,
+								  void (*value) (void *state, HubspotValueKind kind,
+												 HubspotSlice value));
+extern char *hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total,
+									   bool more);
+extern List *hubspot_error_candidates(const HubspotError *error);
+extern bool hubspot_read_property_names(const HubspotHttpReply *reply, List **names);
+
+#endif							/* HUBSPOT_API_RECORD_H */

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.h
+ *	  Keys of one object type, and the records that they mean.
+ *
+ * IDENTIFICATION
+ *	  src/call/keys.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_CALL_KEYS_H
+#define HUBSPOT_CALL_KEYS_H
+
+#include "api/key.h"
+#include "hubspot.h"
+
+/* What is known of a key. */
+typedef enum HubspotKeyState
+{
+	HUBSPOT_KEY_UNKNOWN,		/* nothing */
+	HUBSPOT_KEY_ASKED,			/* HubSpot is asked, or is to be */
+	HUBSPOT_KEY_FOUND,			/* the one record */
+	HUBSPOT_KEY_MISSING,		/* that there is none */
+	HUBSPOT_KEY_NOT_INDEXED,	/* that HubSpot's index, which is late, has
+								 * none */
+	HUBSPOT_KEY_AMBIGUOUS,		/* that there are several */
+	HUBSPOT_KEY_FAILED			/* why it could not be asked for */
+} HubspotKeyState;
+
+/* Ids of records that are no longer than that lie in the key itself. */
+#define HUBSPOT_SHORT_ID	16
+
+/* The most candidates of a key that are told. */
+#define HUBSPOT_MAX_CANDIDATES	20
+
+/* Records that a key may have been meant for. */
+typedef struct HubspotCandidates
+{
+	int64		total;			/* that there are, at least */
+	bool		more;			/* there may be more than that */
+	bool		near;			/* they have the key in another case */
+	int			nids;			/* that are listed */
+	HubspotSlice ids[FLEXIBLE_ARRAY_MEMBER];
+} HubspotCandidates;
+
+/*
+ * A key in its normal form.  There are up to a hundred thousand of them, so they are
+ * kept small.
+ */
+typedef struct HubspotKey
+{
+	uint16		nrows;			/* that need it: it stays as long */
+	uint16		len;			/* of the text */
+	uint16		age;			/* when it was settled: keys.c's */
+	uint8		state;			/* a HubspotKeyState */
+	uint8		id_len;			/* of short_id, if that is where the id is */
+	union
+	{
+		char		short_id[HUBSPOT_SHORT_ID];
+		const HubspotSlice *id; /* of a record whose id is longer */
+		const HubspotCandidates *candidates;	/* or NULL, unless AMBIGUOUS */
+		struct HubspotKeyFailure *failure;
+		const void *asker;		/* ASKED: who does, or is about to */
+	}			answer;
+	char		text[FLEXIBLE_ARRAY_MEMBER];
+} HubspotKey;
+
+/* See keys.c. */
+typedef struct HubspotKeys HubspotKeys;
+
+extern HubspotKeys *hubspot_keys_create(MemoryContext context,
+										const HubspotObjectType *type);
+extern const HubspotObjectType *hubspot_keys_type(const HubspotKeys *keys);
+extern HubspotKey *hubspot_keys_get(HubspotKeys *keys, HubspotSlice given);
+extern HubspotKey *hubspot_keys_find(HubspotKeys *keys, HubspotSlice value);
+extern void hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id);
+extern void hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key,
+									   HubspotKeyState state,
+									   const HubspotCandidates *candidates);
+extern void hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
+								   const HubspotError *error);
+extern HubspotSlice hubspot_key_record(const HubspotKey *key);
+extern const HubspotError *hubspot_key_failure(const HubspotKey *key);
+extern void hubspot_key_release(HubspotKey *key);
+
+static inline HubspotSlice
+hubspot_key_text(const HubspotKey *key)
+{
+	HubspotSlice text = {key->text, key->len};
+
+	return text;
+}
+
+/* Is there nothing more to wait for? */
+static inline bool
+hubspot_key_is_settled(const HubspotKey *key)
+{
+	return key->state >= HUBSPOT_KEY_FOUND;
+}
+
+#endif							/* HUBSPOT_CALL_KEYS_H */

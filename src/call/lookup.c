@@ -1,0 +1,582 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *	  Look-ups: HubSpot is asked for the records of keys.
+ *
+ * Keys of a property whose values are unique can be read, others have to be searched
+ * for, which has a limit of its own and an index that is some seconds late.  Which of
+ * the two a property needs is learned from HubSpot's answer, and remembered for the
+ * session: until it is known, one look-up is in flight, a read; if the property is why
+ * that is refused, its keys are searched for; and if that is refused, too, so are all
+ * keys of the property.
+ *
+ * As many keys as a request may hold are asked for together, and fewer only if nothing
+ * can go on without them.  What an answer leaves open is asked for again (key_match.c):
+ * all of it, if the answer has settled anything, else in halves.
+ *
+ * The calls are those of the statement, so that look-ups are in flight beside others,
+ * within its concurrency.
+ *
+ * IDENTIFICATION
+ *	  src/call/lookup.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "api/endpoint.h"
+#include "api/error.h"
+#include "api/record.h"
+#include "base/closest.h"
+#include "base/fold.h"
+#include "call/key_match.h"
+#include "call/lookup.h"
+#include "call/perform.h"
+
+/* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
+#define SPARE_LOOKUPS	2
+
+/* Properties of which a session remembers how their keys are found. */
+#define MAX_KNOWN		64
+
+#define FIRST_KEYS		64
+
+/* How the keys of a property are found. */
+typedef enum Way
+{
+	WAY_UNKNOWN,
+	WAY_READ,
+	WAY_SEARCH
+} Way;
+
+/* What is asked. */
+typedef enum Question
+{
+	ASKS_READ,
+	ASKS_SEARCH,
+	ASKS_PROPERTIES				/* which there are, since ours is refused */
+} Question;
+
+/* One request and its keys, in a memory context of its own. */
+typedef struct Lookup
+{
+	HubspotCall call;			/* must be first */
+	dlist_node	node;			/* while it waits for others */
+	MemoryContext context;
+	HubspotLookups *lookups;
+	Question	question;
+	int			nkeys;
+	HubspotKey **keys;
+	const HubspotError *refusal;	/* of an ASKS_PROPERTIES */
+} Lookup;
+
+struct HubspotLookups
+{
+	MemoryContext context;
+	const HubspotClient *client;
+	HubspotCalls *calls;
+	HubspotKeys *keys;
+	const HubspotObjectType *type;
+	Way			way;
+	int			limit;			/* keys of a request */
+	HubspotKey **added;			/* that are to be asked for */
+	int			nadded;
+	int			maxadded;
+	dlist_head	waiting;		/* look-ups that are made, and not started */
+	int			nstarted;		/* those that have not come back */
+	const HubspotError *refused;	/* why no key of the type is asked for */
+	const HubspotError *stopped;	/* why nothing more is sent at all */
+};
+
+/* What the session has learned. */
+typedef struct Known
+{
+	Oid			server;
+	char	   *type;
+	char	   *property;
+	Way			way;
+} Known;
+
+static List *known = NIL;
+
+static Known *find_known(const HubspotLookups *lookups);
+static void learn(HubspotLookups *lookups, Way way);
+static bool may_start(const HubspotLookups *lookups);
+static Question question_of(const HubspotLookups *lookups);
+static Lookup *make_lookup(HubspotLookups *lookups, Question question,
+						   HubspotKey **keys, int nkeys);
+static void start_lookup(Lookup *lookup);
+static void encode_lookup(Lookup *lookup);
+static HubspotSlice *distinct_values(const Lookup *lookup, int *nvalues);
+static void take_lookup(HubspotCall *call);
+static void take_answer(Lookup *lookup);
+static void ask_again(Lookup *lookup, int nkeys, bool in_halves);
+static void take_failure(Lookup *lookup, const HubspotError *error);
+static void take_refusal(Lookup *lookup, const HubspotError *error);
+static bool tells_of_property(const HubspotError *error);
+static void take_properties(Lookup *lookup);
+static void refuse_type(Lookup *lookup, const HubspotError *error);
+static void fail(Lookup *lookup, const HubspotError *error);
+static const HubspotError *make_error(const HubspotLookups *lookups,
+									  const HubspotError *error);
+
+/*
+ * Begin in a memory context; deleting that ends it.  The client, the calls and the keys
+ * have to live as long.
+ */
+HubspotLookups *
+hubspot_lookups_create(MemoryContext context, const HubspotClient *client,
+					   HubspotCalls *calls, HubspotKeys *keys)
+{
+	HubspotLookups *lookups = MemoryContextAllocZero(context, sizeof(HubspotLookups));
+	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_RECORDS_READ);
+	const Known *before;
+
+	lookups->context = context;
+	lookups->client = client;
+	lookups->calls = calls;
+	lookups->keys = keys;
+	lookups->type = hubspot_keys_type(keys);
+	lookups->limit = endpoint->batch_limit;
+	if (client->policy.batch_size > 0)
+		lookups->limit = Min(lookups->limit, client->policy.batch_size);
+	dlist_init(&lookups->waiting);
+	if (hubspot_is_unique_key(lookups->type))
+		lookups->way = WAY_READ;
+	if (lookups->type->property && (before = find_known(lookups)) != NULL)
+		lookups->way = before->way;
+	return lookups;
+}
+
+/* What is known of the property, or NULL. */
+static Known *
+find_known(const HubspotLookups *lookups)
+{
+	ListCell   *lc;
+
+	foreach(lc, known)
+	{
+		Known	   *one = lfirst(lc);
+
+		if (one->server == lookups->client->options->server &&
+			strcmp(one->type, lookups->type->name) == 0 &&
+			strcmp(one->property, lookups->type->property) == 0)
+			return one;
+	}
+	return NULL;
+}
+
+/* Remember how keys of the property are found. */
+static void
+learn(HubspotLookups *lookups, Way way)
+{
+	MemoryContext old;
+	Known	   *one;
+
+	if (lookups->way == way)
+		return;
+	lookups->way = way;
+	one = find_known(lookups);
+	if (one == NULL)
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		if (list_length(known) == MAX_KNOWN)
+		{
+			Known	   *oldest = linitial(known);
+
+			pfree(oldest->type);
+			pfree(oldest->property);
+			pfree(oldest);
+			known = list_delete_first(known);
+		}
+		one = palloc(sizeof(Known));
+		one->server = lookups->client->options->server;
+		one->type = pstrdup(lookups->type->name);
+		one->property = pstrdup(lookups->type->property);
+		known = lappend(known, one);
+		MemoryContextSwitchTo(old);
+	}
+	one->way = way;
+}
+
+/* Have an UNKNOWN key asked for.  It may be settled at once, if none of its type are. */
+void
+hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
+{
+	Assert(key->state == HUBSPOT_KEY_UNKNOWN);
+	if (lookups->refused)
+	{
+		hubspot_key_set_failed(lookups->keys, &key, 1, lookups->refused);
+		return;
+	}
+	if (lookups->nadded == lookups->maxadded)
+	{
+		lookups->maxadded = Max(2 * lookups->maxadded, FIRST_KEYS);
+		if (lookups->added == NULL)
+			lookups->added = MemoryContextAlloc(lookups->context,
+												sizeof(HubspotKey *) * lookups->maxadded);
+		else
+			lookups->added = repalloc(lookups->added,
+									  sizeof(HubspotKey *) * lookups->maxadded);
+	}
+	key->state = HUBSPOT_KEY_ASKED;
+	key->answer.asker = NULL;
+	lookups->added[lookups->nadded++] = key;
+	if (lookups->nadded >= lookups->limit)
+		hubspot_lookups_start(lookups, false);
+}
+
+/*
+ * Send what may be sent now: requests that are full, or all keys, if nobody can go on
+ * before some of them are known.
+ */
+void
+hubspot_lookups_start(HubspotLookups *lookups, bool all)
+{
+	int			next = 0;
+
+	while (may_start(lookups) && !dlist_is_empty(&lookups->waiting))
+		start_lookup(dlist_container(Lookup, node,
+									 dlist_pop_head_node(&lookups->waiting)));
+	while (may_start(lookups) && next < lookups->nadded &&
+		   (all || lookups->nadded - next >= lookups->limit))
+	{
+		int			nkeys = Min(lookups->limit, lookups->nadded - next);
+
+		start_lookup(make_lookup(lookups, question_of(lookups),
+								 &lookups->added[next], nkeys));
+		next += nkeys;
+	}
+	lookups->nadded -= next;
+	memmove(lookups->added, lookups->added + next, sizeof(HubspotKey *) * lookups->nadded);
+}
+
+/* One at a time, until it is known how to ask. */
+static bool
+may_start(const HubspotLookups *lookups)
+{
+	if (lookups->way == WAY_UNKNOWN)
+		return lookups->nstarted == 0;
+	return lookups->nstarted < lookups->client->options->concurrency + SPARE_LOOKUPS;
+}
+
+static Question
+question_of(const HubspotLookups *lookups)
+{
+	return lookups->way == WAY_SEARCH ? ASKS_SEARCH : ASKS_READ;
+}
+
+/* Is a key on its way? */
+bool
+hubspot_lookups_wait(const HubspotLookups *lookups)
+{
+	return lookups->nstarted > 0;
+}
+
+/* Why nothing more is sent: the account was refused, or its quota is gone; or NULL. */
+const HubspotError *
+hubspot_lookups_stopped(const HubspotLookups *lookups)
+{
+	return lookups->stopped;
+}
+
+static Lookup *
+make_lookup(HubspotLookups *lookups, Question question, HubspotKey **keys, int nkeys)
+{
+	MemoryContext context = AllocSetContextCreate(lookups->context,
+												  "hubspot_assoc look-up of keys",
+												  ALLOCSET_SMALL_SIZES);
+	Lookup	   *lookup = MemoryContextAllocZero(context, sizeof(Lookup));
+
+	lookup->context = context;
+	lookup->lookups = lookups;
+	lookup->question = question;
+	lookup->nkeys = nkeys;
+	lookup->keys = MemoryContextAlloc(context, sizeof(HubspotKey *) * Max(nkeys, 1));
+	for (int i = 0; i < nkeys; i++)
+	{
+		lookup->keys[i] = keys[i];
+		keys[i]->answer.asker = lookup->keys;
+	}
+	return lookup;
+}
+
+static void
+start_lookup(Lookup *lookup)
+{
+	HubspotLookups *lookups = lookup->lookups;
+	MemoryContext old = MemoryContextSwitchTo(lookup->context);
+
+	encode_lookup(lookup);
+	lookup->call.repeatable = true;
+	lookup->call.take = take_lookup;
+	lookups->nstarted++;
+	hubspot_calls_start(lookups->calls, &lookup->call);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+encode_lookup(Lookup *lookup)
+{
+	static const HubspotOperation operations[] = {
+		[ASKS_READ] = HUBSPOT_RECORDS_READ,
+		[ASKS_SEARCH] = HUBSPOT_RECORDS_SEARCH,
+		[ASKS_PROPERTIES] = HUBSPOT_PROPERTIES_LIST
+	};
+	const HubspotEndpoint *endpoint = hubspot_endpoint(operations[lookup->question]);
+	const HubspotLookups *lookups = lookup->lookups;
+	const char *arguments[] = {lookups->type->name};
+	HubspotSlice *values;
+	int			nvalues;
+	StringInfoData path;
+
+	initStringInfo(&path);
+	hubspot_append_path(&path, endpoint, lookups->client->options->api_version, arguments);
+	lookup->call.method = endpoint->method;
+	lookup->call.path = path.data;
+	lookup->call.max_reply = hubspot_max_reply(endpoint, lookup->nkeys);
+	lookup->call.search = (lookup->question == ASKS_SEARCH);
+	if (lookup->question == ASKS_PROPERTIES)
+		return;
+	values = distinct_values(lookup, &nvalues);
+	if (lookup->question == ASKS_SEARCH)
+		lookup->call.body = hubspot_encode_records_search(lookups->type, values, nvalues,
+														  &lookup->call.body_len);
+	else
+		lookup->call.body = hubspot_encode_records_read(lookups->type, values, nvalues,
+														&lookup->call.body_len);
+}
+
+/*
+ * The keys as they are asked for, palloc'd.  The index that is searched has all of
+ * them in lower case, so that several may be one there.
+ */
+static HubspotSlice *
+distinct_values(const Lookup *lookup, int *nvalues)
+{
+	HubspotSlice *values = palloc(sizeof(HubspotSlice) * lookup->nkeys);
+	bool		folds = (lookup->question == ASKS_SEARCH && !lookup->lookups->type->folds);
+
+	*nvalues = 0;
+	for (int i = 0; i < lookup->nkeys; i++)
+	{
+		HubspotSlice value = hubspot_key_text(lookup->keys[i]);
+		int			n = 0;
+
+		if (folds)
+		{
+			char	   *folded = palloc(HUBSPOT_FOLDED_SIZE(value.len));
+
+			value.len = hubspot_fold_utf8(value.data, value.len, folded);
+			value.data = folded;
+			while (n < *nvalues && !hubspot_same_id(values[n], value))
+				n++;
+		}
+		else
+			n = *nvalues;
+		if (n == *nvalues)
+			values[(*nvalues)++] = value;
+	}
+	return values;
+}
+
+/* A look-up has come back, or could not be sent. */
+static void
+take_lookup(HubspotCall *call)
+{
+	Lookup	   *lookup = (Lookup *) call;
+	HubspotLookups *lookups = lookup->lookups;
+	MemoryContext old = MemoryContextSwitchTo(lookup->context);
+
+	lookups->nstarted--;
+	if (lookup->question == ASKS_PROPERTIES)
+		take_properties(lookup);
+	else if (call->reply == NULL && call->error == NULL)
+		fail(lookup, lookups->stopped ? lookups->stopped :
+			 hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, ERRCODE_CONNECTION_EXCEPTION,
+								"not sent after HubSpot refused the account's requests"));
+	else
+	{
+		const HubspotError *error = hubspot_call_error(call);
+
+		if (error)
+			take_failure(lookup, error);
+		else
+			take_answer(lookup);
+	}
+	hubspot_call_free(call);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(lookup->context);
+	hubspot_lookups_start(lookups, false);
+}
+
+static void
+take_answer(Lookup *lookup)
+{
+	HubspotLookups *lookups = lookup->lookups;
+	HubspotKeyQuestion question = {lookups->keys, lookup->keys, lookup->nkeys,
+	lookup->question == ASKS_SEARCH};
+	int			nkeys = lookup->nkeys;
+	int			nleft;
+
+	if (lookups->type->property)
+		learn(lookups, question.search ? WAY_SEARCH : WAY_READ);
+	nleft = hubspot_match_keys(&question, lookup->call.reply);
+	if (nleft > 0)
+		ask_again(lookup, nleft, nleft == nkeys);
+}
+
+/* Ask once more for the first keys of a look-up. */
+static void
+ask_again(Lookup *lookup, int nkeys, bool in_halves)
+{
+	HubspotLookups *lookups = lookup->lookups;
+	int			first = in_halves ? (nkeys + 1) / 2 : nkeys;
+	Lookup	   *next;
+
+	Assert(!in_halves || nkeys > 1);
+	next = make_lookup(lookups, question_of(lookups), lookup->keys, first);
+	dlist_push_tail(&lookups->waiting, &next->node);
+	if (first < nkeys)
+	{
+		next = make_lookup(lookups, question_of(lookups), lookup->keys + first, nkeys - first);
+		dlist_push_tail(&lookups->waiting, &next->node);
+	}
+}
+
+/* Whose fault is it: the keys', the property's, or nobody's of these? */
+static void
+take_failure(Lookup *lookup, const HubspotError *error)
+{
+	HubspotLookups *lookups = lookup->lookups;
+	const HubspotHttpReply *reply = lookup->call.reply;
+
+	if (hubspot_ends_sending(error->verdict))
+	{
+		MemoryContext old = MemoryContextSwitchTo(lookups->context);
+
+		if (lookups->stopped == NULL)
+			lookups->stopped = hubspot_copy_error(error);
+		MemoryContextSwitchTo(old);
+		fail(lookup, error);
+	}
+	else if (reply && (reply->failure == HUBSPOT_HTTP_TOO_LARGE ||
+					   hubspot_reply_is_too_large(reply)) && lookup->nkeys > 1)
+		ask_again(lookup, lookup->nkeys, true);
+	else if (error->verdict == HUBSPOT_VERDICT_INPUT || error->verdict == HUBSPOT_VERDICT_REQUEST)
+		take_refusal(lookup, error);
+	else
+		fail(lookup, error);
+}
+
+/*
+ * HubSpot refuses what was asked.  If keys were found in that way before, some of these
+ * are to blame.
+ */
+static void
+take_refusal(Lookup *lookup, const HubspotError *error)
+{
+	HubspotLookups *lookups = lookup->lookups;
+
+	if (error->verdict == HUBSPOT_VERDICT_INPUT && lookups->way != WAY_UNKNOWN &&
+		!(lookup->question == ASKS_READ && tells_of_property(error)))
+	{
+		if (lookup->nkeys > 1)
+			ask_again(lookup, lookup->nkeys, true);
+		else
+			fail(lookup, error);
+	}
+	else if (lookup->question == ASKS_READ && lookups->type->property &&
+			 error->verdict == HUBSPOT_VERDICT_INPUT)
+		start_lookup(make_lookup(lookups, ASKS_SEARCH, lookup->keys, lookup->nkeys));
+	else if (lookups->type->property && error->verdict == HUBSPOT_VERDICT_INPUT)
+	{
+		Lookup	   *next = make_lookup(lookups, ASKS_PROPERTIES, lookup->keys, lookup->nkeys);
+		MemoryContext old = MemoryContextSwitchTo(next->context);
+
+		next->refusal = hubspot_copy_error(error);
+		MemoryContextSwitchTo(old);
+		start_lookup(next);
+	}
+	else
+		refuse_type(lookup, error);
+}
+
+/* Does HubSpot say that it can't read records by the property?  It has several wordings. */
+static bool
+tells_of_property(const HubspotError *error)
+{
+	return strstr(error->message, "unique") || strstr(error->message, "idProperty");
+}
+
+/* Is it because there is no such property?  Then say which one may have been meant. */
+static void
+take_properties(Lookup *lookup)
+{
+	const HubspotObjectType *type = lookup->lookups->type;
+	HubspotError *error = hubspot_copy_error(lookup->refusal);
+	HubspotClosest closest = {.name = type->property};
+	bool		exists = false;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (lookup->call.reply && hubspot_reply_is_success(lookup->call.reply) &&
+		hubspot_read_property_names(lookup->call.reply, &names))
+	{
+		foreach(lc, names)
+		{
+			exists |= (strcmp(lfirst(lc), type->property) == 0);
+			hubspot_closest_try(&closest, lfirst(lc));
+		}
+	}
+	if (names != NIL && !exists)
+		error->message = psprintf(closest.found ?
+								  "%s have no property \"%s\"; did you mean \"%s\"?" :
+								  "%s have no property \"%s\"",
+								  type->name, type->property, closest.found);
+	refuse_type(lookup, error);
+}
+
+/* No key of the type can be asked for. */
+static void
+refuse_type(Lookup *lookup, const HubspotError *error)
+{
+	HubspotLookups *lookups = lookup->lookups;
+	MemoryContext old = MemoryContextSwitchTo(lookups->context);
+
+	if (lookups->refused == NULL)
+		lookups->refused = hubspot_copy_error(make_error(lookups, error));
+	MemoryContextSwitchTo(old);
+	hubspot_key_set_failed(lookups->keys, lookup->keys, lookup->nkeys, lookups->refused);
+	hubspot_key_set_failed(lookups->keys, lookups->added, lookups->nadded, lookups->refused);
+	lookups->nadded = 0;
+}
+
+static void
+fail(Lookup *lookup, const HubspotError *error)
+{
+	HubspotLookups *lookups = lookup->lookups;
+
+	hubspot_key_set_failed(lookups->keys, lookup->keys, lookup->nkeys,
+						   make_error(lookups, error));
+}
+
+/* The error of inputs that are not sent because their keys could not be looked up. */
+static const HubspotError *
+make_error(const HubspotLookups *lookups, const HubspotError *error)
+{
+	HubspotError *made;
+
+	if (hubspot_is_not_sent(error->verdict))
+		return error;
+	made = hubspot_error_before(error, lookups->type->property ?
+								psprintf("could not look up %s by %s", lookups->type->name,
+										 lookups->type->property) :
+								psprintf("could not look up %s", lookups->type->name));
+	made->category = HUBSPOT_NOT_SENT;
+	return made;
+}

@@ -1,0 +1,543 @@
+/*-------------------------------------------------------------------------
+ *
+ * resolver.c
+ *	  Rows whose records are called by keys, on their way into a batch.
+ *
+ *		put --> wait for their keys --> next: into the batch --> name its outcomes
+ *
+ * Rows go into the batch in the order in which they came, with the ids of their
+ * records; whatever is decided there (which rows are of one pair, what goes together,
+ * which answer means whom) is decided by records, not by names.  A row whose key has no
+ * record, or several, goes with that error.
+ *
+ * So that look-ups hold as many keys as they may, and are in flight beside what the
+ * batch sends, rows are read ahead, up to MAX_AHEAD of them or MAX_BYTES.
+ *
+ * What a row was given is kept until its outcome has been got.  Rows are numbered here,
+ * and the batch knows them by that; they lie in blocks, each of which goes with the
+ * last of its rows.
+ *
+ * IDENTIFICATION
+ *	  src/call/resolver.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "api/association_type.h"
+#include "api/error.h"
+#include "api/record.h"
+#include "call/lookup.h"
+#include "call/resolver.h"
+
+/* Rows that may wait for their keys, and the bytes of their texts. */
+#define MAX_AHEAD		16384
+#define MAX_BYTES		(4 * 1024 * 1024)
+
+/* Rows of a block, and bytes of a piece of its texts. */
+#define BLOCK_ROWS		256
+#define PIECE_SIZE		8192
+
+#define FIRST_BLOCKS	16
+
+/* So much of a key is shown. */
+#define MAX_SHOWN		100
+
+/* The two sides of a pair. */
+enum
+{
+	FROM,
+	TO,
+	NSIDES
+};
+
+/* What stands on a side; no lookups: ids of records. */
+typedef struct Side
+{
+	HubspotKeys *keys;
+	HubspotLookups *lookups;
+} Side;
+
+typedef struct Row
+{
+	int64		no;				/* the input's */
+	HubspotSlice given[NSIDES];
+	HubspotKey *keys[NSIDES];	/* NULL: the side has none, or they are known */
+	const HubspotTypeList *types;
+	const HubspotError *error;
+} Row;
+
+typedef struct Block
+{
+	MemoryContext context;
+	int			nleft;			/* rows whose outcome was not got */
+	char	   *space;			/* for texts */
+	Size		space_left;
+	const HubspotTypeList *last_types;	/* of the last row, to be shared */
+	const HubspotError *last_error;
+	Row			rows[BLOCK_ROWS];
+} Block;
+
+struct HubspotResolver
+{
+	MemoryContext context;
+	bool		removes;		/* what isn't there need not be removed */
+	bool		only_resolves;	/* nothing is done with the records */
+	Side		sides[NSIDES];
+	Block	  **blocks;			/* NULL: gone; from the first that isn't */
+	int64		first_block;	/* number of that */
+	int			nblocks;
+	int			maxblocks;
+	int64		nput;			/* rows; they are numbered from 0 */
+	int64		nnext;			/* of them, that are in the batch */
+	Size		bytes;			/* of the texts of the others */
+	HubspotKey *passed[NSIDES]; /* of the row that went last */
+	Block	   *gone;			/* has no row left, but for the last outcome */
+	MemoryContext row_context;	/* reset for each row */
+};
+
+static void make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
+					  HubspotCalls *calls, const HubspotObjectType *type);
+static Row *add_row(HubspotResolver *resolver, Block **block);
+static Row *find_row(const HubspotResolver *resolver, int64 number, Block **block);
+static HubspotSlice keep_text(Block *block, HubspotSlice text);
+static const HubspotTypeList *keep_types(Block *block, const HubspotTypeList *types);
+static bool is_known(const Row *row);
+static HubspotKey *take_key(HubspotResolver *resolver, int side, HubspotSlice given);
+static HubspotResolved resolve(HubspotResolver *resolver, const Row *row,
+							   HubspotInput *input, const HubspotError **error);
+static const HubspotError *key_error(const HubspotObjectType *type, const HubspotKey *key,
+									 HubspotSlice given);
+static HubspotError *missing_error(const HubspotObjectType *type, HubspotSlice given,
+								   const HubspotCandidates *candidates, bool indexed);
+static HubspotError *ambiguous_error(const HubspotObjectType *type, HubspotSlice given,
+									 const HubspotCandidates *candidates);
+static const char *called(const HubspotObjectType *type, HubspotSlice given);
+static const char *list_ids(const HubspotCandidates *candidates);
+static void set_object(HubspotError *error, const HubspotCandidates *candidates);
+static void drop_block(HubspotResolver *resolver, Block *block);
+
+/*
+ * Begin in a memory context, for an operation; deleting that ends it.  NULL: its rows
+ * have no keys on either side.
+ */
+HubspotResolver *
+hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
+						HubspotCalls *calls, const HubspotEndpoint *endpoint,
+						const HubspotObjectType *from_type,
+						const HubspotObjectType *to_type)
+{
+	bool		only_resolves = (endpoint->input_shape == HUBSPOT_INPUT_KEY);
+	bool		has_to_keys = (endpoint->input_shape != HUBSPOT_INPUT_RECORD &&
+							   !only_resolves && to_type->property);
+	HubspotResolver *resolver;
+
+	if (from_type->property == NULL && !has_to_keys && !only_resolves)
+		return NULL;
+	resolver = MemoryContextAllocZero(context, sizeof(HubspotResolver));
+	resolver->context = context;
+	resolver->removes = (endpoint->reply_shape == HUBSPOT_REPLY_SILENT);
+	resolver->only_resolves = only_resolves;
+	resolver->row_context = AllocSetContextCreate(context, "hubspot_assoc resolved row",
+												  ALLOCSET_SMALL_SIZES);
+	if (from_type->property || only_resolves)
+		make_side(resolver, FROM, client, calls, from_type);
+	if (!has_to_keys)
+		return resolver;
+	if (from_type->property && strcmp(to_type->property, from_type->property) == 0 &&
+		strcmp(to_type->name, from_type->name) == 0)
+		resolver->sides[TO] = resolver->sides[FROM];
+	else
+		make_side(resolver, TO, client, calls, to_type);
+	return resolver;
+}
+
+static void
+make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
+		  HubspotCalls *calls, const HubspotObjectType *type)
+{
+	Side	   *made = &resolver->sides[side];
+
+	made->keys = hubspot_keys_create(resolver->context, type);
+	made->lookups = hubspot_lookups_create(resolver->context, client, calls, made->keys);
+}
+
+/* How many rows may be put before this is asked again. */
+int
+hubspot_resolver_room(const HubspotResolver *resolver)
+{
+	if (resolver->bytes >= MAX_BYTES)
+		return 0;
+	return MAX_AHEAD - (int) (resolver->nput - resolver->nnext);
+}
+
+/*
+ * Put a row, which is copied.  If it has an error, its keys are not looked at.
+ */
+void
+hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
+					 const HubspotError *error)
+{
+	const HubspotSlice given[NSIDES] = {input->from_id, input->to_id};
+	MemoryContext old;
+	Block	   *block;
+	Row		   *row = add_row(resolver, &block);
+
+	old = MemoryContextSwitchTo(block->context);
+	row->no = input->no;
+	row->types = keep_types(block, input->types);
+	if (error)
+		row->error = hubspot_share_error(&block->last_error, error);
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		row->given[side] = keep_text(block, given[side]);
+		resolver->bytes += row->given[side].len;
+	}
+	MemoryContextSwitchTo(old);
+	if (error)
+		return;
+	old = MemoryContextSwitchTo(resolver->row_context);
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (resolver->sides[side].keys)
+			row->keys[side] = take_key(resolver, side, row->given[side]);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(resolver->row_context);
+}
+
+static Row *
+add_row(HubspotResolver *resolver, Block **block)
+{
+	int			n = resolver->nput % BLOCK_ROWS;
+
+	if (n == 0)
+	{
+		MemoryContext context = AllocSetContextCreate(resolver->context,
+													  "hubspot_assoc keyed rows",
+													  ALLOCSET_DEFAULT_SIZES);
+
+		*block = MemoryContextAllocZero(context, sizeof(Block));
+		(*block)->context = context;
+		if (resolver->nblocks == resolver->maxblocks)
+		{
+			resolver->maxblocks = Max(2 * resolver->maxblocks, FIRST_BLOCKS);
+			if (resolver->blocks == NULL)
+				resolver->blocks = MemoryContextAlloc(resolver->context,
+													  sizeof(Block *) * resolver->maxblocks);
+			else
+				resolver->blocks = repalloc(resolver->blocks,
+											sizeof(Block *) * resolver->maxblocks);
+		}
+		resolver->blocks[resolver->nblocks++] = *block;
+	}
+	*block = resolver->blocks[resolver->nblocks - 1];
+	resolver->nput++;
+	(*block)->nleft++;
+	return &(*block)->rows[n];
+}
+
+static Row *
+find_row(const HubspotResolver *resolver, int64 number, Block **block)
+{
+	*block = resolver->blocks[number / BLOCK_ROWS - resolver->first_block];
+	return &(*block)->rows[number % BLOCK_ROWS];
+}
+
+/* A copy of a text, as long as the block. */
+static HubspotSlice
+keep_text(Block *block, HubspotSlice text)
+{
+	char	   *copy;
+
+	if (text.data == NULL)
+		return text;
+	if ((Size) text.len > block->space_left)
+	{
+		block->space_left = Max(PIECE_SIZE, text.len);
+		block->space = palloc(block->space_left);
+	}
+	copy = memcpy(block->space, text.data, text.len);
+	block->space += text.len;
+	block->space_left -= text.len;
+	text.data = copy;
+	return text;
+}
+
+/* Likewise of types, which tend to be those of the row before. */
+static const HubspotTypeList *
+keep_types(Block *block, const HubspotTypeList *types)
+{
+	if (types == NULL)
+		return NULL;
+	if (block->last_types == NULL || !hubspot_same_types(block->last_types, types))
+		block->last_types = hubspot_merge_types(NULL, types);
+	return block->last_types;
+}
+
+/* The key that a row has on a side; it is asked for if it isn't known. */
+static HubspotKey *
+take_key(HubspotResolver *resolver, int side, HubspotSlice given)
+{
+	HubspotKey *key = hubspot_keys_get(resolver->sides[side].keys, given);
+
+	if (key->state == HUBSPOT_KEY_UNKNOWN)
+		hubspot_lookups_add(resolver->sides[side].lookups, key);
+	return key;
+}
+
+/*
+ * The next row, if its keys are known: with the ids of its records, and the number by
+ * which it is to be named.  What it points to is valid until the next row is asked for.
+ */
+HubspotResolved
+hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
+					  const HubspotError **error)
+{
+	HubspotResolved resolved;
+	MemoryContext old;
+	Block	   *block;
+	Row		   *row;
+
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (resolver->passed[side])
+			hubspot_key_release(resolver->passed[side]);
+		resolver->passed[side] = NULL;
+	}
+	if (resolver->nnext == resolver->nput)
+		return HUBSPOT_RESOLVED_NONE;
+	row = find_row(resolver, resolver->nnext, &block);
+	if (!is_known(row))
+		return HUBSPOT_RESOLVED_NONE;
+
+	MemoryContextReset(resolver->row_context);
+	old = MemoryContextSwitchTo(resolver->row_context);
+	resolved = resolve(resolver, row, input, error);
+	MemoryContextSwitchTo(old);
+	input->no = resolver->nnext++;
+	input->types = row->types;
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		resolver->bytes -= row->given[side].len;
+		resolver->passed[side] = row->keys[side];
+		row->keys[side] = NULL;
+	}
+	return resolved;
+}
+
+static bool
+is_known(const Row *row)
+{
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (row->keys[side] && !hubspot_key_is_settled(row->keys[side]))
+			return false;
+	}
+	return true;
+}
+
+/* What becomes of a row whose keys are known: the first that is wrong is its error. */
+static HubspotResolved
+resolve(HubspotResolver *resolver, const Row *row, HubspotInput *input,
+		const HubspotError **error)
+{
+	HubspotSlice ids[NSIDES];
+	bool		is_gone = false;
+
+	*error = row->error;
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		const HubspotKey *key = row->keys[side];
+		bool		has_keys = (resolver->sides[side].keys != NULL);
+
+		ids[side] = row->given[side];
+		if (has_keys)
+			ids[side].data = NULL;
+		if (key && key->state == HUBSPOT_KEY_FOUND)
+			ids[side] = hubspot_key_record(key);
+		else if (key && key->state == HUBSPOT_KEY_MISSING &&
+				 resolver->removes)
+			is_gone = true;
+		else if (key && *error == NULL)
+			*error = key_error(hubspot_keys_type(resolver->sides[side].keys), key,
+							   row->given[side]);
+	}
+	input->from_id = ids[FROM];
+	input->to_id = ids[TO];
+	if (*error)
+		return HUBSPOT_RESOLVED_REFUSE;
+	return is_gone || resolver->only_resolves ?
+		HUBSPOT_RESOLVED_DONE : HUBSPOT_RESOLVED_SEND;
+}
+
+/* Why a key has no record that could be meant. */
+static const HubspotError *
+key_error(const HubspotObjectType *type, const HubspotKey *key, HubspotSlice given)
+{
+	switch ((HubspotKeyState) key->state)
+	{
+		case HUBSPOT_KEY_MISSING:
+			return missing_error(type, given, key->answer.candidates, false);
+		case HUBSPOT_KEY_NOT_INDEXED:
+			return missing_error(type, given, key->answer.candidates, true);
+		case HUBSPOT_KEY_AMBIGUOUS:
+			return ambiguous_error(type, given, key->answer.candidates);
+		default:
+			return hubspot_key_failure(key);
+	}
+}
+
+static HubspotError *
+missing_error(const HubspotObjectType *type, HubspotSlice given,
+			  const HubspotCandidates *candidates, bool indexed)
+{
+	const char *message = psprintf("there is no record of %s with %s%s", type->name,
+								   called(type, given),
+								   indexed ? " in HubSpot's search, which learns of new ones some seconds late" : "");
+	HubspotError *error;
+
+	if (candidates)
+		message = psprintf("%s; HubSpot gives %s, which has another value", message,
+						   list_ids(candidates));
+	error = hubspot_make_error(HUBSPOT_VERDICT_NO_RECORD, ERRCODE_NO_DATA_FOUND, message);
+	if (candidates)
+		set_object(error, candidates);
+	return error;
+}
+
+static HubspotError *
+ambiguous_error(const HubspotObjectType *type, HubspotSlice given,
+				const HubspotCandidates *candidates)
+{
+	const char *what = called(type, given);
+	const char *message;
+	HubspotError *error;
+
+	if (candidates->near)
+		message = psprintf("no record of %s has %s, but in another case: %s", type->name,
+						   what, list_ids(candidates));
+	else
+		message = psprintf("%s" INT64_FORMAT " records of %s have %s: %s",
+						   candidates->more ? "more than " : "",
+						   candidates->more ? candidates->total - 1 : candidates->total,
+						   type->name, what, list_ids(candidates));
+	error = hubspot_make_error(HUBSPOT_VERDICT_MANY_RECORDS, ERRCODE_TOO_MANY_ROWS, message);
+	set_object(error, candidates);
+	return error;
+}
+
+/* A property and its value, or an id, to be shown. */
+static const char *
+called(const HubspotObjectType *type, HubspotSlice given)
+{
+	int			len = pg_mbcliplen(given.data, given.len, MAX_SHOWN);
+
+	return psprintf("%s \"%.*s%s\"", type->property ? type->property : "id", len, given.data,
+					len < given.len ? "..." : "");
+}
+
+static const char *
+list_ids(const HubspotCandidates *candidates)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < candidates->nids; i++)
+		appendStringInfo(&list, "%s%.*s", i > 0 ? ", " : "",
+						 candidates->ids[i].len, candidates->ids[i].data);
+	if (candidates->nids < candidates->total || candidates->more)
+		appendStringInfoString(&list, ", ...");
+	return list.data;
+}
+
+static void
+set_object(HubspotError *error, const HubspotCandidates *candidates)
+{
+	error->object.data = hubspot_encode_candidates(candidates->ids, candidates->nids,
+												   candidates->total, candidates->more);
+	error->object.len = strlen(error->object.data);
+}
+
+/* Is nothing left that waits for its keys? */
+bool
+hubspot_resolver_is_empty(const HubspotResolver *resolver)
+{
+	return resolver->nnext == resolver->nput;
+}
+
+/* Nobody can go on before something is known: ask for all keys, few as they may be. */
+void
+hubspot_resolver_ask(HubspotResolver *resolver)
+{
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (resolver->sides[side].lookups)
+			hubspot_lookups_start(resolver->sides[side].lookups, true);
+	}
+}
+
+/* Why nothing more is sent, after an answer to a look-up; or NULL. */
+const HubspotError *
+hubspot_resolver_stopped(const HubspotResolver *resolver)
+{
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		const HubspotLookups *lookups = resolver->sides[side].lookups;
+
+		if (lookups && hubspot_lookups_stopped(lookups))
+			return hubspot_lookups_stopped(lookups);
+	}
+	return NULL;
+}
+
+/*
+ * Give an outcome the number and the keys that its row was given with.  If it is the
+ * last one of the row, this is forgotten with the next one.
+ */
+void
+hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool last)
+{
+	Block	   *block;
+	const Row  *row = find_row(resolver, outcome->input_no, &block);
+
+	if (resolver->gone)
+		drop_block(resolver, resolver->gone);
+	resolver->gone = NULL;
+	outcome->input_no = row->no;
+	if (resolver->sides[FROM].keys)
+	{
+		outcome->from_record = outcome->from_id;
+		outcome->from_id = row->given[FROM];
+	}
+	if (resolver->sides[TO].keys)
+	{
+		outcome->to_record = outcome->to_id;
+		outcome->to_id = row->given[TO];
+	}
+	if (last && --block->nleft == 0 && block != resolver->blocks[resolver->nblocks - 1])
+		resolver->gone = block;
+}
+
+/* A block is gone, with all of its rows; and its place, if those before it are, too. */
+static void
+drop_block(HubspotResolver *resolver, Block *block)
+{
+	int			ngone = 0;
+
+	for (int i = 0; i < resolver->nblocks; i++)
+	{
+		if (resolver->blocks[i] == block)
+			resolver->blocks[i] = NULL;
+	}
+	MemoryContextDelete(block->context);
+	while (ngone < resolver->nblocks && resolver->blocks[ngone] == NULL)
+		ngone++;
+	resolver->first_block += ngone;
+	resolver->nblocks -= ngone;
+	memmove(resolver->blocks, resolver->blocks + ngone, sizeof(Block *) * resolver->nblocks);
+}
