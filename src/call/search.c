@@ -102,6 +102,7 @@ static void half_is_answered(HubspotSearch *search, HubspotSuspects *whole,
 static void part_is_too_large(HubspotSearch *search, const HubspotPart *part,
 							  const HubspotPartAnswer *answer);
 static void halve(HubspotSearch *search, HubspotSuspects *suspects);
+static void send_halves(HubspotSearch *search, HubspotSuspects *suspects);
 static void halve_further(HubspotSearch *search, HubspotSuspects *suspects);
 static bool must_wait(HubspotSearch *search, HubspotSuspects *suspects);
 static void lead(HubspotSearch *search, const char *words);
@@ -368,7 +369,7 @@ hubspot_search_answer(HubspotSearch *search, const HubspotPart *part,
 	}
 	if (answer->too_large)
 		part_is_too_large(search, part, answer);
-	else if (answer->refusal && answer->nunsettled > 0)
+	else if (answer->refusal && answer->nunsettled > 0 && !search->ended)
 	{
 		suspects = make_suspects(search, part->units, answer->nunsettled, answer->refusal);
 		if (part->half_of == NULL)
@@ -411,6 +412,11 @@ hubspot_search_end(HubspotSearch *search, const HubspotError *error)
 
 		if (step->kind == SEND || step->kind == MEET)
 		{
+			HubspotSuspects *whole = step->part.half_of;
+
+			/* the other half may wait for what becomes of this one */
+			if (whole && whole->halves[0])
+				settle_units(whole->halves[0]->units, whole->halves[0]->nunits, error);
 			step->kind = SEND;
 			settle_units(step->part.units, step->part.nunits, error);
 			step->part.nunits = 0;
@@ -496,7 +502,6 @@ part_is_too_large(HubspotSearch *search, const HubspotPart *part,
 static void
 halve(HubspotSearch *search, HubspotSuspects *suspects)
 {
-	int			half;
 	bool		all;
 
 	hubspot_suspects_drop_settled(suspects);
@@ -514,18 +519,27 @@ halve(HubspotSearch *search, HubspotSuspects *suspects)
 			return;
 	}
 	if (suspects->by_size && all)
-	{
 		send_sample(search, suspects);
-		return;
-	}
-	if (suspects->by_size || suspects->nunits < 2)
+	else
+		send_halves(search, suspects);
+}
+
+/* Requests that are too large are not halved, but made smaller. */
+static void
+send_halves(HubspotSearch *search, HubspotSuspects *suspects)
+{
+	HubspotUnit **units = suspects->units;
+	int			nunits = suspects->nunits;
+	int			half;
+
+	if (suspects->by_size || nunits < 2)
 	{
-		push_units(search, suspects->units, suspects->nunits, NULL);
+		push_units(search, units, nunits, NULL);
 		return;
 	}
-	half = hubspot_middle_by_types(suspects->units, suspects->nunits);
-	push_units(search, suspects->units + half, suspects->nunits - half, suspects);
-	push_units(search, suspects->units, half, suspects);
+	half = hubspot_middle_by_types(units, nunits);
+	push_units(search, units + half, nunits - half, suspects);
+	push_units(search, units, half, suspects);
 }
 
 /* They are not all to blame: go on with those halves that were refused. */
@@ -535,14 +549,9 @@ halve_further(HubspotSearch *search, HubspotSuspects *suspects)
 	stop_leading(search);
 	if (suspects->nhalves == 0)
 	{
-		int			half;
-
 		/* it began with the sample */
 		hubspot_suspects_drop_settled(suspects);
-		half = suspects->by_size || suspects->nunits < 2 ? 0 : hubspot_middle_by_types(suspects->units, suspects->nunits);
-		push_units(search, suspects->units + half, suspects->nunits - half,
-				   half > 0 ? suspects : NULL);
-		push_units(search, suspects->units, half, suspects);
+		send_halves(search, suspects);
 	}
 	else
 	{

@@ -67,6 +67,13 @@ like($other->query(q{SELECT string_agg(DISTINCT concat_ws(' ', attempts, error_c
 	qr/^0 NOT_SENT put off, to let others go first: [^;]*$/, 'those that are left were not charged');
 $session->finish;
 
+# In one round, each row is done, refused or put off: also what is in flight at that time.
+prepare();
+$session->query("CALL hs_assoc_flush($count)");
+cmp_ok(left(), '>', 0, 'one round: not all is found');
+is($other->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE error_category IS DISTINCT FROM 'NOT_SENT'}), 0,
+	'one round: all that are left are put off');
+
 # Those that were put off are not due at the end of that.
 wait_until(sub {
 	$other->query('CALL hs_assoc_flush()');
