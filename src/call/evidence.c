@@ -326,6 +326,11 @@ has_types(const List *lists, const HubspotTypeList *types)
 void
 hubspot_evidence_pass_size(HubspotEvidence *evidence, size_t size, int nunits)
 {
+	if (size > evidence->passed_now)
+	{
+		evidence->passed_now = size;
+		evidence->passed_now_units = nunits;
+	}
 	if (size <= evidence->passed)
 		return;
 	evidence->passed = size;
@@ -341,6 +346,13 @@ hubspot_evidence_pass_size(HubspotEvidence *evidence, size_t size, int nunits)
 bool
 hubspot_evidence_refuse_size(HubspotEvidence *evidence, size_t size)
 {
+	if (size <= evidence->passed && size > evidence->passed_now)
+	{
+		/* what is remembered holds no longer */
+		evidence->passed = evidence->passed_now;
+		evidence->passed_units = evidence->passed_now_units;
+		evidence->too_large = size;
+	}
 	if (size <= evidence->passed)
 		ignore_sizes(evidence);
 	if (evidence->by_content)

@@ -61,6 +61,8 @@ typedef struct HubspotEvidence
 	/* of bodies, in bytes */
 	size_t		passed;			/* the largest that was not too large; 0: none */
 	int			passed_units;
+	size_t		passed_now;		/* likewise, in this batch */
+	int			passed_now_units;
 	size_t		too_large;		/* the smallest that was; 0: none */
 	bool		by_content;		/* no bound explains what was too large */
 	int			max_units;		/* with more, answers are too large; 0: not

@@ -77,6 +77,17 @@ is($session->query(
 	'SELECT 1000000 + i AS from_id, 5000000 + i AS to_id FROM generate_series(1, 2000) AS i')
 	WHERE error_category = 'HTTP_413'}), 2000, 'no room for one: each row has the error');
 
+# None passes at first, so that it looks as if none could: those that were not sent then are.
+foreach my $first (6 .. 9)
+{
+	$hubspot->reset;
+	$hubspot->rules({ match => { first => $first }, action => { status => 413 } });
+	my ($ok, $requests) = send_rows('hs_assoc_batch_create_default', 60, 'alone');
+	is($ok, 60 - grep({ $_->{inputs} == 1 && $_->{status} == 413 } @{ $hubspot->log }), "the first $first don't pass: all but those that were refused alone are done");
+	is($hubspot->association_count('contacts', 'companies'), $ok, "the first $first don't pass: and held");
+	cmp_ok($requests, '<=', $first + 40, "the first $first don't pass: $requests requests");
+}
+
 # A firewall that dislikes one row says the same, and is no reason to send all others in small requests.
 $hubspot->reset;
 $hubspot->rules({ match => { id => '1000777' }, action => { status => 413 } });
@@ -102,6 +113,26 @@ is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, 'outbox: all is s
 	cmp_ok($requests, '<=', 1.25 * 40_000 / 300 + 40, "outbox: $requests requests");
 	cmp_ok($refused, '<=', 40, "outbox: $refused of them were too large");
 }
+
+# It has become less since.
+$hubspot->reset;
+$hubspot->settings({ max_body_bytes => 120 * length($row{hs_assoc_batch_create_default}) + $around });
+foreach my $turn (1 .. 4)
+{
+	# of each operation it is remembered
+	my $operation = $turn < 3 ? 'create_default' : 'create';
+	my $columns = $turn < 3 ? '' : ', 279 AS type_id';
+	my $room = 120 * length($row{hs_assoc_batch_create_default}) / length($row{"hs_assoc_batch_$operation"});
+
+	$session->query(qq{SELECT hs_assoc_enqueue('$operation', 'contacts', 'companies',
+		'SELECT 1000000 + i AS from_id, 5000000 + i AS to_id$columns FROM generate_series(1, 8000) AS i')});
+	$hubspot->clear_log;
+	$session->query('CALL hs_assoc_flush()');
+	my $requests = $hubspot->log_count;
+	is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, "outbox, a smaller size, turn $turn: all is sent");
+	cmp_ok($requests, '<=', 1.25 * 8000 / $room + ($turn % 2 == 1 ? 60 : 10), "outbox, a smaller size, turn $turn: $requests requests");
+}
+is($hubspot->association_count('contacts', 'companies'), 8000, 'outbox, a smaller size: and done');
 
 $session->quit;
 done_testing();
