@@ -325,17 +325,13 @@ hubspot_batch_drive(HubspotBatch *batch)
 }
 
 /*
- * As hubspot_batch_wait(), for who waits for several batches: what could be done
- * without waiting?  If nothing, *wake is when to look again.
+ * As hubspot_batch_wait(), for who waits for several batches: can nothing be got or put
+ * now?  Then *wake is when to look again, if nothing comes back before.
  */
-HubspotBatchState
-hubspot_batch_look(HubspotBatch *batch, int64 *wake)
+bool
+hubspot_batch_waits(HubspotBatch *batch, int64 *wake)
 {
-	if (hubspot_batch_is_over(batch))
-		return HUBSPOT_BATCH_OVER;
-	if (must_wait(batch) && !hubspot_calls_drive(batch->scope.calls, wake))
-		return HUBSPOT_BATCH_WAITS;
-	return HUBSPOT_BATCH_READY;
+	return must_wait(batch) && !hubspot_calls_drive(batch->scope.calls, wake);
 }
 
 /* Has all been put, and got? */

@@ -31,14 +31,6 @@ typedef struct HubspotBatchCounts
 	bool		throttled;		/* something waits for the account's rate */
 } HubspotBatchCounts;
 
-/* What can be done with a batch. */
-typedef enum HubspotBatchState
-{
-	HUBSPOT_BATCH_OVER,			/* nothing more */
-	HUBSPOT_BATCH_READY,		/* something can be put, or got */
-	HUBSPOT_BATCH_WAITS			/* for what is to come back */
-} HubspotBatchState;
-
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
 										  HubspotOperation operation,
 										  const HubspotObjectType *from_type,
@@ -51,7 +43,7 @@ extern void hubspot_batch_finish(HubspotBatch *batch);
 extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
 extern bool hubspot_batch_drive(HubspotBatch *batch);
 extern bool hubspot_batch_is_over(const HubspotBatch *batch);
-extern HubspotBatchState hubspot_batch_look(HubspotBatch *batch, int64 *wake);
+extern bool hubspot_batch_waits(HubspotBatch *batch, int64 *wake);
 extern void hubspot_batch_wait_for_any(HubspotBatch *batch, int64 until);
 extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
 extern void hubspot_batch_put_off(HubspotBatch *batch, const char *reason);

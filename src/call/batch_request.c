@@ -298,18 +298,6 @@ match_reply(HubspotBatchRequest *request, const HubspotBatchScope *scope,
 	}
 }
 
-/* Settle units with one error. */
-void
-hubspot_units_set_error(HubspotUnit **units, int nunits, const HubspotError *error)
-{
-	for (int i = 0; i < nunits; i++)
-	{
-		units[i]->error = error;
-		units[i]->http_status = error->http_status;
-		units[i]->correlation_id = error->correlation_id;
-	}
-}
-
 /*
  * What was read of the labels of a chunk's pairs.  There may be any number of pages,
  * so what isn't kept of one goes at once.

@@ -62,8 +62,6 @@ extern void hubspot_batch_request_settle(HubspotBatchScope *scope,
 extern void hubspot_batch_requests_put_off(HubspotBatchScope *scope,
 										   dlist_head *chunks, const char *reason);
 extern void hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error);
-extern void hubspot_units_set_error(HubspotUnit **units, int nunits,
-									const HubspotError *error);
 extern void hubspot_batch_request_take_labels(HubspotBatchScope *scope,
 											  HubspotBatchRequest *request,
 											  HubspotPairs *pairs);

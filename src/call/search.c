@@ -109,7 +109,6 @@ static void lead(HubspotSearch *search, const char *words);
 static void stop_leading(HubspotSearch *search);
 static void send_sample(HubspotSearch *search, HubspotSuspects *suspects);
 static void settle_all(HubspotSearch *search, HubspotSuspects *suspects);
-static void settle_units(HubspotUnit **units, int nunits, const HubspotError *error);
 
 /* Nothing is to be sent so far; it lives in that context. */
 HubspotSearch *
@@ -134,7 +133,7 @@ push_units(HubspotSearch *search, HubspotUnit **units, int nunits,
 		return;
 	if (search->ended)
 	{
-		settle_units(units, nunits, search->ended);
+		hubspot_units_set_error(units, nunits, search->ended);
 		return;
 	}
 	step = push(search, SEND);
@@ -318,7 +317,7 @@ go_on_after_one(HubspotSearch *search, HubspotSuspects *suspects)
 	if (suspects->doubted || search->ended)
 		push_units(search, suspects->units, suspects->nunits, NULL);
 	else
-		settle_units(suspects->units, suspects->nunits, suspects->met->not_sent);
+		hubspot_units_set_error(suspects->units, suspects->nunits, suspects->met->not_sent);
 }
 
 /* The first answers may show that the others need not be sent. */
@@ -342,8 +341,7 @@ next_of_sample(HubspotSearch *search, HubspotSuspects *suspects, int most,
 void
 hubspot_search_put_back(HubspotSearch *search, const HubspotPart *part, int nsent)
 {
-	if (nsent == part->nunits)
-		return;
+	Assert(nsent < part->nunits);
 	if (part->half_of)
 		part->half_of->doubted = true;
 	push_more(search, part->units + nsent, part->nunits - nsent);
@@ -416,9 +414,9 @@ hubspot_search_end(HubspotSearch *search, const HubspotError *error)
 
 			/* the other half may wait for what becomes of this one */
 			if (whole && whole->halves[0])
-				settle_units(whole->halves[0]->units, whole->halves[0]->nunits, error);
+				hubspot_units_set_error(whole->halves[0]->units, whole->halves[0]->nunits, error);
 			step->kind = SEND;
-			settle_units(step->part.units, step->part.nunits, error);
+			hubspot_units_set_error(step->part.units, step->part.nunits, error);
 			step->part.nunits = 0;
 		}
 	}
@@ -471,27 +469,24 @@ part_is_too_large(HubspotSearch *search, const HubspotPart *part,
 {
 	HubspotSuspects *suspects;
 	HubspotUnit **units;
+	int			nrests = 0;
 	int			nunits = 0;
-	int			n = 0;
 
 	push_more(search, part->units, answer->nunsettled);
 	if (answer->nunsettled > 0 || search->evidence->passed > 0 || search->ended)
 		return;
-	for (int i = 0; i < search->nsteps; i++)
-	{
-		if (search->steps[i].kind != SEND)
-			return;
-		nunits += search->steps[i].part.nunits;
-	}
+	while (nrests < search->nsteps && search->steps[search->nsteps - 1 - nrests].kind == SEND)
+		nunits += search->steps[search->nsteps - 1 - nrests++].part.nunits;
 	if (nunits < HUBSPOT_MIN_SUSPECTS)
 		return;
 	units = MemoryContextAlloc(search->context, sizeof(HubspotUnit *) * nunits);
-	while (search->nsteps > 0)
+	nunits = 0;
+	while (nrests-- > 0)
 	{
 		const HubspotPart *rest = &search->steps[--search->nsteps].part;
 
-		memcpy(units + n, rest->units, sizeof(HubspotUnit *) * rest->nunits);
-		n += rest->nunits;
+		memcpy(units + nunits, rest->units, sizeof(HubspotUnit *) * rest->nunits);
+		nunits += rest->nunits;
 	}
 	suspects = make_suspects(search, units, nunits, answer->refusal);
 	suspects->by_size = true;
@@ -633,19 +628,6 @@ settle_all(HubspotSearch *search, HubspotSuspects *suspects)
 	error->message = psprintf("%s (so HubSpot refused all %d inputs of a request, and each of the %d of them that were sent alone)",
 							  error->message, nunits, suspects->nrefused);
 	hubspot_suspects_drop_settled(suspects);
-	settle_units(suspects->units, suspects->nunits, error);
+	hubspot_units_set_error(suspects->units, suspects->nunits, error);
 	MemoryContextSwitchTo(old);
-}
-
-static void
-settle_units(HubspotUnit **units, int nunits, const HubspotError *error)
-{
-	for (int i = 0; i < nunits; i++)
-	{
-		if (hubspot_unit_is_settled(units[i]))
-			continue;
-		units[i]->error = error;
-		units[i]->http_status = error->http_status;
-		units[i]->correlation_id = error->correlation_id;
-	}
 }

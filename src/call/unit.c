@@ -287,3 +287,16 @@ hubspot_unit_row_count(const HubspotUnit *unit)
 		count += unit->more_rows[i].count;
 	return count;
 }
+
+/* Settle units, none of which is, with one error, which must live as long. */
+void
+hubspot_units_set_error(HubspotUnit **units, int nunits, const HubspotError *error)
+{
+	for (int i = 0; i < nunits; i++)
+	{
+		Assert(!hubspot_unit_is_settled(units[i]));
+		units[i]->error = error;
+		units[i]->http_status = error->http_status;
+		units[i]->correlation_id = error->correlation_id;
+	}
+}

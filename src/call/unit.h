@@ -85,6 +85,8 @@ extern bool hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no);
 extern bool hubspot_unit_add_row(HubspotUnit *unit, int64 input_no);
 extern void hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other);
 extern int64 hubspot_unit_row_count(const HubspotUnit *unit);
+extern void hubspot_units_set_error(HubspotUnit **units, int nunits,
+									const HubspotError *error);
 
 static inline bool
 hubspot_unit_is_settled(const HubspotUnit *unit)

@@ -156,14 +156,14 @@ hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *deliver
  * Is there something to be recorded, or to be put?  If not, *wake is when to look
  * again, if nothing comes back before.
  */
-HubspotBatchState
+HubspotDeliveryState
 hubspot_delivery_look(HubspotDelivery *delivery, int64 *wake)
 {
 	if (delivery->over)
-		return HUBSPOT_BATCH_OVER;
-	if (delivery->batch && hubspot_batch_look(delivery->batch, wake) == HUBSPOT_BATCH_WAITS)
-		return HUBSPOT_BATCH_WAITS;
-	return HUBSPOT_BATCH_READY;
+		return HUBSPOT_DELIVERY_OVER;
+	if (delivery->batch && hubspot_batch_waits(delivery->batch, wake))
+		return HUBSPOT_DELIVERY_WAITS;
+	return HUBSPOT_DELIVERY_READY;
 }
 
 /*

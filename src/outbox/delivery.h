@@ -18,12 +18,20 @@
 /* The rows of an account on their way; see delivery.c. */
 typedef struct HubspotDelivery HubspotDelivery;
 
+/* What can be done with one. */
+typedef enum HubspotDeliveryState
+{
+	HUBSPOT_DELIVERY_OVER,		/* nothing more */
+	HUBSPOT_DELIVERY_READY,		/* something is to be recorded, or to be put */
+	HUBSPOT_DELIVERY_WAITS		/* for what is to come back */
+} HubspotDeliveryState;
+
 extern HubspotDelivery *hubspot_delivery_create(const HubspotSelection *chosen,
 												HubspotProgress *progress);
 extern bool hubspot_delivery_start(HubspotTransaction *transaction,
 								   HubspotDelivery *delivery, int nothers);
-extern HubspotBatchState hubspot_delivery_look(HubspotDelivery *delivery,
-											   int64 *wake);
+extern HubspotDeliveryState hubspot_delivery_look(HubspotDelivery *delivery,
+												  int64 *wake);
 extern bool hubspot_delivery_move(HubspotDelivery *delivery);
 extern void hubspot_delivery_finish(HubspotDelivery *delivery);
 extern void hubspot_delivery_wait(HubspotDelivery *delivery, int64 until);

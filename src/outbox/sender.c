@@ -429,12 +429,12 @@ look(HubspotSender *sender, int64 *wake)
 		sender->visit = lfirst(lc);
 		switch (hubspot_delivery_look(sender->visit->delivery, &its_wake))
 		{
-			case HUBSPOT_BATCH_OVER:
+			case HUBSPOT_DELIVERY_OVER:
 				break;
-			case HUBSPOT_BATCH_READY:
+			case HUBSPOT_DELIVERY_READY:
 				due = lappend(due, sender->visit);
 				break;
-			case HUBSPOT_BATCH_WAITS:
+			case HUBSPOT_DELIVERY_WAITS:
 				waits = sender->visit;
 				*wake = Min(*wake, its_wake);
 				break;
