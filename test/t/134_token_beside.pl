@@ -53,6 +53,7 @@ sub done { return $hubspot->association_count('contacts', $_[0]) }
 sub fetched { return $hubspot->log_count('^/oauth/') }
 
 create_slow('slow');
+create_slow('slow_too');
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, name => 'quick');
 
 #
@@ -107,6 +108,14 @@ token_rule({ delay_ms => 500 });
 is($session->query(batch(6, single('slow'), 4)), 6, 'a statement within one that fetches a token');
 is(done('deals'), 3, '... is done');
 is(fetched(), 1, '... and one was fetched');
+$session->quit;
+
+# Another account's, which needs one, too: each has its own.
+$session = start_over();
+token_rule({ delay_ms => 500 });
+is($session->query(batch(6, single('slow_too'), 4)), 6, 'a statement within one that fetches a token, for an account that has none either');
+is(done('deals'), 3, '... is done');
+is(fetched(), 2, '... and two were fetched');
 $session->quit;
 
 $session = start_over();

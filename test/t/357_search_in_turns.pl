@@ -14,22 +14,24 @@ use Time::HiRes qw(time);
 my $node = start_node('max_worker_processes' => 16);
 my $hubspot = start_simulator();
 
+my $count = 280;
 create_account($node, $hubspot, max_retries => 0, rate_limit => 0, concurrency => 1);
+create_account($node, $hubspot, max_retries => 0, rate_limit => 0, concurrency => 2, batch_size => $count / 2, name => 'two');
 my $session = start_session($node);
 my $other = start_session($node);
 
-my $count = 280;
 my @bad = grep { $_ % 2 } 1 .. $count;
 
 # Every second contact is missing, and each answer takes its time.
 sub prepare
 {
+	my ($server) = @_;
 	$hubspot->reset;
 	$hubspot->objects({ type => 'contacts', missing => [ map { '' . (1000 + $_) } @bad ] });
 	$hubspot->settings({ bad_batch => 'unnamed', latency_ms => 60 });
 	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter');
 	$session->query(qq{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
-		'SELECT 1000 + i AS from_id, 9000 + i AS to_id FROM generate_series(1, $count) AS i')});
+		'SELECT 1000 + i AS from_id, 9000 + i AS to_id FROM generate_series(1, $count) AS i', server => '@{[ $server // 'hubspot' ]}')});
 	return;
 }
 
@@ -74,7 +76,19 @@ cmp_ok(left(), '>', 0, 'one round: not all is found');
 is($other->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE error_category IS DISTINCT FROM 'NOT_SENT'}), 0,
 	'one round: all that are left are put off');
 
+# What is refused for the first time only then is not taken apart any more.
+prepare('two');
+$hubspot->rules({ match => { id => '' . (1000 + $count), first => 1 }, action => { delay_ms => 12_000, status => 400,
+	body => { category => 'VALIDATION_ERROR', message => 'No.' } } });
+$session->query("CALL hs_assoc_flush($count, 'two')");
+is($other->query("SELECT count(*), count(*) FILTER (WHERE error_category = 'NOT_SENT') FROM hs_assoc_outbox
+	WHERE from_id::bigint > 1000 + $count / 2"), join('|', ($count / 2) x 2), 'refused later: its rows are put off');
+is($other->query("SELECT count(*) > 0 FROM hs_assoc_dead_letter WHERE from_id::bigint <= 1000 + $count / 2"), 't', 'refused later: others were found');
+is($other->query("SELECT count(*) FROM hs_assoc_outbox WHERE from_id::bigint <= 1000 + $count / 2 AND error_category IS DISTINCT FROM 'NOT_SENT'"), 0,
+	'refused later: and those that are left are put off');
+
 # Those that were put off are not due at the end of that.
+prepare();
 wait_until(sub {
 	$other->query('CALL hs_assoc_flush()');
 	left() == 0;

@@ -172,7 +172,7 @@ some_refused('with the labels of the pairs', 3000, 40 + 6 + 5 * 6, type => '280'
 	more => 'keep_labels => true', refused => 500, not_sent => 2000);
 
 # The first ones are all bad: some later one shows that it isn't so with all.
-foreach my $bad (600, 700, 900, 1250)
+foreach my $bad (450, 600, 700, 900, 1250)
 {
 	prepare([ map { 100000 + $_ } 1 .. $bad ], bad_batch => 'unnamed');
 	my @rows = send_rows(3000, server => 'small');
@@ -341,6 +341,18 @@ foreach my $case ([ 'hubspot', 12_000 ], [ 'small', 3000 ])
 	is($hubspot->association_count('contacts', 'companies'), $left, "$name: they are done");
 	$session->query('TRUNCATE hs_assoc_dead_letter');
 	$sender->quit if $sender != $session;
+}
+
+# The same of thirty batches: once that is known, no more is asked.
+prepare([]);
+$hubspot->rules({ match => { path => 'batch/read' }, action => { status => 400, body => {
+	category => 'VALIDATION_ERROR', message => 'not readable' } } });
+{
+	my @rows = send_rows(3000, type => '279', more => 'keep_labels => true', server => 'small');
+	my $requests = $hubspot->log_count;
+	is(scalar(grep { !$_->{ok} && $_->{message} =~ /not readable/ } @rows), 3000, 'labels cannot be read, thirty batches: all rows have failed');
+	cmp_ok(scalar(grep { $_->{category} eq 'NOT_SENT' } @rows), '>', 2300, 'labels cannot be read, thirty batches: most are not sent');
+	cmp_ok($requests, '<=', 40, "labels cannot be read, thirty batches: $requests requests");
 }
 
 # Any sets of bad rows: of the rows with one type, either none was accepted, or each good one.
