@@ -92,6 +92,11 @@ fuzz_units_read(FuzzUnits *units, HubspotMatch *match, FuzzInput *input)
 		hubspot_pairs_add(units->pairs, unit);
 		units->all[units->nall++] = unit;
 	}
+
+	/* the first to look for a pair would change the units */
+	if (units->nall > 0)
+		(void) hubspot_pairs_chain(units->pairs, &units->all[0]->input,
+								   units->all[0]->hash);
 	fuzz_units_save(units);
 }
 
