@@ -34,10 +34,57 @@ typedef struct HubspotSlice
 	int			len;
 } HubspotSlice;
 
+/*
+ * Are these bytes the same?  For short ones, as ids and names are, of which the call
+ * of memcmp() would be most.  Loads may overlap.
+ */
+static inline bool
+hubspot_same_bytes(const char *a, const char *b, int len)
+{
+	if (len >= 8)
+	{
+		uint64		x;
+		uint64		y;
+
+		for (int i = 0; i < len - 8; i += 8)
+		{
+			memcpy(&x, a + i, 8);
+			memcpy(&y, b + i, 8);
+			if (x != y)
+				return false;
+		}
+		memcpy(&x, a + len - 8, 8);
+		memcpy(&y, b + len - 8, 8);
+		return x == y;
+	}
+	while (len > 0 && *a == *b)
+		a++, b++, len--;
+	return len == 0;
+}
+
+/* Copy these bytes; likewise. */
+static inline char *
+hubspot_copy_bytes(char *to, const char *from, int len)
+{
+	if (len >= 8 && len <= 16)
+	{
+		uint64		first;
+		uint64		last;
+
+		memcpy(&first, from, 8);
+		memcpy(&last, from + len - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + len - 8, &last, 8);
+	}
+	else
+		memcpy(to, from, len);
+	return to + len;
+}
+
 static inline bool
 hubspot_same_id(HubspotSlice a, HubspotSlice b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+	return a.len == b.len && hubspot_same_bytes(a.data, b.data, a.len);
 }
 
 /*

@@ -241,10 +241,7 @@ add_id(char *p, HubspotSlice id)
 {
 	*p++ = '"';
 	if (hubspot_all_digits(id.data, id.len))
-	{
-		memcpy(p, id.data, id.len);
-		p += id.len;
-	}
+		p = hubspot_copy_bytes(p, id.data, id.len);
 	else
 	{
 		for (int i = 0; i < id.len; i++)

@@ -37,6 +37,9 @@
 #include "json/lexer.h"
 #include "json/text.h"
 
+/* As large as the items of most lists. */
+#define USUAL_ITEM_SIZE		128
+
 typedef struct JsonReader
 {
 	HubspotLexer lexer;
@@ -53,6 +56,8 @@ typedef struct TextsState
 static bool open_reader(JsonReader *reader, HubspotSlice text, void *state);
 static bool read_object(JsonReader *reader, const HubspotJsonShape *shape,
 						void *target, int *first);
+static inline bool take_text(HubspotLexer *lexer, const HubspotJsonField *field,
+							 void *target);
 static const HubspotJsonField *find_field(const JsonReader *reader,
 										  const HubspotJsonShape *shape,
 										  int *expected);
@@ -225,14 +230,29 @@ read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,
 		if (field && ++expected == shape->nfields)
 			expected = 0;
 
-		if (!hubspot_lexer_next(lexer) ||
-			!(field ? read_value(reader, field, target) : hubspot_lexer_skip_value(lexer)))
+		if (!(field && take_text(lexer, field, target)) &&
+			(!hubspot_lexer_next(lexer) ||
+			 !(field ? read_value(reader, field, target) : hubspot_lexer_skip_value(lexer))))
 			return false;
 		if (lexer->token == HUBSPOT_TOKEN_OBJECT_END)
 			return hubspot_lexer_next(lexer);
 		if (lexer->token != HUBSPOT_TOKEN_COMMA)
 			return false;
 	}
+}
+
+/*
+ * From a colon, a value that is a text as it stands there, as most are, and what follows
+ * it.  False: it has yet to be read.
+ */
+static inline bool
+take_text(HubspotLexer *lexer, const HubspotJsonField *field, void *target)
+{
+	HubspotSlice unwanted;
+
+	if (field->kind == HUBSPOT_JSON_ID)
+		return hubspot_lexer_take_string(lexer, (HubspotSlice *) ((char *) target + field->offset));
+	return field->kind == HUBSPOT_JSON_IGNORED && hubspot_lexer_take_string(lexer, &unwanted);
 }
 
 /*
@@ -325,7 +345,13 @@ read_value(JsonReader *reader, const HubspotJsonField *field, void *target)
 static bool
 read_list(JsonReader *reader, const HubspotJsonShape *shape)
 {
-	void	   *item = palloc(shape->item_size);
+	/* lists within lists are many, and their items small */
+	union
+	{
+		uint64		alignment;
+		char		space[USUAL_ITEM_SIZE];
+	}			usual;
+	void	   *item = shape->item_size <= sizeof(usual) ? &usual : palloc(shape->item_size);
 	int			first = 0;
 
 	if (!hubspot_lexer_next(&reader->lexer))
@@ -355,7 +381,8 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 		}
 		if (reader->lexer.token == HUBSPOT_TOKEN_ARRAY_END)
 		{
-			pfree(item);
+			if (item != (void *) &usual)
+				pfree(item);
 			return hubspot_lexer_next(&reader->lexer);
 		}
 		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))

@@ -20,7 +20,6 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 
 #include "json/lexer.h"
 #include "json/text.h"
@@ -40,6 +39,7 @@ static bool lex_number(HubspotLexer *lexer);
 static inline bool skip_digits(const char **p, const char *end);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
+static bool skip_strings(HubspotLexer *lexer);
 static bool skip_levels(HubspotLexer *lexer, StringInfo stack);
 static inline HubspotToken end_of(char open);
 static void decode_string(StringInfo out, const char *text, int len);
@@ -92,50 +92,6 @@ hubspot_lex_token(HubspotLexer *lexer)
 	}
 }
 
-/*
- * Which of eight bytes ends or interrupts the plain part of a string?  The
- * lowest bit that is set is in the first of them, seen from the low end.
- */
-static inline uint64
-special_bytes(uint64 bytes)
-{
-	const uint64 ones = UINT64CONST(0x0101010101010101);
-	const uint64 highs = ones * 0x80;
-	uint64		quotes = bytes ^ (ones * '"');
-	uint64		backslashes = bytes ^ (ones * '\\');
-
-	/* a byte below n borrows; that of a zero byte is the one below 1 */
-	return (((quotes - ones) & ~quotes) |
-			((backslashes - ones) & ~backslashes) |
-			((bytes - ones * ' ') & ~bytes)) & highs;
-}
-
-/* The end of the plain part of a string. */
-static inline const char *
-skip_plain(const char *p, const char *end)
-{
-	while (end - p >= 8)
-	{
-		uint64		bytes;
-		uint64		special;
-
-		memcpy(&bytes, p, 8);
-		special = special_bytes(bytes);
-		if (special != 0)
-		{
-#ifdef WORDS_BIGENDIAN
-			break;
-#else
-			return p + pg_rightmost_one_pos64(special) / 8;
-#endif
-		}
-		p += 8;
-	}
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
-		p++;
-	return p;
-}
-
 static bool
 lex_string(HubspotLexer *lexer)
 {
@@ -146,7 +102,7 @@ lex_string(HubspotLexer *lexer)
 	lexer->has_escapes = false;
 	for (;;)
 	{
-		p = skip_plain(p, end);
+		p = hubspot_skip_plain(p, end);
 		if (p == end || (unsigned char) *p < ' ')
 			return false;
 		if (*p == '"')
@@ -241,17 +197,39 @@ hubspot_lexer_skip_container(HubspotLexer *lexer)
 	char		end = (lexer->token == HUBSPOT_TOKEN_OBJECT_START) ? '}' : ']';
 	bool		well_formed;
 
-	/* most are empty, and need no stack */
+	/* most are empty, or lists of texts, and need no stack */
 	if (lexer->token_end < lexer->end && *lexer->token_end == end)
 	{
 		(void) hubspot_lexer_next(lexer);
 		return hubspot_lexer_next(lexer);
+	}
+	if (lexer->token == HUBSPOT_TOKEN_ARRAY_START)
+	{
+		const HubspotLexer start = *lexer;
+
+		if (skip_strings(lexer))
+			return true;
+		*lexer = start;
 	}
 
 	initStringInfo(&stack);
 	well_formed = skip_levels(lexer, &stack);
 	pfree(stack.data);
 	return well_formed;
+}
+
+/* Skip an array of strings.  False: it holds something else. */
+static bool
+skip_strings(HubspotLexer *lexer)
+{
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!hubspot_lexer_next(lexer) || lexer->token != HUBSPOT_TOKEN_STRING ||
+			!hubspot_lexer_next(lexer))
+			return false;
+	} while (lexer->token == HUBSPOT_TOKEN_COMMA);
+	return lexer->token == HUBSPOT_TOKEN_ARRAY_END && hubspot_lexer_next(lexer);
 }
 
 /* Skip until the stack, which is empty at the start, is empty again. */

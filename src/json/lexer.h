@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_JSON_LEXER_H
 #define HUBSPOT_JSON_LEXER_H
 
+#include "port/pg_bitutils.h"
+
 #include "hubspot.h"
 
 typedef enum HubspotToken
@@ -79,11 +81,79 @@ hubspot_lexer_take_key(HubspotLexer *lexer, const char *key, int len)
 {
 	const char *p = lexer->token_end;
 
-	if (lexer->end - p < len || memcmp(p, key, len) != 0)
+	if (lexer->end - p < len || !hubspot_same_bytes(p, key, len))
 		return false;
 	lexer->token = HUBSPOT_TOKEN_COLON;
 	lexer->token_end = p + len;
 	lexer->token_start = lexer->previous_end = lexer->token_end - 1;
+	return true;
+}
+
+/*
+ * Which of eight bytes ends or interrupts the plain part of a string?  The
+ * lowest bit that is set is in the first of them, seen from the low end.
+ */
+static inline uint64
+hubspot_special_bytes(uint64 bytes)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	const uint64 highs = ones * 0x80;
+	uint64		quotes = bytes ^ (ones * '"');
+	uint64		backslashes = bytes ^ (ones * '\\');
+
+	/* a byte below n borrows; that of a zero byte is the one below 1 */
+	return (((quotes - ones) & ~quotes) |
+			((backslashes - ones) & ~backslashes) |
+			((bytes - ones * ' ') & ~bytes)) & highs;
+}
+
+/* The end of the plain part of a string. */
+static inline const char *
+hubspot_skip_plain(const char *p, const char *end)
+{
+	while (end - p >= 8)
+	{
+		uint64		bytes;
+		uint64		special;
+
+		memcpy(&bytes, p, 8);
+		special = hubspot_special_bytes(bytes);
+		if (special != 0)
+		{
+#ifdef WORDS_BIGENDIAN
+			break;
+#else
+			return p + pg_rightmost_one_pos64(special) / 8;
+#endif
+		}
+		p += 8;
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= ' ')
+		p++;
+	return p;
+}
+
+/*
+ * Go behind a string without an escape, whose text is given, and on to what follows it,
+ * if both come next, without white space; otherwise stay.
+ */
+static inline bool
+hubspot_lexer_take_string(HubspotLexer *lexer, HubspotSlice *text)
+{
+	const char *start = lexer->token_end + 1;
+	const char *end;
+
+	if (lexer->end - start < 1 || start[-1] != '"')
+		return false;
+	end = hubspot_skip_plain(start, lexer->end);
+	if (lexer->end - end < 2 || *end != '"' ||
+		hubspot_punctuation[(unsigned char) end[1]] == HUBSPOT_TOKEN_NONE)
+		return false;
+	text->data = start;
+	text->len = end - start;
+	lexer->token = hubspot_punctuation[(unsigned char) end[1]];
+	lexer->token_start = lexer->previous_end = end + 1;
+	lexer->token_end = end + 2;
 	return true;
 }
 
