@@ -28,6 +28,12 @@ typedef struct KnownType
 	HubspotAssociationType type;
 } KnownType;
 
+/* The categories that nearly all types have. */
+const char	hubspot_defined_category[] = HUBSPOT_DEFINED_CATEGORY;
+static const char *const known_categories[] = {
+	hubspot_defined_category, "USER_DEFINED", "INTEGRATOR_DEFINED"
+};
+
 struct HubspotTypeSet
 {
 	MemoryContext context;
@@ -60,6 +66,23 @@ static bool is_type(const KnownType *known, HubspotSlice category,
 static KnownType *make_type(HubspotSlice category, int32 type_id,
 							HubspotSlice label);
 static HubspotSlice copy_slice(HubspotSlice slice);
+static inline bool same_category(const char *a, const char *b);
+static const char *copy_category(const char *category);
+
+/*
+ * A category that is one of the known ones as a constant, always the same, so that it
+ * need not be copied, and is compared at a glance; or NULL.
+ */
+const char *
+hubspot_known_category(const char *text, int len)
+{
+	for (size_t i = 0; i < lengthof(known_categories); i++)
+	{
+		if (strncmp(known_categories[i], text, len) == 0 && known_categories[i][len] == '\0')
+			return known_categories[i];
+	}
+	return NULL;
+}
 
 /* A set of types that lives in context. */
 HubspotTypeSet *
@@ -180,10 +203,16 @@ hubspot_has_type(const HubspotTypeList *types, const HubspotAssociationType *typ
 	for (int i = 0; types && i < types->ntypes; i++)
 	{
 		if (types->types[i].type_id == type->type_id &&
-			strcmp(types->types[i].category, type->category) == 0)
+			same_category(types->types[i].category, type->category))
 			return true;
 	}
 	return false;
+}
+
+static inline bool
+same_category(const char *a, const char *b)
+{
+	return a == b || strcmp(a, b) == 0;
 }
 
 /* The types of both lists, each once; palloc'd if there are more than types. */
@@ -207,12 +236,20 @@ hubspot_merge_types(const HubspotTypeList *types, const HubspotTypeList *more)
 
 		if (hubspot_has_type(merged, &more->types[i]))
 			continue;
-		type->category = pstrdup(more->types[i].category);
+		type->category = copy_category(more->types[i].category);
 		type->type_id = more->types[i].type_id;
 		type->label = NULL;
 		merged->ntypes++;
 	}
 	return merged;
+}
+
+static const char *
+copy_category(const char *category)
+{
+	const char *known = hubspot_known_category(category, strlen(category));
+
+	return known ? known : pstrdup(category);
 }
 
 /* Has a list all types of another one? */
@@ -236,7 +273,7 @@ hubspot_same_types(const HubspotTypeList *types, const HubspotTypeList *others)
 	for (int i = 0; i < types->ntypes; i++)
 	{
 		if (types->types[i].type_id != others->types[i].type_id ||
-			strcmp(types->types[i].category, others->types[i].category) != 0)
+			!same_category(types->types[i].category, others->types[i].category))
 			return false;
 	}
 	return true;

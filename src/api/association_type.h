@@ -19,6 +19,10 @@
 /* Types that answers name, each made once. */
 typedef struct HubspotTypeSet HubspotTypeSet;
 
+/* The known category of types that are given without one. */
+extern const char hubspot_defined_category[];
+
+extern const char *hubspot_known_category(const char *text, int len);
 extern HubspotTypeSet *hubspot_types_create(MemoryContext context);
 extern const HubspotAssociationType *hubspot_types_get(HubspotTypeSet *set,
 													   HubspotSlice category,

@@ -322,7 +322,8 @@ put_claims(HubspotDelivery *delivery)
 				hubspot_raw_input_type_ids(&raw, claim->type_ids);
 			if (claim->labels)
 				hubspot_raw_input_labels(&raw, claim->labels);
-			hubspot_raw_input_check(&raw, shape, &delivery->direction);
+			hubspot_raw_input_check(&raw, shape, &delivery->direction,
+									&delivery->last_types);
 			if (shape == HUBSPOT_INPUT_TYPED_PAIR)
 				hubspot_raw_input_make_types(&raw, delivery->labels,
 											 &delivery->last_types);

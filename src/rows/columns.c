@@ -86,6 +86,7 @@ struct HubspotColumns
 	bool		are_keys[2];	/* these are values of a property */
 };
 
+static const char *read_category(HubspotColumns *columns, Datum value);
 static ColumnKind column_kind(const char *name, HubspotInputShape shape);
 static bool takes_column(HubspotInputShape shape, ColumnKind kind);
 static char *unknown_column_hint(HubspotInputShape shape, const char *name);
@@ -355,7 +356,7 @@ hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 				hubspot_raw_input_type_ids(raw, DatumGetArrayTypeP(value));
 				break;
 			case COLUMN_CATEGORY:
-				raw->category = hubspot_read_text(column, value);
+				raw->category = read_category(columns, value);
 				break;
 			case COLUMN_LABEL:
 				hubspot_raw_input_label(raw, hubspot_read_text(column, value));
@@ -368,6 +369,21 @@ hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 				break;
 		}
 	}
+}
+
+/* A category, which is no copy if it is one of those that are known. */
+static const char *
+read_category(HubspotColumns *columns, Datum value)
+{
+	HubspotColumn *column = &columns->columns[COLUMN_CATEGORY];
+	HubspotSlice text;
+	const char *known;
+
+	if (column->type != TEXTOID)
+		return hubspot_read_text(column, value);
+	text = hubspot_read_id(column, value, NULL);
+	known = hubspot_known_category(text.data, text.len);
+	return known ? known : hubspot_read_text(column, value);
 }
 
 /* The attributes of hs_assoc_input, whose type is given; palloc'd. */

@@ -33,6 +33,8 @@ static bool refuse_long_label(HubspotRawInput *raw, const char *label, int len);
 static char *shown(const char *value, int len);
 static void check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
 					 HubspotSlice id);
+static bool has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last);
+static const char *category_of(const HubspotRawInput *raw);
 static void check_types(HubspotRawInput *raw, HubspotInputShape shape);
 static const HubspotTypeList *share_types(HubspotLastTypes *last, int ntypes,
 										  const HubspotAssociationType *types);
@@ -272,10 +274,14 @@ shown(const char *value, int len)
 	return pnstrdup(value, pg_mbcliplen(value, len, MAX_SHOWN));
 }
 
-/* Check what is known without asking HubSpot. */
+/*
+ * Check what is known without asking HubSpot.  If the input has the type that the last
+ * one has, that is the last one's, and set.
+ */
 void
 hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
-						const HubspotDirection *direction)
+						const HubspotDirection *direction,
+						const HubspotLastTypes *last)
 {
 	if (raw->error == NULL)
 		check_id(raw, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
@@ -284,8 +290,29 @@ hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
 		raw->input.to_id.data = ""; /* there is none, nor need it be */
 	else if (raw->error == NULL)
 		check_id(raw, "to_id", &direction->to_type, raw->input.to_id);
-	if (raw->error == NULL)
+	if (raw->error == NULL && shape == HUBSPOT_INPUT_TYPED_PAIR && has_last_type(raw, last))
+		raw->input.types = last->types;
+	else if (raw->error == NULL)
 		check_types(raw, shape);
+}
+
+/* Has it one type, by its number, and the last one the same? */
+static bool
+has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last)
+{
+	const HubspotTypeList *types = last->types;
+
+	return types && types->ntypes == 1 && raw->ntype_ids == 1 && raw->nlabels == 0 &&
+		types->types[0].type_id == raw->type_ids[0] &&
+		(types->types[0].category == category_of(raw) ||
+		 strcmp(types->types[0].category, category_of(raw)) == 0);
+}
+
+/* That of the types that are given by their numbers. */
+static const char *
+category_of(const HubspotRawInput *raw)
+{
+	return raw->category ? raw->category : hubspot_defined_category;
 }
 
 static void
@@ -341,12 +368,12 @@ hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
 	HubspotAssociationType types[HUBSPOT_MAX_TYPES];
 	int			ntypes = 0;
 
-	if (raw->error)
+	if (raw->error || raw->input.types)
 		return;
 
 	for (int i = 0; i < raw->ntype_ids; i++)
 	{
-		types[ntypes].category = raw->category ? raw->category : HUBSPOT_DEFINED_CATEGORY;
+		types[ntypes].category = category_of(raw);
 		types[ntypes].type_id = raw->type_ids[i];
 		types[ntypes++].label = NULL;
 	}
@@ -389,9 +416,12 @@ share_types(HubspotLastTypes *last, int ntypes,
 	list->ntypes = ntypes;
 	for (i = 0; i < ntypes; i++)
 	{
-		bool		same = (i > 0 && strcmp(types[i].category, types[i - 1].category) == 0);
+		const char *category = hubspot_known_category(types[i].category,
+													  strlen(types[i].category));
 
-		list->types[i].category = same ? list->types[i - 1].category :
+		if (category == NULL && i > 0 && strcmp(types[i].category, types[i - 1].category) == 0)
+			category = list->types[i - 1].category;
+		list->types[i].category = category ? category :
 			MemoryContextStrdup(context, types[i].category);
 		list->types[i].type_id = types[i].type_id;
 		list->types[i].label = NULL;

@@ -84,7 +84,8 @@ extern void hubspot_raw_input_set_primary(HubspotRawInput *raw,
 										  int32 primary_type);
 extern void hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem);
 extern void hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
-									const HubspotDirection *direction);
+									const HubspotDirection *direction,
+									const HubspotLastTypes *last);
 extern void hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
 										 HubspotLastTypes *last);
 

@@ -343,7 +343,7 @@ put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 	raw->input.no = ++source->ninputs;
 	if (raw->is_primary || source->direction.all_primary)
 		hubspot_raw_input_set_primary(raw, &source->direction, source->primary_type);
-	hubspot_raw_input_check(raw, source->shape, &source->direction);
+	hubspot_raw_input_check(raw, source->shape, &source->direction, &source->last_types);
 	if (source->take)
 	{
 		source->take(source->take_state, raw);
