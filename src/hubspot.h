@@ -218,6 +218,9 @@ typedef struct HubspotOutcome
 	bool		doubtful;		/* an attempt before may still be worked on */
 	bool		ended;			/* it is the last one of its input, which
 								 * reads */
+	uint64		kind;			/* those of one kind have the same result, but
+								 * for input_no, from_id and to_id; 0: its
+								 * own */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_H */

@@ -473,7 +473,12 @@ start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	HubspotUnit **units = palloc(sizeof(HubspotUnit *) * Max(chunk->nsendable, 1));
 	int			nunits = 0;
 
-	for (int i = 0; i < chunk->nunits; i++)
+	if (chunk->nsendable == chunk->nunits)
+	{
+		memcpy(units, chunk->units, sizeof(HubspotUnit *) * chunk->nunits);
+		nunits = chunk->nunits;
+	}
+	for (int i = 0; i < chunk->nunits && nunits < chunk->nsendable; i++)
 	{
 		if (!hubspot_unit_is_settled(chunk->units[i]))
 			units[nunits++] = chunk->units[i];

@@ -162,8 +162,7 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 	if (chunk->first_call == NULL && chunk->keep == NULL)
 	{
 		chunk->first_call = &request->call;
-		for (int i = 0; i < chunk->nunits; i++)
-			request->call.inputs += hubspot_unit_row_count(chunk->units[i]);
+		request->call.inputs = chunk->nasked;
 	}
 	hubspot_body_begin(&body, request->endpoint, nunits);
 	for (int i = 0; i < nunits; i++)

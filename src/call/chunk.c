@@ -59,6 +59,7 @@ static const HubspotTypeList *share_types(HubspotChunk *chunk,
 static const HubspotRowRange *current_rows(const HubspotChunk *chunk,
 										   const HubspotUnit *unit);
 static void next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit);
+static uint64 kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome);
 
 /*
  * A memory context for a chunk, which may come to have as many units as the one
@@ -225,6 +226,7 @@ hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
 								sizeof(HubspotUnit *) * chunk->maxunits);
 	}
 	unit = make_unit(chunk, input);
+	chunk->nasked++;
 	if (sendable && !same_group(chunk, input))
 		chunk->ninputs++;
 	if (sendable)
@@ -255,6 +257,7 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 		next->page->mark.len = page->mark.len;
 	}
 	hubspot_unit_copy_rows(next, unit);
+	chunk->nasked += hubspot_unit_row_count(next) - 1;
 	MemoryContextSwitchTo(old);
 	return next;
 }
@@ -308,7 +311,10 @@ static HubspotSlice
 copy_id(HubspotSlice id, char *place)
 {
 	if (id.data)
-		id.data = memcpy(place, id.data, id.len);
+	{
+		(void) hubspot_copy_bytes(place, id.data, id.len);
+		id.data = place;
+	}
 	return id;
 }
 
@@ -401,6 +407,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		outcome->association = association;
 		outcome->ended = (reads && association == NULL);
 		outcome->doubtful = unit->doubtful;
+		outcome->kind = kind_of(chunk, outcome);
 		if (association == NULL)
 			next_row_of_unit(chunk, unit);
 		return true;
@@ -408,6 +415,30 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 	chunk->unit_position = 0;	/* others may be settled when this is asked
 								 * again */
 	return false;
+}
+
+/*
+ * The last row's kind if this one has all the same, by its pointers, which stand for one
+ * thing as long as the chunk lives; else a new one, that no row of any chunk has.
+ */
+static uint64
+kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome)
+{
+	static uint64 last_kind = 0;
+	HubspotOutcome *last = &chunk->last;
+	const HubspotAssociation *one = outcome->association;
+	const HubspotAssociation *other = last->association;
+
+	if (last->kind == 0 || last->error != outcome->error ||
+		last->http_status != outcome->http_status ||
+		last->correlation_id != outcome->correlation_id ||
+		last->types != outcome->types || last->labels != outcome->labels ||
+		(one ? !other || other->type != one->type : other != NULL))
+	{
+		*last = *outcome;
+		last->kind = ++last_kind;
+	}
+	return last->kind;
 }
 
 static const HubspotRowRange *

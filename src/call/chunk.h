@@ -36,6 +36,7 @@ typedef struct HubspotChunk
 	HubspotSlice group;			/* from_id of the last of them */
 	Size		bytes;			/* of the ids */
 	int			nrows;			/* entries of more_rows, of all units */
+	int64		nasked;			/* rows that ask for its units */
 	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
 
 	/* for the intake */
@@ -61,6 +62,7 @@ typedef struct HubspotChunk
 	int			rows_position;
 	int64		row_position;
 	int			association_position;
+	HubspotOutcome last;		/* row; kind 0: there was none */
 } HubspotChunk;
 
 /* Where an input goes. */

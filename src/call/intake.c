@@ -108,6 +108,7 @@ hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 	if (unit)
 	{
 		unit->input.types = hubspot_merge_types(unit->input.types, input->types);
+		chunk->nasked++;
 		if (hubspot_unit_add_row(unit, input->no))
 			chunk->nrows++;
 	}

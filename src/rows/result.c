@@ -214,6 +214,12 @@ void
 hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
 				   Tuplestorestate *tupstore)
 {
+	if (row->stencils &&
+		hubspot_stencils_put_kind(row->stencils, tupstore, outcome->kind,
+								  outcome->input_no, outcome->from_id,
+								  outcome->association ? outcome->association->to_id :
+								  outcome->to_id))
+		return;
 	fill(row, outcome);
 	if (row->special)
 	{
@@ -222,7 +228,8 @@ hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
 	}
 	if (row->stencils == NULL)
 		row->stencils = hubspot_stencils_create(row->context, row->tupdesc);
-	hubspot_stencils_put(row->stencils, tupstore, row->values, row->isnull);
+	hubspot_stencils_put(row->stencils, tupstore, row->values, row->isnull,
+						 outcome->kind);
 }
 
 /* Set the values of an outcome's row, which are valid until the next one. */

@@ -11,7 +11,8 @@
  * Ids of other lengths put what follows them in other places, so there is a
  * stencil for each pair of lengths that come together.  A stencil is only cut
  * for the second row that it would have served: rows that keep changing cost
- * a comparison.
+ * a comparison.  Whoever knows beforehand that a row is of the same kind as one
+ * before need not even say what is in its columns.
  *
  * IDENTIFICATION
  *	  src/rows/stencil.c
@@ -39,6 +40,7 @@ typedef struct Stencil
 	bool		isnull[MAX_COLUMNS];
 	int			from_len;		/* 0: there was no row */
 	int			to_len;
+	uint64		kind;			/* of the last row that was like it */
 
 	MinimalTuple tuple;			/* or NULL: not cut yet */
 	char	   *no;				/* places in it */
@@ -51,9 +53,13 @@ struct HubspotStencils
 	MemoryContext context;
 	TupleDesc	tupdesc;
 	TupleTableSlot *slot;
+	const Stencil *stored;		/* whose tuple is in the slot, or NULL */
 	Stencil		stencils[LENGTHS][LENGTHS];
 };
 
+static void put(HubspotStencils *stencils, Stencil *stencil,
+				Tuplestorestate *tupstore, int64 no, const char *from_id,
+				const char *to_id);
 static bool is_like(const Stencil *stencil, int ncolumns, const Datum *values,
 					const bool *isnull);
 static void note_row(Stencil *stencil, int ncolumns, const Datum *values,
@@ -82,11 +88,12 @@ hubspot_stencils_create(MemoryContext context, TupleDesc tupdesc)
 /*
  * Put a row, none of whose first three columns is null.  Of the others, those
  * by reference are taken for the same as before if they are in the same place:
- * call hubspot_stencils_forget() when there may be something else.
+ * call hubspot_stencils_forget() when there may be something else.  Rows of one kind
+ * that is not 0 have the same others.
  */
 void
 hubspot_stencils_put(HubspotStencils *stencils, Tuplestorestate *tupstore,
-					 Datum *values, bool *isnull)
+					 Datum *values, bool *isnull, uint64 kind)
 {
 	int			ncolumns = stencils->tupdesc->natts;
 	int			from_len = ID_LEN(values[HUBSPOT_STENCIL_FROM_ID]);
@@ -97,16 +104,48 @@ hubspot_stencils_put(HubspotStencils *stencils, Tuplestorestate *tupstore,
 	if (stencil->from_len != from_len || stencil->to_len != to_len ||
 		!is_like(stencil, ncolumns, values, isnull))
 	{
+		if (stencils->stored == stencil)
+			stencils->stored = NULL;
 		note_row(stencil, ncolumns, values, isnull);
 		tuplestore_putvalues(tupstore, stencils->tupdesc, values, isnull);
 		return;
 	}
 	if (stencil->tuple == NULL)
 		cut(stencils, stencil, values, isnull);
+	stencil->kind = kind;
+	put(stencils, stencil, tupstore, no, ID_DATA(values[HUBSPOT_STENCIL_FROM_ID]),
+		ID_DATA(values[HUBSPOT_STENCIL_TO_ID]));
+}
+
+/*
+ * Likewise a row of which no more than this is known.  False: there is no stencil for
+ * its kind and its ids.
+ */
+bool
+hubspot_stencils_put_kind(HubspotStencils *stencils, Tuplestorestate *tupstore,
+						  uint64 kind, int64 no, HubspotSlice from_id,
+						  HubspotSlice to_id)
+{
+	Stencil    *stencil = &stencils->stencils[from_id.len % LENGTHS][to_id.len % LENGTHS];
+
+	if (kind == 0 || stencil->kind != kind || stencil->tuple == NULL ||
+		stencil->from_len != from_id.len || stencil->to_len != to_id.len)
+		return false;
+	put(stencils, stencil, tupstore, no, from_id.data, to_id.data);
+	return true;
+}
+
+/* The row that a stencil gives with these, whose lengths are right. */
+static void
+put(HubspotStencils *stencils, Stencil *stencil, Tuplestorestate *tupstore,
+	int64 no, const char *from_id, const char *to_id)
+{
 	memcpy(stencil->no, &no, sizeof(no));
-	memcpy(stencil->from_id, ID_DATA(values[HUBSPOT_STENCIL_FROM_ID]), from_len);
-	memcpy(stencil->to_id, ID_DATA(values[HUBSPOT_STENCIL_TO_ID]), to_len);
-	ExecStoreMinimalTuple(stencil->tuple, stencils->slot, false);
+	(void) hubspot_copy_bytes(stencil->from_id, from_id, stencil->from_len);
+	(void) hubspot_copy_bytes(stencil->to_id, to_id, stencil->to_len);
+	if (stencils->stored != stencil)
+		ExecStoreMinimalTuple(stencil->tuple, stencils->slot, false);
+	stencils->stored = stencil;
 	tuplestore_puttupleslot(tupstore, stencils->slot);
 }
 
@@ -132,6 +171,7 @@ note_row(Stencil *stencil, int ncolumns, const Datum *values,
 	if (stencil->tuple)
 		pfree(stencil->tuple);
 	stencil->tuple = NULL;
+	stencil->kind = 0;
 	stencil->from_len = ID_LEN(values[HUBSPOT_STENCIL_FROM_ID]);
 	stencil->to_len = ID_LEN(values[HUBSPOT_STENCIL_TO_ID]);
 	memcpy(stencil->values, values, sizeof(Datum) * ncolumns);
@@ -149,6 +189,7 @@ cut(HubspotStencils *stencils, Stencil *stencil, Datum *values, bool *isnull)
 	stencil->tuple = hubspot_form_minimal_tuple(stencils->tupdesc, values, isnull);
 	header = (HeapTupleHeader) ((char *) stencil->tuple - MINIMAL_TUPLE_OFFSET);
 	ExecStoreMinimalTuple(stencil->tuple, slot, false);
+	stencils->stored = stencil;
 	slot_getsomeattrs(slot, HUBSPOT_STENCIL_FIRST_OTHER);
 	/* the first column is where the data begin */
 	stencil->no = (char *) header + header->t_hoff;

@@ -14,6 +14,8 @@
 #include "access/tupdesc.h"
 #include "utils/tuplestore.h"
 
+#include "hubspot.h"
+
 /* The columns that differ: a bigint, then two texts; others follow. */
 enum
 {
@@ -29,7 +31,11 @@ extern HubspotStencils *hubspot_stencils_create(MemoryContext context,
 												TupleDesc tupdesc);
 extern void hubspot_stencils_put(HubspotStencils *stencils,
 								 Tuplestorestate *tupstore,
-								 Datum *values, bool *isnull);
+								 Datum *values, bool *isnull, uint64 kind);
+extern bool hubspot_stencils_put_kind(HubspotStencils *stencils,
+									  Tuplestorestate *tupstore, uint64 kind,
+									  int64 no, HubspotSlice from_id,
+									  HubspotSlice to_id);
 extern void hubspot_stencils_forget(HubspotStencils *stencils);
 
 #endif							/* HUBSPOT_ROWS_STENCIL_H */

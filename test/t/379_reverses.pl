@@ -113,7 +113,7 @@ is($session->query(qq{SELECT string_agg(coalesce(error_category, 'ok'), ' ' ORDE
 			FROM (VALUES (1, 2), (2, 1), (3, 4), (4, 3), (5, 6), (6, 5)) AS v (from_id, to_id)', keep_labels => true)}),
 	'ok ok OBJECT_NOT_FOUND OBJECT_NOT_FOUND ok ok', 'a record that there is not: both of its rows, and no others');
 
-# Any rows in any order: what is held in the end are the labels of all of them, in both
+# Any rows in any order, or sorted: what is held in the end are the labels of all of them, in both
 # directions, and no pair is part of two requests at once, nor of one beside its reverse.
 my $seed = $ENV{SEED} // time;
 srand $seed;
@@ -136,6 +136,7 @@ foreach my $size (1, 2, 3, 7)
 			my $row = [ $from, $to, $type ];
 			rand() < 0.3 ? ($row, [ $to, $from, $type ]) : $row
 		} 1 .. 30;
+		@rows = sort { $a->[0] <=> $b->[0] || $a->[1] <=> $b->[1] } @rows if $round % 2;
 		$expected{"$_->[0]-$_->[1]"}{ $_->[2] } = $expected{"$_->[1]-$_->[0]"}{ $other{ $_->[2] } } = 1 foreach @rows;
 		send_rows($name, "size_$size", 'contacts', 'contacts', $keep, @rows);
 		my %kept = map { ($_ => join ' ', sort { $a <=> $b } keys %{ $expected{$_} }) } keys %expected;
