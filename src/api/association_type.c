@@ -15,8 +15,8 @@
 #include "json/text.h"
 
 /*
- * So many types are looked for before another one is made: two object types
- * have at most some 50 labels.
+ * How many types are searched before a new one is made: two object types have
+ * at most some 50 labels.
  */
 #define MAX_KNOWN_TYPES		256
 
@@ -37,15 +37,17 @@ static const char *const known_categories[] = {
 struct HubspotTypeSet
 {
 	MemoryContext context;
-	int			last;			/* found; the next one is likely to be near */
+	int			last;			/* the last one found: the next is likely to
+								 * be near it */
 	int			ntypes;
 	KnownType  *types[MAX_KNOWN_TYPES];
 };
 
 /*
- * The types by which a company is the primary one of a record, for each direction.
- * Their labels differ between the two, and have changed; the numbers haven't, and are
- * the same in all accounts.  HUBSPOT_PRIMARY_DIRECTIONS says which there are.
+ * The types by which a company is the primary one of a record, for each
+ * direction.  Their labels differ between the two directions, and have
+ * changed; the numbers have not, and are the same in all accounts.
+ * HUBSPOT_PRIMARY_DIRECTIONS puts them into words.
  */
 static const struct
 {
@@ -95,9 +97,9 @@ hubspot_types_create(MemoryContext context)
 }
 
 /*
- * The type that an answer names, the same one each time; its texts are in
- * UTF-8, and may have no data.  Answers tend to repeat the few types that
- * there are, in one order.
+ * The type that an answer names, the same pointer each time; the texts given
+ * are in UTF-8, and may have no data.  Answers tend to repeat a few types in
+ * the same order.
  */
 const HubspotAssociationType *
 hubspot_types_get(HubspotTypeSet *set, HubspotSlice category, int32 type_id,
@@ -252,7 +254,7 @@ copy_category(const char *category)
 	return known ? known : pstrdup(category);
 }
 
-/* Has a list all types of another one? */
+/* Does a list have all types of another one? */
 bool
 hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
 {
@@ -264,7 +266,7 @@ hubspot_has_types(const HubspotTypeList *types, const HubspotTypeList *others)
 	return true;
 }
 
-/* Are two lists the same, in one order? */
+/* Are two lists the same, in the same order? */
 bool
 hubspot_same_types(const HubspotTypeList *types, const HubspotTypeList *others)
 {

@@ -3,8 +3,8 @@
  * definition.c
  *	  The JSON of replies about definitions and tokens to structs.
  *
- * These are answers to one question, to which no or one thing was sent; those
- * about many inputs are response.c's.
+ * These answer one question, with which at most one thing was sent; response.c
+ * reads answers about many inputs.
  *
  * IDENTIFICATION
  *	  src/api/definition.c
@@ -22,7 +22,7 @@
 /* Longer than any of HubSpot's words for a refused token. */
 #define MAX_CATEGORY_LEN	100
 
-/* How long an access token lives if the answer doesn't say it, in seconds. */
+/* How long an access token lives if the answer does not say, in seconds. */
 #define USUAL_TOKEN_LIFE	1800
 
 /* An association type among labels or limits. */
@@ -84,7 +84,7 @@ static const HubspotJsonShape report_shape = {
 	HUBSPOT_JSON_FIELDS(report_fields)
 };
 
-/* What an envelope comes to, where it isn't about many inputs. */
+/* What an envelope that is not about many inputs amounts to. */
 typedef struct DoneState
 {
 	int			nresults;
@@ -94,7 +94,7 @@ typedef struct DoneState
 static void done_result(void *state, const HubspotResult *result);
 static void done_error(void *state, HubspotError *error);
 
-/* The answer of the token endpoint, and what it says of a refusal. */
+/* The answer of the token endpoint: a token, or what it says of a refusal. */
 typedef struct TokenFields
 {
 	HubspotTokenReply token;
@@ -123,8 +123,9 @@ static bool is_category(const char *status);
 
 /*
  * Read a successful reply that lists labels or limits: a list of
- * HubspotDefinition, palloc'd.  False: it is no such list, or lists what is no
- * association type; what is left out here would be missed elsewhere.
+ * HubspotDefinition, palloc'd.  False: it is not such a list, or it lists
+ * something that is not an association type.  Nothing is left out, since it
+ * would be missed elsewhere.
  */
 bool
 hubspot_read_definitions(const HubspotHttpReply *reply, List **definitions)
@@ -160,7 +161,7 @@ odd_definition(void *state)
 	((DefinitionsState *) state)->unreadable = true;
 }
 
-/* False: there is one, but not a number from 0 to 2^31 - 1. */
+/* False: there is a limit, but it is not a number from 0 to 2^31 - 1. */
 static bool
 read_limit(HubspotSlice digits, HubspotDefinition *definition)
 {
@@ -181,7 +182,10 @@ read_limit(HubspotSlice digits, HubspotDefinition *definition)
 	return digits.len > 0;
 }
 
-/* Read a successful reply that tells of a report.  False: it doesn't. */
+/*
+ * Read a successful reply that tells of a report.  False: it does not tell of
+ * one.
+ */
 bool
 hubspot_read_report(const HubspotHttpReply *reply, HubspotReport *report)
 {
@@ -199,9 +203,9 @@ hubspot_read_report(const HubspotHttpReply *reply, HubspotReport *report)
 }
 
 /*
- * Read a successful reply to an operation that HubSpot answers with an
- * envelope, or without a body: is it done?  *error is what it says went wrong
- * nevertheless, or NULL.
+ * Is an operation done, to which HubSpot has replied successfully, with an
+ * envelope or without a body?  *error is what went wrong nevertheless, as the
+ * reply says, or NULL.
  */
 HubspotDone
 hubspot_read_done(const HubspotHttpReply *reply, HubspotError **error)
@@ -246,8 +250,8 @@ done_error(void *state, HubspotError *error)
 }
 
 /*
- * Read the answer of the token endpoint, be it a token or a refusal; the texts
- * are palloc'd.  False: it holds no token.
+ * Read the answer of the token endpoint, which is a token or a refusal; the
+ * texts are palloc'd.  False: it holds no token.
  */
 bool
 hubspot_read_token(const HubspotHttpReply *reply, HubspotTokenReply *token)
@@ -270,7 +274,10 @@ hubspot_read_token(const HubspotHttpReply *reply, HubspotTokenReply *token)
 	return hubspot_reply_is_success(reply) && token->access_token;
 }
 
-/* HubSpot's words for what went wrong are in capitals, other uses are not. */
+/*
+ * Is a status HubSpot's word for what went wrong?  That is in capitals, other
+ * uses are not.
+ */
 static bool
 is_category(const char *status)
 {

@@ -17,14 +17,14 @@
 #include "http/http.h"
 #include "hubspot.h"
 
-/* The answer that gives an access token, or doesn't; each may be NULL. */
+/* The answer to a request for an access token; each text may be NULL. */
 typedef struct HubspotTokenReply
 {
 	const char *access_token;
 	const char *refresh_token;	/* the one to use from now on */
 	int32		expires_in;		/* seconds */
 
-	/* why there is none, both or either */
+	/* why there is no token: both or either */
 	const char *word;			/* HubSpot's category */
 	const char *reason;
 } HubspotTokenReply;
@@ -34,7 +34,7 @@ typedef struct HubspotDefinition
 {
 	HubspotAssociationType type;
 	bool		has_limit;
-	int32		max_to_ids;		/* if it has one */
+	int32		max_to_ids;		/* if it has a limit */
 } HubspotDefinition;
 
 /* A high-usage report that was requested. */
@@ -42,15 +42,15 @@ typedef struct HubspotReport
 {
 	int64		user_id;
 	const char *user_email;		/* or NULL */
-	const char *enqueue_time;	/* as it came: ISO 8601, they say */
+	const char *enqueue_time;	/* as it came: ISO 8601, says HubSpot */
 } HubspotReport;
 
-/* What a successful reply says of whether it is done. */
+/* What a successful reply says about whether an operation is done. */
 typedef enum HubspotDone
 {
-	HUBSPOT_DONE,				/* it is */
-	HUBSPOT_DONE_OR_NOT,		/* nothing but its status */
-	HUBSPOT_NOT_DONE			/* something else, or what cannot be read */
+	HUBSPOT_DONE,				/* it is done */
+	HUBSPOT_DONE_OR_NOT,		/* the reply says nothing but its status */
+	HUBSPOT_NOT_DONE			/* it says otherwise, or cannot be read */
 } HubspotDone;
 
 extern bool hubspot_read_definitions(const HubspotHttpReply *reply,

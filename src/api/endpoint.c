@@ -21,7 +21,7 @@
 #define PAIR_TAIL		"{}/{}/associations/{}/{}"
 #define DEFAULT_TAIL	"{}/{}/associations/default/{}/{}"
 
-/* The most that a page can hold. */
+/* A page can hold no more than this. */
 #define LIST_TAIL		"{}/{}/associations/{}?limit=500"
 
 /* Arguments: the two object types. */
@@ -33,7 +33,10 @@
 #define READ_TAIL		"{}/batch/read?archived=false"
 #define SEARCH_TAIL		"{}/search"
 
-/* v4 is older than all dated versions, the first of which had no OAuth of its own. */
+/*
+ * v4 is older than all dated versions; the first of those had no OAuth of its
+ * own.
+ */
 #define UNDATED_VERSION			"v4"
 #define FIRST_DATED_VERSION		"2025-09"
 #define FIRST_OAUTH_VERSION		"2026-03"
@@ -43,8 +46,8 @@
 #define RECORDS_OF_UNDATED		"v3"
 
 /*
- * HubSpot makes a version each March and each September, and keeps it for about so many
- * months.  The end of v4 is one that it has told.
+ * HubSpot makes a version each March and each September, and keeps it for
+ * about this many months.  It has announced the end of v4.
  */
 #define FIRST_VERSION_MONTH		3
 #define SECOND_VERSION_MONTH	9
@@ -52,15 +55,16 @@
 #define UNDATED_END				date2j(2027, 3, 30)
 
 /*
- * HubSpot's ids are numbers of up to 19 digits; longer texts are somebody's
- * mistake, and would make a batch's body grow without a bound.
+ * HubSpot's ids are numbers of up to 19 digits; longer texts are mistakes, and
+ * would make a batch's body grow without a bound.
  */
 #define MAX_ID_LEN		100
 
 /*
- * Bytes of an answer: an input has two results of 200 bytes, an error of 600 with its
- * ids, or a result with some labels; and a page of some proxy's has no more than the
- * first of these.  A record that is read has no more than 500 associations a page.
+ * Bytes of an answer: REPLY_BASE is enough for a proxy's page.  To it, each
+ * input adds two results of 200 bytes, an error of 600 with its ids, or a
+ * result with some labels.  A record that is read has no more than 500
+ * associations a page.
  */
 #define REPLY_BASE			((size_t) 256 * 1024)
 #define REPLY_PER_INPUT		((size_t) 2048)
@@ -69,7 +73,10 @@
 /* Likewise for categories. */
 #define MAX_CATEGORY_LEN	63
 
-/* What is not repeatable makes something new each time, or may refuse to. */
+/*
+ * An operation that is not repeatable makes something new each time, or may be
+ * refused the second time.
+ */
 static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_CREATE_DEFAULT] = {
 		"PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL,
@@ -161,7 +168,7 @@ static const HubspotEndpoint endpoints[] = {
 	}
 };
 
-/* Names of an object type in answers that differ from those in paths. */
+/* Names of object types in answers that differ from those in paths. */
 static const struct
 {
 	const char *id;
@@ -185,8 +192,9 @@ hubspot_endpoint(HubspotOperation operation)
 }
 
 /*
- * The size of the largest answer, in bytes, that a request of so many inputs can have
- * from HubSpot.  What is read has any size: a larger answer is asked for in parts.
+ * The size of the largest answer, in bytes, that HubSpot can give to a request
+ * of that many inputs.  Only an answer to a read may be larger: it is then
+ * asked for in parts.
  */
 size_t
 hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs)
@@ -198,7 +206,10 @@ hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs)
 	return Min(REPLY_BASE + REPLY_PER_INPUT * (size_t) ninputs, MAX_REPLY);
 }
 
-/* Is it v4, or a dated version YYYY-03 or YYYY-09 from the first one on, or its beta? */
+/*
+ * Is it v4, a dated version (YYYY-03 or YYYY-09, from the first one on), or
+ * the beta of one?
+ */
 bool
 hubspot_is_api_version(const char *version)
 {
@@ -236,7 +247,7 @@ hubspot_version_end(const char *version)
 	return date2j(nmonths / MONTHS_PER_YEAR, nmonths % MONTHS_PER_YEAR + 1, 1);
 }
 
-/* The newest version that is out for sure on a Julian day, palloc'd. */
+/* The newest version that is certain to be out on a Julian day, palloc'd. */
 char *
 hubspot_newest_version(int day)
 {
@@ -244,7 +255,7 @@ hubspot_newest_version(int day)
 	int			month;
 	int			mday;
 
-	/* they come in the course of their month */
+	/* a version comes out in the course of its month */
 	j2date(day, &year, &month, &mday);
 	if (month <= FIRST_VERSION_MONTH)
 		year--;
@@ -279,8 +290,9 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 }
 
 /*
- * The same, where HubSpot's documents have two paths for one thing: that of the
- * newest document of v4 for limits.  False: there is no other path.
+ * The same, for the other path where HubSpot's documents have two for one
+ * thing: the one that the newest document of v4 has for limits.  False: there
+ * is no other path.
  */
 bool
 hubspot_append_other_path(StringInfo url, const HubspotEndpoint *endpoint,
@@ -309,7 +321,7 @@ append_tail(StringInfo url, const char *tail, const char *const *arguments)
 	}
 }
 
-/* Append the place in a list from which on a page is wanted. */
+/* Append the place in a list from which a page is wanted. */
 void
 hubspot_append_cursor(StringInfo url, const char *after)
 {
@@ -379,13 +391,14 @@ object_type_number(const char *name)
 }
 
 /*
- * Has a path a segment "." or "..", also in its percent-encoded form, which
- * would make another path of it?
+ * Does a path have a segment "." or "..", percent-encoded or not, which would
+ * make it another path?
  */
 bool
 hubspot_path_has_dots(const char *path)
 {
-	int			dots = 0;		/* in the segment so far, -1: and more */
+	int			dots = 0;		/* dots in the segment so far; -1: it has
+								 * other characters */
 
 	for (const char *p = path;; p++)
 	{
@@ -410,9 +423,9 @@ hubspot_path_has_dots(const char *path)
 }
 
 /*
- * Why a text of that length can be no id and no object type, palloc'd, or NULL if it can.
- * Only the shape is checked: what exists is HubSpot's to say.  "." and ".."
- * would make another path of it, however they are encoded.
+ * Why a text of that length cannot be an id or an object type, palloc'd, or
+ * NULL if it can.  Only the shape is checked: HubSpot knows what exists.  "."
+ * and ".." would make another path, however they are encoded.
  */
 char *
 hubspot_id_problem(const char *id, int len)

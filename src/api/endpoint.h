@@ -39,7 +39,10 @@ typedef enum HubspotOperation
 	HUBSPOT_PROPERTIES_LIST
 } HubspotOperation;
 
-/* The trees of paths; each API version puts its segment elsewhere. */
+/*
+ * The trees of paths, in which each API version has its segment in another
+ * place.
+ */
 typedef enum HubspotTree
 {
 	HUBSPOT_OBJECTS,			/* one record: /crm/objects/... */
@@ -64,11 +67,11 @@ typedef enum HubspotReplyShape
 {
 	HUBSPOT_REPLY_ENVELOPE,		/* status, results[], errors[] */
 	HUBSPOT_REPLY_PAIR,			/* the pair itself, bare or as entity */
-	HUBSPOT_REPLY_SILENT,		/* an envelope or nothing: what no error names
-								 * is done */
-	HUBSPOT_REPLY_RECORDS,		/* an envelope of records, each with those
-								 * that are associated to it */
-	HUBSPOT_REPLY_PAGE,			/* those associated to the one record */
+	HUBSPOT_REPLY_SILENT,		/* an envelope or nothing: an input that no
+								 * error names is done */
+	HUBSPOT_REPLY_RECORDS,		/* an envelope of records, each with the
+								 * records associated to it */
+	HUBSPOT_REPLY_PAGE,			/* the records associated to the one record */
 	HUBSPOT_REPLY_DEFINITIONS,	/* types, with their labels or limits */
 	HUBSPOT_REPLY_REPORT,		/* of the high-usage report */
 	HUBSPOT_REPLY_FOUND,		/* records with properties: record.c's */

@@ -7,8 +7,8 @@
  * error value, with the verdict of verdict.c.
  *
  * The category UNCONFIRMED is given to every failure after which HubSpot may
- * or may not have acted: no answer, one that cannot be read, and HubSpot's own
- * failures (5xx, but those that verdict.c knows better).
+ * or may not have acted: no answer, an answer that cannot be read, and
+ * HubSpot's own failures (5xx, except those about which verdict.c knows more).
  *
  * IDENTIFICATION
  *	  src/api/error.c
@@ -30,10 +30,13 @@
 
 #define MEGABYTE			(1024 * 1024)
 
-/* A reason goes into each row that it is about: so much of it is kept. */
+/*
+ * How many bytes of a reason are kept, since it goes into each row that it is
+ * about.
+ */
 #define MAX_ERROR_MESSAGE	1000
 
-/* Categories that say no more than that nothing is there. */
+/* Categories that say only that something is not there. */
 #define NOT_FOUND_CATEGORY		"OBJECT_NOT_FOUND"
 #define NO_ASSOCIATIONS			"NO_ASSOCIATIONS_FOUND"
 
@@ -47,8 +50,8 @@ static const char *clip(const char *text);
 static bool is_same_error(const HubspotError *a, const HubspotError *b);
 
 /*
- * An error value without an answer, palloc'd; the text is not copied.  Its category is
- * the verdict's.
+ * An error value without an answer, palloc'd, with the category of its
+ * verdict.  The text is not copied.
  */
 HubspotError *
 hubspot_make_error(HubspotVerdict verdict, int sqlstate, const char *message)
@@ -62,7 +65,7 @@ hubspot_make_error(HubspotVerdict verdict, int sqlstate, const char *message)
 	return error;
 }
 
-/* Our word for a verdict, or NULL: HubSpot has its own. */
+/* Our category for a verdict, or NULL: HubSpot has its own. */
 static const char *
 own_category(HubspotVerdict verdict)
 {
@@ -104,13 +107,15 @@ hubspot_error_before(const HubspotError *error, const char *what)
 		copy->category = own_category(copy->verdict);
 	}
 	else if (error->verdict == HUBSPOT_VERDICT_INPUT)
-		copy->verdict = HUBSPOT_VERDICT_REQUEST;	/* that one's inputs */
+		copy->verdict = HUBSPOT_VERDICT_REQUEST;	/* it refused the inputs
+													 * of that request */
 	return copy;
 }
 
 /*
- * A copy of an error, or the one that *last points to if it says the same; that
- * is then this one.  An answer may be about thousands of inputs, and large.
+ * A copy of an error, or the one that *last points to if that says the same.
+ * *last becomes the result.  An answer may be about thousands of inputs, and
+ * large.
  */
 const HubspotError *
 hubspot_share_error(const HubspotError **last, const HubspotError *error)
@@ -136,7 +141,7 @@ is_same_error(const HubspotError *a, const HubspotError *b)
 		 memcmp(a->object.data, b->object.data, a->object.len) == 0);
 }
 
-/* An error value and all that it holds, palloc'd. */
+/* Copy an error value and all that it holds, palloc'd. */
 HubspotError *
 hubspot_copy_error(const HubspotError *error)
 {
@@ -154,7 +159,7 @@ hubspot_copy_error(const HubspotError *error)
 }
 
 /*
- * The error that a reply is which is no success, after so many attempts.
+ * The error value of a reply that is not a success, after that many attempts.
  */
 HubspotError *
 hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
@@ -260,7 +265,7 @@ status_sqlstate(HubspotVerdict verdict, int status)
 }
 
 /*
- * The error that an item of a reply is, which has the correlation id of the
+ * The error value of an item of a reply.  It has the correlation id of the
  * reply (or NULL) unless it has its own.
  */
 HubspotError *
@@ -285,13 +290,12 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 }
 
 /*
- * The error that an answer of the token endpoint is which gives no token: for a
- * reason, if it is known, in HubSpot's words and in one word of it.  It refuses
- * the account, and no input.  Unlike other errors it has no object: who knows
- * what stands in it.
+ * The error value of an answer of the token endpoint without a token.  reason
+ * and word are HubSpot's, or NULL.  It refuses the account, not an input.
+ * Unlike other errors it has no object, which might show a secret.
  *
- * A request that there was no token for was not sent, so its category is that;
- * HubSpot's word for the refusal stands in the message.
+ * A request for which there was no token was not sent, and the category says
+ * so; HubSpot's word for the refusal is in the message.
  */
 HubspotError *
 hubspot_token_error(const HubspotHttpReply *reply, const char *word,
@@ -319,7 +323,7 @@ hubspot_token_error(const HubspotHttpReply *reply, const char *word,
 	return error;
 }
 
-/* The error of an input that a successful reply doesn't confirm. */
+/* The error value of an input that a successful reply does not confirm. */
 HubspotError *
 hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 {
@@ -333,8 +337,9 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 }
 
 /*
- * HubSpot's reason, and what the context says of it: which type or scope it is
- * about; or NULL.  A context without a reason is in the error object alone.
+ * HubSpot's reason, and what the context adds, such as which type or scope it
+ * is about; or NULL.  A context without a reason is shown in the error object
+ * alone.
  */
 static const char *
 given_message(const HubspotErrorFields *fields)
@@ -345,7 +350,7 @@ given_message(const HubspotErrorFields *fields)
 	return context ? clip(psprintf("%s (%s)", message, context)) : message;
 }
 
-/* Does an error say that something isn't there? */
+/* Note whether an error says that something is not there. */
 static void
 set_absence(HubspotError *error, const HubspotErrorFields *fields)
 {

@@ -3,10 +3,10 @@
  * error_context.c
  *	  What the context of an error says, in words.
  *
- * The message of an error is the same for all of a kind; which association type,
- * label or scope it is about stands in its context.  That has one of many forms
- * (error_names.c takes apart those that name inputs), says most things twice,
- * and has no bound.
+ * The message of an error is the same for all errors of a kind; its context
+ * says which association type, label or scope it is about.  A context has one
+ * of many forms (error_names.c takes apart those that name inputs), says most
+ * things twice, and may be of any size.
  *
  * IDENTIFICATION
  *	  src/api/error_context.c
@@ -28,13 +28,14 @@
 #include "json/text.h"
 
 /*
- * So much of a context goes into a message, in bytes, and of each value in UTF-8
- * is looked at: more than is shown, and little enough to be converted each time.
+ * How many bytes of a context go into a message, and how many of each value,
+ * in UTF-8, are looked at: more than is shown, and few enough to be converted
+ * each time.
  */
 #define MAX_CONTEXT_TEXT	300
 #define MAX_VALUE			500
 
-/* So many values of a context are looked at: those that are new may come late. */
+/* How many values of a context are looked at: new ones may come late. */
 #define MAX_VALUES			100
 
 /* A context while it is put into words. */
@@ -42,12 +43,12 @@ typedef struct ContextText
 {
 	StringInfoData text;
 	HubspotSlice key;
-	const char *message;		/* which it goes with */
-	int			nseen;			/* values of all keys */
-	int			nvalues;		/* of the key */
-	int			ntold;			/* of these, in the text */
+	const char *message;		/* the message that the text goes with */
+	int			nseen;			/* values of all keys, so far */
+	int			nvalues;		/* values of the present key */
+	int			ntold;			/* how many of these are in the text */
 	int			nothers;		/* values that are not the only id of a side */
-	bool		sides[2];		/* that have one */
+	bool		sides[2];		/* sides that have an id */
 } ContextText;
 
 static void tell_member(void *state, HubspotSlice name, HubspotSlice value);
@@ -58,8 +59,8 @@ static char *shown_slice(HubspotSlice text);
 static bool mentions(const char *text, const char *value);
 
 /*
- * What a context says beyond the message: in at most MAX_CONTEXT_TEXT bytes and
- * some dots, palloc'd; or NULL: nothing, or no more than which pair it is about.
+ * What a context says beyond the message, in at most MAX_CONTEXT_TEXT bytes
+ * and some dots, palloc'd.  NULL: nothing, or only which pair it is about.
  */
 char *
 hubspot_context_text(HubspotSlice context, const char *message)
@@ -81,14 +82,13 @@ hubspot_context_text(HubspotSlice context, const char *message)
 						told.text.len > MAX_CONTEXT_TEXT ? "..." : "");
 
 	/*
-	 * an answer may have a hundred thousand errors, and what they take is
-	 * kept
+	 * an answer may have a hundred thousand errors, and their texts are kept
 	 */
 	pfree(told.text.data);
 	return text;
 }
 
-/* The type of the records is known to whoever names them. */
+/* Add what a member says.  Object types are left out: the caller knows them. */
 static void
 tell_member(void *state, HubspotSlice name, HubspotSlice value)
 {
@@ -148,7 +148,7 @@ is_key(const ContextText *told, const char *key)
 		memcmp(told->key.data, key, told->key.len) == 0;
 }
 
-/* A text of HubSpot's as a message shows it, palloc'd. */
+/* One of HubSpot's texts as a message shows it, palloc'd. */
 static char *
 shown_slice(HubspotSlice text)
 {
@@ -164,7 +164,7 @@ shown_slice(HubspotSlice text)
 	return shown;
 }
 
-/* Does a text have the value, not as a part of a word or a number? */
+/* Does a text contain the value, but not as part of a word or a number? */
 static bool
 mentions(const char *text, const char *value)
 {

@@ -20,7 +20,7 @@
 
 #define CORRELATION_HEADER	"x-hubspot-correlation-id"
 
-/* Longer ones than HubSpot has are cut off: they go into each row, too. */
+/* Longer categories than HubSpot's are cut: they go into each row, too. */
 #define MAX_CATEGORY_LEN		100
 #define MAX_CORRELATION_ID_LEN	100
 
@@ -61,7 +61,7 @@ static void cut(const char **text, int most);
 static void correlation_header(void *state, HubspotSlice name,
 							   HubspotSlice value);
 
-/* Read an error object, palloc'd; what isn't one has no fields. */
+/* Read an error object; the texts are palloc'd.  Anything else has no fields. */
 void
 hubspot_read_error_fields(HubspotSlice object, HubspotErrorFields *fields)
 {
@@ -81,7 +81,7 @@ inner_error(void *state, const void *item, HubspotSlice raw)
 		fields->context = ((const InnerFields *) item)->context;
 }
 
-/* A text that may be NULL to no more than so many bytes, without a word. */
+/* Cut a text, which may be NULL, to at most that many bytes, without dots. */
 static void
 cut(const char **text, int most)
 {
@@ -137,7 +137,7 @@ hubspot_each_header(const HubspotHttpReply *reply, void *state,
 		if (line_end == NULL)
 			line_end = end;
 		colon = memchr(p, ':', line_end - p);
-		/* the status line has none before its end, or begins with HTTP/ */
+		/* the status line has no colon, or begins with HTTP/ */
 		if (colon && strncmp(p, "HTTP/", Min(5, line_end - p)) != 0)
 		{
 			HubspotSlice name = {p, colon - p};

@@ -14,7 +14,10 @@
 #include "http/http.h"
 #include "hubspot.h"
 
-/* Of a whole reply, or of an item of one; NULL: it has none. */
+/*
+ * The members of an error: a whole reply, or an item of one.  NULL: it has
+ * none.
+ */
 typedef struct HubspotErrorFields
 {
 	const char *status;

@@ -3,9 +3,9 @@
  * error_names.c
  *	  Which inputs an error names.
  *
- * The context of an error says so, in one of many forms: lists under several
- * keys, or a text that looks like them.  An error may hold further errors with
- * contexts of their own.
+ * The context of an error names them in one of many forms: lists under several
+ * keys, or a text that looks like these.  An error may hold further errors
+ * with contexts of their own.
  *
  * IDENTIFICATION
  *	  src/api/error_names.c
@@ -82,13 +82,13 @@ typedef struct ContextsState
 	void		(*context) (void *state, const HubspotNames *names);
 } ContextsState;
 
-/* One of them. */
+/* One of these contexts. */
 typedef struct ContextState
 {
 	const HubspotSent *sent;
 	HubspotNames names;
 	NameKind	kind;			/* of the list that is being read */
-	List	   *object_types;	/* of char *, for the ids without one */
+	List	   *object_types;	/* of char *, for ids without an object type */
 } ContextState;
 
 static void read_context(const ContextsState *contexts, HubspotSlice context);
@@ -125,7 +125,7 @@ hubspot_each_context(const HubspotError *error, const HubspotSent *sent,
 		read_context(&contexts, fields.context);
 }
 
-/* Does an error name any id, be it one that was sent or not? */
+/* Does an error name any id, whether it was sent or not? */
 bool
 hubspot_error_names_ids(const HubspotError *error)
 {
@@ -171,7 +171,7 @@ context_item(void *state, const void *item, HubspotSlice raw)
 		read_context(state, fields->context);
 }
 
-/* A context is an object of lists, or a text such as {key=[a, b]}. */
+/* Read a context: an object of lists, or a text such as {key=[a, b]}. */
 static void
 read_context(const ContextsState *contexts, HubspotSlice context)
 {
@@ -191,7 +191,10 @@ read_context(const ContextsState *contexts, HubspotSlice context)
 	list_free(state.object_types);
 }
 
-/* The types that stand beside the ids, one for all or one for each. */
+/*
+ * Give the ids the object types that stand beside them, one for all or one for
+ * each.
+ */
 static void
 resolve_object_types(ContextState *state)
 {
@@ -286,7 +289,7 @@ find_kind(HubspotSlice key, NameKind *kind)
 	return false;
 }
 
-/* A value of a key, of the kind that is being read. */
+/* Add a value of a key, of the kind that is being read. */
 static void
 add_name(void *state, HubspotSlice text)
 {
@@ -352,11 +355,11 @@ add_typed_id(ContextState *state, HubspotSlice text)
 		state->sent->named(state->sent->state, named,
 						   sent_object_type(state, type));
 
-	/* holds its place among the types that stand beside the ids */
+	/* keeps its place: the object types are matched with the ids by position */
 	state->names.ids = lappend(state->names.ids, NULL);
 }
 
-/* "USER_DEFINED=3", whatever follows; a number that is too large is no type. */
+/* "USER_DEFINED=3", whatever follows; a number that is too large is not a type. */
 static void
 add_type(ContextState *state, HubspotSlice text)
 {

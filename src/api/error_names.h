@@ -18,31 +18,31 @@
 /* What one context of an error names. */
 typedef struct HubspotNames
 {
-	List	   *from_ids;		/* of what HubspotSent makes of an id */
+	List	   *from_ids;		/* of what HubspotSent's id() returns */
 	List	   *to_ids;			/* likewise */
 	List	   *ids;			/* of either side: NULL, or likewise */
 	List	   *types;			/* of HubspotAssociationType * */
 } HubspotNames;
 
 /*
- * What was sent.  An error may name anything, any number of times; of all that,
- * what was sent is kept, and whatever else as NULL, which takes little memory.
+ * What was sent.  An error may name anything, any number of times.  What was
+ * sent is kept, and anything else becomes NULL, which takes little memory.
  */
 typedef struct HubspotSent
 {
 	void	   *state;
-	/* stands for an id that was sent; NULL: it wasn't */
+	/* what stands for an id that was sent; NULL: it was not sent */
 	void	   *(*id) (void *state, HubspotSlice id);
 
 	/*
-	 * it is named, of either side; the object type if the error gave it, or
-	 * NULL
+	 * the error names this, on either side; with an object type if it gave
+	 * one, or NULL
 	 */
 	void		(*named) (void *state, void *id, const char *object_type);
-	/* a type that was sent, and has not been given before; or NULL */
+	/* a type that was sent and has not been given before, or NULL */
 	HubspotAssociationType *(*type) (void *state, HubspotSlice category,
 									 int32 type_id);
-	/* stands for an object type, whatever its spelling */
+	/* what stands for an object type, whatever its spelling */
 	const char *(*object_type) (void *state, HubspotSlice object_type);
 } HubspotSent;
 

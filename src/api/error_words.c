@@ -18,9 +18,9 @@
 static void append_without(StringInfo words, const char *text, const char *part);
 
 /*
- * Status, category, subcategory, message and context as one text, palloc'd: all that two
- * errors must have in common to be of one cause.  The correlation id, which is another
- * one each time, is left out wherever it stands.
+ * Status, category, subcategory, message and context as one text, palloc'd:
+ * all that two errors must have in common to have one cause.  The correlation
+ * id, which differs each time, is left out wherever it stands.
  */
 char *
 hubspot_error_words(const HubspotError *error)
@@ -38,7 +38,7 @@ hubspot_error_words(const HubspotError *error)
 	return words.data;
 }
 
-/* Append a text but for each place where it has that part, which may be NULL. */
+/* Append a text, leaving out that part, which may be NULL, wherever it stands. */
 static void
 append_without(StringInfo words, const char *text, const char *part)
 {

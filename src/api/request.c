@@ -46,8 +46,9 @@ static void append_text(StringInfo body, const char *before, const char *text);
 static char *add_id(char *p, HubspotSlice id);
 
 /*
- * The path of a request, palloc'd.  The ids of a single input stand in it, and where
- * its page begins (after, or no data); those of a batch stand in the body.
+ * The path of a request, palloc'd.  It holds the ids of a single input, and
+ * where its page begins (after, or no data); the ids of a batch are in the
+ * body.
  */
 char *
 hubspot_request_path(const HubspotEndpoint *endpoint, const char *version,
@@ -85,7 +86,10 @@ hubspot_body_begin(HubspotBody *body, const HubspotEndpoint *endpoint,
 	initStringInfo(&body->types_json);
 }
 
-/* Add an input; the page that is asked for begins at after, or there is none. */
+/*
+ * Add an input.  The page that is asked for begins at after, which has no data
+ * for the first.
+ */
 void
 hubspot_body_add(HubspotBody *body, const HubspotInput *input,
 				 HubspotSlice after)
@@ -181,7 +185,7 @@ encode_input(HubspotBody *body, const HubspotInput *input)
 	text->len = p - text->data;
 }
 
-/* Add an input to those of its from_id, if that is the last one's, too. */
+/* Add an input to the group of its from_id, if the last one has the same. */
 static void
 encode_grouped(HubspotBody *body, const HubspotInput *input)
 {
@@ -255,7 +259,7 @@ add_id(char *p, HubspotSlice id)
 	return p;
 }
 
-/* A new label; an empty one is none, and inverse_label may be NULL. */
+/* A new label; an empty one means none, and inverse_label may be NULL. */
 char *
 hubspot_encode_label_create(const char *label, const char *name,
 							const char *inverse_label)
@@ -270,7 +274,7 @@ hubspot_encode_label_create(const char *label, const char *name,
 	return body.data;
 }
 
-/* Other words for a label; inverse_label may be NULL. */
+/* New words for a label; inverse_label may be NULL. */
 char *
 hubspot_encode_label_update(int32 type_id, const char *label,
 							const char *inverse_label)
@@ -285,7 +289,7 @@ hubspot_encode_label_update(int32 type_id, const char *label,
 	return body.data;
 }
 
-/* One limit; max_to_ids is 0 where it is to be removed. */
+/* One limit; max_to_ids is 0 if the limit is to be removed. */
 char *
 hubspot_encode_limit(const char *category, int32 type_id, int32 max_to_ids)
 {
@@ -300,7 +304,7 @@ hubspot_encode_limit(const char *category, int32 type_id, int32 max_to_ids)
 	return body.data;
 }
 
-/* A text of SQL as one of JSON, in UTF-8; nothing if there is none. */
+/* Append a text of SQL as a JSON string, in UTF-8; nothing if it is NULL. */
 static void
 append_text(StringInfo body, const char *before, const char *text)
 {

@@ -21,8 +21,8 @@ typedef struct HubspotBody
 {
 	const HubspotEndpoint *endpoint;
 	StringInfoData text;
-	const HubspotTypeList *types;	/* those of the last input ... */
-	StringInfoData types_json;	/* ... as JSON */
+	const HubspotTypeList *types;	/* the types of the last input */
+	StringInfoData types_json;	/* these types as JSON */
 	HubspotSlice group;			/* from_id of the group that is open, if any */
 } HubspotBody;
 

@@ -4,8 +4,8 @@
  *	  The JSON of replies about inputs to structs.
  *
  * Each kind of answer is a table of the fields that matter in it.  Nothing is
- * relied on: every field may be missing or of another kind, unknown ones may
- * come, and what is not JSON at all is told to the caller.
+ * taken for granted: every field may be missing or of another kind, unknown
+ * ones may come, and the caller is told if it is not JSON at all.
  *
  * IDENTIFICATION
  *	  src/api/response.c
@@ -21,10 +21,10 @@
 #include "api/response.h"
 #include "json/json.h"
 
-/* More errors than that are not told apart. */
+/* Counts of errors above this are not told apart. */
 #define MAX_COUNT	1000000
 
-/* The status of an envelope whose operation has come to its end. */
+/* The status of an envelope whose operation has ended. */
 #define COMPLETE	"COMPLETE"
 
 /* Room for the associations of one record, at first. */
@@ -70,7 +70,10 @@ static const HubspotJsonShape result_shape = {
 	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item
 };
 
-/* A record with its associations: types within others within records. */
+/*
+ * A record with its associations: types within associated records within
+ * records.
+ */
 typedef struct TypeFields
 {
 	HubspotSlice category;
@@ -127,7 +130,7 @@ static const HubspotJsonShape record_shape = {
 	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item
 };
 
-/* The associations of one record, which the answer doesn't name. */
+/* The associations of one record, which the answer does not name. */
 static const HubspotJsonField page_fields[] = {
 	HUBSPOT_JSON_LIST_NOTED_IN("results", &other_shape, HubspotResult, listed),
 	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
@@ -162,7 +165,7 @@ typedef struct EnvelopeFields
 static void error_item(void *state, const void *item, HubspotSlice raw);
 static void odd_error(void *state);
 
-/* An error is read as a whole, by error.c. */
+/* An error, which error.c reads as a whole. */
 static const HubspotJsonShape error_item_shape = {
 	.item = error_item,.odd = odd_error
 };
@@ -203,9 +206,10 @@ typedef struct EnvelopeState
 	/* the associations of the record that is being read */
 	HubspotAssociation *associations;
 	int			nassociations;
-	int			max_associations;	/* that there is room for */
-	int			first_of_other; /* that of the one that is being read */
-	bool		unreadable;		/* there was one that cannot be read */
+	int			max_associations;	/* for how many there is room */
+	int			first_of_other; /* the first of the associated record that is
+								 * being read */
+	bool		unreadable;		/* one of them cannot be read */
 } EnvelopeState;
 
 static bool tells_of_failure(const EnvelopeFields *fields,
@@ -220,8 +224,8 @@ static void add_association(EnvelopeState *envelope,
 
 /*
  * Read a successful reply; its items go to the sink as they are read, valid
- * during the call only.  False: it is not JSON of any such shape, whatever the
- * sink was given until then.
+ * during the call only.  False: it is not JSON of that shape, even if the sink
+ * was given something until then.
  */
 bool
 hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
@@ -253,7 +257,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_PAGE:
 			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
 				page.listed;
-			/* that nothing is there is to be all that it says */
+			/* nothing may be said but that nothing is there */
 			if (read && state.nassociations == 0)
 				read = hubspot_json_read(hubspot_reply_body(reply), &outcome_shape,
 										 &fields, &state);
@@ -276,7 +280,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	return read;
 }
 
-/* Does a list say anything else than that it is complete? */
+/* Does a list say anything but that it is complete? */
 static bool
 tells_of_failure(const EnvelopeFields *fields, const EnvelopeState *state)
 {
@@ -290,7 +294,7 @@ count_errors(const EnvelopeFields *fields, const EnvelopeState *state)
 	return Max(count_of(fields->nerrors), state->nerrors + state->nodd);
 }
 
-/* Has it what only an error has? */
+/* Does it have a member that only an error has? */
 static bool
 is_error(const EnvelopeFields *fields)
 {
@@ -298,14 +302,17 @@ is_error(const EnvelopeFields *fields)
 		is_given(fields->error);
 }
 
-/* Is there a value, other than null? */
+/* Is there a value other than null? */
 static bool
 is_given(HubspotSlice raw)
 {
 	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
 }
 
-/* A count of errors, which is large if it is no number, or one too large. */
+/*
+ * A count of errors; what is not a number, or is too large, counts as
+ * MAX_COUNT.
+ */
 static int
 count_of(HubspotSlice digits)
 {
@@ -328,7 +335,7 @@ result_item(void *state, const void *item, HubspotSlice raw)
 	sink->result(sink->state, item);
 }
 
-/* A type of the association that is being read: its to_id comes later. */
+/* Add a type of the association that is being read, whose to_id comes later. */
 static void
 type_item(void *state, const void *item, HubspotSlice raw)
 {
@@ -344,7 +351,7 @@ type_item(void *state, const void *item, HubspotSlice raw)
 										  fields->type_id, fields->label));
 }
 
-/* The one that is associated; without an id, nobody knows which one it is. */
+/* The associated record; without an id, it is unknown which one it is. */
 static void
 other_item(void *state, const void *item, HubspotSlice raw)
 {
@@ -363,7 +370,10 @@ other_item(void *state, const void *item, HubspotSlice raw)
 	envelope->first_of_other = envelope->nassociations;
 }
 
-/* What stands for an association, or a type of one, and isn't an object. */
+/*
+ * Something that is not an object stands where an association or its type
+ * should be.
+ */
 static void
 odd_association(void *state)
 {
@@ -389,8 +399,8 @@ add_association(EnvelopeState *envelope, const HubspotAssociationType *type)
 }
 
 /*
- * A record: its associations are the ones that were read within it.  Without a
- * list of them the answer doesn't say that there are none.
+ * A record; its associations are those that were read within it.  Without a
+ * list of them, the answer does not say that there are none.
  */
 static void
 record_item(void *state, const void *item, HubspotSlice raw)
@@ -420,7 +430,7 @@ error_item(void *state, const void *item, HubspotSlice raw)
 {
 	EnvelopeState *envelope = state;
 
-	/* more than that can say nothing new of so many inputs */
+	/* further errors can say nothing new about that many inputs */
 	if (envelope->nerrors++ >= envelope->sink->max_errors)
 		return;
 	if (envelope->correlation_id == NULL)

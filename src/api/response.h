@@ -32,13 +32,14 @@ typedef struct HubspotResult
 	HubspotSlice labels;		/* JSON array; no data: none were given */
 
 	/* of a record */
-	bool		listed;			/* there is a list of associations */
-	const char *problem;		/* why that isn't all of them, or NULL */
+	bool		listed;			/* the answer has a list of its associations */
+	const char *problem;		/* why these are not all of them, or NULL */
 	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
 	int			nassociations;
 	HubspotSlice after;			/* where the next page begins; no data: there
 								 * is none */
-	HubspotSlice next_link;		/* to it, for those that follow links */
+	HubspotSlice next_link;		/* the link to it, for clients that follow
+								 * links */
 } HubspotResult;
 
 /* What the reply to a batch says of itself. */
@@ -47,8 +48,8 @@ typedef struct HubspotEnvelope
 	const char *status;			/* or NULL */
 	bool		canceled;
 	bool		complete;
-	int			nerrors;		/* as it says, or as there are */
-	bool		is_error;		/* it has what only an error has */
+	int			nerrors;		/* as many as it says or has */
+	bool		is_error;		/* it has a member that only an error has */
 } HubspotEnvelope;
 
 /* Where the items of a reply go. */
@@ -57,7 +58,7 @@ typedef struct HubspotReplySink
 	void	   *state;
 	void		(*result) (void *state, const HubspotResult *result);
 	void		(*error) (void *state, HubspotError *error);
-	int			max_errors;		/* further ones are left out */
+	int			max_errors;		/* further errors are left out */
 	HubspotTypeSet *types;		/* for the associations of records */
 } HubspotReplySink;
 

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.c
- *	  What a reply that is no success says, and what to do about it.
+ *	  What a reply that is not a success says, and what to do about it.
  *
- * This is the one place where a status means something.  The verdict follows from it
- * and from what the body says, and tells who is refused; everybody else goes by it:
+ * This is the one place where a status means something.  The verdict follows
+ * from it and from what the body says, and tells who is refused; all other
+ * code goes by the verdict:
  *
  *		verdict		from					within a call		in the outbox
  *
@@ -30,9 +31,9 @@
  *		NO_RECORD	a look-up of its key	not sent			dead letter
  *		MANY_RECORDS	likewise			not sent			dead letter
  *
- * (*) if HubSpot says it: in JSON, and with its correlation id or a category.  Some
- * proxy's page is FOREIGN.
- * (**) if that does no harm, and the status is one that passes.
+ * (*) if HubSpot says so: in JSON, with a correlation id or a category.  The
+ * page of a proxy is FOREIGN.
+ * (**) if that does no harm, and the status is one that may pass.
  *
  * IDENTIFICATION
  *	  src/api/verdict.c
@@ -50,15 +51,15 @@
 /* A lock on a record (423) lasts about this long, says HubSpot. */
 #define LOCKED_WAIT			(2 * SECOND)
 
-/* How long a 429 parks an account if it doesn't say itself. */
+/* How long a 429 parks an account if it does not say so itself. */
 #define SECONDLY_WAIT		(1 * SECOND)
 #define TEN_SECONDLY_WAIT	(10 * SECOND)
 
-/* The policy of a 429 that will not pass for hours. */
+/* The policy of a 429 that does not pass for hours. */
 #define DAILY_POLICY		"DAILY"
 #define SECONDLY_POLICY		"SECONDLY"
 
-/* Without a policy, so many requests are left of the day's. */
+/* Without a policy, this header has how many requests are left of the day's. */
 #define DAILY_LEFT_HEADER	"x-hubspot-ratelimit-daily-remaining"
 
 /* A limit may come as a 500 of this category. */
@@ -87,8 +88,8 @@ static bool contains_word(const char *text, const char *word);
 
 /*
  * What to do about the reply of an attempt.  *wait is how long to wait first,
- * in microseconds, or 0 if that is for the caller to choose; *asked, whether
- * HubSpot itself said so.  What is not repeatable is tried again only if
+ * in microseconds, or 0 if the caller may choose; *asked tells whether HubSpot
+ * itself said so.  A request that is not repeatable is tried again only if
  * HubSpot cannot have acted on it.
  */
 HubspotAdvice
@@ -101,7 +102,7 @@ hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
 	MemoryContext context;
 	MemoryContext old;
 
-	/* a date may have passed; a longer one than that is waited for by nobody */
+	/* a date may have passed; and nobody waits for longer than that */
 	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
 	*asked = (*wait > 0);
 
@@ -147,7 +148,7 @@ advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
 	}
 }
 
-/* What a reply that is no success says. */
+/* What a reply says that is not a success. */
 HubspotVerdict
 hubspot_reply_verdict(const HubspotHttpReply *reply)
 {
@@ -163,7 +164,10 @@ hubspot_reply_verdict(const HubspotHttpReply *reply)
 	return verdict;
 }
 
-/* Likewise, with the fields of its body, palloc'd; none if there is no whole one. */
+/*
+ * Likewise, with the fields of its body, palloc'd.  There are none without a
+ * whole body.
+ */
 HubspotVerdict
 hubspot_read_verdict(const HubspotHttpReply *reply, HubspotErrorFields *fields)
 {
@@ -186,9 +190,9 @@ hubspot_read_verdict(const HubspotHttpReply *reply, HubspotErrorFields *fields)
 }
 
 /*
- * What an item of a reply says that is an error: HubSpot refuses the input, unless all
- * of the reply may pass another time.  There may be many items, so the body is not
- * looked at.
+ * What an item of a reply that is an error says: HubSpot refuses the input,
+ * unless the whole reply may pass another time.  There may be many items, so
+ * the body is not looked at.
  */
 HubspotVerdict
 hubspot_item_verdict(const HubspotHttpReply *reply)
@@ -266,12 +270,12 @@ passes(const HubspotHttpReply *reply)
 		case 504:
 			return true;
 		default:
-			/* those of a proxy that HubSpot has before it */
+			/* statuses of the proxy in front of HubSpot */
 			return reply->status >= 520 && reply->status <= 527;
 	}
 }
 
-/* Will a limit not pass for hours?  The policy, if there is none the words, tell. */
+/* Does a limit last for hours?  The policy tells, or without one the words. */
 static bool
 is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
 {
@@ -295,8 +299,9 @@ daily_header(void *state, HubspotSlice name, HubspotSlice value)
 }
 
 /*
- * Does HubSpot itself speak?  Each of its answers has a correlation id, in the body or
- * a header, and its errors are JSON with one of these members.
+ * Does the answer come from HubSpot itself?  Each of its answers has a
+ * correlation id, in the body or a header, and its errors are JSON with one of
+ * these members.
  */
 static bool
 is_own(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
@@ -307,7 +312,7 @@ is_own(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
 	return fields->message && hubspot_correlation_id(reply) != NULL;
 }
 
-/* Is it an object type that HubSpot doesn't know? */
+/* Does HubSpot refuse an object type that it does not know? */
 bool
 hubspot_refuses_type(const HubspotErrorFields *fields)
 {
@@ -317,7 +322,10 @@ hubspot_refuses_type(const HubspotErrorFields *fields)
 		strncmp(fields->message, bad_type, strlen(bad_type)) == 0;
 }
 
-/* Does a 404 say that the path leads nowhere?  These are HubSpot's words for it. */
+/*
+ * Does a 404 say that the path leads nowhere?  These are HubSpot's words for
+ * that.
+ */
 static bool
 misses_path(const HubspotErrorFields *fields)
 {
@@ -326,8 +334,8 @@ misses_path(const HubspotErrorFields *fields)
 }
 
 /*
- * Does a 404 say that what was named isn't there: a record, an association, a label?  In
- * other words it may say so of something else.
+ * Does a 404 say that something named is not there: a record, an association,
+ * a label?  In other words, it may be about something else.
  */
 bool
 hubspot_misses_named(const HubspotErrorFields *fields)
@@ -367,7 +375,7 @@ hubspot_reply_is_too_large(const HubspotHttpReply *reply)
 	return reply->failure == HUBSPOT_HTTP_OK && reply->status == 413;
 }
 
-/* Success codes have changed unannounced; any of them is one. */
+/* HubSpot has changed success codes without notice, so any of them counts. */
 bool
 hubspot_reply_is_success(const HubspotHttpReply *reply)
 {
@@ -383,8 +391,8 @@ hubspot_reply_is_unauthorized(const HubspotHttpReply *reply)
 }
 
 /*
- * May a 401 be about nothing but the time of the token?  It is told in several words, or
- * without a body.
+ * May a 401 mean only that the token has expired?  HubSpot says so in several
+ * ways, or without a body.
  */
 bool
 hubspot_reply_is_expired(const HubspotHttpReply *reply)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.h
- *	  What a reply that is no success says, and what to do about it.
+ *	  What a reply that is not a success says, and what to do about it.
  *
  * IDENTIFICATION
  *	  src/api/verdict.h
@@ -18,11 +18,11 @@
 /* What an attempt's reply asks for. */
 typedef enum HubspotAdvice
 {
-	HUBSPOT_FINAL,				/* nothing more: read it */
-	HUBSPOT_RETRY,				/* the attempt failed; another may not */
+	HUBSPOT_FINAL,				/* nothing more: read the reply */
+	HUBSPOT_RETRY,				/* the attempt failed; another one may not */
 	HUBSPOT_PARK,				/* the whole account has to wait */
-	HUBSPOT_PARK_SECOND			/* likewise, or its searches if it was one:
-								 * their limit is that of a second */
+	HUBSPOT_PARK_SECOND			/* likewise, or only its searches if it was
+								 * one: their limit is one of a second */
 } HubspotAdvice;
 
 /* Will whatever is sent next meet the same? */

@@ -3,9 +3,9 @@
  * argument.c
  *	  Arguments of SQL functions, checked.
  *
- * Each function here gives the value of an argument, palloc'd, or makes an
- * ERROR of a wrong one that names the argument and the value.  A null is wrong
- * where nothing else is said.
+ * Each function here returns the value of an argument, palloc'd.  If it is
+ * wrong, an ERROR names the argument and the value.  A null is wrong unless a
+ * comment says otherwise.
  *
  * IDENTIFICATION
  *	  src/sql/argument.c
@@ -92,8 +92,8 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 }
 
 /*
- * A query, which is taken apart later.  array_type is the type of an array that
- * the function takes in its place, or NULL: an array without a cast comes here.
+ * A query, which is looked at later.  array_type is the type of the array that
+ * the function also takes, or NULL: an array without a cast ends up here.
  */
 char *
 hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
@@ -116,7 +116,10 @@ hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
 	return query;
 }
 
-/* A label or a name of one; so is a row's refused by hubspot_raw_input_check. */
+/*
+ * A label or its name.  hubspot_raw_input_check() refuses those of rows in the
+ * same way.
+ */
 char *
 hubspot_label_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
@@ -173,14 +176,14 @@ hubspot_bool_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return PG_GETARG_BOOL(argument);
 }
 
-/* Is it true?  Null is as false, for what may come from a column. */
+/* Is it true?  Null counts as false, since the value may come from a column. */
 bool
 hubspot_flag_argument(FunctionCallInfo fcinfo, int argument)
 {
 	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
 }
 
-/* The name of something else than a server, not copied. */
+/* The name of something other than a server, not copied. */
 const char *
 hubspot_name_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
@@ -202,14 +205,20 @@ hubspot_array_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return PG_GETARG_ARRAYTYPE_P(argument);
 }
 
-/* The name of a server, not copied; NULL, for the setting's, if it is null. */
+/*
+ * The name of a server, not copied; NULL, which stands for the setting's, if
+ * it is null.
+ */
 const char *
 hubspot_server_argument(FunctionCallInfo fcinfo, int argument)
 {
 	return PG_ARGISNULL(argument) ? NULL : NameStr(*PG_GETARG_NAME(argument));
 }
 
-/* The server that it names, or the setting; the current role must have USAGE. */
+/*
+ * The server that the argument or else the setting names; the current role
+ * must have USAGE on it.
+ */
 Oid
 hubspot_usable_server_argument(FunctionCallInfo fcinfo, int argument)
 {

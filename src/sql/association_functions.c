@@ -25,13 +25,14 @@
 /* What a function's FmgrInfo keeps from one call to the next. */
 typedef struct CallState
 {
-	/* labels that were looked up for a call before, in the same statement */
+	/* labels that were looked up for an earlier call of the same statement */
 	MemoryContext labels_context;
 	HubspotLabels *labels;		/* or NULL */
-	TimestampTz labels_statement;	/* when that began */
+	TimestampTz labels_statement;	/* when the statement began */
 
-	HubspotResultRow *row;		/* of a function that returns one; or NULL */
-	HubspotStream *stream;		/* whose rows are being asked for, or NULL */
+	HubspotResultRow *row;		/* of a function that returns one row; or NULL */
+	HubspotStream *stream;		/* of a function whose rows are being fetched;
+								 * or NULL */
 } CallState;
 
 PG_FUNCTION_INFO_V1(hs_assoc_create_default);
@@ -91,8 +92,8 @@ static TupleDesc result_tupdesc(FunctionCallInfo fcinfo);
  *
  * Associates two records with the default type of their object types.  Returns
  * one hs_assoc_result, whose ok is true only if HubSpot confirmed it.  Misuse
- * is an ERROR, and with on_error 'raise' every failure is.  All functions here
- * share these arguments, results and errors.
+ * is an ERROR, and so is every failure with on_error 'raise'.  All functions
+ * here share these arguments, results and errors.
  */
 Datum
 hs_assoc_create_default(PG_FUNCTION_ARGS)
@@ -155,7 +156,7 @@ hs_assoc_create_from_bigint(PG_FUNCTION_ARGS)
  * hs_assoc_archive(from_type, from_id, to_type, to_id, on_error, server):
  * DELETE .../associations/{toType}/{toId}
  *
- * Removes all associations of two records.  That there are none is ok.
+ * Removes all associations of two records.  It is ok if there are none.
  */
 Datum
 hs_assoc_archive(PG_FUNCTION_ARGS)
@@ -420,9 +421,10 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 }
 
 /*
- * The arguments that all functions have: object types, on_error (at -1: every
- * failure is an ERROR), keep_labels after it where labels may be replaced, and
- * server as the last one.  (is_primary is pipeline_direction()'s.)
+ * Read the arguments that all functions have: object types, on_error (at -1:
+ * every failure is an ERROR), keep_labels after it where labels may be
+ * replaced, and server as the last one.  (pipeline_direction() reads
+ * is_primary.)
  */
 static void
 set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
@@ -454,9 +456,9 @@ pipeline_direction(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
 }
 
 /*
- * What labels are looked up with.  What was looked up for the calls before is
- * good for this one, too, as long as one statement of the client's makes them
- * all.
+ * The labels of the pipeline.  Those that were looked up for earlier calls are
+ * good for this one, too, as long as all are made by one statement of the
+ * client.
  */
 static HubspotLabels *
 pipeline_labels(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
@@ -522,8 +524,8 @@ id_argument(FunctionCallInfo fcinfo, int argument, bool bigint_id)
 
 /*
  * Begin the result of a function that returns a set, and a memory context for
- * the call, or for all calls of a stream, which becomes the current one.  Returns
- * the one before.
+ * the call, or for all calls of a stream, which becomes the current one.
+ * Returns the former one.
  */
 static MemoryContext
 begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
@@ -551,8 +553,8 @@ begin_set(FunctionCallInfo fcinfo, HubspotSink *sink)
 }
 
 /*
- * The rows of a call that has begun with begin_set(), all of them into the sink,
- * or the first one of a stream.
+ * Run a call that has begun with begin_set(): put all of its rows into the
+ * sink, or return the first one of a stream.
  */
 static Datum
 return_rows(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline,
@@ -608,7 +610,10 @@ call_state(FunctionCallInfo fcinfo)
 	return state;
 }
 
-/* What the result type means doesn't change between calls of one statement. */
+/*
+ * The state for calls that return one row.  The result type does not change
+ * between the calls of one statement.
+ */
 static CallState *
 single_state(FunctionCallInfo fcinfo)
 {

@@ -3,10 +3,10 @@
  * definition_functions.c
  *	  The SQL functions for labels, limits and the high-usage report.
  *
- * What they have in common: one call to HubSpot, and an ERROR for whatever is
- * not a success.  (Only what is done to records has rows that tell of
- * failures.)  Each describes what it is about to do as a task, which perform()
- * does, and reads the answer.
+ * What they have in common: one call to HubSpot, and an ERROR if it is not a
+ * success.  (Only operations on records have rows that tell of failures.)
+ * Each function describes its call as a task, which perform() carries out, and
+ * reads the answer.
  *
  * IDENTIFICATION
  *	  src/sql/definition_functions.c
@@ -41,19 +41,19 @@
 /* The most arguments that a path has. */
 #define MAX_ARGUMENTS	3
 
-/* What a call of one of the functions asks of HubSpot. */
+/* What one of the functions asks of HubSpot. */
 typedef struct Task
 {
 	HubspotOperation operation;
 	const char *server;			/* or NULL */
-	const char *from_type;		/* of those that have them, ... */
+	const char *from_type;		/* NULL: it has no object types */
 	const char *to_type;
-	const char *direction;		/* ... in words */
+	const char *direction;		/* the object types in words */
 	const char *arguments[MAX_ARGUMENTS];	/* of the path */
 	const char *body;			/* or NULL */
 	const char *failure;		/* the message of an ERROR */
 	const char *sight;			/* where to see whether HubSpot acted, or why
-								 * it refuses to; NULL: nowhere */
+								 * it refused; NULL: nowhere */
 
 	MemoryContext context;		/* of all that the call takes */
 	MemoryContext old_context;
@@ -113,10 +113,11 @@ hs_assoc_labels(PG_FUNCTION_ARGS)
  * hs_assoc_label_create(from_type, to_type, label, name, inverse_label,
  * server): POST .../labels
  *
- * Defines a label, or with one that is null or empty the type without a label,
- * which custom objects may lack.  Returns the new types, one for each direction or
- * one for both.  Sent again only if HubSpot cannot have acted; an answer that names no
- * type is an ERROR (08P01), because it may have acted then.
+ * Defines a label, or, if label is null or empty, the type without a label,
+ * which custom objects may lack.  Returns the new types, one for each
+ * direction or one for both.  Sent again only if HubSpot cannot have acted; an
+ * answer that names no type is an ERROR (08P01), because it may have acted
+ * then.
  */
 Datum
 hs_assoc_label_create(PG_FUNCTION_ARGS)
@@ -306,7 +307,7 @@ hs_assoc_limit_purge(PG_FUNCTION_ARGS)
  * hs_assoc_high_usage_report(INOUT user_id, server, OUT user_email,
  * OUT enqueue_time): POST .../usage/high-usage-report/{userId}
  *
- * Has HubSpot send a user the report of the records that come near their
+ * Has HubSpot send a user the report on records that are close to their
  * limits.  Sent again only if HubSpot cannot have acted.
  */
 Datum
@@ -334,7 +335,7 @@ hs_assoc_high_usage_report(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(report.user_id);
 	isnull[1] = (report.user_email == NULL);
 	values[1] = isnull[1] ? (Datum) 0 : CStringGetTextDatum(report.user_email);
-	/* it was requested, however that says when */
+	/* it was requested, whether or not the time can be read */
 	isnull[2] = !hubspot_read_iso_time(report.enqueue_time, &time);
 	values[2] = isnull[2] ? (Datum) 0 : TimestampTzGetDatum(time);
 	MemoryContextSwitchTo(task.old_context);
@@ -344,7 +345,10 @@ hs_assoc_high_usage_report(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result);
 }
 
-/* All that a task takes is in a context of its own, until end_task(). */
+/*
+ * Begin a task.  All that it allocates is in a context of its own, until
+ * end_task().
+ */
 static void
 begin_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
 		   int server)
@@ -359,7 +363,7 @@ begin_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
 	task->server = hubspot_server_argument(fcinfo, server);
 }
 
-/* The object types, which come first among the arguments and in the path. */
+/* Set the object types, which come first among the arguments and in the path. */
 static void
 set_direction(FunctionCallInfo fcinfo, Task *task)
 {
@@ -392,7 +396,7 @@ is_empty(FunctionCallInfo fcinfo, int argument)
 		VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0;
 }
 
-/* To remove a limit takes no max_to_ids. */
+/* Set, change or remove a limit.  Removing it takes no max_to_ids. */
 static void
 change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 			 const char *verb)
@@ -417,8 +421,8 @@ change_limit(FunctionCallInfo fcinfo, HubspotOperation operation,
 }
 
 /*
- * Send the task's call and wait until it has come back.  ERROR if it is no
- * success, or one that tells of a failure.
+ * Send the task's call and wait until it has come back.  ERROR if it is not a
+ * success, or is one that tells of a failure.
  */
 static void
 perform(Task *task)
@@ -436,7 +440,10 @@ perform(Task *task)
 	send_task(task, client, path.data);
 	error = hubspot_call_error(&task->call);
 
-	/* it is no answer about what was asked, as of a path that leads nowhere */
+	/*
+	 * the answer is not about what was asked, such as that of a path that
+	 * leads nowhere
+	 */
 	initStringInfo(&path);
 	if (error && error->verdict == HUBSPOT_VERDICT_FOREIGN &&
 		hubspot_append_other_path(&path, endpoint, client->options->api_version,
@@ -447,7 +454,7 @@ perform(Task *task)
 	}
 	if (error)
 	{
-		/* an attempt before this one removed it, and its answer was lost */
+		/* an earlier attempt removed it, and its answer was lost */
 		if (task->call.own_connection && task->call.may_have_acted && error->not_found)
 			return;
 		fail(task, error);
@@ -457,7 +464,7 @@ perform(Task *task)
 	if (told)
 		fail(task, told);
 
-	/* what can be done again needs no confirmation but the status */
+	/* an operation that can be repeated needs no confirmation but the status */
 	if (endpoint->reply_shape == HUBSPOT_REPLY_SILENT &&
 		(done == HUBSPOT_NOT_DONE ||
 		 (done == HUBSPOT_DONE_OR_NOT && !endpoint->repeatable)))
@@ -477,7 +484,7 @@ send_task(Task *task, const HubspotClient *client, const char *path)
 	task->call.body_len = task->body ? strlen(task->body) : 0;
 	task->call.repeatable = endpoint->repeatable;
 
-	/* that it isn't there means something else after an attempt */
+	/* after a first attempt, "not found" may mean that it was removed */
 	task->call.own_connection = (task->operation == HUBSPOT_LABEL_DELETE ||
 								 task->operation == HUBSPOT_LIMIT_PURGE);
 	hubspot_call_perform(client, &task->call);
@@ -502,7 +509,7 @@ fail(const Task *task, const HubspotError *error)
 			 errhint("%s", hint)));
 }
 
-/* A success that cannot be read. */
+/* ERROR: a success that cannot be read. */
 static void
 fail_unreadable(const Task *task, const char *reason)
 {
@@ -510,8 +517,7 @@ fail_unreadable(const Task *task, const char *reason)
 }
 
 /*
- * What shows whether HubSpot acted, or why it refuses to; NULL if nothing
- * does.
+ * What shows whether HubSpot acted, or why it refused; NULL if nothing does.
  */
 static const char *
 where_to_look(HubspotOperation operation)
@@ -532,7 +538,7 @@ where_to_look(HubspotOperation operation)
 	}
 }
 
-/* The association types that the answer lists; ERROR if it is no list. */
+/* The association types that the answer lists; ERROR if it is not a list. */
 static List *
 read_definitions(const Task *task)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * label_function.c
- *	  The function that says which labels are one.
+ *	  The function that tells which labels are the same.
  *
  * IDENTIFICATION
  *	  src/sql/label_function.c
@@ -21,8 +21,8 @@ PG_FUNCTION_INFO_V1(hs_assoc_fold);
 /*
  * hs_assoc_fold(label)
  *
- * A label as it is looked up if there is none that is just like it: the same for
- * those that differ by case alone, whatever the database's locale is.
+ * A label as it is looked up if none matches exactly: the same for labels that
+ * differ by case alone, whatever the database's locale is.
  */
 Datum
 hs_assoc_fold(PG_FUNCTION_ARGS)

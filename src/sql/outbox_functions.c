@@ -53,9 +53,10 @@ static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
  * hs_assoc_outbox_wake(): a trigger of the extension's tables, AFTER a
  * statement.
  *
- * Wakes the worker of this database when the transaction commits.  An UPDATE may
- * have made rows due earlier, or another account's, unless it is a sender's, and a
- * row that it is called for is due earlier.
+ * Wakes the worker of this database when the transaction commits.  An UPDATE,
+ * unless a sender makes it, may have made rows due earlier, or have moved them
+ * to another account; where the trigger is called for a row, that row is due
+ * earlier.
  */
 Datum
 hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
@@ -81,10 +82,10 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
  * server)
  *
  * Puts the operation on each row of the query into the outbox, on behalf of
- * the current role, which needs USAGE on the server.  Whether it has a user
- * mapping shows when it is sent.  Returns how many rows there were; those
- * without from_id or to_id are skipped, and counted in hs_assoc_stat().  A row
- * that could never be sent is an ERROR (22023).
+ * the current role, which needs USAGE on the server.  Whether the role has a
+ * user mapping shows when the row is sent.  Returns how many rows there were;
+ * those without from_id or to_id are skipped, and counted in hs_assoc_stat().
+ * A row that could never be sent is an ERROR (22023).
  */
 Datum
 hs_assoc_enqueue(PG_FUNCTION_ARGS)
@@ -151,7 +152,7 @@ keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 	return keep_labels;
 }
 
-/* Only what takes types has a primary one. */
+/* Only operations that take types have a primary one. */
 static bool
 is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation)
 {
@@ -170,8 +171,8 @@ is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation
  * CALL hs_assoc_flush(max_rows, server)
  *
  * Sends what is due in the outbox, and commits as it goes.  Rounds follow each
- * other until nothing is due that this process may send; what an account's rate
- * holds back is waited for, what has failed is not.
+ * other until nothing is due that this process may send.  It waits for what an
+ * account's rate holds back, but not for what has failed.
  */
 Datum
 hs_assoc_flush(PG_FUNCTION_ARGS)
@@ -213,7 +214,7 @@ flush(HubspotSender *sender, const char *server, int64 max_rows)
 {
 	HubspotRound round;
 
-	SPI_commit();				/* its snapshot was the CALL's */
+	SPI_commit();				/* the CALL's snapshot ends here, too */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -251,9 +252,9 @@ hs_assoc_pause(PG_FUNCTION_ARGS)
 
 /*
  * hs_assoc_resume(server): has the outbox of an account sent again, at once,
- * also if it was waiting after failures.
+ * even if it was waiting after failures.
  *
- * Returns false if it wasn't paused.
+ * Returns false if it was not paused.
  */
 Datum
 hs_assoc_resume(PG_FUNCTION_ARGS)
@@ -305,7 +306,10 @@ server_name(FunctionCallInfo fcinfo, int argument)
 	return GetForeignServer(serverid)->servername;
 }
 
-/* No ERROR, since dead letters may outlive their server. */
+/*
+ * Tell of a server that is missing.  It is not an ERROR, since dead letters
+ * may outlive their server.
+ */
 static void
 tell_missing_server(FunctionCallInfo fcinfo, int argument)
 {

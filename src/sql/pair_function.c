@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * pair_function.c
- *	  What two operations of the outbox have to agree in to be of one pair.
+ *	  A hash that tells which operations of the outbox are on the same pair.
  *
- * Object types have several names: contacts, contact and 0-1 are one.  For those
- * that are listed here, all names are known.  All others (custom objects, what
- * HubSpot has added since) count as one type, because two names that we don't
- * know may stand for the same: at worst, operations on different pairs with the
- * same ids wait for each other.
+ * Object types have several names: contacts, contact and 0-1 are the same.
+ * For those that are listed here, all names are known.  All others (custom
+ * objects, what HubSpot has added since) count as one type, because two names
+ * that we do not know may stand for the same one: at worst, operations on
+ * different pairs with the same ids wait for each other.
  *
  * IDENTIFICATION
  *	  src/sql/pair_function.c
@@ -31,8 +31,8 @@ typedef struct StandardType
 } StandardType;
 
 /*
- * In the order of strcmp().  There are indexes on what comes of this: whoever
- * changes it has to have them rebuilt by the extension's update.
+ * In the order of strcmp().  Indexes hold the results: whoever changes these
+ * has to rebuild the indexes in the extension's update script.
  */
 static const StandardType standard_types[] = {
 	{"0-1", 1},
@@ -111,7 +111,7 @@ static const StandardType standard_types[] = {
 	{"tickets", 5}
 };
 
-/* None of the names is as long as that. */
+/* All of the names are shorter than this. */
 #define MAX_NAME	32
 
 static uint64 hash_side(const text * type, const text * id);
@@ -138,7 +138,7 @@ hs_assoc_pair(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) hash_combine64(hash, Max(from, to)));
 }
 
-/* A record: what its type is seeds the hash of its id. */
+/* A hash of a record: its object type seeds the hash of its id. */
 static uint64
 hash_side(const text * type, const text * id)
 {
@@ -147,7 +147,7 @@ hash_side(const text * type, const text * id)
 							   (uint64) type_number(type));
 }
 
-/* The number of an object type, or 0: it is none of those that are listed. */
+/* The number of an object type, or 0: it is not listed. */
 static int
 type_number(const text * type)
 {

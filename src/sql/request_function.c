@@ -35,17 +35,17 @@ typedef struct Header
 {
 	char	   *name;			/* in lower case */
 	char	   *value;
-	int			no;				/* in the order in which they came */
+	int			no;				/* its place in the order of arrival */
 } Header;
 
 typedef struct Headers
 {
 	Header	   *headers;
 	int			n;
-	int			max;			/* that there is room for */
+	int			max;			/* for how many there is room */
 } Headers;
 
-/* A path longer than this is refused, as HubSpot would. */
+/* A longer path is refused, as HubSpot would do. */
 #define MAX_PATH_LEN	(16 * 1024)
 
 PG_FUNCTION_INFO_V1(hs_assoc_request);
@@ -64,8 +64,8 @@ static int	compare_headers(const void *a, const void *b);
  * hs_assoc_request(method, path, body, server, OUT http_status, OUT headers,
  * OUT body): any one request to the account's own host.
  *
- * Returns whatever was answered, also if it is an HTTP error.  No answer at
- * all, or one that can't be read, is an ERROR (08006 or 08P01).
+ * Returns whatever was answered, even an HTTP error.  No answer at all, or one
+ * that cannot be read, is an ERROR (08006 or 08P01).
  */
 Datum
 hs_assoc_request(PG_FUNCTION_ARGS)
@@ -111,7 +111,7 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 }
 
 /*
- * The method must be one that libcurl sends as it is, and the path must stay
+ * The method must be one that libcurl sends unchanged, and the path must stay
  * on the host, and be what it looks like.
  */
 static void
@@ -169,7 +169,10 @@ perform(const HubspotClient *client, const char *method,
 	return call;
 }
 
-/* A header that comes more than once is one with a list of values. */
+/*
+ * The headers as an object.  One that comes more than once has a list of
+ * values.
+ */
 static Jsonb *
 headers_jsonb(const HubspotHttpReply *reply)
 {
@@ -227,7 +230,7 @@ add_header(void *state, HubspotSlice name, HubspotSlice value)
 	pfree(given);
 }
 
-/* Those of one name in the order in which they came. */
+/* By name; headers of the same name in the order in which they came. */
 static int
 compare_headers(const void *a, const void *b)
 {

@@ -3,8 +3,9 @@
  * statistics_functions.c
  *	  SQL functions that show the throttles and statistics of accounts.
  *
- * They begin with the servers that there are, not with what is counted: a
- * server that was dropped is shown no more, and one of another database never.
+ * They go through the servers that exist, not through what is counted: a
+ * server that was dropped is no longer shown, and one of another database
+ * never is.
  *
  * IDENTIFICATION
  *	  src/sql/statistics_functions.c
@@ -89,10 +90,9 @@ static bool set_time(Datum *value, int64 when, int64 now, TimestampTz clock);
 /*
  * hs_assoc_stat(): what was sent to each account of this database
  *
- * A row for each server that was used since the start of the server process
- * group (or of this session, if the library isn't preloaded), and whose
- * counters have not made room for another account's since.  Times are
- * milliseconds.
+ * A row for each server that was used since the start of PostgreSQL (or of
+ * this session, if the library is not preloaded), unless its counters have
+ * made room for another account's since.  Times are in milliseconds.
  */
 Datum
 hs_assoc_stat(PG_FUNCTION_ARGS)
@@ -146,7 +146,7 @@ errors_datum(const HubspotAccountCounts *counts)
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < counts->ncategories; i++)
 	{
-		/* nobody knows what HubSpot will call its categories */
+		/* HubSpot may have a category of that name */
 		if (strcmp(counts->categories[i].category, OTHER_CATEGORIES) == 0)
 			other += counts->categories[i].rows;
 		else
@@ -172,7 +172,7 @@ add_error(StringInfo json, const char *category, int64 rows)
  * hs_assoc_stat_reset(server): count anew
  *
  * For all accounts of this database if server is null; ERROR if there is no
- * such server.  The throttle goes on as it was.
+ * such server.  The throttle is left as it is.
  */
 Datum
 hs_assoc_stat_reset(PG_FUNCTION_ARGS)
@@ -188,7 +188,7 @@ hs_assoc_stat_reset(PG_FUNCTION_ARGS)
 /*
  * hs_assoc_throttle(): how much of its rate each account has used
  *
- * A row for each server of this database, also for those that nobody has used.
+ * A row for each server of this database, even if nobody has used it.
  */
 Datum
 hs_assoc_throttle(PG_FUNCTION_ARGS)
@@ -223,8 +223,8 @@ hs_assoc_throttle(PG_FUNCTION_ARGS)
 }
 
 /*
- * The time when as one of the calendar, if it is to come; now and clock are the
- * present on both.
+ * Set the time of day of when, if it is yet to come; now and clock are the
+ * present by both clocks.
  */
 static bool
 set_time(Datum *value, int64 when, int64 now, TimestampTz clock)
@@ -237,9 +237,9 @@ set_time(Datum *value, int64 when, int64 now, TimestampTz clock)
 /*
  * hs_assoc_fault(): what this server lacked for sending the outbox of accounts
  *
- * A row for each account that the last ERROR of such a kind was about, until something is
- * sent for it; those whose role's privileges the caller has, and for pg_monitor all, but
- * without the message, which may say anything.
+ * A row for each account whose last ERROR was of such a kind, until something
+ * is sent for it.  The caller sees those whose role's privileges it has;
+ * pg_monitor sees all, but without the message, which may say anything.
  */
 Datum
 hs_assoc_fault(PG_FUNCTION_ARGS)

@@ -67,9 +67,9 @@ static bool same_text(const char *a, const char *b);
  * server)
  *
  * From now on, what happens to the rows of the table is enqueued, on behalf of
- * the current role.  With backfill, so are the rows that are there: the lock
- * that is taken for the triggers waits for all writers, and none goes on before
- * the transaction has ended.  Returns how many.
+ * the current role.  With backfill, so are the rows that exist already: the
+ * lock that is taken for the triggers waits for all writers, and none goes on
+ * before the transaction has ended.  Returns how many rows.
  */
 Datum
 hs_assoc_enable_sync(PG_FUNCTION_ARGS)
@@ -196,7 +196,10 @@ check_owner(Oid link_table)
 					   get_relkind_objtype(get_rel_relkind(link_table)), name);
 }
 
-/* Lock the table until the end of the transaction; still ours? */
+/*
+ * Lock the table until the end of the transaction; ERROR if the role no longer
+ * owns it.
+ */
 static void
 lock_link_table(Oid link_table, LOCKMODE lock)
 {
@@ -244,7 +247,7 @@ column_list(const HubspotSync *sync)
 	return list.data;
 }
 
-/* Are they the same, whosoever they are? */
+/* Are they the same, whichever role enabled them? */
 static bool
 same_sync(const HubspotSync *a, const HubspotSync *b)
 {
@@ -271,8 +274,8 @@ same_text(const char *a, const char *b)
 /*
  * hs_assoc_disable_sync(link_table)
  *
- * Ends all syncs of the table, and drops the triggers, also if they are all
- * that there is.  Returns how many syncs there were.
+ * Ends all syncs of the table, and drops the triggers, even if nothing else is
+ * left.  Returns how many syncs there were.
  */
 Datum
 hs_assoc_disable_sync(PG_FUNCTION_ARGS)
