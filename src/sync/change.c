@@ -6,23 +6,24 @@
  * A sync makes one INSERT ... SELECT of the rows that a statement has changed
  * (change_sql.c).
  *
- * Statements on one table may be nested, by triggers, or be parts of one
- * (WITH): a row that one has inserted may be gone before its trigger is run,
- * or what one has deleted be there again.  The last operation that is enqueued
- * for a pair wins, therefore changes that come after those of such a statement
- * are checked first: only what is in the table is created, only what isn't is
- * removed.  That is read with the privileges of its owner, whoever changes it, into a
- * tuplestore, and inserted from there.  The rows of a whole table, to be
- * truncated or for a backfill, take the same way.  So does what is removed of a
- * table that may have one label in two spellings.
+ * Statements on one table may be nested by triggers, or be parts of one
+ * statement (WITH): a row that one of them has inserted may be gone before its
+ * trigger is run, or a deleted row be there again.  The last operation that is
+ * enqueued for a pair wins.  Therefore changes that come after those of such a
+ * statement are checked first: only what is in the table is created, and only
+ * what is not is removed.  The rows are read with the privileges of the
+ * table's owner, whoever changes it, into a tuplestore, and inserted from
+ * there.  The rows of a whole table, for TRUNCATE or a backfill, take the same
+ * way; and so do rows that are removed from a table that may have one label in
+ * two spellings.
  *
- * All rows that come or go with a table are read without a look at privileges
- * and row-level security on it, since who may attach, detach, drop or truncate it
- * needs none for its rows.  Otherwise a partition's owner could keep others from
- * that, by taking his own away.
+ * All rows that come or go with a table are read without regard to privileges
+ * and row-level security on it, since a role that may attach, detach, drop or
+ * truncate it needs none on its rows.  Otherwise a partition's owner could
+ * prevent that by revoking their own privileges.
  *
- * What a transaction removes and adds again, as when a table is filled anew, is
- * enqueued as neither; but not if anything else is known of the pair
+ * For what a transaction removes and adds again, as when a table is filled
+ * anew, nothing is enqueued, unless anything else is known of the pair
  * (change_sql.c).
  *
  * IDENTIFICATION
@@ -70,7 +71,8 @@ enum
 	PARAMETER_LABELS,
 	PARAMETER_KEEP_LABELS,
 	PARAMETER_LINK_TABLE,
-	PARAMETER_TRANSACTIONS,		/* those of this one that have removed */
+	PARAMETER_TRANSACTIONS,		/* this transaction's numbers that have
+								 * removed */
 	NPARAMETERS
 };
 
@@ -92,7 +94,7 @@ static const Oid parameter_types[NPARAMETERS] = {
 /* Where the rows of an insertion come from. */
 #define COLLECTED	HUBSPOT_NDELTAS
 
-/* What the planner is to keep from, where it is to look pairs up by index. */
+/* What the planner must not use where it has to look pairs up by index. */
 static const char *const scans_of_all[] = {"enable_seqscan", "enable_bitmapscan"};
 
 /* The statement that inserts rows from one source. */
@@ -100,25 +102,26 @@ typedef struct Insertion
 {
 	const HubspotDelta *delta;
 	int			source;			/* HubspotDeltaSource, or COLLECTED */
-	bool		net;			/* without what this transaction has removed */
+	bool		net;			/* without what this transaction has removed
+								 * before */
 	HubspotPrepared *prepared;	/* or NULL: not yet */
 } Insertion;
 
 struct HubspotChange
 {
 	HubspotDelta delta;
-	bool		has_nulls;		/* may its columns be null? */
+	bool		has_nulls;		/* may the columns of the sync be null? */
 	HubspotValues values;
 	Insertion	insertions[COLLECTED + 1][2];	/* in full, and net */
 };
 
-/* What is to be read of a table, with its rows as they are now. */
+/* Which of a table's rows are to be read, as they are now. */
 typedef struct Reading
 {
 	const HubspotDelta *delta;
-	bool		checked;		/* changed rows; else all rows */
-	HubspotDeltaSource source;	/* of the former */
-	bool		added;			/* of the latter */
+	bool		checked;		/* changed rows, checked; else all rows */
+	HubspotDeltaSource source;	/* of changed rows */
+	bool		added;			/* all rows are added, not removed */
 	Oid			reader;			/* whose privileges on the table count */
 } Reading;
 
@@ -220,7 +223,7 @@ hubspot_change_matters(const HubspotChange *change, TriggerData *trigdata)
 	TupleTableSlot *new_slot;
 	bool		matters = false;
 
-	/* if they don't come in the same order, there is more work than needed */
+	/* if the rows do not come in the same order, more is done than is needed */
 	if (source_of(trigdata) != HUBSPOT_UPDATED ||
 		tuplestore_tuple_count(old_rows) != tuplestore_tuple_count(new_rows))
 		return true;
@@ -252,14 +255,14 @@ begin_rows(TriggerData *trigdata, Tuplestorestate *rows)
 {
 	int			pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
 
-	/* a new pointer begins where the first one is */
+	/* a new read pointer begins where the first one is */
 	tuplestore_select_read_pointer(rows, pointer);
 	tuplestore_rescan(rows);
 	return MakeSingleTupleTableSlot(RelationGetDescr(trigdata->tg_relation),
 									&TTSOpsMinimalTuple);
 }
 
-/* Have two rows the same values in all columns that matter, byte for byte? */
+/* Do two rows have the same values in all columns that matter, byte for byte? */
 static bool
 same_values(const HubspotDelta *delta, TupleTableSlot *a, TupleTableSlot *b)
 {
@@ -281,7 +284,7 @@ same_values(const HubspotDelta *delta, TupleTableSlot *a, TupleTableSlot *b)
 }
 
 /*
- * Count the rows that the statement has added and that are left out, because a
+ * Count the rows that the statement has added and that are left out because a
  * value is null.
  */
 void
@@ -334,7 +337,10 @@ hubspot_change_environment(TriggerData *trigdata)
 	return environment;
 }
 
-/* Have statements know a tuplestore, of rows of a relation or of that form. */
+/*
+ * Let statements name a tuplestore, whose rows are those of a relation or of
+ * that form.
+ */
 static void
 add_rows(QueryEnvironment *environment, const char *name, Oid relid,
 		 TupleDesc tupdesc, Tuplestorestate *rows)
@@ -351,8 +357,8 @@ add_rows(QueryEnvironment *environment, const char *name, Oid relid,
 }
 
 /*
- * Enqueue what the statement has changed; check: only what is so in the table
- * now.  The environment is that of the trigger.
+ * Enqueue what the statement has changed; check: only what the table still
+ * shows.  The environment is that of the trigger.
  */
 void
 hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
@@ -376,8 +382,8 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
 }
 
 /*
- * Insert rows from a source; how many.  net: without those that this transaction
- * has removed before, as far as its snapshots show all that waits.
+ * Insert rows from a source; returns how many.  net: without those that this
+ * transaction has removed before, if its snapshots show all that waits.
  */
 static int64
 insert(HubspotChange *change, int source, bool net, QueryEnvironment *environment)
@@ -446,8 +452,8 @@ collected_rows(const HubspotDelta *delta)
 }
 
 /*
- * Enqueue all rows of the table; how many.  Those that are added and have a null
- * are counted as skipped.
+ * Enqueue all rows of the table; returns how many.  Those that are added and
+ * have a null are counted as skipped.
  */
 int64
 hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
@@ -502,8 +508,8 @@ count_skipped(const HubspotChange *change, int64 rows)
 }
 
 /*
- * Rows of a table: as they are now, also in a transaction that goes by an older
- * snapshot, and all of them, or an ERROR if row-level security hides some.
+ * Collect rows of a table as they are now, even in a transaction that goes by
+ * an older snapshot.  ERROR if row-level security hides some.
  */
 static Tuplestorestate *
 collect(const Reading *reading, Oid table, QueryEnvironment *environment)
@@ -546,7 +552,7 @@ write_reading(const void *state)
 		hubspot_delta_all_rows(reading->delta, reading->added);
 }
 
-/* Insert collected rows without a null, and forget them; how many. */
+/* Insert collected rows without a null, and forget them; returns how many. */
 static int64
 insert_collected(HubspotChange *change, bool net, Tuplestorestate *rows)
 {

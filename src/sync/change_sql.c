@@ -4,11 +4,11 @@
  *	  The rows that are added to a link table or removed from it, in SQL.
  *
  * The queries here have the columns from_id, to_id, type (if the sync has a
- * column for it) and added (false: removed).  They call nothing that somebody
- * else may have written: ids become text by the output functions of their types,
+ * column for it) and added (false: removed).  They call nothing that others
+ * may have written: ids become text by the output functions of their types,
  * which only a superuser can define, never by casts, and are compared as text.
- * Those that read the table itself are for its owner.  What all of them may name
- * is checked before they run (prepared.c).
+ * Queries that read the table itself run with its owner's privileges.  What a
+ * query names is checked before it runs (prepared.c).
  *
  * Two labels that differ by case alone are two rows, but as a rule one type
  * (labels.c).  One of the rows may go; as long as the other is there, the type
@@ -64,7 +64,10 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 	delta->has_spellings = has_spellings(delta);
 }
 
-/* Not if the unique index allows each pair one row. */
+/*
+ * May it have two rows for one label?  Not if the unique index allows only one
+ * row for each pair.
+ */
 static bool
 has_spellings(const HubspotDelta *delta)
 {
@@ -105,7 +108,7 @@ set_column(HubspotDeltaColumn *column, Oid table, const char *name)
 	ReleaseSysCache(tuple);
 }
 
-/* Is there a column of the type, and holds it labels? */
+/* Is there a column for the type, and does it hold labels? */
 bool
 hubspot_delta_is_label(const HubspotDelta *delta)
 {
@@ -113,8 +116,8 @@ hubspot_delta_is_label(const HubspotDelta *delta)
 }
 
 /*
- * The rows that a statement has added or removed, the latter first, without
- * those that have a null.
+ * The rows that a statement has removed or added, in this order, without those
+ * that have a null.
  */
 char *
 hubspot_delta_rows(const HubspotDelta *delta, HubspotDeltaSource source)
@@ -138,8 +141,8 @@ changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 }
 
 /*
- * What an UPDATE has added, all rows taken together: that a value has moved
- * from one row to another is no difference.
+ * What an UPDATE has added or removed, all rows taken together: a value that
+ * has moved from one row to another makes no difference.
  */
 static char *
 difference(const HubspotDelta *delta, const Oid *keys)
@@ -166,8 +169,8 @@ difference(const HubspotDelta *delta, const Oid *keys)
 }
 
 /*
- * The rows of one table, with a column that marks them; keys: also the values
- * of those columns as they are, as key0, key1, ...
+ * The rows of one table, with a column that marks them.  With keys, also the
+ * original values of the index's columns, as key0, key1, ...
  */
 static char *
 rows_of(const HubspotDelta *delta, const char *table, const char *mark,
@@ -195,9 +198,9 @@ rows_of(const HubspotDelta *delta, const char *table, const char *mark,
 }
 
 /*
- * A value as text, null if it is null.  One that is too large for the outbox must
- * not stop who writes it: it is cut, and marked, so that it is refused when it is to
- * be sent, and seen in the dead letters.
+ * A value as text, null if it is null.  A value that is too large for the
+ * outbox must not stop the writer: it is cut and marked, so that it is refused
+ * when it is to be sent, and seen in the dead letters.
  */
 static char *
 id_text(const char *alias, const HubspotDeltaColumn *column)
@@ -253,8 +256,8 @@ full_text(const char *alias, const HubspotDeltaColumn *column)
 }
 
 /*
- * A type's number, or its label.  A number that is too large must not stop who
- * writes it: it becomes one that is refused when it is to be sent.
+ * A type's number, or its label.  A number that is too large must not stop the
+ * writer: it becomes one that is refused when it is to be sent.
  */
 static char *
 type_value(const HubspotDelta *delta, const char *alias)
@@ -273,8 +276,8 @@ type_value(const HubspotDelta *delta, const char *alias)
 }
 
 /*
- * A label as it is looked up if there is none that is just like it.  A long one
- * is none of HubSpot's, and must not ask for more memory than there is.
+ * A label as it is looked up if none matches exactly.  HubSpot has no long
+ * ones, and they must not ask for more memory than there is.
  */
 static char *
 folded(const char *label)
@@ -284,8 +287,8 @@ folded(const char *label)
 }
 
 /*
- * The same, but only what is so in the table now: added and there, or removed
- * and not there.
+ * The same, but only what the table still shows: added rows that are there,
+ * and removed rows that are not.
  */
 char *
 hubspot_delta_checked_rows(const HubspotDelta *delta, HubspotDeltaSource source)
@@ -327,9 +330,9 @@ hubspot_delta_checked_rows(const HubspotDelta *delta, HubspotDeltaSource source)
 }
 
 /*
- * The operators by which the unique index finds rows, of the columns that it
- * has.  Those of polymorphic types are left out: which one SQL would take is
- * not always clear.
+ * The operators by which the unique index finds rows, for the columns that it
+ * has.  Those of polymorphic types are left out: it is not always clear which
+ * one SQL would take.
  */
 static void
 find_keys(const HubspotDelta *delta, Oid *keys)
@@ -361,8 +364,8 @@ find_keys(const HubspotDelta *delta, Oid *keys)
 }
 
 /*
- * The functions of these operators, which checked rows call beside those of
- * pg_catalog; how many.
+ * The functions of these operators, which queries for checked rows call
+ * besides those of pg_catalog; returns how many.
  */
 int
 hubspot_delta_key_functions(const HubspotDelta *delta,
@@ -388,13 +391,13 @@ hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
 }
 
 /*
- * The statement that inserts such rows, those without nulls.  Its parameters
- * are those of change.c.
+ * The statement that inserts such rows, if they have no nulls.  change.c has
+ * its parameters.
  *
- * net: rows that are added are left out if all that waits for their pairs are
- * removals of the same, by this transaction; these go as well.  HubSpot has what
- * the table had before, unless an operation on the pair was refused, or may still
- * be done.
+ * net: added rows are left out if only removals of the same, by this
+ * transaction, wait for their pairs; these are deleted, too.  HubSpot then has
+ * what the table had before, unless an operation on the pair was refused, or
+ * may still be done.
  */
 char *
 hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
@@ -418,8 +421,8 @@ hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
 }
 
 /*
- * The WITH clause: rows, the pairs that are added, what waits for them and is
- * undone (back), and that this goes.
+ * The WITH clause: all rows, the pairs that are added, the removals that wait
+ * for them and are undone (back), and the deletion of these.
  */
 static char *
 undone_removals(const HubspotDelta *delta, const char *schema, const char *rows)
@@ -469,7 +472,7 @@ undone_removals(const HubspotDelta *delta, const char *schema, const char *rows)
 					schema, schema, schema, schema);
 }
 
-/* What is left of the rows, in their order. */
+/* The rows that are left, in their order. */
 static char *
 remaining_rows(const HubspotDelta *delta)
 {

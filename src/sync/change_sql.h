@@ -20,7 +20,7 @@ enum
 {
 	HUBSPOT_COLUMN_FROM,
 	HUBSPOT_COLUMN_TO,
-	HUBSPOT_COLUMN_TYPE			/* if there is one */
+	HUBSPOT_COLUMN_TYPE			/* if the sync has one */
 };
 
 typedef struct HubspotDeltaColumn
@@ -40,7 +40,8 @@ typedef struct HubspotDelta
 	Oid			table;			/* the link table, or a partition of it */
 	int			ncolumns;
 	HubspotDeltaColumn columns[HUBSPOT_SYNC_COLUMNS];
-	bool		has_spellings;	/* may rows be of one label, in two spellings? */
+	bool		has_spellings;	/* may two rows have one label, in two
+								 * spellings? */
 } HubspotDelta;
 
 /* Where its rows come from. */
@@ -49,7 +50,7 @@ typedef enum HubspotDeltaSource
 	HUBSPOT_INSERTED,			/* the transition tables of a trigger */
 	HUBSPOT_UPDATED,
 	HUBSPOT_DELETED,
-	HUBSPOT_NDELTAS				/* number of those */
+	HUBSPOT_NDELTAS				/* how many there are */
 } HubspotDeltaSource;
 
 extern void hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync,

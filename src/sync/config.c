@@ -5,13 +5,13 @@
  *
  * They are read, changed and deleted as those of a catalog are, without SQL: a
  * statement that runs with an old snapshot has to find what is committed now,
- * as it finds the triggers, and DDL of somebody without a privilege on our
- * tables has to find it as well.
+ * as it finds the triggers, and so has DDL of a role without privileges on our
+ * tables.
  *
- * The table may be an older library's or a newer one's, while the extension is
- * not yet updated.  The event triggers read it for everybody's DDL, so it is no
- * ERROR if there is something else than expected: columns that are missing are
- * null, and a row that lacks what each sync has is none.
+ * The table may be that of an older or newer version as long as the extension
+ * is not updated.  The event triggers read it for everybody's DDL, so the
+ * unexpected is not an ERROR: missing columns are null, and a row that lacks
+ * what each sync has is skipped.
  *
  * IDENTIFICATION
  *	  src/sync/config.c
@@ -57,7 +57,7 @@ enum
 	CONFIG_NCOLUMNS = CONFIG_TABLE_NAME
 };
 
-/* Those that hold the name of a column of the link table. */
+/* The columns that hold the name of a column of the link table. */
 static const AttrNumber column_names[] = {
 	CONFIG_FROM_COLUMN, CONFIG_TO_COLUMN, CONFIG_TYPE_ID_COLUMN, CONFIG_LABEL_COLUMN
 };
@@ -111,7 +111,7 @@ static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *colum
 						   Datum new_name, Datum *values, bool *replace);
 
 /*
- * What is kept in sync of a table, or of all tables (InvalidOid), in no order:
+ * The syncs of a table, or of all tables (InvalidOid), in no particular order:
  * a list of HubspotSync.
  */
 List *
@@ -127,7 +127,7 @@ hubspot_syncs(const HubspotSchema *schema, Oid link_table)
 		return NIL;
 	ScanKeyInit(&key, CONFIG_LINK_TABLE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(link_table));
-	/* few rows, without an index; it takes the newest snapshot */
+	/* there are few rows, and no index; the scan takes the newest snapshot */
 	scan = systable_beginscan(config, InvalidOid, false, NULL,
 							  OidIsValid(link_table) ? 1 : 0, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -186,7 +186,7 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	return sync;
 }
 
-/* Has it what each sync has? */
+/* Does it have what each sync has? */
 static bool
 is_complete(const HubspotSync *sync)
 {
@@ -206,7 +206,7 @@ name_or_null(Datum value, bool isnull)
 	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
 }
 
-/* Add a sync; its id is set by the table. */
+/* Add a sync; the table sets its id. */
 void
 hubspot_sync_insert(const HubspotSync *sync)
 {
@@ -295,7 +295,10 @@ hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,
 	CommandCounterIncrement();
 }
 
-/* False: the sync has nothing to do with the column. */
+/*
+ * Rename the column in a row.  False: the sync has nothing to do with the
+ * column.
+ */
 static bool
 rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
 			   Datum new_name, Datum *values, bool *replace)
@@ -333,7 +336,7 @@ hubspot_sync_columns(const HubspotSync *sync,
 	return columns[2] ? 3 : 2;
 }
 
-/* Is it one of them? */
+/* Is a column one of these? */
 bool
 hubspot_sync_has_column(const HubspotSync *sync, const char *column)
 {

@@ -15,7 +15,7 @@
 
 #include "outbox/outbox.h"
 
-/* Most columns that matter to a sync: both ids, and the type. */
+/* The most columns that matter to a sync: both ids, and the type. */
 #define HUBSPOT_SYNC_COLUMNS	3
 
 /* Two columns that are kept in sync: a row of hs_assoc_sync_config. */
@@ -34,8 +34,8 @@ typedef struct HubspotSync
 	const char *category;
 	const char *server;			/* not NULL */
 	Oid			role;
-	const char *table_name;		/* that it had when the sync was enabled; or
-								 * NULL */
+	const char *table_name;		/* the table's name when the sync was enabled;
+								 * or NULL */
 } HubspotSync;
 
 extern List *hubspot_syncs(const HubspotSchema *schema, Oid link_table);

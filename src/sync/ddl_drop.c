@@ -3,23 +3,24 @@
  * ddl_drop.c
  *	  What DDL has dropped of tables that are kept in sync.
  *
- * A column or the last fitting index of a sync is not to be dropped by itself,
+ * A column or the last suitable index of a sync must not be dropped by itself,
  * as if the sync depended on it.  If a column goes with something else
- * (CASCADE), or the table or one of its triggers goes, the sync ends.  Partitions
- * are ddl_partition.c's.
+ * (CASCADE), or the table or one of its triggers goes, the sync ends.
+ * ddl_partition.c deals with partitions.
  *
  * A table may be built anew under another name, and then take the place of the
- * one that is in sync, which is renamed and dropped.  Whoever does that is told how
- * to go on.
+ * one that is in sync, which is renamed and dropped.  A hint then says how to
+ * go on.
  *
- * hs_assoc_sync_config knows columns by their names, which outlive a dump, as
- * numbers don't; renames are written into it.  So a column is one of a sync if
- * it had the name when it was dropped.  Whether the table has a column of that
- * name afterwards says nothing: the same command may have added another one.
+ * hs_assoc_sync_config knows columns by their names, which outlive a dump,
+ * unlike their numbers; renames are written into it.  So a column belongs to a
+ * sync if it had that name when it was dropped.  Whether the table has a
+ * column of that name afterwards says nothing: the same command may have added
+ * another one.
  *
  * Only what the command has dropped is looked at.  In a database that is being
  * restored, rows of hs_assoc_sync_config are there before triggers and indexes
- * are, and must not be taken for the rest of something.
+ * are, and must not be taken for leftovers.
  *
  * IDENTIFICATION
  *	  src/sync/ddl_drop.c
@@ -60,8 +61,8 @@ typedef struct DroppedObject
 	int32		objsubid;
 	bool		is_index;
 	const char *schema;			/* of a relation */
-	const char *name;			/* likewise */
-	const char *column;			/* its name, if it is one */
+	const char *name;			/* of a relation */
+	const char *column;			/* of a column */
 } DroppedObject;
 
 static DroppedObject *dropped_objects(int *nobjects);
@@ -85,7 +86,10 @@ static bool drops_column(Node *command, const char *column);
 static void end_syncs(const HubspotSchema *schema, Oid link_table,
 					  const HubspotSync *sync);
 
-/* Something has been dropped: was it ours, or something that a sync needs? */
+/*
+ * Something has been dropped: see whether it was ours, or something that a
+ * sync needs.
+ */
 void
 hubspot_after_drop(const HubspotSchema *schema, Node *command)
 {
@@ -95,7 +99,7 @@ hubspot_after_drop(const HubspotSchema *schema, Node *command)
 	if (hubspot_syncs(schema, InvalidOid) == NIL)
 		return;
 	objects = dropped_objects(&nobjects);
-	/* columns first: a sync that ends needs no index */
+	/* columns come first, since a sync that ends needs no index */
 	for (int i = 0; i < nobjects; i++)
 	{
 		if (objects[i].column)
@@ -172,8 +176,8 @@ dropped_objects(int *nobjects)
 }
 
 /*
- * One of our triggers: that ends the sync of the table.  A partition's is
- * refused: its owner need not be the table's.
+ * A trigger was dropped: if it was ours, the sync of the table ends.  For a
+ * partition that is refused, since its owner need not be the table's.
  */
 static void
 trigger_dropped(const HubspotSchema *schema, Oid trigger)
@@ -201,7 +205,10 @@ trigger_dropped(const HubspotSchema *schema, Oid trigger)
 	end_syncs(schema, root, NULL);
 }
 
-/* A column: that ends the sync only if it was to take along what needs it. */
+/*
+ * A column was dropped: refused for DROP COLUMN without CASCADE, else its sync
+ * ends.
+ */
 static void
 column_dropped(const HubspotSchema *schema, Oid relid, const char *column,
 			   Node *command)
@@ -225,8 +232,8 @@ column_dropped(const HubspotSchema *schema, Oid relid, const char *column,
 }
 
 /*
- * An index: not the last one that a sync can do with.  CONCURRENTLY, it is too
- * late to say so.
+ * An index was dropped: refused for the last one that a sync can use.  With
+ * CONCURRENTLY, it is too late for that.
  */
 static void
 index_dropped(const HubspotSchema *schema, Oid index, Node *command)
@@ -282,8 +289,8 @@ table_dropped(const HubspotSchema *schema, const DroppedObject *table)
 }
 
 /*
- * The table that has taken the place of a dropped one, for SQL, if it is not yet
- * in sync; or NULL.
+ * The name, for SQL, of the table that has taken the place of a dropped one
+ * and is not yet in sync; or NULL.
  */
 static const char *
 successor(const HubspotSchema *schema, const DroppedObject *table,
@@ -348,7 +355,7 @@ compare_ids(const ListCell *a, const ListCell *b)
 	return one < other ? -1 : one > other;
 }
 
-/* And a comma.  None for a value that is NULL. */
+/* Append an argument and a comma, but nothing for a NULL. */
 static void
 append_argument(StringInfo call, const char *name, const char *value)
 {
@@ -359,7 +366,7 @@ append_argument(StringInfo call, const char *name, const char *value)
 
 /*
  * The row of a catalog about something that has been dropped, palloc'd, or
- * NULL.  It is still there, but for no snapshot.
+ * NULL.  It is still there, but no snapshot shows it.
  */
 static HeapTuple
 dropped_tuple(Oid catalog, Oid index, AttrNumber column, Oid oid)

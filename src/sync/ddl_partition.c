@@ -4,18 +4,19 @@
  *	  Partitions that come to tables kept in sync, and leave them.
  *
  * Partitions get the triggers of their table when they come, and lose them when
- * they go.  The rows that are attached with one are enqueued as if they had been
- * inserted, those that go with one as if it had been truncated; so nothing of it
- * is enqueued where that trigger would not fire.  What can't be kept in sync is
- * refused: inheritance, and partitions that are kept in sync by themselves.
- * (Foreign tables are no partitions of a table with a unique index.)
+ * they go.  The rows that come with a partition are enqueued as if they had
+ * been inserted, and those that go with one as if it had been truncated; so
+ * nothing is enqueued where the trigger of that would not fire.  What cannot
+ * be kept in sync is refused: inheritance, and partitions that are kept in
+ * sync by themselves.  (Foreign tables cannot be partitions of a table with a
+ * unique index.)
  *
- * When an event trigger is told what has been dropped, there are no rows any more
- * to be read.  So they are enqueued before DROP TABLE is done, which is the one
- * moment at which a command has to be believed: the names in it are looked up.
- * They may have another meaning when PostgreSQL looks them up, and partitions may
- * be dropped by other commands, with their schema or owner.  Therefore what was
- * enqueued is remembered, and a partition that is dropped without that is
+ * When an event trigger is told what has been dropped, the rows can no longer
+ * be read.  So they are enqueued before DROP TABLE is done.  At that moment,
+ * and only then, we have to believe a command: the names in it are looked up.
+ * They may have another meaning when PostgreSQL looks them up, and partitions
+ * may be dropped by other commands, with their schema or owner.  Therefore
+ * what was enqueued is remembered, and the drop of any other partition is
  * refused.
  *
  * IDENTIFICATION
@@ -50,14 +51,14 @@
 #include "sync/link_trigger.h"
 #include "sync/removal.h"
 
-/* A table whose rows are enqueued, so that it may be dropped. */
+/* A table whose rows have been enqueued, so that it may be dropped. */
 typedef struct Leaving
 {
 	Oid			relid;
-	TransactionId transaction;	/* that has enqueued them */
+	TransactionId transaction;	/* the transaction that has enqueued them */
 } Leaving;
 
-/* Of this transaction, and in its memory. */
+/* Those of this transaction, in its memory. */
 static Leaving *leaving = NULL;
 static int	nleaving = 0;
 static FullTransactionId leaving_transaction;
@@ -81,9 +82,9 @@ static bool was_partition(Oid relid);
 static Oid	former_parent(Oid relid);
 
 /*
- * A table has got a partition.  Which one, the catalog tells: the last that this
- * transaction has made one.  Others may have come in the same command, by
- * somebody's event trigger.
+ * A table has got a partition.  The catalog tells which one: the last that
+ * this transaction has attached.  Others may have come in the same command, by
+ * an event trigger of the user's.
  */
 void
 hubspot_partition_attached(const HubspotSchema *schema, Oid parent)
@@ -107,7 +108,7 @@ hubspot_partition_attached(const HubspotSchema *schema, Oid parent)
 	}
 }
 
-/* InvalidOid: this transaction has made none. */
+/* The last child that this transaction has given a table; InvalidOid: none. */
 static Oid
 newest_child(Oid parent)
 {
@@ -214,8 +215,9 @@ hubspot_partition_detached(const HubspotSchema *schema, Oid parent)
 }
 
 /*
- * What was a partition or child of the table until this transaction has made it
- * none.  Those rows of the catalog are still there, but for no snapshot.
+ * The former partitions and children of the table that this transaction has
+ * taken from it.  Their rows are still in the catalog, but no snapshot shows
+ * them.
  */
 static List *
 former_children(Oid parent)
@@ -241,7 +243,7 @@ former_children(Oid parent)
 	return children;
 }
 
-/* Has this transaction deleted a row, or another version of it made? */
+/* Has this transaction deleted a row, or made a new version of it? */
 static bool
 is_deleted_here(HeapTuple tuple)
 {
@@ -253,8 +255,9 @@ is_deleted_here(HeapTuple tuple)
 }
 
 /*
- * A table is no partition any more, or may be gone: the triggers were the whole
- * table's.  One that has none has left before.
+ * A table is no longer a partition, and may even be gone: enqueue the removal
+ * of its rows, and drop its triggers, which belonged to the whole table.  One
+ * without triggers has left before.
  */
 static void
 has_left(const HubspotSchema *schema, const List *syncs, Oid relid)
@@ -298,8 +301,8 @@ enqueue_rows(const List *syncs, Oid relid, HubspotTableChange what)
 }
 
 /*
- * DROP TABLE is about to be done.  Of partitions in it the rows are enqueued now;
- * not if their whole table is dropped as well, which ends its sync.
+ * DROP TABLE is about to be done: enqueue the rows of the partitions in it,
+ * unless their whole table is dropped as well, which ends its sync.
  */
 void
 hubspot_before_drop(const HubspotSchema *schema, Node *command)
@@ -345,9 +348,10 @@ has_parent_among(Oid relid, const List *relids)
 }
 
 /*
- * A partition is to be dropped, if whoever wants it may do so.  The locks are
- * those of DROP TABLE, in its order.  While they are waited for, the name may come to
- * stand for another table, which is then the one that is dropped.
+ * A table is to be dropped: if it is a partition, and the user may drop it,
+ * enqueue its rows.  The locks are those of DROP TABLE, in its order.  While
+ * we wait for them, the name may come to stand for another table, which is
+ * then the one that is dropped.
  */
 static void
 drop_partition(const HubspotSchema *schema, List *name)
@@ -367,7 +371,7 @@ drop_partition(const HubspotSchema *schema, List *name)
 		relid = find_table(name);
 	}
 	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
-		return;					/* it isn't one any more */
+		return;					/* it is no longer a partition */
 	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
 	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
 	{
@@ -400,7 +404,7 @@ remember_leaving(Oid relid)
 	else
 		leaving = repalloc(leaving, sizeof(Leaving) * (nleaving + 1));
 	leaving[nleaving].relid = relid;
-	/* if this is rolled back, what it has enqueued is so, too */
+	/* if this transaction is rolled back, so is what it has enqueued */
 	leaving[nleaving++].transaction = GetCurrentTransactionId();
 }
 
@@ -441,7 +445,10 @@ hubspot_partition_dropped(const HubspotSchema *schema, Oid relid,
 			 errhint("Detach the partition first, or drop it with DROP TABLE, to have these removed.")));
 }
 
-/* Was it one when this transaction has dropped it, and had rows itself? */
+/*
+ * Was a table a partition when this transaction dropped it, and one that has
+ * rows itself?
+ */
 static bool
 was_partition(Oid relid)
 {
@@ -458,7 +465,7 @@ was_partition(Oid relid)
 	{
 		Form_pg_class row = (Form_pg_class) GETSTRUCT(tuple);
 
-		/* an earlier version points to the next one */
+		/* an earlier version of a row points to the next one */
 		if (is_deleted_here(tuple) &&
 			ItemPointerEquals(&tuple->t_data->t_ctid, &tuple->t_self))
 			found = row->relispartition && row->relkind != RELKIND_PARTITIONED_TABLE;
@@ -468,7 +475,7 @@ was_partition(Oid relid)
 	return found;
 }
 
-/* Of which table it was a partition at last; InvalidOid: of none. */
+/* The last table of which it was a partition; InvalidOid: none. */
 static Oid
 former_parent(Oid relid)
 {

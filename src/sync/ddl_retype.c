@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_retype.c
- *	  What DDL has made of the values of columns that are kept in sync.
+ *	  What DDL has done to the values of columns that are kept in sync.
  *
- * Some commands give all rows of a table other values, and no trigger is told.
- * They are refused for the columns of a sync, unless every value keeps its text,
- * which is what HubSpot knows.
+ * Some commands give all rows of a table other values without firing a
+ * trigger.  They are refused for the columns of a sync, unless every value
+ * keeps its text, which is what HubSpot knows.
  *
  * IDENTIFICATION
  *	  src/sync/ddl_retype.c
@@ -36,8 +36,8 @@ static void refuse(const HubspotSchema *schema, const HubspotSync *sync,
 				   const char *what, const char *column);
 
 /*
- * ALTER COLUMN ... TYPE, of the sync's table or of the type that it is of.  With
- * USING, anything may have become of the values.
+ * ALTER COLUMN ... TYPE, of the sync's table or of the composite type that it
+ * is of.  With USING, the values may have become anything.
  */
 void
 hubspot_after_retype(const HubspotSchema *schema, const HubspotSync *sync,
@@ -76,9 +76,9 @@ keeps_text(Oid link_table, const char *column)
 }
 
 /*
- * The type that the column had before this one, in this transaction.  False: it
- * had none.  The rows of the catalog that say so are still there, but for no
- * snapshot; the last one to go is the right one.
+ * The type that the column had before this one, in this transaction.  False:
+ * there is none.  The rows of the catalog that tell are still there, but no
+ * snapshot shows them; the one that was deleted last is the right one.
  */
 static bool
 find_former_type(Oid link_table, AttrNumber number, Oid type, int32 typmod,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_retype.h
- *	  What DDL has made of the values of columns that are kept in sync.
+ *	  What DDL has done to the values of columns that are kept in sync.
  *
  * IDENTIFICATION
  *	  src/sync/ddl_retype.h

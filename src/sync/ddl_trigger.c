@@ -3,16 +3,18 @@
  * ddl_trigger.c
  *	  The event triggers that follow DDL on tables that are kept in sync.
  *
- * They run for whoever changes a table, for every command that might be about
- * one of ours; most are not, which the parse tree tells.  It doesn't tell which
- * table that was: with IF EXISTS the command may have done nothing, and a name
- * may stand for another table by now.  Therefore what is looked at is what the
- * command has done, by its record and the catalogs.  No lock is taken on any
- * other table: whoever runs the command may have no right to it.
+ * They run for everybody's DDL, for every command that might be about one of
+ * our tables; the parse tree shows that most are not.  It does not tell which
+ * table a command was about: with IF EXISTS it may have done nothing, and a
+ * name may stand for another table by now.  Therefore we look at what the
+ * command has done, by PostgreSQL's record of it and the catalogs.  No lock is
+ * taken on any other table: the role that runs the command may have no right
+ * to that.
  *
  * A column's new name is written into hs_assoc_sync_config.  Partitions that
- * come and go are followed in ddl_partition.c, what has been dropped is looked at
- * in ddl_drop.c, what may have changed the values of all rows in ddl_retype.c.
+ * come and go are followed in ddl_partition.c, ddl_drop.c looks at what has
+ * been dropped, and ddl_retype.c at what may have changed the values of all
+ * rows.
  *
  * IDENTIFICATION
  *	  src/sync/ddl_trigger.c
@@ -69,7 +71,7 @@ hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" was not called by an event trigger",
 						"hs_assoc_sync_ddl")));
 
-	/* none, if the command was about the extension itself */
+	/* NULL if the command was about the extension itself */
 	schema = hubspot_outbox_schema(true);
 	if (schema && strcmp(trigdata->event, "ddl_command_start") == 0)
 		hubspot_before_drop(schema, trigdata->parsetree);
@@ -111,7 +113,7 @@ after_command(const HubspotSchema *schema, Node *command)
 	}
 }
 
-/* What the command has made or changed, of a catalog. */
+/* The objects of a catalog that the command has made or changed. */
 static List *
 touched_objects(Oid catalog)
 {
@@ -145,8 +147,8 @@ touched_objects(Oid catalog)
 }
 
 /*
- * A column has another name, also through the type that the table is of.  The
- * columns of partitions follow those of their table.
+ * A column has got another name, perhaps through the type that the table is
+ * of.  The columns of partitions follow those of their table.
  */
 static void
 rename_column(const HubspotSchema *schema, Oid relid, RenameStmt *rename)
@@ -224,7 +226,10 @@ alter_table(const HubspotSchema *schema, Oid relid, AlterTableStmt *alter)
 	}
 }
 
-/* After a crash, the rows would be gone without a trace. */
+/*
+ * A table has become unlogged: after a crash, its rows would be gone without a
+ * trace.
+ */
 static void
 refuse_unlogged(const HubspotSchema *schema, Oid relid)
 {
@@ -235,7 +240,10 @@ refuse_unlogged(const HubspotSchema *schema, Oid relid)
 						get_rel_name(relid))));
 }
 
-/* ERROR if a column of a sync has a new type, or expression, that it can't have. */
+/*
+ * ERROR if a column of a sync has got a type or an expression that it cannot
+ * have.
+ */
 static void
 check_columns(const HubspotSchema *schema, Oid relid,
 			  const AlterTableCmd *command)
@@ -255,7 +263,10 @@ check_columns(const HubspotSchema *schema, Oid relid,
 	}
 }
 
-/* An index has become that of a constraint, which may be deferrable. */
+/*
+ * An index has become that of a constraint, which may be deferrable: does each
+ * sync still have one?
+ */
 static void
 check_keys(const HubspotSchema *schema, Oid relid)
 {
@@ -273,7 +284,7 @@ check_keys(const HubspotSchema *schema, Oid relid)
 	}
 }
 
-/* A value of an enum has another name. */
+/* A value of an enum has got another name. */
 static void
 check_enums(const HubspotSchema *schema)
 {

@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * link_table.c
- *	  Link tables: which can be kept in sync.
+ *	  Which tables can be kept in sync, as link tables.
  *
- * A sync belongs to a table that is no partition, and to all partitions of it.
+ * A sync belongs to a table that is not a partition, and to all of its
+ * partitions.
  *
  * IDENTIFICATION
  *	  src/sync/link_table.c
@@ -40,7 +41,7 @@ static char *column_hint(Oid link_table, const char *column);
 static bool is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns);
 static void check_inheritance(Oid link_table);
 
-/* ERROR unless the table has the columns, and they are as they must be. */
+/* ERROR unless the table has the columns of the sync, and they are fit for it. */
 void
 hubspot_sync_check_columns(const HubspotSync *sync)
 {
@@ -59,7 +60,10 @@ hubspot_sync_check_columns(const HubspotSync *sync)
 				 errhint("If the column holds labels, name it in the argument label_column.")));
 }
 
-/* *type is its type, a domain's base. */
+/*
+ * ERROR unless the column is fit for a sync.  *type is its type, or its
+ * domain's base.
+ */
 static void
 check_column(Oid link_table, const char *column, Oid *type)
 {
@@ -99,7 +103,7 @@ check_column(Oid link_table, const char *column, Oid *type)
 	ReleaseSysCache(tuple);
 }
 
-/* The column that may have been meant, or all that there are. */
+/* A hint: the column that may have been meant, or all columns. */
 static char *
 column_hint(Oid link_table, const char *column)
 {
@@ -127,10 +131,10 @@ column_hint(Oid link_table, const char *column)
 }
 
 /*
- * The index that has the writers of one pair and type wait for each other, so
- * that the order of their rows in the outbox is that of their commits:
- * unique at once, for all rows, on nothing but columns of the sync.
- * InvalidOid: there is none.  The table need not be locked.
+ * The index by which the writers of one pair and type wait for each other, so
+ * that the order of their rows in the outbox is that of their commits.  It is
+ * unique, not deferrable, for all rows, and on nothing but columns of the
+ * sync.  InvalidOid: there is none.  The table need not be locked.
  */
 Oid
 hubspot_sync_key(const HubspotSync *sync)
@@ -181,8 +185,8 @@ is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns)
 }
 
 /*
- * The table that a partition belongs to, over all levels, also while it is
- * being detached; any other table is its own root.
+ * The topmost table that a partition belongs to, even while it is being
+ * detached; any other table is its own root.
  */
 Oid
 hubspot_link_root(Oid link_table)
@@ -192,7 +196,7 @@ hubspot_link_root(Oid link_table)
 	return link_table;
 }
 
-/* For SQL. */
+/* The qualified name of a table, for SQL. */
 char *
 hubspot_link_name(Oid link_table)
 {
@@ -230,7 +234,7 @@ hubspot_link_check(Oid link_table)
 	check_inheritance(link_table);
 }
 
-/* ERROR unless its rows are there until they are deleted. */
+/* ERROR unless its rows stay until they are deleted. */
 void
 hubspot_link_check_persistence(Oid link_table)
 {
@@ -247,8 +251,9 @@ hubspot_link_check_persistence(Oid link_table)
 }
 
 /*
- * Inheritance has statements change rows of tables that they don't name, and
- * partitions of other servers have no transition tables.
+ * ERROR if the table takes part in inheritance, by which statements change
+ * rows of tables that they do not name, or has foreign tables as partitions,
+ * which have no transition tables.
  */
 static void
 check_inheritance(Oid link_table)
@@ -277,8 +282,8 @@ check_inheritance(Oid link_table)
 }
 
 /*
- * The owner of a link table; of partitions this may be another one than who
- * changes their parent.
+ * The owner of a link table.  A partition's may be another role than the one
+ * that changes its parent.
  */
 Oid
 hubspot_link_owner(Oid link_table)

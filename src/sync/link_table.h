@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * link_table.h
- *	  Link tables: which can be kept in sync.
+ *	  Which tables can be kept in sync, as link tables.
  *
  * IDENTIFICATION
  *	  src/sync/link_table.h

@@ -3,16 +3,17 @@
  * link_trigger.c
  *	  The triggers of link tables.
  *
- * They are those of statements, which fire only for the table that a statement
+ * They are statement triggers, which fire only for the table that a statement
  * names; therefore each partition has them, too.
  *
- * They don't depend on the columns that a sync uses: PostgreSQL would then
- * refuse to change the type of these, and couldn't tell one sync of a table
- * from another.  ddl_trigger.c sees to it that no column, index or trigger goes
- * away unnoticed.
+ * They do not depend on the columns that a sync uses: PostgreSQL would then
+ * refuse to change the type of these, and could not tell one sync of a table
+ * from another.  ddl_trigger.c makes sure that no column, index or trigger
+ * goes away unnoticed.
  *
- * Triggers with our function can be made by anybody who may make one for the
- * table.  Only those that are just like ours count as ours, by whatever name.
+ * Any role that may make a trigger for the table can make one with our
+ * function.  Only triggers that are just like ours count as ours, whatever
+ * their names.
  *
  * IDENTIFICATION
  *	  src/sync/link_trigger.c
@@ -39,7 +40,7 @@
 #include "schema/rights.h"
 #include "sync/link_trigger.h"
 
-/* Our triggers: all are of statements. */
+/* Our triggers; all are statement triggers. */
 typedef struct SyncTrigger
 {
 	const char *name;
@@ -68,7 +69,7 @@ typedef struct FoundTrigger
 	bool		calls_ours;
 	bool		enabled;
 	bool		fires;			/* in this session */
-	int			shape;			/* of which one of ours; -1: of none */
+	int			shape;			/* which of ours it is like; -1: none */
 } FoundTrigger;
 
 static List *find_triggers(const HubspotSchema *schema, Oid link_table);
@@ -115,8 +116,8 @@ hubspot_link_heeds_truncate(const HubspotSchema *schema, Oid link_table)
 }
 
 /*
- * Create those of our triggers that the table doesn't have.  ERROR if it has
- * others that call our function, or one that is disabled.
+ * Create those of our triggers that the table lacks.  ERROR if it has other
+ * triggers that call our function, or one that is disabled.
  */
 void
 hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table)
@@ -144,8 +145,8 @@ hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table)
 }
 
 /*
- * Drop all triggers that call our function, if there are some.  The event
- * triggers aren't told, neither of ours nor of others.
+ * Drop all triggers that call our function.  No event trigger is told, neither
+ * ours nor others.
  */
 void
 hubspot_link_drop_triggers(const HubspotSchema *schema, Oid link_table)
@@ -221,8 +222,8 @@ has_our_name(const FormData_pg_trigger * trigger)
 }
 
 /*
- * Which of ours a trigger is like, in all but its name; the view hs_assoc_sync
- * looks at the same.  -1: it is like none.
+ * Which of ours a trigger is like in all but its name; -1: none.  The view
+ * hs_assoc_sync looks at the same.
  */
 static int
 shape_of(HeapTuple tuple, TupleDesc tupdesc)
@@ -277,7 +278,8 @@ refuse_trigger(Oid link_table, const FoundTrigger *trigger)
 }
 
 /*
- * Not by SQL: the table's owner may do it, but perhaps not use our schema.
+ * Create a trigger as the table's owner, who may do so but may lack USAGE on
+ * our schema; so this is not done by SQL.
  */
 static void
 create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function)
@@ -309,7 +311,7 @@ transition(const char *name, bool is_new)
 	return node;
 }
 
-/* The function of our triggers. */
+/* The function that our triggers call. */
 Oid
 hubspot_link_trigger_function(const HubspotSchema *schema)
 {

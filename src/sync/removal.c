@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * removal.c
- *	  Who of this transaction has enqueued removals.
+ *	  Which parts of this transaction have enqueued removals.
  *
- * What a transaction removes and adds again is no change of HubSpot's, if the
- * table had it before.  Rows of the outbox that it has enqueued itself are known
- * by their xmin, which is one of the transaction's numbers: each subtransaction
- * has its own.
+ * What a transaction removes and adds again is not a change for HubSpot if the
+ * table had it before.  The rows of the outbox that it has enqueued itself are
+ * known by their xmin, which is one of the transaction's numbers: each
+ * subtransaction has its own.
  *
- * A row that is removed may have been added by this transaction without that
- * having been enqueued: by a statement in which this one is nested and whose
- * triggers are yet to be run, while triggers were disabled, or before the sync
- * began.  Then all removals of the transaction are in doubt, and stay.
+ * This transaction may itself have added a row that it removes, and not have
+ * enqueued that: by a statement in which this one is nested and whose triggers
+ * are yet to run, while triggers were disabled, or before the sync began.
+ * Then all removals of the transaction are in doubt, and stay.
  *
  * IDENTIFICATION
  *	  src/sync/removal.c
@@ -28,8 +28,8 @@
 #include "sync/removal.h"
 
 /*
- * So many are remembered.  What others have removed is removed and added again:
- * that costs requests, and comes to the same.
+ * How many are remembered.  What any further ones have removed is removed and
+ * added again, which costs requests, and comes to the same.
  */
 #define MAX_TRANSACTIONS	100
 
@@ -58,7 +58,7 @@ hubspot_removal_note(void)
 }
 
 /*
- * The numbers of those, an xid[], palloc'd, without what was rolled back.  False:
+ * The numbers of those that were not rolled back: an xid[], palloc'd.  False:
  * there are none.
  */
 bool
@@ -88,7 +88,7 @@ is_current(FullTransactionId transaction)
 		FullTransactionIdEquals(transaction, GetTopFullTransactionIdIfAny());
 }
 
-/* Of this transaction, from its begin to its end, none is to be known any more. */
+/* None of this transaction's removals, past or future, is to be known any more. */
 void
 hubspot_removal_doubt(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * removal.h
- *	  Who of this transaction has enqueued removals.
+ *	  Which parts of this transaction have enqueued removals.
  *
  * IDENTIFICATION
  *	  src/sync/removal.h

@@ -3,13 +3,14 @@
  * row_trigger.c
  *	  The trigger function of tables that are kept in sync.
  *
- * What is to be done for a table is read once a backend, and again when the
- * table has changed: who changes hs_assoc_sync_config sends the invalidation
- * that a change of the table sends, too.
+ * What is to be done for a table is read once in each backend, and again when
+ * the table has changed: a change of hs_assoc_sync_config sends the same
+ * invalidation as a change of the table.
  *
- * What it enqueues is decided by hs_assoc_sync_config and the rows alone.  A
- * trigger can be made by anybody who may make one for the table, therefore
- * only those of the shape that hs_assoc_enable_sync makes are served.
+ * hs_assoc_sync_config and the rows alone decide what is enqueued.  Any role
+ * that may make a trigger for the table can make one with this function;
+ * therefore it serves only triggers of the shape that hs_assoc_enable_sync
+ * gives them.
  *
  * IDENTIFICATION
  *	  src/sync/row_trigger.c
@@ -33,13 +34,13 @@
 typedef struct LinkTable
 {
 	Oid			table;			/* hash key */
-	Oid			root;			/* whose partition it is, or itself */
+	Oid			root;			/* the table whose partition it is, or itself */
 	bool		valid;
 	MemoryContext context;		/* of what follows; or NULL */
 	int			nsyncs;
 	HubspotChange **changes;	/* one of each sync */
 
-	/* of a root: the last command that has changed it, or a later one */
+	/* of a root: the command that has changed it last, or a later one */
 	FullTransactionId transaction;
 	CommandId	command;
 } LinkTable;
@@ -67,8 +68,8 @@ static bool changed_since(const LinkTable *table);
 /*
  * hs_assoc_sync_rows(): the trigger function
  *
- * Enqueues what a statement has changed in the table, or in a partition of it
- * that the statement names, and before a TRUNCATE all that there is.
+ * Enqueues what a statement has changed in the table, or in a partition that
+ * the statement names, and before a TRUNCATE the removal of all rows.
  */
 Datum
 hs_assoc_sync_rows(PG_FUNCTION_ARGS)
@@ -107,7 +108,7 @@ tell_context(void *table)
 	errcontext("enqueuing the changes of table \"%s\"", (const char *) table);
 }
 
-/* ERROR unless it is called by a trigger that is like ours. */
+/* The data of the trigger; ERROR unless it is like ours. */
 static TriggerData *
 trigger_data(FunctionCallInfo fcinfo)
 {
@@ -152,7 +153,7 @@ has_rows(Tuplestorestate *rows)
 	return rows && tuplestore_tuple_count(rows) > 0;
 }
 
-/* What is to be done for a table.  ERROR if nothing is. */
+/* What is to be done for a table.  ERROR if it is not in sync. */
 static LinkTable *
 find_table(Oid relid)
 {
@@ -193,7 +194,7 @@ create_tables(void)
 	CacheRegisterRelcacheCallback(forget_tables, (Datum) 0);
 }
 
-/* A table has changed, or any (InvalidOid). */
+/* A table has changed, or any may have (InvalidOid). */
 static void
 forget_tables(Datum argument, Oid relid)
 {
@@ -233,7 +234,7 @@ read_table(LinkTable *table)
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, TopMemoryContext);
 
-	/* if a trigger is being run, it may be with these */
+	/* a trigger that is running may be using these */
 	if (table->context && depth == 0)
 		MemoryContextDelete(table->context);
 	table->context = context;
@@ -264,7 +265,7 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 		enqueue_changes(table, trigdata);
 		return;
 	}
-	/* the triggers of its partitions are called as well */
+	/* TRUNCATE fires the triggers of its partitions as well */
 	if (trigdata->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return;
 	for (int i = 0; i < table->nsyncs; i++)
@@ -294,10 +295,10 @@ enqueue_changes(const LinkTable *table, TriggerData *trigdata)
 }
 
 /*
- * Has something been enqueued for the table since the statement has begun that
- * the trigger is called for?  It has been by other parts of it, or by
- * statements that triggers have run; those have later numbers.  From now on,
- * this one has.
+ * Has something been enqueued for the table since the statement began for
+ * which the trigger is called?  Other parts of the statement may have done so,
+ * or statements that triggers have run, which have later numbers.  From now
+ * on, this one has.
  */
 static bool
 changed_since(const LinkTable *table)

@@ -5,15 +5,15 @@
  *
  * A database is looked at, that is, a worker is started in it, or an idle one
  * of its workers is woken,
- *	- when it is new, or the launcher is: nobody knows yet what it has;
+ *	- when it is new, or the launcher is: it is not yet known what it has;
  *	- when something was committed in it (see wake.c);
- *	- when a row of it is due that had to wait;
+ *	- when a row of its outbox that had to wait is due;
  *	- if it has the extension, every hubspot_assoc.poll_interval, for what was
- *	  committed and woke nobody;
- *	- when all of its workers are busy, and the last one that looked is in its
- *	  round for long: there may be an account that nobody serves.
+ *	committed without waking anybody;
+ *	- when all of its workers are busy, and the last one that looked has been
+ *	in its round for long: there may be an account that nobody serves.
  *
- * Most of that is known from workers, when they have ended.
+ * Most of that the launcher knows from workers that have ended.
  *
  * IDENTIFICATION
  *	  src/worker/database.c
@@ -36,13 +36,13 @@
 
 #define MS INT64CONST(1000)
 
-/* When a worker failed, the next one waits: twice as long each time. */
+/* How long the next worker waits when one has failed: twice as long each time. */
 #define FIRST_DELAY (1000 * MS)
 #define LONGEST_DELAY (60000 * MS)
 
 /*
- * datconnlimit of a database that is half dropped, which early minor releases
- * have no name for.
+ * datconnlimit of a database that is half dropped, for which early minor
+ * releases have no name.
  */
 #define CONNLIMIT_INVALID (-2)
 
@@ -71,7 +71,7 @@ hubspot_databases_create(void)
 							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Read what databases there are. */
+/* Read the list of databases. */
 void
 hubspot_databases_list(void)
 {
@@ -100,8 +100,8 @@ hubspot_databases_list(void)
 }
 
 /*
- * A new one is to be looked at, but for templates: those are left alone until
- * something is committed in them.
+ * Note a database.  A new one is to be looked at, except a template: that is
+ * left alone until something is committed in it.
  */
 static void
 note(Form_pg_database form)
@@ -118,7 +118,7 @@ note(Form_pg_database form)
 		database->due = hubspot_now();
 }
 
-/* What we know of it, which is nothing if it is new. */
+/* What we know of a database, which is nothing if it is new. */
 static HubspotDatabase *
 find(Oid oid)
 {
@@ -150,7 +150,7 @@ forget_unlisted(void)
 	}
 }
 
-/* All that have the extension are to be looked at. */
+/* Have all databases that have the extension looked at. */
 void
 hubspot_databases_poll(void)
 {
@@ -172,7 +172,7 @@ set_due(HubspotDatabase *database, int64 due)
 	database->due = Min(database->due, due);
 }
 
-/* Take in how things stand, except for the workers. */
+/* Begin a turn: learn what has been committed and which databases are held. */
 void
 hubspot_databases_begin_turn(void)
 {
@@ -204,7 +204,7 @@ hubspot_databases_begin_turn(void)
 		find(holds[i])->held = true;
 }
 
-/* A worker is at work. */
+/* Count a worker that is at work. */
 void
 hubspot_database_count_worker(const HubspotSlot *slot)
 {
@@ -217,7 +217,7 @@ hubspot_database_count_worker(const HubspotSlot *slot)
 		database->has_reserve = true;
 }
 
-/* A worker has ended, and we know what it knew. */
+/* A worker has ended: take over what it knew. */
 void
 hubspot_database_bury_worker(const HubspotSlot *slot)
 {
@@ -229,7 +229,7 @@ hubspot_database_bury_worker(const HubspotSlot *slot)
 	{
 		database->failures = 0;
 		database->installed = slot->installed;
-		/* of two, the one that looked last knows best */
+		/* the worker that looked last knows best */
 		if (slot->looked_at >= database->looked_at)
 			database->due = slot->next_due;
 		if (database->pending)
@@ -245,7 +245,7 @@ count_failure(HubspotDatabase *database, int64 started_at)
 	int64		delay = FIRST_DELAY;
 
 	if (now - started_at > LONGEST_DELAY)
-		database->failures = 0; /* it has worked for a while */
+		database->failures = 0; /* the worker has worked for a while */
 	for (int i = 0; i < database->failures && delay < LONGEST_DELAY; i++)
 		delay *= 2;
 	database->failures++;
@@ -253,7 +253,7 @@ count_failure(HubspotDatabase *database, int64 started_at)
 	set_due(database, now);
 }
 
-/* Where there are workers, one of them looks at what is due. */
+/* Where a database is to be looked at and has workers, wake one of them. */
 void
 hubspot_databases_wake(void)
 {
@@ -273,7 +273,7 @@ hubspot_databases_wake(void)
 	}
 }
 
-/* The one to start a worker in, or NULL. */
+/* The database to start a worker in, or NULL. */
 HubspotDatabase *
 hubspot_database_most_urgent(void)
 {
@@ -295,7 +295,7 @@ hubspot_database_most_urgent(void)
 	return best;
 }
 
-/* See above: it is to be looked at, and nobody there is going to. */
+/* Is it to be looked at (see above), and no worker there is going to? */
 static bool
 needs_worker(const HubspotDatabase *database, int64 now)
 {
@@ -308,7 +308,10 @@ needs_worker(const HubspotDatabase *database, int64 now)
 		(database->pending || database->busy_look > database->looked_at);
 }
 
-/* May more than one have something to send?  One that nobody has looked at yet may. */
+/*
+ * May more than one database have something to send?  One that was never
+ * looked at may.
+ */
 bool
 hubspot_databases_are_several(void)
 {
@@ -329,8 +332,8 @@ hubspot_databases_are_several(void)
 }
 
 /*
- * When something about them changes by itself, after now: whatever else
- * happens sets our latch.
+ * When something about databases will change by itself, after now: anything
+ * else sets our latch.
  */
 int64
 hubspot_databases_next(void)

@@ -18,17 +18,18 @@ typedef struct HubspotDatabase
 {
 	Oid			oid;			/* the key */
 	bool		listed;			/* can be connected to, as of the last list */
-	bool		installed;		/* has the extension, said the last worker */
+	bool		installed;		/* has the extension, as the last worker said */
 	int64		due;			/* to be looked at */
 	int64		looked_at;		/* by a worker that has ended */
-	int64		not_before;		/* no new worker, because one has failed ... */
-	int			failures;		/* ... that often one after the other */
+	int64		not_before;		/* no new worker before, because one has
+								 * failed */
+	int			failures;		/* how often workers have failed in a row */
 
 	/* as of this turn */
 	bool		held;
 	bool		pending;		/* something was committed */
 	int			nworkers;
-	bool		has_reserve;	/* a worker that isn't busy, and will look */
+	bool		has_reserve;	/* a worker that is not busy, and will look */
 	int64		busy_look;		/* when the latest of the busy ones looked */
 } HubspotDatabase;
 

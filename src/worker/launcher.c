@@ -3,15 +3,15 @@
  * launcher.c
  *	  Starts workers in the databases that have something to send.
  *
- * One process, which is connected to no database.  It knows when databases are
- * to be looked at (database.c), and has workers started there, at most
- * hubspot_assoc.workers.  Databases without any come first, those that wait
- * longest before the others.  If there is no slot left, those who have one are
- * asked to leave it: as soon as they have nothing to do; or, for a database
- * without any worker, when they have been there for long.
+ * The launcher is one process, connected to no database.  It knows when
+ * databases are to be looked at (database.c), and has workers started there,
+ * at most hubspot_assoc.workers.  Databases without a worker come first, and
+ * among them those that have waited longest.  If no slot is left, workers are
+ * asked to leave theirs: as soon as they have nothing to do, or, for a
+ * database without any worker, when they have been there for long.
  *
- * What the launcher knows is its own: after it has ended by an error or a
- * signal, the next one begins with a look at all databases.
+ * What the launcher knows dies with it: after it has ended by an error or a
+ * signal, the next one begins by looking at all databases.
  *
  * IDENTIFICATION
  *	  src/worker/launcher.c
@@ -38,15 +38,18 @@
 
 #define MS INT64CONST(1000)
 
-/* When the launcher has ended otherwise than by a shutdown, in seconds. */
+/*
+ * After how many seconds the launcher is restarted, unless it ended by a
+ * shutdown.
+ */
 #define RESTART_TIME 5
 
-/* When there was no background worker to be had. */
+/* How long to wait when no background worker was to be had. */
 #define NO_WORKER_DELAY (5000 * MS)
 
 static BackgroundWorkerHandle **handles;	/* of the slots */
 static int64 last_poll = 0;		/* 0: never */
-static int64 next_start = 0;	/* there was no background worker */
+static int64 next_start = 0;	/* after there was no background worker */
 
 static int64 take_turn(void);
 static int64 next_poll(void);
@@ -77,7 +80,7 @@ hubspot_launcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* Where the process starts. */
+/* The entry point of the process. */
 void
 hubspot_launcher_main(Datum main_arg)
 {
@@ -108,7 +111,7 @@ hubspot_launcher_main(Datum main_arg)
 	}
 }
 
-/* Do what is to be done now; answers when to do it again at the latest. */
+/* Do what is to be done now; returns when to do so again at the latest. */
 static int64
 take_turn(void)
 {
@@ -142,9 +145,9 @@ next_poll(void)
 }
 
 /*
- * What the workers do, and what those knew that have ended; how many there
- * are.  One that has ended counts until the postmaster has noticed, because it
- * keeps its background worker slot until then.
+ * Look at what workers do, and take over what those that have ended knew;
+ * returns how many there are.  One that has ended counts until the postmaster
+ * has noticed, because it keeps its background worker slot until then.
  */
 static int
 look_at_slots(HubspotSlot **slots)
@@ -174,9 +177,9 @@ look_at_slots(HubspotSlot **slots)
 }
 
 /*
- * Which processes are gone, if we have started them, for all we know.  Asked
- * before the slots are looked at: a slot that is still waiting for its
- * process then, waits in vain.
+ * Which of the processes that we have started are gone.  This is asked before
+ * the slots are looked at: a slot that is still waiting for its process then
+ * waits in vain.
  */
 static bool *
 find_gone(void)
@@ -203,7 +206,7 @@ bury(int number, const HubspotSlot *slot)
 	handles[number] = NULL;
 }
 
-/* Answers how many slots are still free; it may be less than none. */
+/* Start workers; returns how many slots are still free, which may be negative. */
 static int
 start_workers(int free_slots)
 {
@@ -217,7 +220,7 @@ start_workers(int free_slots)
 			break;
 		if (!listed)
 		{
-			/* it may have been dropped, or closed to connections */
+			/* the database may have been dropped, or closed to connections */
 			hubspot_databases_list();
 			listed = true;
 		}
@@ -259,7 +262,7 @@ start_worker(HubspotDatabase *database)
 	return false;
 }
 
-/* There was no background worker to be had; said once until there is one. */
+/* Warn that no background worker was to be had, once until there is one. */
 static void
 complain(void)
 {
@@ -270,7 +273,7 @@ complain(void)
 				 errhint("You might need to increase max_worker_processes.")));
 }
 
-/* If somebody still waits for a worker, others hear of it. */
+/* Tell the workers whether a database still waits for one. */
 static void
 say_what_is_wanted(void)
 {
@@ -283,7 +286,10 @@ say_what_is_wanted(void)
 						 hubspot_databases_are_several());
 }
 
-/* When there are more than hubspot_assoc.workers; first those not at work. */
+/*
+ * Ask workers to leave if there are more than hubspot_assoc.workers; first
+ * those that are not at work.
+ */
 static void
 ask_surplus_to_leave(HubspotSlot *slots, int surplus)
 {
@@ -309,7 +315,8 @@ wait_until(int64 when)
 {
 	hubspot_wait_until(when);
 	if (ProcDiePending)
-		proc_exit(1);			/* quietly; and to be started again */
+		proc_exit(1);			/* without a message; the launcher is started
+								 * again */
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{

@@ -3,14 +3,14 @@
  * slot.c
  *	  The slots of workers, in shared memory.
  *
- * There is a slot for each worker that there can be.  The launcher takes one
- * for a database and has a process started for it; the process enters the
- * slot with the ticket that was given out for it, says there what it is
- * doing, and leaves there what it knew in the end, for the launcher to read
- * before it frees the slot.
+ * There is a slot for each worker that may exist.  The launcher takes one for
+ * a database and has a process started for it; the process enters the slot
+ * with the ticket that was issued for it, says there what it is doing, and in
+ * the end leaves there what it knew, for the launcher to read before it frees
+ * the slot.
  *
  * A hold is a database that is about to be dropped, copied or moved: workers
- * that are there are made to end, and none enters it.
+ * that are there are made to end, and none enters.
  *
  * A worker that is about to wait, or to end, says so here before it looks for a
  * mark of wake.c, and a writer marks before it looks here.  So one of them sees
@@ -37,10 +37,10 @@
 #include "base/shmem.h"
 #include "worker/slot.h"
 
-/* When somebody has ended a worker, another one comes after a while. */
+/* How long until another worker comes when somebody has terminated one. */
 #define COMEBACK (1000 * INT64CONST(1000))
 
-/* What a process wants workers out of. */
+/* The database that a process wants workers to leave. */
 typedef struct Hold
 {
 	Oid			database;		/* InvalidOid: free */
@@ -49,19 +49,22 @@ typedef struct Hold
 
 typedef struct Area
 {
-	struct Latch *launcher;		/* or NULL: there is none at the moment */
-	bool		wanted;			/* a database waits for a slot: those that
-								 * have nothing to do should leave theirs */
-	bool		starved;		/* one that has no worker at all: the others
-								 * should, too, after a while */
-	bool		several;		/* more than one database has the extension,
-								 * for all that is known */
+	struct Latch *launcher;		/* or NULL: there is no launcher at the moment */
+	bool		wanted;			/* a database waits for a slot: idle workers
+								 * should leave theirs */
+	bool		starved;		/* a database without any worker waits: busy
+								 * workers should leave after a while, too */
+	bool		several;		/* more than one database may have the
+								 * extension */
 	uint32		last_ticket;
 	Hold	   *holds;
 	HubspotSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } Area;
 
-/* How many workers send to accounts: to any, to some that failed, to an owner's. */
+/*
+ * How many workers send to any account, to accounts that failed, and to those
+ * of one owner.
+ */
 typedef struct Count
 {
 	int			all;
@@ -73,7 +76,7 @@ typedef struct Count
 static Area *area = NULL;
 static LWLock *lock;
 
-/* This process's part in it. */
+/* This process's slot in it. */
 static HubspotSlot *my_slot = NULL;
 static Hold *my_hold = NULL;
 
@@ -104,14 +107,14 @@ hubspot_slots_add(void)
 	hubspot_shmem_add("hubspot_assoc slots", size, attach_area);
 }
 
-/* There can't be more workers than background workers. */
+/* There cannot be more workers than background workers. */
 static int
 count_slots(void)
 {
 	return max_worker_processes;
 }
 
-/* Each process that can run a statement has one at most. */
+/* Each process that can run a statement has at most one hold. */
 static int
 count_holds(void)
 {
@@ -134,8 +137,8 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 }
 
 /*
- * Wake an idle worker of that database; or else the launcher: a worker that is
- * busy looks for itself when its round is over, but that may be long.
+ * Wake an idle worker of that database, or else the launcher: a busy worker
+ * looks by itself when its round is over, but that may take long.
  */
 void
 hubspot_slot_rouse(Oid database)
@@ -158,7 +161,7 @@ hubspot_slot_rouse(Oid database)
 		SetLatch(latch);
 }
 
-/* Wake the launcher; also from the handler of a signal, or holding the lock. */
+/* Wake the launcher.  May be called in a signal handler, or with the lock held. */
 void
 hubspot_call_launcher(void)
 {
@@ -169,9 +172,9 @@ hubspot_call_launcher(void)
 }
 
 /*
- * This process is the launcher, until it ends.  Places that an earlier one has
- * taken for a process that has not come yet are free: should it still come,
- * its ticket is no good.
+ * This process is the launcher, until it ends.  Slots that an earlier launcher
+ * has taken for processes that have not come yet become free: should one still
+ * come, its ticket is no longer valid.
  */
 void
 hubspot_slots_serve(void)
@@ -227,7 +230,7 @@ hubspot_holds_copy(int *count)
 }
 
 /*
- * A slot for a new worker of that database, and the ticket to enter it with;
+ * Take a slot for a new worker of that database, with the ticket to enter it;
  * -1: none is free, or the database is held.
  */
 int
@@ -244,7 +247,7 @@ hubspot_slot_take(Oid database, uint32 *ticket)
 			continue;
 		memset(slot, 0, sizeof(HubspotSlot));
 		slot->state = HUBSPOT_SLOT_STARTING;
-		slot->failed = true;	/* until it looks */
+		slot->failed = true;	/* until the worker looks */
 		slot->database = database;
 		slot->started_at = hubspot_now();
 		*ticket = slot->ticket = ++area->last_ticket;
@@ -265,7 +268,7 @@ is_held(Oid database)
 	return false;
 }
 
-/* Nobody is there any more, or ever was. */
+/* Free a slot in which nobody is, or ever was. */
 void
 hubspot_slot_free(int number)
 {
@@ -274,7 +277,7 @@ hubspot_slot_free(int number)
 	LWLockRelease(lock);
 }
 
-/* Have a worker end after its round, or stay after all. */
+/* Ask a worker to end after its round, or let it stay after all. */
 void
 hubspot_slot_ask_to_leave(int number, bool leave)
 {
@@ -284,7 +287,7 @@ hubspot_slot_ask_to_leave(int number, bool leave)
 	if (is_alive(slot))
 	{
 		slot->leave = leave;
-		/* one process's latch is no reason to let go of the lock */
+		/* setting one latch is quick enough to keep the lock */
 		if (leave && slot->latch)
 			SetLatch(slot->latch);
 	}
@@ -299,8 +302,8 @@ is_alive(const HubspotSlot *slot)
 }
 
 /*
- * Say whether slots are wanted; those who are idle hear it at once.  several: by
- * more than one database, now or later.
+ * Say whether slots are wanted; idle workers are woken to hear it.  several:
+ * more than one database may want them, now or later.
  */
 void
 hubspot_slots_demand(bool wanted, bool starved, bool several)
@@ -318,9 +321,10 @@ hubspot_slots_demand(bool wanted, bool starved, bool several)
 }
 
 /*
- * This process is a worker, until it ends: the database that it is for, or
- * InvalidOid if it came too late.  To be called before it connects: whoever
- * has left its slot is then not in the server's list of processes either.
+ * This process is a worker, until it ends.  Returns the database that it is
+ * for, or InvalidOid if it came too late.  To be called before it connects: a
+ * process that has left its slot is then no longer in the server's list of
+ * processes either.
  */
 Oid
 hubspot_slot_enter(int number, uint32 ticket)
@@ -367,9 +371,10 @@ end_slot(HubspotSlot *slot)
 {
 	if (slot->state != HUBSPOT_SLOT_ENDING)
 	{
-		/* it has not said what it knew */
+		/* the worker has not said what it knew */
 		slot->installed = true;
-		slot->looked_at = hubspot_now();	/* others had to leave it that */
+		slot->looked_at = hubspot_now();	/* other workers had to leave it
+											 * to this one */
 		slot->next_due = hubspot_now() + (slot->evicted ? 0 : COMEBACK);
 	}
 	if (slot->evicted)
@@ -393,15 +398,17 @@ hubspot_slot_look(void)
 }
 
 /*
- * May this worker send to an account of such a standing now?  If so, it does until it
- * asks again or the round is over.  trusted: the owner of its server is a superuser;
- * sole: he has all of this database.
+ * May this worker send to an account of that standing now?  If so, it counts
+ * as doing so until it asks again or the round is over.  trusted: the owner of
+ * its server is a superuser; sole: that role owns all servers of this
+ * database.
  *
- * An account may keep a worker for as long as its owner likes: he says where its
- * requests go, and how long they may take.  So who has a worker can't have the last
- * one, too: it is for other owners, if there may be any that need to be protected from
- * him, and else for accounts that are proven.  Those that have failed have half of the
- * workers, and an owner's first one is not among them.
+ * An account may keep a worker for as long as its owner likes, who says where
+ * its requests go, and how long they may take.  So an owner that has a worker
+ * cannot have the last one, too: that is for other owners, if there may be any
+ * to protect, and else for accounts that are proven.  Accounts that have
+ * failed get half of the workers, but an owner's first worker does not count
+ * among these.
  */
 bool
 hubspot_slot_serve(HubspotStanding standing, Oid owner, bool trusted, bool sole)
@@ -431,7 +438,7 @@ hubspot_slot_serve(HubspotStanding standing, Oid owner, bool trusted, bool sole)
 	return may;
 }
 
-/* Of the workers that send to an account. */
+/* Count the workers that send to an account. */
 static Count
 count_serving(Oid owner)
 {
@@ -461,7 +468,8 @@ hubspot_slot_fail(void)
 
 /*
  * A round is over, and what is due has to wait a little: this worker will look
- * again soon, and need not be woken.  long_enough: it has had its share of time.
+ * again soon, and need not be woken.  long_enough: the worker has had its
+ * share of time.
  */
 HubspotSlotAdvice
 hubspot_slot_rest(bool long_enough)
@@ -547,9 +555,9 @@ hubspot_slot_is_last(void)
 }
 
 /*
- * This worker is about to end, and this is what the launcher will know.  False:
- * it should go on if something was committed in the meantime; true: it should
- * not even then, because its slot is wanted.
+ * This worker is about to end, and tells the launcher this.  False: it should
+ * go on if something was committed in the meantime.  True: it should end even
+ * then, because its slot is wanted.
  */
 bool
 hubspot_slot_end(bool installed, int64 next_due)
@@ -566,9 +574,9 @@ hubspot_slot_end(bool installed, int64 next_due)
 }
 
 /*
- * From now on no worker enters the database, until hubspot_hold_end; those that
- * are there are made to end.  Their latest requests may have been sent, and
- * will be sent again.
+ * Keep workers out of the database until hubspot_hold_end(), and make those
+ * that are there end.  Their latest requests may have been sent, and will be
+ * sent again.
  */
 void
 hubspot_hold(Oid database)
@@ -596,7 +604,7 @@ hubspot_hold(Oid database)
 	pfree(pids);
 }
 
-/* There are enough of them. */
+/* A free hold.  There are enough of them. */
 static Hold *
 free_hold(void)
 {
@@ -608,7 +616,7 @@ free_hold(void)
 	return hold;
 }
 
-/* Whom to end; those who have not come yet need not come. */
+/* The workers to end; those that have not come yet need not come. */
 static int
 evict(Oid database, int *pids)
 {
@@ -643,7 +651,7 @@ hubspot_hold_is_clear(void)
 	return clear;
 }
 
-/* Workers may come back.  Nothing happens if this process holds nothing. */
+/* Let workers come back.  Nothing happens if this process holds nothing. */
 void
 hubspot_hold_end(void)
 {

@@ -1,22 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * utility_hook.c
- *	  Statements that our workers have to know of.
+ *	  Statements that need our workers out of the way.
  *
  * DROP DATABASE, CREATE DATABASE, and the forms of ALTER DATABASE that rename
  * or move one, wait a few seconds for others to leave the database, and then
- * fail.  Our workers would go on sending meanwhile, and new ones would come.
+ * fail.  Meanwhile our workers would go on sending, and new ones would come.
  * So they are told to end before such a statement runs, and kept out until it
- * is over, whatever comes of it.
+ * is over, whatever its outcome.
  *
- * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use, in an
- * order of their own.  So they begin with a lock of the extension, as DROP EXTENSION
- * does: a sender's short transactions have one, too, so neither meets the other
- * halfway.  All of this needs the library in shared_preload_libraries; without it,
- * only hs_assoc_flush sends, and may meet one of them.
+ * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use,
+ * and lock them in another order.  So we lock the extension first, as DROP
+ * EXTENSION does; a sender's short transactions have that lock, too, so the
+ * two cannot deadlock.  All of this needs the library in
+ * shared_preload_libraries; without it, only hs_assoc_flush sends, and may
+ * deadlock with one of them.
  *
- * CREATE EXTENSION has the database looked at, which makes it one of those
- * that are looked at from then on.
+ * CREATE EXTENSION has the database looked at; from then on, the launcher
+ * knows that it has the extension.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.c
@@ -43,8 +44,8 @@
 #include "worker/wake.h"
 
 /*
- * How long a worker may take to end, in ms.  What comes then is up to the
- * statement, which waits as long once more.
+ * How long a worker may take to end, in ms.  After that, the statement itself
+ * waits as long once more.
  */
 #define TIME_TO_END 5000
 
@@ -102,7 +103,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		hubspot_wake_at_commit();
 }
 
-/* When the workers have left the database that is held. */
+/* Run the statement when the workers have left the database that is held. */
 static void
 run_alone(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		  ProcessUtilityContext context, ParamListInfo params,
@@ -129,8 +130,8 @@ run_alone(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 }
 
 /*
- * The database that the statement wants for itself, if the user may do what it
- * says there; or InvalidOid.
+ * The database that the statement needs without workers, if the user may do
+ * what it says; or InvalidOid.
  */
 static Oid
 database_to_clear(const Node *statement)
@@ -197,7 +198,7 @@ moves(const AlterDatabaseStmt *statement)
 	return false;
 }
 
-/* Whoever may create databases may copy it. */
+/* May any role that may create databases copy it? */
 static bool
 is_template(Oid database)
 {
@@ -225,8 +226,9 @@ wait_until_clear(void)
 }
 
 /*
- * Ours, if the statement changes its tables, and the user may.  A standby has no
- * such locks, and refuses the statement by itself.
+ * Our extension, if the statement changes its tables and the user may do that;
+ * else InvalidOid.  A standby has no such locks, and refuses the statement by
+ * itself.
  */
 static Oid
 extension_to_change(const Node *statement)
@@ -241,7 +243,10 @@ extension_to_change(const Node *statement)
 		hubspot_owns_extension(extension, GetUserId()) ? extension : InvalidOid;
 }
 
-/* What ALTER EXTENSION UPDATE or SET SCHEMA is for; NULL: something else. */
+/*
+ * The extension that ALTER EXTENSION UPDATE or SET SCHEMA is for; NULL:
+ * another statement.
+ */
 static const char *
 name_of_extension(const Node *statement)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * utility_hook.h
- *	  Statements that our workers have to know of.
+ *	  Statements that need our workers out of the way.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.h

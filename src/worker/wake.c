@@ -5,12 +5,12 @@
  *
  * A set of databases in shared memory: those in which something was committed
  * since a worker last began to look.  A writer marks its database after its
- * commit, and then wakes somebody (see slot.c).  If the mark is there already,
- * which one read tells, somebody was woken and hasn't looked yet, and nothing
- * is left to do: so many writers that commit at the same time don't get into
- * each other's way.  The worker removes the mark before it looks, never after.
- * Should there be no room for another mark, the launcher is told to have all
- * databases looked at.
+ * commit, and then wakes a worker or the launcher (see slot.c).  If the mark
+ * is there already, which one read tells, a process was woken and has not
+ * looked yet, and nothing is left to do.  So many writers that commit at the
+ * same time do not get in each other's way.  The worker removes the mark
+ * before it looks, never after.  If there is no room for another mark, the
+ * launcher is told to have all databases looked at.
  *
  * IDENTIFICATION
  *	  src/worker/wake.c
@@ -27,7 +27,7 @@
 #include "worker/slot.h"
 #include "worker/wake.h"
 
-/* Most databases that are marked; beyond these, all of them are looked at. */
+/* The most databases that can be marked; if there are more, all are looked at. */
 #define MAX_MARKS 1024
 
 typedef struct Area
@@ -36,12 +36,13 @@ typedef struct Area
 	pg_atomic_uint32 marks[MAX_MARKS];	/* InvalidOid: free */
 } Area;
 
-/* NULL: not preloaded.  The lock is for changes, not for a look. */
+/* NULL: not preloaded.  Changes need the lock, a look does not. */
 static Area *area = NULL;
 static LWLock *lock;
 
 static bool wakes_at_commit = false;
-static int	last_mark = 0;		/* where this process's database was marked */
+static int	last_mark = 0;		/* where this process's database was last
+								 * marked */
 
 static void attach_area(void *shared, LWLock *shared_lock, bool found);
 static void end_transaction(XactEvent event, void *arg);
@@ -69,8 +70,8 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 
 /*
  * Have this database's outbox looked at when the transaction commits, if the
- * library is preloaded.  If it is prepared for two-phase commit, the launcher's
- * next poll finds what it left.
+ * library is preloaded.  If the transaction is prepared for two-phase commit,
+ * the launcher's next poll finds what it left.
  */
 void
 hubspot_wake_at_commit(void)
@@ -81,7 +82,7 @@ hubspot_wake_at_commit(void)
 		return;
 	if (!registered)
 	{
-		/* once and for all: each of them is called at every commit */
+		/* once only: each callback is called at every commit */
 		RegisterXactCallback(end_transaction, NULL);
 		registered = true;
 	}
@@ -107,15 +108,15 @@ end_transaction(XactEvent event, void *arg)
 	}
 }
 
-/* Have a database looked at, by a worker that is idle there or a new one. */
+/* Have a database looked at, by an idle worker there or a new one. */
 void
 hubspot_wake(Oid database)
 {
 	bool		is_new;
 
 	/*
-	 * What was committed has to be visible before the mark is read: whoever
-	 * removes it later will see the rows.
+	 * What was committed has to be visible before the mark is read: the
+	 * process that removes the mark later will then see the rows.
 	 */
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&area->marks[last_mark]) == database ||
@@ -129,7 +130,7 @@ hubspot_wake(Oid database)
 		hubspot_slot_rouse(database);
 }
 
-/* False if it was marked already. */
+/* Mark a database.  False: it was marked already. */
 static bool
 mark(Oid database)
 {
@@ -146,7 +147,7 @@ mark(Oid database)
 	return is_new;
 }
 
-/* Where it is marked, or -1; of InvalidOid, where there is room for a mark. */
+/* Where a database is marked, or -1; for InvalidOid, where a mark is free. */
 static int
 find_mark(Oid database)
 {
@@ -158,7 +159,10 @@ find_mark(Oid database)
 	return -1;
 }
 
-/* Was something committed since it was taken last? */
+/*
+ * Is there a mark, that is, was something committed since the last one was
+ * taken?
+ */
 bool
 hubspot_wake_is_due(Oid database)
 {
@@ -166,7 +170,10 @@ hubspot_wake_is_due(Oid database)
 	return find_mark(database) >= 0;
 }
 
-/* The same; and the caller is about to look, or knows that nobody can. */
+/*
+ * The same, and remove the mark: the caller is about to look, or knows that
+ * nobody can.
+ */
 bool
 hubspot_wake_take(Oid database)
 {
@@ -181,8 +188,8 @@ hubspot_wake_take(Oid database)
 }
 
 /*
- * The databases that are due, palloc'd.  lost: others may be as well, which is
- * said once.
+ * The databases that are marked, palloc'd.  lost: others may have to be looked
+ * at as well, which is said once.
  */
 Oid *
 hubspot_wake_list(int *count, bool *lost)

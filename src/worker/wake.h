@@ -13,11 +13,11 @@
 
 extern void hubspot_wake_add(void);
 
-/* for those who write */
+/* for writers */
 extern void hubspot_wake_at_commit(void);
 extern void hubspot_wake(Oid database);
 
-/* for those who look */
+/* for processes that look */
 extern bool hubspot_wake_is_due(Oid database);
 extern bool hubspot_wake_take(Oid database);
 extern Oid *hubspot_wake_list(int *count, bool *lost);

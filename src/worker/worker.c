@@ -4,15 +4,15 @@
  *	  A process that sends the outbox of a database.
  *
  * A worker goes from round to round (see sender.c) while there is something to
- * send.  Then it waits a few seconds for the next commit, or for what is due
- * again in that time, and ends: a database where nothing happens has no
- * process.  The launcher gets to know when the next row will be due.
+ * send.  Then it waits a few seconds for the next commit, or for what becomes
+ * due in that time, and ends: a database where nothing happens has no process.
+ * It tells the launcher when the next row will be due.
  *
- * While it waits it has no transaction, no snapshot and no lock.  An ERROR that
- * is a row's or an account's is charged to these (see sender.c), and the others go
- * on.  One that is nobody's ends the process, which is the surest way to leave
- * nothing behind; the launcher has another one started after a delay that grows
- * with each failure.
+ * While it waits it has no transaction, no snapshot and no lock.  An ERROR
+ * that a row or an account causes is charged to it (see sender.c), and the
+ * others go on.  An ERROR without such a cause ends the process, which is the
+ * surest way to leave nothing behind; the launcher has another one started
+ * after a delay that grows with each failure.
  *
  * IDENTIFICATION
  *	  src/worker/worker.c
@@ -39,8 +39,8 @@
 #include "worker/worker.h"
 
 /*
- * Most rows of a round: it ends now and then, so that the worker hears what it
- * is asked for.
+ * The most rows of a round, which has to end now and then so that the worker
+ * hears what it is asked for.
  */
 #define ROWS_PER_ROUND 10000
 
@@ -49,12 +49,12 @@
 /* How long a worker waits for the next commit before it ends. */
 #define LINGER (5000 * MS)
 
-/* How long it may be at it while another database has none. */
+/* How long a worker may work on while another database has none. */
 #define SLICE (10000 * MS)
 
 /*
- * When the accounts that others serve are looked at again if nothing was
- * committed, because a session's hs_assoc_flush may have ended.
+ * When to look again at the accounts that others serve if nothing was
+ * committed: a session's hs_assoc_flush may have ended.
  */
 #define LOOK_AFTER_OTHERS (1000 * MS)
 
@@ -107,7 +107,7 @@ hubspot_worker_start(Oid database, int slot, uint32 ticket,
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
-/* Where the process starts. */
+/* The entry point of the process. */
 void
 hubspot_worker_main(Datum main_arg)
 {
@@ -129,8 +129,8 @@ hubspot_worker_main(Datum main_arg)
 }
 
 /*
- * What a database or role may have set for its sessions, and what would keep
- * this process from its work.
+ * Override what a database or role may have set for its sessions and what
+ * would hinder this process.
  */
 static void
 take_settings(void)
@@ -165,7 +165,7 @@ serve(void)
 	hubspot_sender_end(worker.sender);
 }
 
-/* A round. */
+/* Run a round. */
 static void
 look(Worker *worker)
 {
@@ -185,7 +185,7 @@ look(Worker *worker)
 
 	/*
 	 * The launcher has to know if the round takes long, because something
-	 * else may be due that this round hasn't taken.
+	 * else may be due that this round has not taken.
 	 */
 	enable_timeout_after(worker->patience, HUBSPOT_PATIENCE);
 	PG_TRY();
@@ -202,13 +202,13 @@ look(Worker *worker)
 	disable_timeout(worker->patience, false);
 	worker->due = monotonic(worker->round.next_due);
 
-	/* autovacuum has to hear of the rows that are gone */
+	/* autovacuum has to learn of the rows that are gone */
 	pgstat_report_stat(false);
 	if (woken || worker->round.rows + worker->round.removed > 0)
 		worker->linger_until = hubspot_now() + LINGER;
 }
 
-/* After a round: false when the worker has to end. */
+/* After a round: does the worker go on? */
 static bool
 goes_on(Worker *worker)
 {
@@ -220,7 +220,7 @@ goes_on(Worker *worker)
 	return wait_for_work(worker);
 }
 
-/* False if it has to go on, because something was committed just now. */
+/* End?  False: it has to go on, because something was committed just now. */
 static bool
 ends(bool installed, int64 next_due)
 {
@@ -235,8 +235,8 @@ had_its_share(const Worker *worker)
 }
 
 /*
- * Nothing was left to do.  True when there may be again; false when the worker
- * has to end.
+ * Wait, since nothing was left to do.  True: there may be something again.
+ * False: the worker has to end.
  */
 static bool
 wait_for_work(Worker *worker)
@@ -279,7 +279,7 @@ next_look(const Worker *worker)
 
 	if (worker->round.waiting_accounts > 0)
 		due = Min(due, worker->looked_at + LOOK_AFTER_OTHERS);
-	/* what is due already, and was not taken, will not be taken at once */
+	/* what is due already and was not taken will not be taken at once */
 	if (due <= hubspot_now())
 		due = worker->looked_at + HUBSPOT_PATIENCE * MS;
 	return due;
@@ -290,11 +290,11 @@ wait_until(int64 when)
 {
 	hubspot_wait_until(when);
 	if (ProcDiePending)
-		proc_exit(0);			/* nothing is lost, so nothing is to be said */
+		proc_exit(0);			/* nothing is lost, so there is nothing to say */
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* That time on the clock that nobody sets, as far as can be foreseen. */
+/* That time on the monotonic clock, as far as can be foreseen. */
 static int64
 monotonic(TimestampTz time)
 {
@@ -305,13 +305,13 @@ monotonic(TimestampTz time)
 	return hubspot_now() + (time > now ? time - now : 0);
 }
 
-/* False if there is something to do after all. */
+/* End the wait.  False: there is something to do after all. */
 static bool
 end_waiting(const Worker *worker)
 {
 	int64		due = worker->due;
 
-	/* if nobody else is here who looks, somebody has to come back */
+	/* if no other worker here looks, one has to come back */
 	if (worker->round.waiting_accounts > 0 && hubspot_slot_is_last())
 		due = Min(due, hubspot_now() + LINGER);
 	return ends(true, due);
