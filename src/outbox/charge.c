@@ -3,11 +3,12 @@
  * charge.c
  *	  ERRORs of a sender, and whom they are charged to.
  *
- * An ERROR while rows of one account are prepared, sent or recorded must not keep
- * those of others from being sent.  So the sender catches it, whatever it is (but a
- * cancel), undoes what was begun, and charges it in a transaction of its own: to the
- * row, if it was alone, as a failed attempt; or to the account, which backs off.
- * Charging may fail for the same reason.  Then it is for the sender to remember.
+ * An ERROR while rows of one account are prepared, sent or recorded must not
+ * keep those of others from being sent.  So the sender catches it, whatever it
+ * is (except a cancel), undoes what was begun, and charges it in a transaction
+ * of its own: to the row, if it was alone, as a failed attempt; or to the
+ * account, which backs off.  Charging may fail for the same reason.  Then the
+ * sender has to remember it.
  *
  * IDENTIFICATION
  *	  src/outbox/charge.c
@@ -25,13 +26,13 @@
 #include "outbox/lease.h"
 #include "outbox/settle.h"
 
-/* A message goes into a row: so much of it is kept, as of HubSpot's. */
+/* How many bytes of a message are kept in a row: as many as of HubSpot's. */
 #define MAX_MESSAGE		1000
 
 /* What is done in one transaction. */
 typedef enum ChargeKind
 {
-	CHARGE_NOBODY,				/* nothing is being sent, and that's all */
+	CHARGE_NOBODY,				/* only note that nothing is being sent */
 	CHARGE_ROW,
 	CHARGE_ACCOUNT
 } ChargeKind;
@@ -46,9 +47,9 @@ static void charge_row(const HubspotClaimant *claimant,
 static const HubspotError *as_error(const ErrorData *fault);
 
 /*
- * The ERROR, for those who have caught it, in that memory context.  What the sender
- * has begun is undone: its transaction, and what it has in flight.  What is not
- * theirs is thrown on, and so is a cancel.
+ * Take an ERROR that was caught, into that memory context.  What the sender
+ * has begun is undone: its transaction, and what it has in flight.  A cancel
+ * is thrown on, and so is an ERROR that is not the sender's.
  */
 ErrorData *
 hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
@@ -57,7 +58,7 @@ hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
 	ErrorData  *fault;
 
 	hubspot_transaction_abort(transaction);
-	/* memory may be what was missing */
+	/* the ERROR may be a lack of memory */
 	MemoryContextReset(transaction->context);
 	MemoryContextSwitchTo(context);
 	fault = CopyErrorData();
@@ -69,7 +70,7 @@ hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
 	return fault;
 }
 
-/* Say what was caught; server: whose it is, or NULL. */
+/* Report what was caught; server: the one whose outbox it is, or NULL. */
 void
 hubspot_tell_fault(const char *server, const ErrorData *fault)
 {
@@ -85,8 +86,8 @@ hubspot_tell_fault(const char *server, const ErrorData *fault)
 }
 
 /*
- * Charge an ERROR to the one row that was being sent.  False: that has failed, too.
- * The memory context is for what fails.
+ * Charge an ERROR to the one row that was being sent.  False: charging has
+ * failed, too.  The memory context is for that ERROR.
  */
 bool
 hubspot_charge_row(HubspotTransaction *transaction,
@@ -97,7 +98,7 @@ hubspot_charge_row(HubspotTransaction *transaction,
 	return charge(transaction, CHARGE_ROW, claimant, progress, fault, context);
 }
 
-/* Likewise to the account. */
+/* Charge it to the account. */
 bool
 hubspot_charge_account(HubspotTransaction *transaction,
 					   const HubspotClaimant *claimant, const ErrorData *fault,
@@ -106,7 +107,7 @@ hubspot_charge_account(HubspotTransaction *transaction,
 	return charge(transaction, CHARGE_ACCOUNT, claimant, NULL, fault, context);
 }
 
-/* Likewise to nobody: it is only said that nothing is being sent any more. */
+/* Charge it to nobody: only note that nothing is being sent any more. */
 bool
 hubspot_charge_nobody(HubspotTransaction *transaction,
 					  const HubspotClaimant *claimant, MemoryContext context)
@@ -147,8 +148,9 @@ charge(HubspotTransaction *transaction, ChargeKind kind,
 }
 
 /*
- * A failed attempt of the row, which may have been the last one.  If the ERROR came
- * before the row was read, it is the first of those that are due.
+ * Record a failed attempt of the row, which may have been its last.  If the
+ * ERROR came before the row was read, the row is the first of those that are
+ * due.
  */
 static void
 charge_row(const HubspotClaimant *claimant,

@@ -4,10 +4,10 @@
  *	  Who has something in the outbox: servers, as roles use them.
  *
  * A server may be used with several logins, by the user mappings of roles, and
- * these may be of different HubSpot accounts.  So a row overrides, and waits for,
- * only those of roles with the same login: one with a login of which nothing can be
- * sent could otherwise hold up pairs of all.  And what can't be sent, since nothing
- * can be sent for its role, overrides nothing of others, which can.
+ * these may be of different HubSpot accounts.  So a row overrides, and waits
+ * for, only rows of roles with the same login: a login with which nothing can
+ * be sent could otherwise hold up everybody's pairs.  And a row that cannot be
+ * sent because of its role overrides no row of another role, which can.
  *
  * All functions here want a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.

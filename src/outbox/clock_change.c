@@ -3,15 +3,16 @@
  * clock_change.c
  *	  What to do when the system's clock is set.
  *
- * When something is to be sent is a time of the system's clock, which people and
- * programs set.  If it is set back by an hour, all that was to wait for a moment
- * would wait for an hour.  So each look at the outbox compares how far that clock
- * has come with the one that nobody sets.  Both are in a table, for the processes
- * that look come and go; and so is the postmaster that they are of, since another
- * one may be on another machine, whose clocks say nothing of this one's.
+ * The time at which a row is due is one of the system's clock, which people
+ * and programs set.  If it is set back by an hour, whatever was to wait for a
+ * moment would wait for an hour.  So each look at the outbox compares the
+ * progress of that clock with that of the monotonic one.  Both are noted in a
+ * table, since the processes that look come and go, together with the
+ * postmaster: another one may be on another machine, whose clocks say nothing
+ * about this one's.
  *
- * All functions here want a transaction with a snapshot.  None waits for who has
- * locked a row.
+ * All functions here need a transaction with a snapshot.  None waits for the
+ * lock of a row.
  *
  * IDENTIFICATION
  *	  src/outbox/clock_change.c
@@ -28,10 +29,13 @@
 #include "outbox/horizon.h"
 #include "schema/prepared.h"
 
-/* Clocks that are so far apart, in microseconds, were not just adjusted. */
+/*
+ * Clocks that differ by more than this, in microseconds, were not merely
+ * adjusted.
+ */
 #define MAX_DIFFERENCE		(2 * INT64CONST(1000000))
 
-/* They are noted anew after so long. */
+/* How long until the clocks are noted anew. */
 #define NOTE_INTERVAL		(60 * INT64CONST(1000000))
 
 enum
@@ -57,7 +61,7 @@ enum
 	CLAIM_WALL
 };
 
-/* Of several processes that see it, one has to act. */
+/* Of several processes that see the change, one has to act. */
 static HubspotStatement claim_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_clock AS c WHERE c.ctid = ANY (ARRAY("
@@ -88,7 +92,7 @@ static HubspotStatement note_statement = {
 	}
 };
 
-/* What has to be taken off all that waits, in microseconds */
+/* What has to be subtracted from all times that are waited for, in microseconds */
 enum
 {
 	SHIFT_BACK
@@ -127,7 +131,7 @@ static bool claim_change(TimestampTz noted);
 static void shift(int64 back);
 static void note(TimestampTz wall, int64 monotonic);
 
-/* Look whether the system's clock was set, and keep what waits in step with it. */
+/* See whether the system's clock was set, and keep what waits in step with it. */
 void
 hubspot_clock_look(void)
 {
@@ -159,7 +163,7 @@ hubspot_clock_look(void)
 	note(wall, monotonic);
 }
 
-/* False: another process has seen it, too, and acts. */
+/* False: another process has seen the change, too, and acts. */
 static bool
 claim_change(TimestampTz noted)
 {
@@ -170,8 +174,8 @@ claim_change(TimestampTz noted)
 }
 
 /*
- * The clock was set back by so much, or if it is negative, forward: then what was
- * to wait is due early, which does no harm but to doubts.
+ * The clock was set back by that much, or forward if it is negative: then what
+ * was to wait is due early, which only harms doubts.
  */
 static void
 shift(int64 back)

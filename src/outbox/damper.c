@@ -3,19 +3,19 @@
  * damper.c
  *	  Pairs that change all the time are sent less and less often.
  *
- * Of a pair that changes all the time, only the last state matters, and each
- * request that carries another one is lost for others.  The first few sends of
- * a pair go at once; then it has to wait a second after the last one, and twice
- * as long each time, up to a bound, which is how late its last state arrives at
- * the most.  A pair that was quiet for twice that long begins anew.
+ * Only the last state of a pair that changes all the time matters, and each
+ * request that carries an earlier one is lost for other pairs.  The first few
+ * sends of a pair go at once; then it has to wait a second after the last one,
+ * and twice as long each time, up to a bound, which is the most by which its
+ * last state is late.  A pair that was quiet for twice that bound begins anew.
  *
- * What was in the queue already when the pair was sent the last time is no new
- * change of it: it neither waits nor counts.
+ * A row that was already in the queue when the pair was last sent is not a new
+ * change: it neither waits nor counts.
  *
  * The pairs that were sent lately are in a table with one place for each hash
- * value, where a newer one takes another's: what is forgotten is damped less.
- * It is in shared memory if the library is preloaded, because the workers take
- * turns; otherwise each sender has its own.
+ * value, where a newer pair replaces another: a forgotten pair is damped less.
+ * The table is in shared memory if the library is preloaded, because the
+ * workers take turns; otherwise each sender has its own.
  *
  * IDENTIFICATION
  *	  src/outbox/damper.c
@@ -34,10 +34,10 @@
 
 #define TABLE_SIZE		65536
 
-/* A pair is sent so many times in a row without having to wait. */
+/* How many times in a row a pair is sent without having to wait. */
 #define FREE_SENDS		3
 
-/* Microseconds; the second doubles from the first on. */
+/* The first wait, in microseconds, which doubles up to the longest. */
 #define FIRST_DELAY		INT64CONST(1000000)
 #define MAX_DELAY		(30 * INT64CONST(1000000))
 
@@ -45,7 +45,7 @@ typedef struct DampedPair
 {
 	uint64		key;			/* of the database and the pair */
 	int64		sent;			/* the last time, as of hubspot_now() */
-	int64		newest;			/* row of the outbox then, of any pair */
+	int64		newest;			/* newest row of the outbox then, of any pair */
 	int			times;			/* in a row */
 } DampedPair;
 
@@ -83,7 +83,7 @@ hubspot_damper_begin(void)
 		memset(table, 0, sizeof(DampedPair) * TABLE_SIZE);
 }
 
-/* Until when a row of a pair has to wait; a time that has passed: it hasn't. */
+/* Until when a row of a pair has to wait; if that has passed, it need not wait. */
 int64
 hubspot_damper_until(int64 pair, int64 id, int64 now)
 {
@@ -106,7 +106,7 @@ hubspot_damper_until(int64 pair, int64 id, int64 now)
 	return until;
 }
 
-/* A row of a pair is sent now; newest is the last one that there is of any pair. */
+/* Note that a row of a pair is sent now; newest is the latest row of any pair. */
 void
 hubspot_damper_sent(int64 pair, int64 id, int64 newest, int64 now)
 {

@@ -3,15 +3,16 @@
  * doubt.c
  *	  Operations that were not confirmed, but may still be done.
  *
- * A request that has timed out, or whose connection has broken, may be worked on
- * at HubSpot long after a later operation on the pair was sent and confirmed, and
- * would undo it.  So it is noted, and a later row of the pair that is confirmed
- * while it may still happen stays in the outbox, and is sent again when it can't
- * any more: after another request_timeout, and some more.  The note outlives the
- * row, which may be overridden, given up, or confirmed with another attempt.
+ * HubSpot may still be working on a request that has timed out, or whose
+ * connection has broken, long after a later operation on the pair was sent and
+ * confirmed, and would then undo that.  So the operation is noted as doubtful.
+ * A later row of the pair that is confirmed while the operation may still
+ * happen stays in the outbox, and is sent again when it can no longer happen:
+ * after another request_timeout and a margin.  The note outlives the row,
+ * which may be overridden, given up, or confirmed by another attempt.
  *
- * All functions here want a transaction with a snapshot.  None waits for who has
- * locked a row.
+ * All functions here need a transaction with a snapshot.  None waits for the
+ * lock of a row.
  *
  * IDENTIFICATION
  *	  src/outbox/doubt.c
@@ -29,8 +30,8 @@
 #include "schema/prepared.h"
 
 /*
- * For so long, in ms, a request may still be done after request_timeout: what is on
- * its way when we give up, and HubSpot's own work on it.
+ * How long, in ms, a request may still be done after request_timeout: it may
+ * be on its way when we give up, and HubSpot takes time to work on it.
  */
 #define MARGIN	10000
 
@@ -93,8 +94,8 @@ hubspot_doubt_time(int request_timeout)
 }
 
 /*
- * Note that rows were not confirmed just now, by their pairs; of rows of one pair
- * that were sent together, the last.
+ * Note the pairs of rows that were not confirmed just now; of rows of one pair
+ * that were sent together, the last one.
  */
 void
 hubspot_doubt_add(const char *server,
@@ -111,9 +112,9 @@ hubspot_doubt_add(const char *server,
 }
 
 /*
- * Of rows that are confirmed, those that an earlier operation may still undo have
- * to be sent again, when that is over.  They are taken out of claims; returns how
- * many are left.
+ * Confirmed rows that an earlier operation may still undo have to be sent
+ * again when it no longer can.  They are taken out of claims; returns how many
+ * are left.
  */
 int
 hubspot_doubt_defer(const HubspotClaim **claims, int nclaims)
@@ -137,7 +138,7 @@ hubspot_doubt_defer(const HubspotClaim **claims, int nclaims)
 	return nleft;
 }
 
-/* Forget some of those whose time is over. */
+/* Forget some doubts whose time is over. */
 void
 hubspot_doubt_forget(void)
 {

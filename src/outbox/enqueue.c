@@ -4,11 +4,11 @@
  *	  Inputs of a query into the outbox.
  *
  * The query runs as a cursor, with the caller's rights.  Its rows are inserted
- * by blocks, between two rows, so it doesn't matter how many rows there are, or
- * how large they are.
+ * in blocks while it runs, so it does not matter how many there are, or how
+ * large they are.
  *
- * What could never be sent is an ERROR now, while there is somebody to see it.
- * Labels are looked up when it is sent: HubSpot isn't asked for anything here.
+ * A row that could never be sent is an ERROR now, while somebody can see it.
+ * Labels are looked up when a row is sent: nothing is asked of HubSpot here.
  *
  * IDENTIFICATION
  *	  src/outbox/enqueue.c
@@ -28,7 +28,7 @@
 #include "rows/columns.h"
 #include "rows/source.h"
 
-/* Rows that are inserted at once, unless they are large. */
+/* How many rows are inserted at a time, unless they are large. */
 #define BLOCK_ROWS		1000
 
 /* A block of this size is full.  (Arrays have to stay far below 1 GB.) */
@@ -53,7 +53,7 @@ static void insert_block(Block *block);
 /*
  * Put the rows of a query into the outbox.  Returns how many; *skipped is how
  * many others have no from_id or no to_id.  ERROR if one of them could never
- * be sent, or if the columns aren't those of the operation.
+ * be sent, or if the columns are not those of the operation.
  */
 int64
 hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
@@ -82,7 +82,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	return block->enqueued;
 }
 
-/* A row of the query: into the block, after those that fill it. */
+/* Put a row of the query into the block; a full block is inserted first. */
 static void
 take_row(void *state, const HubspotRawInput *raw)
 {
@@ -109,7 +109,7 @@ take_row(void *state, const HubspotRawInput *raw)
 	block->size += VARSIZE_ANY(DatumGetPointer(input));
 }
 
-/* As an hs_assoc_input, palloc'd. */
+/* The row as an hs_assoc_input, palloc'd. */
 static Datum
 form_input(TupleDesc tupdesc, const HubspotRawInput *raw)
 {

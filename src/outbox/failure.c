@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * failure.c
- *	  Rows that are not done, and the reason of each, into statements.
+ *	  Rows that are not done, and their reasons, as parameters of statements.
  *
  * Where HubSpot names what it refuses, each row has a reason of its own, and a
- * statement for each of them would cost ten times what it takes to send it.  Where a
- * request fails, its rows have one reason, which may be large.  So the rows and the
- * reasons are arrays of their own.
+ * statement for each row would cost ten times what it takes to send it.  Where
+ * a request fails, its rows have one reason, which may be large.  So rows and
+ * reasons are separate arrays.
  *
  * IDENTIFICATION
  *	  src/outbox/failure.c
@@ -25,8 +25,8 @@
 #include "outbox/row_ids.h"
 
 /*
- * An error object that is larger, as jsonb, isn't repeated for each of the rows that
- * it is about, but named by the first of them.
+ * An error object that is larger than this, as jsonb, is not repeated for each
+ * of the rows that it is about, but kept with the first of them.
  */
 #define MAX_REPEATED_OBJECT		4096
 
@@ -81,8 +81,9 @@ hubspot_set_failures(HubspotValues *values, const HubspotFailure *failures,
 }
 
 /*
- * Set two more parameters, with an element for each reason: its error object, and
- * whether that is for the first row alone, since it is large.
+ * Set two more parameters, which have an element for each reason: its error
+ * object, and whether that is kept with the first row alone, since it is
+ * large.
  */
 void
 hubspot_set_failure_objects(HubspotValues *values, int objects, int once,
@@ -130,14 +131,17 @@ add_element(Elements *elements, bool given, Datum value)
 	elements->isnull[elements->count++] = !given;
 }
 
-/* NULL is null. */
+/* Add a text; NULL is null. */
 static void
 add_text(Elements *elements, const char *text)
 {
 	add_element(elements, text != NULL, text ? CStringGetTextDatum(text) : 0);
 }
 
-/* An array that is expanded, so that subscripts of it don't count elements. */
+/*
+ * Set a parameter to an expanded array, so that a subscript need not count
+ * elements.
+ */
 static void
 set_elements(HubspotValues *values, int parameter, const Elements *elements,
 			 Oid type)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * failure.h
- *	  Rows that are not done, and the reason of each, into statements.
+ *	  Rows that are not done, and their reasons, as parameters of statements.
  *
  * IDENTIFICATION
  *	  src/outbox/failure.h
@@ -17,8 +17,8 @@
 #include "schema/values.h"
 
 /*
- * A row that is not done.  Rows that follow each other and point to the same error
- * have one reason.
+ * A row that is not done.  Adjacent rows that point to the same error have one
+ * reason.
  */
 typedef struct HubspotFailure
 {
@@ -50,9 +50,9 @@ enum
 	[HUBSPOT_FAILURE_CORRELATION_IDS] = TEXTARRAYOID
 
 /*
- * Those of the rows that nobody has locked, k, each with the number of its reason.
- * What that number stands for is found by a subscript, which costs the same for each,
- * since these arrays are expanded; a join would look at all reasons for each row.
+ * The rows that nobody has locked, as k, each with the number of its reason.
+ * The number is used as a subscript, which costs the same for each row, since
+ * the arrays are expanded; a join would look at all reasons for each row.
  */
 #define HUBSPOT_SQL_FAILED \
 	"(SELECT l.id AS failed_id, f.reason" \

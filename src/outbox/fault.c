@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * fault.c
- *	  What this server lacks for sending, for those who look at it.
+ *	  What this server lacks for sending, for a view to show.
  *
- * An ERROR for want of disk, memory or descriptors cannot be counted on to be written into
- * a table.  So the last one of each account is in shared memory, if the library is
- * preloaded, until something was sent for the account again.  If there are more of them
- * than places, the oldest one makes room.
+ * An ERROR for want of disk, memory or descriptors may be impossible to write
+ * into a table.  So the last one of each account is kept in shared memory, if
+ * the library is preloaded, until something is sent for the account again.  If
+ * there are more of them than places, the oldest one makes room.
  *
  * IDENTIFICATION
  *	  src/outbox/fault.c
@@ -22,7 +22,10 @@
 #include "base/shmem.h"
 #include "outbox/fault.h"
 
-/* What one server lacks tends to be lacking for all accounts. */
+/*
+ * The most accounts with an ERROR: what a server lacks, all accounts tend to
+ * lack.
+ */
 #define MAX_FAULTS		64
 
 /* NULL: not preloaded */
@@ -51,8 +54,9 @@ attach_table(void *shared, LWLock *shared_lock, bool found)
 }
 
 /*
- * An ERROR has kept this database from sending for an account.  It is kept if it is about
- * what the server lacks; others are charged to a row or the account.
+ * An ERROR has kept this database from sending for an account.  It is kept if
+ * it is about what the server lacks; any other is charged to a row or the
+ * account.
  */
 void
 hubspot_fault_note(const char *server, Oid role, const ErrorData *error)
@@ -108,7 +112,7 @@ find(const char *server, Oid role)
 	return NULL;
 }
 
-/* Something was sent for the account. */
+/* Something was sent for the account: forget its ERROR. */
 void
 hubspot_fault_clear(const char *server, Oid role)
 {
@@ -117,7 +121,10 @@ hubspot_fault_clear(const char *server, Oid role)
 	if (table == NULL)
 		return;
 
-	/* mostly there is nothing, and nobody else writes what is this account's */
+	/*
+	 * mostly there is nothing to do, and nobody else writes the entry of this
+	 * account
+	 */
 	LWLockAcquire(lock, LW_SHARED);
 	fault = find(server, role);
 	LWLockRelease(lock);
@@ -130,7 +137,7 @@ hubspot_fault_clear(const char *server, Oid role)
 	LWLockRelease(lock);
 }
 
-/* Those of this database, palloc'd; how many there are. */
+/* The ERRORs of this database, palloc'd; returns how many there are. */
 int
 hubspot_faults(HubspotFault **faults)
 {

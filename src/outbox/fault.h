@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * fault.h
- *	  What this server lacks for sending, for those who look at it.
+ *	  What this server lacks for sending, for a view to show.
  *
  * IDENTIFICATION
  *	  src/outbox/fault.h
@@ -13,13 +13,13 @@
 
 #include "datatype/timestamp.h"
 
-/* So much of a message is kept. */
+/* How many bytes of a message are kept. */
 #define HUBSPOT_MAX_FAULT_MESSAGE	500
 
 /* An account that could not be served, and why. */
 typedef struct HubspotFault
 {
-	Oid			database;		/* InvalidOid: there is none here */
+	Oid			database;		/* InvalidOid: a free place */
 	char		server[NAMEDATALEN];
 	Oid			role;
 	TimestampTz since;

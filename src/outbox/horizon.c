@@ -1,31 +1,34 @@
 /*-------------------------------------------------------------------------
  *
  * horizon.c
- *	  Before which time no row of an account is due, nor will be.
+ *	  The time before which no row of an account is due, or will be.
  *
  * Rows that were sent leave dead entries in the index of what is due, at its
- * head.  As long as somebody's old snapshot could see these rows, each look at an
- * account would walk past all of them.  So it is kept how far a look has come:
- * an account's horizon is a not_before that no row of it is below, whoever looks.
+ * head.  As long as an old snapshot could see these rows, each look at an
+ * account would walk past all of them.  So we remember how far a look has
+ * come: an account's horizon is a not_before below which it has no row, for
+ * any snapshot.
  *
- * It must not pass rows that nobody sees yet.  Those that are in the index, of
- * transactions that haven't ended, are seen by who raises it (oldest.c).  The
- * others are still to be written, by transactions that have a lock on the table by
- * now, or will have one.  A row gets the time of the clock at which it is written,
- * thus one that was not reached yet when the lock was taken.  Therefore each look
- * notes the time, and who has such a lock; whoever has one that had none at the
- * look before has it since then.  No horizon is raised beyond the earliest of
- * these times.  (Prepared transactions have locks, too, but write nothing more.)
+ * It must not pass rows that nobody sees yet.  If these are in the index
+ * already, by transactions that have not ended, the look that raises it sees
+ * them (oldest.c).  The others are yet to be written, by transactions that
+ * have a lock on the table now, or will have one.  A row gets the time of the
+ * clock when it is written, which is later than the time when the lock was
+ * taken.  Therefore each look notes the time, and which processes have such a
+ * lock; a process that had none at the look before has taken it since then.
+ * No horizon is raised beyond the earliest of these times.  (Prepared
+ * transactions have locks, too, but write nothing more.)
  *
- * Rows could come to be below the horizon all the same.  The clock is set back: a
- * look sees that, and begins anew.  Somebody has UPDATE make a row due earlier, or
- * another account's, or INSERT one with a time that is past: triggers tell us, and
- * until his transaction has ended there is no horizon.  If he has disabled these, or
- * takes a time of the same statement, the row is found when the horizon is
- * HORIZON_AGE old and dropped.
+ * Rows may come to be below the horizon all the same.  If the clock is set
+ * back, a look sees that, and begins anew.  If an UPDATE makes a row due
+ * earlier or moves it to another account, or an INSERT gives one a time that
+ * is past, triggers tell us, and until that transaction has ended there is no
+ * horizon.  If somebody has disabled these triggers, or the INSERT computes
+ * the time itself, the row is found when the horizon is HORIZON_AGE old and
+ * dropped.
  *
- * All of it is in shared memory if the library is preloaded; else each sender has
- * its own, and doesn't hear what triggers tell.
+ * All of it is in shared memory if the library is preloaded; else each sender
+ * has its own, and does not hear what triggers tell.
  *
  * IDENTIFICATION
  *	  src/outbox/horizon.c
@@ -49,21 +52,27 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* A horizon that was raised from nothing so long ago is dropped. */
+/* A horizon is dropped so long after it was raised from nothing. */
 #define HORIZON_AGE		(60 * SECOND)
 
-/* In microseconds: the clock was set back if it is so far behind the one that nobody sets. */
+/*
+ * By how much, in microseconds, the clock may fall behind the monotonic one
+ * before it counts as set back.
+ */
 #define MAX_BACK		INT64CONST(1000)
 
-/* Horizons keep so far behind the clock, which is more than MAX_BACK. */
+/* How far horizons keep behind the clock: more than MAX_BACK. */
 #define SLACK			INT64CONST(5000)
 
 #define MAX_DATABASES	64
 
-/* Launchers and the like, which PostgreSQL gives a process of its own */
+/* Launchers and the like, which have a process of their own */
 #define SPECIAL_PROCESSES	8
 
-/* Horizons are in sets by their hash; a new one takes the oldest one's place. */
+/*
+ * Horizons are in sets by their hash; a new one takes the place of the oldest
+ * in its set.
+ */
 #define NSETS			256
 #define SET_SIZE		4
 
@@ -71,16 +80,16 @@
 typedef struct Writer
 {
 	LocalTransactionId transaction;
-	TimestampTz since;			/* it writes no time before that */
+	TimestampTz since;			/* it writes no earlier time */
 } Writer;
 
-/* A database in which somebody has looked. */
+/* A database in which some process has looked. */
 typedef struct Database
 {
 	Oid			oid;			/* InvalidOid: free */
 	TimestampTz looked_at;
 	int64		monotonic;		/* the same, as of hubspot_now() */
-	uint64		generation;		/* another one when its horizons are dropped */
+	uint64		generation;		/* changes when its horizons are dropped */
 } Database;
 
 typedef struct Horizon
@@ -136,7 +145,7 @@ area_size(void)
 	return add_size(offsetof(Area, writers), mul_size(count_writers(), sizeof(Writer)));
 }
 
-/* Processes that can have a lock. */
+/* How many processes may have a lock. */
 static int
 count_writers(void)
 {
@@ -169,7 +178,10 @@ unlock_area(void)
 		LWLockRelease(lock);
 }
 
-/* A sender begins.  What it had for itself before, others haven't kept up since. */
+/*
+ * A sender begins.  Horizons of its own from before are outdated by now, and
+ * dropped.
+ */
 void
 hubspot_horizon_begin(void)
 {
@@ -177,7 +189,7 @@ hubspot_horizon_begin(void)
 		memset(area, 0, area_size());
 }
 
-/* Somebody is about to look at this database's outbox: note who can write to it. */
+/* Begin a look at this database's outbox: note which processes can write to it. */
 HubspotLook
 hubspot_horizon_look(Oid outbox)
 {
@@ -203,7 +215,7 @@ hubspot_horizon_look(Oid outbox)
 	return look;
 }
 
-/* Both clocks at one time, unless we are kept from that each time. */
+/* Read both clocks at the same moment, unless we are interrupted at each try. */
 static void
 read_clocks(TimestampTz *wall, int64 *now)
 {
@@ -223,7 +235,7 @@ is_set_back(const Database *database, TimestampTz wall, int64 now)
 		(now - database->monotonic) - (wall - (database->looked_at + SLACK)) > MAX_BACK;
 }
 
-/* The earliest time that those who have a lock on the table may write. */
+/* The earliest time that a process with a lock on the table may write. */
 static TimestampTz
 earliest_time(const Database *database, Oid outbox)
 {
@@ -232,7 +244,7 @@ earliest_time(const Database *database, Oid outbox)
 	LOCKTAG		tag;
 	int			count;
 
-	/* ShareLock is in the way of all who write, and of a few more */
+	/* ShareLock conflicts with the locks of all writers, and a few others */
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, outbox);
 	holders = GetLockConflicts(&tag, ShareLock, &count);
 	for (int i = 0; i < count; i++)
@@ -240,7 +252,10 @@ earliest_time(const Database *database, Oid outbox)
 		int			number = hubspot_process_number(&holders[i]);
 		Writer	   *writer;
 
-		/* no process: a prepared transaction, which writes nothing more */
+		/*
+		 * without a process it is a prepared transaction, which writes
+		 * nothing more
+		 */
 		if (number < 0 || is_in_vacuum(number))
 			continue;
 		if (number >= count_writers())
@@ -257,7 +272,7 @@ earliest_time(const Database *database, Oid outbox)
 	return earliest;
 }
 
-/* VACUUM has a lock that is in the way of ours, and writes nothing. */
+/* Is the process in VACUUM, whose lock conflicts, but which writes nothing? */
 static bool
 is_in_vacuum(int number)
 {
@@ -266,7 +281,10 @@ is_in_vacuum(int number)
 	return process && (process->statusFlags & PROC_IN_VACUUM) != 0;
 }
 
-/* This database, in the place of the one that nobody has looked at for longest if need be. */
+/*
+ * The entry of this database.  If need be, it takes that of the database that
+ * was not looked at for longest.
+ */
 static Database *
 take_database(void)
 {
@@ -323,9 +341,9 @@ hubspot_horizon(const char *server, Oid role)
 }
 
 /*
- * A look has seen, after it began, no row of the account that is due from the one
- * time on and before the other; from was its horizon.  A name that is too long to
- * be a server's gets none.
+ * Since it began, a look has seen no row of the account that is due between
+ * the two times; from was its horizon.  A name that is too long for a server
+ * gets none.
  */
 void
 hubspot_horizon_raise(const HubspotLook *look, const char *server, Oid role,
@@ -335,7 +353,7 @@ hubspot_horizon_raise(const HubspotLook *look, const char *server, Oid role,
 	if (to <= from || strlen(server) >= NAMEDATALEN)
 		return;
 	lock_area();
-	/* nothing else is true if horizons were dropped meanwhile */
+	/* what the look has seen is void if horizons were dropped meanwhile */
 	if (take_database()->generation == look->generation)
 		raise_horizon(server, role, from, to);
 	unlock_area();

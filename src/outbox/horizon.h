@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * horizon.h
- *	  Before which time no row of an account is due, nor will be.
+ *	  The time before which no row of an account is due, or will be.
  *
  * IDENTIFICATION
  *	  src/outbox/horizon.h
@@ -16,8 +16,8 @@
 /* A look at the outbox */
 typedef struct HubspotLook
 {
-	TimestampTz safe;			/* what isn't in the table by then is due no
-								 * earlier */
+	TimestampTz safe;			/* a row that is not in the table by now is
+								 * due no earlier */
 	uint64		generation;		/* of the database's horizons */
 } HubspotLook;
 

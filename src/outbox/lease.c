@@ -3,25 +3,26 @@
  * lease.c
  *	  Who sends to a server: one process at a time, by a lease.
  *
- * Since one process at a time sends the rows of a server, two operations on the
- * same pair are never in flight together, and a row that is being sent need not
- * be marked: all that happens to a row that goes well is an insert and a delete,
- * and if its sender dies it is as it was.
+ * Since one process at a time sends the rows of a server, two operations on
+ * the same pair are never in flight together, and a row that is being sent
+ * need not be marked: a row that goes well is inserted and deleted, nothing
+ * else, and if its sender dies it is as it was.
  *
  * A lease is a lock of the server's lock manager, on the name of the server in
- * this database.  Nothing is sent without it, and nothing else decides: not the
- * clock, which may be set, and not the table, which tells people who sends what.
- * It is of a kind that no SQL function takes, unlike an advisory lock, so nobody
- * can keep it from us or pretend to have it.  It ends with the process that has
- * it, in whatever way that ends.  From a process that lives and does nothing (it
- * is stopped, say) it cannot be taken: nobody could know that what it has begun
- * to send will not go on when it wakes up.
+ * this database.  Nothing is sent without it, and nothing else decides:
+ * neither the clock, which may be set, nor the table, which tells people which
+ * process sends what.  It is of a kind that no SQL function takes, unlike an
+ * advisory lock, so nobody can keep it from us or pretend to have it.  It ends
+ * with the process that has it, in whatever way that ends.  It cannot be taken
+ * from a process that lives and does nothing (it is stopped, say): nobody can
+ * know that this process will not go on sending when it wakes up.
  *
  * It is taken for a transaction, which picks rows, and is given back with its
  * commit, when others can see what was changed.  If there is something to send,
  * it is also kept for the session, until all is recorded.
  *
- * The functions that want a schema want a transaction with a snapshot.
+ * The functions that use the extension's tables need a transaction with a
+ * snapshot.
  *
  * IDENTIFICATION
  *	  src/outbox/lease.c
@@ -41,15 +42,15 @@
 #include "outbox/row_ids.h"
 #include "schema/prepared.h"
 
-/* What tells our locks from those of others ("hs"). */
+/* What tells our locks from those of other code ("hs"). */
 #define LEASE_KEY	0x6873
 
-/* Statements.  None waits for who has locked a row. */
+/* Statements.  None waits for the lock of a row. */
 
 #define LOCKED_LEASE \
 	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
 
-/* Numbers, most of which follow each other */
+/* Numbers, most of which are consecutive */
 #define AS_RANGES(numbers) \
 	"(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(" numbers ") AS i)"
 
@@ -96,15 +97,15 @@ static HubspotStatement insert_statement = {
 	.types = {DESCRIBE_TYPES}
 };
 
-/* The parameter of what follows */
+/* The parameter of the statements below */
 enum
 {
 	LEASE_SERVER
 };
 
 /*
- * A process that has ended without a word has left requests that may still be
- * done.
+ * A process that has ended without releasing its lease has left requests that
+ * may still be done.
  */
 static HubspotStatement inherit_statement = {
 	.text =
@@ -137,9 +138,9 @@ static int	find_kept(const char *server);
 static void let_go(int number);
 
 /*
- * Take the lease of a server until the end of the transaction, and note what a
- * process has left in flight that had it before.  False: another process is
- * sending.
+ * Take the lease of a server until the end of the transaction, and note what
+ * the process that had it before has left in flight.  False: another process
+ * is sending.
  */
 bool
 hubspot_lease_take(const char *server)
@@ -169,8 +170,8 @@ hubspot_lease_keep(const char *server)
 }
 
 /*
- * Has this process still got the lease that it keeps?  Whatever releases all
- * locks of the session would have released it, too.
+ * Does this process still have the lease that it keeps?  Whatever releases all
+ * locks of the session would release it, too.
  */
 bool
 hubspot_lease_is_kept(const char *server)
@@ -214,7 +215,7 @@ let_go(int number)
 	kept[number] = kept[--nkept];
 }
 
-/* -1: it isn't kept. */
+/* The place of a lease among those that are kept; -1: it is not kept. */
 static int
 find_kept(const char *server)
 {
@@ -230,8 +231,9 @@ find_kept(const char *server)
 }
 
 /*
- * A server's name, rather than its OID: there may be rows for one that has been
- * dropped.  Two names of the same hash would only wait for each other.
+ * The tag has the server's name, not its OID: there may be rows for a server
+ * that has been dropped.  Two names with the same hash would merely wait for
+ * each other.
  */
 static void
 lease_tag(LOCKTAG *tag, const char *server)
@@ -248,8 +250,8 @@ lease_tag(LOCKTAG *tag, const char *server)
 }
 
 /*
- * Let others see what is being sent, and whoever comes after this process.  If
- * somebody has locked the row, they don't.
+ * Show people what is being sent, and the process that has the lease next.  If
+ * somebody has locked the row, it is not written.
  */
 void
 hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
@@ -273,7 +275,7 @@ hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
 		hubspot_execute(&insert_statement, &values);
 }
 
-/* Nothing is being sent any more. */
+/* Note that nothing is being sent any more. */
 void
 hubspot_lease_release(const char *server)
 {

@@ -13,7 +13,7 @@
 
 #include "outbox/claim.h"
 
-/* So many leases can be kept at a time. */
+/* How many leases can be kept at a time. */
 #define HUBSPOT_MAX_LEASES	64
 
 extern bool hubspot_lease_take(const char *server);

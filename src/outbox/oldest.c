@@ -3,14 +3,14 @@
  * oldest.c
  *	  The accounts that have rows in the outbox, and the oldest row of each.
  *
- * The index of what is due is read here, and not by SQL: its keys tell the accounts
- * without a look at any row, and a scan that begins at an account's horizon
- * (horizon.c) doesn't walk past rows that were sent.  The same scan raises the
- * horizon, to the first row that is there, or may come to be there: one that is
- * inserted by a transaction that hasn't ended, or deleted by one that may still be
- * rolled back.
+ * The index of what is due is read here, not by SQL: its keys tell the
+ * accounts without a look at any row, and a scan that begins at an account's
+ * horizon (horizon.c) does not walk past rows that were sent.  The same scan
+ * raises the horizon to the first row that is there or may come to be there:
+ * one that is inserted by a transaction that has not ended, or deleted by one
+ * that may still be rolled back.
  *
- * Nothing of the kind is done if somebody has dropped that index.
+ * If somebody has dropped that index, none of this is done.
  *
  * IDENTIFICATION
  *	  src/outbox/oldest.c
@@ -69,14 +69,14 @@ typedef struct Look
 	Relation	index;
 	SnapshotData dirty;			/* shows rows that are there, or may come to
 								 * be there */
-	Snapshot	snapshot;		/* shows those that are there */
+	Snapshot	snapshot;		/* shows rows that are there */
 	TupleTableSlot *slot;
 	AttrNumber	not_before;		/* in the outbox */
 } Look;
 
 enum
 {
-	OLDEST_OF_SERVER			/* or null: of all */
+	OLDEST_OF_SERVER			/* or null: of all servers */
 };
 
 enum
@@ -105,8 +105,8 @@ static List *look_by_table(const char *server);
 
 /*
  * The accounts that have rows, of one server or of all (NULL): a list of
- * HubspotOldest, palloc'd.  To be called before the transaction has deleted a row,
- * which may be there again if it is rolled back.
+ * HubspotOldest, palloc'd.  To be called before the transaction has deleted a
+ * row, since that is there again if it is rolled back.
  */
 List *
 hubspot_oldest(const char *server)
@@ -238,8 +238,8 @@ server_key(ScanKey key, StrategyNumber strategy, const char *server)
 }
 
 /*
- * The account of the first entry that there is with these keys, whatever has become
- * of its row; false: there is none.
+ * The account of the first entry with these keys, whatever has become of its
+ * row; false: there is no entry.
  */
 static bool
 first_key(Look *look, ScanKey keys, int nkeys, HubspotOldest *account)
@@ -264,8 +264,8 @@ first_key(Look *look, ScanKey keys, int nkeys, HubspotOldest *account)
 }
 
 /*
- * The account's first row; false: it has none.  Its horizon is raised up to the first
- * one that there is or may be.
+ * The account's first row; false: it has none.  Its horizon is raised to the
+ * first row that is there or may come to be there.
  */
 static bool
 find_oldest(Look *look, HubspotOldest *account)

@@ -71,7 +71,7 @@ static HubspotStatement pause_statement = {
 	.types = {[PAUSE_SERVER] = TEXTOID,[PAUSE_ROLE] = REGROLEOID}
 };
 
-/* The parameter of what follows */
+/* The parameter of the statements below */
 enum
 {
 	RESUME_SERVER
@@ -105,8 +105,8 @@ enum
 	"($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.server = $2)"
 
 /*
- * Dead letters go back into their old place.  An id may belong to a later row by
- * now; then it is one below all others.
+ * Dead letters go back to their old place.  Their id may belong to a later row
+ * by now; then they get one below all others.
  */
 static HubspotStatement retry_statement = {
 	.text =
@@ -136,7 +136,7 @@ static HubspotStatement discard_statement = {
 static int64 change_letters(HubspotStatement *statement, const Datum *ids,
 							const char *server);
 
-/* An operation by the name that it has in SQL.  False: there is none. */
+/* Find an operation by its name in SQL.  False: there is none of that name. */
 bool
 hubspot_outbox_operation(const char *name, HubspotOperation *operation)
 {
@@ -151,7 +151,7 @@ hubspot_outbox_operation(const char *name, HubspotOperation *operation)
 	return false;
 }
 
-/* The one that may have been meant by a name, or NULL. */
+/* The operation that a name may have been meant for, or NULL. */
 const char *
 hubspot_outbox_closest_operation(const char *name)
 {
@@ -179,8 +179,8 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 }
 
 /*
- * Have the outbox of a server not be sent, in the name of a role.  False: that
- * has been said before.
+ * Pause the sending of a server's outbox, in the name of a role.  False: it
+ * was paused already.
  */
 bool
 hubspot_outbox_pause(const char *server, Oid role)
@@ -193,7 +193,7 @@ hubspot_outbox_pause(const char *server, Oid role)
 }
 
 /*
- * Have the outbox of a server sent again, and at once.  False: it wasn't
+ * Have the outbox of a server sent again, and at once.  False: it was not
  * paused.
  */
 bool
@@ -208,8 +208,8 @@ hubspot_outbox_resume(const char *server)
 }
 
 /*
- * Put dead letters back: those of an int8[], or all (NULL), and those of a
- * server, or of all of them (NULL).  How many.
+ * Put dead letters back: those with the ids of an int8[], or with any (NULL),
+ * of a server, or of all servers (NULL).  Returns how many.
  */
 int64
 hubspot_outbox_retry(const Datum *ids, const char *server)
@@ -217,7 +217,7 @@ hubspot_outbox_retry(const Datum *ids, const char *server)
 	return change_letters(&retry_statement, ids, server);
 }
 
-/* Likewise, delete them. */
+/* Delete dead letters, which are chosen likewise. */
 int64
 hubspot_outbox_discard(const Datum *ids, const char *server)
 {

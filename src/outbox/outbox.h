@@ -14,7 +14,7 @@
 #include "api/endpoint.h"
 #include "schema/extension.h"
 
-/* So many rows are deleted at a time of what is no longer of use. */
+/* How many rows that are no longer of use are deleted at a time. */
 #define HUBSPOT_SQL_SOME	"LIMIT 10000"
 
 /* What is the same for all rows that are enqueued together. */

@@ -4,9 +4,9 @@
  *	  What an operation does to an earlier one on its pair.
  *
  * Conditions of SQL, for the statements that choose what is sent and that settle
- * what was: n is a later row, o an earlier one.  What they come to is in the tables of
- * PRECEDENCE.md, and test/t/306_precedence.pl tries each of their cells: whoever
- * changes the one changes the other.
+ * what was: n is a later row, o an earlier one.  The tables of PRECEDENCE.md
+ * say what they amount to, and test/t/306_precedence.pl tries each cell of
+ * these: a change of one is a change of the other.
  *
  * IDENTIFICATION
  *	  src/outbox/precedence.h
@@ -24,15 +24,16 @@
 	row ".to_type, " row ".to_id)"
 
 /*
- * Are two names of object types, columns or texts, surely of the same one?  That
- * is more than it takes to be of one pair: here, rows may be deleted.
+ * Are two names of object types (columns or texts) certain to mean the same
+ * one?  That is stricter than being of one pair, since rows may be deleted
+ * here.
  */
 #define HUBSPOT_SQL_TYPE_HASH(name)	"%1$s.hs_assoc_pair('', " name ", '', '', '')"
 #define HUBSPOT_SQL_SAME_TYPE(a, b) \
 	"(" a " = " b " OR " HUBSPOT_SQL_TYPE_HASH(a) " = " HUBSPOT_SQL_TYPE_HASH(b) \
 	" AND " HUBSPOT_SQL_TYPE_HASH(a) " <> " HUBSPOT_SQL_TYPE_HASH("''") ")"
 
-/* Are n and o of the same pair and direction, n the later one? */
+/* Are n and o of the same pair and direction, and is n the later one? */
 #define HUBSPOT_SQL_SAME_PAIR \
 	HUBSPOT_SQL_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
 	" AND n.server IS NOT DISTINCT FROM o.server" \
@@ -46,9 +47,9 @@
 	" AND n.labels IS NOT DISTINCT FROM o.labels"
 
 /*
- * Does n make o needless, so that o need not be sent?  A create_default after an
- * archive comes to the former, so that what goes and comes back keeps its labels;
- * a label that was to go before the two still has to go then.
+ * Does n override o, so that o need not be sent?  A create_default overrides
+ * an archive before it, so that a pair that goes and comes back keeps its
+ * labels; but a label that was to go before the two still has to go.
  */
 #define HUBSPOT_SQL_OVERRIDES \
 	"CASE n.operation" \
@@ -67,8 +68,8 @@
 	" END"
 
 /*
- * What only adds to a pair, or only takes away, can be added up; as a column, and
- * as a value.
+ * Operations that only add to a pair, or only take away, can be joined; as a
+ * column, and as a value.
  */
 #define HUBSPOT_SQL_ADDS_UP(row) \
 	"(" row ".keep_labels OR " row ".operation = 'archive_labels')"
@@ -80,8 +81,8 @@ hubspot_adds_up(const char *operation, bool keep_labels)
 }
 
 /*
- * Can n join o, the row before it of its pair: go into one input with it?  If o is
- * due, too; after a failed attempt, each goes by itself.
+ * Can n join o, the row before it of its pair, that is, go into one input with
+ * it?  Only if o is due, too; after a failed attempt, each goes by itself.
  */
 #define HUBSPOT_SQL_JOINS(n, o) \
 	HUBSPOT_SQL_ADDS_UP(n) \
@@ -91,7 +92,7 @@ hubspot_adds_up(const char *operation, bool keep_labels)
 	" AND " o ".from_id = " n ".from_id AND " o ".to_id = " n ".to_id" \
 	" AND " o ".attempts = 0 AND " n ".attempts = 0"
 
-/* That of the type_ids: numbers repeat across categories. */
+/* The category of the type_ids, since numbers repeat across categories. */
 #define HUBSPOT_SQL_CATEGORY(row) \
 	"coalesce(" row ".category, '" HUBSPOT_DEFINED_CATEGORY "')"
 

@@ -28,8 +28,8 @@ hubspot_row_ids(const int64 *ids, int nids)
 }
 
 /*
- * Those of the ids that are not in a column of a statement's rows go to left, which
- * may be ids itself.  Returns how many they are.
+ * Put those ids that are not in a column of a statement's rows into left,
+ * which may be ids itself.  Returns how many there are.
  */
 int
 hubspot_row_ids_without(const int64 *ids, int nids, const HubspotRows *rows,

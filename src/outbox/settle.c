@@ -3,10 +3,10 @@
  * settle.c
  *	  What became of rows that were sent, and of their accounts.
  *
- * All functions here want a transaction with a snapshot.  None waits for a row
- * that somebody else has locked, since that would hold up all of the account:
- * rows of the outbox stay as they are, and are sent again; dead letters that are
- * of no use any longer are remembered, and deleted as soon as they can be.
+ * All functions here want a transaction with a snapshot.  None waits for the
+ * lock of a row, since that would hold up the whole account: locked rows of
+ * the outbox stay as they are, and are sent again; locked dead letters that
+ * are no longer of use are remembered, and deleted as soon as possible.
  *
  * IDENTIFICATION
  *	  src/outbox/settle.c
@@ -24,7 +24,7 @@
 #include "outbox/settle.h"
 #include "schema/prepared.h"
 
-/* Those of the rows $1 that nobody has locked. */
+/* The rows of $1 that nobody has locked. */
 #define UNLOCKED \
 	"SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED"
 
@@ -32,10 +32,10 @@
 	"id, server, role, operation, from_type, from_id, to_type, to_id," \
 	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
 
-/* attempts, counted up; somebody may have set it to the most that there is */
+/* attempts, increased by one; a user may have set it to the largest integer */
 #define ONE_MORE	"attempts + (attempts < 2147483647)::int"
 
-/* A row that can't become a dead letter yet waits so long, in microseconds. */
+/* How long a row that cannot become a dead letter yet waits, in microseconds. */
 #define NO_ROOM_DELAY	(60 * INT64CONST(1000000))
 
 /* Rows that were dead letters before, and were put back */
@@ -66,7 +66,7 @@ static HubspotStatement outdated_statement = {
 	.types = {[OUTDATED_BY] = INT8ARRAYOID}
 };
 
-/* The parameters of what deletes dead letters, wherever they are */
+/* The parameters of the statement that deletes dead letters, wherever they are */
 enum
 {
 	LETTERS_IDS,
@@ -91,7 +91,10 @@ static HubspotStatement delete_rows_statement = {
 	.types = {[LETTERS_IDS] = INT8ARRAYOID}
 };
 
-/* Those that are still there; each is in one of the tables, whoever moves it. */
+/*
+ * Remember those that are still there; each is in one of the two tables,
+ * whoever moves it.
+ */
 static HubspotStatement remember_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_outdated (server, id)"
@@ -136,7 +139,7 @@ enum
 	DONE_KEEP					/* ms */
 };
 
-/* Where they were, unless somebody has changed them since. */
+/* Delete rows by their place, unless somebody has changed them since. */
 #define DELETE_IN_PLACE \
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE ctid = ANY (ARRAY(" \
 	" SELECT l.ctid FROM unnest($1, $2) AS c (id, tid)" \
@@ -159,7 +162,7 @@ enum
 		[DONE_KEEP] = INT4OID \
 	}
 
-/* Each in place, and by id */
+/* The statements, each once by place and once by id */
 static HubspotStatement done_statements[] = {
 	{.text = DELETE_IN_PLACE, DONE_TYPES},
 	{.text = DELETE_BY_ID, DONE_TYPES}
@@ -197,7 +200,10 @@ static HubspotStatement again_statement = {
 	.types = {HUBSPOT_FAILURE_TYPES,[AGAIN_MAX_ATTEMPTS] = INT4OID}
 };
 
-/* It has an attempt behind it, so that it doesn't go with others of its pair. */
+/*
+ * The row has an attempt behind it, so that it does not go with others of its
+ * pair.
+ */
 static HubspotStatement apart_statement = {
 	.text =
 	UPDATE_FAILED("attempts = " ONE_MORE ", not_before = clock_timestamp()"),
@@ -215,7 +221,7 @@ static HubspotStatement later_statement = {
 	.types = {HUBSPOT_FAILURE_TYPES,[LATER_NOT_BEFORE] = TIMESTAMPTZOID}
 };
 
-/* Twice as long each time, whoever has put it off before. */
+/* Wait twice as long each time, whatever has put the row off before. */
 static HubspotStatement longer_statement = {
 	.text =
 	UPDATE_FAILED("not_before = clock_timestamp() + least(interval '1 h',"
@@ -224,8 +230,8 @@ static HubspotStatement longer_statement = {
 };
 
 /*
- * An earlier dead letter has the id already, after setval or a restore of one
- * table: it makes room, and stays the earlier one, unless somebody has locked it.
+ * An earlier dead letter may have the id already, after setval or a restore of
+ * one table: it is moved to a lower id, unless somebody has locked it.
  */
 static HubspotStatement make_room_statement = {
 	.text =
@@ -329,8 +335,8 @@ static void delete_outdated(const char *server,
 							HubspotStatement *afterwards);
 
 /*
- * HubSpot has confirmed these, whatever else is to be done about them: dead
- * letters of their pairs that would undo them are no longer of use.
+ * HubSpot has confirmed these rows, whatever else is to be done about them:
+ * delete the dead letters of their pairs that would undo them.
  */
 void
 hubspot_settle_confirmed(const HubspotClaimant *claimant,
@@ -348,7 +354,7 @@ hubspot_settle_confirmed(const HubspotClaimant *claimant,
 		HubspotRow	row;
 
 		hubspot_read_row(&rows, i, &row);
-		/* those of another login may be of another account */
+		/* rows of another login may be of another account */
 		if (hubspot_claimant_is_with(claimant, hubspot_get_oid(&row, OUTDATED_ROLE)))
 			outdated[noutdated++] = hubspot_get_int64(&row, OUTDATED_ID);
 	}
@@ -357,7 +363,7 @@ hubspot_settle_confirmed(const HubspotClaimant *claimant,
 						&remember_statement);
 }
 
-/* These are done; they are kept for so many milliseconds. */
+/* These rows are done.  They are kept for that many milliseconds. */
 void
 hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
 					TimestampTz sent_at, int keep)
@@ -388,8 +394,8 @@ delete_outdated(const char *server,
 }
 
 /*
- * Dead letters of a server that were outdated while somebody had locked them:
- * delete those that can be, wherever they are by now.
+ * Delete those dead letters of a server that were outdated while somebody had
+ * locked them, wherever they are by now, if nobody has any more.
  */
 void
 hubspot_settle_outdated(const char *server)
@@ -412,8 +418,8 @@ hubspot_settle_outdated(const char *server)
 }
 
 /*
- * An attempt has failed, and another one may not; those that have had their last
- * one are given up.
+ * An attempt of these rows has failed, but another one may not; rows that have
+ * had their last one are given up.
  */
 void
 hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
@@ -435,7 +441,7 @@ hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
 		ids[i] = failures[i].id;
 	nids = hubspot_row_ids_without(ids, nfailures, &rows, AGAIN_ID, ids);
 
-	/* they are in the same order */
+	/* the rows are in the same order */
 	last = palloc(sizeof(HubspotFailure) * Max(nids, 1));
 	for (int i = 0; i < nfailures && nlast < nids; i++)
 	{
@@ -446,7 +452,7 @@ hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
 }
 
 /*
- * The rows were refused together with others of their pairs: each of them is sent
+ * The rows were refused together with others of their pairs: each is sent
  * again, at once and by itself.
  */
 void
@@ -470,7 +476,7 @@ hubspot_settle_later(const HubspotFailure *failures, int nfailures,
 	hubspot_execute(&later_statement, &values);
 }
 
-/* Likewise, and it is of no use to ask often whether that has changed. */
+/* Likewise, but for longer: it is of no use to ask often whether that has changed. */
 void
 hubspot_settle_longer(const HubspotFailure *failures, int nfailures)
 {
@@ -480,7 +486,7 @@ hubspot_settle_longer(const HubspotFailure *failures, int nfailures)
 	hubspot_execute(&longer_statement, &values);
 }
 
-/* Rows are given up for one reason. */
+/* Give up rows for one reason. */
 void
 hubspot_settle_dead(const int64 *ids, int nids, const HubspotError *error)
 {
@@ -488,9 +494,9 @@ hubspot_settle_dead(const int64 *ids, int nids, const HubspotError *error)
 }
 
 /*
- * Rows are given up; they become dead letters, or do so later if somebody has locked
- * one of their id.  A large error object goes into the first of those with its
- * reason alone.
+ * Give up rows: they become dead letters, or do so later if somebody has
+ * locked one with their id.  Only the first of the rows with one reason gets a
+ * large error object.
  */
 void
 hubspot_settle_dead_each(const HubspotFailure *failures, int nfailures)
@@ -506,8 +512,8 @@ hubspot_settle_dead_each(const HubspotFailure *failures, int nfailures)
 }
 
 /*
- * The account can be used again (error NULL), or nothing can be sent to it.
- * False: that could not be recorded, since somebody has locked the row.
+ * Record that the account can be used again (error NULL), or that nothing can
+ * be sent to it.  False: somebody has locked its row.
  */
 bool
 hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *error)

@@ -3,14 +3,14 @@
  * short_transaction.c
  *	  Short transactions of a sender.
  *
- * Whoever sends must not keep a transaction open while the network is waited
- * for.  A background worker has none then.  A procedure has one, which a commit
- * has just begun and in which there is no snapshot, so that it holds nothing
- * back.  Rows that are read in a transaction outlive it, in the memory context
- * that is current while it is open.
+ * A sender must not keep a transaction open while it waits for the network.  A
+ * background worker has none then.  A procedure has one that a commit has just
+ * begun, without a snapshot, so that it holds nothing back.  Rows that are
+ * read in a transaction outlive it, in the memory context that is current
+ * while it is open.
  *
- * A worker is connected as a superuser, whose rights it doesn't need.  A procedure
- * has those of its caller.
+ * A worker is connected as a superuser, whose rights it does not need.  A
+ * procedure has its caller's.
  *
  * IDENTIFICATION
  *	  src/outbox/short_transaction.c
@@ -31,9 +31,9 @@
 #include "outbox/short_transaction.h"
 
 /*
- * What holds for our statements: plans by index, because the statistics of a
- * queue are those of another moment; and no name from anywhere else for what
- * they call.
+ * Settings for our statements: plans by index, because the statistics of a
+ * queue are those of another moment; and a search_path without other schemas,
+ * for what they call.
  */
 static const struct
 {
@@ -47,8 +47,8 @@ static const struct
 	{"enable_mergejoin", "off"},
 
 	/*
-	 * a scan that is "off" costs so much that it would be compiled, for
-	 * seconds
+	 * a scan that is "off" counts as so expensive that the JIT would spend
+	 * seconds compiling it
 	 */
 	{"jit", "off"}
 };
@@ -56,7 +56,8 @@ static const struct
 static void end_nested(HubspotTransaction *transaction);
 
 /*
- * Begin a short transaction (a procedure is in one already).  False, and no transaction: the extension isn't there.
+ * Begin a short transaction (a procedure is in one already).  False: there is
+ * no extension, and no transaction was begun.
  */
 bool
 hubspot_transaction_begin(HubspotTransaction *transaction)
@@ -67,7 +68,11 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 	}
-	/* each statement is to see what others have done, whatever the session's */
+
+	/*
+	 * each statement has to see what others have done, whatever the session's
+	 * isolation level
+	 */
 	XactIsoLevel = XACT_READ_COMMITTED;
 	if (transaction->procedure)
 	{
@@ -97,7 +102,7 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 	return true;
 }
 
-/* Commit it. */
+/* Commit the transaction. */
 void
 hubspot_transaction_end(HubspotTransaction *transaction)
 {
@@ -127,9 +132,9 @@ end_nested(HubspotTransaction *transaction)
 }
 
 /*
- * After an ERROR, which the caller has caught: undo what is open, whatever it is.
- * Then none is, as before hubspot_transaction_begin, and the memory context is
- * that of the transactions.
+ * After an ERROR, which the caller has caught: undo whatever is open.  Then no
+ * transaction is open, as before hubspot_transaction_begin(), and the current
+ * memory context is that of the transactions.
  */
 void
 hubspot_transaction_abort(HubspotTransaction *transaction)
@@ -138,7 +143,10 @@ hubspot_transaction_abort(HubspotTransaction *transaction)
 	transaction->open = false;
 	if (transaction->procedure)
 	{
-		/* ours, and what may have been begun in it; there is no other */
+		/*
+		 * end our subtransaction and any that was begun in it; there is no
+		 * other
+		 */
 		while (transaction->nested && IsSubTransaction())
 			RollbackAndReleaseCurrentSubTransaction();
 		transaction->nested = false;
@@ -148,7 +156,7 @@ hubspot_transaction_abort(HubspotTransaction *transaction)
 	else
 	{
 		AbortOutOfAnyTransaction();
-		LWLockReleaseAll();		/* also if there was no transaction */
+		LWLockReleaseAll();		/* even if there was no transaction */
 	}
 	MemoryContextSwitchTo(transaction->context);
 }

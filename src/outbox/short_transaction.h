@@ -14,15 +14,15 @@
 #include "schema/extension.h"
 #include "schema/rights.h"
 
-/* A sender's; all of one after the other. */
+/* The transactions of a sender, one after the other. */
 typedef struct HubspotTransaction
 {
-	bool		procedure;		/* within CALL, and SPI_commit ends it; else a
-								 * background worker's own */
+	bool		procedure;		/* within CALL, where SPI_commit() ends it;
+								 * else a background worker's own */
 	MemoryContext context;		/* current between begin and end, and after */
 	bool		open;
-	bool		nested;			/* a procedure's is a subtransaction, so that
-								 * it can be undone */
+	bool		nested;			/* it is a subtransaction, as in a procedure,
+								 * so that it can be undone */
 	int			guc_level;
 	HubspotFormerUser former;
 } HubspotTransaction;

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * turn.c
- *	  When a sender has served which account, and how that went.
+ *	  When a sender served each account, and how that went.
  *
- * It is known to this sender alone, and for as long as it is there: what others
- * have to know of an account is in the tables.
+ * Only this sender knows this, and only as long as it exists: what others have
+ * to know of an account is in the tables.
  *
  * IDENTIFICATION
  *	  src/outbox/turn.c
@@ -24,11 +24,14 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* How long an account rests that cannot even be charged: as one that is. */
+/*
+ * How long an account rests that cannot even be charged: as long as one that
+ * can.
+ */
 #define MIN_REST		(HUBSPOT_MIN_BACKOFF * SECOND)
 #define MAX_REST		(HUBSPOT_MAX_BACKOFF * SECOND)
 
-/* If so many rows go well, there may be any number of them. */
+/* If this many rows go well, there may be any number of them. */
 #define MANY_ROWS		10000
 
 /* The turns of a hash value */
@@ -44,7 +47,7 @@ struct HubspotTurns
 	HTAB	   *entries;
 };
 
-/* None so far; they live as long as the memory context. */
+/* Turns, none so far; they live as long as the memory context. */
 HubspotTurns *
 hubspot_turns_create(MemoryContext context)
 {
@@ -60,7 +63,7 @@ hubspot_turns_create(MemoryContext context)
 	return turns;
 }
 
-/* The turn of an account, which begins if it is new. */
+/* The turn of an account, which is made if there is none. */
 HubspotTurn *
 hubspot_turn(HubspotTurns *turns, const char *server, Oid role)
 {
@@ -85,7 +88,7 @@ hubspot_turn(HubspotTurns *turns, const char *server, Oid role)
 	return turn;
 }
 
-/* Rows were sent: twice as many may be, until there is no bound. */
+/* Rows were sent: next time twice as many may be, until there is no bound. */
 void
 hubspot_turn_went_well(HubspotTurn *turn)
 {
@@ -96,8 +99,8 @@ hubspot_turn_went_well(HubspotTurn *turn)
 }
 
 /*
- * Let an account rest, for longer each time; charged: its back-off is in the table, so
- * that this need not keep it for long.
+ * Let an account rest, for longer each time; charged: its back-off is in the
+ * table, so the rest here need not be long.
  */
 void
 hubspot_turn_rest(HubspotTurn *turn, bool charged)
@@ -107,7 +110,7 @@ hubspot_turn_rest(HubspotTurn *turn, bool charged)
 	turn->rests_until = hubspot_now() + Min(time, charged ? MIN_REST : MAX_REST);
 }
 
-/* Does an account rest, and until when? */
+/* Is an account resting, and until when? */
 bool
 hubspot_turn_rests(const HubspotTurn *turn, TimestampTz *until)
 {

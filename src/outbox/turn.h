@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * turn.h
- *	  When a sender has served which account, and how that went.
+ *	  When a sender served each account, and how that went.
  *
  * IDENTIFICATION
  *	  src/outbox/turn.h
@@ -22,10 +22,9 @@ typedef struct HubspotTurn
 	char	   *server;
 	Oid			role;
 	int64		number;			/* 0: never */
-	int64		max_rows;		/* while one of more may be why all of them
-								 * fail; 0: any number */
-	int			failures;		/* ERRORs with nothing that went well in
-								 * between */
+	int64		max_rows;		/* a bound, while one of several rows may make
+								 * all of them fail; 0: none */
+	int			failures;		/* ERRORs since something last went well */
 	int64		rests_until;	/* as of hubspot_now() */
 } HubspotTurn;
 

@@ -3,10 +3,10 @@
  * undone.c
  *	  Rows that were not confirmed, until that is recorded.
  *
- * Rows that follow each other are recorded together, if the same is to be recorded
- * of them.  They may have many reasons: where HubSpot names what it refuses, each
- * has its own.  Where a request was refused, all of its rows have one, of which there
- * is one copy, since it may be large.
+ * Adjacent rows are recorded together if the same is to be recorded of them.
+ * They may have many reasons: where HubSpot names what it refuses, each has
+ * its own.  Where a request was refused, all of its rows have one reason, of
+ * which there is one copy, since it may be large.
  *
  * IDENTIFICATION
  *	  src/outbox/undone.c
@@ -22,13 +22,16 @@
 #include "outbox/settle.h"
 #include "outbox/undone.h"
 
-/* Rows that are refused for lack of a scope wait so long, in microseconds. */
+/* How long rows that are refused for lack of a scope wait, in microseconds. */
 #define SCOPE_DELAY			(5 * 60 * INT64CONST(1000000))
 
-/* Rows that let others go first wait so long: for what is due by then. */
+/*
+ * How long rows that let others go first wait: what is due by then goes before
+ * them.
+ */
 #define SOON_DELAY			(2 * INT64CONST(1000000))
 
-/* Copies of reasons take up so many bytes at most, and those of one more. */
+/* How many bytes the copies of reasons may take; one more may be larger. */
 #define MAX_REASONS_SIZE	(1024 * 1024)
 
 struct HubspotUndone
@@ -43,7 +46,7 @@ struct HubspotUndone
 static bool same_error(const HubspotError *a, const HubspotError *b);
 static bool same_text(const char *a, const char *b);
 
-/* None so far, palloc'd; there will be no more than max_rows. */
+/* Undone rows, none so far, palloc'd; there will be no more than max_rows. */
 HubspotUndone *
 hubspot_undone_create(int max_rows, int max_attempts)
 {
@@ -59,8 +62,8 @@ hubspot_undone_create(int max_rows, int max_attempts)
 }
 
 /*
- * One more row; those before it are recorded if something else is to be recorded of
- * them.  Wants what hubspot_settle_dead does.
+ * Note one more row; those before it are recorded now if something else is to
+ * be recorded of them.  Needs what hubspot_settle_dead() needs.
  */
 void
 hubspot_undone_note(HubspotUndone *undone, int64 id,
@@ -79,7 +82,7 @@ hubspot_undone_note(HubspotUndone *undone, int64 id,
 		row->error = row[-1].error;
 	else
 	{
-		/* a copy, since the answer goes */
+		/* a copy, since the answer will be freed */
 		MemoryContext old = MemoryContextSwitchTo(undone->context);
 
 		row->error = hubspot_copy_error(error);
@@ -98,7 +101,7 @@ same_error(const HubspotError *a, const HubspotError *b)
 		(a->object.len == 0 || memcmp(a->object.data, b->object.data, a->object.len) == 0);
 }
 
-/* Either may be NULL. */
+/* Are two texts, which may be NULL, the same? */
 static bool
 same_text(const char *a, const char *b)
 {

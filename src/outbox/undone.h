@@ -17,7 +17,7 @@
 /* What is recorded of a row. */
 typedef enum HubspotSettlement
 {
-	HUBSPOT_SETTLE_FAILED,		/* an attempt */
+	HUBSPOT_SETTLE_FAILED,		/* an attempt has failed */
 	HUBSPOT_SETTLE_LATER,		/* it is put off, for want of a scope */
 	HUBSPOT_SETTLE_SOON,		/* it is put off, after the others that are
 								 * due */
