@@ -119,6 +119,17 @@ DROP DOMAIN id;
 DROP DOMAIN id CASCADE;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'offers'::regclass;
 DROP TABLE offers;
+-- a column that went while the event trigger was disabled is missing; other indexes may go
+CREATE TABLE untold (contact_id int PRIMARY KEY, company_id int UNIQUE, role text UNIQUE);
+SELECT hs_assoc_enable_sync('untold', 'contacts', 'contact_id', 'companies', 'company_id');
+BEGIN;
+ALTER EVENT TRIGGER hs_assoc_sync_drop DISABLE;
+ALTER TABLE untold DROP COLUMN contact_id;
+ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE ALWAYS;
+ALTER TABLE untold DROP CONSTRAINT untold_role_key;
+SELECT count(*) FROM pg_index WHERE indrelid = 'untold'::regclass;
+ROLLBACK;
+DROP TABLE untold;
 -- a trigger that is dropped ends all syncs of the table
 CREATE TABLE links (contact_id int, company_id int, type_id int, UNIQUE (contact_id, company_id));
 SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
@@ -190,6 +201,23 @@ ALTER TABLE "Built" RENAME TO built_old;
 ALTER TABLE built_new RENAME TO "Built";
 DROP TABLE built_old;
 ROLLBACK;
+-- where somebody else has enabled its sync
+CREATE ROLE regress_hubspot_builder;
+GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_builder;
+GRANT regress_hubspot_builder TO CURRENT_USER;
+BEGIN;
+CREATE TABLE lent (contact_id int PRIMARY KEY, company_id int UNIQUE);
+ALTER TABLE lent OWNER TO regress_hubspot_builder;
+SET ROLE regress_hubspot_builder;
+SELECT hs_assoc_enable_sync('lent', 'contacts', 'contact_id', 'companies', 'company_id');
+RESET ROLE;
+CREATE TABLE lent_new (LIKE lent INCLUDING ALL);
+ALTER TABLE lent RENAME TO lent_old;
+ALTER TABLE lent_new RENAME TO lent;
+DROP TABLE lent_old;
+ROLLBACK;
+REVOKE ALL ON FOREIGN SERVER hubspot FROM regress_hubspot_builder;
+DROP ROLE regress_hubspot_builder;
 -- as doc/sync.md does it
 SELECT hs_assoc_disable_sync('"Built"');
 SELECT hs_assoc_enable_sync('"Built"', 'contacts', 'contact_id', 'companies', 'company_id');

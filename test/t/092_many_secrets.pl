@@ -50,4 +50,13 @@ foreach my $case ([ 'slow', 'b' . 'a' x 200, 'a' ], [ 'slow_mark', '-' x 200 . '
 	}
 }
 
+# What a token stands for if its escapes are decoded is a few letters, which any text may
+# have: only the token itself is hidden.
+my $escapes = '%41%42%43';
+$hubspot->clear_rules;
+create_account($node, $hubspot, name => 'escapes', token => $escapes, max_retries => 0, rate_limit => 0);
+$hubspot->rules({ action => { status => 400, body => { category => 'REFUSED', message => 'no', more => "$escapes abc %41bc" } } });
+like($session->query(q{SELECT r::text FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'escapes') AS r}),
+	qr/[*]{9} abc %41bc/, 'a token of escapes alone is hidden, but not the letters that they are');
+
 done_testing;

@@ -126,6 +126,16 @@ SKIP:
 		is($hubspot->association_count('deals', 'companies'), $held, 'no descriptors: and held');
 		cmp_ok($hubspot->stats->{max_in_flight} // 0, '<', $rows, 'no descriptors: not all at once');
 	}
+
+	# what waits for one goes with its statement
+	my $before = $hubspot->stats->{requests};
+	$session->send(sprintf $outcomes, 121, 120 + $rows);
+	wait_until(sub { $hubspot->stats->{requests} > $before });
+	$session->cancel;
+	like(($session->finish)[1], qr/ERROR:  57014: /, 'no descriptors: a statement is canceled while requests wait for one');
+	wait_until(sub { $hubspot->stats->{in_flight} == 0 });
+	cmp_ok($hubspot->stats->{requests} - $before, '<', $rows, 'no descriptors: which are never sent');
+	is($session->query(sprintf $outcomes, 121, 120 + $rows), "$rows||$rows", 'no descriptors: the next statement sends all of its own');
 	$hubspot->clear_rules;
 
 	# a file of the server's takes another one, and a lookup has the set made anew

@@ -110,8 +110,16 @@ like(faults('operator'), qr/^t\|53100\|could not extend file "70100401": No spac
 is(faults('reader'), 'f||', 'who may read no more than the view sees nothing');
 is(told('reader', 'SELECT count(*) FROM hs_assoc_fault()'), '0', 'nor by the function');
 is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_backoff'), 0, 'nothing could be written');
+
+# Another account, which lacks the same
+create_account($preloaded, $hubspot, name => 'second', rate_limit => 0, max_retries => 0);
+$preloaded->safe_psql('postgres', q{GRANT USAGE ON FOREIGN SERVER second TO app; SET ROLE app;
+	SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100402 AS from_id, 9001001 AS to_id', server => 'second')});
+wait_until(sub { told('monitor', q{SELECT count(*) FROM hs_assoc_outbox_stat WHERE fault_sqlstate = '53100'}) == 2 });
+is(told('operator', q{SELECT string_agg(server || ' ' || fault_sqlstate, ', ' ORDER BY server) FROM hs_assoc_outbox_stat}),
+	'hubspot 53100, second 53100', 'each account has its own');
 lacks_disk($preloaded, 0);
-wait_until(sub { $hubspot->association_count('contacts', 'companies') == 1
+wait_until(sub { $hubspot->association_count('contacts', 'companies') == 2
 	  && $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') eq '0' });
 pass('when something is sent again, that is over');
 is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_outbox'), 0, 'and all is sent');

@@ -480,6 +480,15 @@ is($session->query(q{SELECT count(*) FROM (SELECT hs_assoc_batch_archive('contac
 	25, 'a WITH that deletes');
 is($session->query('SELECT count(*) FROM link') . '|' . stored(), '0|0', 'it has deleted its rows');
 
+# ... whose rows are read while others are answered
+create_account($node, $hubspot, %usual, name => 'wide', batch_size => 1000, concurrency => 40);
+is($session->query(q{SELECT count(*), count(DISTINCT (r).input_no), bool_and((r).from_id = (r).input_no::text), bool_and((r).ok)
+	FROM (SELECT hs_assoc_batch_create_default('contacts', 'companies',
+		'INSERT INTO link SELECT i, i FROM generate_series(1, 40000) i RETURNING from_id, to_id', server => 'wide') AS r OFFSET 0) s}),
+	'40000|40000|t|t', 'many rows of an INSERT ... RETURNING: each once');
+is($session->query('SELECT count(*) FROM link') . '|' . stored(), '40000|40000', 'it has inserted its rows once, too');
+fresh();
+
 # What was prepared and runs again
 $session->query('PREPARE p(int) AS SELECT count(*) FROM (SELECT hs_assoc_batch_create_default(\'contacts\', \'companies\',
 	format(\'SELECT i AS from_id, i AS to_id FROM generate_series(1, %s) i\', $1), server => \'tiny\')) s');
