@@ -164,6 +164,17 @@ hubspot_process(int number)
 #endif
 }
 
+/* Which of its transactions a process is in: as in a VirtualTransactionId. */
+static inline LocalTransactionId
+hubspot_process_transaction(const PGPROC * process)
+{
+#if PG_VERSION_NUM >= 170000
+	return process->vxid.lxid;
+#else
+	return process->lxid;
+#endif
+}
+
 /* The most workers of autovacuum: 18 can change their number while it runs. */
 static inline int
 hubspot_autovacuum_workers(void)

@@ -124,7 +124,7 @@ static void unlock_area(void);
 static Database *take_database(void);
 static void drop_horizons(Database *database);
 static TimestampTz earliest_time(const Database *database, Oid outbox);
-static bool is_in_vacuum(int number);
+static bool writes(const VirtualTransactionId * transaction);
 static void read_clocks(TimestampTz *wall, int64 *now);
 static bool is_set_back(const Database *database, TimestampTz wall, int64 now);
 static void raise_horizon(const char *server, Oid role, TimestampTz from,
@@ -252,11 +252,7 @@ earliest_time(const Database *database, Oid outbox)
 		int			number = hubspot_process_number(&holders[i]);
 		Writer	   *writer;
 
-		/*
-		 * without a process it is a prepared transaction, which writes
-		 * nothing more
-		 */
-		if (number < 0 || is_in_vacuum(number))
+		if (!writes(&holders[i]))
 			continue;
 		if (number >= count_writers())
 			return DT_NOBEGIN;
@@ -272,13 +268,19 @@ earliest_time(const Database *database, Oid outbox)
 	return earliest;
 }
 
-/* Is the process in VACUUM, whose lock conflicts, but which writes nothing? */
+/*
+ * May the transaction write more?  Not if it is in VACUUM, whose lock conflicts,
+ * or prepared: then it has no process, or that of the session that has prepared
+ * it and has left it.
+ */
 static bool
-is_in_vacuum(int number)
+writes(const VirtualTransactionId * transaction)
 {
-	const		PGPROC *process = hubspot_process(number);
+	int			number = hubspot_process_number(transaction);
+	const		PGPROC *process = number < 0 ? NULL : hubspot_process(number);
 
-	return process && (process->statusFlags & PROC_IN_VACUUM) != 0;
+	return process && (process->statusFlags & PROC_IN_VACUUM) == 0 &&
+		hubspot_process_transaction(process) == transaction->localTransactionId;
 }
 
 /*
