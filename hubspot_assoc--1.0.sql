@@ -88,7 +88,7 @@ COMMENT ON COLUMN hs_assoc_type.category IS
 COMMENT ON COLUMN hs_assoc_type.type_id IS
 'number of the type, for this category and direction';
 COMMENT ON COLUMN hs_assoc_type.label IS
-'label of the type, or null for an unlabelled one and where HubSpot doesn''t return it';
+'label of the type, or null for an unlabelled one and where HubSpot does not return it';
 COMMENT ON COLUMN hs_assoc_type.is_primary IS
 'whether it makes a company the primary one of a record; by the number, whatever the label is';
 COMMENT ON COLUMN hs_assoc_input.from_id IS 'id of the one record';
@@ -658,7 +658,7 @@ CREATE FUNCTION hs_assoc_high_usage_report(
 AS 'MODULE_PATHNAME', 'hs_assoc_high_usage_report'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_high_usage_report(bigint, name) IS
-'Has HubSpot send a user the report of records that come near their limits of associations.';
+'Has HubSpot send a user the report on records that are close to their association limits.';
 
 --
 -- Anything else
@@ -686,11 +686,11 @@ CREATE FUNCTION hs_assoc_pair(
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
--- The library's statements are run as this role (src/rights.c), also where others
+-- The library's statements are run as this role (src/schema/rights.c), also where others
 -- may not call our functions.
 GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
-'A hash of a server and a pair of records, the same in either direction and for all names of a standard object type.';
+'Hashes a server and a pair of records: the same in either direction and for all names of a standard object type.';
 
 CREATE FUNCTION hs_assoc_fold(
 	label text)
@@ -699,10 +699,10 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 GRANT EXECUTE ON FUNCTION hs_assoc_fold(text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_fold(text) IS
-'A label without regard to case: the same for labels that are looked up as one, whatever the locale.';
+'Folds the case of a label: labels that are looked up as one give the same, whatever the locale.';
 
--- Not the table's own: TRUNCATE ... RESTART IDENTITY would have ids begin anew,
--- and new operations come before the dead letters that there are.
+-- Not the table's own: TRUNCATE ... RESTART IDENTITY would begin the ids anew, and
+-- new operations would come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
 GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO pg_checkpoint;
 CREATE TABLE hs_assoc_outbox (
@@ -754,19 +754,19 @@ CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, 
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit, until HubSpot has confirmed or refused them';
 COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS
-'texts of 1,000 bytes, arrays of 100 elements, labels of 100,000 bytes together, at most: what a sender reads has a bound';
+'at most 1,000 bytes in a text, 100 elements in an array, and 100,000 bytes in all labels: what a sender reads has a bound';
 COMMENT ON COLUMN hs_assoc_outbox.id IS
 'the order of the operations on a pair';
 COMMENT ON COLUMN hs_assoc_outbox.server IS
 'name of the foreign server, which is the HubSpot account';
 COMMENT ON COLUMN hs_assoc_outbox.role IS
-'on whose behalf it is sent: with this role''s user mapping and USAGE on the server';
+'the role on whose behalf it is sent, with its user mapping and USAGE on the server';
 COMMENT ON COLUMN hs_assoc_outbox.operation IS
 'create_default, create, archive or archive_labels, as the functions hs_assoc_batch_* of these names do';
 COMMENT ON COLUMN hs_assoc_outbox.keep_labels IS
-'of create: the USER_DEFINED types that the pair has stay';
+'for create: the pair keeps the USER_DEFINED types that it has';
 COMMENT ON COLUMN hs_assoc_outbox.link_table IS
-'the table that is kept in sync, or null for what hs_assoc_enqueue has enqueued';
+'the table in sync that the operation comes from, or null if hs_assoc_enqueue has enqueued it';
 COMMENT ON COLUMN hs_assoc_outbox.not_before IS
 'when it is due; after a failed attempt, when it is sent again';
 COMMENT ON COLUMN hs_assoc_outbox.attempts IS
@@ -802,7 +802,7 @@ CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pai
 COMMENT ON TABLE hs_assoc_dead_letter IS
 'operations of the outbox that HubSpot has refused, or did not confirm in max_attempts attempts';
 COMMENT ON COLUMN hs_assoc_dead_letter.id IS
-'that of the row of the outbox, unless a later row of the same id has become a dead letter, too';
+'id of the row of the outbox, unless a later row with that id has become a dead letter, too';
 COMMENT ON COLUMN hs_assoc_dead_letter.error IS
 'the error object of HubSpot, or {"see_dead_letter": id} for the one that has it';
 
@@ -828,7 +828,7 @@ CREATE TABLE hs_assoc_sent (
 );
 CREATE INDEX hs_assoc_sent_keep_until_idx ON hs_assoc_sent (keep_until);
 COMMENT ON TABLE hs_assoc_sent IS
-'operations of the outbox that HubSpot has confirmed, for as long as the option sent_retention of their server says';
+'operations of the outbox that HubSpot has confirmed, kept for as long as their server''s option sent_retention says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
 'when its last request was about to be sent';
 
@@ -836,7 +836,7 @@ CREATE TABLE hs_assoc_outdated (
 	server			text COLLATE "C" NOT NULL,
 	id				bigint NOT NULL
 );
--- none is unique: to insert waits for nobody
+-- none is unique, so that an INSERT waits for nobody
 CREATE INDEX hs_assoc_outdated_server_idx ON hs_assoc_outdated (server);
 CREATE INDEX hs_assoc_outdated_id_idx ON hs_assoc_outdated (id);
 COMMENT ON TABLE hs_assoc_outdated IS
@@ -872,15 +872,15 @@ CREATE TABLE hs_assoc_lease (
 	may_act_for		interval
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_lease IS
-'which process sends the outbox of a server, and what; this tells, and decides nothing';
+'which process sends the outbox of a server, and what; for information only';
 COMMENT ON COLUMN hs_assoc_lease.holder IS
-'process id, or null: nobody sends; that of a process that has ended: nobody has taken over yet';
+'process id, or null if nobody sends; it stays that of a process that has ended until another one takes over';
 COMMENT ON COLUMN hs_assoc_lease.since IS
-'when it picked what it sends';
+'when it picked the rows that it sends';
 COMMENT ON COLUMN hs_assoc_lease.sending IS
 'the ids of the rows that it sends';
 COMMENT ON COLUMN hs_assoc_lease.may_act_for IS
-'so long what it sends may still be done at HubSpot if it ends without an answer';
+'for how long HubSpot may still act on what it sends if it ends without an answer';
 
 CREATE TABLE hs_assoc_doubt (
 	server			text COLLATE "C" NOT NULL,
@@ -888,16 +888,16 @@ CREATE TABLE hs_assoc_doubt (
 	id				bigint NOT NULL,
 	until			timestamptz NOT NULL
 );
--- none is unique: to insert waits for nobody
+-- none is unique, so that an INSERT waits for nobody
 CREATE INDEX hs_assoc_doubt_pair_idx ON hs_assoc_doubt (pair, id);
 CREATE INDEX hs_assoc_doubt_server_idx ON hs_assoc_doubt (server, until);
 CREATE INDEX hs_assoc_doubt_until_idx ON hs_assoc_doubt (until);
 COMMENT ON TABLE hs_assoc_doubt IS
 'operations that HubSpot has neither confirmed nor refused, and may still do until that time';
 COMMENT ON COLUMN hs_assoc_doubt.pair IS
-'what hs_assoc_pair returns of the operation';
+'the hash that hs_assoc_pair returns for the operation';
 COMMENT ON COLUMN hs_assoc_doubt.id IS
-'that of the row of the outbox, which may be gone; of several that were sent together, the last';
+'id of the row of the outbox, which may be gone; of several that were sent together, the last one''s';
 
 CREATE TABLE hs_assoc_clock (
 	postmaster		timestamptz NOT NULL,
@@ -905,7 +905,7 @@ CREATE TABLE hs_assoc_clock (
 	monotonic		bigint NOT NULL
 );
 COMMENT ON TABLE hs_assoc_clock IS
-'what the system''s clock and one that nobody sets said when senders last compared them';
+'the readings of the system''s clock and of the monotonic one when senders last compared them';
 
 CREATE TABLE hs_assoc_backoff (
 	server			text COLLATE "C",
@@ -919,7 +919,7 @@ CREATE TABLE hs_assoc_backoff (
 	PRIMARY KEY (server, role)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_backoff IS
-'accounts that nothing could be sent to, as a role uses them; their rows wait until retry_at, and are not charged';
+'accounts to which nothing could be sent, as a role uses them; their rows wait until retry_at, and are not charged';
 
 CREATE TABLE hs_assoc_account_pause (
 	server			text COLLATE "C" PRIMARY KEY,
@@ -939,7 +939,7 @@ COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
 REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
--- due earlier, or another account's, than who looks would expect; see src/outbox/horizon.c
+-- a row that is due earlier, or of another account, than those who look can know; see src/outbox/horizon.c
 CREATE TRIGGER hs_assoc_outbox_backdated AFTER INSERT ON hs_assoc_outbox
 	FOR EACH ROW WHEN (NEW.not_before OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp())
 	EXECUTE FUNCTION hs_assoc_outbox_wake();
@@ -1009,7 +1009,7 @@ COMMENT ON FUNCTION hs_assoc_resume(name) IS
 'Has the outbox of an account sent again, at once, even if it was waiting after failures.';
 REVOKE ALL ON FUNCTION hs_assoc_resume(name) FROM PUBLIC;
 
--- Its rows are chosen by the caller's rights, so that it can be called in the view by whoever reads that.
+-- It chooses its rows by the caller's rights, so that every reader of the view can call it.
 CREATE FUNCTION hs_assoc_fault(
 	OUT server text,
 	OUT role regrole,
@@ -1134,7 +1134,7 @@ RETURNS event_trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sync_ddl() IS
-'Follows DDL on tables that are kept in sync, and refuses what would change their rows without a trigger being told.';
+'Follows DDL on tables that are kept in sync, and refuses what would change their rows without firing a trigger.';
 -- tables are altered and made by other commands, too
 CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER TYPE',

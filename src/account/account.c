@@ -302,7 +302,7 @@ warn_local(void)
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("no room in shared memory for another HubSpot account"),
-			 errdetail("There are %d accounts, each of them used in the last seconds. This session keeps to the rate of its account by itself, without regard to others.",
+			 errdetail("All %d places are taken by accounts that were used in the last seconds. This session keeps to the rate of its account by itself, without counting the requests of others.",
 					   hubspot_max_accounts),
 			 errhint("Consider increasing hubspot_assoc.max_accounts.")));
 }

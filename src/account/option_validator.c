@@ -266,7 +266,7 @@ check_mapping(const List *list)
 	if (nsources > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("options \"%s\" and \"%s\" exclude each other",
+				 errmsg("options \"%s\" and \"%s\" cannot be used together",
 						sources[1], sources[0]),
 				 errhint("A user mapping has access_token, %s.", HUBSPOT_OTHER_TOKEN_OPTIONS)));
 	if (noauth > 0 && missing)
@@ -277,7 +277,7 @@ check_mapping(const List *list)
 	if (has_option(list, "proxy_password") && !has_option(list, "proxy_username"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"proxy_password\" without \"proxy_username\""),
+				 errmsg("option \"proxy_password\" requires option \"proxy_username\""),
 				 errhint("Set proxy_username, too.")));
 }
 

@@ -57,9 +57,9 @@ hubspot_warn_of_version_end(const HubspotOptions *options)
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING_DEPRECATED_FEATURE),
 			 end > today ?
-			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, ends about %s",
+			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, is supported until about %s",
 					options->api_version, options->server_name, day_text(end)) :
-			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, ended about %s",
+			 errmsg("version \"%s\" of HubSpot's API, which server \"%s\" uses, was supported until about %s",
 					options->api_version, options->server_name, day_text(end)),
 			 errhint("Set the option api_version of the server to a newer one, such as \"%s\".",
 					 hubspot_newest_version(today))));

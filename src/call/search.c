@@ -625,7 +625,7 @@ settle_all(HubspotSearch *search, HubspotSuspects *suspects)
 	hubspot_evidence_refuse(search->evidence, suspects->error, suspects->words,
 							suspects->units, nunits);
 	error = hubspot_copy_error(suspects->error);
-	error->message = psprintf("%s (so HubSpot refused all %d inputs of a request, and each of the %d of them that were sent alone)",
+	error->message = psprintf("%s (HubSpot refused all %d inputs of a request in these words, and each of the %d of them that were sent alone)",
 							  error->message, nunits, suspects->nrefused);
 	hubspot_suspects_drop_settled(suspects);
 	hubspot_units_set_error(suspects->units, suspects->nunits, error);

@@ -486,7 +486,7 @@ hubspot_easy_failure(const HubspotEasy *easy, CURLcode code,
 	else if (refusal != 0)
 		*text = psprintf("the proxy's answer has HTTP status %ld%s", refusal,
 						 refusal == STATUS_PROXY_LOGIN || refusal == STATUS_LOGIN ?
-						 ": it wants another login than the user mapping's" : "");
+						 ": it wants a login other than the user mapping's" : "");
 	MemoryContextSwitchTo(old);
 	return failure_of(easy, code);
 }

@@ -664,7 +664,7 @@ check_driven(CURLMcode code)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
-				 errdetail("No room for another socket to watch.")));
+				 errdetail("There is no room for another socket to watch.")));
 	}
 	/* a socket that was closed since the wait is no longer of interest */
 	if (code != CURLM_OK && code != CURLM_BAD_SOCKET)

@@ -307,7 +307,7 @@ check_type_columns(const int *positions, bool all_primary)
 				(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
 				 errmsg("the query has a column \"%s\", but argument \"%s\" is true",
 						column_names[type_columns[i]], "is_primary"),
-				 errhint("With the argument, all rows are of the primary type; for some of them, leave it out and have a column is_primary.")));
+				 errhint("The argument gives all rows the primary type; to give it to some of them, leave it out and add a column is_primary.")));
 	if (!all_primary && i == lengthof(type_columns))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),

@@ -244,13 +244,13 @@ hubspot_raw_input_set_primary(HubspotRawInput *raw, const HubspotDirection *dire
 							  int32 primary_type)
 {
 	if (raw->ntype_ids + raw->nlabels > 0)
-		hubspot_raw_input_refuse(raw, pstrdup("is_primary is true, and there is a type_id or a label besides"));
+		hubspot_raw_input_refuse(raw, pstrdup("is_primary is true, but there is a type_id or a label as well"));
 	else if (primary_type == 0)
 		hubspot_raw_input_refuse(raw, psprintf("there is no primary type from %s to %s; %s",
 											   direction->from_type.name, direction->to_type.name,
 											   HUBSPOT_PRIMARY_DIRECTIONS));
 	else if (raw->category && strcmp(raw->category, HUBSPOT_DEFINED_CATEGORY) != 0)
-		hubspot_raw_input_refuse(raw, psprintf("is_primary is true, and the category is \"%s\": the primary type is %s",
+		hubspot_raw_input_refuse(raw, psprintf("is_primary is true, but the category is \"%s\"; the primary type is %s",
 											   shown(raw->category, strlen(raw->category)),
 											   HUBSPOT_DEFINED_CATEGORY));
 	raw->type_id = primary_type;

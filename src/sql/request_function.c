@@ -143,7 +143,7 @@ check_request(const char *method, const char *path)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("path \"%s\" is too long", hubspot_shown(path)),
-				 errdetail("It has %zu bytes, more than %d.", i, MAX_PATH_LEN)));
+				 errdetail("It has %zu bytes; the limit is %d.", i, MAX_PATH_LEN)));
 }
 
 /* Send one call and wait until it has come back. */

@@ -153,7 +153,7 @@ set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 		strcmp(sync->category, HUBSPOT_DEFINED_CATEGORY) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" is true, and \"%s\" is \"%s\"",
+				 errmsg("argument \"%s\" is true, but \"%s\" is \"%s\"",
 						"is_primary", "category", hubspot_shown(sync->category)),
 				 errhint("The primary type is %s.", HUBSPOT_DEFINED_CATEGORY)));
 }
@@ -229,7 +229,7 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has no unique index on columns of the sync alone", name),
 				 errdetail("Without one, rows of the same pair could be written at the same time, and it would be unknown which came last."),
-				 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s); neither partial, nor on expressions, nor deferrable.",
+				 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s). It must not be partial, on expressions or deferrable.",
 						 hubspot_link_name(sync->link_table), column_list(sync))));
 }
 

@@ -279,7 +279,7 @@ table_dropped(const HubspotSchema *schema, const DroppedObject *table)
 	if (other)
 		ereport(WARNING,
 				(errmsg("table \"%s\" is no longer kept in sync", table->name),
-				 errdetail("Its name was \"%s\" when its sync was enabled, which is now that of another table, whose rows are not sent.",
+				 errdetail("Its name was \"%s\" when its sync was enabled. Another table has that name now, and its rows are not sent.",
 						   ((HubspotSync *) linitial(syncs))->table_name),
 				 errhint("To keep that one in sync: %s",
 						 calls_to_go_on(schema, syncs, other))));

@@ -442,7 +442,7 @@ hubspot_partition_dropped(const HubspotSchema *schema, Oid relid,
 			 errmsg("cannot drop partition \"%s\" because table \"%s\" is kept in sync",
 					name, get_rel_name(hubspot_link_root(parent))),
 			 errdetail("Associations of its rows would stay in HubSpot."),
-			 errhint("Detach the partition first, or drop it with DROP TABLE, to have these removed.")));
+			 errhint("Detach the partition first, or drop it with DROP TABLE, to have them removed.")));
 }
 
 /*

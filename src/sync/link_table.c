@@ -97,7 +97,7 @@ check_column(Oid link_table, const char *column, Oid *type)
 						column, get_rel_name(link_table),
 						format_type_with_typemod(attribute->atttypid,
 												 attribute->atttypmod)),
-				 errdetail("The text of its values depends on the session, or is not that of an id."),
+				 errdetail("The text of its values depends on the session, or cannot be an id."),
 				 errhint("It must be an integer, numeric without decimal places, uuid, a string or an enum.")));
 	*type = getBaseType(attribute->atttypid);
 	ReleaseSysCache(tuple);

@@ -270,7 +270,7 @@ refuse_trigger(Oid link_table, const FoundTrigger *trigger)
 			 disabled ?
 			 errmsg("trigger \"%s\" of table \"%s\" is disabled",
 					trigger->name, get_rel_name(link_table)) :
-			 errmsg("trigger \"%s\" of table \"%s\" is not as hs_assoc_enable_sync makes it",
+			 errmsg("trigger \"%s\" of table \"%s\" differs from what hs_assoc_enable_sync creates",
 					trigger->name, get_rel_name(link_table)),
 			 disabled ?
 			 errhint("Enable it with ALTER TABLE %s ENABLE TRIGGER %s.", table, name) :

@@ -134,7 +134,7 @@ trigger_data(FunctionCallInfo fcinfo)
 	if (!ours)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by a trigger like those of hs_assoc_enable_sync",
+				 errmsg("function \"%s\" was not called by a trigger like those that hs_assoc_enable_sync creates",
 						"hs_assoc_sync_rows")));
 	return trigdata;
 }

@@ -40,9 +40,9 @@ my $call = q{SELECT ok, http_status, error_message FROM hs_assoc_create_default(
 my %refusals = (
 	http => {
 		(map { +"status $_" => qr/the proxy's answer has HTTP status $_$/ } 301, 403, 429, 500, 502 .. 504),
-		'status 407' => qr/the proxy's answer has HTTP status 407: it wants another login than the user mapping's$/,
-		'status 401' => qr/the proxy's answer has HTTP status 401: it wants another login than the user mapping's$/,
-		'login user other' => qr/the proxy's answer has HTTP status 407: it wants another login than the user mapping's$/,
+		'status 407' => qr/the proxy's answer has HTTP status 407: it wants a login other than the user mapping's$/,
+		'status 401' => qr/the proxy's answer has HTTP status 401: it wants a login other than the user mapping's$/,
+		'login user other' => qr/the proxy's answer has HTTP status 407: it wants a login other than the user mapping's$/,
 		close => qr/./, garbage => qr/./, long => qr/./,
 	},
 	socks5h => {

@@ -93,7 +93,7 @@ SKIP:
 	my $session = start_session($node);
 	my ($happened, $out, $err) = with_failure($session, 'realloc', 1, 0, call('named'));
 	ok($happened, 'no memory for a socket of libcurl itself');
-	like($err, qr/${memory}out of memory\nDETAIL:  No room for another socket to watch/, 'that is said');
+	like($err, qr/${memory}out of memory\nDETAIL:  There is no room for another socket to watch/, 'that is said');
 	like($session->query(call()), qr/^t\|/, 'and the next call works');
 }
 

@@ -92,7 +92,7 @@ is($session->query(q{SELECT input_no, ok, labels, error_category, error_message 
 	SELECT * FROM (VALUES (11, 21, true, NULL, NULL), (12, 21, false, 279, NULL), (13, 21, NULL, NULL, 'Manager'), (14, 21, true, 279, NULL),
 		(15, 21, true, NULL, 'Manager'), (16, 21, false, NULL, NULL)) AS v (from_id, to_id, is_primary, type_id, label)$$) ORDER BY input_no}),
 	join("\n", '1|t|{Primary}||', '2|t|{}||', '3|t|{Manager}||',
-		(map { "$_|f||INVALID_INPUT|is_primary is true, and there is a type_id or a label besides" } 4, 5),
+		(map { "$_|f||INVALID_INPUT|is_primary is true, but there is a type_id or a label as well" } 4, 5),
 		'6|f||INVALID_INPUT|there is neither a type_id nor a label'), 'a column');
 like((requests())[-1], qr/POST contacts\/companies\/batch\/create \{"inputs":\[\{"from":\{"id":"11"\},"to":\{"id":"21"\},"types":\Q@{[ types(1) ]}\E\}/, 'what is sent');
 foreach my $source (q{'SELECT 31 AS from_id, 41 AS to_id'}, q{'{"(31,41,,,)"}'::hs_assoc_input[]})
@@ -105,7 +105,7 @@ foreach my $source (q{'SELECT 31 AS from_id, 41 AS to_id'}, q{'{"(31,41,,,)"}'::
 is($session->query(q{SELECT ok FROM hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 11 AS from_id, 21 AS to_id, true AS is_primary')}), 't', 'archive_labels: a column');
 is_deeply($hubspot->associations('contacts', 'companies', from_id => 11), [], 'it is gone');
 is($session->query(q{SELECT input_no, error_message FROM hs_assoc_batch_create('contacts', 'companies', ARRAY[('1', '2', '{279}', NULL, NULL), ('1', '2', NULL, 'USER_DEFINED', NULL)]::hs_assoc_input[],
-	is_primary => true) ORDER BY 1}), qq(1|is_primary is true, and there is a type_id or a label besides\n2|is_primary is true, and the category is "USER_DEFINED": the primary type is HUBSPOT_DEFINED), 'the argument, and types in the array');
+	is_primary => true) ORDER BY 1}), qq(1|is_primary is true, but there is a type_id or a label as well\n2|is_primary is true, but the category is "USER_DEFINED"; the primary type is HUBSPOT_DEFINED), 'the argument, and types in the array');
 
 # the labels that there are stay
 is($session->query(q{SELECT labels FROM hs_assoc_create('contacts', 13, 'companies', 21, is_primary => true, keep_labels => true)}), '{Primary,Manager}', 'keep_labels');
@@ -119,11 +119,11 @@ my $none = 'there is one between companies and contacts, deals or tickets, in ei
 is($session->query(q{SELECT error_category, error_message FROM hs_assoc_create('contacts', 1, 'deals', 2, is_primary => true)}), "INVALID_INPUT|there is no primary type from contacts to deals; $none", 'no primary type');
 is($session->query(q{SELECT error_message FROM hs_assoc_create('0-2', 1, '2-77', 2, is_primary => true)}), "there is no primary type from 0-2 to 2-77; $none", 'nor with a custom object');
 like(told(q{SELECT hs_assoc_create('companies', 1, 'companies', 2, is_primary => true, on_error => 'raise')}), qr/ERROR:  22023: could not associate.*\nDETAIL:  INVALID_INPUT: there is no primary type from companies to companies; \Q$none\E/, 'as an ERROR');
-is($session->query(q{SELECT error_message FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => '{Manager}', is_primary => true)}), 'is_primary is true, and there is a type_id or a label besides', 'besides a label');
-is($session->query(q{SELECT error_message FROM hs_assoc_create('contacts', 1, 'companies', 2, '{1}', is_primary => true)}), 'is_primary is true, and there is a type_id or a label besides', 'besides its own number');
+is($session->query(q{SELECT error_message FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => '{Manager}', is_primary => true)}), 'is_primary is true, but there is a type_id or a label as well', 'besides a label');
+is($session->query(q{SELECT error_message FROM hs_assoc_create('contacts', 1, 'companies', 2, '{1}', is_primary => true)}), 'is_primary is true, but there is a type_id or a label as well', 'besides its own number');
 is($session->query(q{SELECT ok FROM hs_assoc_create('contacts', 1, 'companies', 2, category => 'HUBSPOT_DEFINED', is_primary => true)}), 't', 'with its category');
 my %refused = (
-	q{hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, true AS is_primary', is_primary => true)} => qr/42611: the query has a column "is_primary", but argument "is_primary" is true\nHINT:  With the argument, all rows/,
+	q{hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, true AS is_primary', is_primary => true)} => qr/42611: the query has a column "is_primary", but argument "is_primary" is true\nHINT:  The argument gives all rows/,
 	q{hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id', is_primary => true)} => qr/42611: the query has a column "type_id", but argument/,
 	q{hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, ''a'' AS label', is_primary => true)} => qr/42611: the query has a column "label", but argument/,
 	q{hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, 1 AS is_primary')} => qr/42804: column "is_primary" of the query is of type integer, not boolean\nHINT:  Cast it to boolean/,
@@ -142,7 +142,7 @@ $session->query('CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY
 like(told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'deals', 'company_id', is_primary => true)}), qr/22023: there is no primary type from contacts to deals; \Q$none\E/, 'sync: no primary type');
 like(told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', is_primary => true, type_id => 1)}), qr/22023: only one of the arguments/, 'sync: two types');
 like(told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', is_primary => true, category => 'USER_DEFINED')}),
-	qr/22023: argument "is_primary" is true, and "category" is "USER_DEFINED"\nHINT:  The primary type is HUBSPOT_DEFINED/, 'sync: another category');
+	qr/22023: argument "is_primary" is true, but "category" is "USER_DEFINED"\nHINT:  The primary type is HUBSPOT_DEFINED/, 'sync: another category');
 is($session->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', is_primary => true, backfill => true)}), 1, 'sync');
 is($session->query('SELECT type_id, label, category FROM hs_assoc_sync'), '1||', 'it is a number like any other');
 $session->query('INSERT INTO links VALUES (9, 8)');

@@ -73,7 +73,7 @@ foreach my $version ((sort keys %far)[ 0, -1 ])
 foreach my $version (sort keys %near, sort keys %past)
 {
 	my $session = session_of($version);
-	my $has = $near{$version} ? 'ends' : 'ended';
+	my $has = $near{$version} ? 'is supported until' : 'was supported until';
 	my $warning = told($session, "$call; $call");
 
 	is(() = $warning =~ /WARNING/g, 1, "$version: one warning");

@@ -29,7 +29,7 @@ my $session = start_session($node);
 $session->query('CREATE TABLE rows (n int PRIMARY KEY, from_id bigint, to_id bigint, type_id int)');
 
 # What was said of rows that were not sent alone
-my $alike = qr/ \(so HubSpot refused all (\d+) inputs of a request, and each of the (\d+) of them that were sent alone\)$/;
+my $alike = qr/ \(HubSpot refused all (\d+) inputs of a request in these words, and each of the (\d+) of them that were sent alone\)$/;
 
 # Of those that were not sent at all, if they have types, and if they don't
 my $unsent = qr/^not sent after HubSpot refused all inputs (?:with its types|before it): One or more associations are invalid$/;
