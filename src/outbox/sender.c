@@ -396,14 +396,14 @@ send(HubspotSender *sender)
 static bool
 start_all(HubspotSender *sender)
 {
-	ListCell   *lc;
+	int			nvisits = list_length(sender->visits);
 
-	foreach(lc, sender->visits)
+	for (int i = 0; i < nvisits; i++)
 	{
-		sender->visit = lfirst(lc);
-		sender->visit->chosen->client->policy.reply_budget /= list_length(sender->visits);
+		sender->visit = list_nth(sender->visits, i);
+		sender->visit->chosen->client->policy.reply_budget /= nvisits;
 		if (!hubspot_delivery_start(&sender->transaction, sender->visit->delivery,
-									list_length(sender->visits) - 1))
+									nvisits - 1))
 			return false;
 	}
 	return true;
