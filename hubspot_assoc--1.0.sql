@@ -121,7 +121,7 @@ COMMENT ON COLUMN hs_assoc_association.input_no IS
 COMMENT ON COLUMN hs_assoc_association.from_id IS
 'id of the record whose associations are read, as it was given';
 COMMENT ON COLUMN hs_assoc_association.to_id IS
-'id of the record that is associated to it; null if there is an error';
+'the record that is associated to it, by its id or by the property of to_type; null if it has no value, or if there is an error';
 COMMENT ON COLUMN hs_assoc_association.category IS
 'HUBSPOT_DEFINED, USER_DEFINED, INTEGRATOR_DEFINED or another one';
 COMMENT ON COLUMN hs_assoc_association.type_id IS

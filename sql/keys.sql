@@ -67,6 +67,23 @@ ORDER BY input_no, to_id, type_id;
 SELECT from_id, to_id, type_id, from_record FROM hs_assoc_list('contacts:email', 'Ann@example.com', 'companies') ORDER BY to_id, type_id;
 SELECT * FROM hs_assoc_list('contacts:email', 'nobody@example.com', 'companies');
 
+-- The other side by what people call it; a record without that has no name.
+CALL sim.record('companies', '204', '{"name": "No domain"}');
+CALL sim.record('companies', '205', '{"domain": "Größe-und-mehr-Größe.example"}');
+SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies', $$
+	SELECT 101 AS from_id, company AS to_id FROM unnest('{201,204,205,999}'::text[]) AS company $$) WHERE ok;
+CALL sim.forget_requests();
+SELECT input_no, from_id, to_id, type_id, error_category, from_record, to_record
+FROM hs_assoc_batch_read('contacts:email', 'companies:domain', '{ann@example.com,nobody@example.com,ann@home.example}'::text[])
+ORDER BY input_no, to_record, type_id;
+SELECT request, status, body FROM sim.requests() ORDER BY request;
+SELECT from_id, to_id, type_id, from_record, to_record FROM hs_assoc_list('contacts', '101', 'companies:domain') ORDER BY to_record, type_id;
+-- A look-up that fails is the row's error.
+CALL sim.rule('{"status": 400, "body": {"status": "error", "message": "No", "category": "VALIDATION_ERROR"}}', '{"path": "objects/.*/companies/batch/read"}');
+SELECT from_id, to_id, type_id, from_record, to_record, error_category, error_message
+FROM hs_assoc_batch_read('contacts', 'companies:domain', '{101}'::text[]) ORDER BY to_record, type_id;
+CALL sim.no_rule();
+
 -- Removals: what can be read and isn't there is removed; what is searched for may be new.
 SELECT input_no, from_id, to_id, ok, error_category, from_record, to_record
 FROM hs_assoc_batch_archive('contacts:email', 'companies:domain', $$

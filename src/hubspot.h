@@ -215,12 +215,13 @@ typedef struct HubspotOutcome
 	const HubspotTypeList *types;	/* or NULL */
 	const HubspotLabelList *labels; /* or NULL */
 	const HubspotAssociation *association;	/* of an operation that reads */
+	const struct HubspotKey *name;	/* of that one's record, or NULL:
+									 * namer.c's */
 	bool		doubtful;		/* an attempt before may still be worked on */
 	bool		ended;			/* it is the last one of its input, which
 								 * reads */
 	uint64		kind;			/* those of one kind have the same result, but
-								 * for input_no, from_id and to_id; 0: its
-								 * own */
+								 * for input_no, from_id and to_id; 0: its own */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_H */

@@ -27,6 +27,8 @@ typedef struct HubspotObjectType
 	const char *name;			/* as it stands in a path */
 	const char *property;		/* whose values ids are; NULL: ids of records */
 	bool		folds;			/* these are the same in any case */
+	const char *shows;			/* without a property: another one, whose
+								 * value is wanted of each record; or NULL */
 } HubspotObjectType;
 
 extern char *hubspot_parse_object_type(const char *text, HubspotObjectType *type,

@@ -213,10 +213,10 @@ static void
 append_properties(StringInfo body, const HubspotObjectType *type)
 {
 	appendStringInfoString(body, "\"properties\":[");
-	if (type->property == NULL)
-		appendStringInfoString(body, "\"" MERGED_IDS "\"");
-	else
+	if (type->property)
 		appendStringInfo(body, "\"%s\"", type->property);
+	else
+		appendStringInfo(body, "\"%s\"", type->shows ? type->shows : MERGED_IDS);
 	if (has_secondary(type))
 		appendStringInfoString(body, ",\"" SECONDARY_EMAILS "\"");
 	appendStringInfoChar(body, ']');
@@ -345,7 +345,12 @@ take_property(void *state, HubspotSlice name, HubspotSlice raw)
 		values->kind = HUBSPOT_VALUE_PROPERTY;
 		hubspot_json_each_text(raw, values, take_value);
 	}
-	else if (type->property == NULL && is_named(name, MERGED_IDS))
+	else if (type->shows && is_named(name, type->shows))
+	{
+		values->kind = HUBSPOT_VALUE_SHOWN;
+		hubspot_json_each_text(raw, values, take_value);
+	}
+	else if (type->property == NULL && type->shows == NULL && is_named(name, MERGED_IDS))
 	{
 		values->kind = HUBSPOT_VALUE_MERGED;
 		hubspot_json_each_text(raw, values, take_values);

@@ -30,7 +30,8 @@ typedef enum HubspotValueKind
 {
 	HUBSPOT_VALUE_PROPERTY,		/* it is the property's own */
 	HUBSPOT_VALUE_SECONDARY,	/* a further e-mail of a contact */
-	HUBSPOT_VALUE_MERGED		/* the id of a record that went into it */
+	HUBSPOT_VALUE_MERGED,		/* the id of a record that went into it */
+	HUBSPOT_VALUE_SHOWN			/* that of the property that the type shows */
 } HubspotValueKind;
 
 /* Where the items of a reply go, valid during the call only. */

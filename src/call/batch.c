@@ -59,6 +59,7 @@
 #include "call/chunk.h"
 #include "call/intake.h"
 #include "call/keep_labels.h"
+#include "call/namer.h"
 #include "call/resolver.h"
 #include "call/search.h"
 
@@ -81,16 +82,15 @@ struct HubspotBatch
 	HubspotIntake intake;
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
+	dlist_head	naming;			/* would be ready, if their names were known */
+	HubspotNamer *namer;		/* of what is read, or NULL */
 	HubspotChunk *partly;		/* is being got, without being ready, or NULL */
-	HubspotResolver *resolver;	/* of inputs that are called by keys, or NULL */
-	bool		ended;			/* no more inputs are put, ... */
-	bool		finished;		/* ... or go into chunks */
 	HubspotBatchCounts counts;
 };
 
-static int	chunk_room(const HubspotBatch *batch);
-static void take_resolved(HubspotBatch *batch);
-static void finish_intake(HubspotBatch *batch);
+static void take_lookups(HubspotBatch *batch);
+static bool has_to_wait(HubspotBatch *batch);
+static void name_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static bool must_wait_for_keys(HubspotBatch *batch);
 static bool get_outcome(HubspotBatch *batch, HubspotOutcome *outcome);
 static void start_closed(HubspotBatch *batch);
@@ -150,11 +150,14 @@ hubspot_batch_create(const HubspotClient *client,
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
 	batch->intake.follows_reverses = keep_labels || batch->scope.symmetric;
-	batch->resolver = hubspot_resolver_create(context, client, batch->scope.calls,
-											  batch->endpoint, from_type, to_type);
-	batch->intake.tells_ends = (batch->resolver != NULL);
+	batch->intake.max_chunks = client->options->concurrency + SPARE_CHUNKS;
+	if (batch->endpoint->input_shape == HUBSPOT_INPUT_RECORD)
+		batch->namer = hubspot_namer_create(context, client, batch->scope.calls, to_type);
+	batch->intake.resolver = hubspot_resolver_create(context, client, batch->scope.calls,
+													 batch->endpoint, from_type, to_type);
 	dlist_init(&batch->chunks);
 	dlist_init(&batch->ready);
+	dlist_init(&batch->naming);
 	return batch;
 }
 
@@ -165,19 +168,7 @@ hubspot_batch_create(const HubspotClient *client,
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
-	if (batch->ended)
-		return 0;
-	if (batch->resolver)
-		return hubspot_resolver_room(batch->resolver);
-	return chunk_room(batch);
-}
-
-/* How many inputs may go into chunks? */
-static int
-chunk_room(const HubspotBatch *batch)
-{
-	return hubspot_intake_room(&batch->intake,
-							   batch->client->options->concurrency + SPARE_CHUNKS);
+	return hubspot_intake_room(&batch->intake);
 }
 
 /*
@@ -188,70 +179,44 @@ void
 hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 				  const HubspotError *error)
 {
-	Assert(!batch->ended);
 	batch->counts.read++;
-	if (batch->resolver)
-	{
-		hubspot_resolver_put(batch->resolver, input, error);
-		take_resolved(batch);
-		return;
-	}
 	hubspot_intake_put(&batch->intake, input, error);
 	start_closed(batch);
-}
-
-/* Put the inputs whose records are known by now, as far as there is room. */
-static void
-take_resolved(HubspotBatch *batch)
-{
-	const HubspotError *stopped = hubspot_resolver_stopped(batch->resolver);
-	int			room = batch->finished ? 0 : chunk_room(batch);
-
-	if (stopped && batch->scope.stopped == NULL)
-		hubspot_batch_stop(&batch->scope, stopped);
-	while (room > 0)
-	{
-		HubspotInput input;
-		const HubspotError *error;
-
-		switch (hubspot_resolver_next(batch->resolver, &input, &error))
-		{
-			case HUBSPOT_RESOLVED_NONE:
-				if (batch->ended && hubspot_resolver_is_empty(batch->resolver))
-					finish_intake(batch);
-				return;
-			case HUBSPOT_RESOLVED_DONE:
-				hubspot_intake_put_done(&batch->intake, &input);
-				break;
-			case HUBSPOT_RESOLVED_SEND:
-			case HUBSPOT_RESOLVED_REFUSE:
-				hubspot_intake_put(&batch->intake, &input, error);
-				break;
-		}
-		start_closed(batch);
-		if (--room == 0)
-			room = chunk_room(batch);
-	}
 }
 
 /* No more inputs will be put. */
 void
 hubspot_batch_finish(HubspotBatch *batch)
 {
-	batch->ended = true;
-	if (batch->resolver)
-		take_resolved(batch);
-	else
-		finish_intake(batch);
+	hubspot_intake_finish(&batch->intake);
+	start_closed(batch);
 }
 
-/* No more inputs go into chunks. */
+/* Something may have become known of keys, or of names. */
 static void
-finish_intake(HubspotBatch *batch)
+take_lookups(HubspotBatch *batch)
 {
-	batch->finished = true;
-	hubspot_intake_close(&batch->intake);
+	const HubspotError *stopped = NULL;
+	dlist_mutable_iter iter;
+
+	if (batch->intake.resolver)
+		stopped = hubspot_resolver_stopped(batch->intake.resolver);
+	if (batch->namer && stopped == NULL)
+		stopped = hubspot_namer_stopped(batch->namer);
+	if (stopped && batch->scope.stopped == NULL)
+		hubspot_batch_stop(&batch->scope, stopped);
+	if (batch->intake.resolver)
+		hubspot_intake_take_resolved(&batch->intake);
 	start_closed(batch);
+	dlist_foreach_modify(iter, &batch->naming)
+	{
+		HubspotChunk *chunk = dlist_container(HubspotChunk, node, iter.cur);
+
+		if (!hubspot_namer_is_done(batch->namer, chunk))
+			continue;
+		dlist_delete(&chunk->node);
+		dlist_push_tail(&batch->ready, &chunk->node);
+	}
 }
 
 /* Send the chunks that were closed, or let them wait for those that they follow. */
@@ -288,14 +253,26 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 static bool
 must_wait(HubspotBatch *batch)
 {
-	if (batch->resolver && !batch->finished)
+	if (!has_to_wait(batch))
+		return false;
+
+	/* what is read next may need names, too */
+	if (batch->namer && dlist_is_empty(&batch->chunks))
+		hubspot_namer_ask(batch->namer);
+	return true;
+}
+
+static bool
+has_to_wait(HubspotBatch *batch)
+{
+	if (batch->intake.resolver && !batch->intake.finished)
 		return must_wait_for_keys(batch);
 	if (batch->intake.nchunks == 0 || !dlist_is_empty(&batch->ready) ||
 		hubspot_batch_room(batch) > 0)
 		return false;
 
 	/* next pages wait for those of other records, but for no more than these */
-	if (!batch->intake.open || !batch->finished || !dlist_is_empty(&batch->chunks))
+	if (!batch->intake.open || !batch->intake.finished || !dlist_is_empty(&batch->chunks))
 		return true;
 	hubspot_intake_close(&batch->intake);
 	start_closed(batch);
@@ -308,7 +285,7 @@ must_wait_for_keys(HubspotBatch *batch)
 {
 	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
 		return false;
-	hubspot_resolver_ask(batch->resolver);
+	hubspot_resolver_ask(batch->intake.resolver);
 	return true;
 }
 
@@ -338,7 +315,7 @@ hubspot_batch_waits(HubspotBatch *batch, int64 *wake)
 bool
 hubspot_batch_is_over(const HubspotBatch *batch)
 {
-	return batch->intake.nchunks == 0 && batch->finished;
+	return batch->intake.nchunks == 0 && batch->intake.finished;
 }
 
 /* Wait until something has come back, for this batch or for another one. */
@@ -357,9 +334,11 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 {
 	while (get_outcome(batch, outcome))
 	{
-		if (batch->resolver == NULL)
+		if (outcome->name)
+			hubspot_namer_name(outcome);
+		if (batch->intake.resolver == NULL)
 			return true;
-		hubspot_resolver_name(batch->resolver, outcome,
+		hubspot_resolver_name(batch->intake.resolver, outcome,
 							  outcome->association == NULL);
 		if (!outcome->ended || outcome->error)
 			return true;
@@ -393,8 +372,8 @@ get_outcome(HubspotBatch *batch, HubspotOutcome *outcome)
 			break;
 		settle_request(batch, call);
 	}
-	if (batch->resolver)
-		take_resolved(batch);
+	if (batch->intake.resolver || batch->namer)
+		take_lookups(batch);
 	return false;
 }
 
@@ -420,6 +399,8 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	ListCell   *lc;
 
 	dlist_delete(&chunk->node);
+	if (batch->namer)
+		hubspot_namer_release(chunk);
 	foreach(lc, chunk->replies)
 		hubspot_call_free(lfirst(lc));
 	hubspot_intake_free(&batch->intake, chunk);
@@ -663,6 +644,18 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 	batch->partly = chunk;
 }
 
+/* Have what a chunk has read named, before it is ready. */
+static void
+name_chunk(HubspotBatch *batch, HubspotChunk *chunk)
+{
+	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+
+	hubspot_namer_add(batch->namer, chunk);
+	MemoryContextSwitchTo(old);
+	dlist_push_tail(hubspot_namer_is_done(batch->namer, chunk) ?
+					&batch->ready : &batch->naming, &chunk->node);
+}
+
 /* All of a chunk's units are settled. */
 static void
 finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
@@ -670,7 +663,10 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	ListCell   *lc;
 
 	dlist_delete(&chunk->node);
-	dlist_push_tail(&batch->ready, &chunk->node);
+	if (batch->namer)
+		name_chunk(batch, chunk);
+	else
+		dlist_push_tail(&batch->ready, &chunk->node);
 	hubspot_batch_search_end(&batch->scope, chunk);
 	if (batch->partly == chunk)
 		batch->partly = NULL;

@@ -370,6 +370,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 	{
 		HubspotUnit *unit = chunk->units[chunk->unit_position];
 		const HubspotAssociation *association = NULL;
+		const struct HubspotKey *name = NULL;
 
 		if (unit->given || !hubspot_unit_is_settled(unit))
 		{
@@ -379,7 +380,11 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		if (reads && unit->error == NULL)
 		{
 			if (chunk->association_position < unit->page->nassociations)
+			{
+				if (unit->page->names)
+					name = unit->page->names[chunk->association_position];
 				association = &unit->page->associations[chunk->association_position++];
+			}
 			else if (!chunk->tells_ends || hubspot_unit_next_page(unit).data)
 			{
 				/* nothing, for however many rows */
@@ -405,6 +410,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		outcome->types = unit->types;
 		outcome->labels = unit->labels;
 		outcome->association = association;
+		outcome->name = name;
 		outcome->ended = (reads && association == NULL);
 		outcome->doubtful = unit->doubtful;
 		outcome->kind = kind_of(chunk, outcome);

@@ -63,6 +63,7 @@ typedef struct HubspotChunk
 	int64		row_position;
 	int			association_position;
 	HubspotOutcome last;		/* row; kind 0: there was none */
+	int			nnamed;			/* units whose associations have names */
 } HubspotChunk;
 
 /* Where an input goes. */

@@ -14,6 +14,9 @@
  * is full, the second is the open one from then on, and takes what comes, rather
  * than cost a request.
  *
+ * Where records are called by keys, inputs wait for these (resolver.c) before they go
+ * into chunks.
+ *
  * IDENTIFICATION
  *	  src/call/intake.c
  *
@@ -33,6 +36,11 @@
 /* Units that a chunk has room for at first, if the one before was small. */
 #define FIRST_UNITS		16
 
+static int	chunk_room(const HubspotIntake *intake);
+static void finish(HubspotIntake *intake);
+static void put_input(HubspotIntake *intake, const HubspotInput *input,
+					  const HubspotError *error);
+static void put_done(HubspotIntake *intake, const HubspotInput *input);
 static HubspotChunk *place_input(HubspotIntake *intake, const HubspotInput *input,
 								 HubspotUnit *chain, HubspotUnit **unit);
 static HubspotUnit *add_unit(HubspotIntake *intake, HubspotChunk *chunk,
@@ -60,21 +68,27 @@ hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,
 	dlist_init(&intake->closed);
 }
 
-/*
- * How many inputs may be put before this is asked again, where there may be so many
- * chunks.  0: none before some of them are gone.
- */
+/* How many inputs may be put before this is asked again; 0: none before the next wait. */
 int
-hubspot_intake_room(const HubspotIntake *intake, int max_chunks)
+hubspot_intake_room(const HubspotIntake *intake)
+{
+	if (intake->ended)
+		return 0;
+	return intake->resolver ? hubspot_resolver_room(intake->resolver) : chunk_room(intake);
+}
+
+/* How many inputs may go into chunks; 0: none before some of these are gone. */
+static int
+chunk_room(const HubspotIntake *intake)
 {
 	int			room = intake->limit;
 
 	/* inputs that could not go together may have made more than these */
-	if (intake->nchunks > max_chunks)
+	if (intake->nchunks > intake->max_chunks)
 		return 0;
 	if (intake->open && intake->open->ninputs < intake->limit)
 		room -= intake->open->ninputs;
-	else if (intake->nchunks == max_chunks)
+	else if (intake->nchunks == intake->max_chunks)
 		return 0;
 
 	/* if chunks were closed early, each input may make another one */
@@ -87,6 +101,68 @@ hubspot_intake_room(const HubspotIntake *intake, int max_chunks)
 void
 hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 				   const HubspotError *error)
+{
+	Assert(!intake->ended);
+	if (intake->resolver == NULL)
+	{
+		put_input(intake, input, error);
+		return;
+	}
+	hubspot_resolver_put(intake->resolver, input, error);
+	hubspot_intake_take_resolved(intake);
+}
+
+/* Put the inputs whose records are known by now into chunks, as far as there is room. */
+void
+hubspot_intake_take_resolved(HubspotIntake *intake)
+{
+	int			room = intake->finished ? 0 : chunk_room(intake);
+
+	while (room > 0)
+	{
+		HubspotInput input;
+		const HubspotError *error;
+
+		switch (hubspot_resolver_next(intake->resolver, &input, &error))
+		{
+			case HUBSPOT_RESOLVED_NONE:
+				if (intake->ended && hubspot_resolver_is_empty(intake->resolver))
+					finish(intake);
+				return;
+			case HUBSPOT_RESOLVED_DONE:
+				put_done(intake, &input);
+				break;
+			case HUBSPOT_RESOLVED_SEND:
+			case HUBSPOT_RESOLVED_REFUSE:
+				put_input(intake, &input, error);
+				break;
+		}
+		if (--room == 0)
+			room = chunk_room(intake);
+	}
+}
+
+/* No more inputs will be put. */
+void
+hubspot_intake_finish(HubspotIntake *intake)
+{
+	intake->ended = true;
+	if (intake->resolver)
+		hubspot_intake_take_resolved(intake);
+	else
+		finish(intake);
+}
+
+/* No more inputs go into chunks. */
+static void
+finish(HubspotIntake *intake)
+{
+	intake->finished = true;
+	hubspot_intake_close(intake);
+}
+
+static void
+put_input(HubspotIntake *intake, const HubspotInput *input, const HubspotError *error)
 {
 	HubspotUnit *chain = NULL;
 	HubspotUnit *unit;
@@ -128,8 +204,8 @@ hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 }
 
 /* Put an input with which nothing is to be done: it is confirmed. */
-void
-hubspot_intake_put_done(HubspotIntake *intake, const HubspotInput *input)
+static void
+put_done(HubspotIntake *intake, const HubspotInput *input)
 {
 	HubspotUnit *unit;
 	HubspotChunk *chunk = place_input(intake, input, NULL, &unit);
@@ -231,7 +307,7 @@ create_chunk(HubspotIntake *intake)
 												   intake->limit));
 
 	intake->nchunks++;
-	chunk->tells_ends = intake->tells_ends;
+	chunk->tells_ends = (intake->resolver != NULL);
 	return chunk;
 }
 

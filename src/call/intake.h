@@ -13,14 +13,15 @@
 
 #include "call/chunk.h"
 #include "call/evidence.h"
+#include "call/resolver.h"
 
 /* What comes into a batch; see intake.c.  Chunks are its, until they are freed. */
 typedef struct HubspotIntake
 {
 	const HubspotEndpoint *endpoint;
 	bool		parts_reverses; /* no pair goes with its reverse */
-	bool		tells_ends;		/* of what is read, for each row */
 	bool		follows_reverses;	/* nor before a reverse that came first */
+	int			max_chunks;		/* that there may be */
 	int			limit;			/* inputs of a chunk */
 	int			max_limit;
 	HubspotEvidence *evidence;
@@ -29,16 +30,20 @@ typedef struct HubspotIntake
 	dlist_head	closed;			/* for the batch to take out */
 	int			last_nunits;	/* of the last chunk that was closed */
 	int			nchunks;		/* all that are not gone */
+	HubspotResolver *resolver;	/* of inputs that are called by keys, or NULL */
+	bool		ended;			/* no more inputs are put, ... */
+	bool		finished;		/* ... or go into chunks */
 	HubspotChunkMemory memory;
 } HubspotIntake;
 
 extern void hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,
 								 const HubspotEndpoint *endpoint, int limit,
 								 HubspotEvidence *evidence);
-extern int	hubspot_intake_room(const HubspotIntake *intake, int max_chunks);
+extern int	hubspot_intake_room(const HubspotIntake *intake);
 extern void hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 							   const HubspotError *error);
-extern void hubspot_intake_put_done(HubspotIntake *intake, const HubspotInput *input);
+extern void hubspot_intake_take_resolved(HubspotIntake *intake);
+extern void hubspot_intake_finish(HubspotIntake *intake);
 extern void hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit);
 extern void hubspot_intake_close(HubspotIntake *intake);
 extern void hubspot_intake_free(HubspotIntake *intake, HubspotChunk *chunk);

@@ -25,6 +25,7 @@
 #include "api/error_names.h"
 #include "api/record.h"
 #include "call/key_match.h"
+#include "json/text.h"
 
 #define FIRST_HITS	64
 
@@ -34,6 +35,7 @@ typedef struct Hit
 	HubspotKey *key;
 	HubspotSlice id;
 	bool		near;			/* but for case, where case counts */
+	const char *shown;			/* what the record is to be shown by, or NULL */
 } Hit;
 
 /* The keys by their text without regard to case. */
@@ -55,6 +57,7 @@ typedef struct Reading
 	int			nrecords;		/* that were read */
 	HubspotSlice record_id;		/* of the record that is being read */
 	bool		matched;		/* it has a value that was asked for */
+	const char *shown;			/* what it is to be shown by, or NULL */
 	List	   *strangers;		/* HubspotSlice *: ids of records that have
 								 * none */
 	List	   *missing;		/* HubspotKey *, by an error that says so */
@@ -85,6 +88,7 @@ static void ignore_context(void *state, const HubspotNames *names);
 static int	compare_hits(const void *a, const void *b);
 static void settle_hits(Reading *reading, bool near, bool has_more);
 static void settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more);
+static void set_found(HubspotKeys *keys, const Hit *hit);
 static void settle_errors(Reading *reading);
 static void settle_missing(Reading *reading, const HubspotRecordsReply *records);
 static void settle_alone(Reading *reading, const HubspotRecordsReply *records);
@@ -133,14 +137,18 @@ take_record(void *state, const HubspotRecord *record)
 {
 	Reading    *reading = state;
 	const HubspotObjectType *type = hubspot_keys_type(reading->question->keys);
+	int			first_hit = reading->nhits;
 
 	CHECK_FOR_INTERRUPTS();
 	reading->nrecords++;
 	reading->record_id = record->id;
 	reading->matched = false;
+	reading->shown = NULL;
 	if (type->property == NULL)
 		take_value(reading, HUBSPOT_VALUE_PROPERTY, record->id);
 	hubspot_record_values(record, type, reading, take_value);
+	for (; first_hit < reading->nhits; first_hit++)
+		reading->hits[first_hit].shown = reading->shown;
 	if (!reading->matched && list_length(reading->strangers) < HUBSPOT_MAX_CANDIDATES)
 	{
 		HubspotSlice *id = palloc(sizeof(HubspotSlice));
@@ -159,6 +167,11 @@ take_value(void *state, HubspotValueKind kind, HubspotSlice value)
 	HubspotKey *key;
 
 	CHECK_FOR_INTERRUPTS();
+	if (kind == HUBSPOT_VALUE_SHOWN)
+	{
+		reading->shown = hubspot_text_from_utf8(value.data, value.len);
+		return;
+	}
 	key = hubspot_keys_find(question->keys, value);
 	if (key == NULL || key->state != HUBSPOT_KEY_ASKED ||
 		key->answer.asker != question->asked)
@@ -247,6 +260,7 @@ add_hit(Reading *reading, HubspotKey *key, bool near)
 	hit->key = key;
 	hit->id = reading->record_id;
 	hit->near = near;
+	hit->shown = NULL;
 }
 
 /* The keys that an error names are missing, or it is why they are refused. */
@@ -379,10 +393,20 @@ settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 			hubspot_key_set_candidates(keys, hits[0].key, HUBSPOT_KEY_AMBIGUOUS, candidates);
 	}
 	else if (!has_more)
-		hubspot_key_set_found(keys, hits[0].key, hits[0].id);
+		set_found(keys, &hits[0]);
 	else if (reading->question->nasked == 1)
 		hubspot_key_set_candidates(keys, hits[0].key, HUBSPOT_KEY_AMBIGUOUS, candidates);
 	pfree(candidates);
+}
+
+/* A key of one record: this, or what it is to be shown by. */
+static void
+set_found(HubspotKeys *keys, const Hit *hit)
+{
+	HubspotSlice shown = {hit->shown, hit->shown ? (int) strlen(hit->shown) : 0};
+
+	hubspot_key_set_found(keys, hit->key,
+						  hubspot_keys_type(keys)->shows ? shown : hit->id);
 }
 
 /* What an error says of keys of which no record was found. */
@@ -437,7 +461,8 @@ settle_alone(Reading *reading, const HubspotRecordsReply *records)
 	HubspotCandidates *candidates;
 	ListCell   *lc;
 
-	if (hubspot_keys_type(question->keys)->property == NULL && nstrangers == 1)
+	if (hubspot_keys_type(question->keys)->property == NULL && nstrangers == 1 &&
+		hubspot_keys_type(question->keys)->shows == NULL)
 	{
 		hubspot_key_set_found(question->keys, key, *(HubspotSlice *) linitial(reading->strangers));
 		return;

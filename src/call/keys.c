@@ -67,6 +67,9 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #define FIRST_KEYS		64
 
+/* What a record is shown by that has no value. */
+static const HubspotSlice nothing = {"", 0};
+
 typedef struct Block
 {
 	MemoryContext context;		/* of longer answers, or NULL */
@@ -140,7 +143,8 @@ hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
 	hash = key_hash(probe);
 	entry = keys_lookup_hash(keys->table, probe, hash);
 	key = entry ? entry->key : add_key(keys, hash);
-	key->nrows++;
+	if (key->nrows < PG_UINT16_MAX)
+		key->nrows++;
 	return key;
 }
 
@@ -263,13 +267,18 @@ answer_context(HubspotKeys *keys, const HubspotKey *key)
 	return block->context;
 }
 
-/* It is the key of one record, whose id is copied. */
+/*
+ * It is the key of one record, whose id is copied; or of one that is shown by what is
+ * given, which may be nothing.
+ */
 void
 hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)
 {
 	key->state = HUBSPOT_KEY_FOUND;
 	key->id_len = 0;
-	if (id.len <= HUBSPOT_SHORT_ID)
+	if (id.len == 0)
+		key->answer.id = &nothing;
+	else if (id.len <= HUBSPOT_SHORT_ID)
 	{
 		memcpy(key->answer.short_id, id.data, id.len);
 		key->id_len = id.len;
@@ -369,7 +378,7 @@ void
 hubspot_key_release(HubspotKey *key)
 {
 	Assert(key->nrows > 0);
-	if (--key->nrows > 0 || key->state != HUBSPOT_KEY_FAILED)
+	if (key->nrows == PG_UINT16_MAX || --key->nrows > 0 || key->state != HUBSPOT_KEY_FAILED)
 		return;
 	key->state = HUBSPOT_KEY_UNKNOWN;
 	if (--key->answer.failure->nkeys == 0)

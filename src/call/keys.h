@@ -49,7 +49,9 @@ typedef struct HubspotCandidates
  */
 typedef struct HubspotKey
 {
-	uint16		nrows;			/* that need it: it stays as long */
+	uint16		nrows;			/* that need it: it stays as long; for ever,
+								 * if it has been needed by as many as this
+								 * can say */
 	uint16		len;			/* of the text */
 	uint16		age;			/* when it was settled: keys.c's */
 	uint8		state;			/* a HubspotKeyState */

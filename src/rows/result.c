@@ -307,7 +307,9 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 	SET(ASSOCIATION_INPUT_NO, true, Int64GetDatum(outcome->input_no));
 	SET(ASSOCIATION_FROM_ID, outcome->from_id.data,
 		id_datum(outcome->from_id, &row->ids[0]));
-	if (association)
+	if (outcome->name)
+		SET(ASSOCIATION_TO_ID, outcome->to_id.data, id_datum(outcome->to_id, &row->ids[1]));
+	else if (association)
 		SET(ASSOCIATION_TO_ID, true, id_datum(association->to_id, &row->ids[1]));
 	if (association && association->type)
 	{
