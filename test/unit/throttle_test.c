@@ -18,10 +18,12 @@
 /* the server's own are in a library that isn't linked */
 #undef printf
 #undef snprintf
+#undef qsort
 
 #define SECOND		INT64CONST(1000000)
 #define HUBSPOT_WINDOW	(10 * SECOND)	/* what HubSpot counts */
 #define WINDOW		(HUBSPOT_WINDOW + INT64CONST(100000))	/* what we keep to */
+#define SEARCH_WINDOW	INT64CONST(1050000) /* of searches */
 #define MAX_SENT	20000
 
 static HubspotThrottle throttle;
@@ -407,6 +409,110 @@ test_delay(void)
 	check(sum > 1000 * SECOND / 5 && sum < 1000 * SECOND * 3 / 10, "the mean of the first is a quarter of a second");
 }
 
+/* What hubspot_throttle_search_when() should say, from the list of searches. */
+static int64
+expected_search(int64 now)
+{
+	if (ntimes < HUBSPOT_SEARCH_LIMIT)
+		return now;
+	return Max(now, times[ntimes - HUBSPOT_SEARCH_LIMIT] + SEARCH_WINDOW);
+}
+
+static void
+search_at(int64 now)
+{
+	hubspot_throttle_searched(&throttle, now);
+	times[ntimes++] = now;
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+test_searches(void)
+{
+	HubspotThrottle other;
+	int64		now = SECOND;
+	bool		right = true;
+	bool		kept = true;
+
+	reset();
+	for (int i = 0; i < HUBSPOT_SEARCH_LIMIT; i++)
+	{
+		right &= (hubspot_throttle_search_when(&throttle, now + i) == now + i);
+		search_at(now + i);
+	}
+	check(right, "five searches go at once");
+	check(hubspot_throttle_search_when(&throttle, now + 5) == now + SEARCH_WINDOW, "the sixth waits for the first to be over");
+	check(hubspot_throttle_when(&throttle, 100, now + 5) == now + 5, "nothing else waits for it");
+	check(hubspot_throttle_search_when(&throttle, now + 2 * SECOND) == now + 2 * SECOND, "later all may go");
+
+	reset();
+	hubspot_throttle_park_searches(&throttle, 3 * SECOND);
+	hubspot_throttle_park_searches(&throttle, 2 * SECOND);
+	check(hubspot_throttle_search_when(&throttle, SECOND) == 3 * SECOND, "searches are parked, and not for less");
+	check(hubspot_throttle_when(&throttle, 100, SECOND) == SECOND, "nothing else is parked with them");
+	check(hubspot_throttle_pace(&throttle, 100, SECOND) == SECOND, "... or paced");
+	check(!hubspot_throttle_is_idle(&throttle, 2 * SECOND), "a throttle that remembers that is not idle");
+	check(hubspot_throttle_is_idle(&throttle, 3 * SECOND), "... until it is over");
+	hubspot_throttle_park(&throttle, 5 * SECOND);
+	check(hubspot_throttle_when(&throttle, 100, 4 * SECOND) == 5 * SECOND, "all is parked: for searches, too, by the account");
+	check(hubspot_throttle_search_when(&throttle, 4 * SECOND) == 4 * SECOND, "... and not by their own limit");
+
+	/* as early as may be, and at random */
+	reset();
+	for (int i = 0; i < 2000; i++)
+	{
+		int64		when = hubspot_throttle_search_when(&throttle, now);
+
+		right &= (when == expected_search(now));
+		now = when + (random_fraction() < 0.5 ? 0 : (int64) (random_fraction() * SECOND));
+		search_at(now);
+		if (ntimes > HUBSPOT_SEARCH_LIMIT)
+			kept &= (now - times[ntimes - 1 - HUBSPOT_SEARCH_LIMIT] > SECOND);
+	}
+	check(right, "2,000 searches: each may go when the list says");
+	check(kept, "never six within a second");
+
+	/* of two that know some each, all of both in the end */
+	right = true;
+	for (int round = 0; round < 2000; round++)
+	{
+		int64		own = SECOND * (1 + round);
+
+		reset();
+		memset(&other, 0, sizeof(other));
+		for (int i = (int) (random_fraction() * 13); i > 0; i--)
+		{
+			own += (int64) (random_fraction() * SECOND / 4);
+			times[ntimes++] = own;
+			hubspot_throttle_searched(random_fraction() < 0.5 ? &throttle : &other, own);
+		}
+		hubspot_throttle_park_searches(random_fraction() < 0.5 ? &throttle : &other, own);
+		hubspot_throttle_merge(&throttle, &other);
+		qsort(times, ntimes, sizeof(times[0]), compare_times);
+		for (int i = 0; i < HUBSPOT_SEARCH_LIMIT + 2; i++)
+		{
+			right &= (hubspot_throttle_search_when(&throttle, own) == expected_search(own));
+			own = hubspot_throttle_search_when(&throttle, own);
+			search_at(own);
+		}
+	}
+	check(right, "2,000 merged throttles have the last searches of both, in order");
+	reset();
+	memset(&other, 0, sizeof(other));
+	hubspot_throttle_park_searches(&other, 7 * SECOND);
+	hubspot_throttle_merge(&throttle, &other);
+	check(hubspot_throttle_search_when(&throttle, SECOND) == 7 * SECOND && hubspot_throttle_when(&throttle, 1, SECOND) == SECOND,
+		  "a merge parks as long as either did, and searches alone");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -419,6 +525,7 @@ main(int argc, char **argv)
 	test_order();
 	test_used();
 	test_merge();
+	test_searches();
 	test_pace();
 	test_pacing(1, 0);
 	test_pacing(10, 0);
