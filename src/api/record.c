@@ -260,7 +260,7 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 		!is_given(fields.message) && !is_given(fields.category) &&
 		(fields.status == NULL || strcmp(fields.status, COMPLETE) == 0) &&
 		read_count(fields.nerrors) <= state.nerrors && state.nerrors <= MAX_ERRORS;
-	return true;
+	return fields.listed || state.nerrors > 0;
 }
 
 /* A number, which is large if it is none; 0 if it isn't given. */

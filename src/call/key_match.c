@@ -63,6 +63,7 @@ typedef struct Reading
 	List	   *missing;		/* HubspotKey *, by an error that says so */
 	List	   *failures;		/* of KeyError, of others */
 	bool		unnamed;		/* something isn't there, and nobody says what */
+	const HubspotError *refusal;	/* of whom nobody says, or NULL */
 	HubspotError *error;		/* while its names are read */
 } Reading;
 
@@ -96,7 +97,7 @@ static void settle_alone(Reading *reading, const HubspotRecordsReply *records);
 /*
  * Settle the keys of which a reply, which is a success, says what they are.  Returns
  * how many are left to be asked for again: these come first then.  A key that was
- * asked for alone is settled in any case.
+ * asked for alone is settled in any case.  -1: it is no such answer, and all have failed.
  */
 int
 hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *reply)
@@ -110,8 +111,9 @@ hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *r
 	{
 		hubspot_key_set_failed(question->keys, question->asked, question->nasked,
 							   hubspot_unconfirmed(reply, "the answer is not a list of records"));
-		return 0;
+		return -1;
 	}
+	records.whole &= (reading.refusal == NULL);
 	records.has_more |= (records.total > reading.nrecords);
 	qsort(reading.hits, reading.nhits, sizeof(Hit), compare_hits);
 	settle_hits(&reading, false, records.has_more);
@@ -278,8 +280,12 @@ take_error(void *state, HubspotError *error)
 	names.state = reading;
 	reading->error = error;
 	hubspot_each_context(error, &names, NULL, ignore_context);
-	if (error->not_found && !hubspot_error_names_ids(error))
+	if (hubspot_error_names_ids(error))
+		return;
+	if (error->not_found)
 		reading->unnamed = true;
+	else if (reading->refusal == NULL)
+		reading->refusal = error;
 }
 
 static void *
@@ -432,13 +438,16 @@ settle_errors(Reading *reading)
 	}
 }
 
-/* A search names nobody: what a whole answer to it doesn't have isn't there. */
+/*
+ * A search names nobody: what a whole answer to several keys doesn't have isn't there.
+ * Of one, there may be more to tell.
+ */
 static void
 settle_missing(Reading *reading, const HubspotRecordsReply *records)
 {
 	const HubspotKeyQuestion *question = reading->question;
 
-	if (!question->search || !records->whole || records->has_more)
+	if (!question->search || question->nasked == 1 || !records->whole || records->has_more)
 		return;
 	for (int i = 0; i < question->nasked; i++)
 	{
@@ -469,7 +478,7 @@ settle_alone(Reading *reading, const HubspotRecordsReply *records)
 	}
 	if (!(records->whole || reading->unnamed) || records->has_more)
 	{
-		hubspot_key_set_failed(question->keys, &key, 1,
+		hubspot_key_set_failed(question->keys, &key, 1, reading->refusal ? reading->refusal :
 							   hubspot_unconfirmed(reading->reply,
 												   "the answer does not say whether there is such a record"));
 		return;

@@ -95,6 +95,7 @@ typedef struct HubspotKeyFailure
 	const HubspotError *error;
 } HubspotKeyFailure;
 
+static const HubspotError *lookup_error(const HubspotKeys *keys, const HubspotError *error);
 static HubspotKey *add_key(HubspotKeys *keys, uint32 hash);
 static void make_room(HubspotKeys *keys);
 static bool is_needed(const Block *block);
@@ -323,7 +324,10 @@ hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key, HubspotKeyState s
 	key->answer.candidates = copy;
 }
 
-/* Keys could not be asked for; the error is copied.  Who needs none of them forgets it. */
+/*
+ * Keys could not be asked for, because of the error, which is copied.  Who needs none of
+ * them forgets it.
+ */
 void
 hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 					   const HubspotError *error)
@@ -336,7 +340,7 @@ hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 
 	failure->context = context;
 	failure->nkeys = 0;
-	failure->error = hubspot_copy_error(error);
+	failure->error = hubspot_copy_error(lookup_error(keys, error));
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < nfailed; i++)
 	{
@@ -349,6 +353,23 @@ hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 	}
 	if (failure->nkeys == 0)
 		MemoryContextDelete(context);
+}
+
+/* The error of inputs that are not sent because their keys could not be looked up. */
+static const HubspotError *
+lookup_error(const HubspotKeys *keys, const HubspotError *error)
+{
+	const HubspotObjectType *type = &keys->type;
+	HubspotError *made;
+
+	if (strcmp(error->category, HUBSPOT_NOT_SENT) == 0)
+		return error;
+	made = hubspot_error_before(error, type->property ?
+								psprintf("could not look up %s by %s", type->name,
+										 type->property) :
+								psprintf("could not look up %s", type->name));
+	made->category = HUBSPOT_NOT_SENT;
+	return made;
 }
 
 /* The id of the record of a key that is found, as long as the key. */

@@ -82,6 +82,7 @@ struct HubspotLookups
 	HubspotKeys *keys;
 	const HubspotObjectType *type;
 	Way			way;
+	bool		remembered;		/* and no answer has confirmed it since */
 	int			limit;			/* keys of a request */
 	HubspotKey **added;			/* that are to be asked for */
 	int			nadded;
@@ -121,8 +122,6 @@ static bool tells_of_property(const HubspotError *error);
 static void take_properties(Lookup *lookup);
 static void refuse_type(Lookup *lookup, const HubspotError *error);
 static void fail(Lookup *lookup, const HubspotError *error);
-static const HubspotError *make_error(const HubspotLookups *lookups,
-									  const HubspotError *error);
 
 /*
  * Begin in a memory context; deleting that ends it.  The client, the calls and the keys
@@ -148,7 +147,10 @@ hubspot_lookups_create(MemoryContext context, const HubspotClient *client,
 	if (hubspot_is_unique_key(lookups->type))
 		lookups->way = WAY_READ;
 	if (lookups->type->property && (before = find_known(lookups)) != NULL)
+	{
+		lookups->remembered = (lookups->way != before->way);
 		lookups->way = before->way;
+	}
 	return lookups;
 }
 
@@ -177,6 +179,7 @@ learn(HubspotLookups *lookups, Way way)
 	MemoryContext old;
 	Known	   *one;
 
+	lookups->remembered = false;
 	if (lookups->way == way)
 		return;
 	lookups->way = way;
@@ -423,9 +426,9 @@ take_answer(Lookup *lookup)
 	int			nkeys = lookup->nkeys;
 	int			nleft;
 
-	if (lookups->type->property)
-		learn(lookups, question.search ? WAY_SEARCH : WAY_READ);
 	nleft = hubspot_match_keys(&question, lookup->call.reply);
+	if (nleft >= 0 && lookups->type->property)
+		learn(lookups, question.search ? WAY_SEARCH : WAY_READ);
 	if (nleft > 0)
 		ask_again(lookup, nleft, nleft == nkeys);
 }
@@ -474,15 +477,18 @@ take_failure(Lookup *lookup, const HubspotError *error)
 }
 
 /*
- * HubSpot refuses what was asked.  If keys were found in that way before, some of these
- * are to blame.
+ * HubSpot refuses what was asked.  If the statement has had keys found in that way before,
+ * some of these are to blame.  What the session remembers is not enough: the property may
+ * have become another one, or the account.
  */
 static void
 take_refusal(Lookup *lookup, const HubspotError *error)
 {
 	HubspotLookups *lookups = lookup->lookups;
+	bool		known_way = !lookups->remembered && lookups->way ==
+	(lookup->question == ASKS_SEARCH ? WAY_SEARCH : WAY_READ);
 
-	if (error->verdict == HUBSPOT_VERDICT_INPUT && lookups->way != WAY_UNKNOWN &&
+	if (error->verdict == HUBSPOT_VERDICT_INPUT && known_way &&
 		!(lookup->question == ASKS_READ && tells_of_property(error)))
 	{
 		if (lookup->nkeys > 1)
@@ -549,7 +555,7 @@ refuse_type(Lookup *lookup, const HubspotError *error)
 	MemoryContext old = MemoryContextSwitchTo(lookups->context);
 
 	if (lookups->refused == NULL)
-		lookups->refused = hubspot_copy_error(make_error(lookups, error));
+		lookups->refused = hubspot_copy_error(error);
 	MemoryContextSwitchTo(old);
 	hubspot_key_set_failed(lookups->keys, lookup->keys, lookup->nkeys, lookups->refused);
 	hubspot_key_set_failed(lookups->keys, lookups->added, lookups->nadded, lookups->refused);
@@ -559,24 +565,5 @@ refuse_type(Lookup *lookup, const HubspotError *error)
 static void
 fail(Lookup *lookup, const HubspotError *error)
 {
-	HubspotLookups *lookups = lookup->lookups;
-
-	hubspot_key_set_failed(lookups->keys, lookup->keys, lookup->nkeys,
-						   make_error(lookups, error));
-}
-
-/* The error of inputs that are not sent because their keys could not be looked up. */
-static const HubspotError *
-make_error(const HubspotLookups *lookups, const HubspotError *error)
-{
-	HubspotError *made;
-
-	if (hubspot_is_not_sent(error->verdict))
-		return error;
-	made = hubspot_error_before(error, lookups->type->property ?
-								psprintf("could not look up %s by %s", lookups->type->name,
-										 lookups->type->property) :
-								psprintf("could not look up %s", lookups->type->name));
-	made->category = HUBSPOT_NOT_SENT;
-	return made;
+	hubspot_key_set_failed(lookup->lookups->keys, lookup->keys, lookup->nkeys, error);
 }

@@ -1,0 +1,114 @@
+# What answers to look-ups say of keys, and what they leave open: nobody is missing, and
+# nothing is gone, unless HubSpot says so.
+
+use strict;
+use warnings;
+use utf8;
+
+use Encode qw(encode_utf8);
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $node = start_node();
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
+my $session = start_session($node);
+$session->query('SET client_min_messages = error');
+
+my ($reads, $searches) = ('/batch/read$', '/search$');
+
+sub answer { my ($path, %action) = @_; $hubspot->clear_rules; $hubspot->rules({ match => { path => $path }, action => \%action }); return }
+
+sub start_over
+{
+	$hubspot->reset;
+	$hubspot->put_records(contacts => [ { id => 101, properties => { email => 'ann@example.com' } }, { id => 102, properties => { email => 'bob@example.com' } } ]);
+	$hubspot->put_records(companies => [ { id => 201, properties => { domain => 'acme.example' } } ]);
+	return;
+}
+
+sub resolve
+{
+	my ($type, @keys) = @_;
+	return $session->query(encode_utf8(sprintf q{SELECT string_agg(concat_ws(' ', record_id, candidates, error_category, substring(error_message for 100)), E'\n' ORDER BY input_no)
+		FROM hs_assoc_resolve('%s', '{%s}'::text[])}, $type, join ',', @keys));
+}
+
+sub operations { my $log = join ' ', map { "$_->{operation} $_->{status}" } @{ $hubspot->log }; $hubspot->clear_log; return $log }
+
+#
+# An error that names nobody
+#
+start_over();
+my @oops = (status => 207, body => { status => 'COMPLETE', results => [], numErrors => 1,
+		errors => [ { status => 'error', category => 'INTERNAL_ERROR', message => 'Oops' } ] });
+answer($reads, @oops);
+is(resolve('contacts:email', 'ann@example.com'), 'NOT_SENT could not look up contacts by email: Oops', 'an error that names nobody: a key is not missing');
+is(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), join("\n", ('NOT_SENT could not look up contacts by email: Oops') x 2), '... nor are two');
+is(resolve('contacts', 101), 'NOT_SENT could not look up contacts: Oops', '... nor is an id');
+$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => [ [ '101', '201' ] ] });
+is($session->query(q{SELECT ok, error_category FROM hs_assoc_archive('contacts:email', 'ann@example.com', 'companies', '201')}), 'f|NOT_SENT',
+	'... and nothing is said to be removed');
+answer($searches, @oops, body => { %{ $oops[3] }, total => 0 });
+is(resolve('companies:domain', 'acme.example', 'none.example'), join("\n", ('NOT_SENT could not look up companies by domain: Oops') x 2), '... nor is what is searched for');
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [], numErrors => 1, errors => [ { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None' } ] });
+is(resolve('contacts:email', 'ann@example.com'), q{RECORD_NOT_FOUND there is no record of contacts with email "ann@example.com"}, 'one that says of the only key that nothing is there: it is missing');
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [], numErrors => 2, errors => [ { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None',
+				context => { ids => ['other@example.com'] } } ] });
+like(resolve('contacts:email', 'ann@example.com'), qr/^NOT_SENT /, 'errors that are not all there say nothing');
+
+#
+# Answers that are none
+#
+foreach my $text ('<html>Sign in</html>', '{}', '{"status":"COMPLETE"}', '{"status":"error","message":"Internal error"}', '[]', '')
+{
+	answer($reads, status => 200, text => $text);
+	is($session->query(q{SELECT DISTINCT ok, error_category, error_message FROM hs_assoc_batch_create_default('contacts:email', 'companies',
+			'SELECT * FROM (VALUES (''ann@example.com'', 1), (''bob@example.com'', 1)) AS v (from_id, to_id)')}),
+		'f|NOT_SENT|could not look up contacts by email: the answer is not a list of records', "an answer of '$text': nothing was sent");
+}
+
+#
+# How keys are found is learned from what HubSpot does
+#
+start_over();
+$hubspot->property({ type => 'deals', name => 'sku' });
+$hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { sku => "S$_" } } } 1 .. 3 ]);
+$hubspot->settings({ not_unique => 'plain' });
+answer($reads, status => 200, text => '<html>Sign in</html>');
+like(resolve('deals:sku', 'S1'), qr/^NOT_SENT/, 'somebody else answers');
+$hubspot->clear_rules;
+operations();
+is(resolve('deals:sku', 'S1', 'S2', 'S3'), "301\n302\n303", '... from whom nothing is learned');
+is(operations(), 'read_records 400 search_records 200', '... and no more is asked than need be');
+is(resolve('deals:sku', 'S1') . ' ' . operations(), '301 search_records 200', 'it is remembered');
+
+start_over();
+$hubspot->property({ type => 'deals', name => 'erp', unique => \1 });
+$hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { erp => "E$_" } } } 1 .. 3 ]);
+is(resolve('deals:erp', 'E1') . ' ' . operations(), '301 read_records 200', 'a unique property is read');
+foreach my $words (qw(plain write read context))
+{
+	start_over();
+	$hubspot->property({ type => 'deals', name => "p_$words", unique => \1 });
+	$hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { "p_$words" => "E$_" } } } 1 .. 3 ]);
+	is(resolve("deals:p_$words", 'E1'), 301, 'a property that is unique');
+	start_over();
+	$hubspot->settings({ not_unique => $words });
+	$hubspot->property({ type => 'deals', name => "p_$words" });
+	$hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { "p_$words" => "E$_" } } } 1 .. 3 ]);
+	operations();
+	is(resolve("deals:p_$words", 'E1', 'E2', 'E3') . ' ' . operations(), "301\n302\n303 read_records 400 search_records 200", "... and is no longer ($words): it is searched for");
+}
+
+#
+# A search for one key that finds something else tells of that
+#
+answer($searches, status => 200, body => { total => 1, results => [ { id => '77', properties => { sku => 'T' } } ] });
+like(resolve('deals:sku', 'S1'), qr/^\{77\} RECORD_NOT_FOUND .*HubSpot's search/, 'a search for one key that finds another record: it is a candidate');
+like(resolve('deals:sku', 'S1', 'S2'), qr/\ARECORD_NOT_FOUND [^{]*\nRECORD_NOT_FOUND [^{]*\z/, '... of two keys it is not');
+
+$session->quit;
+done_testing();
