@@ -32,6 +32,12 @@
 /* HubSpot's names of properties are no longer than that. */
 #define MAX_PROPERTY_LEN	100
 
+/*
+ * What is longer than that, with the blanks around it, is not looked at: in UTF-8 it may
+ * take four times its space.
+ */
+#define MAX_GIVEN			(1024 * 1024)
+
 /* A blank of two bytes, U+00A0, and the other control characters of Latin-1. */
 #define FIRST_OF_TWO		'\xC2'
 #define NO_BREAK_SPACE		0xA0
@@ -139,6 +145,8 @@ hubspot_key_problem(HubspotSlice key)
 {
 	HubspotSlice utf8;
 
+	if (key.len > MAX_GIVEN)
+		return psprintf("it is longer than %d bytes", HUBSPOT_MAX_KEY);
 	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
 		return pstrdup("it has a character that UTF-8 does not have");
 	utf8 = trim(utf8);
@@ -217,7 +225,7 @@ hubspot_value_normalize(const HubspotObjectType *type, HubspotSlice value, char 
 		return none;
 	if (type->folds)
 	{
-		value.len = hubspot_fold_utf8(value.data, value.len, buffer);
+		value.len = hubspot_lower_utf8(value.data, value.len, buffer);
 		value.data = buffer;
 	}
 	return value;

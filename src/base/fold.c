@@ -139,6 +139,24 @@ static const FoldRange ranges[] = {
 	{0x1E900, 0x1E921, 34, 1}
 };
 
+/*
+ * Small letters that are folded nevertheless: to be the same as the capital letter that
+ * they share with another one, as both sigmas do; or, in Cherokee, to the capital one.
+ */
+static const struct
+{
+	pg_wchar	first;
+	pg_wchar	last;
+}			small[] = {
+	{0x00B5, 0x00B5}, {0x017F, 0x017F}, {0x0345, 0x0345}, {0x03C2, 0x03C2},
+	{0x03D0, 0x03D1}, {0x03D5, 0x03D6}, {0x03F0, 0x03F1}, {0x03F5, 0x03F5},
+	{0x13F8, 0x13FD}, {0x1C80, 0x1C88}, {0x1E9B, 0x1E9B}, {0x1FBE, 0x1FBE},
+	{0xAB70, 0xABBF}
+};
+
+static size_t convert(const char *text, size_t len, char *converted,
+					  pg_wchar (*conversion) (pg_wchar character));
+static pg_wchar lower(pg_wchar character);
 static pg_wchar fold(pg_wchar character);
 
 /* Fold a text in the encoding of the database.  The result is palloc'd. */
@@ -161,9 +179,26 @@ hubspot_fold(const char *text, size_t len)
 size_t
 hubspot_fold_utf8(const char *text, size_t len, char *folded)
 {
+	return convert(text, len, folded, fold);
+}
+
+/*
+ * Likewise in small letters, as HubSpot keeps what has no case: a letter that is one
+ * already stays as it is, though it may be folded to another one.
+ */
+size_t
+hubspot_lower_utf8(const char *text, size_t len, char *small_letters)
+{
+	return convert(text, len, small_letters, lower);
+}
+
+static size_t
+convert(const char *text, size_t len, char *converted,
+		pg_wchar (*conversion) (pg_wchar character))
+{
 	const unsigned char *from = (const unsigned char *) text;
 	const unsigned char *end = from + len;
-	unsigned char *to = (unsigned char *) folded;
+	unsigned char *to = (unsigned char *) converted;
 	uint32		n = 0;
 
 	while (from < end)
@@ -178,12 +213,23 @@ hubspot_fold_utf8(const char *text, size_t len, char *folded)
 			break;				/* no valid text ends so */
 		else
 		{
-			unicode_to_utf8(fold(utf8_to_unicode(from)), to);
+			unicode_to_utf8(conversion(utf8_to_unicode(from)), to);
 			from += length;
 			to += pg_utf_mblen(to);
 		}
 	}
-	return (char *) to - folded;
+	return (char *) to - converted;
+}
+
+static pg_wchar
+lower(pg_wchar character)
+{
+	for (size_t i = 0; i < lengthof(small) && character >= small[i].first; i++)
+	{
+		if (character <= small[i].last)
+			return character;
+	}
+	return fold(character);
 }
 
 static pg_wchar

@@ -16,5 +16,6 @@
 
 extern char *hubspot_fold(const char *text, size_t len);
 extern size_t hubspot_fold_utf8(const char *text, size_t len, char *folded);
+extern size_t hubspot_lower_utf8(const char *text, size_t len, char *small_letters);
 
 #endif							/* HUBSPOT_BASE_FOLD_H */

@@ -374,7 +374,7 @@ distinct_values(const Lookup *lookup, int *nvalues)
 		{
 			char	   *folded = palloc(HUBSPOT_FOLDED_SIZE(value.len));
 
-			value.len = hubspot_fold_utf8(value.data, value.len, folded);
+			value.len = hubspot_lower_utf8(value.data, value.len, folded);
 			value.data = folded;
 			while (n < *nvalues && !hubspot_same_id(values[n], value))
 				n++;

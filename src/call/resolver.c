@@ -256,7 +256,7 @@ keep_text(Block *block, HubspotSlice text)
 
 	if (text.data == NULL)
 		return text;
-	if ((Size) text.len > block->space_left)
+	if (block->space == NULL || (Size) text.len > block->space_left)
 	{
 		block->space_left = Max(PIECE_SIZE, text.len);
 		block->space = palloc(block->space_left);

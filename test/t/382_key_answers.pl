@@ -110,5 +110,18 @@ answer($searches, status => 200, body => { total => 1, results => [ { id => '77'
 like(resolve('deals:sku', 'S1'), qr/^\{77\} RECORD_NOT_FOUND .*HubSpot's search/, 'a search for one key that finds another record: it is a candidate');
 like(resolve('deals:sku', 'S1', 'S2'), qr/\ARECORD_NOT_FOUND [^{]*\nRECORD_NOT_FOUND [^{]*\z/, '... of two keys it is not');
 
+#
+# Small letters stay as they are
+#
+start_over();
+$hubspot->put_records(companies => [ { id => 202, properties => { name => 'Παπαδόπουλος' } }, { id => 203, properties => { name => 'ſ' } }, { id => 204, properties => { domain => 'νίκος.example' } } ]);
+is(resolve('companies:name', 'Παπαδόπουλος', 'ſ'), "202\n203", 'letters that are small already are searched for as they are');
+is(resolve('companies:domain', 'νίκος.example', 'ΝΊΚΟς.EXAMPLE'), "204\n204", '... also where case counts for nothing');
+
+#
+# What was given is in the rows
+#
+is($session->query(q{SELECT from_id = '', to_id = '201' FROM hs_assoc_create_default('contacts:email', '', 'companies', '201')}), 't|t', 'an empty key is told as that');
+
 $session->quit;
 done_testing();
