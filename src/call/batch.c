@@ -451,19 +451,9 @@ static void
 start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
-	HubspotUnit **units = palloc(sizeof(HubspotUnit *) * Max(chunk->nsendable, 1));
-	int			nunits = 0;
+	int			nunits;
+	HubspotUnit **units = hubspot_chunk_sendable(chunk, &nunits);
 
-	if (chunk->nsendable == chunk->nunits)
-	{
-		memcpy(units, chunk->units, sizeof(HubspotUnit *) * chunk->nunits);
-		nunits = chunk->nunits;
-	}
-	for (int i = 0; i < chunk->nunits && nunits < chunk->nsendable; i++)
-	{
-		if (!hubspot_unit_is_settled(chunk->units[i]))
-			units[nunits++] = chunk->units[i];
-	}
 	if (batch->keep_labels)
 		nunits = hubspot_evidence_pass_over(batch->evidence, units, nunits);
 	if (batch->keep_labels && nunits > 0)

@@ -330,6 +330,27 @@ share_types(HubspotChunk *chunk, const HubspotTypeList *types)
 	return chunk->last_types;
 }
 
+/* The units that are not settled yet, of a chunk of which nothing was sent; palloc'd. */
+HubspotUnit **
+hubspot_chunk_sendable(const HubspotChunk *chunk, int *nunits)
+{
+	HubspotUnit **units = palloc(sizeof(HubspotUnit *) * Max(chunk->nsendable, 1));
+
+	*nunits = 0;
+	if (chunk->nsendable == chunk->nunits)
+	{
+		memcpy(units, chunk->units, sizeof(HubspotUnit *) * chunk->nunits);
+		*nunits = chunk->nunits;
+		return units;
+	}
+	for (int i = 0; i < chunk->nunits; i++)
+	{
+		if (!hubspot_unit_is_settled(chunk->units[i]))
+			units[(*nunits)++] = chunk->units[i];
+	}
+	return units;
+}
+
 /*
  * Let a chunk wait for the last one before it that has the pair of a unit of it, or the
  * reverse of that if it is both_ways; which waits for those before it.

@@ -103,6 +103,7 @@ extern HubspotUnit *hubspot_chunk_add(HubspotChunk *chunk,
 									  bool sendable);
 extern HubspotUnit *hubspot_chunk_continue(HubspotChunk *chunk,
 										   const HubspotUnit *unit);
+extern HubspotUnit **hubspot_chunk_sendable(const HubspotChunk *chunk, int *nunits);
 extern void hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit,
 								 bool both_ways);
 extern bool hubspot_chunk_next_row(HubspotChunk *chunk,

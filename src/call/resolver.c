@@ -509,7 +509,6 @@ hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool l
 		drop_block(resolver, resolver->gone);
 	resolver->gone = NULL;
 	outcome->input_no = row->no;
-	outcome->kind = 0;
 	outcome->kind = 0;			/* its records' ids are shown besides */
 	if (resolver->sides[FROM].keys)
 	{
