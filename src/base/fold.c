@@ -157,6 +157,7 @@ static const struct
 static size_t convert(const char *text, size_t len, char *converted,
 					  pg_wchar (*conversion) (pg_wchar character));
 static pg_wchar lower(pg_wchar character);
+static inline bool fold_ascii(const unsigned char *from, unsigned char *to);
 static pg_wchar fold(pg_wchar character);
 
 /* Fold a text in the encoding of the database.  The result is palloc'd. */
@@ -203,12 +204,24 @@ convert(const char *text, size_t len, char *converted,
 
 	while (from < end)
 	{
-		int			length = pg_utf_mblen(from);
+		int			length;
+
+		while (end - from >= (ptrdiff_t) sizeof(uint64) && fold_ascii(from, to))
+		{
+			from += sizeof(uint64);
+			to += sizeof(uint64);
+		}
+		if (from == end)
+			break;
+		length = IS_HIGHBIT_SET(*from) ? pg_utf_mblen(from) : 1;
 
 		if ((++n & 0xFFFF) == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (length == 1)
-			*to++ = pg_ascii_tolower(*from++);
+		{
+			*to++ = (*from >= 'A' && *from <= 'Z') ? *from + ('a' - 'A') : *from;
+			from++;
+		}
 		else if (length > end - from)
 			break;				/* no valid text ends so */
 		else
@@ -230,6 +243,27 @@ lower(pg_wchar character)
 			return character;
 	}
 	return fold(character);
+}
+
+/*
+ * Fold the next 8 bytes at once.  False, and whatever is there: they are not all ASCII.
+ * Most texts are nothing else.
+ */
+static inline bool
+fold_ascii(const unsigned char *from, unsigned char *to)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	uint64		bytes;
+	uint64		upper;
+
+	memcpy(&bytes, from, sizeof(bytes));
+	/* the highest bit of each: it is at least A, and it is beyond Z */
+	upper = (bytes + ones * (0x80 - 'A')) & ~(bytes + ones * (0x7F - 'Z')) & ones * 0x80;
+	if (bytes & ones * 0x80)
+		return false;
+	bytes |= upper >> 2;
+	memcpy(to, &bytes, sizeof(bytes));
+	return true;
 }
 
 static pg_wchar

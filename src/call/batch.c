@@ -285,8 +285,7 @@ must_wait_for_keys(HubspotBatch *batch)
 {
 	if (!dlist_is_empty(&batch->ready) || hubspot_batch_room(batch) > 0)
 		return false;
-	hubspot_resolver_ask(batch->intake.resolver);
-	return true;
+	return hubspot_resolver_ask(batch->intake.resolver, !batch->intake.ended);
 }
 
 /*

@@ -118,6 +118,8 @@ hubspot_intake_take_resolved(HubspotIntake *intake)
 {
 	int			room = intake->finished ? 0 : chunk_room(intake);
 
+	if (intake->ended)
+		(void) hubspot_resolver_catch_up(intake->resolver);
 	while (room > 0)
 	{
 		HubspotInput input;

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "api/error.h"
+#include "base/prefetch.h"
 #include "call/keys.h"
 
 typedef struct KeyEntry
@@ -48,9 +49,15 @@ static inline bool same_key(const HubspotKey *a, const HubspotKey *b);
 #define SH_DEFINE
 
 static inline uint32
+text_hash(HubspotSlice text)
+{
+	return hash_bytes((const unsigned char *) text.data, text.len);
+}
+
+static inline uint32
 key_hash(const HubspotKey *key)
 {
-	return hash_bytes((const unsigned char *) key->text, key->len);
+	return text_hash(hubspot_key_text(key));
 }
 
 static inline bool
@@ -128,25 +135,52 @@ hubspot_keys_type(const HubspotKeys *keys)
 	return &keys->type;
 }
 
-/* The key that a row gives, which has no problem.  The row needs it until release. */
+/*
+ * A key, of which the text is given, is going to be got: fetch its place in the table
+ * while there is something else to do.  Keys come in no order, so without that, most
+ * of the time goes into waiting for memory.
+ */
+void
+hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
+{
+	wanted->hash = text_hash(wanted->text);
+	HUBSPOT_PREFETCH(&keys->table->data[wanted->hash & keys->table->sizemask]);
+}
+
+/* Likewise, some time later: fetch what is most likely the key itself. */
+void
+hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
+{
+	HUBSPOT_PREFETCH(keys->table->data[wanted->hash & keys->table->sizemask].key);
+}
+
+/* A key that was expected.  A row needs it until release. */
 HubspotKey *
-hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
+hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 {
 	HubspotKey *probe = keys->probe;
-	HubspotSlice normal = hubspot_key_normalize(&keys->type, given, probe->text);
 	KeyEntry   *entry;
 	HubspotKey *key;
-	uint32		hash;
 
-	if (normal.data != probe->text)
-		memcpy(probe->text, normal.data, normal.len);
-	probe->len = normal.len;
-	hash = key_hash(probe);
-	entry = keys_lookup_hash(keys->table, probe, hash);
-	key = entry ? entry->key : add_key(keys, hash);
+	memcpy(probe->text, wanted->text.data, wanted->text.len);
+	probe->len = wanted->text.len;
+	entry = keys_lookup_hash(keys->table, probe, wanted->hash);
+	key = entry ? entry->key : add_key(keys, wanted->hash);
 	if (key->nrows < PG_UINT16_MAX)
 		key->nrows++;
 	return key;
+}
+
+/* The key that somebody gives, which has no problem, and needs until release. */
+HubspotKey *
+hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
+{
+	char		buffer[HUBSPOT_NORMAL_SIZE];
+	HubspotKeyWanted wanted;
+
+	wanted.text = hubspot_key_normalize(&keys->type, given, buffer);
+	wanted.hash = text_hash(wanted.text);
+	return hubspot_keys_get_expected(keys, &wanted);
 }
 
 /* The key with that value of HubSpot's, or NULL. */

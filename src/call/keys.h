@@ -67,12 +67,24 @@ typedef struct HubspotKey
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } HubspotKey;
 
+/* A key that is going to be needed: its normal form. */
+typedef struct HubspotKeyWanted
+{
+	HubspotSlice text;
+	uint32		hash;
+} HubspotKeyWanted;
+
 /* See keys.c. */
 typedef struct HubspotKeys HubspotKeys;
 
 extern HubspotKeys *hubspot_keys_create(MemoryContext context,
 										const HubspotObjectType *type);
 extern const HubspotObjectType *hubspot_keys_type(const HubspotKeys *keys);
+extern void hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted);
+extern void hubspot_keys_approach(const HubspotKeys *keys,
+								  const HubspotKeyWanted *wanted);
+extern HubspotKey *hubspot_keys_get_expected(HubspotKeys *keys,
+											 const HubspotKeyWanted *wanted);
 extern HubspotKey *hubspot_keys_get(HubspotKeys *keys, HubspotSlice given);
 extern HubspotKey *hubspot_keys_find(HubspotKeys *keys, HubspotSlice value);
 extern void hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id);

@@ -31,12 +31,20 @@
 #include "api/association_type.h"
 #include "api/error.h"
 #include "api/record.h"
+#include "base/prefetch.h"
 #include "call/lookup.h"
 #include "call/resolver.h"
 
 /* Rows that may wait for their keys, and the bytes of their texts. */
 #define MAX_AHEAD		16384
 #define MAX_BYTES		(4 * 1024 * 1024)
+
+/*
+ * The keys of a row are found in two steps, half as many and as many rows after it: what
+ * they need of the memory is fetched in between.
+ */
+#define ROWS_BETWEEN	8
+#define MAX_COMING		(2 * ROWS_BETWEEN)
 
 /* Rows of a block, and bytes of a piece of its texts. */
 #define BLOCK_ROWS		256
@@ -93,7 +101,11 @@ struct HubspotResolver
 	int			nblocks;
 	int			maxblocks;
 	int64		nput;			/* rows; they are numbered from 0 */
-	int64		nnext;			/* of them, that are in the batch */
+	int64		nkeyed;			/* of them, that have their keys */
+	int64		nnext;			/* of these, that are in the batch */
+	HubspotKeyWanted coming[MAX_COMING][NSIDES];	/* the keys of the next
+													 * rows, by their numbers;
+													 * no data: there is none */
 	Size		bytes;			/* of the texts of the others */
 	HubspotKey *passed[NSIDES]; /* of the row that went last */
 	Block	   *gone;			/* has no row left, but for the last outcome */
@@ -106,8 +118,11 @@ static Row *add_row(HubspotResolver *resolver, Block **block);
 static Row *find_row(const HubspotResolver *resolver, int64 number, Block **block);
 static HubspotSlice keep_text(Block *block, HubspotSlice text);
 static const HubspotTypeList *keep_types(Block *block, const HubspotTypeList *types);
+static void expect_key(HubspotResolver *resolver, Block *block, int side,
+					   HubspotSlice given, HubspotKeyWanted *wanted);
+static void take_keys(HubspotResolver *resolver);
 static bool is_known(const Row *row);
-static HubspotKey *take_key(HubspotResolver *resolver, int side, HubspotSlice given);
+static bool waits_for_others(const HubspotResolver *resolver);
 static HubspotResolved resolve(HubspotResolver *resolver, const Row *row,
 							   HubspotInput *input, const HubspotError **error);
 static const HubspotError *key_error(const HubspotObjectType *type, const HubspotKey *key,
@@ -183,6 +198,7 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 					 const HubspotError *error)
 {
 	const HubspotSlice given[NSIDES] = {input->from_id, input->to_id};
+	HubspotKeyWanted *wanted = resolver->coming[resolver->nput % MAX_COMING];
 	MemoryContext old;
 	Block	   *block;
 	Row		   *row = add_row(resolver, &block);
@@ -196,18 +212,69 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 	{
 		row->given[side] = keep_text(block, given[side]);
 		resolver->bytes += row->given[side].len;
+		wanted[side].text.data = NULL;
+		if (resolver->sides[side].keys && error == NULL)
+			expect_key(resolver, block, side, row->given[side], &wanted[side]);
 	}
 	MemoryContextSwitchTo(old);
-	if (error)
-		return;
-	old = MemoryContextSwitchTo(resolver->row_context);
+	if (resolver->nput >= ROWS_BETWEEN)
+	{
+		wanted = resolver->coming[(resolver->nput - ROWS_BETWEEN) % MAX_COMING];
+		for (int side = FROM; side < NSIDES; side++)
+		{
+			if (wanted[side].text.data)
+				hubspot_keys_approach(resolver->sides[side].keys, &wanted[side]);
+		}
+	}
+	if (resolver->nput - resolver->nkeyed == MAX_COMING)
+		take_keys(resolver);
+}
+
+/* The key of a row that was put, in its normal form, which may be what the row has. */
+static void
+expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given,
+		   HubspotKeyWanted *wanted)
+{
+	const HubspotObjectType *type = hubspot_keys_type(resolver->sides[side].keys);
+	MemoryContext old = MemoryContextSwitchTo(resolver->row_context);
+	char		buffer[HUBSPOT_NORMAL_SIZE];
+	HubspotSlice normal = hubspot_key_normalize(type, given, buffer);
+
+	MemoryContextSwitchTo(old);
+	wanted->text = given;
+	if (!hubspot_same_id(normal, given))
+		wanted->text = keep_text(block, normal);
+	hubspot_keys_expect(resolver->sides[side].keys, wanted);
+}
+
+/* Give the first row that has not got its keys these; they are asked for if need be. */
+static void
+take_keys(HubspotResolver *resolver)
+{
+	int64		number = resolver->nkeyed++;
+	const HubspotKeyWanted *wanted = resolver->coming[number % MAX_COMING];
+	Block	   *block;
+	Row		   *row = find_row(resolver, number, &block);
+
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		if (resolver->sides[side].keys)
-			row->keys[side] = take_key(resolver, side, row->given[side]);
+		if (wanted[side].text.data == NULL)
+			continue;
+		row->keys[side] = hubspot_keys_get_expected(resolver->sides[side].keys, &wanted[side]);
+		if (row->keys[side]->state == HUBSPOT_KEY_UNKNOWN)
+			hubspot_lookups_add(resolver->sides[side].lookups, row->keys[side]);
 	}
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(resolver->row_context);
+}
+
+/* No more rows may be put for a while: those that were put get their keys, if any. */
+bool
+hubspot_resolver_catch_up(HubspotResolver *resolver)
+{
+	bool		any = resolver->nkeyed < resolver->nput;
+
+	while (resolver->nkeyed < resolver->nput)
+		take_keys(resolver);
+	return any;
 }
 
 static Row *
@@ -279,17 +346,6 @@ keep_types(Block *block, const HubspotTypeList *types)
 	return block->last_types;
 }
 
-/* The key that a row has on a side; it is asked for if it isn't known. */
-static HubspotKey *
-take_key(HubspotResolver *resolver, int side, HubspotSlice given)
-{
-	HubspotKey *key = hubspot_keys_get(resolver->sides[side].keys, given);
-
-	if (key->state == HUBSPOT_KEY_UNKNOWN)
-		hubspot_lookups_add(resolver->sides[side].lookups, key);
-	return key;
-}
-
 /*
  * The next row, if its keys are known: with the ids of its records, and the number by
  * which it is to be named.  What it points to is valid until the next row is asked for.
@@ -309,8 +365,14 @@ hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
 			hubspot_key_release(resolver->passed[side]);
 		resolver->passed[side] = NULL;
 	}
-	if (resolver->nnext == resolver->nput)
+	if (resolver->nnext == resolver->nkeyed)
 		return HUBSPOT_RESOLVED_NONE;
+	if (resolver->nkeyed - resolver->nnext > ROWS_BETWEEN)
+	{
+		row = find_row(resolver, resolver->nnext + ROWS_BETWEEN, &block);
+		for (int side = FROM; side < NSIDES; side++)
+			HUBSPOT_PREFETCH(row->keys[side]);
+	}
 	row = find_row(resolver, resolver->nnext, &block);
 	if (!is_known(row))
 		return HUBSPOT_RESOLVED_NONE;
@@ -470,15 +532,43 @@ hubspot_resolver_is_empty(const HubspotResolver *resolver)
 	return resolver->nnext == resolver->nput;
 }
 
-/* Nobody can go on before something is known: ask for all keys, few as they may be. */
-void
-hubspot_resolver_ask(HubspotResolver *resolver)
+/*
+ * Nobody can go on before something is known: ask for all keys, few as they may be.  If
+ * more rows may come, which may have as many keys as a request holds, only if it is
+ * for want of one of these keys.  False: rows have just got their keys, and may be known.
+ */
+bool
+hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come)
 {
+	if (hubspot_resolver_catch_up(resolver))
+		return false;
+	if (more_may_come && waits_for_others(resolver))
+		return true;
 	for (int side = FROM; side < NSIDES; side++)
 	{
 		if (resolver->sides[side].lookups)
 			hubspot_lookups_start(resolver->sides[side].lookups, true);
 	}
+	return true;
+}
+
+/* Does the next row wait for something else than a key that is still to be asked for? */
+static bool
+waits_for_others(const HubspotResolver *resolver)
+{
+	Block	   *block;
+	const Row  *row;
+
+	if (resolver->nnext == resolver->nkeyed)
+		return false;
+	row = find_row(resolver, resolver->nnext, &block);
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (row->keys[side] && row->keys[side]->state == HUBSPOT_KEY_ASKED &&
+			row->keys[side]->answer.asker == NULL)
+			return false;
+	}
+	return true;
 }
 
 /* Why nothing more is sent, after an answer to a look-up; or NULL. */

@@ -40,7 +40,8 @@ extern HubspotResolved hubspot_resolver_next(HubspotResolver *resolver,
 											 HubspotInput *input,
 											 const HubspotError **error);
 extern bool hubspot_resolver_is_empty(const HubspotResolver *resolver);
-extern void hubspot_resolver_ask(HubspotResolver *resolver);
+extern bool hubspot_resolver_catch_up(HubspotResolver *resolver);
+extern bool hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come);
 extern const HubspotError *hubspot_resolver_stopped(const HubspotResolver *resolver);
 extern void hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome,
 								  bool last);

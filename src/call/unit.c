@@ -22,6 +22,7 @@
 
 #include "common/hashfn.h"
 
+#include "base/prefetch.h"
 #include "call/unit.h"
 
 /* The first of a chain; the key is its input, which is its first member. */
@@ -54,12 +55,6 @@ struct HubspotPairs
 
 /* It grows to what a batch has in flight. */
 #define FIRST_PAIRS		64
-
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(address)	__builtin_prefetch(address)
-#else
-#define PREFETCH(address)	((void) (address))
-#endif
 
 static inline int compare_pairs(HubspotSlice from_id, HubspotSlice to_id,
 								const HubspotInput *other);
@@ -96,7 +91,7 @@ void
 hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash)
 {
 	if (pairs->table)
-		PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
+		HUBSPOT_PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
 }
 
 /*
