@@ -11,7 +11,7 @@
 SET client_min_messages = warning;
 
 -- Records that the simulator has not: two contacts that were merged into others,
--- and a company. A batch tells of them in its answer, as HubSpot's does. What
+-- and a company; and some that have e-mails and domains. A batch tells of them in its answer, as HubSpot's does. What
 -- this takes of the database is rolled back.
 BEGIN;
 CREATE SCHEMA fixture;
@@ -25,6 +25,15 @@ FROM :schema.hs_assoc_request('POST', '/objects',
 \if :ready \else \warn 'no simulator answers' \quit \endif
 SELECT FROM :schema.hs_assoc_request('POST', '/objects',
 	'{"type": "companies", "missing": ["9404"]}', 'simulator_control') \g /dev/null
+SELECT FROM :schema.hs_assoc_request('POST', '/records',
+	'{"type": "contacts", "records": [
+		{"id": "70100401", "properties": {"email": "ann@example.com", "hs_additional_emails": "ann.ames@home.example"}},
+		{"id": "70100402", "properties": {"email": "bob@example.com"}}]}', 'simulator_control') \g /dev/null
+SELECT FROM :schema.hs_assoc_request('POST', '/records',
+	'{"type": "companies", "records": [
+		{"id": "9001019", "properties": {"domain": "acme.example"}},
+		{"id": "9001020", "properties": {"domain": "shared.example"}},
+		{"id": "9001021", "properties": {"domain": "shared.example"}}]}', 'simulator_control') \g /dev/null
 SELECT FROM :schema.hs_assoc_request('POST', '/settings',
 	'{"bad_batch": "partial"}', 'simulator_control') \g /dev/null
 ROLLBACK;
