@@ -877,6 +877,8 @@ COMMENT ON COLUMN hs_assoc_lease.holder IS
 'process id, or null if nobody sends; it stays that of a process that has ended until another one takes over';
 COMMENT ON COLUMN hs_assoc_lease.since IS
 'when it picked the rows that it sends';
+COMMENT ON COLUMN hs_assoc_lease.operation IS
+'of all rows that it sends, or null if there are several; likewise the object types';
 COMMENT ON COLUMN hs_assoc_lease.sending IS
 'the ids of the rows that it sends';
 COMMENT ON COLUMN hs_assoc_lease.may_act_for IS
@@ -1023,23 +1025,29 @@ COMMENT ON FUNCTION hs_assoc_fault() IS
 'Shows what this server lacked for sending the outbox of accounts; for the view hs_assoc_outbox_stat.';
 
 CREATE VIEW hs_assoc_outbox_stat AS
-WITH queue AS (
-	SELECT server, role, operation, from_type, to_type, link_table,
-		pg_catalog.count(*) FILTER (WHERE attempts OPERATOR(pg_catalog.=) 0) AS fresh,
-		pg_catalog.count(*) FILTER (WHERE attempts OPERATOR(pg_catalog.>) 0) AS retrying,
+WITH sending AS (
+	SELECT l.server, i.id
+	FROM hs_assoc_lease AS l, pg_catalog.unnest(l.sending) AS r (ids),
+		pg_catalog.generate_series(pg_catalog.lower(r.ids), pg_catalog.upper(r.ids) OPERATOR(pg_catalog.-) 1) AS i (id)
+), queue AS (
+	SELECT o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table,
+		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0) AS fresh,
+		pg_catalog.count(s.id) AS in_flight,
+		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.>) 0) AS retrying,
 		0::bigint AS dead,
-		pg_catalog.min(enqueued_at) AS oldest
-	FROM hs_assoc_outbox
-	GROUP BY server, role, operation, from_type, to_type, link_table
+		pg_catalog.min(o.enqueued_at) AS oldest
+	FROM hs_assoc_outbox AS o
+		LEFT JOIN sending AS s ON s.id OPERATOR(pg_catalog.=) o.id AND s.server OPERATOR(pg_catalog.=) o.server
+	GROUP BY o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table
 	UNION ALL
 	SELECT server, role, operation, from_type, to_type, link_table,
-		0, 0, pg_catalog.count(*), NULL
+		0, 0, 0, pg_catalog.count(*), NULL
 	FROM hs_assoc_dead_letter
 	GROUP BY server, role, operation, from_type, to_type, link_table
 )
 SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.sum(q.fresh)::bigint AS waiting,
-	COALESCE(pg_catalog.max(l.in_flight), 0) AS in_flight,
+	pg_catalog.sum(q.in_flight)::bigint AS in_flight,
 	pg_catalog.sum(q.retrying)::bigint AS retrying,
 	pg_catalog.sum(q.dead)::bigint AS dead,
 	pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.min(q.oldest) AS oldest_age,
@@ -1053,11 +1061,6 @@ SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.max(f.sqlstate) AS fault_sqlstate,
 	pg_catalog.max(f.message) AS fault_message
 FROM queue AS q
-	LEFT JOIN hs_assoc_lease AS l
-		ON l.server OPERATOR(pg_catalog.=) q.server AND l.role OPERATOR(pg_catalog.=) q.role
-			AND l.operation OPERATOR(pg_catalog.=) q.operation
-			AND l.from_type OPERATOR(pg_catalog.=) q.from_type
-			AND l.to_type OPERATOR(pg_catalog.=) q.to_type
 	LEFT JOIN hs_assoc_account_pause AS p ON p.server OPERATOR(pg_catalog.=) q.server
 	LEFT JOIN hs_assoc_backoff AS b
 		ON b.server OPERATOR(pg_catalog.=) q.server AND b.role OPERATOR(pg_catalog.=) q.role

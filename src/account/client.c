@@ -50,6 +50,7 @@ hubspot_connect(const char *server)
 	client->account = hubspot_account(serverid);
 	client->policy.max_retries = client->options->max_retries;
 	client->policy.batch_size = client->options->batch_size;
+	client->policy.concurrency = client->options->concurrency;
 	return client;
 }
 

@@ -17,12 +17,13 @@
 
 /*
  * How calls are made: as the options say, unless the sender changes that
- * before its first call.
+ * before its first call; what may be in flight, it may change at any time.
  */
 typedef struct HubspotCallPolicy
 {
 	int			max_retries;
 	int			batch_size;		/* 0: as many as HubspotEndpoint's batch_limit */
+	int			concurrency;	/* calls in flight */
 	bool		impatient;		/* a call comes back rather than waits long */
 	size_t		reply_budget;	/* bytes that the replies of all calls in
 								 * flight may take; 0: HUBSPOT_MAX_REPLY each */

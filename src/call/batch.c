@@ -150,7 +150,7 @@ hubspot_batch_create(const HubspotClient *client,
 		(batch->endpoint->reply_shape == HUBSPOT_REPLY_ENVELOPE &&
 		 !batch->scope.symmetric);
 	batch->intake.follows_reverses = keep_labels || batch->scope.symmetric;
-	batch->intake.max_chunks = client->options->concurrency + SPARE_CHUNKS;
+	hubspot_batch_take_places(batch);
 	if (batch->endpoint->input_shape == HUBSPOT_INPUT_RECORD)
 		batch->namer = hubspot_namer_create(context, client, batch->scope.calls, to_type);
 	batch->intake.resolver = hubspot_resolver_create(context, client, batch->scope.calls,
@@ -159,6 +159,13 @@ hubspot_batch_create(const HubspotClient *client,
 	dlist_init(&batch->ready);
 	dlist_init(&batch->naming);
 	return batch;
+}
+
+/* As many calls may be in flight as the client's policy says by now. */
+void
+hubspot_batch_take_places(HubspotBatch *batch)
+{
+	batch->intake.max_chunks = batch->client->policy.concurrency + SPARE_CHUNKS;
 }
 
 /*

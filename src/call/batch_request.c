@@ -88,7 +88,7 @@ hubspot_batch_requests_start(HubspotBatchScope *scope, const HubspotBatchRequest
 {
 	HubspotPart part;
 
-	while (hubspot_search_next(like->chunk->search, scope->client->options->concurrency, &part))
+	while (hubspot_search_next(like->chunk->search, scope->client->policy.concurrency, &part))
 		start_part(scope, like, &part);
 }
 

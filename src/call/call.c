@@ -263,7 +263,7 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 
 	*wake = HUBSPOT_NEVER;
 	calls->counts.throttled = false;
-	while (calls->in_flight < options->concurrency &&
+	while (calls->in_flight < calls->client->policy.concurrency &&
 		   !dlist_is_empty(&calls->waiting))
 	{
 		int64		now = hubspot_now();

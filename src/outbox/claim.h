@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * claim.h
- *	  What of the outbox is to be sent next.
+ *	  Rows of the outbox that are to be sent: what they override, and wait for.
  *
  * IDENTIFICATION
  *	  src/outbox/claim.h
@@ -43,27 +43,6 @@ typedef struct HubspotClaim
 	bool		shares;			/* there are others of its pair */
 } HubspotClaim;
 
-/* A row that is too large to be read; nothing else is known of it. */
-typedef struct HubspotOversize
-{
-	int64		id;
-	const char *problem;		/* of which there are only a few */
-} HubspotOversize;
-
-/* The rows that were picked, palloc'd. */
-typedef struct HubspotPick
-{
-	HubspotLane lane;
-	HubspotClaim *claims;
-	int			nclaims;
-	int			nlooked_at;		/* rows of the window */
-	Size		size;			/* of the claims, in bytes */
-	int64		newest;			/* the last number that any row was given by
-								 * now */
-	HubspotOversize *oversize;
-	int			noversize;
-} HubspotPick;
-
 /* A row that isn't done, and when it is to be sent again. */
 typedef struct HubspotDeferral
 {
@@ -77,14 +56,12 @@ extern bool hubspot_claim_first(const HubspotClaimant *claimant, int64 *id);
 extern int64 hubspot_claim_prune(const HubspotClaimant *claimant, int window);
 extern void hubspot_claim_prune_others(const HubspotClaimant *claimant,
 									   int window);
-extern void hubspot_claim_pick_alone(const HubspotClaimant *claimant,
-									 int window, HubspotPick *pick);
-extern void hubspot_claim_pick(const HubspotClaimant *claimant,
-							   int window, HubspotPick *pick);
+extern bool hubspot_claim_can_share(const HubspotLane *lane);
 extern void hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims,
 							   int nclaims);
 extern int	hubspot_claim_group(HubspotClaim *claims, int nclaims,
 								int max_groups);
+extern int	hubspot_claim_count_records(const HubspotClaim *claims, int nclaims);
 extern int64 hubspot_claim_defer_blocked(const HubspotClaimant *claimant,
 										 int window);
 extern void hubspot_claim_defer(const HubspotDeferral *deferrals,

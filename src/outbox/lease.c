@@ -136,6 +136,7 @@ static int	nkept = 0;
 static void lease_tag(LOCKTAG *tag, const char *server);
 static int	find_kept(const char *server);
 static void let_go(int number);
+static Datum ids_of(const HubspotLot *lots, int nlots);
 
 /*
  * Take the lease of a server until the end of the transaction, and note what
@@ -251,28 +252,54 @@ lease_tag(LOCKTAG *tag, const char *server)
 
 /*
  * Show people what is being sent, and the process that has the lease next.  If
- * somebody has locked the row, it is not written.
+ * somebody has locked the row, it is not written.  What lots differ in is null.
  */
 void
-hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLane *lane,
-					   const HubspotClaim *claims, int nclaims,
+hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLot *lots, int nlots,
 					   int request_timeout)
 {
-	int64	   *ids = palloc(sizeof(int64) * nclaims);
+	const HubspotLane *lane = &lots[0].lane;
+	bool		same_operation = true;
+	bool		same_types = true;
 	HubspotValues values = {0};
 
-	for (int i = 0; i < nclaims; i++)
-		ids[i] = claims[i].id;
+	for (int i = 1; i < nlots; i++)
+	{
+		const HubspotLane *other = &lots[i].lane;
+
+		same_operation &= strcmp(other->operation, lane->operation) == 0;
+		same_types &= strcmp(other->from_type, lane->from_type) == 0 &&
+			strcmp(other->to_type, lane->to_type) == 0;
+	}
 	hubspot_set_text(&values, DESCRIBE_SERVER, claimant->server);
 	hubspot_set_oid(&values, DESCRIBE_ROLE, claimant->role);
-	hubspot_set_text(&values, DESCRIBE_OPERATION, lane->operation);
-	hubspot_set_text(&values, DESCRIBE_FROM_TYPE, lane->from_type);
-	hubspot_set_text(&values, DESCRIBE_TO_TYPE, lane->to_type);
-	hubspot_set_datum(&values, DESCRIBE_IDS, hubspot_row_ids(ids, nclaims));
+	hubspot_set_text(&values, DESCRIBE_OPERATION, same_operation ? lane->operation : NULL);
+	hubspot_set_text(&values, DESCRIBE_FROM_TYPE, same_types ? lane->from_type : NULL);
+	hubspot_set_text(&values, DESCRIBE_TO_TYPE, same_types ? lane->to_type : NULL);
+	hubspot_set_datum(&values, DESCRIBE_IDS, ids_of(lots, nlots));
 	hubspot_set_int32(&values, DESCRIBE_HOLDER, MyProcPid);
 	hubspot_set_int32(&values, DESCRIBE_MAY_ACT_FOR, hubspot_doubt_time(request_timeout));
 	if (hubspot_execute(&describe_statement, &values) == 0)
 		hubspot_execute(&insert_statement, &values);
+}
+
+/* The ids of their rows as an int8[]. */
+static Datum
+ids_of(const HubspotLot *lots, int nlots)
+{
+	int64	   *ids;
+	int			nids = 0;
+
+	for (int i = 0; i < nlots; i++)
+		nids += lots[i].nclaims;
+	ids = palloc(sizeof(int64) * nids);
+	nids = 0;
+	for (int i = 0; i < nlots; i++)
+	{
+		for (int j = 0; j < lots[i].nclaims; j++)
+			ids[nids++] = lots[i].claims[j].id;
+	}
+	return hubspot_row_ids(ids, nids);
 }
 
 /* Note that nothing is being sent any more. */

@@ -11,7 +11,7 @@
 #ifndef HUBSPOT_OUTBOX_LEASE_H
 #define HUBSPOT_OUTBOX_LEASE_H
 
-#include "outbox/claim.h"
+#include "outbox/pick.h"
 
 /* How many leases can be kept at a time. */
 #define HUBSPOT_MAX_LEASES	64
@@ -22,8 +22,7 @@ extern bool hubspot_lease_is_kept(const char *server);
 extern void hubspot_lease_let_go(const char *server);
 extern void hubspot_leases_let_go(void);
 extern void hubspot_lease_describe(const HubspotClaimant *claimant,
-								   const HubspotLane *lane,
-								   const HubspotClaim *claims, int nclaims,
+								   const HubspotLot *lots, int nlots,
 								   int request_timeout);
 extern void hubspot_lease_release(const char *server);
 

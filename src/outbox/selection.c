@@ -23,6 +23,8 @@
 #include "outbox/lease.h"
 #include "outbox/selection.h"
 #include "outbox/settle.h"
+#include "outbox/share.h"
+#include "outbox/survey.h"
 
 /*
  * Retries within a call are for short interruptions alone: the outbox has
@@ -42,6 +44,9 @@
 
 /* So many are looked at first; that fills the smallest requests. */
 #define FIRST_WINDOW		500
+
+/* Where there are several lanes, it is seen of so many rows of which they are, at most. */
+#define MAX_SURVEYED		50000
 
 /* Rows that somebody has locked are looked at again after, in microseconds. */
 #define LOCKED_DELAY		INT64CONST(1000000)
@@ -70,6 +75,7 @@ typedef struct Choice
 	HubspotSelection *selection;
 	HubspotProgress *progress;
 	int64		max_rows;
+	bool		single;			/* of one lane alone */
 	int			window;			/* so many rows are looked at */
 	int64		removed;		/* rows that are not to be sent */
 	TimestampTz look_at;		/* with LATER and PACED */
@@ -83,14 +89,20 @@ static void set_policy(HubspotCallPolicy *policy);
 static int	window_size(const HubspotClient *client, int64 max_rows);
 static Decision keep_pace(Choice *choice);
 static Decision pick_alone(Choice *choice);
-static bool fill_requests(const HubspotClient *client, const HubspotPick *pick);
+static bool fill_requests(const HubspotClient *client, const HubspotLot *lot);
+static bool have_full_requests(const HubspotClient *client, const HubspotPick *pick);
+static void pick_of_lanes(Choice *choice, int most, HubspotPick *pick);
 static Decision remove_needless(Choice *choice);
 static Decision pick_rows(Choice *choice);
 static Decision take_picked(Choice *choice, const HubspotPick *pick);
 static void give_up_oversize(HubspotClient *client, const HubspotPick *pick);
 static Decision find_operation(Choice *choice);
 static Decision damp_pairs(Choice *choice);
+static void damp_lot(HubspotLot *lot);
+static Decision drop_empty_lots(HubspotSelection *selection);
 static Decision cut_to_requests(Choice *choice);
+static int	request_limit(const HubspotSelection *selection, const HubspotLot *lot);
+static HubspotShare *share_out(const Choice *choice);
 static int	count_fitting(const HubspotEndpoint *endpoint, HubspotClaim *claims,
 						  int nclaims, int ninputs);
 static void tell(const Choice *choice, Decision decision, HubspotRound *round);
@@ -103,18 +115,19 @@ static const Step steps[] = {
 
 /*
  * Choose rows of an account whose lease we have, in the transaction that took it;
- * in the current memory context.  NULL: there is nothing to be sent now, and
- * round says when there may be.  progress is kept up.
+ * in the current memory context.  single: of one lane.  NULL: there is nothing to be
+ * sent now, and round says when there may be.  progress is kept up.
  */
 HubspotSelection *
-hubspot_select(const HubspotClaimant *claimant, int64 max_rows,
+hubspot_select(const HubspotClaimant *claimant, int64 max_rows, bool single,
 			   HubspotRound *round, HubspotProgress *progress)
 {
 	HubspotSelection *selection = palloc0(sizeof(HubspotSelection));
 	Choice		choice = {
 		.selection = selection,
 		.progress = progress,
-		.max_rows = max_rows
+		.max_rows = max_rows,
+		.single = single
 	};
 	Decision	decision = GO_ON;
 
@@ -125,10 +138,15 @@ hubspot_select(const HubspotClaimant *claimant, int64 max_rows,
 	if (decision != GO_ON)
 		return NULL;
 
-	hubspot_claim_link(&selection->lane, selection->claims, selection->nclaims);
+	for (int i = 0; i < selection->nlots; i++)
+	{
+		HubspotLot *lot = &selection->lots[i];
+
+		hubspot_claim_link(&lot->lane, lot->claims, lot->nclaims);
+		selection->nclaims += lot->nclaims;
+	}
 	progress->nrows = 0;
-	hubspot_lease_describe(claimant, &selection->lane, selection->claims,
-						   selection->nclaims,
+	hubspot_lease_describe(claimant, selection->lots, selection->nlots,
 						   selection->client->options->request_timeout);
 	return selection;
 }
@@ -188,7 +206,7 @@ keep_pace(Choice *choice)
 
 /*
  * Pick rows of pairs that have no other: nothing is needless then.  The window grows
- * from that of the smallest requests to that of the lane's.
+ * from that of the smallest requests to that of the lane's, if there is one lane.
  */
 static Decision
 pick_alone(Choice *choice)
@@ -203,13 +221,16 @@ pick_alone(Choice *choice)
 	for (;;)
 	{
 		choice->progress->nrows = choice->window;
-		hubspot_claim_pick_alone(selection->claimant, choice->window, &pick);
-		if (pick.nclaims == 0 || pick.nlooked_at < choice->window ||
-			choice->window == most || fill_requests(selection->client, &pick))
+		hubspot_pick_alone(selection->claimant, choice->window, choice->single, &pick);
+		if (pick.nlots != 1 || pick.nlooked_at < choice->window ||
+			choice->window == most || fill_requests(selection->client, &pick.lots[0]))
 			break;
 		choice->window = Min(most, choice->window * 20);
 	}
-	selection->alone = (pick.nclaims > 0);
+	if (pick.nlots > 1 && pick.nlooked_at == choice->window &&
+		choice->max_rows >= FIRST_WINDOW && !have_full_requests(selection->client, &pick))
+		pick_of_lanes(choice, most, &pick);
+	selection->alone = (pick.nlots > 0);
 	if (selection->alone)
 		return take_picked(choice, &pick);
 	choice->window = most;
@@ -218,16 +239,59 @@ pick_alone(Choice *choice)
 
 /* Are there rows for as many requests as can be in flight? */
 static bool
-fill_requests(const HubspotClient *client, const HubspotPick *pick)
+fill_requests(const HubspotClient *client, const HubspotLot *lot)
 {
 	HubspotOperation operation;
 	const HubspotEndpoint *endpoint;
 
-	if (!hubspot_outbox_operation(pick->lane.operation, &operation))
+	if (!hubspot_outbox_operation(lot->lane.operation, &operation))
 		return true;
 	endpoint = hubspot_endpoint(operation);
-	return count_fitting(endpoint, pick->claims, pick->nclaims,
-						 endpoint->batch_limit * client->options->concurrency) < pick->nclaims;
+	return count_fitting(endpoint, lot->claims, lot->nclaims,
+						 endpoint->batch_limit * client->options->concurrency) < lot->nclaims;
+}
+
+/* Do the lots of several lanes fill as many requests as can be in flight? */
+static bool
+have_full_requests(const HubspotClient *client, const HubspotPick *pick)
+{
+	int			nrequests = 0;
+
+	for (int i = 0; i < pick->nlots; i++)
+	{
+		HubspotOperation operation;
+
+		if (hubspot_outbox_operation(pick->lots[i].lane.operation, &operation))
+			nrequests += pick->lots[i].nclaims /
+				hubspot_request_rows(hubspot_endpoint(operation), client->policy.batch_size, 0, 0);
+	}
+	return nrequests >= client->options->concurrency;
+}
+
+/*
+ * Several lanes have more rows than were picked: pick those that fill requests, out of
+ * so many that each lane may have one.
+ */
+static void
+pick_of_lanes(Choice *choice, int most, HubspotPick *pick)
+{
+	HubspotSelection *selection = choice->selection;
+	int			limit = hubspot_request_rows(hubspot_endpoint(HUBSPOT_BATCH_CREATE),
+											 selection->client->policy.batch_size, 0, 0);
+	int			window = Min(Max(pick->nlots * limit, most) * 3 / 2, MAX_SURVEYED);
+	ItemPointerData *tids;
+	HubspotPick wider;
+	int			ntids;
+
+	choice->progress->nrows = most;
+	tids = hubspot_survey(selection->claimant, selection->client, window, most, &ntids);
+	if (ntids > 0)
+	{
+		hubspot_pick_alone_of(selection->claimant, tids, ntids, &wider);
+		if (wider.nlots > 0)
+			*pick = wider;
+	}
+	pfree(tids);
 }
 
 /* Delete what later rows have made needless. */
@@ -254,7 +318,7 @@ remove_needless(Choice *choice)
 	return AT_ONCE;
 }
 
-/* Pick what is left and can be sent, of one lane. */
+/* Pick what is left and can be sent. */
 static Decision
 pick_rows(Choice *choice)
 {
@@ -262,7 +326,7 @@ pick_rows(Choice *choice)
 
 	if (choice->selection->alone)
 		return GO_ON;
-	hubspot_claim_pick(choice->selection->claimant, choice->window, &pick);
+	hubspot_pick(choice->selection->claimant, choice->window, choice->single, &pick);
 	return take_picked(choice, &pick);
 }
 
@@ -273,12 +337,11 @@ take_picked(Choice *choice, const HubspotPick *pick)
 
 	give_up_oversize(selection->client, pick);
 	choice->removed += pick->noversize;
-	selection->lane = pick->lane;
-	selection->claims = pick->claims;
-	selection->nclaims = pick->nclaims;
+	selection->lots = pick->lots;
+	selection->nlots = pick->nlots;
 	selection->newest = pick->newest;
 	selection->size = pick->size;
-	if (pick->nclaims > 0)
+	if (pick->nlots > 0)
 		return GO_ON;
 	if (pick->noversize > 0 ||
 		hubspot_claim_defer_blocked(selection->claimant, choice->window) > 0)
@@ -318,18 +381,24 @@ static Decision
 find_operation(Choice *choice)
 {
 	HubspotSelection *selection = choice->selection;
-	const HubspotError *error;
 
-	if (hubspot_outbox_operation(selection->lane.operation, &selection->operation))
-		return GO_ON;
-	error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
-							   ERRCODE_INVALID_PARAMETER_VALUE,
-							   psprintf("there is no operation \"%s\"",
-										selection->lane.operation));
-	for (int i = 0; i < selection->nclaims; i++)
-		hubspot_settle_dead(&selection->claims[i].id, 1, error);
-	choice->removed += selection->nclaims;
-	return AT_ONCE;
+	for (int i = 0; i < selection->nlots; i++)
+	{
+		HubspotLot *lot = &selection->lots[i];
+		const HubspotError *error;
+
+		if (hubspot_outbox_operation(lot->lane.operation, &lot->operation))
+			continue;
+		error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+								   ERRCODE_INVALID_PARAMETER_VALUE,
+								   psprintf("there is no operation \"%s\"",
+											lot->lane.operation));
+		for (int j = 0; j < lot->nclaims; j++)
+			hubspot_settle_dead(&lot->claims[j].id, 1, error);
+		choice->removed += lot->nclaims;
+		lot->nclaims = 0;
+	}
+	return drop_empty_lots(selection);
 }
 
 /* Have the rows of pairs that were sent too often lately wait. */
@@ -337,15 +406,24 @@ static Decision
 damp_pairs(Choice *choice)
 {
 	HubspotSelection *selection = choice->selection;
+
+	for (int i = 0; i < selection->nlots; i++)
+		damp_lot(&selection->lots[i]);
+	return drop_empty_lots(selection);
+}
+
+static void
+damp_lot(HubspotLot *lot)
+{
 	int64		now = hubspot_now();
 	TimestampTz time = GetCurrentTimestamp();
-	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * selection->nclaims);
+	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * lot->nclaims);
 	int			ndeferrals = 0;
 	int			nclaims = 0;
 
-	for (int i = 0; i < selection->nclaims; i++)
+	for (int i = 0; i < lot->nclaims; i++)
 	{
-		const HubspotClaim *claim = &selection->claims[i];
+		const HubspotClaim *claim = &lot->claims[i];
 		int64		until = hubspot_damper_until(claim->pair, claim->id, now);
 
 		if (until > now)
@@ -354,40 +432,90 @@ damp_pairs(Choice *choice)
 			deferrals[ndeferrals++].not_before = time + (until - now);
 		}
 		else
-			selection->claims[nclaims++] = *claim;
+			lot->claims[nclaims++] = *claim;
 	}
-	selection->nclaims = nclaims;
+	lot->nclaims = nclaims;
 	if (ndeferrals > 0)
 		hubspot_claim_defer(deferrals, ndeferrals);
 	pfree(deferrals);
-	return nclaims > 0 ? GO_ON : AT_ONCE;
+}
+
+/* Are there any rows left? */
+static Decision
+drop_empty_lots(HubspotSelection *selection)
+{
+	int			nlots = 0;
+
+	for (int i = 0; i < selection->nlots; i++)
+	{
+		if (selection->lots[i].nclaims > 0)
+			selection->lots[nlots++] = selection->lots[i];
+	}
+	selection->nlots = nlots;
+	return nlots > 0 ? GO_ON : AT_ONCE;
 }
 
 /*
- * Keep as many rows as requests can be in flight: the others have time.  After
- * failures, requests are smaller; and where records are grouped, a request has so
- * many of these.
+ * Keep as many rows as requests can be in flight, or some more if there are several
+ * lanes: the others have time.  After failures, requests are smaller; and where records
+ * are grouped, a request has so many of these.
  */
 static Decision
 cut_to_requests(Choice *choice)
 {
 	HubspotSelection *selection = choice->selection;
-	const HubspotEndpoint *endpoint = hubspot_endpoint(selection->operation);
-	HubspotCallPolicy *policy = &selection->client->policy;
-	int			concurrency = selection->client->options->concurrency;
-	int			limit = endpoint->batch_limit;
-	int			attempts = selection->lane.attempts;
+	HubspotShare *shares = share_out(choice);
 
-	if (policy->batch_size > 0)
-		limit = Min(limit, policy->batch_size);
-	if (attempts > 0)
+	for (int i = 0; i < selection->nlots; i++)
 	{
-		limit = Max(limit >> Min(attempts, 30), 1);
-		policy->batch_size = limit;
+		HubspotLot *lot = &selection->lots[i];
+
+		lot->nclaims = shares[i].nrequests == 0 ? 0 :
+			count_fitting(hubspot_endpoint(lot->operation), lot->claims, lot->nclaims,
+						  request_limit(selection, lot) * shares[i].nrequests);
+		if (lot->lane.attempts > 0) /* then it is the only one */
+			selection->client->policy.batch_size = request_limit(selection, lot);
 	}
-	selection->nclaims = count_fitting(endpoint, selection->claims, selection->nclaims,
-									   limit * concurrency);
-	return GO_ON;
+	return drop_empty_lots(selection);
+}
+
+/* How many requests does each lot get? */
+static HubspotShare *
+share_out(const Choice *choice)
+{
+	const HubspotSelection *selection = choice->selection;
+	int			concurrency = selection->client->options->concurrency;
+	HubspotShare *shares = palloc0(sizeof(HubspotShare) * selection->nlots);
+
+	if (selection->nlots == 1)
+	{
+		shares[0].nrequests = concurrency;
+		return shares;
+	}
+	for (int i = 0; i < selection->nlots; i++)
+	{
+		const HubspotLot *lot = &selection->lots[i];
+		const HubspotEndpoint *endpoint = hubspot_endpoint(lot->operation);
+		int			nrecords = 0;
+
+		if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
+			nrecords = hubspot_claim_count_records(lot->claims, lot->nclaims);
+		shares[i].nrows = lot->nclaims;
+		shares[i].rows_of_request =
+			hubspot_request_rows(endpoint, selection->client->policy.batch_size,
+								 lot->nclaims, nrecords);
+	}
+	hubspot_share_out(shares, selection->nlots, MAX_WINDOW, concurrency);
+	return shares;
+}
+
+static int
+request_limit(const HubspotSelection *selection, const HubspotLot *lot)
+{
+	int			limit = hubspot_request_rows(hubspot_endpoint(lot->operation),
+											 selection->client->policy.batch_size, 0, 0);
+
+	return Max(limit >> Min(lot->lane.attempts, 30), 1);
 }
 
 /* How many claims, the first ones, fit into requests for so many inputs. */

@@ -14,7 +14,7 @@
 #include "datatype/timestamp.h"
 
 #include "account/client.h"
-#include "outbox/claim.h"
+#include "outbox/pick.h"
 
 /* What came of a round. */
 typedef struct HubspotRound
@@ -46,22 +46,22 @@ typedef struct HubspotProgress
 	int			max_attempts;	/* of a row, once the account is known */
 } HubspotProgress;
 
-/* Rows of one account that can go into the same requests; at least one. */
+/* Rows of one account that can be sent beside each other; at least one. */
 typedef struct HubspotSelection
 {
 	const HubspotClaimant *claimant;
 	HubspotClient *client;
-	HubspotLane lane;
-	HubspotOperation operation; /* the lane's */
-	HubspotClaim *claims;
-	int			nclaims;
+	HubspotLot *lots;
+	int			nlots;
+	int			nclaims;		/* of all lots */
 	Size		size;			/* of what was picked, in bytes */
 	bool		alone;			/* each is all there is of its pair */
 	int64		newest;			/* row of the outbox when they were picked */
 } HubspotSelection;
 
 extern HubspotSelection *hubspot_select(const HubspotClaimant *claimant,
-										int64 max_rows, HubspotRound *round,
+										int64 max_rows, bool single,
+										HubspotRound *round,
 										HubspotProgress *progress);
 
 #endif							/* HUBSPOT_OUTBOX_SELECTION_H */

@@ -13,7 +13,8 @@
  * the account's, or single rows fail one after the other, the account backs off, in
  * the table and, in case that cannot be written either, in the memory of this process.
  * Meanwhile the others have their turns.  (charge.c)  If several accounts were in the
- * round, none is charged: for some rounds each goes alone, and it shows whose it is.
+ * round, or lanes of one, none is charged: for some rounds each goes alone, and it shows
+ * whose it is.
  *
  * IDENTIFICATION
  *	  src/outbox/sender.c
@@ -51,7 +52,7 @@
 
 /*
  * So many accounts are served at a time, each with so many rows of so many bytes, and
- * one at a time for so many rounds after an ERROR.  What they may have in memory
+ * one at a time, and of it a lane, for so many rounds after an ERROR.  What they may have in memory
  * together is what one account may have.
  */
 #define MAX_VISITS		32
@@ -85,7 +86,8 @@ struct HubspotSender
 	HubspotMayServe may_serve;	/* of this round; NULL: it may send to any */
 	Oid			sole_owner;		/* of all servers, or InvalidOid */
 
-	int			alone;			/* rounds that are to be of one account */
+	int			alone;			/* rounds that are to be of one lane of one
+								 * account */
 
 	/* this round */
 	List	   *visits;			/* of accounts that have something to be sent */
@@ -95,7 +97,7 @@ struct HubspotSender
 	/* whose the ERROR was in this round */
 	HubspotTurn *turn;			/* that account's, or NULL */
 	HubspotProgress progress;	/* of its delivery */
-	bool		several;		/* others were in the round with it */
+	bool		several;		/* other accounts or lanes were in the round */
 };
 
 /* Is this process in a round? */
@@ -106,6 +108,7 @@ static void perform_round(HubspotSender *sender, const char *server,
 static bool choose(HubspotSender *sender, const char *server, int64 max_rows,
 				   HubspotRound *round);
 static bool has_room(const HubspotSender *sender, int64 max_rows);
+static bool keeps_labels(const HubspotSelection *chosen);
 static bool fits(const HubspotSender *sender, const HubspotClaimant *claimant,
 				 const Visit *visit);
 static bool take_account(HubspotSender *sender, HubspotClaimant *claimant,
@@ -194,7 +197,8 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 			sender->turn = sender->visit->turn;
 			sender->progress = sender->visit->progress;
 			sender->several = list_length(sender->visits) > 1 ||
-				(sender->visits != NIL && linitial(sender->visits) != sender->visit);
+				(sender->visits != NIL && linitial(sender->visits) != sender->visit) ||
+				(sender->visit->chosen && sender->visit->chosen->nlots > 1);
 		}
 		fault = hubspot_catch(&sender->transaction, sender->fault_context,
 							  sender->turn || sender->forgetting);
@@ -291,8 +295,19 @@ has_room(const HubspotSender *sender, int64 max_rows)
 	return max_rows > 0 && sender->alone == 0 &&
 		list_length(sender->visits) < MAX_VISITS &&
 		last->chosen->nclaims <= FEW_ROWS && last->chosen->size <= FEW_BYTES &&
-		!last->chosen->lane.keep_labels && last->standing != HUBSPOT_FAILING &&
+		!keeps_labels(last->chosen) && last->standing != HUBSPOT_FAILING &&
 		last->turn->max_rows == 0;
+}
+
+static bool
+keeps_labels(const HubspotSelection *chosen)
+{
+	for (int i = 0; i < chosen->nlots; i++)
+	{
+		if (chosen->lots[i].lane.keep_labels)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -355,7 +370,9 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 	if (claimant->backing_off)
 		visit->standing = HUBSPOT_FAILING;
 	if (is_ready(sender, claimant, visit, round))
-		visit->chosen = hubspot_select(claimant, max_rows, round, &visit->progress);
+		visit->chosen = hubspot_select(claimant, max_rows,
+									   sender->alone > 0 || visit->turn->max_rows > 0,
+									   round, &visit->progress);
 	if (visit->chosen)
 	{
 		hubspot_lease_keep(claimant->server);

@@ -542,6 +542,14 @@ hubspot_query(HubspotStatement *statement, const HubspotValues *values,
 					   &collector.receiver);
 }
 
+/* Run a statement whose rows go to a receiver, one by one; how many there are. */
+uint64
+hubspot_query_into(HubspotStatement *statement, const HubspotValues *values,
+				   DestReceiver *receiver)
+{
+	return hubspot_run(prepare_statement(statement), values, NULL, false, receiver);
+}
+
 static HubspotPrepared *
 prepare_statement(HubspotStatement *statement)
 {

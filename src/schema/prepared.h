@@ -72,6 +72,9 @@ extern uint64 hubspot_execute(HubspotStatement *statement,
 							  const HubspotValues *values);
 extern uint64 hubspot_query(HubspotStatement *statement,
 							const HubspotValues *values, HubspotRows *rows);
+extern uint64 hubspot_query_into(HubspotStatement *statement,
+								 const HubspotValues *values,
+								 DestReceiver *receiver);
 extern void hubspot_rows_free(HubspotRows *rows);
 extern Datum hubspot_array_of(Datum *elements, int nelements, Oid type);
 

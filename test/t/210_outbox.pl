@@ -92,12 +92,12 @@ flush();
 is(outbox(), 'empty', 'all are sent');
 is(held(), "1,11,HUBSPOT_DEFINED=279\n2,12,HUBSPOT_DEFINED=279\n3,13,HUBSPOT_DEFINED=279\n4,14,HUBSPOT_DEFINED=1\n",
 	'HubSpot has them');
-is_deeply(requests(), [ 'batch/associate/default 1-11 2-12 3-13', 'batch/create 4-14' ], 'in two requests');
+is_deeply([ sort @{ requests() } ], [ 'batch/associate/default 1-11 2-12 3-13', 'batch/create 4-14' ], 'in two requests');
 enqueue('archive', pairs([ 2, 12 ], [ 1, 11 ], [ 2, 99 ]));
 enqueue('archive_labels', pairs([ 4, 14 ]), types => q{'{1}' AS type_ids, 'HUBSPOT_DEFINED' AS category, null AS labels});
 flush();
 is(held(), "3,13,HUBSPOT_DEFINED=279\n", 'removed');
-is_deeply(requests(), [ 'batch/archive 1-11 2-12 2-99', 'batch/labels/archive 4-14' ], 'grouped by record');
+is_deeply([ sort @{ requests() } ], [ 'batch/archive 1-11 2-12 2-99', 'batch/labels/archive 4-14' ], 'grouped by record');
 is($session->query('SELECT count(*) FROM hs_assoc_sent'), 0, 'nothing is kept of it');
 is($session->query(q{SELECT server, holder IS NULL, in_flight FROM hs_assoc_lease}), 'hubspot|t|0', 'the lease is free');
 
@@ -132,10 +132,13 @@ sub sequence
 	}
 	$hubspot->clear_log;
 	flush();
-	is_deeply([ grep { !/read/ } @{ requests() } ], $requests, "$name: requests");
+	my @sent = grep { !/read/ } @{ requests() };
+	is_deeply([ sort @sent ], [ sort @$requests ], "$name: requests");
+	is_deeply([ grep { /\b1-11\b/ } @sent ], [ grep { /\b1-11\b/ } @$requests ], "$name: in order");
 	is(held(), $after, "$name: effect");
 	is(outbox(), 'empty', "$name: nothing is left");
-	is($hubspot->stats->{max_in_flight}, 1, "$name: one after the other") if @$requests > 1;
+	is($hubspot->stats->{max_in_flight}, 1, "$name: one after the other")
+	  if @$requests > 1 && !grep { $_->[2] } @$changes;
 	return;
 }
 
@@ -167,7 +170,7 @@ $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_typ
 	VALUES ('hubspot', 'postgres'::regrole, 'archive', 'companies', 11, 'contacts', 1)});
 enqueue('archive', pairs([ 2, 12 ]));
 flush();
-is_deeply(requests(), [ 'batch/associate/default 1-11', 'batch/archive 11-1', 'batch/archive 2-12' ], 'reverse: in order');
+is_deeply([ grep { !/2-12/ } @{ requests() } ], [ 'batch/associate/default 1-11', 'batch/archive 11-1' ], 'reverse: in order');
 is(held(), '', 'reverse: effect');
 
 # What isn't committed isn't sent, and rolls back; a prepared transaction is

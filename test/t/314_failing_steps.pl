@@ -84,9 +84,9 @@ sub outcome
 # again, and fewer, before anybody is charged.
 my @steps = (
 	[ connect => 'hubspot_connect', 'malloc', qr/^account$/ ],
-	[ 'pick what is alone' => 'hubspot_claim_pick_alone', 'malloc', qr/^sent$/ ],
+	[ 'pick what is alone' => 'hubspot_pick_alone', 'malloc', qr/^sent$/ ],
 	[ prune => 'hubspot_claim_prune', 'malloc', qr/^sent$/, 2 ],
-	[ pick => 'hubspot_claim_pick', 'malloc', qr/^sent$/, 2 ],
+	[ pick => 'hubspot_pick', 'malloc', qr/^sent$/, 2 ],
 	[ describe => 'hubspot_lease_describe', 'malloc', qr/^account$/ ],
 	[ authorize => 'hubspot_authorize', 'malloc', qr/^(?:account|sent)$/ ],
 	[ 'wait for a token' => 'hubspot_authorize', 'epoll_wait', qr/^account$/ ],

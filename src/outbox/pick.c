@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * pick.c
+ *	  Rows of the outbox are picked, lane by lane.
+ *
+ * The first row that is picked says of which lane it is, and all others of it are
+ * picked with it.  Those of other lanes make lots of their own, which can be sent
+ * beside it: no two rows that are picked are of one pair, unless they go into one
+ * input.  But rows that have failed go without others, lest these wait for them.
+ *
+ * All functions here want a transaction with a snapshot.  What they return is
+ * palloc'd in the current memory context.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/pick.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "outbox/pick.h"
+#include "outbox/precedence.h"
+#include "outbox/window.h"
+#include "schema/prepared.h"
+
+/* So many lanes are told apart in a pick; rows of others have time. */
+#define MAX_LOTS		64
+
+/* Rows that there is room for at first, in all lots but the first */
+#define OTHERS_ROOM		64
+
+/* The parameters of the statements that come after those of window.h */
+enum
+{
+	PICK_ROLES = HUBSPOT_WINDOW_NPARAMETERS,	/* whose rows of its pairs
+												 * count */
+	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS	/* where to look, in place of
+											 * these */
+};
+
+/* Something of the last row of the same pair before w */
+#define OF_ROW_BEFORE(what) \
+	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
+	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
+	" AND b.server IS NOT DISTINCT FROM w.server AND b.role = ANY ($6)" \
+	" ORDER BY " HUBSPOT_SQL_PAIR("b") " DESC, b.id DESC LIMIT 1)"
+
+/* Can w, which is due, join b, the row before it of its pair? */
+#define JOINS \
+	HUBSPOT_SQL_JOINS("w", "b") " AND b.not_before <= $3"
+
+/* A dead letter that was put back might have been outdated while it was locked. */
+#define IS_OF_USE \
+	"(w.error_category IS NULL OR NOT EXISTS" \
+	" (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.id = w.id AND u.server = w.server))"
+
+/* A row that was picked, with the types of those of its pair before it */
+typedef struct PickedRow
+{
+	int64		id;				/* must be first: the key */
+	int			ntypes;
+} PickedRow;
+
+enum
+{
+	PICK_ID,
+	PICK_PAIR,
+	PICK_FROM_ID,
+	PICK_TO_ID,
+	PICK_TYPE_IDS,
+	PICK_CATEGORY,
+	PICK_LABELS,
+	PICK_OPERATION,
+	PICK_FROM_TYPE,
+	PICK_TO_TYPE,
+	PICK_KEEP_LABELS,
+	PICK_ATTEMPTS,
+	PICK_TID,
+	PICK_NEWEST,				/* the last number that a row was given */
+	PICK_BEFORE,				/* the row of its pair that it may only go
+								 * with */
+	PICK_HAS_OTHERS				/* is there anything else of its pair? */
+};
+
+#define PICKED_COLUMNS(tid, pair) \
+	"w.id, " pair ", w.from_id, w.to_id, w.type_ids, w.category, w.labels," \
+	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts, " tid "," \
+	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
+
+/*
+ * Most pairs have one row.  Then there is nothing to be pruned, and nothing to wait
+ * for, and one look at the pair is enough; what was a dead letter is not taken for
+ * such a row.  Rows that somebody has locked aren't in this window.
+ */
+#define PICK_ALONE(where) \
+	"SELECT " PICKED_COLUMNS("w.tid", "w.pair") ", NULL::bigint," \
+	" w.error_category IS NOT NULL OR (SELECT true FROM %1$s.hs_assoc_outbox AS b" \
+	"  WHERE " HUBSPOT_SQL_PAIR("b") " = w.pair AND b.id <> w.id" \
+	"  ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1) IS NOT NULL" \
+	" FROM (SELECT ctid AS tid, " HUBSPOT_SQL_PAIR("o") " AS pair, o.*" \
+	"  FROM %1$s.hs_assoc_outbox AS o WHERE " where " FOR UPDATE SKIP LOCKED) AS w"
+
+static HubspotStatement pick_alone_statement = {
+	.text = PICK_ALONE(HUBSPOT_SQL_OLDEST_DUE),
+	.types = {HUBSPOT_WINDOW_TYPES}
+};
+
+/*
+ * Another row may have come to one of these places.  No index is of use here, lest the
+ * planner take one.
+ */
+static HubspotStatement pick_alone_of_statement = {
+	.text = PICK_ALONE("ctid = ANY ($6) AND server IS NOT DISTINCT FROM $1"
+					   " AND role IS NOT DISTINCT FROM $2 AND not_before <= $3"),
+	.types = {HUBSPOT_WINDOW_TYPES,[PICK_TIDS] = TIDARRAYOID}
+};
+
+static HubspotStatement pick_statement = {
+	.text =
+	"SELECT " PICKED_COLUMNS("w.ctid", HUBSPOT_SQL_PAIR("w")) ","
+	" CASE WHEN " HUBSPOT_SQL_ADDS_UP("w") " THEN " OF_ROW_BEFORE("b.id") " END, false"
+	" FROM %1$s.hs_assoc_outbox AS w WHERE w.id = ANY (ARRAY("
+	" SELECT w.id FROM " HUBSPOT_SQL_WINDOW " AS w"
+	"  WHERE " OF_ROW_BEFORE("CASE WHEN " JOINS " THEN NULL ELSE b.id END") " IS NULL"
+	"   AND " IS_OF_USE "))"
+	" ORDER BY w.not_before, w.id FOR UPDATE OF w SKIP LOCKED",
+	.types = {HUBSPOT_WINDOW_TYPES,[PICK_ROLES] = OIDARRAYOID}
+};
+
+/* So many bytes of rows are picked at a time, and one row more. */
+#define MAX_CLAIMED		(4 * 1024 * 1024)
+
+#define TOO_LONG(name)	name " is longer than " CppAsString2(HUBSPOT_MAX_TEXT) " bytes"
+
+/* How large the values of picked columns may be, in bytes */
+static const struct
+{
+	int			column;
+	Size		most;
+	const char *problem;
+}			size_limits[] = {
+	{PICK_FROM_ID, HUBSPOT_MAX_TEXT, TOO_LONG("from_id")},
+	{PICK_TO_ID, HUBSPOT_MAX_TEXT, TOO_LONG("to_id")},
+	{PICK_TYPE_IDS, 1000, "there are too many type_ids"},
+	{PICK_CATEGORY, HUBSPOT_MAX_TEXT, TOO_LONG("category")},
+	{PICK_LABELS, 200 * 1024, "there are too many labels, or they are too long"},
+	{PICK_OPERATION, HUBSPOT_MAX_TEXT, TOO_LONG("operation")},
+	{PICK_FROM_TYPE, HUBSPOT_MAX_TEXT, TOO_LONG("from_type")},
+	{PICK_TO_TYPE, HUBSPOT_MAX_TEXT, TOO_LONG("to_type")}
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static bool has_others(uint64 number);
+static void read_picked(HubspotPick *pick, bool single);
+static void read_claim(HubspotPick *pick, const HubspotRow *row, bool single);
+static HubspotLot *find_lot(const HubspotPick *pick, const HubspotRow *row);
+static HubspotLot *add_lot(HubspotPick *pick, const HubspotRow *row);
+static const char *size_problem(const HubspotRow *row, Size *sum);
+static bool get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot);
+static bool goes_along(const HubspotRow *row, const HubspotClaim *claim,
+					   HubspotLot *lot);
+static int	count_elements(const ArrayType *array);
+static void get_lane(const HubspotRow *row, HubspotLane *lane);
+static bool is_of_lane(const HubspotRow *row, const HubspotLane *lane);
+
+/*
+ * Those of the window's rows that are all there is of their pairs.  None: the oldest
+ * one is not, or is of no use any more, or all are locked; then there is more to be
+ * found out (hubspot_pick()).
+ */
+void
+hubspot_pick_alone(const HubspotClaimant *claimant, int window, bool single,
+				   HubspotPick *pick)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_window(&values, claimant, window);
+	hubspot_query(&pick_alone_statement, &values, &rows);
+	if (rows.count > 0 && has_others(0))
+		rows.count = 0;
+	read_picked(pick, single);
+	hubspot_rows_free(&rows);
+}
+
+/* Likewise, those of the rows that were due at these places. */
+void
+hubspot_pick_alone_of(const HubspotClaimant *claimant, ItemPointerData * tids, int ntids,
+					  HubspotPick *pick)
+{
+	HubspotValues values = {0};
+	Datum	   *places = palloc(sizeof(Datum) * ntids);
+
+	for (int i = 0; i < ntids; i++)
+		places[i] = PointerGetDatum(&tids[i]);
+	hubspot_set_window(&values, claimant, ntids);
+	hubspot_set_datum(&values, PICK_TIDS, hubspot_array_of(places, ntids, TIDOID));
+	hubspot_query(&pick_alone_of_statement, &values, &rows);
+	read_picked(pick, false);
+	hubspot_rows_free(&rows);
+	pfree(places);
+}
+
+/*
+ * The rows of the window that may be sent now.  None: all wait for others of their
+ * pairs, or are locked.  Rows of one pair are in their order.
+ */
+void
+hubspot_pick(const HubspotClaimant *claimant, int window, bool single,
+			 HubspotPick *pick)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_window(&values, claimant, window);
+	hubspot_set_datum(&values, PICK_ROLES, claimant->company);
+	hubspot_query(&pick_statement, &values, &rows);
+	read_picked(pick, single);
+	hubspot_rows_free(&rows);
+}
+
+static bool
+has_others(uint64 number)
+{
+	HubspotRow	row;
+
+	hubspot_read_row(&rows, number, &row);
+	return hubspot_get_bool(&row, PICK_HAS_OTHERS);
+}
+
+/*
+ * The tables have CHECKs for how large a row may be.  But they may have been
+ * dropped, or not have been there yet; so what is larger isn't read.
+ */
+static void
+read_picked(HubspotPick *pick, bool single)
+{
+	int			nlots = 0;
+
+	memset(pick, 0, sizeof(HubspotPick));
+	pick->nlooked_at = (int) rows.count;
+	pick->lots = palloc(sizeof(HubspotLot) * (single ? 1 : MAX_LOTS));
+	pick->oversize = palloc(sizeof(HubspotOversize) * Max(rows.count, 1));
+	for (uint64 i = 0; i < rows.count && pick->size < MAX_CLAIMED; i++)
+	{
+		HubspotRow	row;
+		const char *problem;
+
+		hubspot_read_row(&rows, i, &row);
+		if (hubspot_get_bool(&row, PICK_HAS_OTHERS))
+			continue;
+		problem = size_problem(&row, &pick->size);
+		if (problem)
+		{
+			pick->oversize[pick->noversize].id = hubspot_get_int64(&row, PICK_ID);
+			pick->oversize[pick->noversize++].problem = problem;
+			continue;
+		}
+		read_claim(pick, &row, single);
+	}
+	for (int i = 0; i < pick->nlots; i++)
+	{
+		if (pick->lots[i].by_id)
+			hash_destroy(pick->lots[i].by_id);
+		if (pick->lots[i].nclaims > 0)
+			pick->lots[nlots++] = pick->lots[i];
+	}
+	pick->nlots = nlots;
+}
+
+/* Into the lot of its lane, if there is one. */
+static void
+read_claim(HubspotPick *pick, const HubspotRow *row, bool single)
+{
+	HubspotLot *lot = find_lot(pick, row);
+
+	if (lot == NULL && (pick->nlots == 0 || !single))
+		lot = add_lot(pick, row);
+	if (lot == NULL)
+		return;
+	if (lot->nclaims == lot->room)
+	{
+		lot->room *= 2;
+		lot->claims = repalloc(lot->claims, sizeof(HubspotClaim) * lot->room);
+	}
+	pick->newest = hubspot_get_int64(row, PICK_NEWEST);
+	if (get_claim(row, &lot->claims[lot->nclaims], lot))
+		lot->nclaims++;
+}
+
+static HubspotLot *
+find_lot(const HubspotPick *pick, const HubspotRow *row)
+{
+	for (int i = 0; i < pick->nlots; i++)
+	{
+		if (is_of_lane(row, &pick->lots[i].lane))
+			return &pick->lots[i];
+	}
+	return NULL;
+}
+
+/* NULL: there is no place beside the others. */
+static HubspotLot *
+add_lot(HubspotPick *pick, const HubspotRow *row)
+{
+	HubspotLot *lot = &pick->lots[pick->nlots];
+	bool		first = (pick->nlots == 0);
+
+	if (!first && (pick->nlots == MAX_LOTS || hubspot_get_int32(row, PICK_ATTEMPTS) > 0 ||
+				   pick->lots[0].lane.attempts > 0))
+		return NULL;
+	memset(lot, 0, sizeof(HubspotLot));
+	get_lane(row, &lot->lane);
+	lot->room = first ? pick->nlooked_at : OTHERS_ROOM;
+	lot->claims = palloc(sizeof(HubspotClaim) * lot->room);
+	pick->nlots++;
+	return lot;
+}
+
+/* Why a picked row isn't read, or NULL; then its size is added. */
+static const char *
+size_problem(const HubspotRow *row, Size *sum)
+{
+	Size		row_size = sizeof(HubspotClaim);
+
+	for (size_t i = 0; i < lengthof(size_limits); i++)
+	{
+		Size		size = hubspot_get_size(row, size_limits[i].column);
+
+		if (size > size_limits[i].most)
+			return size_limits[i].problem;
+		row_size += size;
+	}
+	*sum += row_size;
+	return NULL;
+}
+
+/* False: it has to wait for the row before it of its pair. */
+static bool
+get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
+{
+	claim->id = hubspot_get_int64(row, PICK_ID);
+	claim->tid = *(ItemPointer) DatumGetPointer(row->values[PICK_TID]);
+	claim->pair = hubspot_get_int64(row, PICK_PAIR);
+	claim->type_ids = hubspot_get_array(row, PICK_TYPE_IDS);
+	claim->labels = hubspot_get_array(row, PICK_LABELS);
+	claim->last_id = claim->id;
+	claim->shares = false;
+	if (hubspot_claim_can_share(&lot->lane) && !goes_along(row, claim, lot))
+		return false;
+	claim->from_id = hubspot_get_slice(row, PICK_FROM_ID);
+	claim->to_id = hubspot_get_slice(row, PICK_TO_ID);
+	claim->category = hubspot_get_text(row, PICK_CATEGORY);
+	return true;
+}
+
+/*
+ * Is the row before this one of its pair, if there is one, picked, too?  And have
+ * they no more types together than go into an input?  The lot knows its rows.
+ */
+static bool
+goes_along(const HubspotRow *row, const HubspotClaim *claim, HubspotLot *lot)
+{
+	int			ntypes = count_elements(claim->type_ids) + count_elements(claim->labels);
+	PickedRow  *entry;
+
+	if (lot->by_id == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(int64);
+		control.entrysize = sizeof(PickedRow);
+		control.hcxt = CurrentMemoryContext;
+		lot->by_id = hash_create("hubspot_assoc picked rows", 256, &control,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	if (!row->isnull[PICK_BEFORE])
+	{
+		int64		before = hubspot_get_int64(row, PICK_BEFORE);
+
+		entry = hash_search(lot->by_id, &before, HASH_FIND, NULL);
+		if (entry == NULL || entry->ntypes + ntypes > HUBSPOT_MAX_TYPES)
+			return false;
+		ntypes += entry->ntypes;
+	}
+	entry = hash_search(lot->by_id, &claim->id, HASH_ENTER, NULL);
+	entry->ntypes = ntypes;
+	return true;
+}
+
+static int
+count_elements(const ArrayType *array)
+{
+	return array ? ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) : 0;
+}
+
+static void
+get_lane(const HubspotRow *row, HubspotLane *lane)
+{
+	lane->operation = hubspot_get_text(row, PICK_OPERATION);
+	lane->from_type = hubspot_get_text(row, PICK_FROM_TYPE);
+	lane->to_type = hubspot_get_text(row, PICK_TO_TYPE);
+	lane->keep_labels = hubspot_get_bool(row, PICK_KEEP_LABELS);
+	lane->attempts = hubspot_get_int32(row, PICK_ATTEMPTS);
+}
+
+static bool
+is_of_lane(const HubspotRow *row, const HubspotLane *lane)
+{
+	return hubspot_get_int32(row, PICK_ATTEMPTS) == lane->attempts &&
+		hubspot_get_bool(row, PICK_KEEP_LABELS) == lane->keep_labels &&
+		hubspot_equals_text(row, PICK_OPERATION, lane->operation) &&
+		hubspot_equals_text(row, PICK_FROM_TYPE, lane->from_type) &&
+		hubspot_equals_text(row, PICK_TO_TYPE, lane->to_type);
+}

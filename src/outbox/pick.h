@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * pick.h
+ *	  Rows of the outbox are picked, lane by lane.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/pick.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_PICK_H
+#define HUBSPOT_OUTBOX_PICK_H
+
+#include "utils/hsearch.h"
+
+#include "api/endpoint.h"
+#include "outbox/claim.h"
+
+/* Rows that can go into the same requests; at least one. */
+typedef struct HubspotLot
+{
+	HubspotLane lane;
+	HubspotOperation operation; /* the lane's: selection.c's */
+	HubspotClaim *claims;
+	int			nclaims;
+	int			room;			/* pick.c's */
+	HTAB	   *by_id;			/* pick.c's, or NULL */
+} HubspotLot;
+
+/* A row that is too large to be read; nothing else is known of it. */
+typedef struct HubspotOversize
+{
+	int64		id;
+	const char *problem;		/* of which there are only a few */
+} HubspotOversize;
+
+/* The rows that were picked, palloc'd. */
+typedef struct HubspotPick
+{
+	HubspotLot *lots;			/* the first has the first row */
+	int			nlots;
+	int			nlooked_at;		/* rows of the window */
+	Size		size;			/* of the claims, in bytes */
+	int64		newest;			/* the last number that any row was given by
+								 * now */
+	HubspotOversize *oversize;
+	int			noversize;
+} HubspotPick;
+
+/* single: the lane of the first row alone */
+extern void hubspot_pick_alone(const HubspotClaimant *claimant, int window,
+							   bool single, HubspotPick *pick);
+extern void hubspot_pick_alone_of(const HubspotClaimant *claimant,
+								  ItemPointerData * tids, int ntids,
+								  HubspotPick *pick);
+extern void hubspot_pick(const HubspotClaimant *claimant, int window,
+						 bool single, HubspotPick *pick);
+
+#endif							/* HUBSPOT_OUTBOX_PICK_H */

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * share.c
+ *	  Which lanes go in a round, and with how many requests.
+ *
+ * HubSpot counts requests, so full ones come first: those for which a lane has not
+ * got enough rows yet may find more of them in a later round.  The lane of the oldest
+ * row has its turn whatever it has, so that each one comes to be sent.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/share.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "outbox/share.h"
+
+/*
+ * Where lanes have few rows, a round has so many times the requests that can be in
+ * flight: to look for rows takes its time, too.  But only while they are about as
+ * full as the fullest one, by that part of it.
+ */
+#define MAX_TURNS		2
+#define ABOUT_AS_FULL	0.75
+
+static int	next_request(const HubspotShare *share);
+
+/* How many of a lane's rows, which are of so many records, go into a request? */
+int
+hubspot_request_rows(const HubspotEndpoint *endpoint, int batch_size, int nrows,
+					 int nrecords)
+{
+	int			limit = endpoint->batch_limit;
+
+	if (batch_size > 0)
+		limit = Min(limit, batch_size);
+	if (endpoint->input_shape != HUBSPOT_INPUT_GROUP || nrecords == 0)
+		return limit;
+	/* all rows of a record are one input */
+	return (int) Max((int64) limit * nrows / nrecords, 1);
+}
+
+/* Give lanes requests, of so many rows together at most; the first one has the oldest row. */
+void
+hubspot_share_out(HubspotShare *shares, int nshares, int max_rows, int concurrency)
+{
+	int			fullest = 0;
+
+	for (int nrequests = 0; nshares > 0 && max_rows > 0 && nrequests < MAX_TURNS * concurrency; nrequests++)
+	{
+		HubspotShare *best = &shares[0];
+		int			nrows;
+
+		for (int i = 1; i < nshares && nrequests > 0; i++)
+		{
+			if (next_request(&shares[i]) > next_request(best))
+				best = &shares[i];
+		}
+		nrows = next_request(best);
+		if (nrows == 0 || (nrequests > 0 && nrows > max_rows) ||
+			(nrequests >= concurrency && nrows < ABOUT_AS_FULL * fullest))
+			return;
+		best->nrequests++;
+		max_rows -= nrows;
+		fullest = Max(fullest, nrows);
+	}
+}
+
+/* The rows of the request that a lane would get next. */
+static int
+next_request(const HubspotShare *share)
+{
+	int64		sent = (int64) share->nrequests * share->rows_of_request;
+
+	return (int) Max(Min(share->nrows - sent, share->rows_of_request), 0);
+}
