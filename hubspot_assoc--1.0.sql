@@ -701,6 +701,23 @@ GRANT EXECUTE ON FUNCTION hs_assoc_fold(text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_fold(text) IS
 'Folds the case of a label: labels that are looked up as one give the same, whatever the locale.';
 
+CREATE FUNCTION hs_assoc_is_bounded(
+	server text,
+	operation text,
+	from_type text,
+	from_id text,
+	to_type text,
+	to_id text,
+	category text,
+	type_ids int[],
+	labels text[])
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+GRANT EXECUTE ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text, int[], text[]) TO pg_checkpoint;
+COMMENT ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text, int[], text[]) IS
+'Says whether an operation has texts of 1,000 bytes, arrays of 100 elements, and labels of 100,000 bytes in all, at most.';
+
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would begin the ids anew, and
 -- new operations would come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
@@ -729,16 +746,7 @@ CREATE TABLE hs_assoc_outbox (
 	correlation_id	text,
 	-- what is enqueued keeps to these; see HUBSPOT_MAX_TEXT
 	CONSTRAINT hs_assoc_outbox_bounds CHECK (
-		pg_catalog.octet_length(from_id) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(to_id) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(server) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(operation) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(from_type) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(to_type) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.octet_length(category) OPERATOR(pg_catalog.<=) 1000
-		AND pg_catalog.cardinality(type_ids) OPERATOR(pg_catalog.<=) 100
-		AND pg_catalog.cardinality(labels) OPERATOR(pg_catalog.<=) 100
-		AND pg_catalog.octet_length(pg_catalog.array_to_string(labels, '')) OPERATOR(pg_catalog.<=) 100000)
+		hs_assoc_is_bounded(server, operation, from_type, from_id, to_type, to_id, category, type_ids, labels))
 ) WITH (
 	fillfactor = 90,
 	autovacuum_vacuum_scale_factor = 0,

@@ -78,6 +78,48 @@ fill_lanes(4_000, 4, 'archive');
 flush();
 is(join(' ', sizes()), join(' ', (100) x 40), 'archived: each request is full');
 
+# ... and likewise where no lane has one among the first rows
+start_over();
+fill_lanes(6_000, 40, 'archive');
+flush();
+is(sum(sizes()), 6_000, 'archived, many lanes: each is sent once');
+cmp_ok(scalar(sizes()), '<=', 90, 'archived, many lanes: in requests that are full, most of them');
+
+# More lanes than are told apart at a time
+foreach my $lanes (70, 1_100)
+{
+	start_over();
+	fill_lanes($lanes, $lanes);
+	flush();
+	is(join(' ', sizes()), join(' ', (1) x $lanes), "$lanes lanes: a request for each");
+	is(waiting(), 0, "$lanes lanes: all are sent");
+}
+
+# Among many rows, some that are for no lane, or too large
+start_over();
+$session->query('ALTER TABLE hs_assoc_outbox DROP CONSTRAINT hs_assoc_outbox_bounds');
+fill_lanes(300, 3);
+fill_lanes(300, 2, 'befriend');
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
+	SELECT 'hubspot', current_user::regrole, 'create_default', repeat('x', i), '1', '2-99', '2' FROM unnest(ARRAY[1001, 9999]) AS i});
+fill_lanes(300, 3);
+flush();
+is($session->query(q{SELECT count(*), count(*) FILTER (WHERE operation = 'befriend') FROM hs_assoc_dead_letter}), '302|300',
+	'what cannot be sent: dead letters');
+is(sum(sizes()), 600, 'what cannot be sent: all others are');
+is(waiting(), 0, 'what cannot be sent: nothing is left');
+
+# Labels of lanes of the same object types are looked up once
+start_over();
+$session->query(q{SELECT hs_assoc_label_create('contacts', 'companies', 'Partner', 'partner')});
+$hubspot->clear_log;
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, labels, keep_labels)
+	SELECT 'hubspot', current_user::regrole, 'create', 'contacts', i, 'companies', i, '{Partner}', i % 2 = 0 FROM generate_series(1, 10) AS i});
+flush();
+is($session->query(q{SELECT count(*) FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 10) AS i')
+	WHERE label = 'Partner'}), 10, 'labels: all rows have theirs');
+is(scalar(grep { $_->{path} =~ m{/labels$} } @{ $hubspot->log }), 1, 'labels: looked up once');
+
 # One lane has most of the rows, and the oldest one is of another
 start_over();
 fill_lanes(1, 1);
