@@ -113,7 +113,7 @@ hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len
 	if (encoding == PG_UTF8)
 		return true;
 	if (encoding == PG_SQL_ASCII)
-		return pg_verify_mbstr(PG_UTF8, text, len, true);
+		return pg_encoding_verifymbstr(PG_UTF8, text, len) == len;
 	conversion = find_other_conversion();
 	if (conversion == NULL)
 		return false;

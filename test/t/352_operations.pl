@@ -41,7 +41,15 @@ sub holds
 	  @{ $hubspot->associations($from_type, $to_type) };
 }
 
-# The steps, in their order. O and A stand for the two trees of paths, and each step says:
+# What a search for a deal by its number asks
+sub search
+{
+	my ($property, $value) = @_;
+	return qq({"filterGroups":[{"filters":[{"propertyName":"$property","operator":"IN","values":["$value"]}]}],"properties":["$property"],)
+	  . '"sorts":["hs_object_id"],"limit":200,"after":"0"}';
+}
+
+# The steps, in their order. O, A, R and P stand for the trees of paths, and each step says:
 # its name, the SQL, the requests (method, path, body, status), the rows, and what is held then.
 sub steps
 {
@@ -50,6 +58,7 @@ sub steps
 	my $limit_created = $version =~ /^(v4|2026-03)$/ ? 201 : 200;
 	my $removed = $dated ? 200 : 204;
 	my $limits = 'A/definitions/configurations';
+	my $number = 'number_' . $version =~ tr/-/_/r;
 	my @contacts = qw(contacts companies);
 	my ($plain, $primary, $manager) = qw(HUBSPOT_DEFINED=279 HUBSPOT_DEFINED=1 USER_DEFINED=1);
 	my $look_up = [ 'GET', 'A/contacts/companies/labels', '', 200 ];
@@ -107,6 +116,18 @@ sub steps
 			[ [ 'POST', 'A/contacts/companies/batch/read', inputs('{"id":"2"}', '{"id":"9"}', '{"id":"4"}'), 207 ] ],
 			"1|2|11|HUBSPOT_DEFINED|279||f|\n1|2|11|USER_DEFINED|1|Boss|f|\n3|4|11|HUBSPOT_DEFINED|1|Primary|t|\n3|4|11|HUBSPOT_DEFINED|279||f|" ],
 
+		[ 'keys that can be read', q{SELECT input_no, record_id, error_category FROM hs_assoc_resolve('contacts:email', '{Ann@example.com,bob@example.com}'::text[])},
+			[ [ 'POST', 'R/contacts/batch/read?archived=false', '{"idProperty":"email","properties":["email","hs_additional_emails"],"propertiesWithHistory":[],'
+					. '"inputs":[{"id":"ann@example.com"},{"id":"bob@example.com"}]}', 207 ] ],
+			"1|4|\n2||RECORD_NOT_FOUND" ],
+		[ 'keys that are searched for', qq{SELECT record_id, error_category FROM hs_assoc_resolve('deals:$number', '{A-1}'::text[])},
+			[ [ 'POST', 'R/deals/batch/read?archived=false', qq({"idProperty":"$number","properties":["$number"],"propertiesWithHistory":[],"inputs":[{"id":"A-1"}]}), 400 ],
+				[ 'POST', 'R/deals/search', search($number, 'a-1'), 200 ] ], '21|' ],
+		[ 'keys of no property', qq{SELECT record_id, error_message FROM hs_assoc_resolve('deals:x$number', '{A-1}'::text[])},
+			[ [ 'POST', 'R/deals/batch/read?archived=false', qq({"idProperty":"x$number","properties":["x$number"],"propertiesWithHistory":[],"inputs":[{"id":"A-1"}]}), 400 ],
+				[ 'POST', 'R/deals/search', search("x$number", 'a-1'), 400 ], [ 'GET', 'P/deals', '', 200 ] ],
+			qq(|could not look up deals by x$number: deals have no property "x$number"; did you mean "$number"?) ],
+
 		[ 'types away', q{SELECT input_no, ok, http_status FROM hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 2 AS from_id, 11 AS to_id, 1 AS type_id, ''USER_DEFINED'' AS category')},
 			[ [ 'POST', 'A/contacts/companies/batch/labels/archive', inputs(pair(2, 11, $manager)), $removed ] ], "1|t|$removed",
 			"1-11: $plain $manager, 1-12: $primary $plain, 2-11: $plain, 3-11: $plain, 4-11: $primary $plain", @contacts ],
@@ -156,9 +177,14 @@ sub steps
 $session->query('CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id))');
 foreach my $version (@versions)
 {
-	my %trees = $version eq 'v4' ? (O => '/crm/v4/objects', A => '/crm/v4/associations') : (O => "/crm/objects/$version", A => "/crm/associations/$version");
+	my %trees = $version eq 'v4' ? (O => '/crm/v4/objects', A => '/crm/v4/associations', R => '/crm/v3/objects', P => '/crm/v3/properties') :
+	  (O => "/crm/objects/$version", A => "/crm/associations/$version", R => "/crm/objects/$version", P => "/crm/properties/$version");
+	my $number = 'number_' . $version =~ tr/-/_/r;
 
 	$hubspot->reset;
+	$hubspot->put_records('contacts', [ { id => '4', properties => { email => 'ann@example.com' } } ]);
+	$hubspot->property({ type => 'deals', name => $number });
+	$hubspot->put_records('deals', [ { id => '21', properties => { $number => 'A-1' } } ]);
 	$session->query("ALTER SERVER hubspot OPTIONS (SET api_version '$version')");
 	foreach my $step (steps($version))
 	{
@@ -168,7 +194,7 @@ foreach my $version (@versions)
 		is($session->query($sql), $rows, "$version: $name: what the rows say");
 		is_deeply(
 			[ map { [ $_->{method}, $_->{path} . ($_->{query} ? "?$_->{query}" : ''), $_->{body}, $_->{status} ] } @{ $hubspot->log } ],
-			[ map { my ($method, $path, @rest) = @$_; $path =~ s/^([OA])(?=\/)/$trees{$1}/; [ $method, $path, @rest ] } @$requests ],
+			[ map { my ($method, $path, @rest) = @$_; $path =~ s/^([OARP])(?=\/)/$trees{$1}/; [ $method, $path, @rest ] } @$requests ],
 			"$version: $name: what is asked");
 		is(holds(@types), $holds, "$version: $name: what HubSpot holds") if @types;
 		$hubspot->clear_log;
