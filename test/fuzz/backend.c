@@ -637,12 +637,22 @@ pg_server_to_any(const char *text, int len, int other)
 	return converted.data;
 }
 
-/* the conversion to LATIN1, which is the only one */
+bool
+pg_verify_mbstr(int other, const char *text, int len, bool no_error)
+{
+	fuzz_check(no_error);
+	return pg_encoding_verifymbstr(other, text, len) == len;
+}
+
+/* the conversions to and from LATIN1, which are the only ones */
+#define TO_LATIN1	FirstNormalObjectId
+#define FROM_LATIN1	(FirstNormalObjectId + 1)
+
 Oid
 FindDefaultConversionProc(int32 from, int32 to)
 {
-	fuzz_check(from == PG_UTF8 && to == PG_LATIN1);
-	return FirstNormalObjectId;
+	fuzz_check((from == PG_UTF8 && to == PG_LATIN1) || (from == PG_LATIN1 && to == PG_UTF8));
+	return from == PG_UTF8 ? TO_LATIN1 : FROM_LATIN1;
 }
 
 void
@@ -659,7 +669,18 @@ FunctionCall6Coll(FmgrInfo *info, Oid collation, Datum from, Datum to,
 	char	   *result = DatumGetCString(target);
 	pg_wchar	code;
 
-	fuzz_check(info->fn_oid == FirstNormalObjectId && DatumGetBool(no_error));
+	fuzz_check(DatumGetBool(no_error));
+	if (info->fn_oid == FROM_LATIN1)
+	{
+		for (int i = 0; i < DatumGetInt32(len); i++)
+		{
+			unicode_to_utf8(text[i], (unsigned char *) result);
+			result += pg_utf_mblen((unsigned char *) result);
+		}
+		*result = '\0';
+		return len;
+	}
+	fuzz_check(info->fn_oid == TO_LATIN1 && DatumGetInt32(from) == PG_UTF8);
 	fuzz_check(pg_encoding_verifymbchar(PG_UTF8, (const char *) text,
 										DatumGetInt32(len)) == DatumGetInt32(len));
 	code = utf8_to_unicode(text);

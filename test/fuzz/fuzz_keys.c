@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuzz_keys.c
+ *	  What an answer to a look-up says of the keys that were asked for.
+ *
+ * Input: a line of the letters of the question, r(ead) or s(earch), of the object type,
+ * e(-mails), x (exactly), i(ds), and of the encoding; a line of keys between tabs; then
+ * an answer as fuzz_reply() reads it.  Keys that cannot be are left out.
+ *
+ * IDENTIFICATION
+ *	  test/fuzz/fuzz_keys.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fuzz.h"
+
+#include "api/endpoint.h"
+#include "api/record.h"
+#include "call/key_match.h"
+
+#define MAX_KEYS	100
+
+static const HubspotObjectType types[] = {
+	{"contacts", "email", true},
+	{"deals", "sku", false},
+	{"contacts", NULL, false}
+};
+
+/* The keys of a line, each once; how many there are. */
+static int
+read_keys(HubspotKeys *keys, HubspotSlice line, HubspotKey **asked)
+{
+	const HubspotObjectType *type = hubspot_keys_type(keys);
+	int			nasked = 0;
+
+	while (line.len > 0 && nasked < MAX_KEYS)
+	{
+		const char *tab = memchr(line.data, '\t', line.len);
+		HubspotSlice given = {line.data, tab ? tab - line.data : line.len};
+		HubspotKey *key;
+
+		line.data += given.len + 1;
+		line.len -= Min(given.len + 1, line.len);
+		if (type->property ? hubspot_key_problem(given) != NULL :
+			hubspot_id_problem(given.data, given.len) != NULL)
+			continue;
+		key = hubspot_keys_get(keys, given);
+		fuzz_check(key->len > 0 && key->len <= HUBSPOT_NORMAL_SIZE);
+		if (key->state != HUBSPOT_KEY_UNKNOWN)
+			continue;
+		key->state = HUBSPOT_KEY_ASKED;
+		asked[nasked++] = key;
+	}
+	for (int i = 0; i < nasked; i++)
+		asked[i]->answer.asker = asked;
+	return nasked;
+}
+
+static void
+check_candidates(const HubspotCandidates *candidates)
+{
+	fuzz_check(candidates->nids >= 1 && candidates->nids <= HUBSPOT_MAX_CANDIDATES);
+	fuzz_check(candidates->total >= candidates->nids);
+	for (int i = 0; i < candidates->nids; i++)
+		fuzz_check(hubspot_id_problem(candidates->ids[i].data, candidates->ids[i].len) == NULL);
+	fuzz_check_text(hubspot_encode_candidates(candidates->ids, candidates->nids,
+											  candidates->total, candidates->more));
+}
+
+static void
+check_key(HubspotKey *key, bool search)
+{
+	HubspotSlice id;
+
+	switch ((HubspotKeyState) key->state)
+	{
+		case HUBSPOT_KEY_FOUND:
+			id = hubspot_key_record(key);
+			fuzz_check(hubspot_id_problem(id.data, id.len) == NULL);
+			break;
+		case HUBSPOT_KEY_AMBIGUOUS:
+			fuzz_check(key->answer.candidates != NULL);
+			check_candidates(key->answer.candidates);
+			break;
+		case HUBSPOT_KEY_MISSING:
+		case HUBSPOT_KEY_NOT_INDEXED:
+			fuzz_check(search || key->state == HUBSPOT_KEY_MISSING);
+			if (key->answer.candidates)
+				check_candidates(key->answer.candidates);
+			break;
+		case HUBSPOT_KEY_FAILED:
+			fuzz_check_error(hubspot_key_failure(key));
+			fuzz_check(strcmp(hubspot_key_failure(key)->category, HUBSPOT_NOT_SENT) == 0);
+			break;
+		default:
+			fuzz_check(false);
+	}
+	while (key->nrows > 0)
+		hubspot_key_release(key);
+	fuzz_check(key->state != HUBSPOT_KEY_FAILED);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
+{
+	FuzzInput	input = {(const char *) data, (const char *) data + size};
+	HubspotSlice line = fuzz_line(&input);
+	bool		search = (fuzz_choice(&line, "rs") == 's');
+	int			kind = fuzz_choice(&line, "exi");
+	const HubspotObjectType *type = &types[kind == 'e' ? 0 : kind == 'x' ? 1 : 2];
+	HubspotKey *asked[MAX_KEYS];
+	HubspotKey *all[MAX_KEYS];
+	HubspotKeyQuestion question;
+	HubspotHttpReply reply;
+	List	   *names;
+	int			nleft;
+	int			depth;
+
+	fuzz_begin(fuzz_choice(&line, "ULA"));
+	question.keys = hubspot_keys_create(CurrentMemoryContext, type);
+	question.nasked = read_keys(question.keys, fuzz_line(&input), asked);
+	question.asked = asked;
+	question.search = search;
+	memcpy(all, asked, sizeof(all));
+	fuzz_reply(&input, &reply);
+	if (hubspot_read_property_names(&reply, &names))
+		fuzz_check(fuzz_json(reply.body, reply.body_len, &depth) == FUZZ_JSON_OBJECT);
+
+	if (question.nasked > 0)
+	{
+		nleft = hubspot_match_keys(&question, &reply);
+		fuzz_check(nleft >= -1 && nleft <= question.nasked);
+		fuzz_check(nleft <= 0 || question.nasked > 1);
+		for (int i = 0; i < question.nasked; i++)
+		{
+			/* those that are left come first, and nobody else is open */
+			fuzz_check((asked[i]->state == HUBSPOT_KEY_ASKED) == (i < nleft));
+			if (all[i]->state != HUBSPOT_KEY_ASKED)
+				check_key(all[i], search);
+		}
+	}
+	fuzz_end();
+	return 0;
+}
