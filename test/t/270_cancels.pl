@@ -49,6 +49,8 @@ create_account($node, $hubspot, %options);
 my @flushed = map { "flushed_$_" } 1 .. 20;
 create_account($node, $hubspot, %options, name => $_) foreach @flushed;
 create_account($node, $hubspot, %options, name => 'clean', token => 'clean-token');
+# whose searches wait for their limit
+create_account($node, $hubspot, %options, name => 'searching', rate_limit => 1000);
 my $stopwatch = start_stopwatch($node);
 my $monitor = start_session($node);
 
@@ -60,6 +62,8 @@ $hubspot->settings({ latency_ms => 3, page_size => 20 });
 $hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => 'Partner', name => 'partner' });
 $hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
 		generate => { first_from => 1, count => 40, per_from => 200, first_to => 100_001, to_count => 8000 } });
+$hubspot->generate_records(contacts => { count => 1000, properties => { email => 'c{n}@example.com' } });
+$hubspot->generate_records(companies => { count => 1000, properties => { domain => 'd{n}.example' } });
 my %loaded = (token => 'test-token');
 $hubspot->rules([
 	{ match => { %loaded, every => 13 }, action => { hang => \1 } },
@@ -85,6 +89,10 @@ my %calls = (
 		'SELECT %d + i AS from_id, i AS to_id FROM generate_series(1, 400) i', server => 'hubspot')}, 100 + rand 1e6 },
 	list => sub { q{SELECT count(*) FROM hs_assoc_list('contacts', 7, 'companies', server => 'hubspot')} },
 	read => sub { q{SELECT count(*) FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 40) i', server => 'hubspot')} },
+	'keys that are read' => sub { sprintf q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts:email', 'companies',
+		'SELECT ''c'' || %d + i || ''@example.com'' AS from_id, i AS to_id FROM generate_series(1, 400) i', server => 'hubspot')}, rand 1000 },
+	'keys that are searched for' => sub { sprintf q{SELECT count(*) FROM hs_assoc_batch_archive('companies:domain', 'contacts',
+		'SELECT ''d'' || %d + i || ''.example'' AS from_id, i AS to_id FROM generate_series(1, 200) i', server => '%s')}, rand 1000, pick('hubspot', 'searching') },
 	labels => sub { q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies', server => 'hubspot'), generate_series(1, 3)} },
 	request => sub { q{SELECT http_status FROM hs_assoc_request('GET', '/crm/objects/2026-03/contacts/7/associations/companies', server => 'hubspot')} },
 	flush => sub { qq{CALL hs_assoc_flush(server => '$flushed')} },
