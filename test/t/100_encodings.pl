@@ -157,6 +157,36 @@ sub test_encoding
 	like(($session->finish)[1], qr/22023: invalid path "\/\Q@{[ encode('UTF-8', $letter) ]}\E"/,
 		"$encoding: a path");
 
+	# Keys go out as UTF-8, without blanks around them, and in small letters where
+	# case counts for nothing.  What cannot be is a row's, and no error.
+	$hubspot->reset;
+	$hubspot->put_records(contacts => [ { id => 101, properties => { email => "$letter\@example.com" } } ]);
+	is($query->("SELECT record_id, key = $id || '\@EXAMPLE.com ' FROM hs_assoc_resolve('contacts:email', ARRAY[$id || '\@EXAMPLE.com '])"),
+		'101|t', "$encoding: a key");
+	is($query->("SELECT ok, from_record, from_id = $id || '\@Example.com' FROM hs_assoc_batch_create_default('contacts:email', 'companies',
+			'SELECT ' || quote_literal($id) || ' || ''\@Example.com'' AS from_id, 1 AS to_id')"),
+		't|101|t', "$encoding: a key in a batch");
+	is($query->("SELECT error_category FROM hs_assoc_resolve('contacts:email', ARRAY[$id || 'x'])"), 'RECORD_NOT_FOUND', "$encoding: a key of nobody");
+	my %bytes = (
+		LATIN1 => [ 'xd6', 'xa0' ], WIN1252 => [ 'xd6', 'xa0' ], LATIN2 => [ 'xd6', 'xa0' ],
+		KOI8R => [ 'xf6', 'x9a' ]);
+	if ($bytes{$encoding})
+	{
+		my ($capital, $blank) = @{ $bytes{$encoding} };
+		is($query->("SELECT record_id FROM hs_assoc_resolve('contacts:email', ARRAY[E'\\$blank\\$capital\@example.com\\$blank'])"), '101',
+			"$encoding: a capital letter, between blanks of its own");
+	}
+	my %none = (SQL_ASCII => ['xe4'], EUC_JP => ['xa9\xa1'], EUC_KR => ['xc9\xa1'], WIN1252 => [ 'x81', 'x9d' ], LATIN1 => ['x85'], KOI8R => ['x01']);
+	foreach my $bytes (map { "E'a\\$_'" } @{ $none{$encoding} // [] })
+	{
+		is($query->("SELECT ok, error_category FROM hs_assoc_create_default('contacts:email', $bytes, 'companies', '1')"), 'f|INVALID_INPUT', "$encoding: $bytes is nobody's key");
+		is($query->("SELECT string_agg(coalesce(error_category, record_id), ' ' ORDER BY input_no) FROM hs_assoc_resolve('contacts:email',
+				ARRAY[$bytes, $id || '\@example.com', $bytes || repeat(' ', 2000), repeat($id, 600000)])"),
+			'INVALID_INPUT 101 INVALID_INPUT INVALID_INPUT', "$encoding: ... among others");
+		is($query->("SELECT error_category FROM hs_assoc_batch_archive('contacts:email', 'companies',
+				'SELECT ' || quote_literal($bytes) || ' AS from_id, 1 AS to_id')"), 'INVALID_INPUT', "$encoding: ... in a batch");
+	}
+
 	# A database without an encoding can hold what is no text at all.
 	if ($encoding eq 'SQL_ASCII')
 	{

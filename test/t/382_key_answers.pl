@@ -123,5 +123,29 @@ is(resolve('companies:domain', 'νίκος.example', 'ΝΊΚΟς.EXAMPLE'), "204
 #
 is($session->query(q{SELECT from_id = '', to_id = '201' FROM hs_assoc_create_default('contacts:email', '', 'companies', '201')}), 't|t', 'an empty key is told as that');
 
+#
+# Answers that are larger than any that was asked for
+#
+start_over();
+my @many = map { "more$_\@home.example" } 1 .. 100_000;
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ { id => '7', properties => { email => 'x', hs_additional_emails => join ';', @many } } ] });
+is(resolve('contacts:email', 'MORE99999@home.example', 'more5@home.example'), "7\n7", 'a record with 100,000 further e-mails');
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ map { { id => "$_", properties => { email => 'ann@example.com' } } } 1 .. 100_000 ] });
+my ($row, $peak) = measure($session, q{SELECT cardinality(candidates), error_category, error -> 'total', length(error_message) < 500 FROM hs_assoc_resolve('contacts:email', '{ann@example.com}'::text[])});
+is($row, '20|RECORD_AMBIGUOUS|100000|t', '100,000 records with one e-mail');
+takes_at_most($peak, 48 * 1024, '... take no more than their answer, a few times');
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ map { { id => "$_", properties => { email => "x$_" } } } 1 .. 100_000 ] });
+like(resolve('contacts:email', 'ann@example.com'), qr/^\{1,2,3,.*,20\} RECORD_NOT_FOUND /, '100,000 records with others');
+foreach my $id ('9' x 101, '..', '', "7\n", 'ä')
+{
+	answer($reads, status => 200, body => { status => 'COMPLETE', results => [ { id => $id, properties => { email => 'ann@example.com' } } ] });
+	like(resolve('contacts:email', 'ann@example.com'), qr/^NOT_SENT /, 'a record whose id cannot be one: "' . (encode_utf8(substr $id, 0, 5) =~ s{\n}{\\n}r) . '"');
+}
+foreach my $properties ('null', '[]', '7', '{"email":null}', '{"email":["x"]}', '{"email":{"value":"ann@example.com"}}', '{"hs_additional_emails":";;;"}', '{"email":"ann@example.com\\u0000"}')
+{
+	answer($reads, status => 200, text => qq({"status":"COMPLETE","results":[{"id":"7","properties":$properties}]}));
+	like(resolve('contacts:email', 'ann@example.com'), qr/^\{7\} RECORD_NOT_FOUND /, "properties that do not have it: $properties");
+}
+
 $session->quit;
 done_testing();
