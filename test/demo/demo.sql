@@ -10,6 +10,19 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER hubspot
 
 SELECT * FROM hs_assoc_create_default('contacts', 70100001, 'companies', 9001000) \gx
 
+-- People are known by their e-mails, companies by their domains: a property in place of ids
+
+CREATE TABLE leads (email text, domain text);
+INSERT INTO leads VALUES
+    ('Ann@Example.com', 'acme.example'),
+    ('bob@example.com', 'shared.example'),
+    ('nobody@example.com', 'acme.example');
+
+SELECT from_id, to_id, from_record, to_record, ok, error_message
+FROM hs_assoc_batch_create_default('contacts:email', 'companies:domain',
+    'SELECT email AS from_id, domain AS to_id FROM leads')
+ORDER BY input_no;
+
 -- The nightly job: a table of links, as it came from elsewhere
 
 CREATE TABLE crm_links (
