@@ -598,15 +598,20 @@ static bool
 finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	HubspotBatchRequest like = like_others(batch, chunk);
+	MemoryContext old;
 
 	if (chunk->search)
 		hubspot_batch_requests_start(&batch->scope, &like);
 	if (!hubspot_batch_requests_over(chunk))
 		return false;
+
+	/* it may be another chunk's answer that has led here */
+	old = MemoryContextSwitchTo(chunk->context);
 	if (chunk->keep)
 		read_labels(batch, chunk);
 	else
 		finish_chunk(batch, chunk);
+	MemoryContextSwitchTo(old);
 	return true;
 }
 

@@ -183,7 +183,8 @@ foreach my $bad (450, 600, 700, 900, 1250)
 	cmp_ok(scalar @failed, '>=', $bad, "the first $bad are bad: they have failed");
 	is(scalar(grep { $_->{category} ne 'NOT_SENT' } @wronged), 0, "the first $bad are bad: no other is said to be refused");
 	cmp_ok(scalar @wronged, '<=', $bad, "the first $bad are bad: of the others, so many were not sent: " . @wronged);
-	cmp_ok($hubspot->log_count, '<=', 40 + 30 + ($bad % 100 ? 199 : 0), "the first $bad are bad: requests");
+	# some that are good and in flight from the start may be accepted before all is known of the others
+	cmp_ok($hubspot->log_count, '<=', 40 + 30 + ($bad < 500 ? 2 * $bad : $bad % 100 ? 199 : 0), "the first $bad are bad: requests");
 }
 
 # Two kinds, in each batch: those that are not sent cost the others nothing.
