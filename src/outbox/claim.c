@@ -5,15 +5,15 @@
  *
  * The rows of a pair take effect in the order of their ids.  The last one of
  * its kind counts: it overrides those before it that have not been sent, which
- * are deleted ("pruned").  What is left of a pair goes one after the other, but
- * for labels: rows that add some, or take some away, and follow each other go
+ * are deleted ("pruned").  What is left of a pair goes one after the other,
+ * except for labels: adjacent rows that add some, or take some away, go
  * together, as one input.
  *
  * All of this looks at a window, the oldest rows that are due, and from there
  * by index at the rows of the same pairs, so that it costs the same whatever
  * the length of the queue.
  *
- * All functions here want a transaction with a snapshot.  What they return is
+ * All functions here need a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
  *
  * IDENTIFICATION
@@ -33,19 +33,19 @@
 #include "outbox/window.h"
 #include "schema/prepared.h"
 
-/* So much of an id tells records apart, when they are counted. */
+/* How many bytes of an id tell records apart when they are counted. */
 #define MAX_GROUP_KEY		64
 
 /* The parameter of the statements on a window that comes after those of window.h */
 enum
 {
-	CLAIM_ROLES = HUBSPOT_WINDOW_NPARAMETERS	/* whose rows of its pairs
-												 * count */
+	CLAIM_ROLES = HUBSPOT_WINDOW_NPARAMETERS	/* the roles whose rows of its
+												 * pairs count */
 };
 
 /*
- * Is there a row of the same pair before w?  In scalar subqueries such as this
- * one, the planner cannot join what has to be looked up by index.
+ * Is there a row of the same pair before w?  It is a scalar subquery, so that
+ * the planner cannot turn the look-up by index into a join.
  */
 #define BLOCKER \
 	"(SELECT b.id FROM %1$s.hs_assoc_outbox AS b" \
@@ -141,7 +141,7 @@ hubspot_claim_ids(const HubspotClaim *const *claims, int nclaims)
 	return hubspot_array_of(ids, nclaims, INT8OID);
 }
 
-/* Where they were, as a tid[]. */
+/* The places of claims as a tid[], palloc'd. */
 Datum
 hubspot_claim_tids(const HubspotClaim *const *claims, int nclaims)
 {
@@ -167,7 +167,7 @@ hubspot_claim_first(const HubspotClaimant *claimant, int64 *id)
 	return true;
 }
 
-/* Delete rows that later ones override; how many of the window were. */
+/* Delete rows that later ones override; returns how many of the window's. */
 int64
 hubspot_claim_prune(const HubspotClaimant *claimant,
 					int window)
@@ -180,9 +180,9 @@ hubspot_claim_prune(const HubspotClaimant *claimant,
 }
 
 /*
- * Delete those that rows of the window override, and that aren't due or are
- * another role's.  The window should have been pruned before: this looks at all
- * earlier rows of each pair.
+ * Delete rows that rows of the window override, and that are not due or are
+ * another role's.  The window should have been pruned before: this looks at
+ * all earlier rows of each pair.
  */
 void
 hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
@@ -236,8 +236,8 @@ hubspot_claim_can_share(const HubspotLane *lane)
 }
 
 /*
- * Let the rows of the window wait for those of their pairs that come before
- * them, so that they don't stand at the head of the queue; how many there were.
+ * Let rows of the window wait for those of their pairs that come before them,
+ * so that they do not stay at the head of the queue; returns how many.
  */
 int64
 hubspot_claim_defer_blocked(const HubspotClaimant *claimant, int window)

@@ -9,7 +9,7 @@
  * be sent could otherwise hold up everybody's pairs.  And a row that cannot be
  * sent because of its role overrides no row of another role, which can.
  *
- * All functions here want a transaction with a snapshot.  What they return is
+ * All functions here need a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
  *
  * IDENTIFICATION

@@ -30,12 +30,13 @@ typedef struct HubspotClaimant
 	bool		has_letters;	/* dead letters */
 	bool		has_outdated;	/* of these, some that are to be deleted */
 	bool		has_doubts;		/* operations that may still be done */
-	Datum		company;		/* oid[]: who has the same login, and itself */
-	Datum		heeds;			/* oid[]: whose later rows make its own
+	Datum		company;		/* oid[]: roles with the same login, itself
+								 * included */
+	Datum		heeds;			/* oid[]: roles whose later rows make its own
 								 * needless */
-	Datum		overrides;		/* oid[]: whose earlier rows its own make
-								 * needless */
-	bool		has_company;	/* in these are others than itself */
+	Datum		overrides;		/* oid[]: roles whose earlier rows its own
+								 * make needless */
+	bool		has_company;	/* these have other roles than itself */
 	int64		turn;			/* sender.c's */
 } HubspotClaimant;
 
@@ -44,7 +45,7 @@ typedef enum HubspotStanding
 {
 	HUBSPOT_NEW,				/* nothing */
 	HUBSPOT_PROVEN,				/* the last round went well */
-	HUBSPOT_FAILING				/* it didn't */
+	HUBSPOT_FAILING				/* the last round failed */
 } HubspotStanding;
 
 extern List *hubspot_claimants(const char *server);

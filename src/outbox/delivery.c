@@ -42,8 +42,8 @@
 #include "outbox/settle.h"
 
 /*
- * An account that is parked for less than that, in microseconds, is as good as
- * not parked: it has to wait by other means, lest it be tried without an end.
+ * An account that is parked for less than this, in microseconds, counts as not
+ * parked: it has to wait by other means, or it would be tried endlessly.
  */
 #define MIN_PARKING			INT64CONST(100000)
 
@@ -53,14 +53,14 @@ struct HubspotDelivery
 	HubspotProgress *progress;
 	int64		begun;			/* as of hubspot_now() */
 	HubspotParcel **parcels;	/* of the lots, in their order */
-	int			nbegun;			/* of the parcels, those that are under way or
+	int			nbegun;			/* how many of the parcels are under way or
 								 * over */
 	int			nunder_way;
-	HubspotParcel *waits;		/* one that does, or NULL */
-	HubspotPlaces free;			/* what none of them has */
+	HubspotParcel *waits;		/* a parcel that waits, or NULL */
+	HubspotPlaces free;			/* the places that no parcel has */
 	HubspotAnswers answers;
 	bool		over;			/* all is recorded, or the lease is lost */
-	bool		recorded;		/* it is the former */
+	bool		recorded;		/* all is recorded */
 	bool		unrecorded;		/* but for the account's failure */
 };
 
@@ -77,8 +77,8 @@ static void put_rows(HubspotDelivery *delivery);
 static void record_account(HubspotDelivery *delivery);
 
 /*
- * What is to be done with rows that were chosen, in the current memory context.
- * progress is kept up.
+ * Create a delivery of rows that were chosen, in the current memory context.
+ * progress is kept up to date.
  */
 HubspotDelivery *
 hubspot_delivery_create(const HubspotSelection *chosen, HubspotProgress *progress)
@@ -95,8 +95,8 @@ hubspot_delivery_create(const HubspotSelection *chosen, HubspotProgress *progres
 }
 
 /*
- * Ask what has to be asked first; so many others are in the round.  False: the
- * extension was dropped.
+ * Ask what has to be asked first; nothers is how many other deliveries are in
+ * the round.  False: the extension was dropped.
  */
 bool
 hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *delivery,
@@ -166,7 +166,7 @@ look_up_labels(HubspotTransaction *transaction, const HubspotSelection *chosen,
 	if (labels[number])
 		return true;
 
-	/* getting a token may have taken its time */
+	/* it may have taken long to get a token */
 	if (!hubspot_transaction_begin(transaction))
 		return false;
 	hubspot_transaction_end(transaction);
@@ -207,8 +207,8 @@ begin_parcels(HubspotDelivery *delivery)
 }
 
 /*
- * The places of the next parcel: its part of those that are free, beside the parcels
- * that have not begun either.  False: there are not enough of them.
+ * Take the places of the next parcel: its share of the free ones, as there are
+ * other parcels that have not begun.  False: there are not enough of them.
  */
 static bool
 take_places(HubspotDelivery *delivery, const HubspotParcel *parcel, HubspotPlaces *places)
@@ -227,7 +227,7 @@ take_places(HubspotDelivery *delivery, const HubspotParcel *parcel, HubspotPlace
 	return true;
 }
 
-/* What is left is for the parcel that has most to put. */
+/* Give the places that are left to the parcel that has most to put. */
 static void
 give_places(HubspotDelivery *delivery)
 {
@@ -302,7 +302,10 @@ hubspot_delivery_move(HubspotDelivery *delivery)
 	return delivery->nunder_way == 0;
 }
 
-/* Into all parcels that are under way, and those that can begin since others are over. */
+/*
+ * Put rows into all parcels that are under way, and into those that can begin
+ * because others are over.
+ */
 static void
 put_rows(HubspotDelivery *delivery)
 {
@@ -319,7 +322,7 @@ put_rows(HubspotDelivery *delivery)
 		delivery->free.calls += places.calls;
 		delivery->free.bytes += places.bytes;
 		delivery->nunder_way--;
-		/* which come to be put, too */
+		/* their rows are put, too */
 		begin_parcels(delivery);
 	}
 }
@@ -342,7 +345,7 @@ hubspot_delivery_wait(HubspotDelivery *delivery, int64 until)
 
 /*
  * After the transaction: if it is over, others can have the lease.  Pairs count as
- * sent only now: what is sent again after an ERROR hasn't changed meanwhile.
+ * sent only now: what is sent again after an ERROR has not changed meanwhile.
  */
 void
 hubspot_delivery_moved(HubspotDelivery *delivery)
@@ -380,7 +383,7 @@ hubspot_delivery_is_unrecorded(const HubspotDelivery *delivery)
 	return delivery->unrecorded;
 }
 
-/* From here on, an ERROR is that of one of the rows. */
+/* From now on, an ERROR is that of one of the rows. */
 static void
 suspect_all(HubspotDelivery *delivery)
 {
@@ -404,7 +407,8 @@ record_account(HubspotDelivery *delivery)
 		error = answers->failure;
 	if (error && error->verdict == HUBSPOT_VERDICT_RATE &&
 		hubspot_account_when(delivery->chosen->client->account, 0, now) > now + MIN_PARKING)
-		;						/* it is parked, and that's all */
+		;						/* it is parked, and nothing else is to be
+								 * done */
 	else if (error)
 		delivery->unrecorded = !hubspot_settle_account(claimant, error);
 	else if (claimant->backing_off && answers->nanswers > 0)

@@ -252,7 +252,8 @@ lease_tag(LOCKTAG *tag, const char *server)
 
 /*
  * Show people what is being sent, and the process that has the lease next.  If
- * somebody has locked the row, it is not written.  What lots differ in is null.
+ * somebody has locked the row, it is not written.  What differs between lots
+ * becomes null.
  */
 void
 hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLot *lots, int nlots,

@@ -9,15 +9,16 @@
  *
  * What fails is charged to whom it belongs.  A row that HubSpot refuses becomes
  * a dead letter; rows of one pair that were refused as one input are sent again,
- * one by one, since it may be about one of them; one that wasn't confirmed is sent
- * again later, in requests of half the size each time, so that one row that makes
- * its requests fail ends up alone; where it takes long to find out which rows
- * HubSpot has refused without a name, those that are left come after the others; those
- * that are not sent since all like them were refused wait longer and longer.
- * What refuses the account, or keeps us from reaching it, costs the rows nothing: it
- * is for the delivery.
+ * one by one, since it may be about one of them; one that was not confirmed is
+ * sent again later, in requests of half the size each time, so that one row
+ * that makes its requests fail ends up alone; where it takes long to find out
+ * which rows HubSpot has refused without a name, those that are left come
+ * after the others; those that are not sent because all like them were refused
+ * wait longer and longer.  What refuses the account, or keeps us from reaching
+ * it, costs the rows nothing: the delivery deals with that.
  *
- * A parcel has a memory context of its own in the round's, which goes when it is over.
+ * A parcel has a memory context of its own within the round's, which is
+ * deleted when the parcel is over.
  *
  * IDENTIFICATION
  *	  src/outbox/parcel.c
@@ -40,8 +41,8 @@
 #include "rows/raw_input.h"
 
 /*
- * So long it is looked for those that are to blame for a refusal, in microseconds; then
- * the account's other rows have their turn.
+ * How long to search for those that are to blame for a refusal, in
+ * microseconds; then the account's other rows have their turn.
  */
 #define MAX_SEARCH			(10 * INT64CONST(1000000))
 
@@ -81,7 +82,10 @@ static void settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 static HubspotError *copy_error(const HubspotParcel *parcel, const HubspotError *error);
 static void note_doubt(HubspotParcel *parcel, const HubspotClaim *claim);
 
-/* What is to be sent of a lot, in the current memory context; progress is kept up. */
+/*
+ * Create a parcel of a lot, in the current memory context.  progress is kept
+ * up to date.
+ */
 HubspotParcel *
 hubspot_parcel_create(const HubspotSelection *chosen, const HubspotLot *lot,
 					  HubspotLabels *labels, HubspotAnswers *answers,
@@ -108,7 +112,7 @@ hubspot_parcel_least_bytes(const HubspotParcel *parcel)
 	return hubspot_max_reply(endpoint, Min(parcel->lot->nclaims, limit));
 }
 
-/* Send it, with so many places. */
+/* Begin to send a parcel, with these places. */
 void
 hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places)
 {
@@ -138,7 +142,7 @@ hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places)
 	MemoryContextSwitchTo(old);
 }
 
-/* Give it more places, of one that is over. */
+/* Give a parcel the places of one that is over. */
 void
 hubspot_parcel_widen(HubspotParcel *parcel, HubspotPlaces places)
 {
@@ -177,7 +181,7 @@ hubspot_parcel_wait(HubspotParcel *parcel, int64 until)
 	hubspot_batch_wait_for_any(parcel->batch, until);
 }
 
-/* After all is recorded: is it over?  Then its places are others'. */
+/* After all is recorded: is the parcel over?  Then others can have its places. */
 bool
 hubspot_parcel_end(HubspotParcel *parcel, HubspotPlaces *places)
 {
@@ -197,7 +201,7 @@ hubspot_parcel_count(const HubspotParcel *parcel)
 	return parcel->nput;
 }
 
-/* From here on, an ERROR is that of one of the rows. */
+/* From now on, an ERROR is that of one of the rows. */
 static void
 suspect_all(HubspotParcel *parcel)
 {
@@ -205,7 +209,7 @@ suspect_all(HubspotParcel *parcel)
 	parcel->progress->row = parcel->lot->nclaims == 1 ? parcel->lot->claims[0].id : 0;
 }
 
-/* It is this row's. */
+/* From now on, an ERROR is this row's. */
 static void
 suspect(HubspotParcel *parcel, int64 row)
 {
@@ -335,7 +339,7 @@ settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 			break;
 		case HUBSPOT_VERDICT_BUSY:
 		case HUBSPOT_VERDICT_UNCONFIRMED:
-			/* what has failed before may be the cause itself */
+			/* a row that has failed before may be the cause itself */
 			if (parcel->answers->failure == NULL && parcel->lot->lane.attempts == 0)
 				parcel->answers->failure = copy_error(parcel, error);
 			hubspot_undone_note(parcel->undone, claim->id, HUBSPOT_SETTLE_FAILED, error);

@@ -15,7 +15,7 @@
 #include "call/labels.h"
 #include "outbox/selection.h"
 
-/* What has come back says this of the account; all of its parcels write it. */
+/* What the answers say of the account; all of its parcels write it. */
 typedef struct HubspotAnswers
 {
 	MemoryContext context;		/* of the errors */
@@ -27,7 +27,7 @@ typedef struct HubspotAnswers
 	const HubspotError *account_error;	/* of them all, or NULL */
 } HubspotAnswers;
 
-/* What calls may take up, of what the account has. */
+/* How much of what the account may use calls may take up. */
 typedef struct HubspotPlaces
 {
 	int			calls;			/* in flight */

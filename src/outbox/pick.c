@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * pick.c
- *	  Rows of the outbox are picked, lane by lane.
+ *	  Picks rows of the outbox, lane by lane.
  *
- * The first row that is picked says of which lane it is, and all others of it are
- * picked with it.  Those of other lanes make lots of their own, which can be sent
- * beside it: no two rows that are picked are of one pair, unless they go into one
- * input.  But rows that have failed go without others, lest these wait for them.
+ * The first row that is picked gives the first lane, and all others of that
+ * lane are picked with it.  Rows of other lanes make lots of their own, which
+ * can be sent beside it: no two rows that are picked are of one pair, unless
+ * they go into one input.  But rows that have failed go without others, which
+ * would have to wait for them.
  *
- * All functions here want a transaction with a snapshot.  What they return is
+ * All functions here need a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
  *
  * IDENTIFICATION
@@ -27,22 +28,25 @@
 #include "outbox/window.h"
 #include "schema/prepared.h"
 
-/* So many lanes are told apart in a pick; rows of others have time. */
+/*
+ * How many lanes are told apart in a pick; rows of further lanes wait for a
+ * later one.
+ */
 #define MAX_LOTS		64
 
-/* Rows that there is room for at first, in all lots but the first */
+/* For how many rows there is room at first, in all lots but the first */
 #define OTHERS_ROOM		64
 
 /* The parameters of the statements that come after those of window.h */
 enum
 {
-	PICK_ROLES = HUBSPOT_WINDOW_NPARAMETERS,	/* whose rows of its pairs
-												 * count */
+	PICK_ROLES = HUBSPOT_WINDOW_NPARAMETERS,	/* the roles whose rows of its
+												 * pairs count */
 	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS	/* where to look, in place of
 											 * these */
 };
 
-/* Something of the last row of the same pair before w */
+/* A column of the last row of the same pair before w */
 #define OF_ROW_BEFORE(what) \
 	"(SELECT " what " FROM %1$s.hs_assoc_outbox AS b" \
 	" WHERE " HUBSPOT_SQL_PAIR("b") " = " HUBSPOT_SQL_PAIR("w") " AND b.id < w.id" \
@@ -53,7 +57,10 @@ enum
 #define JOINS \
 	HUBSPOT_SQL_JOINS("w", "b") " AND b.not_before <= $3"
 
-/* A dead letter that was put back might have been outdated while it was locked. */
+/*
+ * Is the row still of use?  A dead letter that was put back may have been
+ * outdated while it was locked.
+ */
 #define IS_OF_USE \
 	"(w.error_category IS NULL OR NOT EXISTS" \
 	" (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.id = w.id AND u.server = w.server))"
@@ -80,9 +87,9 @@ enum
 	PICK_KEEP_LABELS,
 	PICK_ATTEMPTS,
 	PICK_TID,
-	PICK_NEWEST,				/* the last number that a row was given */
-	PICK_BEFORE,				/* the row of its pair that it may only go
-								 * with */
+	PICK_NEWEST,				/* the latest id that any row has been given */
+	PICK_BEFORE,				/* the earlier row of its pair without which
+								 * it may not go */
 	PICK_HAS_OTHERS				/* is there anything else of its pair? */
 };
 
@@ -92,9 +99,10 @@ enum
 	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
 
 /*
- * Most pairs have one row.  Then there is nothing to be pruned, and nothing to wait
- * for, and one look at the pair is enough; what was a dead letter is not taken for
- * such a row.  Rows that somebody has locked aren't in this window.
+ * Most pairs have one row.  Then there is nothing to prune, and nothing to
+ * wait for, and one look at the pair is enough; a row that was a dead letter
+ * does not count as such.  Rows that somebody has locked are not in this
+ * window.
  */
 #define PICK_ALONE(where) \
 	"SELECT " PICKED_COLUMNS("w.tid", "w.pair") ", NULL::bigint," \
@@ -110,8 +118,8 @@ static HubspotStatement pick_alone_statement = {
 };
 
 /*
- * Another row may have come to one of these places.  No index is of use here, lest the
- * planner take one.
+ * Another row may have come to one of these places.  The conditions are such
+ * that no index fits, which the planner might take otherwise.
  */
 static HubspotStatement pick_alone_of_statement = {
 	.text = PICK_ALONE("ctid = ANY ($6) AND server IS NOT DISTINCT FROM $1"
@@ -131,7 +139,7 @@ static HubspotStatement pick_statement = {
 	.types = {HUBSPOT_WINDOW_TYPES,[PICK_ROLES] = OIDARRAYOID}
 };
 
-/* So many bytes of rows are picked at a time, and one row more. */
+/* How many bytes of rows are picked at a time; one row more may be. */
 #define MAX_CLAIMED		(4 * 1024 * 1024)
 
 #define TOO_LONG(name)	name " is longer than " CppAsString2(HUBSPOT_MAX_TEXT) " bytes"
@@ -170,9 +178,9 @@ static void get_lane(const HubspotRow *row, HubspotLane *lane);
 static bool is_of_lane(const HubspotRow *row, const HubspotLane *lane);
 
 /*
- * Those of the window's rows that are all there is of their pairs.  None: the oldest
- * one is not, or is of no use any more, or all are locked; then there is more to be
- * found out (hubspot_pick()).
+ * Pick the window's rows that are the only ones of their pairs.  None: the
+ * oldest row is not one, or is no longer of use, or all are locked; then more
+ * has to be found out (hubspot_pick()).
  */
 void
 hubspot_pick_alone(const HubspotClaimant *claimant, int window, bool single,
@@ -188,7 +196,7 @@ hubspot_pick_alone(const HubspotClaimant *claimant, int window, bool single,
 	hubspot_rows_free(&rows);
 }
 
-/* Likewise, those of the rows that were due at these places. */
+/* Likewise, but of the rows that were due at these places. */
 void
 hubspot_pick_alone_of(const HubspotClaimant *claimant, ItemPointerData * tids, int ntids,
 					  HubspotPick *pick)
@@ -207,8 +215,8 @@ hubspot_pick_alone_of(const HubspotClaimant *claimant, ItemPointerData * tids, i
 }
 
 /*
- * The rows of the window that may be sent now.  None: all wait for others of their
- * pairs, or are locked.  Rows of one pair are in their order.
+ * Pick the rows of the window that may be sent now.  None: all wait for others
+ * of their pairs, or are locked.  Rows of one pair stay in their order.
  */
 void
 hubspot_pick(const HubspotClaimant *claimant, int window, bool single,
@@ -233,8 +241,8 @@ has_others(uint64 number)
 }
 
 /*
- * The tables have CHECKs for how large a row may be.  But they may have been
- * dropped, or not have been there yet; so what is larger isn't read.
+ * The tables have CHECKs for how large a row may be.  But these may have been
+ * dropped, or not have been there yet; so a larger row is not read.
  */
 static void
 read_picked(HubspotPick *pick, bool single)
@@ -272,7 +280,7 @@ read_picked(HubspotPick *pick, bool single)
 	pick->nlots = nlots;
 }
 
-/* Into the lot of its lane, if there is one. */
+/* Read a row into the lot of its lane, if there is one. */
 static void
 read_claim(HubspotPick *pick, const HubspotRow *row, bool single)
 {
@@ -303,7 +311,7 @@ find_lot(const HubspotPick *pick, const HubspotRow *row)
 	return NULL;
 }
 
-/* NULL: there is no place beside the others. */
+/* Add a lot for the lane of a row.  NULL: there is no place beside the others. */
 static HubspotLot *
 add_lot(HubspotPick *pick, const HubspotRow *row)
 {
@@ -321,7 +329,7 @@ add_lot(HubspotPick *pick, const HubspotRow *row)
 	return lot;
 }
 
-/* Why a picked row isn't read, or NULL; then its size is added. */
+/* Why a picked row is not read, or NULL: then its size is added. */
 static const char *
 size_problem(const HubspotRow *row, Size *sum)
 {
@@ -339,7 +347,7 @@ size_problem(const HubspotRow *row, Size *sum)
 	return NULL;
 }
 
-/* False: it has to wait for the row before it of its pair. */
+/* Read a claim.  False: it has to wait for the row of its pair before it. */
 static bool
 get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 {
@@ -359,8 +367,9 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 }
 
 /*
- * Is the row before this one of its pair, if there is one, picked, too?  And have
- * they no more types together than go into an input?  The lot knows its rows.
+ * Is the row of its pair before this one, if there is one, picked, too?  And
+ * do the two have no more types than an input can take?  The lot knows its
+ * rows.
  */
 static bool
 goes_along(const HubspotRow *row, const HubspotClaim *claim, HubspotLot *lot)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pick.h
- *	  Rows of the outbox are picked, lane by lane.
+ *	  Picks rows of the outbox, lane by lane.
  *
  * IDENTIFICATION
  *	  src/outbox/pick.h
@@ -41,13 +41,12 @@ typedef struct HubspotPick
 	int			nlots;
 	int			nlooked_at;		/* rows of the window */
 	Size		size;			/* of the claims, in bytes */
-	int64		newest;			/* the last number that any row was given by
-								 * now */
+	int64		newest;			/* the latest id that any row has been given */
 	HubspotOversize *oversize;
 	int			noversize;
 } HubspotPick;
 
-/* single: the lane of the first row alone */
+/* single: only the lane of the first row */
 extern void hubspot_pick_alone(const HubspotClaimant *claimant, int window,
 							   bool single, HubspotPick *pick);
 extern void hubspot_pick_alone_of(const HubspotClaimant *claimant,

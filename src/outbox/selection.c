@@ -5,7 +5,7 @@
  *
  * Steps, in the transaction that has taken the lease of the account's server.
  * Each does its part, and either leaves the decision to the next one or says why
- * nothing is sent in this round, and when it is worth to look again.
+ * nothing is sent in this round, and when it is worth looking again.
  *
  * IDENTIFICATION
  *	  src/outbox/selection.c
@@ -33,27 +33,33 @@
 #define MAX_CALL_RETRIES	1
 
 /*
- * So many bytes may the answers have that are in flight.  With the rows, and what is
- * made of an answer while it is read, a process has less than 64 MB, whatever
- * comes.
+ * How many bytes the answers to requests in flight may have.  With the rows,
+ * and what is made of an answer while it is read, a process has less than 64
+ * MB, whatever comes.
  */
 #define REPLY_BUDGET		((size_t) 24 * 1024 * 1024)
 
-/* So many rows are looked at, at most. */
+/* How many rows are looked at, at most. */
 #define MAX_WINDOW			10000
 
-/* So many are looked at first; that fills the smallest requests. */
+/* How many rows are looked at first, which fills the smallest requests. */
 #define FIRST_WINDOW		500
 
-/* Where there are several lanes, it is seen of so many rows of which they are, at most. */
+/*
+ * Where there are several lanes, the lanes of at most this many rows are
+ * looked at.
+ */
 #define MAX_SURVEYED		50000
 
-/* Rows that somebody has locked are looked at again after, in microseconds. */
+/*
+ * After how many microseconds rows that somebody has locked are looked at
+ * again.
+ */
 #define LOCKED_DELAY		INT64CONST(1000000)
 
 /*
- * While more than half of the window is overridden, it is pruned again, for so
- * long in a transaction, in microseconds.
+ * While more than half of the window is overridden, it is pruned again: for
+ * how many microseconds in a transaction.
  */
 #define PRUNE_TIME			INT64CONST(200000)
 
@@ -76,7 +82,7 @@ typedef struct Choice
 	HubspotProgress *progress;
 	int64		max_rows;
 	bool		single;			/* of one lane alone */
-	int			window;			/* so many rows are looked at */
+	int			window;			/* how many rows are looked at */
 	int64		removed;		/* rows that are not to be sent */
 	TimestampTz look_at;		/* with LATER and PACED */
 	const HubspotError *error;	/* with FAILED */
@@ -189,7 +195,7 @@ window_size(const HubspotClient *client, int64 max_rows)
 	return (int) Max(Min((int64) limit * client->options->concurrency, max_rows), 1);
 }
 
-/* Has the account, which spreads its requests, time for one now? */
+/* Has the account, which spreads its requests, room for one now? */
 static Decision
 keep_pace(Choice *choice)
 {

@@ -44,23 +44,24 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* If so many single rows fail one after the other, it may not be because of them. */
+/* If this many single rows fail one after the other, they may not be the cause. */
 #define MAX_FAILURES	3
 
-/* Leases that a transaction takes: there is room for so many locks. */
+/* How many leases a transaction takes: there is room for this many locks. */
 #define MAX_LEASES		50
 
 /*
- * So many accounts are served at a time, each with so many rows of so many bytes, and
- * one at a time, and of it a lane, for so many rounds after an ERROR.  What they may have in memory
- * together is what one account may have.
+ * How many accounts are served at a time, each with at most how many rows of
+ * how many bytes, and for how many rounds after an ERROR there is only one
+ * account, with one lane.  Together they may have in memory what one account
+ * may have.
  */
 #define MAX_VISITS		32
 #define FEW_ROWS		200
 #define FEW_BYTES		(64 * 1024)
 #define ROUNDS_ALONE	20
 
-/* When sent rows can't be forgotten, they are tried again after that time. */
+/* If sent rows cannot be forgotten, that is tried again after this time. */
 #define FORGET_DELAY	(60 * SECOND)
 
 /* An account in a round */
@@ -127,7 +128,7 @@ static void take_fault(HubspotSender *sender, const ErrorData *fault,
 					   HubspotRound *round);
 static void charge_turn(HubspotSender *sender, const ErrorData *fault);
 
-/* A sender; hubspot_sender_end() frees it. */
+/* Create a sender; hubspot_sender_end() frees it. */
 HubspotSender *
 hubspot_sender_create(HubspotSenderKind kind)
 {
@@ -210,7 +211,7 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	MemoryContextSwitchTo(old);
 }
 
-/* Does what this process changes come from a sender's round? */
+/* Are this process's changes made by a sender's round? */
 bool
 hubspot_is_sending(void)
 {
@@ -364,7 +365,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 		max_rows = Min(max_rows, visit->turn->max_rows);
 	else if (sender->visits != NIL)
 		max_rows = Min(max_rows, FEW_ROWS);
-	/* who had the lease before us may have failed */
+	/* the process that had the lease before us may have failed */
 	if (!hubspot_claimant_renew(claimant, claimants))
 		return false;
 	if (claimant->backing_off)
@@ -519,8 +520,9 @@ is_ready(const HubspotSender *sender, const HubspotClaimant *claimant,
 }
 
 /*
- * Let the accounts take turns: who was served longest ago comes first, and of
- * those that were never served here, whoever waits for longest.
+ * Let the accounts take turns: the one that was served longest ago comes
+ * first, and of those that were never served here, the one that has waited
+ * longest.
  */
 static void
 take_turns(HubspotSender *sender, List *claimants)

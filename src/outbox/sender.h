@@ -25,7 +25,7 @@ typedef enum HubspotSenderKind
 
 /*
  * May this process send to an account of such a standing, on a server of that owner's?
- * trusted: a superuser; sole: all servers of the database are his.
+ * trusted: a superuser; sole: that role owns all servers of the database.
  */
 typedef bool (*HubspotMayServe) (HubspotStanding standing, Oid owner,
 								 bool trusted, bool sole);

@@ -3,9 +3,10 @@
  * share.c
  *	  Which lanes go in a round, and with how many requests.
  *
- * HubSpot counts requests, so full ones come first: those for which a lane has not
- * got enough rows yet may find more of them in a later round.  The lane of the oldest
- * row has its turn whatever it has, so that each one comes to be sent.
+ * HubSpot counts requests, so full ones come first: a lane that has too few
+ * rows for one yet may find more of them in a later round.  The lane of the
+ * oldest row has its turn whatever it has, so that each row is sent in the
+ * end.
  *
  * IDENTIFICATION
  *	  src/outbox/share.c
@@ -17,9 +18,10 @@
 #include "outbox/share.h"
 
 /*
- * Where lanes have few rows, a round has so many times the requests that can be in
- * flight: to look for rows takes its time, too.  But only while they are about as
- * full as the fullest one, by that part of it.
+ * Where lanes have few rows, a round has up to MAX_TURNS times the requests
+ * that can be in flight, since looking for rows takes time, too.  But only
+ * while they are nearly as full as the fullest one: to at least that part of
+ * it.
  */
 #define MAX_TURNS		2
 #define ABOUT_AS_FULL	0.75
@@ -41,7 +43,10 @@ hubspot_request_rows(const HubspotEndpoint *endpoint, int batch_size, int nrows,
 	return (int) Max((int64) limit * nrows / nrecords, 1);
 }
 
-/* Give lanes requests, of so many rows together at most; the first one has the oldest row. */
+/*
+ * Give lanes requests, of at most max_rows rows together; the first lane has
+ * the oldest row.
+ */
 void
 hubspot_share_out(HubspotShare *shares, int nshares, int max_rows, int concurrency)
 {

@@ -3,12 +3,12 @@
  * survey.c
  *	  Where the rows of an account are that fill requests, if it has many lanes.
  *
- * To pick a row costs several times what it takes to see of which lane it is: it is
- * locked, its pair is looked up, and all of it is read.  So a window is looked at that
- * is longer than what can be picked, and those rows of it are picked that make the
- * fullest requests (share.c).
+ * Picking a row costs several times what it takes to see its lane: the row is
+ * locked, its pair is looked up, and all of it is read.  So we look at a
+ * window that is longer than what can be picked, and pick those of its rows
+ * that make the fullest requests (share.c).
  *
- * Nothing is locked or checked here: whoever picks the rows does that.
+ * Nothing is locked or checked here: pick.c does that.
  *
  * IDENTIFICATION
  *	  src/outbox/survey.c
@@ -29,7 +29,7 @@
 #include "outbox/window.h"
 #include "schema/prepared.h"
 
-/* So many lanes are told apart; rows of others have time. */
+/* How many lanes are told apart; rows of further lanes wait for a later round. */
 #define MAX_LANES		1000
 
 enum
@@ -51,7 +51,7 @@ static HubspotStatement survey_statement = {
 	.types = {HUBSPOT_WINDOW_TYPES}
 };
 
-/* Whose values are compared byte by byte */
+/* The columns of a lane whose values are compared byte by byte */
 static const int lane_texts[] = {SURVEY_OPERATION, SURVEY_FROM_TYPE, SURVEY_TO_TYPE};
 
 typedef struct SurveyedLane
@@ -79,7 +79,7 @@ typedef struct SurveyedRow
 	int16		lane;
 } SurveyedRow;
 
-/* Takes rows, and keeps of each where it is and its lane. */
+/* Takes rows, and keeps the place and the lane of each. */
 typedef struct Surveyor
 {
 	DestReceiver receiver;		/* must be first */
@@ -104,8 +104,8 @@ static int *share_rows(const Surveyor *surveyor, const HubspotClient *client,
 					   int max_rows);
 
 /*
- * Those of the oldest rows, so many of them, that make up to max_rows into the fullest
- * requests, oldest first: where they are, palloc'd, and how many.
+ * Of the oldest rows in the window, up to max_rows that make the fullest
+ * requests, oldest first: their places, palloc'd, and how many.
  */
 ItemPointerData *
 hubspot_survey(const HubspotClaimant *claimant, const HubspotClient *client, int window,
@@ -172,7 +172,7 @@ survey_nothing(DestReceiver *self)
 {
 }
 
-/* NULL: it is none that can be sent, or one too many. */
+/* The lane of a row.  NULL: it cannot be sent, or is one lane too many. */
 static SurveyedLane *
 find_lane(Surveyor *surveyor, TupleTableSlot *slot)
 {
@@ -211,7 +211,10 @@ find_lane(Surveyor *surveyor, TupleTableSlot *slot)
 	return lane;
 }
 
-/* False: it is null, or of a row that is too large to be looked at here. */
+/*
+ * Get the text of a column.  False: it is null, or of a row that is too large
+ * to be looked at here.
+ */
 static bool
 get_slice(TupleTableSlot *slot, int column, HubspotSlice *slice)
 {
@@ -266,7 +269,7 @@ count_record(SurveyedLane *lane, TupleTableSlot *slot)
 	(void) hash_search(lane->records, &hash, HASH_ENTER, NULL);
 }
 
-/* By a hash value. */
+/* Create a hash table whose keys are hash values. */
 static HTAB *
 create_hash(const char *name, Size entry_size, MemoryContext context)
 {
@@ -278,7 +281,7 @@ create_hash(const char *name, Size entry_size, MemoryContext context)
 	return hash_create(name, 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* How many rows go of each lane, by its number? */
+/* How many rows of each lane, by its number, go? */
 static int *
 share_rows(const Surveyor *surveyor, const HubspotClient *client, int max_rows)
 {

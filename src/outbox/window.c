@@ -14,7 +14,7 @@
 
 #include "outbox/window.h"
 
-/* Set the parameters of a statement on a window of so many rows. */
+/* Set the parameters of a statement on a window of that many rows. */
 void
 hubspot_set_window(HubspotValues *values, const HubspotClaimant *claimant, int window)
 {

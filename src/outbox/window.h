@@ -3,7 +3,7 @@
  * window.h
  *	  The window: the oldest rows of an account that are due.
  *
- * For the statements that look at it.  Each has these parameters first.
+ * Every statement that looks at it begins with these parameters.
  *
  * IDENTIFICATION
  *	  src/outbox/window.h
@@ -36,7 +36,7 @@ enum
 	[HUBSPOT_WINDOW_SIZE] = INT8OID, \
 	[HUBSPOT_WINDOW_HORIZON] = TIMESTAMPTZOID
 
-/* Which rows are in it, by the index of what is due; and these rows */
+/* The condition on its rows, by the index of what is due; and these rows */
 #define HUBSPOT_SQL_OLDEST_DUE \
 	"server = $1 AND role = $2 AND not_before >= $5 AND not_before <= $3" \
 	" ORDER BY not_before, id LIMIT $4"

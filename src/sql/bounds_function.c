@@ -5,7 +5,7 @@
  *
  * A CHECK is parsed anew by each statement that inserts, at a cost that grows with
  * its length.  So the outbox's has one call, and not a condition for each column:
- * those were half of what it took to insert a row.
+ * those took half of the time of inserting a row.
  *
  * IDENTIFICATION
  *	  src/sql/bounds_function.c
@@ -21,7 +21,7 @@
 
 #include "hubspot.h"
 
-/* The labels of an operation have no more bytes than that together. */
+/* The most bytes of all labels of an operation. */
 #define MAX_LABELS_SIZE		100000
 
 /* The arguments */
@@ -42,8 +42,8 @@ static bool has_short_labels(ArrayType *labels);
  * hs_assoc_is_bounded(server, operation, from_type, from_id, to_type, to_id, category,
  *					   type_ids, labels)
  *
- * Has an operation texts of 1,000 bytes, arrays of 100 elements, and labels of 100,000
- * bytes together, at most?  Each may be null.
+ * Does an operation have texts of at most 1,000 bytes, arrays of at most 100
+ * elements, and labels of at most 100,000 bytes together?  Each may be null.
  */
 Datum
 hs_assoc_is_bounded(PG_FUNCTION_ARGS)
