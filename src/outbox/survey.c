@@ -23,6 +23,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "outbox/outbox.h"
 #include "outbox/share.h"
 #include "outbox/survey.h"

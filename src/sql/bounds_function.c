@@ -19,6 +19,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 
+#include "base/compat.h"
 #include "hubspot.h"
 
 /* The most bytes of all labels of an operation. */
