@@ -83,6 +83,7 @@ struct HubspotLookups
 	const HubspotObjectType *type;
 	Way			way;
 	bool		remembered;		/* and no answer has confirmed it since */
+	bool		answered;		/* some keys were asked for, with success */
 	int			limit;			/* keys of a request */
 	HubspotKey **added;			/* that are to be asked for */
 	int			nadded;
@@ -427,6 +428,7 @@ take_answer(Lookup *lookup)
 	int			nleft;
 
 	nleft = hubspot_match_keys(&question, lookup->call.reply);
+	lookups->answered |= (nleft >= 0);
 	if (nleft >= 0 && lookups->type->property)
 		learn(lookups, question.search ? WAY_SEARCH : WAY_READ);
 	if (nleft > 0)
@@ -485,21 +487,26 @@ static void
 take_refusal(Lookup *lookup, const HubspotError *error)
 {
 	HubspotLookups *lookups = lookup->lookups;
+	const HubspotObjectType *type = lookups->type;
 	bool		known_way = !lookups->remembered && lookups->way ==
 	(lookup->question == ASKS_SEARCH ? WAY_SEARCH : WAY_READ);
 
-	if (error->verdict == HUBSPOT_VERDICT_INPUT && known_way &&
-		!(lookup->question == ASKS_READ && tells_of_property(error)))
+	/* it may be the property that records are to be shown by */
+	if (type->shows && !lookups->answered)
+		known_way = false;
+	if (error->verdict != HUBSPOT_VERDICT_INPUT || lookups->refused)
+		refuse_type(lookup, error);
+	else if (known_way &&
+			 !(lookup->question == ASKS_READ && tells_of_property(error)))
 	{
 		if (lookup->nkeys > 1)
 			ask_again(lookup, lookup->nkeys, true);
 		else
 			fail(lookup, error);
 	}
-	else if (lookup->question == ASKS_READ && lookups->type->property &&
-			 error->verdict == HUBSPOT_VERDICT_INPUT)
+	else if (lookup->question == ASKS_READ && type->property)
 		start_lookup(make_lookup(lookups, ASKS_SEARCH, lookup->keys, lookup->nkeys));
-	else if (lookups->type->property && error->verdict == HUBSPOT_VERDICT_INPUT)
+	else if (type->property || type->shows)
 	{
 		Lookup	   *next = make_lookup(lookups, ASKS_PROPERTIES, lookup->keys, lookup->nkeys);
 		MemoryContext old = MemoryContextSwitchTo(next->context);
@@ -523,9 +530,11 @@ tells_of_property(const HubspotError *error)
 static void
 take_properties(Lookup *lookup)
 {
-	const HubspotObjectType *type = lookup->lookups->type;
+	HubspotLookups *lookups = lookup->lookups;
+	const HubspotObjectType *type = lookups->type;
+	const char *property = type->property ? type->property : type->shows;
 	HubspotError *error = hubspot_copy_error(lookup->refusal);
-	HubspotClosest closest = {.name = type->property};
+	HubspotClosest closest = {.name = property};
 	bool		exists = false;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -535,16 +544,25 @@ take_properties(Lookup *lookup)
 	{
 		foreach(lc, names)
 		{
-			exists |= (strcmp(lfirst(lc), type->property) == 0);
+			exists |= (strcmp(lfirst(lc), property) == 0);
 			hubspot_closest_try(&closest, lfirst(lc));
 		}
 	}
-	if (names != NIL && !exists)
+	if (exists)
+		lookups->answered = true;
+	else if (names != NIL)
 		error->message = psprintf(closest.found ?
 								  "%s have no property \"%s\"; did you mean \"%s\"?" :
 								  "%s have no property \"%s\"",
-								  type->name, type->property, closest.found);
-	refuse_type(lookup, error);
+								  type->name, property, closest.found);
+
+	/* a record that may not be read is no reason for not reading others */
+	if (type->shows && exists && lookup->nkeys > 1)
+		ask_again(lookup, lookup->nkeys, true);
+	else if (type->shows && exists)
+		fail(lookup, error);
+	else
+		refuse_type(lookup, error);
 }
 
 /* No key of the type can be asked for. */

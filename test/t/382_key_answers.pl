@@ -111,6 +111,30 @@ like(resolve('deals:sku', 'S1'), qr/^\{77\} RECORD_NOT_FOUND .*HubSpot's search/
 like(resolve('deals:sku', 'S1', 'S2'), qr/\ARECORD_NOT_FOUND [^{]*\nRECORD_NOT_FOUND [^{]*\z/, '... of two keys it is not');
 
 #
+# A property that there is not is refused once, wherever it is named
+#
+start_over();
+$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
+		generate => { first_from => 1, count => 100, per_from => 5, first_to => 1, to_count => 500 } });
+$hubspot->put_records(companies => [ map { { id => $_, properties => { domain => "d$_.example" } } } 1 .. 500 ]);
+my $shown = q{SELECT error_category, error_message, count(*), count(to_record), count(to_id) FROM hs_assoc_batch_read('contacts', 'companies:%s',
+	'SELECT i AS from_id FROM generate_series(1, 100) AS i') GROUP BY 1, 2 ORDER BY 1};
+my $companies = 'objects/2026-03/companies/batch/read$';
+my @no = (status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'No' });
+operations();
+is($session->query(sprintf $shown, 'doman'), 'NOT_SENT|could not look up companies: companies have no property "doman"; did you mean "domain"?|500|500|0',
+	'a property that there is not, to show records by');
+cmp_ok(scalar(() = operations() =~ /\d+/g), '<=', 13, '... is not asked for over and over');
+$hubspot->rules({ match => { path => $companies, first => 1 }, action => {@no} });
+is($session->query(sprintf $shown, 'domain'), '||500|500|500', 'one that there is: a refusal is about something else');
+answer($companies, @no);
+is($session->query(sprintf $shown =~ s/100/2/r, 'domain'), 'NOT_SENT|could not look up companies: No|10|10|0', '... also if nobody is told');
+$hubspot->clear_rules;
+operations();
+is(scalar(() = resolve('companies:doman', map { "d$_" } 1 .. 300) =~ /NOT_SENT could not .*did you mean "domai/g), 300, 'one to find records by');
+is(operations(), 'read_records 400 search_records 400 list_properties 200', '... is asked for once');
+
+#
 # Small letters stay as they are
 #
 start_over();
