@@ -553,9 +553,11 @@ sub reads
 {
 	my ($direction, @sides) = make_sides();
 	my $from = $sides[0] =~ /:/ ? $sides[0] : pick(grep { /^$direction->[0]:/ } sort keys %properties);
+	my $to = pick($direction->[1], $direction->[1], grep { /^$direction->[1]:/ } sort keys %properties);
+	my %shown = map { $_->{id} => $to =~ /:(.*)/ ? $_->{properties}{$1} : $_->{id} } @{ $records{ $direction->[1] }{records} };
 	my @given = map { make_input($from) } 1 .. 1 + rand 20;
 	my $statement = sprintf q{SELECT jsonb_build_object('n', input_no, 'f', from_id, 't', to_id, 'type', category || '=' || type_id, 'c', error_category, 'fr', from_record, 'tr', to_record, 'e', error)
-		FROM hs_assoc_batch_read('%s', '%s', %s) AS r}, $from, $direction->[1], argument(['from_id'], map { [$_] } @given);
+		FROM hs_assoc_batch_read('%s', '%s', %s) AS r}, $from, $to, argument(['from_id'], map { [$_] } @given);
 	my $held = held($direction);
 	my @rows = run($statement);
 	my %ways = check_requests($statement, $from => [ grep { defined normal($from, $_) } @given ]);
@@ -572,7 +574,8 @@ sub reads
 		($kind, $id, $category) = ('found', undef, '') if !@mine && any { $_->[0] eq 'found' } resolve($from, $given[ $n - 1 ], $ways{$from});
 		my @expected = $category ? "- - $category - -" : map {
 			my ($f, $t) = split /,/;
-			map { "$t $_ - $f -" } sort keys %{ $held->{$_} }
+			my ($name, $record) = $to =~ /:/ ? ($shown{$t} // '-', $t) : ($t, '-');
+			map { "$name $_ - $f $record" } sort keys %{ $held->{$_} }
 		} grep { defined $id && /^$id,/ } keys %$held;
 		push @problems, encode_row($statement, \@mine, $given[ $n - 1 ], $outcome) if $got ne join "\n", sort @expected;
 		push @problems, "another from_id: $statement" if any { !same($_->{f}, $given[ $n - 1 ]) } @mine;
