@@ -1206,6 +1206,7 @@ CREATE FUNCTION hs_assoc_stat(
 	OUT requests bigint,
 	OUT retries bigint,
 	OUT rate_limited bigint,
+	OUT lookups bigint,
 	OUT inputs bigint,
 	OUT confirmed bigint,
 	OUT failed bigint,

@@ -32,6 +32,7 @@ SELECT ok, from_record, to_record FROM hs_assoc_create_default('contacts', '102'
 SELECT ok, from_record, to_record FROM hs_assoc_create_default('contacts:email', 'bob@example.com', 'companies', '201');
 SELECT request, status FROM sim.requests() ORDER BY request;
 
+SELECT requests, lookups, inputs, confirmed FROM hs_assoc_stat() WHERE server = 'hubspot';
 -- What is compared how.
 SELECT input_no, left(key, 20) AS key, record_id, error_category, left(error_message, 80) AS error_message FROM hs_assoc_resolve('contacts:email',
 	ARRAY['ann@example.com', 'ANN@example.com' || chr(160), 'nobody@example.com', 'ann@home.example', 'A@B.example',

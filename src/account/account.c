@@ -435,13 +435,16 @@ hubspot_account_park_searches(HubspotAccount *account, int64 until)
 
 /* Count a request that is sent, with that many bytes of body. */
 void
-hubspot_account_count_request(HubspotAccount *account, bool retry, size_t bytes)
+hubspot_account_count_request(HubspotAccount *account, bool retry, bool lookup,
+							  size_t bytes)
 {
 	HubspotAccountCounts *counts = &open_account(account)->counts;
 
 	counts->requests++;
 	if (retry)
 		counts->retries++;
+	if (lookup)
+		counts->lookups++;
 	counts->bytes_sent += bytes;
 	close_account(account);
 }
@@ -507,6 +510,7 @@ merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
 	counts->requests += other->requests;
 	counts->retries += other->retries;
 	counts->rate_limited += other->rate_limited;
+	counts->lookups += other->lookups;
 	counts->inputs += other->inputs;
 	counts->confirmed += other->confirmed;
 	counts->skipped += other->skipped;

@@ -35,6 +35,7 @@ typedef struct HubspotAccountCounts
 	int64		requests;
 	int64		retries;		/* of the requests */
 	int64		rate_limited;	/* likewise, answered with a 429 */
+	int64		lookups;		/* likewise, for records by keys or by ids */
 	int64		inputs;
 	int64		confirmed;		/* of the inputs; the others have failed */
 	int64		skipped;
@@ -60,7 +61,7 @@ extern void hubspot_account_park(HubspotAccount *account, int64 until);
 extern void hubspot_account_park_searches(HubspotAccount *account, int64 until);
 
 /* statistics */
-extern void hubspot_account_count_request(HubspotAccount *account, bool retry,
+extern void hubspot_account_count_request(HubspotAccount *account, bool retry, bool lookup,
 										  size_t bytes);
 extern void hubspot_account_count_reply(HubspotAccount *account,
 										bool rate_limited, size_t bytes,

@@ -343,6 +343,7 @@ encode_lookup(Lookup *lookup)
 	lookup->call.method = endpoint->method;
 	lookup->call.path = path.data;
 	lookup->call.max_reply = hubspot_max_reply(endpoint, lookup->nkeys);
+	lookup->call.lookup = (lookup->question != ASKS_PROPERTIES);
 	lookup->call.search = (lookup->question == ASKS_SEARCH);
 	if (lookup->question == ASKS_PROPERTIES)
 		return;

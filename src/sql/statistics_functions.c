@@ -39,6 +39,7 @@ enum
 	STAT_REQUESTS,
 	STAT_RETRIES,
 	STAT_RATE_LIMITED,
+	STAT_LOOKUPS,
 	STAT_INPUTS,
 	STAT_CONFIRMED,
 	STAT_FAILED,
@@ -114,6 +115,7 @@ hs_assoc_stat(PG_FUNCTION_ARGS)
 		values[STAT_REQUESTS] = Int64GetDatum(counts.requests);
 		values[STAT_RETRIES] = Int64GetDatum(counts.retries);
 		values[STAT_RATE_LIMITED] = Int64GetDatum(counts.rate_limited);
+		values[STAT_LOOKUPS] = Int64GetDatum(counts.lookups);
 		values[STAT_INPUTS] = Int64GetDatum(counts.inputs);
 		values[STAT_CONFIRMED] = Int64GetDatum(counts.confirmed);
 		values[STAT_FAILED] = Int64GetDatum(counts.inputs - counts.confirmed);
