@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "fuzz.h"
 
 #include "api/endpoint.h"
@@ -43,6 +45,10 @@ read_keys(HubspotKeys *keys, HubspotSlice line, HubspotKey **asked)
 
 		line.data += given.len + 1;
 		line.len -= Min(given.len + 1, line.len);
+		/* the server checks its texts when they come */
+		if (pg_encoding_verifymbstr(GetDatabaseEncoding(), given.data,
+									given.len) != given.len)
+			continue;
 		if (type->property ? hubspot_key_problem(given) != NULL :
 			hubspot_id_problem(given.data, given.len) != NULL)
 			continue;
