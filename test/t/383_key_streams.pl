@@ -114,7 +114,8 @@ works('a failure that is raised');
 # The limit of searches
 #
 start_over();
-$hubspot->settings({ search_rate_limit => { max => 5, interval_ms => 1000 } });
+# as HubSpot's, but for what a busy machine makes of the time between two of them
+$hubspot->settings({ search_rate_limit => { max => 5, interval_ms => 700 } });
 my $start = time;
 is($session->query('SELECT count(*) FROM ' . call(1200, 'limited', '', 'companies:domain') . ' WHERE ok'), 1200, '12 searches of an account with a limit');
 cmp_ok(time - $start, '>=', 2, '... take two seconds or more');
