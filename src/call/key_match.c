@@ -43,6 +43,7 @@ typedef struct FoldedKey
 {
 	HubspotKey *key;
 	HubspotSlice text;
+	int			nrecords;		/* that have it in another case */
 } FoldedKey;
 
 /* An answer while it is read. */
@@ -53,6 +54,7 @@ typedef struct Reading
 	Hit		   *hits;
 	int			nhits;
 	int			maxhits;
+	int			first_hit;		/* of the record that is being read */
 	FoldedKey  *folded;			/* sorted; NULL: not made yet */
 	int			nrecords;		/* that were read */
 	HubspotSlice record_id;		/* of the record that is being read */
@@ -139,18 +141,18 @@ take_record(void *state, const HubspotRecord *record)
 {
 	Reading    *reading = state;
 	const HubspotObjectType *type = hubspot_keys_type(reading->question->keys);
-	int			first_hit = reading->nhits;
 
 	CHECK_FOR_INTERRUPTS();
 	reading->nrecords++;
 	reading->record_id = record->id;
 	reading->matched = false;
 	reading->shown = NULL;
+	reading->first_hit = reading->nhits;
 	if (type->property == NULL)
 		take_value(reading, HUBSPOT_VALUE_PROPERTY, record->id);
 	hubspot_record_values(record, type, reading, take_value);
-	for (; first_hit < reading->nhits; first_hit++)
-		reading->hits[first_hit].shown = reading->shown;
+	for (int i = reading->first_hit; i < reading->nhits; i++)
+		reading->hits[i].shown = reading->shown;
 	if (!reading->matched && list_length(reading->strangers) < HUBSPOT_MAX_CANDIDATES)
 	{
 		HubspotSlice *id = palloc(sizeof(HubspotSlice));
@@ -210,7 +212,8 @@ take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
 	for (; found < reading->folded + reading->question->nasked &&
 		 compare_folded(found, &folded) == 0; found++)
 	{
-		if (found->key != exact)
+		/* a record may be such a one of all keys: no more than are told */
+		if (found->key != exact && found->nrecords++ <= HUBSPOT_MAX_CANDIDATES)
 			add_hit(reading, found->key, true);
 	}
 }
@@ -227,6 +230,7 @@ fold_keys(Reading *reading)
 		char	   *text = palloc(HUBSPOT_FOLDED_SIZE(key->len));
 
 		reading->folded[i].key = key;
+		reading->folded[i].nrecords = 0;
 		reading->folded[i].text.data = text;
 		reading->folded[i].text.len = hubspot_fold_utf8(key->text, key->len, text);
 	}
@@ -250,6 +254,13 @@ add_hit(Reading *reading, HubspotKey *key, bool near)
 	Hit		   *hit;
 
 	reading->matched = true;
+
+	/* a record may have one value any number of times */
+	for (int i = reading->first_hit; i < reading->nhits; i++)
+	{
+		if (reading->hits[i].key == key && reading->hits[i].near == near)
+			return;
+	}
 	if (reading->nhits == reading->maxhits)
 	{
 		reading->maxhits = Max(2 * reading->maxhits, FIRST_HITS);
@@ -391,7 +402,8 @@ settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 		if (candidates->nids < HUBSPOT_MAX_CANDIDATES)
 			candidates->ids[candidates->nids++] = hits[i].id;
 	}
-	candidates->more = has_more;
+	candidates->more = has_more ||
+		(hits[0].near && candidates->total > HUBSPOT_MAX_CANDIDATES);
 	candidates->near = hits[0].near;
 	if (hits[0].near || candidates->total > 1)
 	{

@@ -171,5 +171,23 @@ foreach my $properties ('null', '[]', '7', '{"email":null}', '{"email":["x"]}', 
 	like(resolve('contacts:email', 'ann@example.com'), qr/^\{7\} RECORD_NOT_FOUND /, "properties that do not have it: $properties");
 }
 
+#
+# Answers that are far too large: what is made of them has a bound
+#
+start_over();
+my @cases = map { my $n = $_; my $i = 0; join '', map { $n & (1 << $i++) ? uc $_ : $_ } split //, 'abcdefg' } 0 .. 99;
+my %large = (
+	'200,000 records that have it in another case' => join(',', map { qq({"id":"$_","properties":{"sku":"ABCDEFg"}}) } 1 .. 200_000),
+	'a record that has it 500,000 times' => '{"id":"7","properties":{' . join(',', ('"sku":"abcdefg"') x 500_000) . '}}');
+foreach my $what (sort keys %large)
+{
+	my $text = qq({"total":2,"results":[$large{$what}]});
+	answer('/deals/batch/read', status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'by non-unique property sku' });
+	$hubspot->rules({ match => { path => $searches }, action => { status => 200, text => $text } });
+	my ($rows, $peak) = measure($session, sprintf q{SELECT error_category FROM hs_assoc_resolve('deals:sku', '{%s}'::text[])}, join ',', @cases);
+	is(scalar(split /\n/, $rows), 100, "$what: a row for each key");
+	takes_at_most($peak, 80 * 1024, '... and little memory');
+}
+
 $session->quit;
 done_testing();
