@@ -7,6 +7,9 @@
 \set ECHO none
 \i :begin
 
+-- What sessions keep of keys has a test of its own, 386_key_cache.pl.
+ALTER SERVER hubspot OPTIONS (ADD key_cache '0s');
+
 CALL sim.record('contacts', '101', '{"email": "ann@example.com", "hs_additional_emails": "ann@home.example;a@b.example"}');
 CALL sim.record('contacts', '102', '{"email": "bob@example.com"}');
 CALL sim.record('companies', '201', '{"domain": "acme.com"}');

@@ -44,6 +44,7 @@ const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(concurrency, HUBSPOT_OPTION_INTEGER, "4", 1, 64, false),
 	SERVER_OPTION(batch_size, HUBSPOT_OPTION_INTEGER, NULL, 1, 2000, false),
 	SERVER_OPTION(rate_limit, HUBSPOT_OPTION_INTEGER, "100", 0, HUBSPOT_MAX_RATE_LIMIT, false),
+	SERVER_OPTION(key_cache, HUBSPOT_OPTION_DURATION, "1min", 0, HOUR, false),
 	SERVER_OPTION(max_attempts, HUBSPOT_OPTION_INTEGER, "20", 1, 1000, false),
 	SERVER_OPTION(sent_retention, HUBSPOT_OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
 	SERVER_OPTION(proxy, HUBSPOT_OPTION_PROXY, NULL, 0, 0, true),

@@ -56,6 +56,7 @@ typedef struct HubspotOptions
 	int			concurrency;
 	int			batch_size;		/* 0: as many as the operation allows */
 	int			rate_limit;		/* requests in 10 s, 0: no limit */
+	int			key_cache;		/* ms that records of keys are known, 0: none */
 	int			max_attempts;	/* of a row of the outbox */
 	int			sent_retention; /* ms that a sent row of the outbox is kept */
 	const char *proxy;			/* or NULL */

@@ -33,12 +33,12 @@
  * been got, the record is put again, for its next page, into the open chunk:
  * further pages share requests with records that come for the first time.
  *
- * A chunk has a memory context of its own for its inputs, requests and
- * results.  There are at most two full chunks more than may be in flight (one
- * being filled, and one that goes as soon as there is a place), so memory
- * doesn't grow with the number of inputs.  Inputs that cannot go together make
- * more of them, and smaller ones, but no more than MAX_ROOM of intake.c before
- * the next wait; and the next pages of a chunk take the place of that.
+ * A chunk has a memory context of its own for its inputs, requests and results.  There
+ * are at most two full chunks more than may be in flight (one being filled, and one
+ * that goes as soon as there is a place), so memory doesn't grow with the number of
+ * inputs.  Inputs that cannot go together make more of them, and smaller ones, but no
+ * more than MAX_ROOM of intake.c before the next wait; and the next pages of a chunk
+ * take the place of that.
  *
  * IDENTIFICATION
  *	  src/call/batch.c
@@ -110,10 +110,9 @@ static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 
 /*
- * Begin a batch in the current memory context; deleting that ends it, and
- * whatever it has in flight.  The names of the object types must live as long; without
- * pairs, the second one may have none.  keep_labels is for HUBSPOT_CREATE and
- * HUBSPOT_BATCH_CREATE.
+ * Begin a batch in the current memory context; deleting that ends it, and whatever it has
+ * in flight.  The names of the object types must live as long; without pairs, the second
+ * one may have none.  keep_labels is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
  */
 HubspotBatch *
 hubspot_batch_create(const HubspotClient *client,
@@ -344,6 +343,8 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 			hubspot_namer_name(outcome);
 		if (batch->intake.resolver == NULL)
 			return true;
+		if (hubspot_intake_again(&batch->intake, outcome, &batch->counts.failed))
+			continue;
 		hubspot_resolver_name(batch->intake.resolver, outcome,
 							  outcome->association == NULL);
 		if (!outcome->ended || outcome->error)

@@ -266,6 +266,20 @@ add_unit(HubspotIntake *intake, HubspotChunk *chunk, const HubspotInput *input,
 	return unit;
 }
 
+/*
+ * Is an outcome none, because its row is put once more?  Then it has not failed.  See
+ * hubspot_resolver_again().
+ */
+bool
+hubspot_intake_again(HubspotIntake *intake, const HubspotOutcome *outcome, int64 *failed)
+{
+	if (!hubspot_resolver_again(intake->resolver, outcome))
+		return false;
+	*failed -= (outcome->error != NULL);
+	intake->finished = false;
+	return true;
+}
+
 /* Put a record again, for its next page. */
 void
 hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit)

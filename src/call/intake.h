@@ -44,6 +44,8 @@ extern void hubspot_intake_put(HubspotIntake *intake, const HubspotInput *input,
 							   const HubspotError *error);
 extern void hubspot_intake_take_resolved(HubspotIntake *intake);
 extern void hubspot_intake_finish(HubspotIntake *intake);
+extern bool hubspot_intake_again(HubspotIntake *intake, const HubspotOutcome *outcome,
+								 int64 *failed);
 extern void hubspot_intake_continue(HubspotIntake *intake, const HubspotUnit *unit);
 extern void hubspot_intake_close(HubspotIntake *intake);
 extern void hubspot_intake_free(HubspotIntake *intake, HubspotChunk *chunk);

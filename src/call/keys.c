@@ -12,6 +12,12 @@
  * keys that were asked for together, and goes with the last of their rows: the next
  * row asks again.
  *
+ * Keys may serve several statements, one after the other (key_cache.c).  Statements are
+ * numbered, and a key has the number of the one that has made something of it: what
+ * another one has is void, unless that is one record, found not too long ago, whose
+ * id lies in the key.  So nothing has to be done at the end of a statement; but before
+ * numbers or times come again, what is void is marked as that.
+ *
  * IDENTIFICATION
  *	  src/call/keys.c
  *
@@ -24,6 +30,7 @@
 #include "utils/memutils.h"
 
 #include "api/error.h"
+#include "base/clock.h"
 #include "base/prefetch.h"
 #include "call/keys.h"
 
@@ -74,12 +81,24 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #define FIRST_KEYS		64
 
+/*
+ * Times are kept in eighths of a second, modulo 2 to the 16th: two of them can be compared
+ * if there is no more than half of that between them.  Keys are kept for an hour at
+ * most.
+ */
+#define UNIT			(1000 * 1000 / 8)
+#define HOUR_OF_UNITS	(60 * 60 * 8)
+#define MAX_APART		PG_INT16_MAX
+
+#define MAX_STATEMENT	((1 << 12) - 1)
+
 /* What a record is shown by that has no value. */
 static const HubspotSlice nothing = {"", 0};
 
 typedef struct Block
 {
-	MemoryContext context;		/* of longer answers, or NULL */
+	MemoryContext context;		/* of longer answers, or NULL; the statement's */
+	uint32		statement;		/* of that */
 	Size		used;
 	char		space[BLOCK_SIZE];
 } Block;
@@ -88,6 +107,11 @@ struct HubspotKeys
 {
 	HubspotObjectType type;
 	MemoryContext context;
+	MemoryContext answers;		/* of the statement */
+	uint32		statement;
+	bool		takes_earlier;	/* what was found since ... */
+	uint16		earliest;		/* ... in units */
+	int64		marked;			/* when what was void was marked, in units */
 	keys_hash  *table;
 	List	   *blocks;			/* the oldest first */
 	Block	   *last;			/* of them, or NULL */
@@ -103,9 +127,11 @@ typedef struct HubspotKeyFailure
 } HubspotKeyFailure;
 
 static const HubspotError *lookup_error(const HubspotKeys *keys, const HubspotError *error);
+static void mark_void(HubspotKeys *keys, int64 now);
+static bool is_valid(const HubspotKeys *keys, const HubspotKey *key);
 static HubspotKey *add_key(HubspotKeys *keys, uint32 hash);
 static void make_room(HubspotKeys *keys);
-static bool is_needed(const Block *block);
+static bool is_needed(const HubspotKeys *keys, const Block *block);
 static void drop_block(HubspotKeys *keys, Block *block);
 static Block *block_of(const HubspotKeys *keys, const HubspotKey *key);
 static MemoryContext answer_context(HubspotKeys *keys, const HubspotKey *key);
@@ -122,11 +148,77 @@ hubspot_keys_create(MemoryContext context, const HubspotObjectType *type)
 {
 	HubspotKeys *keys = MemoryContextAllocZero(context, sizeof(HubspotKeys));
 
+	StaticAssertStmt(HUBSPOT_NORMAL_SIZE < (1 << 11), "keys are longer than can be said");
+
 	keys->type = *type;
-	keys->context = context;
+	keys->context = keys->answers = context;
+	keys->statement = 1;
 	keys->table = keys_create(context, FIRST_KEYS, NULL);
 	keys->probe = MemoryContextAllocZero(context, key_size(HUBSPOT_NORMAL_SIZE));
 	return keys;
+}
+
+/*
+ * Begin a statement, in which what earlier ones have found in the last max_age
+ * milliseconds is still known.  None of these needs a key any more.
+ */
+void
+hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age)
+{
+	int64		now = hubspot_now() / UNIT;
+	int			age = max_age / (UNIT / 1000);	/* rounded down */
+
+	if (keys->statement == MAX_STATEMENT || now - keys->marked > MAX_APART / 2)
+		mark_void(keys, now);
+	keys->statement++;
+	keys->answers = context;
+	keys->takes_earlier = age > 0;
+	keys->earliest = (uint16) (now - age + 1);
+}
+
+/* Mark all that is void, or would be taken for something else in some time. */
+static void
+mark_void(HubspotKeys *keys, int64 now)
+{
+	bool		all = now - keys->marked > MAX_APART;
+	ListCell   *lc;
+
+	foreach(lc, keys->blocks)
+	{
+		Block	   *block = lfirst(lc);
+		Size		position = 0;
+
+		while (position < block->used)
+		{
+			HubspotKey *key = (HubspotKey *) (block->space + position);
+
+			if (all || key->state != HUBSPOT_KEY_FOUND || key->id_len == 0 ||
+				(int16) (key->found - (uint16) (now - HOUR_OF_UNITS)) < 0)
+				key->state = HUBSPOT_KEY_UNKNOWN;
+			key->statement = 0;
+			position += key_size(key->len);
+		}
+		block->statement = 0;
+	}
+	keys->statement = 0;
+	keys->marked = now;
+}
+
+/* Bytes of memory that keys take, but for answers. */
+Size
+hubspot_keys_size(const HubspotKeys *keys)
+{
+	return list_length(keys->blocks) * sizeof(Block) +
+		keys->table->size * sizeof(KeyEntry);
+}
+
+/* Have the oldest keys go until there are no more than so many bytes, if possible. */
+void
+hubspot_keys_shrink(HubspotKeys *keys, Size most)
+{
+	while (list_length(keys->blocks) > 1 && hubspot_keys_size(keys) > most &&
+		   !is_needed(keys, linitial(keys->blocks)))
+		drop_block(keys, linitial(keys->blocks));
 }
 
 const HubspotObjectType *
@@ -166,9 +258,23 @@ hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 	probe->len = wanted->text.len;
 	entry = keys_lookup_hash(keys->table, probe, wanted->hash);
 	key = entry ? entry->key : add_key(keys, wanted->hash);
+	if (!is_valid(keys, key))
+		key->state = HUBSPOT_KEY_UNKNOWN;
+	if (key->state == HUBSPOT_KEY_UNKNOWN)
+		key->statement = keys->statement;
 	if (key->nrows < PG_UINT16_MAX)
 		key->nrows++;
 	return key;
+}
+
+/* Is what was made of a key still so? */
+static bool
+is_valid(const HubspotKeys *keys, const HubspotKey *key)
+{
+	if (key->statement == keys->statement)
+		return true;
+	return keys->takes_earlier && key->state == HUBSPOT_KEY_FOUND && key->id_len > 0 &&
+		(int16) (key->found - keys->earliest) >= 0;
 }
 
 /* The key that somebody gives, which has no problem, and needs until release. */
@@ -183,7 +289,28 @@ hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
 	return hubspot_keys_get_expected(keys, &wanted);
 }
 
-/* The key with that value of HubSpot's, or NULL. */
+/* Was the record of a key found by an earlier statement? */
+bool
+hubspot_key_is_earlier(const HubspotKeys *keys, const HubspotKey *key)
+{
+	return key->state == HUBSPOT_KEY_FOUND && key->statement != keys->statement;
+}
+
+/* What an earlier statement has found for the key is wrong. */
+void
+hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given)
+{
+	HubspotKey *key = hubspot_keys_get(keys, given);
+
+	if (hubspot_key_is_earlier(keys, key))
+	{
+		key->state = HUBSPOT_KEY_UNKNOWN;
+		key->statement = keys->statement;
+	}
+	hubspot_key_release(key);
+}
+
+/* The key of this statement with that value of HubSpot's, or NULL. */
 HubspotKey *
 hubspot_keys_find(HubspotKeys *keys, HubspotSlice value)
 {
@@ -197,7 +324,7 @@ hubspot_keys_find(HubspotKeys *keys, HubspotSlice value)
 		memcpy(probe->text, normal.data, normal.len);
 	probe->len = normal.len;
 	entry = keys_lookup(keys->table, probe);
-	return entry ? entry->key : NULL;
+	return entry && entry->key->statement == keys->statement ? entry->key : NULL;
 }
 
 /* Add the key that is looked for. */
@@ -227,11 +354,12 @@ make_room(HubspotKeys *keys)
 	MemoryContext old;
 
 	while (list_length(keys->blocks) >= MAX_BLOCKS &&
-		   !is_needed(linitial(keys->blocks)))
+		   !is_needed(keys, linitial(keys->blocks)))
 		drop_block(keys, linitial(keys->blocks));
 	old = MemoryContextSwitchTo(keys->context);
 	keys->last = palloc(sizeof(Block));
 	keys->last->context = NULL;
+	keys->last->statement = keys->statement;
 	keys->last->used = 0;
 	keys->blocks = lappend(keys->blocks, keys->last);
 	MemoryContextSwitchTo(old);
@@ -239,7 +367,7 @@ make_room(HubspotKeys *keys)
 
 /* Has somebody to get to know what becomes of a key of the block? */
 static bool
-is_needed(const Block *block)
+is_needed(const HubspotKeys *keys, const Block *block)
 {
 	Size		position = 0;
 
@@ -247,7 +375,8 @@ is_needed(const Block *block)
 	{
 		const HubspotKey *key = (const HubspotKey *) (block->space + position);
 
-		if (key->nrows > 0 || key->state == HUBSPOT_KEY_ASKED)
+		if (key->nrows > 0 ||
+			(key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement))
 			return true;
 		position += key_size(key->len);
 	}
@@ -267,7 +396,7 @@ drop_block(HubspotKeys *keys, Block *block)
 		position += key_size(key->len);
 	}
 	keys->blocks = list_delete_first(keys->blocks);
-	if (block->context)
+	if (block->context && block->statement == keys->statement)
 		MemoryContextDelete(block->context);
 	pfree(block);
 }
@@ -295,10 +424,11 @@ answer_context(HubspotKeys *keys, const HubspotKey *key)
 {
 	Block	   *block = block_of(keys, key);
 
-	if (block->context == NULL)
-		block->context = AllocSetContextCreate(keys->context,
+	if (block->context == NULL || block->statement != keys->statement)
+		block->context = AllocSetContextCreate(keys->answers,
 											   "hubspot_assoc answers about keys",
 											   ALLOCSET_SMALL_SIZES);
+	block->statement = keys->statement;
 	return block->context;
 }
 
@@ -310,6 +440,7 @@ void
 hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)
 {
 	key->state = HUBSPOT_KEY_FOUND;
+	key->found = (uint16) (hubspot_coarse_now() / UNIT);
 	key->id_len = 0;
 	if (id.len == 0)
 		key->answer.id = &nothing;
@@ -366,7 +497,7 @@ void
 hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 					   const HubspotError *error)
 {
-	MemoryContext context = AllocSetContextCreate(keys->context,
+	MemoryContext context = AllocSetContextCreate(keys->answers,
 												  "hubspot_assoc failed look-up",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);

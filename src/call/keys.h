@@ -52,10 +52,11 @@ typedef struct HubspotKey
 	uint16		nrows;			/* that need it: it stays as long; for ever,
 								 * if it has been needed by as many as this
 								 * can say */
-	uint16		len;			/* of the text */
-	uint16		age;			/* when it was settled: keys.c's */
-	uint8		state;			/* a HubspotKeyState */
-	uint8		id_len;			/* of short_id, if that is where the id is */
+	uint16		found;			/* when its record was: keys.c's */
+	uint32		len:11;			/* of the text */
+	uint32		state:4;		/* a HubspotKeyState */
+	uint32		id_len:5;		/* of short_id, if that is where the id is */
+	uint32		statement:12;	/* which has made that of it: keys.c's */
 	union
 	{
 		char		short_id[HUBSPOT_SHORT_ID];
@@ -79,6 +80,9 @@ typedef struct HubspotKeys HubspotKeys;
 
 extern HubspotKeys *hubspot_keys_create(MemoryContext context,
 										const HubspotObjectType *type);
+extern void hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age);
+extern Size hubspot_keys_size(const HubspotKeys *keys);
+extern void hubspot_keys_shrink(HubspotKeys *keys, Size most);
 extern const HubspotObjectType *hubspot_keys_type(const HubspotKeys *keys);
 extern void hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted);
 extern void hubspot_keys_approach(const HubspotKeys *keys,
@@ -93,6 +97,8 @@ extern void hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key,
 									   const HubspotCandidates *candidates);
 extern void hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 								   const HubspotError *error);
+extern bool hubspot_key_is_earlier(const HubspotKeys *keys, const HubspotKey *key);
+extern void hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given);
 extern HubspotSlice hubspot_key_record(const HubspotKey *key);
 extern const HubspotError *hubspot_key_failure(const HubspotKey *key);
 extern void hubspot_key_release(HubspotKey *key);

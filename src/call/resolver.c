@@ -32,6 +32,8 @@
 #include "api/error.h"
 #include "api/record.h"
 #include "base/prefetch.h"
+#include "call/key_cache.h"
+#include "call/key_error.h"
 #include "call/lookup.h"
 #include "call/resolver.h"
 
@@ -52,9 +54,6 @@
 
 #define FIRST_BLOCKS	16
 
-/* So much of a key is shown. */
-#define MAX_SHOWN		100
-
 /* The two sides of a pair. */
 enum
 {
@@ -68,7 +67,15 @@ typedef struct Side
 {
 	HubspotKeys *keys;
 	HubspotLookups *lookups;
+	HubspotCachedKeys *cached;	/* to be given back, or NULL */
 } Side;
+
+/* What became of a row with records that an earlier statement had found. */
+typedef struct Former
+{
+	const HubspotError *error;	/* NULL: the record that is read has nothing */
+	HubspotSlice ids[NSIDES];
+} Former;
 
 typedef struct Row
 {
@@ -77,6 +84,9 @@ typedef struct Row
 	HubspotKey *keys[NSIDES];	/* NULL: the side has none, or they are known */
 	const HubspotTypeList *types;
 	const HubspotError *error;
+	const Former *former;		/* NULL: it is tried for the first time */
+	bool		is_earlier;		/* an earlier statement has found its records */
+	bool		has_some;		/* of what it reads */
 } Row;
 
 typedef struct Block
@@ -95,6 +105,7 @@ struct HubspotResolver
 	MemoryContext context;
 	bool		removes;		/* what isn't there need not be removed */
 	bool		only_resolves;	/* nothing is done with the records */
+	bool		takes_earlier;	/* those that earlier statements have found */
 	Side		sides[NSIDES];
 	Block	  **blocks;			/* NULL: gone; from the first that isn't */
 	int64		first_block;	/* number of that */
@@ -109,11 +120,13 @@ struct HubspotResolver
 	Size		bytes;			/* of the texts of the others */
 	HubspotKey *passed[NSIDES]; /* of the row that went last */
 	Block	   *gone;			/* has no row left, but for the last outcome */
+	MemoryContextCallback ending;
 	MemoryContext row_context;	/* reset for each row */
 };
 
 static void make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
 					  HubspotCalls *calls, const HubspotObjectType *type);
+static void end(void *arg);
 static Row *add_row(HubspotResolver *resolver, Block **block);
 static Row *find_row(const HubspotResolver *resolver, int64 number, Block **block);
 static HubspotSlice keep_text(Block *block, HubspotSlice text);
@@ -123,17 +136,13 @@ static void expect_key(HubspotResolver *resolver, Block *block, int side,
 static void take_keys(HubspotResolver *resolver);
 static bool is_known(const Row *row);
 static bool waits_for_others(const HubspotResolver *resolver);
-static HubspotResolved resolve(HubspotResolver *resolver, const Row *row,
+static HubspotResolved resolve(HubspotResolver *resolver, Row *row,
 							   HubspotInput *input, const HubspotError **error);
-static const HubspotError *key_error(const HubspotObjectType *type, const HubspotKey *key,
-									 HubspotSlice given);
-static HubspotError *missing_error(const HubspotObjectType *type, HubspotSlice given,
-								   const HubspotCandidates *candidates, bool indexed);
-static HubspotError *ambiguous_error(const HubspotObjectType *type, HubspotSlice given,
-									 const HubspotCandidates *candidates);
-static const char *called(const HubspotObjectType *type, HubspotSlice given);
-static const char *list_ids(const HubspotCandidates *candidates);
-static void set_object(HubspotError *error, const HubspotCandidates *candidates);
+static bool is_settled_by_former(const Former *former, const HubspotSlice *ids,
+								 const HubspotError **error);
+static bool may_be_records_fault(const HubspotError *error);
+static void forget_row(HubspotResolver *resolver, Block *block);
+static void drop_gone(HubspotResolver *resolver);
 static void drop_block(HubspotResolver *resolver, Block *block);
 
 /*
@@ -157,6 +166,16 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 	resolver->context = context;
 	resolver->removes = (endpoint->reply_shape == HUBSPOT_REPLY_SILENT);
 	resolver->only_resolves = only_resolves;
+
+	/*
+	 * who removes, or lists, isn't told if a record is another one by now, or
+	 * in words that may mean anything; and who resolves wants to know that
+	 */
+	resolver->takes_earlier = !resolver->removes && !only_resolves &&
+		!(endpoint->input_shape == HUBSPOT_INPUT_RECORD && endpoint->batch_limit == 0);
+	resolver->ending.func = end;
+	resolver->ending.arg = resolver;
+	MemoryContextRegisterResetCallback(context, &resolver->ending);
 	resolver->row_context = AllocSetContextCreate(context, "hubspot_assoc resolved row",
 												  ALLOCSET_SMALL_SIZES);
 	if (from_type->property || only_resolves)
@@ -165,7 +184,10 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 		return resolver;
 	if (from_type->property && strcmp(to_type->property, from_type->property) == 0 &&
 		strcmp(to_type->name, from_type->name) == 0)
+	{
 		resolver->sides[TO] = resolver->sides[FROM];
+		resolver->sides[TO].cached = NULL;
+	}
 	else
 		make_side(resolver, TO, client, calls, to_type);
 	return resolver;
@@ -177,8 +199,25 @@ make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
 {
 	Side	   *made = &resolver->sides[side];
 
-	made->keys = hubspot_keys_create(resolver->context, type);
+	made->keys = hubspot_key_cache_take(resolver->context, client, type,
+										resolver->takes_earlier,
+										&made->cached);
 	made->lookups = hubspot_lookups_create(resolver->context, client, calls, made->keys);
+}
+
+/* The memory context goes; all of its children are gone. */
+static void
+end(void *arg)
+{
+	const HubspotResolver *resolver = arg;
+	bool		in_order = hubspot_resolver_is_empty(resolver) &&
+	resolver->passed[FROM] == NULL && resolver->passed[TO] == NULL;
+
+	for (int side = FROM; side < NSIDES; side++)
+	{
+		if (resolver->sides[side].cached)
+			hubspot_key_cache_give_back(resolver->sides[side].cached, in_order);
+	}
 }
 
 /* How many rows may be put before this is asked again. */
@@ -405,7 +444,7 @@ is_known(const Row *row)
 
 /* What becomes of a row whose keys are known: the first that is wrong is its error. */
 static HubspotResolved
-resolve(HubspotResolver *resolver, const Row *row, HubspotInput *input,
+resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 		const HubspotError **error)
 {
 	HubspotSlice ids[NSIDES];
@@ -421,108 +460,102 @@ resolve(HubspotResolver *resolver, const Row *row, HubspotInput *input,
 		if (has_keys)
 			ids[side].data = NULL;
 		if (key && key->state == HUBSPOT_KEY_FOUND)
+		{
 			ids[side] = hubspot_key_record(key);
+			row->is_earlier |= hubspot_key_is_earlier(resolver->sides[side].keys, key);
+		}
 		else if (key && key->state == HUBSPOT_KEY_MISSING &&
 				 resolver->removes)
 			is_gone = true;
 		else if (key && *error == NULL)
-			*error = key_error(hubspot_keys_type(resolver->sides[side].keys), key,
-							   row->given[side]);
+			*error = hubspot_key_error(hubspot_keys_type(resolver->sides[side].keys), key,
+									   row->given[side]);
 	}
 	input->from_id = ids[FROM];
 	input->to_id = ids[TO];
+	if (row->former && is_settled_by_former(row->former, ids, error))
+	{
+		input->from_id = row->former->ids[FROM];
+		input->to_id = row->former->ids[TO];
+		return *error ? HUBSPOT_RESOLVED_REFUSE : HUBSPOT_RESOLVED_DONE;
+	}
 	if (*error)
 		return HUBSPOT_RESOLVED_REFUSE;
 	return is_gone || resolver->only_resolves ?
 		HUBSPOT_RESOLVED_DONE : HUBSPOT_RESOLVED_SEND;
 }
 
-/* Why a key has no record that could be meant. */
-static const HubspotError *
-key_error(const HubspotObjectType *type, const HubspotKey *key, HubspotSlice given)
+/*
+ * A row is tried once more.  Is there nothing new to be tried, or can that not be known?
+ * Then what became of it before is what becomes of it.
+ */
+static bool
+is_settled_by_former(const Former *former, const HubspotSlice *ids,
+					 const HubspotError **error)
 {
-	switch ((HubspotKeyState) key->state)
+	if (*error && ((*error)->verdict == HUBSPOT_VERDICT_NO_RECORD ||
+				   (*error)->verdict == HUBSPOT_VERDICT_MANY_RECORDS))
+		return false;
+	if (*error == NULL && !(hubspot_same_id(ids[FROM], former->ids[FROM]) &&
+							hubspot_same_id(ids[TO], former->ids[TO])))
+		return false;
+	*error = former->error;
+	return true;
+}
+
+/* Is it that a record isn't there, or is answered for by another one? */
+static bool
+may_be_records_fault(const HubspotError *error)
+{
+	return error->verdict == HUBSPOT_VERDICT_INPUT ||
+		error->verdict == HUBSPOT_VERDICT_REQUEST ||
+		(error->verdict == HUBSPOT_VERDICT_UNCONFIRMED && error->http_status / 100 == 2);
+}
+
+/*
+ * Is that no outcome yet?  If HubSpot refuses a row, or has nothing of a record that is
+ * read, while the records are those that an earlier statement has found, they may be
+ * others by now: it is put again, and goes as it would have gone then, but after the
+ * rows that were put meanwhile.
+ */
+bool
+hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
+{
+	Block	   *block;
+	Row		   *row;
+	HubspotInput input = {0};
+	MemoryContext old;
+	Former	   *former;
+
+	drop_gone(resolver);
+	row = find_row(resolver, outcome->input_no, &block);
+	row->has_some |= (outcome->association != NULL);
+	if (!row->is_earlier ||
+		!(outcome->error ? may_be_records_fault(outcome->error) :
+		  outcome->ended && !row->has_some))
+		return false;
+	for (int side = FROM; side < NSIDES; side++)
 	{
-		case HUBSPOT_KEY_MISSING:
-			return missing_error(type, given, key->answer.candidates, false);
-		case HUBSPOT_KEY_NOT_INDEXED:
-			return missing_error(type, given, key->answer.candidates, true);
-		case HUBSPOT_KEY_AMBIGUOUS:
-			return ambiguous_error(type, given, key->answer.candidates);
-		default:
-			return hubspot_key_failure(key);
+		if (resolver->sides[side].keys)
+			hubspot_keys_forget_earlier(resolver->sides[side].keys, row->given[side]);
 	}
-}
+	input.no = row->no;
+	input.types = row->types;
+	input.from_id = row->given[FROM];
+	input.to_id = row->given[TO];
+	hubspot_resolver_put(resolver, &input, NULL);
+	forget_row(resolver, block);
 
-static HubspotError *
-missing_error(const HubspotObjectType *type, HubspotSlice given,
-			  const HubspotCandidates *candidates, bool indexed)
-{
-	const char *message = psprintf("there is no record of %s with %s%s", type->name,
-								   called(type, given),
-								   indexed ? " in HubSpot's search, which learns of new ones some seconds late" : "");
-	HubspotError *error;
-
-	if (candidates)
-		message = psprintf("%s; HubSpot gives %s, which has another value", message,
-						   list_ids(candidates));
-	error = hubspot_make_error(HUBSPOT_VERDICT_NO_RECORD, ERRCODE_NO_DATA_FOUND, message);
-	if (candidates)
-		set_object(error, candidates);
-	return error;
-}
-
-static HubspotError *
-ambiguous_error(const HubspotObjectType *type, HubspotSlice given,
-				const HubspotCandidates *candidates)
-{
-	const char *what = called(type, given);
-	const char *message;
-	HubspotError *error;
-
-	if (candidates->near)
-		message = psprintf("no record of %s has %s, but in another case: %s", type->name,
-						   what, list_ids(candidates));
-	else
-		message = psprintf("%s" INT64_FORMAT " records of %s have %s: %s",
-						   candidates->more ? "more than " : "",
-						   candidates->more ? candidates->total - 1 : candidates->total,
-						   type->name, what, list_ids(candidates));
-	error = hubspot_make_error(HUBSPOT_VERDICT_MANY_RECORDS, ERRCODE_TOO_MANY_ROWS, message);
-	set_object(error, candidates);
-	return error;
-}
-
-/* A property and its value, or an id, to be shown. */
-static const char *
-called(const HubspotObjectType *type, HubspotSlice given)
-{
-	int			len = pg_mbcliplen(given.data, given.len, MAX_SHOWN);
-
-	return psprintf("%s \"%.*s%s\"", type->property ? type->property : "id", len, given.data,
-					len < given.len ? "..." : "");
-}
-
-static const char *
-list_ids(const HubspotCandidates *candidates)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < candidates->nids; i++)
-		appendStringInfo(&list, "%s%.*s", i > 0 ? ", " : "",
-						 candidates->ids[i].len, candidates->ids[i].data);
-	if (candidates->nids < candidates->total || candidates->more)
-		appendStringInfoString(&list, ", ...");
-	return list.data;
-}
-
-static void
-set_object(HubspotError *error, const HubspotCandidates *candidates)
-{
-	error->object.data = hubspot_encode_candidates(candidates->ids, candidates->nids,
-												   candidates->total, candidates->more);
-	error->object.len = strlen(error->object.data);
+	row = find_row(resolver, resolver->nput - 1, &block);
+	old = MemoryContextSwitchTo(block->context);
+	former = palloc(sizeof(Former));
+	former->error = outcome->error ?
+		hubspot_share_error(&block->last_error, outcome->error) : NULL;
+	former->ids[FROM] = keep_text(block, outcome->from_id);
+	former->ids[TO] = keep_text(block, outcome->to_id);
+	row->former = former;
+	MemoryContextSwitchTo(old);
+	return true;
 }
 
 /* Is nothing left that waits for its keys? */
@@ -593,11 +626,10 @@ void
 hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool last)
 {
 	Block	   *block;
-	const Row  *row = find_row(resolver, outcome->input_no, &block);
+	const Row  *row;
 
-	if (resolver->gone)
-		drop_block(resolver, resolver->gone);
-	resolver->gone = NULL;
+	drop_gone(resolver);
+	row = find_row(resolver, outcome->input_no, &block);
 	outcome->input_no = row->no;
 	outcome->kind = 0;			/* its records' ids are shown besides */
 	if (resolver->sides[FROM].keys)
@@ -610,8 +642,25 @@ hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool l
 		outcome->to_record = outcome->to_id;
 		outcome->to_id = row->given[TO];
 	}
-	if (last && --block->nleft == 0 && block != resolver->blocks[resolver->nblocks - 1])
+	if (last)
+		forget_row(resolver, block);
+}
+
+/* A row has no more outcomes than the last one. */
+static void
+forget_row(HubspotResolver *resolver, Block *block)
+{
+	if (--block->nleft == 0 && block != resolver->blocks[resolver->nblocks - 1])
 		resolver->gone = block;
+}
+
+/* The last outcome of a block's rows is no longer needed. */
+static void
+drop_gone(HubspotResolver *resolver)
+{
+	if (resolver->gone)
+		drop_block(resolver, resolver->gone);
+	resolver->gone = NULL;
 }
 
 /* A block is gone, with all of its rows; and its place, if those before it are, too. */

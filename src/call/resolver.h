@@ -39,6 +39,8 @@ extern void hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *
 extern HubspotResolved hubspot_resolver_next(HubspotResolver *resolver,
 											 HubspotInput *input,
 											 const HubspotError **error);
+extern bool hubspot_resolver_again(HubspotResolver *resolver,
+								   const HubspotOutcome *outcome);
 extern bool hubspot_resolver_is_empty(const HubspotResolver *resolver);
 extern bool hubspot_resolver_catch_up(HubspotResolver *resolver);
 extern bool hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come);

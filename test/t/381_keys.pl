@@ -31,7 +31,7 @@ my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} // max(5, int(20 / ($ENV{TEST_SLOWDOWN}
 my $first = $ENV{SEED} // int(rand(2**31));
 my $node = start_node();
 my $hubspot = start_simulator();
-create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, key_cache => '0s');
 my $session = start_session($node);
 $session->query('SET client_min_messages = error');
 

@@ -13,7 +13,7 @@ use Test::More;
 
 my $node = start_node();
 my $hubspot = start_simulator();
-create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, key_cache => '0s');
 my $session = start_session($node);
 $session->query('SET client_min_messages = error');
 

@@ -18,7 +18,7 @@ my $node = do
 	start_node(log_duration => 'on', log_timezone => 'UTC');
 };
 my $hubspot = start_simulator();
-my %usual = (max_retries => 0, batch_size => 100, concurrency => 2);
+my %usual = (max_retries => 0, key_cache => '0s', batch_size => 100, concurrency => 2);
 create_account($node, $hubspot, %usual, rate_limit => 0);
 create_account($node, $hubspot, %usual, rate_limit => 0, name => 'small', concurrency => 1);
 create_account($node, $hubspot, %usual, name => 'limited', rate_limit => 190, concurrency => 8);
@@ -123,7 +123,7 @@ is(scalar(grep { $_->{status} == 429 } @{ $hubspot->log }), 0, '... and none is 
 
 # A search that is refused holds up searches alone
 start_over();
-create_account($node, $hubspot, name => 'patient', rate_limit => 190, batch_size => 20, concurrency => 8, max_retries => 3);
+create_account($node, $hubspot, name => 'patient', key_cache => '0s', rate_limit => 190, batch_size => 20, concurrency => 8, max_retries => 3);
 is($session->query(q{SELECT record_id FROM hs_assoc_resolve('companies:domain', '{d1.example}'::text[], server => 'patient')}), 1, 'how domains are found is known');
 $hubspot->rules([ { match => { path => '/search$', first => 1 }, action => { status => 429,
 			body => { status => 'error', message => 'You have reached your secondly limit.', errorType => 'RATE_LIMIT', policyName => 'SECONDLY' } } } ]);
