@@ -8,7 +8,9 @@
  * the two a property needs is learned from HubSpot's answer, and remembered for the
  * session: until it is known, one look-up is in flight, a read; if the property is why
  * that is refused, its keys are searched for; and if that is refused, too, so are all
- * keys of the property.
+ * keys of the property, unless HubSpot has such a property: then some of the keys may be
+ * why, and they are asked for in halves, until MAX_REFUSED_ALONE were refused alone and
+ * none has been answered.
  *
  * As many keys as a request may hold are asked for together, and fewer only if nothing
  * can go on without them.  What an answer leaves open is asked for again (key_match.c):
@@ -36,6 +38,9 @@
 #include "call/key_match.h"
 #include "call/lookup.h"
 #include "call/perform.h"
+
+/* If so many keys are refused alone, and none is answered, it is not because of them. */
+#define MAX_REFUSED_ALONE	8
 
 /* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
 #define SPARE_LOOKUPS	2
@@ -84,6 +89,9 @@ struct HubspotLookups
 	Way			way;
 	bool		remembered;		/* and no answer has confirmed it since */
 	bool		answered;		/* some keys were asked for, with success */
+	bool		exists;			/* HubSpot has the property, ... */
+	int			nalone;			/* and has refused so many of its keys alone,
+								 * without an answer to any */
 	int			limit;			/* keys of a request */
 	HubspotKey **added;			/* that are to be asked for */
 	int			nadded;
@@ -119,6 +127,7 @@ static void take_answer(Lookup *lookup);
 static void ask_again(Lookup *lookup, int nkeys, bool in_halves);
 static void take_failure(Lookup *lookup, const HubspotError *error);
 static void take_refusal(Lookup *lookup, const HubspotError *error);
+static void blame_keys(Lookup *lookup, const HubspotError *error);
 static bool tells_of_property(const HubspotError *error);
 static void take_properties(Lookup *lookup);
 static void refuse_type(Lookup *lookup, const HubspotError *error);
@@ -445,13 +454,15 @@ ask_again(Lookup *lookup, int nkeys, bool in_halves)
 	Lookup	   *next;
 
 	Assert(!in_halves || nkeys > 1);
-	next = make_lookup(lookups, question_of(lookups), lookup->keys, first);
-	dlist_push_tail(&lookups->waiting, &next->node);
+
+	/* the first half first, down to one key: it tells the most */
 	if (first < nkeys)
 	{
 		next = make_lookup(lookups, question_of(lookups), lookup->keys + first, nkeys - first);
-		dlist_push_tail(&lookups->waiting, &next->node);
+		dlist_push_head(&lookups->waiting, &next->node);
 	}
+	next = make_lookup(lookups, question_of(lookups), lookup->keys, first);
+	dlist_push_head(&lookups->waiting, &next->node);
 }
 
 /* Whose fault is it: the keys', the property's, or nobody's of these? */
@@ -497,14 +508,9 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 		known_way = false;
 	if (error->verdict != HUBSPOT_VERDICT_INPUT || lookups->refused)
 		refuse_type(lookup, error);
-	else if (known_way &&
+	else if ((known_way || lookups->exists) &&
 			 !(lookup->question == ASKS_READ && tells_of_property(error)))
-	{
-		if (lookup->nkeys > 1)
-			ask_again(lookup, lookup->nkeys, true);
-		else
-			fail(lookup, error);
-	}
+		blame_keys(lookup, error);
 	else if (lookup->question == ASKS_READ && type->property)
 		start_lookup(make_lookup(lookups, ASKS_SEARCH, lookup->keys, lookup->nkeys));
 	else if (type->property || type->shows)
@@ -518,6 +524,20 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 	}
 	else
 		refuse_type(lookup, error);
+}
+
+/* Some of the keys are why they are refused: find out which. */
+static void
+blame_keys(Lookup *lookup, const HubspotError *error)
+{
+	HubspotLookups *lookups = lookup->lookups;
+
+	if (lookup->nkeys > 1)
+		ask_again(lookup, lookup->nkeys, true);
+	else if (!lookups->answered && ++lookups->nalone == MAX_REFUSED_ALONE)
+		refuse_type(lookup, error);
+	else
+		fail(lookup, error);
 }
 
 /* Does HubSpot say that it can't read records by the property?  It has several wordings. */
@@ -549,7 +569,7 @@ take_properties(Lookup *lookup)
 			hubspot_closest_try(&closest, lfirst(lc));
 		}
 	}
-	if (exists)
+	if (type->shows && exists)
 		lookups->answered = true;
 	else if (names != NIL)
 		error->message = psprintf(closest.found ?
@@ -562,6 +582,13 @@ take_properties(Lookup *lookup)
 		ask_again(lookup, lookup->nkeys, true);
 	else if (type->shows && exists)
 		fail(lookup, error);
+	else if (exists)
+	{
+		lookups->exists = true;
+		lookups->way = WAY_SEARCH;
+		lookups->remembered = false;
+		blame_keys(lookup, error);
+	}
 	else
 		refuse_type(lookup, error);
 }

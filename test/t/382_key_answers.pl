@@ -172,6 +172,28 @@ foreach my $properties ('null', '[]', '7', '{"email":null}', '{"email":["x"]}', 
 }
 
 #
+# A property that exists, and keys that are refused without a name
+#
+start_over();
+$hubspot->property({ type => 'deals', name => 'sku' });
+$hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { sku => "s$_" } } } 1 .. 60 ]);
+my @no = (status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'No' });
+answer($searches, @no);
+$hubspot->clear_rules;
+$hubspot->rules({ match => { path => $searches, id => 's13' }, action => {@no} });
+my $found = resolve('deals:sku', map { "s$_" } 1 .. 60);
+is(scalar(() = $found =~ /^3\d\d$/mg), 59, 'one key of 60 is refused: the others are found');
+like($found, qr/^NOT_SENT could not look up deals by sku: No$/m, '... and it says so');
+$session->query('ALTER SERVER hubspot OPTIONS (ADD concurrency \'1\')');
+$hubspot->clear_rules;
+$hubspot->clear_log;
+answer($searches, @no);
+is(resolve('deals:sku', map { "s$_" } 1 .. 60), join("\n", ('NOT_SENT could not look up deals by sku: No') x 60), 'all are refused: each says so');
+cmp_ok(scalar @{ $hubspot->log }, '<=', 40, '... after ' . @{ $hubspot->log } . ' requests');
+$session->query('ALTER SERVER hubspot OPTIONS (DROP concurrency)');
+$hubspot->clear_rules;
+
+#
 # Answers that are far too large: what is made of them has a bound
 #
 start_over();
