@@ -210,7 +210,7 @@ SELECT query, outcome, message, hint FROM (VALUES
 	('EXPLAIN SELECT 1'),
 	('CREATE TABLE copy ()'),
 	('COPY links TO STDOUT'),
-	('COMMIT'),
+	('COMMIT WORK'),
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id; SELECT 3 AS from_id, 4 AS to_id, 279 AS type_id'),
 	('SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id; DELETE FROM links'),
 	('CREATE TABLE copy AS SELECT 1 AS from_id; TABLE copy'),

@@ -108,6 +108,9 @@ SELECT * FROM hs_assoc_resolve(':email', '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve(NULL, '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:email', 'SELECT 1 AS id');
 SELECT * FROM hs_assoc_resolve('contacts:email', 'SELECT 1 AS keys');
+SELECT * FROM hs_assoc_resolve('contacts:email', 'ann@example.com');
+SELECT outcome, message, hint
+FROM sim.try($$SELECT hs_assoc_resolve('contacts:nobody', 'SELECT''x''key', on_error => 'raise')$$);
 SELECT * FROM hs_assoc_labels('contacts:email', 'companies');
 SELECT hs_assoc_enqueue('create', 'contacts:email', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
 

@@ -64,6 +64,8 @@ static const struct
 	{"tickets", "hs_external_object_ids"}
 };
 
+#define PROPERTY_HINT	"It is an object type and the internal name of a property, such as \"contacts:email\" or \"companies:domain\"."
+
 static char *check_property(const char *property, char **hint);
 static HubspotSlice trim(HubspotSlice key);
 
@@ -82,7 +84,10 @@ hubspot_parse_object_type(const char *text, HubspotObjectType *type, char **hint
 	memset(type, 0, sizeof(*type));
 	*hint = NULL;
 	if (problem == NULL && colon)
+	{
+		*hint = pstrdup(PROPERTY_HINT);
 		problem = check_property(colon + 1, hint);
+	}
 	if (problem)
 		return problem;
 	type->name = pnstrdup(text, len);

@@ -573,9 +573,9 @@ take_properties(Lookup *lookup)
 		lookups->answered = true;
 	else if (names != NIL)
 		error->message = psprintf(closest.found ?
-								  "%s have no property \"%s\"; did you mean \"%s\"?" :
-								  "%s have no property \"%s\"",
-								  type->name, property, closest.found);
+								  "there is no property \"%s\"; did you mean \"%s\"?" :
+								  "there is no property \"%s\"",
+								  property, closest.found);
 
 	/* a record that may not be read is no reason for not reading others */
 	if (type->shows && exists && lookup->nkeys > 1)

@@ -80,6 +80,10 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 		case ERRCODE_TOO_MANY_ROWS:
 			return "Merge the records in HubSpot, or give the id of the one that is meant.";
 		default:
+			/* HubSpot's refusal of what was asked first: the records of keys */
+			if (error->category && strcmp(error->category, HUBSPOT_NOT_SENT) == 0 &&
+				!hubspot_is_not_sent(error->verdict))
+				return "Correct the object type, its property, or the ids.";
 			return "Correct the object types, ids or association types.";
 	}
 }

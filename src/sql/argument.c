@@ -24,16 +24,22 @@
 #include "rows/query.h"
 #include "sql/argument.h"
 
+#define WHITE_SPACE		" \t\r\n\f\v"
+
 static char *read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
 							  HubspotObjectType *type);
+static bool is_word(const char *text);
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
 						const char *name, const char *hint);
 static int64 check_number(int64 number, const char *name);
 
-/* A name or an id of an object type, as it may stand in a path. */
+/*
+ * A name or an id of an object type, as it may stand in a path.  beside_ids: are its
+ * records given, too, so that somebody may have meant keys?
+ */
 char *
 hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
-							 const char *name)
+							 const char *name, bool beside_ids)
 {
 	HubspotObjectType type;
 	char	   *given = read_object_type(fcinfo, argument, name, &type);
@@ -43,6 +49,9 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" takes no property: \"%s\"", name,
 						hubspot_shown(given)),
+				 beside_ids ?
+				 errhint("Write \"%s\", and ids in place of keys: hs_assoc_resolve returns them.",
+						 hubspot_shown(type.name)) :
 				 errhint("Write \"%s\".", hubspot_shown(type.name))));
 	return given;
 }
@@ -93,7 +102,8 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 
 /*
  * A query, which is looked at later.  array_type is the type of the array that
- * the function also takes, or NULL: an array without a cast ends up here.
+ * the function also takes, or NULL: an array without a cast ends up here, and so does
+ * a key or an id alone, of which the parser would say no more than "at or near".
  */
 char *
 hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
@@ -104,16 +114,23 @@ hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
 
 	refuse_null(fcinfo, argument, "query", HUBSPOT_QUERY_HINT);
 	query = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	start = query + strspn(query, " \t\r\n\f\v");
-	if (*start == '{' || *start == '[')
+	start = query + strspn(query, WHITE_SPACE);
+	if (*start == '{' || *start == '[' || is_word(start))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("argument \"%s\" is not a query: \"%s\"", "query",
 						hubspot_shown(start)),
 				 array_type ?
-				 errhint("If it is an array, cast it, as in '{...}'::%s.", array_type) :
+				 errhint("%s An array is cast, as in '{...}'::%s.", HUBSPOT_QUERY_HINT, array_type) :
 				 errhint("%s", HUBSPOT_QUERY_HINT)));
 	return query;
+}
+
+/* Is it one word?  What returns rows has white space, or one of these. */
+static bool
+is_word(const char *text)
+{
+	return *text != '\0' && strpbrk(text, WHITE_SPACE "'\"(/;-") == NULL;
 }
 
 /*

@@ -17,7 +17,7 @@
 #include "api/key.h"
 
 extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
-										  const char *name);
+										  const char *name, bool beside_ids);
 extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name, HubspotObjectType *type);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,

@@ -101,8 +101,8 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	int64		skipped;
 
 	enqueue.operation = operation_argument(fcinfo, 0);
-	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type");
-	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type");
+	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type", true);
+	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type", true);
 	query = hubspot_query_argument(fcinfo, 3, NULL);
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
 	enqueue.all_primary = is_primary_argument(fcinfo, 5, enqueue.operation);

@@ -103,9 +103,9 @@ sync_arguments(FunctionCallInfo fcinfo)
 	HubspotSync *sync = palloc0(sizeof(HubspotSync));
 
 	sync->link_table = link_table_argument(fcinfo, ENABLE_LINK_TABLE);
-	sync->from_type = hubspot_object_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type");
+	sync->from_type = hubspot_object_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type", true);
 	sync->from_column = hubspot_name_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
-	sync->to_type = hubspot_object_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type");
+	sync->to_type = hubspot_object_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type", true);
 	sync->to_column = hubspot_name_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
 	set_type(fcinfo, sync);
 	return sync;

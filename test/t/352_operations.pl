@@ -126,7 +126,7 @@ sub steps
 		[ 'keys of no property', qq{SELECT record_id, error_message FROM hs_assoc_resolve('deals:x$number', '{A-1}'::text[])},
 			[ [ 'POST', 'R/deals/batch/read?archived=false', qq({"idProperty":"x$number","properties":["x$number"],"propertiesWithHistory":[],"inputs":[{"id":"A-1"}]}), 400 ],
 				[ 'POST', 'R/deals/search', search("x$number", 'a-1'), 400 ], [ 'GET', 'P/deals', '', 200 ] ],
-			qq(|could not look up deals by x$number: deals have no property "x$number"; did you mean "$number"?) ],
+			qq(|could not look up deals by x$number: there is no property "x$number"; did you mean "$number"?) ],
 
 		[ 'types away', q{SELECT input_no, ok, http_status FROM hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 2 AS from_id, 11 AS to_id, 1 AS type_id, ''USER_DEFINED'' AS category')},
 			[ [ 'POST', 'A/contacts/companies/batch/labels/archive', inputs(pair(2, 11, $manager)), $removed ] ], "1|t|$removed",

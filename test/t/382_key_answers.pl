@@ -122,7 +122,7 @@ my $shown = q{SELECT error_category, error_message, count(*), count(to_record), 
 my $companies = 'objects/2026-03/companies/batch/read$';
 my @no = (status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'No' });
 operations();
-is($session->query(sprintf $shown, 'doman'), 'NOT_SENT|could not look up companies: companies have no property "doman"; did you mean "domain"?|500|500|0',
+is($session->query(sprintf $shown, 'doman'), 'NOT_SENT|could not look up companies: there is no property "doman"; did you mean "domain"?|500|500|0',
 	'a property that there is not, to show records by');
 cmp_ok(scalar(() = operations() =~ /\d+/g), '<=', 13, '... is not asked for over and over');
 $hubspot->rules({ match => { path => $companies, first => 1 }, action => {@no} });
