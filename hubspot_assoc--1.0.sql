@@ -60,9 +60,9 @@ COMMENT ON TYPE hs_assoc_result IS
 COMMENT ON COLUMN hs_assoc_result.input_no IS
 'number of the input, from 1, in the order in which the query or the array gave them';
 COMMENT ON COLUMN hs_assoc_result.from_id IS
-'id of the one record, as it was given';
+'id of the one record, or its key, as it was given';
 COMMENT ON COLUMN hs_assoc_result.to_id IS
-'id of the other record, as it was given';
+'id of the other record, or its key, as it was given';
 COMMENT ON COLUMN hs_assoc_result.ok IS
 'true only for what HubSpot confirmed; never null';
 COMMENT ON COLUMN hs_assoc_result.labels IS
@@ -72,7 +72,7 @@ COMMENT ON COLUMN hs_assoc_result.types IS
 COMMENT ON COLUMN hs_assoc_result.http_status IS
 'HTTP status of the answer that decided this input, or null if there was none';
 COMMENT ON COLUMN hs_assoc_result.error_category IS
-'null if ok; else the category of HubSpot, HTTP_<status>, INVALID_INPUT, UNCONFIRMED or NOT_SENT';
+'null if ok; else HubSpot''s, HTTP_<status>, INVALID_INPUT, RECORD_NOT_FOUND, RECORD_AMBIGUOUS, UNCONFIRMED or NOT_SENT';
 COMMENT ON COLUMN hs_assoc_result.error_message IS
 'null if ok; else the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_result.correlation_id IS
@@ -91,8 +91,8 @@ COMMENT ON COLUMN hs_assoc_type.label IS
 'label of the type, or null for an unlabelled one and where HubSpot does not return it';
 COMMENT ON COLUMN hs_assoc_type.is_primary IS
 'whether it makes a company the primary one of a record; by the number, whatever the label is';
-COMMENT ON COLUMN hs_assoc_input.from_id IS 'id of the one record';
-COMMENT ON COLUMN hs_assoc_input.to_id IS 'id of the other record';
+COMMENT ON COLUMN hs_assoc_input.from_id IS 'id of the one record, or its key';
+COMMENT ON COLUMN hs_assoc_input.to_id IS 'id of the other record, or its key';
 COMMENT ON COLUMN hs_assoc_input.type_ids IS
 'numbers of the types; null where there are labels, and for operations without types';
 COMMENT ON COLUMN hs_assoc_input.category IS
@@ -119,7 +119,7 @@ COMMENT ON TYPE hs_assoc_association IS
 COMMENT ON COLUMN hs_assoc_association.input_no IS
 'number of the input, from 1, in the order in which the query or the array gave them';
 COMMENT ON COLUMN hs_assoc_association.from_id IS
-'id of the record whose associations are read, as it was given';
+'id of the record whose associations are read, or its key, as it was given';
 COMMENT ON COLUMN hs_assoc_association.to_id IS
 'the record that is associated to it, by its id or by the property of to_type; null if it has no value, or if there is an error';
 COMMENT ON COLUMN hs_assoc_association.category IS
@@ -131,7 +131,7 @@ COMMENT ON COLUMN hs_assoc_association.label IS
 COMMENT ON COLUMN hs_assoc_association.is_primary IS
 'whether the type makes a company the primary one of a record; by the number, whatever the label is';
 COMMENT ON COLUMN hs_assoc_association.error_category IS
-'null, or the category of HubSpot, HTTP_<status>, INVALID_INPUT, UNCONFIRMED or NOT_SENT';
+'null, or HubSpot''s, HTTP_<status>, INVALID_INPUT, RECORD_NOT_FOUND, RECORD_AMBIGUOUS, UNCONFIRMED or NOT_SENT';
 COMMENT ON COLUMN hs_assoc_association.error_message IS
 'null, or the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
 COMMENT ON COLUMN hs_assoc_association.error IS
