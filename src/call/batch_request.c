@@ -51,6 +51,7 @@ hubspot_batch_evidence(const HubspotBatchScope *scope, const HubspotEndpoint *en
 	HubspotEvidence *evidence = hubspot_evidence_create(scope->context);
 	HubspotEvidenceKey key = {
 		.server = scope->client->options->server,
+		.user = scope->client->options->user,
 		.mapping = scope->client->options->mapping,
 		.endpoint = endpoint,
 		.from_type = scope->from_type,

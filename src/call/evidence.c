@@ -508,8 +508,8 @@ find_kept(const HubspotEvidenceKey *key)
 		KeptRefusals *kept = &kept_refusals[i];
 
 		if (kept->context && kept->until > hubspot_now() &&
-			kept->key.server == key->server && kept->key.mapping == key->mapping &&
-			kept->key.endpoint == key->endpoint &&
+			kept->key.server == key->server && kept->key.user == key->user &&
+			kept->key.mapping == key->mapping && kept->key.endpoint == key->endpoint &&
 			strcmp(kept->key.from_type, key->from_type) == 0 &&
 			strcmp(kept->key.to_type, key->to_type) == 0)
 			return kept;

@@ -37,7 +37,9 @@ typedef struct HubspotRefusal
 typedef struct HubspotEvidenceKey
 {
 	Oid			server;
-	Oid			mapping;		/* by which it is used */
+	Oid			user;			/* whose inputs they are: nobody else's are
+								 * held up by them */
+	Oid			mapping;		/* by which the user uses the server */
 	const void *endpoint;
 	const char *from_type;
 	const char *to_type;
