@@ -264,6 +264,8 @@ hubspot_lookups_start(HubspotLookups *lookups, bool all)
 								 &lookups->added[next], nkeys));
 		next += nkeys;
 	}
+	if (next == 0)
+		return;
 	lookups->nadded -= next;
 	memmove(lookups->added, lookups->added + next, sizeof(HubspotKey *) * lookups->nadded);
 }
