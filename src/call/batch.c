@@ -407,7 +407,7 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 
 	dlist_delete(&chunk->node);
 	if (batch->namer)
-		hubspot_namer_release(chunk);
+		hubspot_namer_release(batch->namer, chunk);
 	foreach(lc, chunk->replies)
 		hubspot_call_free(lfirst(lc));
 	hubspot_intake_free(&batch->intake, chunk);

@@ -5,12 +5,14 @@
  *
  * A million rows may have a hundred thousand keys.  Each is asked for once, as long
  * as it is remembered: keys lie in blocks, one after the other, and when there are
- * MAX_BLOCKS of these, the oldest block goes with all of its keys.  A key that a row
- * needs, or that HubSpot is being asked for, stays, and so does its block.
+ * MAX_BLOCKS of these, new keys take the places of the oldest ones.  A key that a row
+ * needs, or that HubSpot is being asked for, stays where it is, and those around it go:
+ * at any time, rows that wait have keys in each block.
  *
- * What is made of an answer goes with the block of its key.  A failure is that of all
- * keys that were asked for together, and goes with the last of their rows: the next
- * row asks again.
+ * What is made of an answer, and doesn't fit into the key, goes with it, or before, with
+ * the last row that needs it, if it is long or there is much of that.  A failure is that
+ * of all keys that were asked for together, and goes with the last of their rows: the
+ * next row asks again.
  *
  * Keys may serve several statements, one after the other (key_cache.c).  Statements are
  * numbered, and a key has the number of the one that has made something of it: what
@@ -79,6 +81,13 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 #define BLOCK_SIZE		(64 * 1024)
 #define MAX_BLOCKS		128
 
+/* The state of what lies between keys; its size, by the alignment, is in nrows. */
+#define HOLE			15
+
+/* Longer answers than that, and any beyond so many bytes, are not kept for later rows. */
+#define LONG_ANSWER		1024
+#define MAX_ANSWERS		(8 * 1024 * 1024)
+
 #define FIRST_KEYS		64
 
 /*
@@ -97,9 +106,7 @@ static const HubspotSlice nothing = {"", 0};
 
 typedef struct Block
 {
-	MemoryContext context;		/* of longer answers, or NULL; the statement's */
-	uint32		statement;		/* of that */
-	Size		used;
+	Size		used;			/* by keys and holes, without a gap */
 	char		space[BLOCK_SIZE];
 } Block;
 
@@ -107,14 +114,18 @@ struct HubspotKeys
 {
 	HubspotObjectType type;
 	MemoryContext context;
-	MemoryContext answers;		/* of the statement */
+	MemoryContext answers;		/* of the statement: of what doesn't fit into
+								 * keys */
+	Size		answer_size;	/* bytes of that */
 	uint32		statement;
 	bool		takes_earlier;	/* what was found since ... */
 	uint16		earliest;		/* ... in units */
 	int64		marked;			/* when what was void was marked, in units */
 	keys_hash  *table;
-	List	   *blocks;			/* the oldest first */
-	Block	   *last;			/* of them, or NULL */
+	List	   *blocks;			/* after the current one comes the oldest, as
+								 * in a ring */
+	int			current;		/* the block that takes keys */
+	Size		position;		/* in it, where the next one may be */
 	HubspotKey *probe;			/* a key that is looked for */
 };
 
@@ -130,16 +141,42 @@ static const HubspotError *lookup_error(const HubspotKeys *keys, const HubspotEr
 static void mark_void(HubspotKeys *keys, int64 now);
 static bool is_valid(const HubspotKeys *keys, const HubspotKey *key);
 static HubspotKey *add_key(HubspotKeys *keys, uint32 hash);
-static void make_room(HubspotKeys *keys);
-static bool is_needed(const HubspotKeys *keys, const Block *block);
-static void drop_block(HubspotKeys *keys, Block *block);
-static Block *block_of(const HubspotKeys *keys, const HubspotKey *key);
-static MemoryContext answer_context(HubspotKeys *keys, const HubspotKey *key);
+static HubspotKey *find_place(HubspotKeys *keys, Size size);
+static HubspotKey *find_place_in(HubspotKeys *keys, Block *block, Size size);
+static void make_hole(Block *block, Size start, Size end);
+static void add_block(HubspotKeys *keys);
+static bool has_needed(const HubspotKeys *keys, Block *block);
+static void drop_block(HubspotKeys *keys, int number);
+static void *make_answer(HubspotKeys *keys, Size size);
+static void *answer_of(const HubspotKeys *keys, const HubspotKey *key);
+static void free_answer(HubspotKeys *keys, HubspotKey *key);
 
 static inline Size
 key_size(int len)
 {
 	return MAXALIGN(offsetof(HubspotKey, text) + len);
+}
+
+static inline HubspotKey *
+key_at(Block *block, Size position)
+{
+	return (HubspotKey *) (block->space + position);
+}
+
+/* The size of a key, or of a hole. */
+static inline Size
+size_of(const HubspotKey *key)
+{
+	return key->state == HOLE ? (Size) key->nrows * MAXIMUM_ALIGNOF : key_size(key->len);
+}
+
+/* Has somebody to get to know what becomes of it? */
+static inline bool
+is_needed(const HubspotKeys *keys, const HubspotKey *key)
+{
+	return key->state != HOLE &&
+		(key->nrows > 0 ||
+		 (key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement));
 }
 
 /* The type, which is not copied, has to live as long. */
@@ -172,6 +209,7 @@ hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age)
 		mark_void(keys, now);
 	keys->statement++;
 	keys->answers = context;
+	keys->answer_size = 0;
 	keys->takes_earlier = age > 0;
 	keys->earliest = (uint16) (now - age + 1);
 }
@@ -190,15 +228,16 @@ mark_void(HubspotKeys *keys, int64 now)
 
 		while (position < block->used)
 		{
-			HubspotKey *key = (HubspotKey *) (block->space + position);
+			HubspotKey *key = key_at(block, position);
 
+			position += size_of(key);
+			if (key->state == HOLE)
+				continue;
 			if (all || key->state != HUBSPOT_KEY_FOUND || key->id_len == 0 ||
 				(int16) (key->found - (uint16) (now - HOUR_OF_UNITS)) < 0)
 				key->state = HUBSPOT_KEY_UNKNOWN;
 			key->statement = 0;
-			position += key_size(key->len);
 		}
-		block->statement = 0;
 	}
 	keys->statement = 0;
 	keys->marked = now;
@@ -216,9 +255,51 @@ hubspot_keys_size(const HubspotKeys *keys)
 void
 hubspot_keys_shrink(HubspotKeys *keys, Size most)
 {
-	while (list_length(keys->blocks) > 1 && hubspot_keys_size(keys) > most &&
-		   !is_needed(keys, linitial(keys->blocks)))
-		drop_block(keys, linitial(keys->blocks));
+	while (list_length(keys->blocks) > 1 && hubspot_keys_size(keys) > most)
+	{
+		int			oldest = (keys->current + 1) % list_length(keys->blocks);
+
+		if (has_needed(keys, list_nth(keys->blocks, oldest)))
+			return;
+		drop_block(keys, oldest);
+	}
+}
+
+static bool
+has_needed(const HubspotKeys *keys, Block *block)
+{
+	Size		position = 0;
+
+	while (position < block->used)
+	{
+		const HubspotKey *key = key_at(block, position);
+
+		if (is_needed(keys, key))
+			return true;
+		position += size_of(key);
+	}
+	return false;
+}
+
+/* Not the current one; it has no key of this statement. */
+static void
+drop_block(HubspotKeys *keys, int number)
+{
+	Block	   *block = list_nth(keys->blocks, number);
+	Size		position = 0;
+
+	while (position < block->used)
+	{
+		HubspotKey *key = key_at(block, position);
+
+		position += size_of(key);
+		if (key->state != HOLE)
+			keys_delete(keys->table, key);
+	}
+	keys->blocks = list_delete_nth_cell(keys->blocks, number);
+	if (number < keys->current)
+		keys->current--;
+	pfree(block);
 }
 
 const HubspotObjectType *
@@ -307,7 +388,7 @@ hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given)
 		key->state = HUBSPOT_KEY_UNKNOWN;
 		key->statement = keys->statement;
 	}
-	hubspot_key_release(key);
+	hubspot_key_release(keys, key);
 }
 
 /* The key of this statement with that value of HubSpot's, or NULL. */
@@ -331,14 +412,9 @@ hubspot_keys_find(HubspotKeys *keys, HubspotSlice value)
 static HubspotKey *
 add_key(HubspotKeys *keys, uint32 hash)
 {
-	Size		size = key_size(keys->probe->len);
-	HubspotKey *key;
+	HubspotKey *key = find_place(keys, key_size(keys->probe->len));
 	bool		found;
 
-	if (keys->last == NULL || keys->last->used + size > BLOCK_SIZE)
-		make_room(keys);
-	key = (HubspotKey *) (keys->last->space + keys->last->used);
-	keys->last->used += size;
 	memset(key, 0, offsetof(HubspotKey, text));
 	key->len = keys->probe->len;
 	memcpy(key->text, keys->probe->text, key->len);
@@ -347,89 +423,126 @@ add_key(HubspotKeys *keys, uint32 hash)
 	return key;
 }
 
-/* Begin a block, in place of the oldest one if there are enough. */
-static void
-make_room(HubspotKeys *keys)
+/* A place for a key, in a new block if there are few, or if all keys are needed. */
+static HubspotKey *
+find_place(HubspotKeys *keys, Size size)
 {
-	MemoryContext old;
+	int			nblocks = list_length(keys->blocks);
 
-	while (list_length(keys->blocks) >= MAX_BLOCKS &&
-		   !is_needed(keys, linitial(keys->blocks)))
-		drop_block(keys, linitial(keys->blocks));
-	old = MemoryContextSwitchTo(keys->context);
-	keys->last = palloc(sizeof(Block));
-	keys->last->context = NULL;
-	keys->last->statement = keys->statement;
-	keys->last->used = 0;
-	keys->blocks = lappend(keys->blocks, keys->last);
+	for (int i = 0; nblocks > 0 && i <= nblocks; i++)
+	{
+		HubspotKey *place = find_place_in(keys, list_nth(keys->blocks, keys->current), size);
+
+		if (place)
+			return place;
+		if (nblocks < MAX_BLOCKS)
+			break;
+		keys->current = (keys->current + 1) % nblocks;
+		keys->position = 0;
+	}
+	add_block(keys);
+	return find_place_in(keys, list_nth(keys->blocks, keys->current), size);
+}
+
+/* A place in what is left of the current block, whose keys are forgotten as need be. */
+static HubspotKey *
+find_place_in(HubspotKeys *keys, Block *block, Size size)
+{
+	Size		start = keys->position;
+	Size		end = start;
+
+	while (end < block->used && end - start < size)
+	{
+		HubspotKey *key = key_at(block, end);
+		Size		its_size = size_of(key);
+
+		if (is_needed(keys, key))
+		{
+			make_hole(block, start, end);
+			start = end + its_size;
+		}
+		else if (key->state != HOLE)
+		{
+			keys_delete(keys->table, key);
+			free_answer(keys, key);
+		}
+		end += its_size;
+	}
+	if (end == block->used && start + size <= BLOCK_SIZE)
+		block->used = end = Max(end, start + size);
+	if (end - start < size)
+	{
+		make_hole(block, start, end);
+		keys->position = end;
+		return NULL;
+	}
+	make_hole(block, start + size, end);
+	keys->position = start + size;
+	return key_at(block, start);
+}
+
+/* There is no key there. */
+static void
+make_hole(Block *block, Size start, Size end)
+{
+	if (start == end)
+		return;
+	key_at(block, start)->state = HOLE;
+	key_at(block, start)->nrows = (end - start) / MAXIMUM_ALIGNOF;
+}
+
+/* Add a block after the current one, which it becomes. */
+static void
+add_block(HubspotKeys *keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(keys->context);
+	Block	   *block = palloc(sizeof(Block));
+
+	block->used = 0;
+	keys->current = keys->blocks == NIL ? 0 : keys->current + 1;
+	keys->blocks = list_insert_nth(keys->blocks, keys->current, block);
+	keys->position = 0;
 	MemoryContextSwitchTo(old);
 }
 
-/* Has somebody to get to know what becomes of a key of the block? */
-static bool
-is_needed(const HubspotKeys *keys, const Block *block)
+static void *
+make_answer(HubspotKeys *keys, Size size)
 {
-	Size		position = 0;
+	void	   *answer = MemoryContextAlloc(keys->answers, size);
 
-	while (position < block->used)
+	keys->answer_size += GetMemoryChunkSpace(answer);
+	return answer;
+}
+
+/* What this statement has allocated for what is known of a key, or NULL. */
+static void *
+answer_of(const HubspotKeys *keys, const HubspotKey *key)
+{
+	if (key->statement != keys->statement)
+		return NULL;
+	switch ((HubspotKeyState) key->state)
 	{
-		const HubspotKey *key = (const HubspotKey *) (block->space + position);
-
-		if (key->nrows > 0 ||
-			(key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement))
-			return true;
-		position += key_size(key->len);
+		case HUBSPOT_KEY_FOUND:
+			return key->id_len > 0 || key->answer.id == &nothing ? NULL :
+				unconstify(HubspotSlice *, key->answer.id);
+		case HUBSPOT_KEY_MISSING:
+		case HUBSPOT_KEY_NOT_INDEXED:
+		case HUBSPOT_KEY_AMBIGUOUS:
+			return unconstify(HubspotCandidates *, key->answer.candidates);
+		default:
+			return NULL;
 	}
-	return false;
 }
 
 static void
-drop_block(HubspotKeys *keys, Block *block)
+free_answer(HubspotKeys *keys, HubspotKey *key)
 {
-	Size		position = 0;
+	void	   *answer = answer_of(keys, key);
 
-	while (position < block->used)
-	{
-		HubspotKey *key = (HubspotKey *) (block->space + position);
-
-		keys_delete(keys->table, key);
-		position += key_size(key->len);
-	}
-	keys->blocks = list_delete_first(keys->blocks);
-	if (block->context && block->statement == keys->statement)
-		MemoryContextDelete(block->context);
-	pfree(block);
-}
-
-/* There are few, and this is for what is seldom. */
-static Block *
-block_of(const HubspotKeys *keys, const HubspotKey *key)
-{
-	ListCell   *lc;
-
-	foreach(lc, keys->blocks)
-	{
-		Block	   *block = lfirst(lc);
-
-		if ((const char *) key >= block->space &&
-			(const char *) key < block->space + BLOCK_SIZE)
-			return block;
-	}
-	elog(ERROR, "key is in no block");
-}
-
-/* What is allocated there goes with the key. */
-static MemoryContext
-answer_context(HubspotKeys *keys, const HubspotKey *key)
-{
-	Block	   *block = block_of(keys, key);
-
-	if (block->context == NULL || block->statement != keys->statement)
-		block->context = AllocSetContextCreate(keys->answers,
-											   "hubspot_assoc answers about keys",
-											   ALLOCSET_SMALL_SIZES);
-	block->statement = keys->statement;
-	return block->context;
+	if (answer == NULL)
+		return;
+	keys->answer_size -= GetMemoryChunkSpace(answer);
+	pfree(answer);
 }
 
 /*
@@ -451,8 +564,7 @@ hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)
 	}
 	else
 	{
-		HubspotSlice *copy = MemoryContextAlloc(answer_context(keys, key),
-												sizeof(HubspotSlice) + id.len);
+		HubspotSlice *copy = make_answer(keys, sizeof(HubspotSlice) + id.len);
 
 		copy->data = memcpy(copy + 1, id.data, id.len);
 		copy->len = id.len;
@@ -472,17 +584,21 @@ hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key, HubspotKeyState s
 
 	if (candidates)
 	{
-		MemoryContext old = MemoryContextSwitchTo(answer_context(keys, key));
+		Size		size = offsetof(HubspotCandidates, ids) +
+		sizeof(HubspotSlice) * candidates->nids;
+		char	   *text;
 
-		copy = palloc(offsetof(HubspotCandidates, ids) +
-					  sizeof(HubspotSlice) * candidates->nids);
-		memcpy(copy, candidates, offsetof(HubspotCandidates, ids));
 		for (int i = 0; i < candidates->nids; i++)
+			size += candidates->ids[i].len;
+		copy = make_answer(keys, size);
+		memcpy(copy, candidates, offsetof(HubspotCandidates, ids));
+		text = (char *) &copy->ids[copy->nids];
+		for (int i = 0; i < copy->nids; i++)
 		{
 			copy->ids[i].len = candidates->ids[i].len;
-			copy->ids[i].data = pnstrdup(candidates->ids[i].data, candidates->ids[i].len);
+			copy->ids[i].data = memcpy(text, candidates->ids[i].data, copy->ids[i].len);
+			text += copy->ids[i].len;
 		}
-		MemoryContextSwitchTo(old);
 	}
 	key->state = state;
 	key->id_len = 0;
@@ -561,12 +677,24 @@ hubspot_key_failure(const HubspotKey *key)
 
 /* A row doesn't need the key any more. */
 void
-hubspot_key_release(HubspotKey *key)
+hubspot_key_release(HubspotKeys *keys, HubspotKey *key)
 {
+	void	   *answer;
+
 	Assert(key->nrows > 0);
-	if (key->nrows == PG_UINT16_MAX || --key->nrows > 0 || key->state != HUBSPOT_KEY_FAILED)
+	if (key->nrows == PG_UINT16_MAX || --key->nrows > 0)
 		return;
-	key->state = HUBSPOT_KEY_UNKNOWN;
-	if (--key->answer.failure->nkeys == 0)
-		MemoryContextDelete(key->answer.failure->context);
+	answer = answer_of(keys, key);
+	if (key->state == HUBSPOT_KEY_FAILED)
+	{
+		key->state = HUBSPOT_KEY_UNKNOWN;
+		if (--key->answer.failure->nkeys == 0)
+			MemoryContextDelete(key->answer.failure->context);
+	}
+	else if (answer && (keys->answer_size > MAX_ANSWERS ||
+						GetMemoryChunkSpace(answer) > LONG_ANSWER))
+	{
+		free_answer(keys, key);
+		key->state = HUBSPOT_KEY_UNKNOWN;
+	}
 }

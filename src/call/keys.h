@@ -101,7 +101,7 @@ extern bool hubspot_key_is_earlier(const HubspotKeys *keys, const HubspotKey *ke
 extern void hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given);
 extern HubspotSlice hubspot_key_record(const HubspotKey *key);
 extern const HubspotError *hubspot_key_failure(const HubspotKey *key);
-extern void hubspot_key_release(HubspotKey *key);
+extern void hubspot_key_release(HubspotKeys *keys, HubspotKey *key);
 
 static inline HubspotSlice
 hubspot_key_text(const HubspotKey *key)

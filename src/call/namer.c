@@ -127,7 +127,7 @@ hubspot_namer_name(HubspotOutcome *outcome)
 
 /* The rows of a chunk have been got. */
 void
-hubspot_namer_release(HubspotChunk *chunk)
+hubspot_namer_release(HubspotNamer *namer, HubspotChunk *chunk)
 {
 	for (int i = 0; i < chunk->nunits; i++)
 	{
@@ -138,7 +138,7 @@ hubspot_namer_release(HubspotChunk *chunk)
 		for (int j = 0; j < page->nassociations; j++)
 		{
 			if (j == 0 || page->names[j] != page->names[j - 1])
-				hubspot_key_release(page->names[j]);
+				hubspot_key_release(namer->keys, page->names[j]);
 		}
 	}
 }

@@ -27,6 +27,6 @@ extern bool hubspot_namer_is_done(const HubspotNamer *namer, HubspotChunk *chunk
 extern void hubspot_namer_ask(HubspotNamer *namer);
 extern const HubspotError *hubspot_namer_stopped(const HubspotNamer *namer);
 extern void hubspot_namer_name(HubspotOutcome *outcome);
-extern void hubspot_namer_release(HubspotChunk *chunk);
+extern void hubspot_namer_release(HubspotNamer *namer, HubspotChunk *chunk);
 
 #endif							/* HUBSPOT_CALL_NAMER_H */

@@ -401,7 +401,7 @@ hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
 	for (int side = FROM; side < NSIDES; side++)
 	{
 		if (resolver->passed[side])
-			hubspot_key_release(resolver->passed[side]);
+			hubspot_key_release(resolver->sides[side].keys, resolver->passed[side]);
 		resolver->passed[side] = NULL;
 	}
 	if (resolver->nnext == resolver->nkeyed)

@@ -76,7 +76,7 @@ check_candidates(const HubspotCandidates *candidates)
 }
 
 static void
-check_key(HubspotKey *key, bool search)
+check_key(HubspotKeys *keys, HubspotKey *key, bool search)
 {
 	HubspotSlice id;
 
@@ -104,7 +104,7 @@ check_key(HubspotKey *key, bool search)
 			fuzz_check(false);
 	}
 	while (key->nrows > 0)
-		hubspot_key_release(key);
+		hubspot_key_release(keys, key);
 	fuzz_check(key->state != HUBSPOT_KEY_FAILED);
 }
 
@@ -144,7 +144,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 			/* those that are left come first, and nobody else is open */
 			fuzz_check((asked[i]->state == HUBSPOT_KEY_ASKED) == (i < nleft));
 			if (all[i]->state != HUBSPOT_KEY_ASKED)
-				check_key(all[i], search);
+				check_key(question.keys, all[i], search);
 		}
 	}
 	fuzz_end();
