@@ -19,10 +19,10 @@
  *
  *		open --> waiting, in flight --> ready --> gone
  *
- * A chunk is sent as one request (batch_request.c).  If that is refused because
- * of some of its inputs, or too large, requests with the others follow (match.c and
- * search.c say which); what is settled of a chunk can be got before the rest is, and
- * the chunk is ready when all of its pairs are settled.
+ * A chunk is sent as one request (batch_request.c).  If that is refused because of some of
+ * its inputs, requests with the others follow, and if it is too large, smaller ones do
+ * (match.c and search.c say which).  Rows that are settled can be got before the rest of
+ * the chunk is, and the chunk is ready when all of its pairs are settled.
  *
  * Where types are given, HubSpot replaces the labels of a pair.  So a chunk
  * with a pair that an earlier one has, too, waits for that one: the later row
@@ -33,12 +33,11 @@
  * been got, the record is put again, for its next page, into the open chunk:
  * further pages share requests with records that come for the first time.
  *
- * A chunk has a memory context of its own for its inputs, requests and results.  There
- * are at most two full chunks more than may be in flight (one being filled, and one
- * that goes as soon as there is a place), so memory doesn't grow with the number of
- * inputs.  Inputs that cannot go together make more of them, and smaller ones, but no
- * more than MAX_ROOM of intake.c before the next wait; and the next pages of a chunk
- * take the place of that.
+ * A chunk has a memory context of its own for its inputs, requests and results.  There are
+ * at most two full chunks more than may be in flight (one being filled, and one that goes
+ * as soon as there is a place), so memory doesn't grow with the number of inputs.  Inputs
+ * that cannot go together make more, smaller chunks, but at most MAX_ROOM (intake.c)
+ * before the next wait; and a chunk's next pages take its place.
  *
  * IDENTIFICATION
  *	  src/call/batch.c
@@ -66,7 +65,7 @@
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
 
-/* Pairs are fetched so many before they are removed, which hides the wait. */
+/* How many pairs before its removal a pair is fetched, which hides the wait for memory. */
 #define PAIRS_AHEAD		8
 
 struct HubspotBatch
@@ -78,13 +77,13 @@ struct HubspotBatch
 	bool		keep_labels;
 	HubspotEvidence *evidence;
 	HubspotEvidence *keep_evidence; /* of the requests that read labels */
-	int			keep_limit;		/* records of which labels are read at once */
+	int			keep_limit;		/* how many records' labels are read at once */
 	HubspotIntake intake;
 	dlist_head	chunks;			/* neither open nor ready */
 	dlist_head	ready;
-	dlist_head	naming;			/* would be ready, if their names were known */
+	dlist_head	naming;			/* ready but for the names of their records */
 	HubspotNamer *namer;		/* of what is read, or NULL */
-	HubspotChunk *partly;		/* is being got, without being ready, or NULL */
+	HubspotChunk *partly;		/* is got before it is ready; or NULL */
 	HubspotBatchCounts counts;
 };
 
@@ -110,9 +109,9 @@ static void free_chunk(HubspotBatch *batch, HubspotChunk *chunk);
 static void continue_records(HubspotBatch *batch, const HubspotChunk *chunk);
 
 /*
- * Begin a batch in the current memory context; deleting that ends it, and whatever it has
- * in flight.  The names of the object types must live as long; without pairs, the second
- * one may have none.  keep_labels is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
+ * Begin a batch in the current memory context, whose deletion ends it and breaks off what
+ * is in flight.  The names of the object types must live as long; without pairs, the
+ * second one may be NULL.  keep_labels is for HUBSPOT_CREATE and HUBSPOT_BATCH_CREATE.
  */
 HubspotBatch *
 hubspot_batch_create(const HubspotClient *client,
@@ -160,7 +159,7 @@ hubspot_batch_create(const HubspotClient *client,
 	return batch;
 }
 
-/* As many calls may be in flight as the client's policy says by now. */
+/* Let as many calls be in flight as the client's policy allows by now. */
 void
 hubspot_batch_take_places(HubspotBatch *batch)
 {
@@ -198,7 +197,7 @@ hubspot_batch_finish(HubspotBatch *batch)
 	start_closed(batch);
 }
 
-/* Something may have become known of keys, or of names. */
+/* Take what look-ups of keys, or of names, may have found out. */
 static void
 take_lookups(HubspotBatch *batch)
 {
@@ -242,7 +241,7 @@ start_closed(HubspotBatch *batch)
 }
 
 /*
- * Wait until there is something to get, or room to put, or the time is until.
+ * Wait until there is something to get, or room to put, or the time until has come.
  * False: all is done.
  */
 bool
@@ -262,7 +261,7 @@ must_wait(HubspotBatch *batch)
 	if (!has_to_wait(batch))
 		return false;
 
-	/* what is read next may need names, too */
+	/* chunks under way may read more records: name all at once */
 	if (batch->namer && dlist_is_empty(&batch->chunks))
 		hubspot_namer_ask(batch->namer);
 	return true;
@@ -277,7 +276,7 @@ has_to_wait(HubspotBatch *batch)
 		hubspot_batch_room(batch) > 0)
 		return false;
 
-	/* next pages wait for those of other records, but for no more than these */
+	/* next pages wait for those of other records, while there may be some */
 	if (!batch->intake.open || !batch->intake.finished || !dlist_is_empty(&batch->chunks))
 		return true;
 	hubspot_intake_close(&batch->intake);
@@ -285,7 +284,7 @@ has_to_wait(HubspotBatch *batch)
 	return false;
 }
 
-/* Likewise, while inputs wait for their keys, or for room in chunks. */
+/* Likewise, while inputs wait for their keys, or for room in chunks; keys are asked for. */
 static bool
 must_wait_for_keys(HubspotBatch *batch)
 {
@@ -307,8 +306,8 @@ hubspot_batch_drive(HubspotBatch *batch)
 }
 
 /*
- * As hubspot_batch_wait(), for who waits for several batches: can nothing be got or put
- * now?  Then *wake is when to look again, if nothing comes back before.
+ * For a caller that waits for several batches at once: can nothing be got or put now?
+ * Then *wake is when to look again, if nothing comes back before.
  */
 bool
 hubspot_batch_waits(HubspotBatch *batch, int64 *wake)
@@ -353,7 +352,7 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 	return false;
 }
 
-/* Likewise, as the chunks know the row. */
+/* Likewise, as the chunks know the row: without names, and maybe to be put again. */
 static bool
 get_outcome(HubspotBatch *batch, HubspotOutcome *outcome)
 {
@@ -399,7 +398,7 @@ continue_records(HubspotBatch *batch, const HubspotChunk *chunk)
 	}
 }
 
-/* A chunk is gone, with all that it holds. */
+/* Free a chunk, with all that it holds. */
 static void
 free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
@@ -413,7 +412,7 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	hubspot_intake_free(&batch->intake, chunk);
 }
 
-/* Why nothing more is sent: the account was refused, or its quota is gone. */
+/* Why nothing more is sent: the account was refused, or its quota is gone; or NULL. */
 const HubspotError *
 hubspot_batch_stopped(const HubspotBatch *batch)
 {
@@ -434,9 +433,9 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 }
 
 /*
- * If it has found some of those that are to blame for a refusal, look no further in this
- * batch: the error of the others is one of that reason, of which they are told apart by
- * hubspot_batch_is_put_off().
+ * Search no further for the inputs that are to blame for refusals, provided that the
+ * search has settled some.  The others get an error with that reason, which
+ * hubspot_batch_is_put_off() recognizes.
  */
 void
 hubspot_batch_put_off(HubspotBatch *batch, const char *reason)
@@ -473,7 +472,7 @@ start_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	MemoryContextSwitchTo(old);
 }
 
-/* Read the labels that a chunk's pairs have; when that is done, send them. */
+/* Read the labels that a chunk's pairs have; once they are known, send the pairs. */
 static void
 read_labels(HubspotBatch *batch, HubspotChunk *chunk)
 {
@@ -538,7 +537,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	if (call->body)
 		pfree(unconstify(char *, call->body));
 
-	/* the units of a chunk that is read point into the replies */
+	/* the units of records that are read point into the replies */
 	if (request->endpoint->input_shape == HUBSPOT_INPUT_RECORD && !chunk->keep &&
 		call->reply && hubspot_reply_is_success(call->reply))
 		chunk->replies = lappend(chunk->replies, call);
@@ -583,7 +582,7 @@ go_on_with_others(HubspotBatch *batch)
 			if (other->search && other->nrequests == 0 &&
 				finish_requests(batch, other))
 			{
-				/* which has changed the list */
+				/* the list has changed */
 				again = true;
 				break;
 			}
@@ -592,8 +591,8 @@ go_on_with_others(HubspotBatch *batch)
 }
 
 /*
- * Send what is to be sent of a chunk now.  True: there is nothing more, and that is what
- * the chunk has waited for.
+ * Send what is to be sent of a chunk now.  True: nothing was left, and the chunk has gone
+ * on to its next stage.
  */
 static bool
 finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
@@ -616,7 +615,7 @@ finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
 	return true;
 }
 
-/* What the requests of a chunk have in common, until its labels are known and then. */
+/* What the requests of a chunk have in common: those that read labels, or the others. */
 static HubspotBatchRequest
 like_others(HubspotBatch *batch, HubspotChunk *chunk)
 {
@@ -633,8 +632,8 @@ like_others(HubspotBatch *batch, HubspotChunk *chunk)
 }
 
 /*
- * Have those rows of a chunk got that are settled.  The records of one that reads wait for
- * each other, since their next pages go together.
+ * Let the settled rows of a chunk be got.  Records that are read wait for the others of
+ * their chunk, since their next pages go together.
  */
 static void
 give_settled(HubspotBatch *batch, HubspotChunk *chunk)
@@ -646,7 +645,7 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 	batch->partly = chunk;
 }
 
-/* Have what a chunk has read named, before it is ready. */
+/* Look up the names of the records that a chunk has read, before it is ready. */
 static void
 name_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 {
@@ -684,8 +683,8 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	}
 
 	/*
-	 * now, since the caller may end the statement with the first failure that
-	 * it gets
+	 * count now, since the caller may end the statement with the first
+	 * failure that it gets
 	 */
 	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
 						&batch->counts.failed, &batch->counts.in_doubt);

@@ -22,13 +22,14 @@ typedef struct HubspotBatch HubspotBatch;
 typedef struct HubspotBatchCounts
 {
 	int64		read;			/* inputs that were put */
-	int64		confirmed;		/* of those that are settled */
-	int64		failed;			/* likewise, the others */
-	int64		in_doubt;		/* that were sent and are not settled */
+	int64		confirmed;		/* how many of these are done */
+	int64		failed;			/* how many of these have failed */
+	int64		in_doubt;		/* inputs that were sent and are not settled */
 	int64		requests;
 	int64		retries;
 	int64		rate_limited;
-	bool		throttled;		/* something waits for the account's rate */
+	bool		throttled;		/* something waits for the account's rate
+								 * limit */
 } HubspotBatchCounts;
 
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,

@@ -3,8 +3,8 @@
  * batch_request.c
  *	  One request of a batch: some units of a chunk, sent together.
  *
- * Here units become a call, and the reply to a call becomes what is known of its
- * units.  What is sent when, and whose rows can be got, is for batch.c to say.
+ * Here units become a call, and the reply to a call becomes what is known of its units.
+ * batch.c says what is sent when, and whose rows can be got.
  *
  * IDENTIFICATION
  *	  src/call/batch_request.c
@@ -22,7 +22,7 @@
 #include "call/keep_labels.h"
 #include "call/match.h"
 
-/* A body ends with no more bytes than that. */
+/* The end of a body has no more bytes than this. */
 #define BODY_END	4
 
 static void start_part(HubspotBatchScope *scope, const HubspotBatchRequest *like,
@@ -44,7 +44,10 @@ hubspot_batch_request_limit(const HubspotClient *client, const HubspotEndpoint *
 	return batch_size > 0 ? Min(limit, batch_size) : limit;
 }
 
-/* What the requests to an endpoint are to show, from what other batches' have shown. */
+/*
+ * Begin the evidence of the requests to an endpoint, for an impatient client with what
+ * earlier batches have shown.
+ */
 HubspotEvidence *
 hubspot_batch_evidence(const HubspotBatchScope *scope, const HubspotEndpoint *endpoint)
 {
@@ -64,9 +67,9 @@ hubspot_batch_evidence(const HubspotBatchScope *scope, const HubspotEndpoint *en
 }
 
 /*
- * Send units in a request with the chunk, endpoint, pairs and evidence of another one.
- * Those that would make it too large are for the chunk's search to send, and so are all if
- * it's known of some that all like them are refused; it may be that none of these is.
+ * Send units in a request with the chunk, endpoint, pairs and evidence of like.  The
+ * chunk's search sends those that would make it too large.  If all inputs like some of
+ * these are known to be refused, all of them are left to the search, which may send none.
  */
 void
 hubspot_batch_request_start(HubspotBatchScope *scope, const HubspotBatchRequest *like,
@@ -83,7 +86,7 @@ hubspot_batch_request_start(HubspotBatchScope *scope, const HubspotBatchRequest 
 	hubspot_batch_requests_start(scope, like);
 }
 
-/* Likewise what the chunk's search wants to be sent now. */
+/* Send what the chunk's search wants to be sent now. */
 void
 hubspot_batch_requests_start(HubspotBatchScope *scope, const HubspotBatchRequest *like)
 {
@@ -93,7 +96,7 @@ hubspot_batch_requests_start(HubspotBatchScope *scope, const HubspotBatchRequest
 		start_part(scope, like, &part);
 }
 
-/* Is nothing of a chunk in flight, nor to be sent? */
+/* Is nothing of a chunk in flight, or still to be sent? */
 bool
 hubspot_batch_requests_over(const HubspotChunk *chunk)
 {
@@ -101,7 +104,7 @@ hubspot_batch_requests_over(const HubspotChunk *chunk)
 		(chunk->search == NULL || hubspot_search_is_done(chunk->search));
 }
 
-/* The search of a request's chunk, which begins if there is none. */
+/* The search of a request's chunk, which is created if there is none. */
 static HubspotSearch *
 search_of(HubspotBatchScope *scope, const HubspotBatchRequest *like)
 {
@@ -134,7 +137,8 @@ start_part(HubspotBatchScope *scope, const HubspotBatchRequest *like,
 }
 
 /*
- * A request for the units of a part, or as many as are not too large together, palloc'd.
+ * Make a request for the units of a part, or for as many of them as are not too large
+ * together; palloc'd.
  */
 static HubspotBatchRequest *
 make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
@@ -188,8 +192,8 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 }
 
 /*
- * Settle what the reply to a request says of its units, and have the chunk's search look
- * after the others.
+ * Settle the units that the reply to a request decides, and leave the others to the
+ * chunk's search.
  */
 void
 hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *request)
@@ -218,7 +222,7 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 	scope->nfound += (answer.nunsettled < request->part.nunits);
 }
 
-/* What the searches of chunks have not sent is not sent any more, for that reason. */
+/* Send nothing more of what the searches of chunks have left to send, for that reason. */
 void
 hubspot_batch_requests_put_off(HubspotBatchScope *scope, dlist_head *chunks,
 							   const char *reason)
@@ -260,8 +264,8 @@ hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error)
 }
 
 /*
- * Settle the units that the reply decides.  Those that it does not, which are to be sent
- * again, then come first.  What it shows of others goes into the evidence.
+ * Settle the units that the reply decides.  The others, which are to be sent again, then
+ * come first.  What the reply shows about inputs like these goes into the evidence.
  */
 static void
 match_reply(HubspotBatchRequest *request, const HubspotBatchScope *scope,
@@ -299,8 +303,8 @@ match_reply(HubspotBatchRequest *request, const HubspotBatchScope *scope,
 }
 
 /*
- * What was read of the labels of a chunk's pairs.  There may be any number of pages,
- * so what isn't kept of one goes at once.
+ * Take a page of the labels that a chunk's pairs have.  There may be any number of pages,
+ * so what is not kept of a page is freed at once.
  */
 void
 hubspot_batch_request_take_labels(HubspotBatchScope *scope,

@@ -29,12 +29,11 @@ typedef struct HubspotBatchScope
 	const HubspotClient *client;
 	HubspotCalls *calls;
 	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
-	const HubspotError *not_sent;	/* the error of what isn't */
+	const HubspotError *not_sent;	/* the error of what is not sent */
 	int			nsearches;		/* chunks with a search */
-	int			nfound;			/* answers to these that have settled
-								 * something */
-	const HubspotError *put_off;	/* the error of what is not searched for
-									 * any more, or NULL */
+	int			nfound;			/* their answers that have settled something */
+	const HubspotError *put_off;	/* the error of what the searches no
+									 * longer send, or NULL */
 } HubspotBatchScope;
 
 typedef struct HubspotBatchRequest
@@ -42,7 +41,7 @@ typedef struct HubspotBatchRequest
 	HubspotCall call;			/* owner is the request */
 	HubspotChunk *chunk;
 	const HubspotEndpoint *endpoint;
-	const HubspotPairs *pairs;	/* these units, and maybe others */
+	const HubspotPairs *pairs;	/* its units, and maybe others */
 	HubspotEvidence *evidence;
 	HubspotPart part;			/* its units */
 } HubspotBatchRequest;

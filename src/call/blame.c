@@ -3,10 +3,9 @@
  * blame.c
  *	  Which of the inputs that were sent an error is about.
  *
- * What an error means is decided from what it names: inputs of which HubSpot
- * said so exactly, or of one side's id.  An id that may be meant of either
- * side makes suspects, not offenders: they are sent again, apart from the
- * others.
+ * What an error means is decided by what it names: pairs of ids, ids of one side, or
+ * association types.  If the request was refused, an id that may be on either side makes
+ * suspects, not offenders: they are sent again, apart from the others.
  *
  * An error may name each id that was sent, and a million others, so the units
  * are found by a hash table of their ids, made once for all errors of a reply.
@@ -26,7 +25,7 @@
 #include "api/error_names.h"
 #include "call/blame.h"
 
-/* The sides that an id may be meant of. */
+/* The sides of a pair that an id may be on. */
 typedef enum Side
 {
 	FROM,
@@ -45,8 +44,8 @@ typedef enum Done
 #define NDONE	2
 
 /*
- * An id that was sent, and its units.  Contexts and errors are counted; what the
- * last of them have said of the id has their number.
+ * An id that was sent, and its units.  Contexts and errors are numbered; each member below
+ * is the number of the last one that said so.
  */
 typedef struct SentId
 {
@@ -54,7 +53,7 @@ typedef struct SentId
 	struct SentUnit *units[NSIDES];
 	int64		done[NSIDES][NDONE];	/* error */
 	int64		listed[NSIDES]; /* context: among the ids of that side */
-	int64		meant[NSIDES];	/* context: named, and of that side for sure */
+	int64		meant[NSIDES];	/* context: named, and certainly of that side */
 	int64		ambiguous;		/* context: named, of whichever side */
 } SentId;
 
@@ -89,7 +88,8 @@ struct HubspotBlame
 	const HubspotError *error;	/* while one is read */
 	int64		nerrors;
 	int64		ncontexts;
-	List	   *named;			/* of SentId *, by the context, in either way */
+	List	   *named;			/* of SentId *: ids that may be of either
+								 * side, or whose object type tells */
 	int			nnamed;			/* units so far */
 };
 
@@ -125,8 +125,8 @@ hubspot_match_unit(const HubspotMatch *match, HubspotSlice from_id, HubspotSlice
 }
 
 /*
- * Settle a unit by an error, unless that says no more than what was wanted:
- * there is nothing to remove, or nothing to read.
+ * Settle a unit with an error; but if that says only that there is nothing to remove, or
+ * nothing to read, the unit is confirmed.
  */
 void
 hubspot_settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError *error)
@@ -151,8 +151,8 @@ hubspot_settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError 
 }
 
 /*
- * Begin to look for the units that errors are about: those of one reply, which
- * refused the whole request or didn't.  Palloc'd.
+ * Begin to look for the units that the errors of one reply are about; palloc'd.  refused:
+ * the reply has refused the whole request.
  */
 HubspotBlame *
 hubspot_blame_begin(const HubspotMatch *match, bool refused)
@@ -195,7 +195,7 @@ add_unit(HubspotBlame *blame, HubspotUnit *unit, int n)
 	}
 }
 
-/* Where an id stands in the table, or is to stand. */
+/* The place of an id in the table, or the place where it is to go. */
 static SentId **
 find_place(const HubspotBlame *blame, HubspotSlice id)
 {
@@ -211,12 +211,12 @@ find_place(const HubspotBlame *blame, HubspotSlice id)
 }
 
 /*
- * Settle the units that an error names.  If the whole request was refused,
- * those that it only may have named become suspects instead.  Returns how
- * many it named, suspects left out.
+ * Settle the units that an error names.  If the whole request was refused, those that it
+ * may only have named become suspects instead.  Returns how many it named, without the
+ * suspects.
  *
- * What it names may be anything, any number of times, in any number of contexts:
- * the units of an id or type are gone through once.
+ * An error may name anything, any number of times, in any number of contexts: the units of
+ * an id or type are gone through once.
  */
 int
 hubspot_blame(HubspotBlame *blame, const HubspotError *error)
@@ -246,7 +246,7 @@ blame_context(void *state, const HubspotNames *names)
 		n = settle_types(blame, names->types);
 	blame->nnamed += n;
 
-	/* for the next one */
+	/* for the next context */
 	list_free(blame->named);
 	blame->named = NIL;
 	blame->ncontexts++;
@@ -259,8 +259,8 @@ sent_id(void *state, HubspotSlice id)
 }
 
 /*
- * An id of either side.  An object type may tell which one; of one that is
- * neither side's, nobody knows what it means.
+ * Note an id that may be of either side.  Its object type may tell which; a type that is
+ * neither side's, or both sides', tells nothing.
  */
 static void
 id_named(void *state, void *id, const char *object_type)
@@ -295,7 +295,10 @@ sent_object_type(void *state, HubspotSlice object_type)
 	return known;
 }
 
-/* A type of the units, unless the context has named it before. */
+/*
+ * The type of that number, if it was sent and the context has not named it before; or
+ * NULL.
+ */
 static HubspotAssociationType *
 sent_type(void *state, HubspotSlice category, int32 type_id)
 {
@@ -360,8 +363,8 @@ compare_types(const void *a, const void *b)
 }
 
 /*
- * Units of a from id, of a to id, or of both.  Only the last is as sure as a
- * result that says otherwise.
+ * Settle the units of a from id, of a to id, or of both.  Only both together are as
+ * certain as a result that says otherwise.
  */
 static int
 settle_sides(HubspotBlame *blame, const HubspotNames *names)
@@ -385,7 +388,7 @@ settle_sides(HubspotBlame *blame, const HubspotNames *names)
 		if (unit == NULL)
 			return 0;
 
-		/* that there is nothing is belied by a result */
+		/* a result disproves that there is nothing */
 		if (!(blame->error->no_associations && hubspot_unit_is_settled(unit)))
 			hubspot_settle(match, unit, blame->error);
 		return 1;
@@ -393,7 +396,10 @@ settle_sides(HubspotBlame *blame, const HubspotNames *names)
 	if (exact)
 		n = settle_pairs(blame, names);
 
-	/* lists of both sides that are no pairs: each may name units of its own */
+	/*
+	 * lists of both sides that do not make pairs: each may name units of its
+	 * own
+	 */
 	if (exact && (n > 0 || !blame->refused))
 		return n;
 	for (int side = FROM; side <= TO; side++)
@@ -411,7 +417,10 @@ settle_sides(HubspotBlame *blame, const HubspotNames *names)
 	return n;
 }
 
-/* Both sides in one context: pairs if there are as many, else all of them. */
+/*
+ * Settle the pairs of a context with ids of both sides: one by one if there are as many of
+ * each, otherwise each with each.
+ */
 static int
 settle_pairs(HubspotBlame *blame, const HubspotNames *names)
 {
@@ -453,7 +462,7 @@ settle_pairs(HubspotBlame *blame, const HubspotNames *names)
 	return n;
 }
 
-/* There may be several units of one pair, with different types. */
+/* Settle the units of a pair: there may be several, with different types. */
 static int
 settle_pair(HubspotBlame *blame, const SentId *from, const SentId *to)
 {
@@ -474,8 +483,8 @@ settle_pair(HubspotBlame *blame, const SentId *from, const SentId *to)
 }
 
 /*
- * The units that have an id on a side, which an error names for sure, or may
- * have named.  Returns how many are named for sure.
+ * Settle the units that have an id on a side, or suspect them, if the error may not mean
+ * them.  Returns how many it names for certain.
  */
 static int
 settle_units(HubspotBlame *blame, SentId *id, Side side, Done done)
@@ -502,9 +511,9 @@ settle_units(HubspotBlame *blame, SentId *id, Side side, Done done)
 }
 
 /*
- * Units of ids that may be of either side.  Which side is meant is sure if the
- * object type tells, if both sides have that type, or if the id stands on one
- * side only.
+ * Settle or suspect the units of ids that may be of either side.  Which side is meant is
+ * certain if the object type tells, if both sides have one type, or if the id was sent on
+ * one side only; and where the request was not refused, it does not matter.
  */
 static int
 settle_ids(HubspotBlame *blame)
@@ -536,7 +545,7 @@ settle_ids(HubspotBlame *blame)
 	return n;
 }
 
-/* Units that were to get a type which the error refuses. */
+/* Settle the units that ask for a type which the error refuses. */
 static int
 settle_types(HubspotBlame *blame, const List *named)
 {
@@ -557,7 +566,7 @@ settle_types(HubspotBlame *blame, const List *named)
 	if (again)
 		return list_length(named);
 
-	/* a type that isn't there is no pair that is gone */
+	/* that a type does not exist does not mean that a pair is gone */
 	if (error->not_found)
 	{
 		HubspotError *copy = palloc(sizeof(HubspotError));

@@ -32,7 +32,7 @@ typedef struct HubspotMatch
 								 * 404 of all of them says nothing of one */
 } HubspotMatch;
 
-/* Are they records, of which pages of associations are read? */
+/* Are the units records, of which pages of associations are read? */
 static inline bool
 hubspot_match_reads(const HubspotMatch *match)
 {

@@ -8,22 +8,21 @@
  *		waiting --> in flight --> done
  *		   ^------------'
  *
- * It waits for its turn (the statement's concurrency and the account's
- * throttle), and after a failed attempt for its backoff.  A 429 parks the
- * account: it costs the call no attempt, and what else waits goes no earlier.
- * A wait that is longer than max_retry_delay is not waited for; the reply
- * that asked for it is then the final one.  A reply that refuses the account
- * ends the sending: nothing that waits is sent any more.  Who can do something
- * else meanwhile is "impatient": its calls come back where others would wait.
+ * It waits for its turn (the statement's concurrency and the account's throttle), and
+ * after a failed attempt for its backoff.  A 429 parks the account: it costs the call no
+ * attempt, and nothing else that waits is sent earlier.  A wait that is longer than
+ * max_retry_delay is not waited for; the reply that asked for it is then the final one.  A
+ * reply that refuses the account ends the sending: nothing that waits is sent any more.  A
+ * client that can do something else meanwhile is "impatient": its calls come back where
+ * others would wait.
  *
- * Before a call is sent, there must be an access token.  If it has to be
- * fetched, this is a call, too, of a set of its own, and whatever waits for the
- * others waits for it: what waits for the token stays where it is, and what is in
- * flight comes back.  Only when the token is there, a call takes its place in the
- * account's window, which other processes want as well.  Statements nest, and the
- * inner one may want the token that the outer one fetches: then it moves that
- * on.  A call whose token turns out to have expired is sent once more, with a new
- * one, which counts as no attempt either.
+ * Before a call is sent, there must be an access token.  If it has to be fetched, that is
+ * a call, too, in a set of its own, and whoever waits for the others waits for it as well:
+ * what waits for the token stays where it is, and what is in flight comes back.  Only when
+ * the token is there does a call take its place in the account's window, which other
+ * processes need as well.  Statements nest, and the inner one may need the token that the
+ * outer one is fetching: then it moves that fetch on.  A call whose token turns out to
+ * have expired is sent once more, with a new one, which counts as no attempt either.
  *
  * IDENTIFICATION
  *	  src/call/call.c
@@ -42,16 +41,16 @@
 #include "call/call.h"
 #include "http/transport.h"
 
-/* An impatient call waits no longer than that, in microseconds. */
+/* An impatient call waits no longer than this, in microseconds. */
 #define IMPATIENT_WAIT	INT64CONST(1000000)
 
-/* Nor does a call wait longer for a token that another process fetches. */
+/* A call waits no longer than this for a token that another process fetches. */
 #define MAX_TOKEN_WAIT	(20 * INT64CONST(1000000))
 
-/* Where replies have a budget, a list of labels or a token has no more bytes. */
+/* Where replies have a budget, the most bytes of one that has no limit of its own. */
 #define MAX_BUDGETED_REPLY	(1024 * 1024)
 
-/* An access token on its way; it ends with the calls that wanted it first. */
+/* An access token on its way; it ends with the calls that needed it first. */
 typedef struct Fetch
 {
 	dlist_node	node;			/* in fetches */
@@ -79,8 +78,8 @@ struct HubspotCalls
 								 * there is a reply_budget */
 	bool		stopped;		/* nothing more is sent, ... */
 	const HubspotError *error;	/* ... for want of a token, or NULL */
-	int64		token_patience; /* until when another process's fetch of it is
-								 * waited for; 0: it isn't */
+	int64		token_patience; /* until when to wait for another process that
+								 * fetches it; 0: none does */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
@@ -126,8 +125,8 @@ hubspot_calls_create(MemoryContext context, const HubspotClient *client)
 }
 
 /*
- * Let a call wait for its turn, and send it if it has come.  The call and
- * what it points to must live until it comes back.
+ * Let a call wait for its turn, and send it if that has come.  The call and what it points
+ * to must live until it comes back.
  */
 void
 hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
@@ -147,9 +146,8 @@ hubspot_calls_start(HubspotCalls *calls, HubspotCall *call)
 }
 
 /*
- * Wait until a call has come back, or the time is until.  True:
- * hubspot_calls_next() has one.  Only this function and hubspot_authorize()
- * wait.
+ * Wait until a call has come back, or the time until has come.  True: hubspot_calls_next()
+ * has one.  Only this function and hubspot_authorize() wait.
  */
 bool
 hubspot_calls_wait(HubspotCalls *calls, int64 until)
@@ -184,7 +182,7 @@ hubspot_calls_drive(HubspotCalls *calls, int64 *wake)
 	return !dlist_is_empty(&calls->done);
 }
 
-/* Wait until something has come back, for these calls or for others, or the time is until. */
+/* Wait until something has come back, for whichever calls, or the time until has come. */
 void
 hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until)
 {
@@ -194,8 +192,8 @@ hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until)
 }
 
 /*
- * The next call that has come back, or NULL.  Those that come before it, and have
- * somebody who takes them, are taken.
+ * The next call that has come back, or NULL.  Calls before it that have a function to take
+ * them are given to that.
  */
 HubspotCall *
 hubspot_calls_next(HubspotCalls *calls)
@@ -236,7 +234,7 @@ stop(HubspotCalls *calls)
 		HubspotCall *call = dlist_container(HubspotCall, node,
 											dlist_pop_head_node(&calls->waiting));
 
-		/* a 401 or a 429 that cost no attempt is no answer */
+		/* a 401 or a 429 that cost no attempt is not an answer */
 		if (call->attempts == 0)
 		{
 			hubspot_call_free(call);
@@ -253,8 +251,8 @@ hubspot_calls_counts(const HubspotCalls *calls)
 }
 
 /*
- * Send what may be sent now.  *wake is when the next of those that wait may
- * be, if nothing comes back before.
+ * Send what may be sent now.  *wake is when the next of those that wait may be sent, if
+ * nothing comes back before.
  */
 static void
 send_waiting(HubspotCalls *calls, int64 *wake)
@@ -286,8 +284,8 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 }
 
 /*
- * May the reply of one more call be as large as it can be?  If not, the call waits
- * for one that is in flight.
+ * Is there budget for the largest reply that one more call can have?  If not, the call
+ * waits for one that is in flight.
  */
 static bool
 has_budget(const HubspotCalls *calls, const HubspotCall *call)
@@ -305,9 +303,9 @@ max_reply(const HubspotCalls *calls, const HubspotCall *call)
 }
 
 /*
- * Fetch an access token if one is needed, and wait for it, as the first call
- * would do.  Returns why there is none, palloc'd, or NULL.  What was refused
- * before is asked again.
+ * Fetch an access token if one is needed, and wait for it, as the first call would do.
+ * Returns why there is none, palloc'd, or NULL.  If a token was refused before, it is
+ * asked for again.
  */
 const HubspotError *
 hubspot_authorize(const HubspotClient *client)
@@ -349,7 +347,7 @@ has_token(HubspotCalls *calls, bool ask_again, int64 *wake)
 													client->options->rate_limit,
 													now);
 
-			/* its request needs a place, too: don't wait for that in there */
+			/* its request needs a place, too: do not wait for it there */
 			if (when > now)
 			{
 				*wake = when;
@@ -397,7 +395,7 @@ comes_from_another(HubspotCalls *calls, int64 now, int64 *wake)
 	return true;
 }
 
-/* That of the same token by calls of this session; NULL: there is none. */
+/* The fetch of the same token by calls of this session, or NULL. */
 static Fetch *
 find_fetch(const HubspotAccessToken *token)
 {
@@ -412,7 +410,7 @@ find_fetch(const HubspotAccessToken *token)
 		if (!fetch->moves)
 			return fetch;
 
-		/* an ERROR, which a statement within the owner's has caught */
+		/* a statement within the owner's has caught an ERROR of it */
 		MemoryContextDelete(fetch->context);
 		return NULL;
 	}
@@ -457,7 +455,7 @@ start_fetch(HubspotCalls *calls)
 	return fetch;
 }
 
-/* Reset callback. */
+/* Reset callback: forget a fetch and its secrets. */
 static void
 forget_fetch(void *arg)
 {
@@ -489,7 +487,7 @@ move_fetch(Fetch *fetch, int64 *wake)
 	return true;
 }
 
-/* The request has been answered, or has failed. */
+/* End a fetch whose request has been answered, or has failed. */
 static void
 finish_fetch(Fetch *fetch)
 {
@@ -510,7 +508,7 @@ finish_fetch(Fetch *fetch)
 	MemoryContextDelete(fetch->context);
 }
 
-/* The first call whose backoff is over, or NULL and when one's will be. */
+/* The first call whose backoff is over; or NULL, and *wake is when one's will be. */
 static HubspotCall *
 next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
 {
@@ -523,7 +521,7 @@ next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
 		HubspotCall *call = dlist_container(HubspotCall, node, iter.cur);
 		int64		when = call->not_before;
 
-		/* what is no search doesn't wait for one */
+		/* other calls do not wait for the rate of searches */
 		if (call->search)
 		{
 			if (search_when == 0)
@@ -596,7 +594,7 @@ take_replies(HubspotCalls *calls)
 
 		call->reply = hubspot_transfer_reply(call->transfer);
 
-		/* an answer that gives a token is token.c's to read */
+		/* token.c needs the secrets of an answer that gives a token */
 		if (calls->client->token)
 			hubspot_transfer_hide_secrets(call->transfer,
 										  calls->client->options->server);
@@ -610,7 +608,7 @@ take_replies(HubspotCalls *calls)
 	}
 }
 
-/* Is the reply of an attempt the call's? */
+/* Is the reply of an attempt the last one of its call?  If not, the call waits again. */
 static void
 judge(HubspotCalls *calls, HubspotCall *call)
 {
@@ -645,7 +643,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 			return;
 		}
 
-		/* less than the usual pause may do, but not for ever */
+		/* a shorter pause may be enough, but counts as an attempt */
 		if (!asked)
 		{
 			advice = HUBSPOT_RETRY;
@@ -670,7 +668,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		stop(calls);
 }
 
-/* Let nothing be sent to the account before until, or no search. */
+/* Let nothing be sent to the account before until, or no searches. */
 static void
 park(HubspotCalls *calls, bool searches, int64 until)
 {
@@ -681,8 +679,8 @@ park(HubspotCalls *calls, bool searches, int64 until)
 }
 
 /*
- * Is the reply about nothing but the token, and is there another one, or can
- * one be fetched?  Once a call: if that is refused too, it is the answer.
+ * Is the reply about nothing but the token, and is there another one, or can one be
+ * fetched?  Only once for each call: if the new token is refused, too, that is the answer.
  */
 static bool
 renew_token(HubspotCalls *calls, HubspotCall *call)

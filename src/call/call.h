@@ -39,23 +39,24 @@ typedef struct HubspotCall
 	size_t		max_reply;		/* the largest answer that can be meant; 0:
 								 * call.c's choice.  It counts where there is
 								 * a reply_budget */
-	int64		inputs;			/* that are sent with it for the first time */
+	int64		inputs;			/* how many are sent with it for the first
+								 * time */
 	void	   *owner;
-	void		(*take) (struct HubspotCall *call); /* who gets it back, in
-													 * place of
-													 * hubspot_calls_next()'s
-													 * caller; or NULL */
+	void		(*take) (struct HubspotCall *call); /* gets it back in place
+													 * of the caller of
+													 * hubspot_calls_next();
+													 * or NULL */
 
 	dlist_node	node;			/* where it waits: call.c's */
 	int64		not_before;		/* call.c's */
-	int64		sent;			/* call.c's: when it was, the last time; 0: it
-								 * never was */
+	int64		sent;			/* call.c's: when it was last sent; 0: never */
 	struct HubspotTransfer *transfer;	/* call.c's, NULL if nothing was sent */
 	int64		token_serial;	/* call.c's: of the token it was sent with */
 	bool		renewed;		/* call.c's: sent again with a new token */
 
 	int			attempts;		/* those that failed, and the last one */
-	bool		may_have_acted; /* an attempt before the last one, on HubSpot */
+	bool		may_have_acted; /* HubSpot may have acted on an attempt before
+								 * the last one */
 	const HubspotHttpReply *reply;	/* NULL: it was canceled unsent, ... */
 	const HubspotError *error;	/* ... for this reason; NULL: after another
 								 * call's refusal */
@@ -68,7 +69,7 @@ typedef struct HubspotCallCounts
 	int64		retries;		/* of those, the ones after a failed attempt */
 	int64		rate_limited;	/* of those, the ones answered with a 429 */
 	int64		inputs;			/* of the calls that were sent */
-	bool		throttled;		/* what waits, waits for the account's rate */
+	bool		throttled;		/* calls wait for the account's rate limit */
 } HubspotCallCounts;
 
 extern HubspotCalls *hubspot_calls_create(MemoryContext context,

@@ -28,22 +28,25 @@
  */
 #define MAX_GROUP_UNITS	20000
 
-/* Inputs that are not sent count as well: so many units for each that is. */
+/*
+ * Inputs that are not sent take memory, too: how many units there may be for each input of
+ * a request.
+ */
 #define UNITS_PER_INPUT	2
 
 /*
- * Rows of pairs that were put before cost memory if they do not follow each
- * other: so many of them for each pair.
+ * Rows of pairs that were put before cost memory if they are not adjacent: how many of
+ * these there may be for each unit.
  */
 #define ROWS_PER_UNIT	16
 
 /* Units are made in pieces of memory of this size, if they fit. */
 #define UNITS_PIECE		8192
 
-/* From so many units on, it pays to use a chunk's memory again. */
+/* From this many units on, it pays to use a chunk's memory again. */
 #define LARGE_CHUNK		500
 
-/* What a unit takes of it, about, with its ids. */
+/* About how many bytes of it a unit takes, with its ids. */
 #define UNIT_SPACE		224
 
 static inline bool is_open(const HubspotChunk *chunk, const HubspotUnit *unit);
@@ -85,7 +88,7 @@ hubspot_chunk_take_context(HubspotChunkMemory *memory, int nunits)
 								 ALLOCSET_DEFAULT_MAXSIZE);
 }
 
-/* An empty chunk in a context of its own, with room for some units. */
+/* Create an empty chunk in a context of its own, with room for maxunits at first. */
 HubspotChunk *
 hubspot_chunk_create(MemoryContext context, HubspotInputShape shape,
 					 int maxunits)
@@ -116,9 +119,9 @@ hubspot_chunk_free(HubspotChunkMemory *memory, HubspotChunk *chunk)
 }
 
 /*
- * The place of an input, where a request holds no more than limit.  chain are the units
- * of its pair and of the reverse of that, of all chunks (see HubspotPairs).  *unit
- * is the one of its pair in the chunk, or in that of reverses; NULL: there is none.
+ * Where an input goes, if a request holds no more than limit inputs.  chain has the units
+ * of its pair and of the reverse pair, in all chunks (see HubspotPairs).  *unit is the one
+ * of its pair in the chunk, or in the chunk of reverses; NULL: there is none.
  *
  * With parts_reverses, the reverse of a pair that the chunk has must go with another
  * request: the answer to the one could be taken for an answer to the other,
@@ -140,7 +143,7 @@ hubspot_chunk_find_place(const HubspotChunk *chunk, const HubspotInput *input,
 
 			*unit = chain;
 
-			/* of a record, a page is read at a time */
+			/* a record is read one page at a time */
 			if (hubspot_unit_next_page(chain).data)
 				return HUBSPOT_PLACE_NONE;
 			return of->nrows < max_units(of, limit) * ROWS_PER_UNIT ||
@@ -184,7 +187,7 @@ max_units(const HubspotChunk *chunk, int limit)
 		chunk->most_units : limit * UNITS_PER_INPUT;
 }
 
-/* Is it part of the last input, as HubSpot counts them? */
+/* Is an input part of the chunk's last one, as HubSpot counts inputs? */
 static bool
 same_group(const HubspotChunk *chunk, const HubspotInput *input)
 {
@@ -193,9 +196,9 @@ same_group(const HubspotChunk *chunk, const HubspotInput *input)
 }
 
 /*
- * What is wrong with one more row of a pair that the chunk has, or that of reverses,
- * palloc'd, or NULL: a pair's types are not added up without a bound.  chain is as for
- * hubspot_chunk_find_place().
+ * Why one more row cannot join its pair in the chunk, or in the chunk of reverses,
+ * palloc'd, or NULL if it can: a pair's types are not added up without a bound.  chain is
+ * as for hubspot_chunk_find_place().
  */
 char *
 hubspot_chunk_types_problem(const HubspotChunk *chunk, const HubspotInput *input,
@@ -212,7 +215,7 @@ hubspot_chunk_types_problem(const HubspotChunk *chunk, const HubspotInput *input
 	return NULL;
 }
 
-/* Add an input, which is copied; not sendable: it takes no room in a request. */
+/* Add an input, which is copied; if it is not sendable, it takes no room in a request. */
 HubspotUnit *
 hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
 {
@@ -240,7 +243,7 @@ hubspot_chunk_add(HubspotChunk *chunk, const HubspotInput *input, bool sendable)
 	return unit;
 }
 
-/* Add the next page of a record that another chunk has read one of. */
+/* Add a record again, for its next page: another chunk has read the one before. */
 HubspotUnit *
 hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 {
@@ -330,7 +333,7 @@ share_types(HubspotChunk *chunk, const HubspotTypeList *types)
 	return chunk->last_types;
 }
 
-/* The units that are not settled yet, of a chunk of which nothing was sent; palloc'd. */
+/* The units of a chunk that are not settled, before any are sent; palloc'd. */
 HubspotUnit **
 hubspot_chunk_sendable(const HubspotChunk *chunk, int *nunits)
 {
@@ -352,8 +355,8 @@ hubspot_chunk_sendable(const HubspotChunk *chunk, int *nunits)
 }
 
 /*
- * Let a chunk wait for the last one before it that has the pair of a unit of it, or the
- * reverse of that if it is both_ways; which waits for those before it.
+ * Let a chunk wait for the last chunk before it that has the pair of its unit or, if
+ * both_ways, the reverse pair.  That chunk waits for those before it in turn.
  */
 void
 hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit, bool both_ways)
@@ -379,8 +382,8 @@ hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit, bool both_way
 /*
  * The next row of a chunk, or false if there are no more: one for each row that was put
  * and whose unit is settled, or for each of its associations.  Once all are settled, there
- * is one for each row.  Where it is to tell ends, there is one more, without association,
- * after all of a row that is read.
+ * is one for each row.  If the chunk tells ends, one more, without an association, follows
+ * those of each row that is read.
  */
 bool
 hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
@@ -408,7 +411,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 			}
 			else if (!chunk->tells_ends || hubspot_unit_next_page(unit).data)
 			{
-				/* nothing, for however many rows */
+				/* it has nothing, however many rows ask for it */
 				if (unit->page->nassociations == 0)
 				{
 					chunk->unit_position++;
@@ -445,8 +448,9 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 }
 
 /*
- * The last row's kind if this one has all the same, by its pointers, which stand for one
- * thing as long as the chunk lives; else a new one, that no row of any chunk has.
+ * The kind of the last row, if this one has the same in all but its number and ids.
+ * Pointers are compared, which point to the same thing as long as the chunk lives.
+ * Otherwise a new kind, which no row of any chunk has.
  */
 static uint64
 kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome)
@@ -490,8 +494,8 @@ next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit)
 
 /*
  * Count the rows of a chunk that are settled and were not counted before, for the account
- * and in *confirmed and *failed; *in_doubt is what was sent and isn't settled.  A
- * record counts with its last page.
+ * and in *confirmed and *failed; *in_doubt, which has what was sent and not settled, is
+ * reduced by them.  A record counts with its last page.
  */
 void
 hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,

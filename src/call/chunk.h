@@ -18,13 +18,14 @@
 #include "api/endpoint.h"
 #include "call/unit.h"
 
-/* Everything of it lives in its context. */
+/* All that it has lives in its context. */
 typedef struct HubspotChunk
 {
 	dlist_node	node;			/* in one of the batch's lists */
 	MemoryContext context;
 	HubspotInputShape shape;
-	bool		tells_ends;		/* after the associations of a row */
+	bool		tells_ends;		/* with one more outcome after a row's
+								 * associations */
 	char	   *space;			/* room for more units */
 	Size		space_left;		/* bytes of it */
 	HubspotUnit **units;
@@ -40,9 +41,9 @@ typedef struct HubspotChunk
 	const HubspotTypeList *last_types;	/* of the last unit, to be shared */
 
 	/* for the intake */
-	struct HubspotChunk *reverses;	/* takes reverses of its pairs, which no
-									 * request has beside them, while it is
-									 * open; or NULL */
+	struct HubspotChunk *reverses;	/* while it is open, the chunk that takes
+									 * reverses of its pairs, which no request
+									 * has beside them; or NULL */
 
 	/* for the batch */
 	bool		complete;		/* closed: may be sent */
@@ -69,10 +70,10 @@ typedef struct HubspotChunk
 /* Where an input goes. */
 typedef enum HubspotPlace
 {
-	HUBSPOT_PLACE_NONE,			/* into neither, as they are */
+	HUBSPOT_PLACE_NONE,			/* into neither chunk, as they are */
 	HUBSPOT_PLACE_CHUNK,
 	HUBSPOT_PLACE_REVERSES,		/* the chunk of reverses */
-	HUBSPOT_PLACE_UNIT			/* to the rows of a unit that there is */
+	HUBSPOT_PLACE_UNIT			/* to the rows of a unit that exists */
 } HubspotPlace;
 
 /* Where chunks live; no spare at the start. */

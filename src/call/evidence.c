@@ -3,20 +3,20 @@
  * evidence.c
  *	  What the answers to a batch have shown of all of its inputs.
  *
- * Inputs differ in their ids and in their types.  A refusal that was met by all that were
- * tried with some types, of which none was ever accepted, is remembered with these types:
- * of inputs that come later, few are tried.  As soon as one is accepted, this is over: then
- * it is the ids that matter.
+ * Inputs differ in their ids and in their types.  If all inputs that were tried with some
+ * types met the same refusal, and none was ever accepted with them, the refusal is
+ * remembered with these types: of later inputs with them, only a few are tried.  As soon
+ * as one is accepted, this is over: then the ids matter.
  *
- * How large a request may be is not known: HubSpot, or a proxy, answers 413 to one that is
- * not.  Between the largest body that has passed and the smallest one that has not, a
- * larger one is tried now and then, one at a time, until there is little between.  If there
- * is no such bound, because a smaller one is refused than has passed, the requests are taken
- * for refused because of some of their inputs.
+ * It is not known how large a request may be: HubSpot, or a proxy, answers 413 to one that
+ * is too large.  Between the largest body that has passed and the smallest one that has
+ * not, a larger one is tried now and then, one at a time, until the two are close.  If
+ * there is no such bound, because a body is refused that is smaller than one that has
+ * passed, such requests are treated as refused because of some of their inputs.
  *
- * A sender calls for a few thousand rows at a time, so its process remembers both for a
- * while, from the first time that it has found them out: then they are asked for anew, even
- * if they are met again and again.
+ * A sender makes a batch of a few thousand rows at a time, so its process remembers both
+ * for a while after it has first found them out.  Then they are found out anew, however
+ * often they were met.
  *
  * IDENTIFICATION
  *	  src/call/evidence.c
@@ -32,13 +32,13 @@
 #include "base/clock.h"
 #include "call/evidence.h"
 
-/* So many lists of types are told apart; a pair of object types has 50 labels. */
+/* How many lists of types are told apart; a pair of object types has 50 labels. */
 #define MAX_LISTS		100
 
-/* Less than that part of a size isn't worth the request that may fail. */
+/* A gain of less than this part of a size is not worth a request that may fail. */
 #define LITTLE(size)	((size) / 8)
 
-/* What a process remembers, it does so long, in microseconds, and so many of each kind. */
+/* How long a process remembers things, in microseconds, and how many of each kind. */
 #define KEEP_TIME		(5 * 60 * INT64CONST(1000000))
 #define MAX_KEPT		16
 
@@ -81,7 +81,7 @@ static KeptRefusals *make_kept(const HubspotEvidenceKey *key);
 static void keep_again(KeptRefusals *kept, const HubspotEvidence *evidence);
 static void forget(KeptRefusals *kept);
 
-/* Nothing is known; it lives in that context. */
+/* Create evidence of nothing so far, which lives in that context. */
 HubspotEvidence *
 hubspot_evidence_create(MemoryContext context)
 {
@@ -91,7 +91,7 @@ hubspot_evidence_create(MemoryContext context)
 	return evidence;
 }
 
-/* Take note of those that HubSpot has confirmed. */
+/* Take note of the units that HubSpot has confirmed. */
 void
 hubspot_evidence_accept(HubspotEvidence *evidence, HubspotUnit *const *units,
 						int nunits)
@@ -121,7 +121,7 @@ hubspot_evidence_accept(HubspotEvidence *evidence, HubspotUnit *const *units,
 	}
 }
 
-/* Was any input accepted with the types of one of these? */
+/* Was any input accepted with the types of one of these units? */
 bool
 hubspot_evidence_has_accepted(const HubspotEvidence *evidence,
 							  HubspotUnit *const *units, int nunits)
@@ -150,8 +150,8 @@ is_accepted(const HubspotEvidence *evidence, const HubspotTypeList *types)
 }
 
 /*
- * All inputs with the types of these are refused, with an error of these words, whatever
- * was said before.  Both are copied.
+ * Take note that all inputs with the types of these units are refused, with an error of
+ * these words, whatever was known before.  Error and words are copied.
  */
 void
 hubspot_evidence_refuse(HubspotEvidence *evidence, const HubspotError *error,
@@ -215,7 +215,7 @@ copy_refusal(const HubspotRefusal *refusal)
 	return copy;
 }
 
-/* What is known of all inputs with the types of this one; NULL: nothing. */
+/* The refusal that all inputs with the types of this unit meet, or NULL. */
 HubspotRefusal *
 hubspot_evidence_refusal(const HubspotEvidence *evidence, const HubspotUnit *unit)
 {
@@ -224,7 +224,7 @@ hubspot_evidence_refusal(const HubspotEvidence *evidence, const HubspotUnit *uni
 	return refusal && !is_accepted(evidence, refusal->types) ? refusal : NULL;
 }
 
-/* Is one input of the next chunk that has some like them to be tried? */
+/* Is one input to be tried of the next chunk that has inputs with the types of a refusal? */
 bool
 hubspot_evidence_wants_try(const HubspotEvidence *evidence, const HubspotRefusal *refusal)
 {
@@ -233,8 +233,8 @@ hubspot_evidence_wants_try(const HubspotEvidence *evidence, const HubspotRefusal
 }
 
 /*
- * Settle those of a chunk's units that are not sent because of what is known, unless one of
- * their kind is to be tried.  How many are left; these then come first.
+ * Settle those of a chunk's units that are not sent because of what is known, unless one
+ * of their kind is to be tried.  Returns how many are left; these then come first.
  */
 int
 hubspot_evidence_pass_over(const HubspotEvidence *evidence, HubspotUnit **units, int nunits)
@@ -262,7 +262,7 @@ hubspot_evidence_pass_over(const HubspotEvidence *evidence, HubspotUnit **units,
 	return nunits;
 }
 
-/* Is that known of any of these? */
+/* Are all inputs with the types of any of these units known to be refused? */
 bool
 hubspot_evidence_meets(const HubspotEvidence *evidence, HubspotUnit *const *units,
 					   int nunits)
@@ -279,7 +279,7 @@ hubspot_evidence_meets(const HubspotEvidence *evidence, HubspotUnit *const *unit
 	return false;
 }
 
-/* Were all inputs with the types of each of these refused in these words? */
+/* Were all inputs with the types of each of these units refused in these words? */
 bool
 hubspot_evidence_has_refused(const HubspotEvidence *evidence, const char *words,
 							 HubspotUnit *const *units, int nunits)
@@ -322,7 +322,7 @@ has_types(const List *lists, const HubspotTypeList *types)
 	return false;
 }
 
-/* A body of that size, with so many units, was not too large. */
+/* Take note that a body of that size, with that many units, was not too large. */
 void
 hubspot_evidence_pass_size(HubspotEvidence *evidence, size_t size, int nunits)
 {
@@ -340,8 +340,8 @@ hubspot_evidence_pass_size(HubspotEvidence *evidence, size_t size, int nunits)
 }
 
 /*
- * A body of that size was too large, it is said.  False: its size is not why, since a
- * larger one has passed.  Some firewalls refuse contents like that.
+ * Take note that a body of that size was refused as too large.  False: its size is not the
+ * reason, since a larger one has passed.  Some firewalls refuse contents in that way.
  */
 bool
 hubspot_evidence_refuse_size(HubspotEvidence *evidence, size_t size)
@@ -369,7 +369,7 @@ ignore_sizes(HubspotEvidence *evidence)
 	evidence->too_large = 0;
 }
 
-/* The answer to more units than that may be too large to be read. */
+/* Take note that the answer to more units than that may be too large to be read. */
 void
 hubspot_evidence_refuse_units(HubspotEvidence *evidence, int most)
 {
@@ -377,7 +377,7 @@ hubspot_evidence_refuse_units(HubspotEvidence *evidence, int most)
 		evidence->max_units = most;
 }
 
-/* How large a body may be to have good prospects; 0: as large as it is. */
+/* How large a body may be to have good prospects; 0: no limit is known. */
 size_t
 hubspot_evidence_max_size(const HubspotEvidence *evidence)
 {
@@ -387,8 +387,8 @@ hubspot_evidence_max_size(const HubspotEvidence *evidence)
 }
 
 /*
- * How many units a chunk that is opened may have, of at most so many.  It may be the one
- * that tries a larger size, if it is not NULL.
+ * How many units a chunk that is opened may have, of at most that many.  The chunk, if it
+ * is not NULL, may be the one that tries a larger size.
  */
 int
 hubspot_evidence_limit(HubspotEvidence *evidence, int most, const void *chunk)
@@ -409,8 +409,8 @@ hubspot_evidence_limit(HubspotEvidence *evidence, int most, const void *chunk)
 }
 
 /*
- * Begin with what this process has found out by other batches, and remember what is found
- * out by this one.  The object types have to live as long.
+ * Begin with what other batches of this process have found out, and remember what this one
+ * finds out.  The names of the object types must live as long as the evidence.
  */
 void
 hubspot_evidence_recall(HubspotEvidence *evidence, const HubspotEvidenceKey *key)
@@ -454,7 +454,7 @@ recall_refused(HubspotEvidence *evidence)
 	MemoryContextSwitchTo(old);
 }
 
-/* Remember the sizes for other batches, from the first one that was too large. */
+/* Remember the sizes for other batches, once one was too large. */
 void
 hubspot_evidence_keep_sizes(const HubspotEvidence *evidence)
 {
@@ -485,7 +485,10 @@ hubspot_evidence_keep_sizes(const HubspotEvidence *evidence)
 	place->too_large = evidence->too_large;
 }
 
-/* Remember which inputs are all refused, likewise, but for those that are no longer. */
+/*
+ * Remember for other batches which inputs are all refused, except those that no longer
+ * are.
+ */
 void
 hubspot_evidence_keep_refused(const HubspotEvidence *evidence)
 {
@@ -499,7 +502,7 @@ hubspot_evidence_keep_refused(const HubspotEvidence *evidence)
 	keep_again(kept, evidence);
 }
 
-/* What is remembered by that key, or NULL. */
+/* What is remembered under that key, or NULL. */
 static KeptRefusals *
 find_kept(const HubspotEvidenceKey *key)
 {
@@ -517,7 +520,10 @@ find_kept(const HubspotEvidenceKey *key)
 	return NULL;
 }
 
-/* A place for it, that of the oldest if there is none; it has no context yet. */
+/*
+ * Make a place for that key, in place of the oldest if none is free; it has no context
+ * yet.
+ */
 static KeptRefusals *
 make_kept(const HubspotEvidenceKey *key)
 {
@@ -534,7 +540,7 @@ make_kept(const HubspotEvidenceKey *key)
 	return place;
 }
 
-/* In place of what was remembered there; if nothing is left of it, it is forgotten. */
+/* Replace what was remembered there; if nothing is left, forget it. */
 static void
 keep_again(KeptRefusals *kept, const HubspotEvidence *evidence)
 {

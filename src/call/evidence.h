@@ -16,8 +16,8 @@
 #include "call/unit.h"
 
 /*
- * So many requests may be refused before it is known that it's not because of the inputs,
- * and that nothing has changed since.
+ * How many refused requests it may take to find out that all inputs are refused, and that
+ * nothing has changed since.
  */
 #define HUBSPOT_MOST_REFUSED	40
 
@@ -45,7 +45,7 @@ typedef struct HubspotEvidenceKey
 	const char *to_type;
 } HubspotEvidenceKey;
 
-/* Of the requests of a batch to one endpoint; see evidence.c. */
+/* What the requests of a batch to one endpoint have shown; see evidence.c. */
 typedef struct HubspotEvidence
 {
 	MemoryContext context;
@@ -56,7 +56,8 @@ typedef struct HubspotEvidence
 	List	   *refused;		/* HubspotRefusals */
 	int			nspent;			/* requests that were refused without a name,
 								 * since one was accepted */
-	const void *leader;			/* who finds out if a refusal is one of all */
+	const void *leader;			/* the search that finds out if all are
+								 * refused */
 	const char *leader_words;
 	int			nheld;			/* others that wait for that */
 
@@ -69,7 +70,8 @@ typedef struct HubspotEvidence
 	bool		by_content;		/* no bound explains what was too large */
 	int			max_units;		/* with more, answers are too large; 0: not
 								 * known */
-	bool		seeks_size;		/* a part is in flight that shows if it passes */
+	bool		seeks_size;		/* a part is in flight that shows if its size
+								 * passes */
 	const void *larger;			/* the chunk that tries more than passed */
 	bool		is_kept;		/* for other batches, by this: */
 	HubspotEvidenceKey key;

@@ -7,12 +7,11 @@
  * chunk stays open until a pair comes that it has no room for, so that rows of
  * a pair which follow each other are never sent apart.
  *
- * Where no pair may go with its reverse, a second chunk is open beside the
- * first, and takes reverses of its pairs alone.  So it never has more than the
- * first, never makes that wait, and goes after it; (a, b) and (b, a) in turn are
- * two requests, and not one for each.  If there are few of them when the first
- * is full, the second is the open one from then on, and takes what comes, rather
- * than cost a request.
+ * Where no pair may go with its reverse, a second chunk is open beside the first, and
+ * takes only reverses of its pairs.  So it never has more than the first, never makes that
+ * wait, and goes after it; any number of rows (a, b) and (b, a) in turn make two requests,
+ * not one each.  If it has few units when the first is full, it becomes the open one and
+ * takes what comes, rather than cost a request of its own.
  *
  * Where records are called by keys, inputs wait for these (resolver.c) before they go
  * into chunks.
@@ -51,8 +50,8 @@ static HubspotChunk *create_chunk(HubspotIntake *intake);
 static void close_chunk(HubspotIntake *intake);
 
 /*
- * Begin in a memory context, in which the chunks' are.  A request holds no more than
- * limit inputs, or as many as the evidence of such requests says.
+ * Begin in a memory context, of which the chunks' contexts are children.  A request holds
+ * at most limit inputs, or as many as the evidence of such requests allows.
  */
 void
 hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,
@@ -77,13 +76,13 @@ hubspot_intake_room(const HubspotIntake *intake)
 	return intake->resolver ? hubspot_resolver_room(intake->resolver) : chunk_room(intake);
 }
 
-/* How many inputs may go into chunks; 0: none before some of these are gone. */
+/* How many inputs may go into chunks; 0: none before some chunks are gone. */
 static int
 chunk_room(const HubspotIntake *intake)
 {
 	int			room = intake->limit;
 
-	/* inputs that could not go together may have made more than these */
+	/* inputs that could not go together may have made more chunks than that */
 	if (intake->nchunks > intake->max_chunks)
 		return 0;
 	if (intake->open && intake->open->ninputs < intake->limit)
@@ -205,7 +204,7 @@ put_input(HubspotIntake *intake, const HubspotInput *input, const HubspotError *
 	MemoryContextSwitchTo(old);
 }
 
-/* Put an input with which nothing is to be done: it is confirmed. */
+/* Put an input for which nothing has to be done: it is confirmed. */
 static void
 put_done(HubspotIntake *intake, const HubspotInput *input)
 {
@@ -267,8 +266,8 @@ add_unit(HubspotIntake *intake, HubspotChunk *chunk, const HubspotInput *input,
 }
 
 /*
- * Is an outcome none, because its row is put once more?  Then it has not failed.  See
- * hubspot_resolver_again().
+ * Is an outcome not that of its row yet, because the row is put once more?  Then the row
+ * has not failed.  See hubspot_resolver_again().
  */
 bool
 hubspot_intake_again(HubspotIntake *intake, const HubspotOutcome *outcome, int64 *failed)
@@ -327,7 +326,7 @@ create_chunk(HubspotIntake *intake)
 	return chunk;
 }
 
-/* No more units for what is open. */
+/* Close all open chunks: they get no more units. */
 void
 hubspot_intake_close(HubspotIntake *intake)
 {
@@ -335,7 +334,7 @@ hubspot_intake_close(HubspotIntake *intake)
 		close_chunk(intake);
 }
 
-/* No more units for the open chunk; that of reverses goes with it, or is the open one. */
+/* Close the open chunk; that of reverses is closed, too, or becomes the open one. */
 static void
 close_chunk(HubspotIntake *intake)
 {
@@ -351,7 +350,7 @@ close_chunk(HubspotIntake *intake)
 		dlist_push_tail(&intake->closed, &reverses->node);
 }
 
-/* A chunk is gone, with all that it holds. */
+/* Free a chunk, with all that it holds. */
 void
 hubspot_intake_free(HubspotIntake *intake, HubspotChunk *chunk)
 {

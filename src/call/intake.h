@@ -15,12 +15,12 @@
 #include "call/evidence.h"
 #include "call/resolver.h"
 
-/* What comes into a batch; see intake.c.  Chunks are its, until they are freed. */
+/* What comes into a batch; see intake.c.  It owns the chunks until they are freed. */
 typedef struct HubspotIntake
 {
 	const HubspotEndpoint *endpoint;
 	bool		parts_reverses; /* no pair goes with its reverse */
-	bool		follows_reverses;	/* nor before a reverse that came first */
+	bool		follows_reverses;	/* nor before a reverse that was put first */
 	int			max_chunks;		/* that there may be */
 	int			limit;			/* inputs of a chunk */
 	int			max_limit;

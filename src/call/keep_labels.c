@@ -3,10 +3,10 @@
  * keep_labels.c
  *	  The labels that pairs have, read before they are replaced.
  *
- * HubSpot puts the types that are sent in place of a pair's USER_DEFINED ones.
- * To keep these, too, they are read first and sent again together with the new
- * ones.  There is no read of a pair, so all associations of the records on the
- * from side are read, a page of each at a time, until the pairs are found.
+ * HubSpot puts the types that are sent in place of a pair's USER_DEFINED ones.  To keep
+ * these, too, they are read first and sent again together with the new ones.  There is no
+ * way to read one pair, so all associations of the records on the from side are read, a
+ * page of each at a time, until the pairs are found.
  *
  * The records are units of their own, of the operation that reads; the caller
  * sends them:
@@ -35,8 +35,9 @@
 typedef struct Record
 {
 	HubspotUnit unit;			/* must be first */
-	HubspotPage page;			/* its */
-	char	   *after;			/* our copies of what is in there, or NULL */
+	HubspotPage page;			/* the unit's */
+	char	   *after;			/* our copies of the places in the page, or
+								 * NULL */
 	char	   *mark;
 	int			nwanted;		/* units that are not found yet */
 	const HubspotError *error;	/* of those units, if reading failed */
@@ -124,8 +125,8 @@ hubspot_keep_unread(HubspotKeep *keep, int *nrecords)
 }
 
 /*
- * Take what was read of records, those that are settled.  The pairs of ids are
- * all those of the batch; only units of ours get the types.
+ * Take what was read of those records that are settled.  pairs has the units of the whole
+ * batch; only those of our chunk get the types.
  */
 void
 hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
@@ -142,7 +143,7 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 			continue;
 		if (record->unit.error)
 		{
-			/* one may be about all of them */
+			/* one error may be about all of them */
 			if (record->unit.error != last)
 				last_made = make_error(record->unit.error);
 			last = record->unit.error;
@@ -200,7 +201,10 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 				unit = unit->older;
 			if (unit && !unit->labels_known)
 			{
-				/* it may come again, if something is put before it */
+				/*
+				 * a pair may come again on a later page, if another is put
+				 * before it
+				 */
 				unit->labels_known = true;
 				record->nwanted--;
 			}
@@ -236,8 +240,8 @@ add_type(HubspotUnit *unit, const HubspotAssociationType *type)
 }
 
 /*
- * All is read: settle the units whose record could not be.  Returns the
- * others, which are to be sent.
+ * All is read: settle the units whose record could not be read.  Returns the others, which
+ * are to be sent.
  */
 HubspotUnit **
 hubspot_keep_finish(HubspotKeep *keep, int *nunits)
@@ -247,7 +251,7 @@ hubspot_keep_finish(HubspotKeep *keep, int *nunits)
 
 	*nunits = 0;
 
-	/* those that were settled because of what others were answered */
+	/* records that were settled by the answers about others */
 	for (int i = 0; i < keep->nrecords; i++)
 	{
 		Record	   *record = keep->records[i];

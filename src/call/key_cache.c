@@ -4,15 +4,14 @@
  *	  Keys that a session keeps from one statement to the next.
  *
  * A statement for each row would ask for the same keys again and again.  So what a
- * statement finds is kept for key_cache: records that were found, never that there is
- * none or that there are several.  Keys are kept by account (server and user mapping),
- * object type and property; one statement at a time has them, and one within it that
- * comes to the same ones does without.
+ * statement finds is kept for as long as the option key_cache says: records that were
+ * found, but never that there is none, or that there are several.  Keys are kept by
+ * account (server and user mapping), object type and property; one statement at a time has
+ * them, and a statement within it that needs the same ones does without.
  *
- * All of it goes when a server or a user mapping changes, which may make it another
- * account; the keys that a statement did not bring to its end, as soon as that is
- * known; and those that were not used for the longest time, when there are more than
- * MAX_SIZE.
+ * All keys go when a server or a user mapping changes, which may then mean another
+ * account; those of a statement that does not end in order go with it; and when they take
+ * more than MAX_SIZE bytes, those go that have not been used for longest.
  *
  * IDENTIFICATION
  *	  src/call/key_cache.c
@@ -43,7 +42,7 @@ struct HubspotCachedKeys
 	bool		outdated;		/* it ends with the statement */
 };
 
-/* The one that was used last is the first. */
+/* The ones that were used last come first. */
 static dlist_head cache = DLIST_STATIC_INIT(cache);
 
 /* A server or a user mapping has changed. */
@@ -60,9 +59,9 @@ static void forget(HubspotCachedKeys *cached);
 static void make_room(void);
 
 /*
- * The keys of an object type for a statement, whose memory context that is; those that
- * earlier statements have found are in it if it takes these.  *cached is what has to be
- * given back before the context ends; NULL: the keys end with it.
+ * The keys of an object type for a statement with that memory context, including, if
+ * takes_earlier, what earlier statements have found.  *cached has to be given back before
+ * the context ends; NULL: the keys end with the context.
  */
 HubspotKeys *
 hubspot_key_cache_take(MemoryContext context, const HubspotClient *client,
@@ -90,7 +89,7 @@ hubspot_key_cache_take(MemoryContext context, const HubspotClient *client,
 	return (*cached)->keys;
 }
 
-/* Once a session. */
+/* Register the callbacks, once a session. */
 static void
 start(void)
 {
@@ -109,7 +108,7 @@ note_change(Datum argument, int cacheid, uint32 hash)
 	is_outdated = true;
 }
 
-/* Nothing may be freed where a change is noted, but now. */
+/* Forget what is outdated.  The callback that notes a change must not free anything. */
 static void
 forget_outdated(void)
 {
@@ -176,8 +175,8 @@ forget(HubspotCachedKeys *cached)
 }
 
 /*
- * The statement has ended; not in order: an ERROR may have left anything behind.  No
- * ERROR.
+ * Give back the keys of a statement that has ended.  Not in order: an ERROR may have left
+ * anything behind.  This throws no ERROR.
  */
 void
 hubspot_key_cache_give_back(HubspotCachedKeys *cached, bool in_order)
@@ -189,7 +188,7 @@ hubspot_key_cache_give_back(HubspotCachedKeys *cached, bool in_order)
 		make_room();
 }
 
-/* What is kept longest without being used goes, but of the last one the oldest keys. */
+/* Drop what was not used for longest; of what was used last, only the oldest keys. */
 static void
 make_room(void)
 {

@@ -17,7 +17,7 @@
 #include "api/record.h"
 #include "call/key_error.h"
 
-/* So much of a key is shown. */
+/* How many bytes of a key are shown. */
 #define MAX_SHOWN		100
 
 static HubspotError *missing_error(const HubspotObjectType *type, HubspotSlice given,
@@ -28,7 +28,7 @@ static const char *called(const HubspotObjectType *type, HubspotSlice given);
 static const char *list_ids(const HubspotCandidates *candidates);
 static void set_object(HubspotError *error, const HubspotCandidates *candidates);
 
-/* The error of rows with a key, as it was given, that is settled, and not found. */
+/* The error of rows with a key that is settled but not found; given is how they have it. */
 const HubspotError *
 hubspot_key_error(const HubspotObjectType *type, const HubspotKey *key, HubspotSlice given)
 {

@@ -3,9 +3,9 @@
  * key_match.c
  *	  What an answer says of keys that HubSpot was asked for.
  *
- * A record in the answer is that of a key if one of its values is the key: the
- * property's, or that of a further e-mail.  Neither the order of the answer nor that
- * it is the only one makes it so, but for one that was asked for by its id.
+ * A record in the answer is that of a key if one of its values is the key: the property's,
+ * or that of a further e-mail.  Neither its place in the answer nor that it is the only
+ * record makes it so, except if one record was asked for by its id.
  *
  * A key that no record has is missing only if the answer says so: in an error that
  * names it, or by being the whole answer to a search, or to that one key.  What the
@@ -34,11 +34,11 @@ typedef struct Hit
 {
 	HubspotKey *key;
 	HubspotSlice id;
-	bool		near;			/* but for case, where case counts */
+	bool		near;			/* it differs in case alone, where case counts */
 	const char *shown;			/* what the record is to be shown by, or NULL */
 } Hit;
 
-/* The keys by their text without regard to case. */
+/* A key by its text without regard to case. */
 typedef struct FoldedKey
 {
 	HubspotKey *key;
@@ -60,12 +60,13 @@ typedef struct Reading
 	HubspotSlice record_id;		/* of the record that is being read */
 	bool		matched;		/* it has a value that was asked for */
 	const char *shown;			/* what it is to be shown by, or NULL */
-	List	   *strangers;		/* HubspotSlice *: ids of records that have
-								 * none */
-	List	   *missing;		/* HubspotKey *, by an error that says so */
-	List	   *failures;		/* of KeyError, of others */
-	bool		unnamed;		/* something isn't there, and nobody says what */
-	const HubspotError *refusal;	/* of whom nobody says, or NULL */
+	List	   *strangers;		/* HubspotSlice *: ids of records that have no
+								 * such value */
+	List	   *missing;		/* HubspotKey *: missing, as an error says */
+	List	   *failures;		/* of KeyError: failed for other reasons */
+	bool		unnamed;		/* something is missing, and no error says
+								 * what */
+	const HubspotError *refusal;	/* an error that names no key, or NULL */
 	HubspotError *error;		/* while its names are read */
 } Reading;
 
@@ -97,9 +98,9 @@ static void settle_missing(Reading *reading, const HubspotRecordsReply *records)
 static void settle_alone(Reading *reading, const HubspotRecordsReply *records);
 
 /*
- * Settle the keys of which a reply, which is a success, says what they are.  Returns
- * how many are left to be asked for again: these come first then.  A key that was
- * asked for alone is settled in any case.  -1: it is no such answer, and all have failed.
+ * Settle the keys that a successful reply decides.  Returns how many are left to be asked
+ * for again; these then come first.  A key that was asked for alone is settled in any
+ * case.  -1: it is not a list of records, and all keys have failed.
  */
 int
 hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *reply)
@@ -186,7 +187,9 @@ take_value(void *state, HubspotValueKind kind, HubspotSlice value)
 		take_near(reading, value, key);
 }
 
-/* Is it, but for case, another one than the one that it is exactly, if any? */
+/*
+ * Is a value, without regard to case, a key other than the one that it is exactly, if any?
+ */
 static void
 take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
 {
@@ -206,13 +209,13 @@ take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
 	if (found == NULL)
 		return;
 
-	/* several may be the same without regard to case */
+	/* several keys may be the same without regard to case */
 	while (found > reading->folded && compare_folded(found - 1, &folded) == 0)
 		found--;
 	for (; found < reading->folded + reading->question->nasked &&
 		 compare_folded(found, &folded) == 0; found++)
 	{
-		/* a record may be such a one of all keys: no more than are told */
+		/* many records may be near many keys: note no more than are told */
 		if (found->key != exact && found->nrecords++ <= HUBSPOT_MAX_CANDIDATES)
 			add_hit(reading, found->key, true);
 	}
@@ -276,7 +279,7 @@ add_hit(Reading *reading, HubspotKey *key, bool near)
 	hit->shown = NULL;
 }
 
-/* The keys that an error names are missing, or it is why they are refused. */
+/* Take note of the keys that an error names: they are missing, or refused. */
 static void
 take_error(void *state, HubspotError *error)
 {
@@ -345,8 +348,9 @@ ignore_context(void *state, const HubspotNames *names)
 }
 
 /*
- * The keys that records have, or, if near, have in another case only, of those that are
- * not settled: what HubSpot says isn't there counts more than that.
+ * Settle the keys that records have or, if near, have in another case only.  Keys that are
+ * settled stay as they are: if HubSpot says that a key is missing, that counts for more
+ * than a near match.
  */
 static void
 settle_hits(Reading *reading, bool near, bool has_more)
@@ -366,7 +370,7 @@ settle_hits(Reading *reading, bool near, bool has_more)
 	}
 }
 
-/* By key, those that match exactly first, and each record's next to each other. */
+/* Order hits by key, exact ones first, and those of one record next to each other. */
 static int
 compare_hits(const void *a, const void *b)
 {
@@ -383,9 +387,9 @@ compare_hits(const void *a, const void *b)
 }
 
 /*
- * One record that has the key is it.  Several, or such as have it but for case, are
- * for somebody else to choose from.  Of a search that has further pages, one record
- * may not be all.
+ * Settle a key.  If a single record has it, that is the one.  If several have it, or only
+ * in another case, people have to choose.  If a search has further pages, one record may
+ * not be all.
  */
 static void
 settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
@@ -417,7 +421,7 @@ settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 	pfree(candidates);
 }
 
-/* A key of one record: this, or what it is to be shown by. */
+/* Settle a key with the id of its one record, or with what that is to be shown by. */
 static void
 set_found(HubspotKeys *keys, const Hit *hit)
 {
@@ -427,7 +431,7 @@ set_found(HubspotKeys *keys, const Hit *hit)
 						  hubspot_keys_type(keys)->shows ? shown : hit->id);
 }
 
-/* What an error says of keys of which no record was found. */
+/* Settle the keys without a record by what errors say of them. */
 static void
 settle_errors(Reading *reading)
 {
@@ -451,8 +455,9 @@ settle_errors(Reading *reading)
 }
 
 /*
- * A search names nobody: what a whole answer to several keys doesn't have isn't there.
- * Of one, there may be more to tell.
+ * Settle what a search has not found.  It names no keys: those that are not in a whole
+ * answer about several are missing.  If only one was asked for, there may be more to tell
+ * (settle_alone()).
  */
 static void
 settle_missing(Reading *reading, const HubspotRecordsReply *records)
@@ -470,8 +475,9 @@ settle_missing(Reading *reading, const HubspotRecordsReply *records)
 }
 
 /*
- * The answer to one key, which no record of it has and no error names.  Records that
- * it has nevertheless are told, but that of an id, which HubSpot has merged into it.
+ * Settle a key that was asked for alone, and that no record has and no error names.
+ * Records in the answer are told nevertheless; but if an id was asked for, HubSpot has
+ * merged it into the one record in the answer.
  */
 static void
 settle_alone(Reading *reading, const HubspotRecordsReply *records)

@@ -20,7 +20,7 @@ typedef struct HubspotKeyQuestion
 	HubspotKeys *keys;
 	HubspotKey **asked;			/* all of them ASKED */
 	int			nasked;
-	bool		search;			/* the index, not the records themselves */
+	bool		search;			/* of the index, not of the records themselves */
 } HubspotKeyQuestion;
 
 extern int	hubspot_match_keys(const HubspotKeyQuestion *question,

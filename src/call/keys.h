@@ -27,7 +27,7 @@ typedef enum HubspotKeyState
 	HUBSPOT_KEY_FAILED			/* why it could not be asked for */
 } HubspotKeyState;
 
-/* Ids of records that are no longer than that lie in the key itself. */
+/* Ids of records that are no longer than this lie in the key itself. */
 #define HUBSPOT_SHORT_ID	16
 
 /* The most candidates of a key that are told. */
@@ -49,21 +49,22 @@ typedef struct HubspotCandidates
  */
 typedef struct HubspotKey
 {
-	uint16		nrows;			/* that need it: it stays as long; for ever,
-								 * if it has been needed by as many as this
-								 * can say */
+	uint16		nrows;			/* that need it, and keep it; once this is as
+								 * large as it can be, it stays so, and the
+								 * key for good */
 	uint16		found;			/* when its record was: keys.c's */
 	uint32		len:11;			/* of the text */
 	uint32		state:4;		/* a HubspotKeyState */
 	uint32		id_len:5;		/* of short_id, if that is where the id is */
-	uint32		statement:12;	/* which has made that of it: keys.c's */
+	uint32		statement:12;	/* the one that last changed it: keys.c's */
 	union
 	{
 		char		short_id[HUBSPOT_SHORT_ID];
 		const HubspotSlice *id; /* of a record whose id is longer */
 		const HubspotCandidates *candidates;	/* or NULL, unless AMBIGUOUS */
 		struct HubspotKeyFailure *failure;
-		const void *asker;		/* ASKED: who does, or is about to */
+		const void *asker;		/* ASKED: the request that asks; NULL: none
+								 * yet */
 	}			answer;
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } HubspotKey;

@@ -3,15 +3,14 @@
  * labels.c
  *	  Association types by their labels.
  *
- * HubSpot speaks of types by numbers, which differ from account to account;
- * people speak of them by labels.  The labels of a direction are looked up
- * once, when the first of them is asked for (or before, by who cannot wait
- * then), and if that fails, it has failed for all that are asked for
- * afterwards.
+ * HubSpot speaks of types by numbers, which differ from account to account; people speak
+ * of them by labels.  The labels of a direction are looked up once, when the first of them
+ * is asked for (or before, by a caller that cannot wait then), and if that fails, it has
+ * failed for all that are asked for afterwards.
  *
- * A label is compared as HubSpot shows it, and only if there is none, without
- * regard to case, as Unicode sees it (fold.c).  What is found, or isn't, is
- * remembered, because the next row tends to ask for the same.
+ * A label is compared as HubSpot shows it, and only if none matches, without regard to
+ * case, as Unicode sees it (fold.c).  What is found, or isn't, is remembered, because the
+ * next row tends to ask for the same.
  *
  * IDENTIFICATION
  *	  src/call/labels.c
@@ -34,12 +33,12 @@
 #include "call/perform.h"
 
 /*
- * A reason goes into each row that it is about, where it must not be longer
- * than 1,000 bytes: so long may it be while labels are listed, ...
+ * A reason goes into each row that it is about, where it must not be longer than 1,000
+ * bytes: this is how long it may be while labels are listed, ...
  */
 #define MAX_LISTED			950
 
-/* ... of each of which so much is shown. */
+/* ... and how many bytes of each label are shown. */
 #define MAX_SHOWN_LABEL		100
 
 /* A type that has a label. */
@@ -69,7 +68,7 @@ struct HubspotLabels
 	MemoryContext last_context;
 	const char *last_label;		/* NULL: nothing was asked for */
 	const char *last_category;	/* or NULL */
-	const HubspotAssociationType *last_type;	/* NULL: it isn't found, ... */
+	const HubspotAssociationType *last_type;	/* NULL: it is not found, ... */
 	const char *last_problem;	/* ... for this reason */
 };
 
@@ -254,7 +253,7 @@ hubspot_labels_find(HubspotLabels *labels, const char *label,
 	return labels->last_type;
 }
 
-/* A million rows ask for the same few labels. */
+/* Was this asked for last?  A million rows ask for the same few labels. */
 static bool
 is_last(const HubspotLabels *labels, const char *label, const char *category)
 {
@@ -265,7 +264,7 @@ is_last(const HubspotLabels *labels, const char *label, const char *category)
 	return strcmp(labels->last_category, category) == 0;
 }
 
-/* The type of a label; or NULL, and the *problem is palloc'd. */
+/* The type of a label; or NULL, and *problem says why, palloc'd. */
 static const HubspotAssociationType *
 find(HubspotLabels *labels, const char *label, const char *category,
 	 const char **problem)
@@ -312,7 +311,10 @@ match(const HubspotLabels *labels, const char *label, const char *category,
 	return found;
 }
 
-/* The label is one in lower case if the match is not to be exact. */
+/*
+ * Does a candidate have that label, which is in lower case if not exact, and that
+ * category?
+ */
 static bool
 matches(const Candidate *candidate, const char *label, const char *category,
 		bool exact)
@@ -393,8 +395,8 @@ missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 }
 
 /*
- * Those first that are like a label, of its category before others; the rest
- * by the alphabet.
+ * Sort the candidates: those that are like a label first, with those of its category
+ * before others; the rest alphabetically.
  */
 static void
 sort_candidates(HubspotLabels *labels, const char *lower, const char *category)
@@ -442,8 +444,8 @@ append_label(StringInfo text, const char *label)
 }
 
 /*
- * Append a type: its label in quotes with its category, or that and the
- * number.  False: there is no room any more, which dots say.
+ * Append a type: its label in quotes, with or without its category; or its category and
+ * number.  False: there is no room for it, and dots say so.
  */
 static bool
 append_candidate(StringInfo text, const char *before,

@@ -3,11 +3,11 @@
  * match.c
  *	  What an answer says of each of the inputs that were sent.
  *
- * HubSpot promises no order, neither of results nor of errors, and may leave
- * inputs out, give them twice, or add others.  So everything is matched by
- * ids, and an input counts as done only if a result names it: the pair that was
- * created, the record that was read.  Only where success names nothing, as for
- * removals, is that done which no error names.
+ * HubSpot promises no order, neither of results nor of errors, and may leave inputs out,
+ * give them twice, or add others.  So everything is matched by ids, and an input counts as
+ * done only if a result names it: the pair that was created, the record that was read.
+ * Only where success names nothing, as for removals, is an input done if no error names
+ * it.
  *
  * A result of a pair (a, b) may come with one of (b, a), the same association
  * in the other direction.  Ids of different object types may be equal, so that
@@ -37,13 +37,13 @@
 /* Errors that a reply may have beyond two for each input; see HubspotReplySink. */
 #define MORE_ERRORS		100
 
-/* A category of types has less, and what goes into each row has a bound. */
+/* Categories of types are shorter; what goes into each row needs a bound. */
 #define MAX_CATEGORY_LEN	100
 
-/* So much of the status of an answer is shown. */
+/* How many bytes of the status of an answer are shown. */
 #define MAX_STATUS_LEN	100
 
-/* The place of a next page goes back to HubSpot as it came. */
+/* The place of the next page goes back to HubSpot as it came; longer ones are refused. */
 #define MAX_CURSOR_LEN	1000
 
 /* The state of reading one successful reply. */
@@ -94,13 +94,12 @@ static const HubspotError *about_the_one(const HubspotMatch *match,
 static void settle_rest(const HubspotMatch *match, const HubspotError *error);
 
 /*
- * Settle the units that a final reply speaks of, after so many attempts.
- * Those that it leaves unsettled are to be sent again, because others were
- * the reason why they were refused: the units are put in such an order that
- * the unsettled ones come first, and of these, those before the returned
- * position go in one request, the others in another.  (0: all in one.)
- * *refusal is the error of all of them if nobody is named who was the reason, or the
- * one that was sent; or NULL.
+ * Settle the units that a final reply speaks of, after that many attempts.  Those that it
+ * leaves unsettled are to be sent again, because others were the reason why they were
+ * refused: the units are put in such an order that the unsettled ones come first, and of
+ * these, those before the returned position go in one request, the others in another.  (0:
+ * all in one.)  *refusal is the error of all units, if it names none that is to blame, or
+ * of the only one that was sent; or NULL.
  *
  * What is made is palloc'd, for as long as the units live.
  */
@@ -130,7 +129,7 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 	}
 	if (!hubspot_read_reply(reply, match->shape, &sink, &envelope))
 	{
-		/* what was read until it became unreadable is no confirmation */
+		/* results before the unreadable part do not confirm anything */
 		for (int i = 0; i < match->nunits; i++)
 			match->units[i]->confirmed = false;
 		settle_rest(match, hubspot_unconfirmed(reply, reply->body_len == 0 ?
@@ -198,8 +197,8 @@ refused(const HubspotMatch *match, const List *errors, bool too_large,
 }
 
 /*
- * Bring the unsettled units to the front, suspects first.  Returns how many
- * there are; forgets the suspicion.
+ * Bring the unsettled units to the front, suspects first.  Returns how many there are, and
+ * clears the suspicion.
  */
 static int
 sort_units(const HubspotMatch *match, int *nsuspects)
@@ -263,7 +262,7 @@ take_result(void *state, const HubspotResult *result)
 	reading->last = unit;
 }
 
-/* Has a record's second result the page that the first one had? */
+/* Does a record's second result have the same page as the first one? */
 static bool
 same_page(const HubspotUnit *unit, const HubspotResult *result)
 {
@@ -349,11 +348,11 @@ confirm(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 }
 
 /*
- * A page of a record's associations.  One that cannot be read in full, or that
- * leads back to where another one began, is no answer.
+ * A page of a record's associations.  One that cannot be read in full, or that leads back
+ * to where another one began, does not count as an answer.
  *
- * To find a circle of any length, the place of a page is remembered until there
- * are twice as many pages, and compared with each that comes.
+ * To detect a cycle of any length, the place of a page is remembered until twice as many
+ * pages have been read, and compared with that of each page that follows.
  */
 static void
 take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
@@ -380,7 +379,7 @@ take_page(Reading *reading, HubspotUnit *unit, const HubspotResult *result)
 		page->mark = result->after;
 }
 
-/* All that is not settled is done. */
+/* Confirm all units that are not settled. */
 static void
 confirm_rest(Reading *reading)
 {
@@ -393,7 +392,7 @@ confirm_rest(Reading *reading)
 	}
 }
 
-/* The types and the one of a result, in a list that others may share. */
+/* Add the type of a result to types, in a list that others may share. */
 static const HubspotTypeList *
 add_type(Reading *reading, const HubspotTypeList *types,
 		 const HubspotResult *result)
@@ -440,8 +439,8 @@ add_type(Reading *reading, const HubspotTypeList *types,
 }
 
 /*
- * The labels of a JSON array for one more unit: those of the last result if they are
- * the same, and for all without labels the same.  NULL: it is no array.
+ * The labels of a JSON array for one more unit: the list of the last result if it has the
+ * same, and one list for all units without labels.  NULL: it is not an array.
  */
 static const HubspotLabelList *
 share_labels(Reading *reading, HubspotSlice labels)
@@ -461,7 +460,7 @@ share_labels(Reading *reading, HubspotSlice labels)
 	return reading->last_labels;
 }
 
-/* A unit has others now, as one does that a reply names twice. */
+/* Drop a unit's share of its labels, since it gets others: a reply may name it twice. */
 static void
 drop_labels(Reading *reading, const HubspotLabelList *labels)
 {
@@ -476,7 +475,7 @@ drop_labels(Reading *reading, const HubspotLabelList *labels)
 	pfree(list);
 }
 
-/* The labels of a JSON array, no more than types. */
+/* The labels of a JSON array, at most as many as a pair may have types. */
 static HubspotLabelList *
 make_labels(HubspotSlice labels)
 {
@@ -494,7 +493,7 @@ make_labels(HubspotSlice labels)
 	return list;
 }
 
-/* The errors of a reply that has results, too. */
+/* Settle units by the errors of a reply that may have results, too. */
 static void
 settle_errors(Reading *reading)
 {
@@ -515,8 +514,8 @@ settle_errors(Reading *reading)
 }
 
 /*
- * Units in neither the results nor a named error: HubSpot said nothing of
- * them, unless an error without a name can only mean the one that is left.
+ * Settle the units that neither a result nor an error names: HubSpot said nothing of them,
+ * unless an error without a name can only mean the one that is left.
  */
 static void
 settle_missing(Reading *reading, const HubspotEnvelope *envelope)
@@ -555,7 +554,7 @@ settle_missing(Reading *reading, const HubspotEnvelope *envelope)
 
 /*
  * Does an error that names no input mean the only one that is missing?  Not if there are
- * more of them than one, or if it names something that wasn't sent.  Of removals, the
+ * more such errors than one, or if it names something that wasn't sent.  Of removals, the
  * results don't tell which are missing.
  */
 static bool
@@ -567,8 +566,8 @@ means_the_missing(const Reading *reading, const HubspotEnvelope *envelope)
 }
 
 /*
- * What an error that names no input means for the only one that can be meant.
- * Where it names another one, it doesn't say that there was nothing to do.
+ * What an error that names no input means for the only one that can be meant.  If it names
+ * ids, which are not that one's, it does not say that there was nothing to do.
  */
 static const HubspotError *
 about_the_one(const HubspotMatch *match, const HubspotError *error)

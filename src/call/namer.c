@@ -21,7 +21,7 @@
 
 struct HubspotNamer
 {
-	HubspotKeys *keys;			/* ids; what is found of them are the values */
+	HubspotKeys *keys;			/* ids; what is found for them are the values */
 	HubspotLookups *lookups;
 };
 
@@ -72,7 +72,7 @@ hubspot_namer_add(HubspotNamer *namer, HubspotChunk *chunk)
 	}
 }
 
-/* Is all known of a chunk that was added? */
+/* Are all names known of a chunk that was added? */
 bool
 hubspot_namer_is_done(const HubspotNamer *namer, HubspotChunk *chunk)
 {
@@ -125,7 +125,7 @@ hubspot_namer_name(HubspotOutcome *outcome)
 		outcome->to_id.data = NULL;
 }
 
-/* The rows of a chunk have been got. */
+/* Release the names of a chunk whose rows have been got. */
 void
 hubspot_namer_release(HubspotNamer *namer, HubspotChunk *chunk)
 {

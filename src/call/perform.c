@@ -29,7 +29,7 @@ hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
 }
 
 /*
- * What a call that has come back has failed with, or NULL: its reply is a
+ * The error with which a call that has come back has failed, or NULL: its reply is a
  * success.  The error lives as long as the reply.
  */
 const HubspotError *

@@ -42,8 +42,8 @@
 #define MAX_BYTES		(4 * 1024 * 1024)
 
 /*
- * The keys of a row are found in two steps, half as many and as many rows after it: what
- * they need of the memory is fetched in between.
+ * The keys of a row are found in two steps, ROWS_BETWEEN and MAX_COMING rows after it:
+ * meanwhile the memory that each step needs is fetched.
  */
 #define ROWS_BETWEEN	8
 #define MAX_COMING		(2 * ROWS_BETWEEN)
@@ -62,7 +62,7 @@ enum
 	NSIDES
 };
 
-/* What stands on a side; no lookups: ids of records. */
+/* One side of the rows; without lookups, it has ids of records. */
 typedef struct Side
 {
 	HubspotKeys *keys;
@@ -86,7 +86,7 @@ typedef struct Row
 	const HubspotError *error;
 	const Former *former;		/* NULL: it is tried for the first time */
 	bool		is_earlier;		/* an earlier statement has found its records */
-	bool		has_some;		/* of what it reads */
+	bool		has_some;		/* it has had an association */
 } Row;
 
 typedef struct Block
@@ -118,7 +118,7 @@ struct HubspotResolver
 													 * rows, by their numbers;
 													 * no data: there is none */
 	Size		bytes;			/* of the texts of the others */
-	HubspotKey *passed[NSIDES]; /* of the row that went last */
+	HubspotKey *passed[NSIDES]; /* of the row that went into the batch last */
 	Block	   *gone;			/* has no row left, but for the last outcome */
 	MemoryContextCallback ending;
 	MemoryContext row_context;	/* reset for each row */
@@ -168,8 +168,9 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 	resolver->only_resolves = only_resolves;
 
 	/*
-	 * who removes, or lists, isn't told if a record is another one by now, or
-	 * in words that may mean anything; and who resolves wants to know that
+	 * a removal, or a list, does not tell if a record is another one by now,
+	 * or tells it in words that may mean anything; and who only resolves keys
+	 * wants to know just that
 	 */
 	resolver->takes_earlier = !resolver->removes && !only_resolves &&
 		!(endpoint->input_shape == HUBSPOT_INPUT_RECORD && endpoint->batch_limit == 0);
@@ -205,7 +206,7 @@ make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
 	made->lookups = hubspot_lookups_create(resolver->context, client, calls, made->keys);
 }
 
-/* The memory context goes; all of its children are gone. */
+/* Reset callback: give the keys back.  The context's children are gone by now. */
 static void
 end(void *arg)
 {
@@ -269,7 +270,7 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 		take_keys(resolver);
 }
 
-/* The key of a row that was put, in its normal form, which may be what the row has. */
+/* Expect the key of a row that was put.  Its normal form may be what the row has. */
 static void
 expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given,
 		   HubspotKeyWanted *wanted)
@@ -286,7 +287,7 @@ expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given
 	hubspot_keys_expect(resolver->sides[side].keys, wanted);
 }
 
-/* Give the first row that has not got its keys these; they are asked for if need be. */
+/* Give the first row without keys its own; they are asked for if need be. */
 static void
 take_keys(HubspotResolver *resolver)
 {
@@ -305,7 +306,10 @@ take_keys(HubspotResolver *resolver)
 	}
 }
 
-/* No more rows may be put for a while: those that were put get their keys, if any. */
+/*
+ * Give all rows that were put their keys, since no more may come for a while.  False: all
+ * had theirs.
+ */
 bool
 hubspot_resolver_catch_up(HubspotResolver *resolver)
 {
@@ -354,7 +358,7 @@ find_row(const HubspotResolver *resolver, int64 number, Block **block)
 	return &(*block)->rows[number % BLOCK_ROWS];
 }
 
-/* A copy of a text, as long as the block. */
+/* A copy of a text, which lives as long as the block. */
 static HubspotSlice
 keep_text(Block *block, HubspotSlice text)
 {
@@ -442,7 +446,9 @@ is_known(const Row *row)
 	return true;
 }
 
-/* What becomes of a row whose keys are known: the first that is wrong is its error. */
+/*
+ * What becomes of a row whose keys are known: the first key that is wrong gives its error.
+ */
 static HubspotResolved
 resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 		const HubspotError **error)
@@ -486,8 +492,8 @@ resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 }
 
 /*
- * A row is tried once more.  Is there nothing new to be tried, or can that not be known?
- * Then what became of it before is what becomes of it.
+ * Is there nothing new to be tried for a row that is tried once more, or can that not be
+ * known?  Then it ends as it did before.
  */
 static bool
 is_settled_by_former(const Former *former, const HubspotSlice *ids,
@@ -503,7 +509,9 @@ is_settled_by_former(const Former *former, const HubspotSlice *ids,
 	return true;
 }
 
-/* Is it that a record isn't there, or is answered for by another one? */
+/*
+ * May an error mean that a record does not exist, or that another one has answered for it?
+ */
 static bool
 may_be_records_fault(const HubspotError *error)
 {
@@ -513,10 +521,10 @@ may_be_records_fault(const HubspotError *error)
 }
 
 /*
- * Is that no outcome yet?  If HubSpot refuses a row, or has nothing of a record that is
- * read, while the records are those that an earlier statement has found, they may be
- * others by now: it is put again, and goes as it would have gone then, but after the
- * rows that were put meanwhile.
+ * Is this outcome not the one of its row yet?  If HubSpot refuses a row, or has nothing
+ * for a record that is read, and an earlier statement has found the records, they may be
+ * others by now.  Then the row is put again, as if nothing had been found before, but goes
+ * after the rows that were put meanwhile.
  */
 bool
 hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
@@ -567,8 +575,8 @@ hubspot_resolver_is_empty(const HubspotResolver *resolver)
 
 /*
  * Nobody can go on before something is known: ask for all keys, few as they may be.  If
- * more rows may come, which may have as many keys as a request holds, only if it is
- * for want of one of these keys.  False: rows have just got their keys, and may be known.
+ * more rows may come, whose keys may fill a request, this is done only if the next row
+ * waits for one of these keys.  False: rows have just got their keys, and may be known.
  */
 bool
 hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come)
@@ -585,7 +593,7 @@ hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come)
 	return true;
 }
 
-/* Does the next row wait for something else than a key that is still to be asked for? */
+/* Does the next row wait for something other than a key that is still to be asked for? */
 static bool
 waits_for_others(const HubspotResolver *resolver)
 {
@@ -619,8 +627,8 @@ hubspot_resolver_stopped(const HubspotResolver *resolver)
 }
 
 /*
- * Give an outcome the number and the keys that its row was given with.  If it is the
- * last one of the row, this is forgotten with the next one.
+ * Give an outcome the number and the keys that its row was given with.  If it is the last
+ * one of the row, the row is forgotten with the next outcome.
  */
 void
 hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool last)
@@ -646,7 +654,7 @@ hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool l
 		forget_row(resolver, block);
 }
 
-/* A row has no more outcomes than the last one. */
+/* Take note that a row has no more outcomes. */
 static void
 forget_row(HubspotResolver *resolver, Block *block)
 {
@@ -654,7 +662,7 @@ forget_row(HubspotResolver *resolver, Block *block)
 		resolver->gone = block;
 }
 
-/* The last outcome of a block's rows is no longer needed. */
+/* Drop the block whose last outcome is no longer needed, if there is one. */
 static void
 drop_gone(HubspotResolver *resolver)
 {
@@ -663,7 +671,7 @@ drop_gone(HubspotResolver *resolver)
 	resolver->gone = NULL;
 }
 
-/* A block is gone, with all of its rows; and its place, if those before it are, too. */
+/* Drop a block with all of its rows, and its place, if those before it are gone, too. */
 static void
 drop_block(HubspotResolver *resolver, Block *block)
 {

@@ -31,7 +31,10 @@ static int	compare_lists(const HubspotTypeList *a, const HubspotTypeList *b);
 static int	anyone(int from, int to);
 static void add(Sample *sample, int position);
 
-/* Bring units with equal types together; how many different lists of types they have. */
+/*
+ * Bring units with equal types together; returns how many different lists of types they
+ * have.
+ */
 int
 hubspot_sort_by_types(HubspotUnit **units, int nunits)
 {
@@ -53,14 +56,14 @@ count_lists(HubspotUnit *const *units, int nunits)
 	return nlists;
 }
 
-/* Has the unit other types than the one before it? */
+/* Does the unit have other types than the one before it? */
 static bool
 is_border(HubspotUnit *const *units, int i)
 {
 	return compare_lists(units[i - 1]->input.types, units[i]->input.types) != 0;
 }
 
-/* By their types, and then in the order of the inputs. */
+/* Order units by their types, and then as their inputs. */
 static int
 compare_units(const void *a, const void *b)
 {
@@ -114,10 +117,10 @@ hubspot_middle_by_types(HubspotUnit *const *units, int nunits)
 }
 
 /*
- * A sample of at most so many sorted units; how many it has.  They are in an order of which
- * each beginning is spread over all: the first of each type, the last one, and then one of
- * each half, quarter, eighth.  Which one of these is left to chance: the good and the bad
- * may take turns.
+ * Take a sample of at most that many sorted units; returns how many it has.  Any first few
+ * of it are spread over all units: the first unit of each type, the last one, and then one
+ * of each half, quarter, eighth.  Which one of these is left to chance: the good and the
+ * bad may alternate.
  */
 int
 hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample, int most)
@@ -142,14 +145,14 @@ hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample,
 	return taking.n;
 }
 
-/* Where anyone of some units is. */
+/* The place of a unit that is chosen by chance. */
 HubspotUnit **
 hubspot_take_one(HubspotUnit **units, int nunits)
 {
 	return &units[anyone(0, nunits)];
 }
 
-/* A position before to, by chance. */
+/* A position from from on and before to, chosen by chance. */
 static int
 anyone(int from, int to)
 {

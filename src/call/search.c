@@ -5,17 +5,17 @@
  *
  * Inputs that were refused together are halved, and the halves of what is refused again,
  * until those that are to blame stand alone.  The first half is taken apart to its end
- * before the second one is, so that inputs are settled from the start on.
+ * before the second one is, so that inputs are settled from the start.
  *
  * If all of the inputs are to blame, that would take two requests for each.  Mostly it is
  * then something that they have in common: their types, or the object types.  So if both
  * halves are refused in the words in which the whole was, a sample of single inputs is
  * sent, spread over all of them.  When these are refused in the same words, too, each by
  * itself, and no input with such types was ever accepted, then all are: no more is sent.
- * An error that says so is the error of those that were not sent alone.  The first input
- * that is accepted disproves it, for good: from then on each one is looked for.  What the
- * sample has missed then, is that among so many that are refused in the same words, a few
- * would not be.
+ * Those that were not sent alone get an error that says so.  The first input that is
+ * accepted disproves it, for good: from then on each one is looked for.  All that the
+ * sample may miss is that a few would be accepted, among many that are refused in the same
+ * words.
  *
  *		refused			halves to be sent		one of them is not refused, or in
  *						both refused alike		other words: halve them in turn
@@ -27,11 +27,11 @@
  * are refused come apart from those that are not.
  *
  * Chunks that are refused at the same time in the same words wait for the first one of
- * them to find out.  When it has, a small sample of each does (evidence.c remembers).
+ * them to find out.  When it has, a small sample of each is enough (evidence.c remembers).
  *
  * Chunks that come later with such types are not sent any more, and their inputs' error
- * says so: nobody has refused them.  But of the first of these chunks, of the second, the
- * fourth, the eighth, one input is tried, by which it would be seen if those that came
+ * says so: nobody has refused them.  But one input is tried of the first of these chunks,
+ * of the second, the fourth, the eighth, and so on, which would show if those that came
  * first were worse than the others.  So any number of inputs takes no more than
  * HUBSPOT_MOST_REFUSED requests, unless many chunks are in flight from the start.
  *
@@ -61,10 +61,10 @@
 typedef enum StepKind
 {
 	SEND,						/* units, in a request */
-	MEET,						/* units, unless what is known of some of
-								 * their types is against it */
-	SEND_SAMPLE,				/* those of suspects */
-	HALVE						/* suspects, when others have found out */
+	MEET,						/* units, some of which have types that are
+								 * known to be refused */
+	SEND_SAMPLE,				/* single units of suspects */
+	HALVE						/* suspects, once another search has found out */
 } StepKind;
 
 typedef struct Step
@@ -110,7 +110,7 @@ static void stop_leading(HubspotSearch *search);
 static void send_sample(HubspotSearch *search, HubspotSuspects *suspects);
 static void settle_all(HubspotSearch *search, HubspotSuspects *suspects);
 
-/* Nothing is to be sent so far; it lives in that context. */
+/* Create a search with nothing to send so far, which lives in that context. */
 HubspotSearch *
 hubspot_search_create(MemoryContext context, HubspotEvidence *evidence)
 {
@@ -143,8 +143,8 @@ push_units(HubspotSearch *search, HubspotUnit **units, int nunits,
 }
 
 /*
- * Units that make up a part because of its size go with those that come before or after
- * them, lest small rests remain.
+ * Push units that are to be sent because of a size.  They join those that come before or
+ * after them, so that no small remainders are left.
  */
 static void
 push_more(HubspotSearch *search, HubspotUnit **units, int nunits)
@@ -178,7 +178,7 @@ push(HubspotSearch *search, StepKind kind)
 	return step;
 }
 
-/* Units that are sent for the first time, of which hubspot_evidence_meets() some. */
+/* Push units that are sent for the first time, some of which hubspot_evidence_meets(). */
 void
 hubspot_search_meet(HubspotSearch *search, HubspotUnit **units, int nunits)
 {
@@ -189,7 +189,8 @@ hubspot_search_meet(HubspotSearch *search, HubspotUnit **units, int nunits)
 
 /*
  * The next part to be sent while no more than most are in flight.  False: there is none
- * now.  Its answer, or that of what was sent of it, is to be given back.
+ * now.  The answer to it, or to what was sent of it, has to be given to
+ * hubspot_search_answer().
  */
 bool
 hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
@@ -204,7 +205,11 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 		switch (step.kind)
 		{
 			case SEND:
-				/* while no size has passed, each answer tells of the next one */
+
+				/*
+				 * while no size has passed, each answer tells which one to
+				 * try next
+				 */
 				if (evidence->seeks_size)
 					return false;
 				search->nsteps--;
@@ -215,7 +220,7 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 				evidence->seeks_size = part->seeks_size;
 				break;
 			case MEET:
-				/* somebody tries whether it is still so */
+				/* another search tries whether it is still so */
 				if (evidence->leader && evidence->leader != search)
 					return false;
 				search->nsteps--;
@@ -246,7 +251,7 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 		part->searched = true;
 		search->nsent++;
 
-		/* what is known has its sample counted before */
+		/* the sample of what is known has been counted before */
 		if (part->sample_of == NULL || !part->sample_of->known)
 			evidence->nspent++;
 		return true;
@@ -254,7 +259,10 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 	return false;
 }
 
-/* Send what nothing is known of, and no more than one of the others. */
+/*
+ * Send the units of which nothing is known, and at most one for each refusal that is
+ * known.
+ */
 static void
 meet(HubspotSearch *search, HubspotUnit **units, int nunits)
 {
@@ -287,7 +295,7 @@ meet(HubspotSearch *search, HubspotUnit **units, int nunits)
 	}
 }
 
-/* All of these have the types of a refusal. */
+/* Try one of some units that all have the types of a refusal, or none of them. */
 static void
 meet_refused(HubspotSearch *search, HubspotRefusal *refusal, HubspotUnit **units,
 			 int nunits)
@@ -308,7 +316,7 @@ meet_refused(HubspotSearch *search, HubspotRefusal *refusal, HubspotUnit **units
 	push(search, SEND_SAMPLE)->suspects = suspects;
 }
 
-/* One of those that are known has been tried. */
+/* Go on after one of the units that are known to be refused was tried. */
 static void
 go_on_after_one(HubspotSearch *search, HubspotSuspects *suspects)
 {
@@ -320,7 +328,10 @@ go_on_after_one(HubspotSearch *search, HubspotSuspects *suspects)
 		hubspot_units_set_error(suspects->units, suspects->nunits, suspects->met->not_sent);
 }
 
-/* The first answers may show that the others need not be sent. */
+/*
+ * The next unit of a sample, if one is to be sent now.  The first answers may show that
+ * the others need not be sent.
+ */
 static bool
 next_of_sample(HubspotSearch *search, HubspotSuspects *suspects, int most,
 			   HubspotPart *part)
@@ -337,7 +348,7 @@ next_of_sample(HubspotSearch *search, HubspotSuspects *suspects, int most,
 	return true;
 }
 
-/* Only so many units of a part were sent: send the rest apart. */
+/* Only nsent units of a part were sent: send the rest apart. */
 void
 hubspot_search_put_back(HubspotSearch *search, const HubspotPart *part, int nsent)
 {
@@ -390,7 +401,10 @@ hubspot_search_is_done(const HubspotSearch *search)
 	return search->nsteps == 0;
 }
 
-/* It is done: nobody waits for it, and what it has found out is of use for others. */
+/*
+ * Close a search that is done: nobody waits for it, and others may use what it has found
+ * out.
+ */
 void
 hubspot_search_close(HubspotSearch *search)
 {
@@ -398,7 +412,10 @@ hubspot_search_close(HubspotSearch *search)
 	hubspot_evidence_keep_refused(search->evidence);
 }
 
-/* Send nothing more of it; that error is what its units get, which must live as long. */
+/*
+ * Send nothing more of a search; its units get that error, which must live as long as they
+ * do.
+ */
 void
 hubspot_search_end(HubspotSearch *search, const HubspotError *error)
 {
@@ -435,7 +452,7 @@ make_suspects(HubspotSearch *search, HubspotUnit **units, int nunits,
 	return suspects;
 }
 
-/* A half was refused, or is settled or to be sent again (NULL). */
+/* Take note of a half that was refused, or (NULL) is settled or to be sent again. */
 static void
 half_is_answered(HubspotSearch *search, HubspotSuspects *whole, HubspotSuspects *half)
 {
@@ -519,7 +536,7 @@ halve(HubspotSearch *search, HubspotSuspects *suspects)
 		send_halves(search, suspects);
 }
 
-/* Requests that are too large are not halved, but made smaller. */
+/* Send suspects in halves; requests that were too large are made smaller instead. */
 static void
 send_halves(HubspotSearch *search, HubspotSuspects *suspects)
 {
@@ -537,7 +554,7 @@ send_halves(HubspotSearch *search, HubspotSuspects *suspects)
 	push_units(search, units, half, suspects);
 }
 
-/* They are not all to blame: go on with those halves that were refused. */
+/* Not all suspects are to blame: go on with those halves that were refused. */
 static void
 halve_further(HubspotSearch *search, HubspotSuspects *suspects)
 {
@@ -559,8 +576,8 @@ halve_further(HubspotSearch *search, HubspotSuspects *suspects)
 }
 
 /*
- * Is another search about to find out what is asked here?  Then halve them afterwards.
- * Otherwise it is this one that finds out.
+ * Is another search already finding out about these words?  Then the suspects are halved
+ * afterwards.  Otherwise this search finds out.
  */
 static bool
 must_wait(HubspotSearch *search, HubspotSuspects *suspects)
@@ -581,7 +598,7 @@ must_wait(HubspotSearch *search, HubspotSuspects *suspects)
 	return true;
 }
 
-/* This search finds out whether all are refused in these words. */
+/* Let this search find out whether all are refused in these words. */
 static void
 lead(HubspotSearch *search, const char *words)
 {
@@ -606,7 +623,10 @@ send_sample(HubspotSearch *search, HubspotSuspects *suspects)
 	push(search, SEND_SAMPLE)->suspects = suspects;
 }
 
-/* All were refused alike: the error of those that were not sent alone says so. */
+/*
+ * Settle suspects that were all refused alike: the error of those that were not sent alone
+ * says so.
+ */
 static void
 settle_all(HubspotSearch *search, HubspotSuspects *suspects)
 {
@@ -614,7 +634,7 @@ settle_all(HubspotSearch *search, HubspotSuspects *suspects)
 	HubspotError *error;
 	int			nunits = suspects->nunits;
 
-	/* another chunk may have shown meanwhile that it isn't so */
+	/* another chunk may have shown meanwhile that this is not so */
 	if (hubspot_evidence_has_accepted(search->evidence, suspects->units, nunits))
 	{
 		halve_further(search, suspects);

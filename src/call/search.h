@@ -24,7 +24,8 @@ typedef struct HubspotPart
 	struct HubspotSuspects *half_of;	/* of what was refused, or NULL */
 	struct HubspotSuspects *sample_of;	/* likewise */
 	bool		searched;		/* it is a search's, not a chunk's first one */
-	bool		seeks_size;		/* that passes, since none has so far */
+	bool		seeks_size;		/* it seeks a size that passes, since none has
+								 * so far */
 } HubspotPart;
 
 /* What came of a part, whose unsettled units stand first. */
@@ -34,8 +35,8 @@ typedef struct HubspotPartAnswer
 									 * NULL */
 	bool		too_large;		/* that is because of its size */
 	int			nunsettled;
-	int			split;			/* so many of these go by themselves; 0: all
-								 * in one */
+	int			split;			/* how many of these go in a request of their
+								 * own; 0: all go in one */
 } HubspotPartAnswer;
 
 extern HubspotSearch *hubspot_search_create(MemoryContext context,

@@ -3,8 +3,8 @@
  * suspects.c
  *	  Inputs that were refused together, in an error that names nobody.
  *
- * Are all of them to blame, or some?  What is to be tried, and what follows from that,
- * search.c says; here is what it goes by.
+ * Are all of them to blame, or some?  search.c says what is tried, and what follows from
+ * that; this file has what it goes by.
  *
  * IDENTIFICATION
  *	  src/call/suspects.c
@@ -19,23 +19,26 @@
 #include "call/suspects.h"
 
 /*
- * A sample of so many is taken, spread over all chunks that wait for it, but no fewer in
- * the first one.  With 32, one of four that would be accepted is missed once in 10,000
- * cases; with one of two, once in four thousand millions.  Together with what is sent
+ * A sample has SAMPLE inputs, spread over all chunks that wait for it, but at least
+ * FIRST_SAMPLE in the first one.  If one input in four would be accepted, 32 miss that
+ * once in 10,000 cases; if one in two, once in four billion.  Together with what is sent
  * before, that makes 35 requests for one chunk, or for six.
  */
 #define SAMPLE			32
 #define FIRST_SAMPLE	16
 
-/* Where it is known of others, so many will do, if there are as many requests left. */
+/*
+ * Where others are known to be refused, this many are enough, if as many requests are
+ * left.
+ */
 #define LATER_SAMPLE	2
 
-/* Units with more different types than that are parted by these first. */
+/* Units with more different lists of types than this are parted by these first. */
 #define MAX_LISTS		8
 
 static int	later_sample(const HubspotEvidence *evidence);
 
-/* These, which that error is about, which is copied. */
+/* Create suspects of units that were refused with an error, which is copied. */
 HubspotSuspects *
 hubspot_suspects_create(HubspotUnit **units, int nunits, const HubspotError *error)
 {
@@ -48,7 +51,10 @@ hubspot_suspects_create(HubspotUnit **units, int nunits, const HubspotError *err
 	return suspects;
 }
 
-/* These, all with the types of a refusal of others; the sample is one of them. */
+/*
+ * Create suspects of units that all have the types of a refusal of others, with a sample
+ * of one.
+ */
 HubspotSuspects *
 hubspot_suspects_like(const HubspotRefusal *refusal, HubspotUnit **units, int nunits)
 {
@@ -63,7 +69,7 @@ hubspot_suspects_like(const HubspotRefusal *refusal, HubspotUnit **units, int nu
 	return suspects;
 }
 
-/* Leave those out that are settled by now, and bring equal types together. */
+/* Leave out those that are settled by now, and bring equal types together. */
 void
 hubspot_suspects_drop_settled(HubspotSuspects *suspects)
 {
@@ -86,7 +92,10 @@ hubspot_suspects_may_be_all(const HubspotSuspects *suspects, const HubspotEviden
 		!hubspot_evidence_has_accepted(evidence, suspects->units, suspects->nunits);
 }
 
-/* Choose those that are to be sent alone; how many of these, is to be asked each time. */
+/*
+ * Choose the units that may be sent alone; hubspot_suspects_sample_size() says how many of
+ * them are.
+ */
 void
 hubspot_suspects_take_sample(HubspotSuspects *suspects, HubspotEvidence *evidence)
 {
@@ -126,7 +135,7 @@ later_sample(const HubspotEvidence *evidence)
 	return Max(1, Min(left / (evidence->nheld + 1), LATER_SAMPLE));
 }
 
-/* One of the sample was refused so, or not at all (NULL). */
+/* Take the answer to one of the sample: how it was refused, or NULL if it was not. */
 void
 hubspot_suspects_answer(HubspotSuspects *suspects, const HubspotError *refusal)
 {

@@ -16,20 +16,20 @@
 /* To halve fewer units to their end takes no more requests than a sample. */
 #define HUBSPOT_MIN_SUSPECTS	21
 
-/* All that it has lives in the context of who makes it, but for the units. */
+/* All that it has, except the units, lives in the memory context in which it was made. */
 typedef struct HubspotSuspects
 {
 	HubspotUnit **units;
 	int			nunits;
-	int			nlists;			/* of types, that they have */
+	int			nlists;			/* different lists of types that they have */
 	const HubspotError *error;
 	const char *words;			/* of the error */
 	bool		by_size;		/* the request was too large */
 	bool		doubted;		/* not all are refused alike */
 	bool		has_waited;		/* for what another chunk finds out */
-	bool		known;			/* others were, with these types */
-	const HubspotRefusal *met;	/* that, of units that were not refused
-								 * themselves; or NULL */
+	bool		known;			/* others with these types were all refused */
+	const HubspotRefusal *met;	/* the refusal of others, if these units were
+								 * not refused themselves; or NULL */
 	int			nhalves;		/* that have been answered */
 	struct HubspotSuspects *halves[2];	/* those that were refused */
 

@@ -6,12 +6,12 @@
  * Rows of one pair are one unit, so that HubSpot sees the pair once, with all
  * of the rows' types.  Rows that follow each other cost no memory of their own.
  *
- * Units are found by their pairs with a hash table, which costs a good part of
- * what a row does.  But most inputs are sorted, by a primary key if by nothing
- * else: then none that comes is among those that there are, and their answers
- * come in their order.  So the units are only a list at first.  The table is made of
- * that when somebody looks for a pair, which is when the first one comes that is not
- * the largest, or an answer in another order; and from then on there is the table.
+ * Units are found by their pairs with a hash table, which costs a good part of what a row
+ * does.  But most inputs are sorted, by a primary key if by nothing else: then a pair that
+ * comes is not among those that there are, and answers come in the same order.  So the
+ * units are only a list at first.  The table is made from the list when a pair is first
+ * looked for: when one comes that is not the largest, or an answer in another order.  From
+ * then on there is only the table.
  *
  * IDENTIFICATION
  *	  src/call/unit.c
@@ -25,7 +25,7 @@
 #include "base/prefetch.h"
 #include "call/unit.h"
 
-/* The first of a chain; the key is its input, which is its first member. */
+/* The newest unit of a chain; the key is its input, which is its first member. */
 typedef struct PairEntry
 {
 	const HubspotInput *input;
@@ -72,7 +72,7 @@ hubspot_pairs_create(MemoryContext context)
 	return pairs;
 }
 
-/* The same for both directions of a pair. */
+/* A hash value that is the same for both directions of a pair. */
 uint32
 hubspot_pair_hash(const HubspotInput *input)
 {
@@ -95,9 +95,9 @@ hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash)
 }
 
 /*
- * Do the pairs ascend, with that of the input after all?  Then there is no unit of it,
- * nor of its reverse, and its own may be added as it is; else it has to be looked for,
- * with its hash.
+ * Do the pairs ascend, and does that of the input come after all of them?  Then there is
+ * no unit of it or of its reverse, and a new one may be added without a hash; otherwise it
+ * has to be looked for, by its hash.
  */
 bool
 hubspot_pairs_ascend(HubspotPairs *pairs, const HubspotInput *input)
@@ -116,7 +116,7 @@ hubspot_pairs_ascend(HubspotPairs *pairs, const HubspotInput *input)
 		 compare_pairs(input->to_id, input->from_id, &first->input) < 0);
 }
 
-/* Numbers in their order, other ids in any. */
+/* Order ids: numbers by their value, others in any way. */
 static inline int
 compare_ids(HubspotSlice a, HubspotSlice b)
 {
@@ -141,7 +141,7 @@ hubspot_pairs_chain(const HubspotPairs *pairs, const HubspotInput *input,
 {
 	PairEntry  *entry;
 
-	/* how they are kept is nothing that a caller could notice */
+	/* a caller cannot notice how they are kept */
 	if (pairs->table == NULL)
 		make_table(unconstify(HubspotPairs *, pairs));
 	entry = pairs_lookup_hash(pairs->table, input, hash);
@@ -213,7 +213,7 @@ hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
 	}
 }
 
-/* The last rows of a unit's pair. */
+/* The last range of a unit's rows. */
 static HubspotRowRange *
 last_rows(HubspotUnit *unit)
 {
@@ -221,7 +221,7 @@ last_rows(HubspotUnit *unit)
 		&unit->more_rows[unit->nmore_rows - 1] : &unit->rows;
 }
 
-/* Does a row of a unit's pair follow the last one? */
+/* Does that row follow the last one of a unit? */
 bool
 hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no)
 {
@@ -283,7 +283,10 @@ hubspot_unit_row_count(const HubspotUnit *unit)
 	return count;
 }
 
-/* Settle units, none of which is, with one error, which must live as long. */
+/*
+ * Settle units, none of which is settled, with one error, which must live as long as they
+ * do.
+ */
 void
 hubspot_units_set_error(HubspotUnit **units, int nunits, const HubspotError *error)
 {

@@ -31,7 +31,7 @@ typedef struct HubspotPage
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */
 	HubspotSlice mark;			/* where a page before it began, or no data */
-	struct HubspotKey **names;	/* of the records of these, or NULL */
+	struct HubspotKey **names;	/* of the associated records, or NULL */
 } HubspotPage;
 
 /*
