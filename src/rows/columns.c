@@ -3,10 +3,10 @@
  * columns.c
  *	  Which column of a query goes into which field of an input.
  *
- * A query names its columns after the fields of an input; the columns may come
- * in any order, and an operation takes only some of them.  They are found, and
- * their types checked, once a query; then rows are read by their positions.  The
- * attributes of hs_assoc_input are the same fields, always in one order.
+ * A query names its columns after the fields of an input; the columns may come in any
+ * order, and an operation takes only some of them.  They are found, and their types
+ * checked, once for each query; then rows are read by these positions.  The attributes of
+ * hs_assoc_input are the same fields, always in one order.
  *
  * IDENTIFICATION
  *	  src/rows/columns.c
@@ -26,8 +26,8 @@
 #include "rows/columns.h"
 
 /*
- * The columns of a query, in no order, and the attributes of hs_assoc_input in
- * theirs.  An operation takes all up to some, or all.
+ * The columns that a query may have, in any order: first the attributes of hs_assoc_input,
+ * in theirs, and then further ones.
  */
 typedef enum ColumnKind
 {
@@ -39,7 +39,8 @@ typedef enum ColumnKind
 	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,	/* of a query only */
 	COLUMN_LABEL,				/* likewise */
 	COLUMN_IS_PRIMARY,			/* likewise */
-	COLUMN_KEY					/* likewise, of records alone */
+	COLUMN_KEY					/* likewise, of the operation that looks
+								 * records up */
 } ColumnKind;
 
 #define NCOLUMNS	(COLUMN_KEY + 1)
@@ -56,7 +57,7 @@ static const char *const column_names[NCOLUMNS] = {
 	[COLUMN_KEY] = "key"
 };
 
-/* Two names for the same, of which a query may have one. */
+/* Pairs of names for the same thing, of which a query may have only one. */
 static const struct
 {
 	ColumnKind	one;
@@ -66,12 +67,12 @@ static const struct
 	{COLUMN_LABEL, COLUMN_LABELS}
 };
 
-/* Those that name types; a query of typed pairs has one of them at least. */
+/* The columns that name types; a query of typed pairs has at least one of them. */
 static const ColumnKind type_columns[] = {
 	COLUMN_TYPE_ID, COLUMN_TYPE_IDS, COLUMN_LABEL, COLUMN_LABELS, COLUMN_IS_PRIMARY
 };
 
-/* Those that no query can do without, if the operation has them. */
+/* The columns that a query must have, if the operation takes them. */
 static const ColumnKind needed_columns[] = {
 	COLUMN_FROM_ID, COLUMN_TO_ID, COLUMN_KEY
 };
@@ -80,10 +81,10 @@ struct HubspotColumns
 {
 	int			positions[NCOLUMNS];	/* from 0, or -1: there is none */
 	int			nkinds;
-	ColumnKind	kinds[NCOLUMNS];	/* those that there are, in order */
+	ColumnKind	kinds[NCOLUMNS];	/* the columns that there are, in order */
 	HubspotColumn columns[NCOLUMNS];
 	char		ids[2][MAXINT8LEN + 1]; /* of the row that was read last */
-	bool		are_keys[2];	/* these are values of a property */
+	bool		are_keys[2];	/* these are keys, not ids of records */
 };
 
 static const char *read_category(HubspotColumns *columns, Datum value);
@@ -97,10 +98,10 @@ static void check_columns(const HubspotColumns *columns,
 static void check_type_columns(const int *positions, bool all_primary);
 
 /*
- * Find the columns of a query by their names, for an operation whose inputs have
- * that shape; palloc'd.  ERROR for a column that the operation does not know, or
- * whose type does not fit, and for one that is missing; if all are of the primary
- * type, columns must not name types, too.
+ * Find the columns of a query by their names, for an operation whose inputs have that
+ * shape; palloc'd.  ERROR for a column that the operation does not know, or whose type
+ * does not fit, and for one that is missing; if all inputs have the primary type, no
+ * column may name types as well.
  */
 HubspotColumns *
 hubspot_columns_find(TupleDesc tupdesc, HubspotInputShape shape,
@@ -174,7 +175,7 @@ takes_column(HubspotInputShape shape, ColumnKind kind)
 	}
 }
 
-/* The column that may have been meant, and those that there may be. */
+/* A hint: the column that may have been meant, and those that there may be. */
 static char *
 unknown_column_hint(HubspotInputShape shape, const char *name)
 {
@@ -182,14 +183,17 @@ unknown_column_hint(HubspotInputShape shape, const char *name)
 
 	for (int kind = 0; kind < NCOLUMNS; kind++)
 	{
-		/* it was meant, for another operation */
+		/* it was meant, but belongs to another operation */
 		if (strcmp(column_names[kind], name) == 0)
 			return pstrdup(column_hint(shape));
 		if (takes_column(shape, kind))
 			hubspot_closest_try(&closest, column_names[kind]);
 	}
 
-	/* "type" is short of more characters than it may be, and so is "FROM_ID" */
+	/*
+	 * "type" and "FROM_ID" differ in too many characters, but begin like a
+	 * name
+	 */
 	for (int kind = NCOLUMNS - 1; kind >= 0 && closest.found == NULL; kind--)
 	{
 		if (takes_column(shape, kind) &&
@@ -201,7 +205,7 @@ unknown_column_hint(HubspotInputShape shape, const char *name)
 	return psprintf("Perhaps you meant \"%s\". %s", closest.found, column_hint(shape));
 }
 
-/* The columns that there may be. */
+/* A hint: the columns that there may be. */
 static const char *
 column_hint(HubspotInputShape shape)
 {
@@ -218,7 +222,10 @@ column_hint(HubspotInputShape shape)
 	}
 }
 
-/* Ids and categories may be of any type, a label of any but an array. */
+/*
+ * ERROR if a column's type does not fit.  Ids and categories may be of any type, a label
+ * of any but an array.
+ */
 static void
 check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 {
@@ -294,7 +301,7 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape,
 	}
 }
 
-/* ERROR if none says what the types are, or one does beside the argument. */
+/* ERROR if no column says what the types are, or if one does beside the argument. */
 static void
 check_type_columns(const int *positions, bool all_primary)
 {
@@ -316,8 +323,8 @@ check_type_columns(const int *positions, bool all_primary)
 }
 
 /*
- * What a row of the query says of an input.  Its texts live until the next row is
- * read, but no longer than the current memory context.
+ * Read an input from a row of the query.  Its texts live until the next row is read, but
+ * no longer than the current memory context.
  */
 void
 hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
@@ -371,7 +378,7 @@ hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 	}
 }
 
-/* A category, which is no copy if it is one of those that are known. */
+/* A category; a known one is not copied. */
 static const char *
 read_category(HubspotColumns *columns, Datum value)
 {
@@ -397,7 +404,7 @@ hubspot_input_tupdesc(Oid type)
 	return tupdesc;
 }
 
-/* What a hs_assoc_input says, in the current memory context. */
+/* Read an hs_assoc_input, in the current memory context. */
 void
 hubspot_input_read(TupleDesc tupdesc, Datum element, HubspotRawInput *raw)
 {
@@ -425,7 +432,7 @@ hubspot_input_read(TupleDesc tupdesc, Datum element, HubspotRawInput *raw)
 		hubspot_raw_input_labels(raw, DatumGetArrayTypeP(values[COLUMN_LABELS]));
 }
 
-/* What a text says that is the id of a record, in the current memory context. */
+/* Read a text that is the id of a record, or its key, in the current memory context. */
 void
 hubspot_input_read_id(Datum element, HubspotRawInput *raw)
 {

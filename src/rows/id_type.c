@@ -3,12 +3,12 @@
  * id_type.c
  *	  Types whose text is good for an id.
  *
- * The outbox holds ids as text, and what a statement has changed is found by
- * comparing texts.  So the text of a value has to be the same in all sessions:
- * that of float8 depends on extra_float_digits, that of bytea on bytea_output,
- * those of dates on datestyle, and so on.  Known to be fit are integers, numeric
- * (its zeroes after the point are left out, see change_sql.c), uuid, enums, all
- * strings, and domains over these.
+ * The outbox holds ids as text, and what a statement has changed is found by comparing
+ * texts.  So the text of a value has to be the same in all sessions: that of float8
+ * depends on extra_float_digits, that of bytea on bytea_output, those of dates on
+ * datestyle, and so on.  Types that are known to be fit are the integers, numeric (whose
+ * zeroes after the point are left out, see change_sql.c), uuid, enums, all strings, and
+ * domains over these.
  *
  * IDENTIFICATION
  *	  src/rows/id_type.c
@@ -51,7 +51,7 @@ hubspot_is_id_type(Oid type, int32 typmod)
 	return kind_of(type, typmod) != KIND_UNFIT;
 }
 
-/* The type is no domain. */
+/* The kind of a type, which is not a domain. */
 static TextKind
 kind_of(Oid type, int32 typmod)
 {
@@ -72,7 +72,10 @@ kind_of(Oid type, int32 typmod)
 	}
 }
 
-/* The scale is in the lower 11 bits of the modifier, and has a sign. */
+/*
+ * The kind of a numeric.  The scale is in the lower 11 bits of the modifier, and has a
+ * sign.
+ */
 static TextKind
 numeric_kind(int32 typmod)
 {
@@ -98,8 +101,8 @@ kind_of_other(Oid type)
 }
 
 /*
- * A column's type is changed, without an expression: does the text of each
- * value stay what it is, or else become an ERROR?
+ * If a column's type is changed, without an expression, does the text of each value stay
+ * the same, unless there is an ERROR?
  */
 bool
 hubspot_keeps_text(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmod)
@@ -107,7 +110,7 @@ hubspot_keeps_text(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmo
 	TextKind	old_kind;
 	TextKind	new_kind;
 
-	/* gone, hence not the type of a moment ago */
+	/* it is gone, so it is not the type of a moment ago */
 	if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(old_type)))
 		return true;
 	old_type = getBaseTypeAndTypmod(old_type, &old_typmod);
@@ -121,7 +124,11 @@ hubspot_keeps_text(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmo
 	{
 		case KIND_INTEGER:
 		case KIND_WHOLE:
-			/* what is too long for a string is refused, but for blanks */
+
+			/*
+			 * a value that is too long for a string is refused, unless the
+			 * rest is blanks
+			 */
 			return new_kind == KIND_INTEGER || new_kind == KIND_WHOLE ||
 				new_kind == KIND_NUMERIC || new_kind == KIND_PADDED ||
 				(new_kind == KIND_STRING && new_type != NAMEOID);
@@ -143,7 +150,7 @@ hubspot_keeps_text(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmo
 	}
 }
 
-/* An enum's owner may have made a cast of another kind. */
+/* Is the cast made by way of text?  An enum's owner may have made one of another kind. */
 static bool
 casts_by_text(Oid type, Oid new_type)
 {
@@ -154,8 +161,8 @@ casts_by_text(Oid type, Oid new_type)
 }
 
 /*
- * Of strings: is nothing of a value cut off?  Casts within the server's own
- * types copy it, the others have to do nothing at all.
+ * Is nothing cut off of any string?  Casts between the server's own types copy it; others
+ * are good only if they do nothing at all.
  */
 static bool
 has_room(Oid type, int32 typmod, Oid new_type, int32 new_typmod)

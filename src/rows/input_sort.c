@@ -3,9 +3,9 @@
  * input_sort.c
  *	  Inputs in the order of their from_id.
  *
- * That is the server's own sort, which goes to disk beyond work_mem.  The ids
- * are sorted by their bytes, inputs of one from_id by their to_id, and those of
- * one pair in the order in which they were put.
+ * This is the server's own sort, which goes to disk beyond work_mem.  The ids are sorted
+ * by their bytes, inputs of one from_id by their to_id, and those of one pair in the order
+ * in which they were put.
  *
  * IDENTIFICATION
  *	  src/rows/input_sort.c
@@ -41,11 +41,11 @@ struct HubspotInputSort
 	Tuplesortstate *state;
 	ResourceOwner owner;		/* of its temporary files */
 	TupleTableSlot *in;			/* to put with */
-	TupleTableSlot *out;		/* of the input that was last got */
+	TupleTableSlot *out;		/* with the input that was got last */
 	char	   *problem;		/* likewise, or NULL */
 };
 
-/* Begin in the current memory context; the end is hubspot_input_sort_end. */
+/* Begin a sort in the current memory context; hubspot_input_sort_end() ends it. */
 HubspotInputSort *
 hubspot_input_sort_create(void)
 {

@@ -7,12 +7,12 @@
  * of the API and a sink for the outcomes: a single call is a batch of one,
  * sent to the endpoint for one.
  *
- * Whoever takes the outcomes one by one may be away for any time in between
- * (stream.c).  Such a run is eager: an outcome that there is comes before more
- * inputs are read, and what is in flight moves on while outcomes are taken.
- * While nobody takes any, nothing is sent, and answers wait in their sockets:
- * time away is not the peer's (transport.c), and what has become of a pause or
- * an access token meanwhile is seen with the next request.
+ * A caller that takes the outcomes one by one may be away for any time in between
+ * (stream.c).  Such a run is eager: an outcome that is there comes before more inputs are
+ * read, and what is in flight moves on while outcomes are taken.  While nobody takes any,
+ * nothing is sent, and answers wait in their sockets: time away is not the peer's
+ * (transport.c), and what has become of a pause or an access token meanwhile is seen with
+ * the next request.
  *
  * IDENTIFICATION
  *	  src/rows/pipeline.c
@@ -32,7 +32,7 @@
 #include "rows/pipeline.h"
 #include "rows/report.h"
 
-/* So much of an id that is none is shown. */
+/* How many bytes of an invalid id are shown. */
 #define MAX_SHOWN	100
 
 /*
@@ -58,8 +58,8 @@ struct HubspotRun
 	HubspotBatch *batch;
 	Progress	progress;
 	bool		eager;
-	bool		warned;			/* that nothing more is sent */
-	int64		driven;			/* when an eager one last was, in passing */
+	bool		warned;			/* that inputs are not sent */
+	int64		driven;			/* when an eager run was last driven */
 };
 
 static void drive(HubspotRun *run);
@@ -75,8 +75,8 @@ static void tell_progress(void *state);
 static const char *wait_text(const Progress *progress, int64 now);
 
 /*
- * Begin to bring inputs from the source to HubspotOutcomes, in the current memory
- * context; deleting that breaks off what is in flight.
+ * Begin a run, which makes outcomes of the inputs of a source, in the current memory
+ * context, whose deletion breaks off what is in flight.
  */
 HubspotRun *
 hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool eager)
@@ -94,8 +94,8 @@ hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool e
 }
 
 /*
- * The next outcome, valid until the one after it; or an ERROR, if failures are
- * to be that.  False: there is none.  To be called in the run's memory context.
+ * The next outcome, valid until the one after it; or an ERROR, if failures are to be
+ * raised.  False: there is none.  To be called in the run's memory context.
  */
 bool
 hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
@@ -118,7 +118,10 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 	return true;
 }
 
-/* Inputs are not sent: once a statement it is said why, the rows say it one by one. */
+/*
+ * Warn that inputs are not sent, and why, once for each statement; the rows say it one by
+ * one.
+ */
 static void
 warn_not_sent(HubspotRun *run, const HubspotError *error)
 {
@@ -152,21 +155,21 @@ drive(HubspotRun *run)
 	tell_progress(&run->progress);
 }
 
-/* The batch of a run; what it has allocated is in one memory context with it. */
+/* The batch of a run; it is allocated in the memory context of all that it has. */
 const HubspotBatch *
 hubspot_run_batch(const HubspotRun *run)
 {
 	return run->batch;
 }
 
-/* No more outcomes are wanted. */
+/* End a run, of which no more outcomes are wanted. */
 void
 hubspot_run_end(HubspotRun *run)
 {
 	hubspot_source_close(run->source);
 }
 
-/* From the source into the batch, and from there into the sink. */
+/* Bring inputs from the source into a batch, and their outcomes into the sink. */
 void
 hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 					 HubspotSink *sink)
@@ -230,7 +233,7 @@ record_text(const HubspotObjectType *type, HubspotSlice id)
 	return psprintf("%s %s", type->name, id_text(id));
 }
 
-/* An id for a message, which may be anything. */
+/* An id for a message; it may be any text. */
 static const char *
 id_text(HubspotSlice id)
 {
@@ -270,7 +273,7 @@ start_progress(Progress *progress, const HubspotBatch *batch,
 		progress->started + progress->interval : HUBSPOT_NEVER;
 }
 
-/* Called often; tells it when it is time. */
+/* Tell the progress when it is time; this is called often. */
 static void
 tell_progress(void *state)
 {
@@ -291,7 +294,9 @@ tell_progress(void *state)
 	progress->next = now + progress->interval;
 }
 
-/* Whose word it is that requests wait for: HubspotThrottle has both. */
+/*
+ * What requests wait for, in words: a pause that HubSpot has asked for, or our rate limit.
+ */
 static const char *
 wait_text(const Progress *progress, int64 now)
 {

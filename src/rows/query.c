@@ -3,17 +3,17 @@
  * query.c
  *	  The caller's query while it is read: its rows, some at a time.
  *
- * A SELECT runs in the way of PostgreSQL's functions in SQL: its executor is
- * part of the statement that calls us, in our memory context and with the
- * statement's resource owner, and is asked for as many rows as there is room
- * for.  Between two of these, the statement may hand rows out, to a cursor that
- * is fetched from in another savepoint, or as the transaction commits.  A portal
- * would not do: it belongs to the (sub)transaction that has opened it, which
- * would take it away while the cursor still needs it, and any function could
- * find it and close it.
+ * A SELECT runs in the way of PostgreSQL's functions in SQL: its executor is part of the
+ * statement that calls us, in our memory context and with the statement's resource owner,
+ * and is asked for as many rows as there is room for.  Between two such requests, the
+ * statement may hand rows out, to a cursor that is fetched from in another savepoint, or
+ * as the transaction commits.  A portal would not do: it belongs to the (sub)transaction
+ * that has opened it, whose end would close it while the cursor still needs it, and any
+ * function could find it and close it.
  *
- * Whatever else returns rows (INSERT ... RETURNING, EXECUTE, SHOW) is done by the
- * time of its first row.  So it runs at once, and its rows wait in a tuplestore.
+ * Any other statement that returns rows (INSERT ... RETURNING, EXECUTE, SHOW) has run to
+ * its end by the time of its first row.  So it runs at once, and its rows wait in a
+ * tuplestore.
  *
  * IDENTIFICATION
  *	  src/rows/query.c
@@ -49,7 +49,7 @@ struct HubspotQuery
 /* The statements of a query while it is prepared. */
 typedef struct Preparation
 {
-	bool		any;			/* one is being analyzed, or was */
+	bool		any;			/* a statement is being analyzed, or was */
 	bool		done;			/* they all are */
 } Preparation;
 
@@ -62,10 +62,9 @@ static void run_at_once(HubspotQuery *query, SPIPlanPtr plan);
 static uint64 read_stored(HubspotQuery *query, uint64 count, DestReceiver *receiver);
 
 /*
- * Begin to read a query, in the current memory context, for an operation whose
- * inputs have that shape; the text must live as long.  ERROR if it isn't one
- * statement that returns rows, or if its columns aren't those that the operation
- * needs.
+ * Begin to read a query, in the current memory context, for an operation whose inputs have
+ * that shape; the text must live as long.  ERROR if it is not one statement that returns
+ * rows, or if its columns are not those that the operation needs.
  */
 HubspotQuery *
 hubspot_query_open(const char *text, HubspotInputShape shape,
@@ -124,9 +123,9 @@ prepare(const char *text)
 }
 
 /*
- * Called before each statement of the query is analyzed, and again if it has to
- * be later on.  A second one may need what the first one has yet to do, so it is
- * refused before its names are looked up.
+ * Callback before each statement of the query is analyzed, and again if it is analyzed
+ * anew.  A second one may need what the first one has yet to do, so it is refused before
+ * its names are looked up.
  */
 static void
 count_statement(ParseState * pstate, void *arg)
@@ -141,7 +140,7 @@ count_statement(ParseState * pstate, void *arg)
 	preparation->any = true;
 }
 
-/* A copy of the plan's statement if that does nothing but give rows; or NULL. */
+/* A copy of the plan's statement if it is a plain SELECT; or NULL. */
 static PlannedStmt *
 select_statement(SPIPlanPtr plan)
 {
@@ -156,7 +155,7 @@ select_statement(SPIPlanPtr plan)
 	return statement;
 }
 
-/* As a cursor on it would be opened: it sees what is there now. */
+/* Start a SELECT as a cursor on it would be opened: it sees what is there now. */
 static void
 start_select(HubspotQuery *query, PlannedStmt *statement)
 {
@@ -177,7 +176,7 @@ start_select(HubspotQuery *query, PlannedStmt *statement)
 	error_context_stack = callback.previous;
 }
 
-/* Which statement an ERROR is about, in the words of SPI. */
+/* Error context callback: say which statement an ERROR is about, in the words of SPI. */
 static void
 tell_statement(void *arg)
 {
@@ -186,7 +185,7 @@ tell_statement(void *arg)
 	errcontext("SQL statement \"%s\"", query->text);
 }
 
-/* Run what isn't a plain SELECT, and keep its rows. */
+/* Run a statement that is not a plain SELECT, and keep its rows. */
 static void
 run_at_once(HubspotQuery *query, SPIPlanPtr plan)
 {
@@ -212,9 +211,9 @@ hubspot_query_columns(const HubspotQuery *query)
 }
 
 /*
- * Give the next rows, so many at most, to the receiver.  It may stop that by
- * returning false for one that it has taken.  Returns how many there were, not
- * counting that one; fewer without such a stop are the last ones.
+ * Give the next rows, at most count of them, to the receiver, which may stop that by
+ * returning false for one that it has taken.  Returns how many there were, not counting
+ * that one.  Fewer than count, without such a stop, are the last ones.
  */
 uint64
 hubspot_query_read(HubspotQuery *query, uint64 count, DestReceiver *receiver)
@@ -244,7 +243,7 @@ read_stored(HubspotQuery *query, uint64 count, DestReceiver *receiver)
 	return nrows;
 }
 
-/* End it, read to its end or not. */
+/* End a query, whether it has been read to its end or not. */
 void
 hubspot_query_close(HubspotQuery *query)
 {

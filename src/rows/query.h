@@ -15,7 +15,7 @@
 
 #include "rows/columns.h"
 
-/* What a query is, for whoever gives something else. */
+/* What a query must be: the hint for anything else. */
 #define HUBSPOT_QUERY_HINT	"It must be one statement that returns rows, such as a SELECT."
 
 typedef struct HubspotQuery HubspotQuery;

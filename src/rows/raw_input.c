@@ -23,7 +23,7 @@
 #include "rows/id_type.h"
 #include "rows/raw_input.h"
 
-/* So much of a wrong value is shown. */
+/* How many bytes of a wrong value are shown. */
 #define MAX_SHOWN			100
 
 static bool read_type_id(HubspotColumn *column, Datum value, int32 *type_id);
@@ -40,8 +40,7 @@ static const HubspotTypeList *share_types(HubspotLastTypes *last, int ntypes,
 										  const HubspotAssociationType *types);
 
 /*
- * An id as text; buffer takes those of integers.  It lives as long as the
- * row.
+ * Read an id as text, which lives as long as the row; that of an integer goes into buffer.
  */
 HubspotSlice
 hubspot_read_id(HubspotColumn *column, Datum value, char *buffer)
@@ -86,8 +85,8 @@ hubspot_read_id(HubspotColumn *column, Datum value, char *buffer)
 }
 
 /*
- * An id that was read from a column of numbers must not be anything but digits:
- * 70100401.00 and 7.01e+07 are no record's, though the number is.
+ * Refuse an id from a column of numbers that is not all digits: 70100401.00 and 7.01e+07
+ * are not ids of a record, though the number may be.
  */
 void
 hubspot_raw_input_check_number(HubspotRawInput *raw, const char *name,
@@ -117,7 +116,7 @@ hubspot_read_text(HubspotColumn *column, Datum value)
 	return OutputFunctionCall(&column->output, value);
 }
 
-/* A type's number. */
+/* Take the number of a type. */
 void
 hubspot_raw_input_type_id(HubspotRawInput *raw, HubspotColumn *column, Datum value)
 {
@@ -149,7 +148,7 @@ read_type_id(HubspotColumn *column, Datum value, int32 *type_id)
 	return number >= 1 && number <= PG_INT32_MAX;
 }
 
-/* Types' numbers, of an integer[]. */
+/* Take the numbers of types from an integer[]. */
 void
 hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array)
 {
@@ -172,7 +171,7 @@ hubspot_raw_input_type_ids(HubspotRawInput *raw, ArrayType *array)
 	raw->type_ids = type_ids;
 }
 
-/* An array that is too long is not taken apart. */
+/* Refuse an array that is too long, before it is taken apart. */
 static bool
 refuse_long(HubspotRawInput *raw, const ArrayType *array)
 {
@@ -189,7 +188,7 @@ refuse_many(HubspotRawInput *raw)
 										   HUBSPOT_MAX_TYPES));
 }
 
-/* A type's label. */
+/* Take the label of a type. */
 void
 hubspot_raw_input_label(HubspotRawInput *raw, char *label)
 {
@@ -199,7 +198,10 @@ hubspot_raw_input_label(HubspotRawInput *raw, char *label)
 	raw->nlabels = 1;
 }
 
-/* To be compared, a label is made lower case, which may take four times its space. */
+/*
+ * Refuse a label that is too long: it is compared in lower case, which may take four times
+ * its space.
+ */
 static bool
 refuse_long_label(HubspotRawInput *raw, const char *label, int len)
 {
@@ -210,7 +212,7 @@ refuse_long_label(HubspotRawInput *raw, const char *label, int len)
 	return true;
 }
 
-/* Types' labels, of a text[]. */
+/* Take the labels of types from a text[]. */
 void
 hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array)
 {
@@ -236,8 +238,8 @@ hubspot_raw_input_labels(HubspotRawInput *raw, ArrayType *array)
 }
 
 /*
- * Its type is the primary one of the direction, whose number is given (0: there is
- * none), and so it must have no other.
+ * Give an input the primary type of the direction, whose number is given (0: there is
+ * none).  It must not have other types.
  */
 void
 hubspot_raw_input_set_primary(HubspotRawInput *raw, const HubspotDirection *direction,
@@ -258,7 +260,7 @@ hubspot_raw_input_set_primary(HubspotRawInput *raw, const HubspotDirection *dire
 	raw->ntype_ids = 1;
 }
 
-/* The row is not to be sent; the first reason is the one that is told. */
+/* Take note of why an input is not to be sent; the first reason counts. */
 void
 hubspot_raw_input_refuse(HubspotRawInput *raw, char *problem)
 {
@@ -275,8 +277,8 @@ shown(const char *value, int len)
 }
 
 /*
- * Check what is known without asking HubSpot.  If the input has the type that the last
- * one has, that is the last one's, and set.
+ * Check what can be checked without asking HubSpot.  If the input has the same single type
+ * as the last one, the types of that are set.
  */
 void
 hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
@@ -287,7 +289,7 @@ hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
 		check_id(raw, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
 				 &direction->from_type, raw->input.from_id);
 	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
-		raw->input.to_id.data = ""; /* there is none, nor need it be */
+		raw->input.to_id.data = ""; /* there is none, and none is needed */
 	else if (raw->error == NULL)
 		check_id(raw, "to_id", &direction->to_type, raw->input.to_id);
 	if (raw->error == NULL && shape == HUBSPOT_INPUT_TYPED_PAIR && has_last_type(raw, last))
@@ -296,7 +298,7 @@ hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
 		check_types(raw, shape);
 }
 
-/* Has it one type, by its number, and the last one the same? */
+/* Does an input have one type, given by its number, which is also the last one's? */
 static bool
 has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last)
 {
@@ -308,7 +310,7 @@ has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last)
 		 strcmp(types->types[0].category, category_of(raw)) == 0);
 }
 
-/* That of the types that are given by their numbers. */
+/* The category of the types that are given by their numbers. */
 static const char *
 category_of(const HubspotRawInput *raw)
 {
@@ -358,8 +360,8 @@ check_types(HubspotRawInput *raw, HubspotInputShape shape)
 }
 
 /*
- * Set the types of an input that is right so far.  Those of the last one are
- * shared if they are the same.
+ * Set the types of an input, unless it has an error.  Those of the last input are shared
+ * if they are the same.
  */
 void
 hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
@@ -390,7 +392,7 @@ hubspot_raw_input_make_types(HubspotRawInput *raw, HubspotLabels *labels,
 	raw->input.types = share_types(last, ntypes, types);
 }
 
-/* A list of types; the last row's again if it is the same. */
+/* A list of types: the last input's again if it is the same. */
 static const HubspotTypeList *
 share_types(HubspotLastTypes *last, int ntypes,
 			const HubspotAssociationType *types)

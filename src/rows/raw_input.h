@@ -30,11 +30,11 @@ enum
 	HUBSPOT_NATTRIBUTES
 };
 
-/* Where a value comes from. */
+/* The column that a value comes from. */
 typedef struct HubspotColumn
 {
 	Oid			type;			/* without domains */
-	FmgrInfo	output;			/* of what isn't text */
+	FmgrInfo	output;			/* of a type other than text */
 } HubspotColumn;
 
 /* What has been read of an input; all zeroes at the start. */
@@ -45,7 +45,7 @@ typedef struct HubspotRawInput
 	bool		has_types;		/* types or a category are given */
 	int			ntype_ids;
 	const int32 *type_ids;
-	int32		type_id;		/* if there is only one */
+	int32		type_id;		/* the only one, if given singly */
 	int			nlabels;
 	char	  **labels;
 	char	   *label;			/* likewise */

@@ -17,7 +17,7 @@
 
 static const char *doubt_hint(const HubspotError *error, HubspotDoubt doubt);
 
-/* Make an error value an ERROR; what says what could not be done. */
+/* Throw an error value as an ERROR, whose message is what: what could not be done. */
 void
 hubspot_throw_error(const HubspotError *error, const char *what,
 					HubspotDoubt doubt)
@@ -105,7 +105,7 @@ doubt_hint(const HubspotError *error, HubspotDoubt doubt)
 	return "It is unknown whether HubSpot acted.";
 }
 
-/* What may a call have done whose reply (if there is one) doesn't tell? */
+/* What may a call have done whose reply, if there is one, does not tell? */
 HubspotDoubt
 hubspot_call_doubt(const HubspotCall *call)
 {

@@ -15,7 +15,7 @@
 #include "call/call.h"
 #include "hubspot.h"
 
-/* What may have been done where HubSpot's answer doesn't tell. */
+/* What may have been done where HubSpot's answer does not tell. */
 typedef enum HubspotDoubt
 {
 	HUBSPOT_MAYBE_DONE,			/* all of it, or nothing */

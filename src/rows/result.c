@@ -113,7 +113,7 @@ struct HubspotResultRow
 	bool		isnull[MAX_NCOLUMNS];
 	bool		special;		/* apart from the ids, it has a value of its
 								 * own that is passed by reference */
-	HubspotStencils *stencils;	/* for what isn't; NULL: no row so far */
+	HubspotStencils *stencils;	/* for rows that are not; NULL: no row so far */
 
 	IdText		ids[4];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
@@ -159,8 +159,8 @@ static bool same_labels(const HubspotLabelList *one,
 						const HubspotLabelList *other);
 
 /*
- * What makes rows of outcomes, in context; tupdesc, which lives as long, is that
- * of hs_assoc_result, of hs_assoc_association or of hs_assoc_record.
+ * Create what makes rows of outcomes, in context.  tupdesc, which must live as long, is
+ * that of hs_assoc_result, hs_assoc_association or hs_assoc_record.
  */
 HubspotResultRow *
 hubspot_result_create(MemoryContext context, TupleDesc tupdesc)
@@ -209,7 +209,7 @@ hubspot_result_row(HubspotResultRow *row, const HubspotOutcome *outcome)
 											 row->isnull));
 }
 
-/* An outcome into a tuplestore. */
+/* Put an outcome into a tuplestore. */
 void
 hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
 				   Tuplestorestate *tupstore)
@@ -284,7 +284,7 @@ fill_result(HubspotResultRow *row, const HubspotOutcome *outcome)
 	fill_records(row, outcome, RESULT_FROM_RECORD, RESULT_TO_RECORD);
 }
 
-/* The ids of records that are called by keys. */
+/* Set the ids of records that are called by keys. */
 static void
 fill_records(HubspotResultRow *row, const HubspotOutcome *outcome, int from_record,
 			 int to_record)
@@ -297,7 +297,7 @@ fill_records(HubspotResultRow *row, const HubspotOutcome *outcome, int from_reco
 	SET(to_record, outcome->to_record.data, id_datum(outcome->to_record, &row->ids[3]));
 }
 
-/* An association, or the error of a record that has no to_id then. */
+/* Set the columns of an association, or of an error. */
 static void
 fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 {
@@ -334,7 +334,7 @@ fill_association(HubspotResultRow *row, const HubspotOutcome *outcome)
 	fill_records(row, outcome, ASSOCIATION_FROM_RECORD, ASSOCIATION_TO_RECORD);
 }
 
-/* A record that was looked up, or why it is not known which one it is. */
+/* Set the columns of a record that was looked up, or of why it is not known. */
 static void
 fill_record(HubspotResultRow *row, const HubspotOutcome *outcome)
 {
@@ -376,7 +376,7 @@ candidates_datum(const HubspotError *error)
 										   false, TYPALIGN_INT));
 }
 
-/* The datum of a text, the last row's if that had the same. */
+/* The datum of a text; the last row's if that had the same. */
 static Datum
 text_datum(HubspotResultRow *row, CachedText *last, const char *text)
 {
@@ -398,7 +398,7 @@ text_datum(HubspotResultRow *row, CachedText *last, const char *text)
 	return last->datum;
 }
 
-/* A cached value is made anew, maybe in the place of the one before. */
+/* Take note that a cached value is made anew, maybe in the place of the one before. */
 static void
 remade(HubspotResultRow *row)
 {

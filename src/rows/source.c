@@ -7,14 +7,14 @@
  * without a copy on the way.  So a query of any length needs no more memory than
  * the batch has room for.
  *
- * Where HubSpot takes the records to be parted from one as a group, the rows
- * are sorted first (input_sort.c), so that the groups are as large as they can be.
- * The outbox may take the rows in place of a batch: as they come, before anything
- * is asked of HubSpot.
+ * Where HubSpot takes all records that are to be parted from one record as a group, the
+ * rows are sorted first (input_sort.c), so that the groups are as large as they can be.
+ * The outbox may take the rows instead of a batch, as they come; then HubSpot is not asked
+ * for anything.
  *
- * What is wrong with one row (no id, no type, a label that does not exist) is
- * that row's outcome; what is wrong with all of them (a column that is missing
- * or unknown, see columns.c) is an ERROR.
+ * What is wrong with one row (an id or a type is missing, a label does not exist) is that
+ * row's outcome; what is wrong with all rows (a column that is missing or unknown, see
+ * columns.c) is an ERROR.
  *
  * IDENTIFICATION
  *	  src/rows/source.c
@@ -42,7 +42,7 @@
  */
 #define DRIVE_INTERVAL		10000
 
-/* Rows that are read at a time, if they are to be sorted. */
+/* How many rows are read at a time if they are to be sorted. */
 #define SORT_FETCH			1000
 
 struct HubspotSource
@@ -53,13 +53,14 @@ struct HubspotSource
 	int64		ninputs;		/* so far */
 	MemoryContext row_context;	/* reset for each row */
 	HubspotBatch *batch;		/* while it is being filled */
-	bool		eager;			/* what can be got of it goes first, ... */
+	bool		eager;			/* what can be got of the batch goes first,
+								 * ... */
 	bool		paused;			/* ... and there is something */
-	int64		driven;			/* when the batch could last move on */
+	int64		driven;			/* when the batch last could move on */
 	void		(*tick) (void *state);
 	void	   *tick_state;
 	HubspotInputSort *sort;		/* of the rows, or NULL */
-	HubspotTakeRawInput take;	/* who takes the rows; NULL: the batch */
+	HubspotTakeRawInput take;	/* takes the rows; NULL: the batch does */
 	void	   *take_state;
 	HubspotDirection direction;
 	int32		primary_type;	/* of the direction, or 0 */
@@ -91,9 +92,9 @@ static bool put_element(HubspotSource *source);
 static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
 
 /*
- * The rows of a query, for an operation whose inputs have that shape.  ERROR
- * if it isn't one statement that returns rows, or if its columns aren't those
- * that the operation needs.
+ * A source of the rows of a query, for an operation whose inputs have that shape.  ERROR
+ * if it is not one statement that returns rows, or if its columns are not those that the
+ * operation needs.
  */
 HubspotSource *
 hubspot_source_query(const char *query, HubspotInputShape shape,
@@ -111,7 +112,10 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	return source;
 }
 
-/* The elements of an hs_assoc_input[], or of a text[] of records' ids or keys. */
+/*
+ * A source of the elements of an hs_assoc_input[], or of a text[] with ids or keys of
+ * records.
+ */
 HubspotSource *
 hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 					 const HubspotDirection *direction, HubspotLabels *labels)
@@ -125,7 +129,10 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 	return source;
 }
 
-/* One input.  Ids without data are null; the other arguments may be NULL. */
+/*
+ * A source of one input.  Ids without data are null; labels, type_ids, category and
+ * label_array may be NULL.
+ */
 HubspotSource *
 hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 					  const HubspotDirection *direction, HubspotLabels *labels,
@@ -179,9 +186,9 @@ hubspot_source_fill(HubspotSource *source, HubspotBatch *batch, bool eager,
 }
 
 /*
- * Give the next rows, so many or what is left, to take(state, raw), in place of
- * a batch: in their order, checked, but without their types.  A raw input lives
- * until take() returns.  False: there are no more rows.
+ * Give the next rows, at most count of them, to take(state, raw), instead of a batch: in
+ * their order, checked, but without their types.  A raw input lives until take() returns.
+ * False: there are no more rows.
  */
 bool
 hubspot_source_read(HubspotSource *source, int count, HubspotTakeRawInput take,
@@ -192,7 +199,7 @@ hubspot_source_read(HubspotSource *source, int count, HubspotTakeRawInput take,
 	return read_rows(source, count);
 }
 
-/* Read so many rows, fewer if paused, or what is left.  False: there are no more. */
+/* Read count rows, or fewer if paused, or what is left.  False: there are no more. */
 static bool
 read_rows(HubspotSource *source, int count)
 {
@@ -218,7 +225,7 @@ sort_all(HubspotSource *source)
 	hubspot_input_sort_perform(source->sort);
 }
 
-/* The next of the sorted rows.  False: there is none. */
+/* Put the next of the sorted rows into the batch.  False: there is none. */
 static bool
 put_sorted(HubspotSource *source)
 {
@@ -305,7 +312,7 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	return !source->paused;
 }
 
-/* The next element of an array, or the one input.  False: there is none. */
+/* Put the next element of an array, or the one input.  False: there are no more. */
 static bool
 put_element(HubspotSource *source)
 {

@@ -3,16 +3,16 @@
  * stencil.c
  *	  Rows into a tuplestore that differ only in their number and their ids.
  *
- * Forming a tuple of some ten columns is a good part of what a row costs, and
- * most rows of a batch have the same in all columns but their number and the
- * digits of their ids.  So the tuple of such a row is kept, as a stencil: for
- * the next row, these are written over it, and the tuplestore gets a copy.
+ * Forming a tuple of some ten columns is a good part of what a row costs, and most rows of
+ * a batch differ only in their number and the digits of their ids.  So the tuple of such a
+ * row is kept, as a stencil: the next row's number and ids are written over it, and the
+ * tuplestore gets a copy.
  *
- * Ids of other lengths put what follows them in other places, so there is a
- * stencil for each pair of lengths that come together.  A stencil is only cut
- * for the second row that it would have served: rows that keep changing cost
- * a comparison.  Whoever knows beforehand that a row is of the same kind as one
- * before need not even say what is in its columns.
+ * Ids of other lengths put what follows them in other places, so there is a stencil for
+ * each combination of the two lengths.  A stencil is only cut for the second row that it
+ * would have served: rows that keep changing cost a comparison.  A caller that knows
+ * beforehand that a row is of the same kind as an earlier one need not even say what is in
+ * its columns.
  *
  * IDENTIFICATION
  *	  src/rows/stencil.c
@@ -27,15 +27,18 @@
 #include "base/compat.h"
 #include "rows/stencil.h"
 
-/* Lengths of ids, modulo this; neighbors are in no other's way. */
+/* Stencils are found by lengths of ids modulo this: similar lengths do not collide. */
 #define LENGTHS			4
 
-/* More columns than any of our row types has. */
+/* The most columns of a row; none of our row types has more. */
 #define MAX_COLUMNS		16
 
 typedef struct Stencil
 {
-	/* the row that it stands for; pointers are compared, not what's there */
+	/*
+	 * the row that it stands for; pointers are compared, not what they point
+	 * to
+	 */
 	Datum		values[MAX_COLUMNS];
 	bool		isnull[MAX_COLUMNS];
 	int			from_len;		/* 0: there was no row */
@@ -70,7 +73,7 @@ static void cut(HubspotStencils *stencils, Stencil *stencil, Datum *values,
 #define ID_LEN(datum)	VARSIZE_ANY_EXHDR(DatumGetPointer(datum))
 #define ID_DATA(datum)	VARDATA_ANY(DatumGetPointer(datum))
 
-/* Stencils for rows of a type, which live in context. */
+/* Create stencils for rows of a type, in context. */
 HubspotStencils *
 hubspot_stencils_create(MemoryContext context, TupleDesc tupdesc)
 {
@@ -86,10 +89,10 @@ hubspot_stencils_create(MemoryContext context, TupleDesc tupdesc)
 }
 
 /*
- * Put a row, none of whose first three columns is null.  Of the others, those
- * by reference are taken for the same as before if they are in the same place:
- * call hubspot_stencils_forget() when there may be something else.  Rows of one kind
- * that is not 0 have the same others.
+ * Put a row, none of whose first three columns is null.  Of the other columns, values by
+ * reference are taken for the same as before if they are in the same place: call
+ * hubspot_stencils_forget() when something else may be there.  Rows of one kind, other
+ * than 0, have the same values in these columns.
  */
 void
 hubspot_stencils_put(HubspotStencils *stencils, Tuplestorestate *tupstore,
@@ -118,8 +121,8 @@ hubspot_stencils_put(HubspotStencils *stencils, Tuplestorestate *tupstore,
 }
 
 /*
- * Likewise a row of which no more than this is known.  False: there is no stencil for
- * its kind and its ids.
+ * Put a row of which only this is known.  False: there is no stencil for its kind and its
+ * ids.
  */
 bool
 hubspot_stencils_put_kind(HubspotStencils *stencils, Tuplestorestate *tupstore,
@@ -135,7 +138,7 @@ hubspot_stencils_put_kind(HubspotStencils *stencils, Tuplestorestate *tupstore,
 	return true;
 }
 
-/* The row that a stencil gives with these, whose lengths are right. */
+/* Put the row that a stencil makes with this number and these ids, whose lengths fit. */
 static void
 put(HubspotStencils *stencils, Stencil *stencil, Tuplestorestate *tupstore,
 	int64 no, const char *from_id, const char *to_id)
@@ -149,7 +152,7 @@ put(HubspotStencils *stencils, Stencil *stencil, Tuplestorestate *tupstore,
 	tuplestore_puttupleslot(tupstore, stencils->slot);
 }
 
-/* Has a row the same in all columns that a stencil has for good? */
+/* Does a row have the same values in all columns that a stencil does not replace? */
 static bool
 is_like(const Stencil *stencil, int ncolumns, const Datum *values,
 		const bool *isnull)
@@ -198,7 +201,7 @@ cut(HubspotStencils *stencils, Stencil *stencil, Datum *values, bool *isnull)
 	MemoryContextSwitchTo(old);
 }
 
-/* What pointers of rows before point to may be something else from now on. */
+/* Forget all rows: what their pointers point to may be something else from now on. */
 void
 hubspot_stencils_forget(HubspotStencils *stencils)
 {

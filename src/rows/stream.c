@@ -3,8 +3,8 @@
  * stream.c
  *	  Rows of a function one by one, as inputs are settled.
  *
- * In the select list the executor asks a function for its next row when it needs
- * one, and may never do so again: a LIMIT, a cursor that is closed.  In FROM it
+ * In the select list, the executor asks a function for its next row when it needs one, and
+ * may never do so again: there may be a LIMIT, or a cursor that is closed.  In FROM it
  * collects all rows before it goes on, and we give them to it in a tuplestore.
  *
  * A stream ends in one of three ways:
@@ -15,10 +15,10 @@
  * - By an ERROR, of this statement or another one in the (sub)transaction: then
  *	 the executor calls nobody back, but the memory context of the batch does.
  *
- * What is in flight at an early end is broken off rather than waited for: COMMIT
- * and CLOSE are no place to wait for a network, and LIMIT is there to save time.
- * But what HubSpot has done, or may do yet, is told in a WARNING with how many
- * inputs that are, since no row does.  Nothing else is sent.
+ * What is in flight at an early end is broken off rather than waited for: COMMIT and CLOSE
+ * are no place to wait for a network, and LIMIT is there to save time.  But a WARNING says
+ * for how many inputs HubSpot has acted, or may still act, since no row will.  Nothing
+ * else is sent.
  *
  * IDENTIFICATION
  *	  src/rows/stream.c
@@ -36,12 +36,13 @@
 struct HubspotStream
 {
 	MemoryContext context;		/* of all that the stream has */
-	HubspotStream **place;		/* where its owner has it; NULL when it ends */
+	HubspotStream **place;		/* the owner's pointer to it; set to NULL when
+								 * it ends */
 	ExprContext *econtext;
 	HubspotRun *run;
 	HubspotResultRow *row;
 	bool		acts;			/* it does more than read */
-	bool		ended;			/* nothing is left to be told */
+	bool		ended;			/* there is nothing more to tell */
 	int64		confirmed;		/* rows that were given */
 	int64		failed;			/* likewise */
 	MemoryContextCallback callback;
@@ -52,7 +53,7 @@ static void end_early(Datum arg);
 static void break_off(void *arg);
 static void tell_unseen(HubspotStream *stream);
 
-/* Does the executor take a row at a time, and rather so than all at once? */
+/* Does the executor take one row at a time, and prefer that to all at once? */
 bool
 hubspot_may_stream(const ReturnSetInfo *rsinfo)
 {
@@ -62,9 +63,9 @@ hubspot_may_stream(const ReturnSetInfo *rsinfo)
 }
 
 /*
- * Begin a stream of the pipeline's rows.  The current memory context, in which
- * source and row were made, becomes the stream's, to be deleted at its end, and
- * *place, which must live until then, is the stream for so long.
+ * Begin a stream of the pipeline's rows.  The current memory context, in which source and
+ * row were made, becomes the stream's, and is deleted at its end.  *place, which must live
+ * until then, points to the stream, and then becomes NULL.
  */
 void
 hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
@@ -82,7 +83,7 @@ hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
 	stream->acts = (shape != HUBSPOT_INPUT_RECORD && shape != HUBSPOT_INPUT_KEY);
 	stream->run = hubspot_run_begin(pipeline, source, true);
 
-	/* a context's children are gone when it calls back, so it's the batch's */
+	/* a context's children are gone when it calls back, so use the batch's */
 	batch = hubspot_run_batch(stream->run);
 	stream->callback.func = break_off;
 	stream->callback.arg = stream;
@@ -93,8 +94,8 @@ hubspot_stream_begin(HubspotStream **place, ReturnSetInfo *rsinfo,
 }
 
 /*
- * The next row, palloc'd in the current memory context.  False: there is none,
- * and no stream any more.
+ * The next row, palloc'd in the current memory context.  False: there is none, and the
+ * stream is gone.
  */
 bool
 hubspot_stream_next(HubspotStream *stream, Datum *row)
@@ -128,7 +129,7 @@ end(HubspotStream *stream)
 	MemoryContextDelete(stream->context);
 }
 
-/* Callback of the executor, which wants no more rows. */
+/* Callback: the executor wants no more rows. */
 static void
 end_early(Datum arg)
 {
@@ -148,7 +149,10 @@ break_off(void *arg)
 		tell_unseen(stream);
 }
 
-/* Which inputs were acted upon that have no row, since they never will. */
+/*
+ * Tell how many inputs HubSpot may have acted upon without a row, since they will not get
+ * one.
+ */
 static void
 tell_unseen(HubspotStream *stream)
 {
@@ -163,7 +167,7 @@ tell_unseen(HubspotStream *stream)
 	if (!stream->acts || (confirmed == 0 && counts.in_doubt == 0))
 		return;
 
-	/* a backend that goes may no longer have somebody who reads this */
+	/* when a backend exits, there may no longer be a client that reads this */
 	ereport(proc_exit_inprogress ? LOG_SERVER_ONLY : WARNING,
 			(errmsg("a batch has ended before the rows of %lld of its inputs were fetched",
 					(long long) (confirmed + failed + counts.in_doubt)),
