@@ -4,14 +4,13 @@
  *	  Records by what people call them: object types with a property, and
  *	  its values.
  *
- * "contacts:email" is an object type whose records are called by their e-mail.
- * What stands in the place of an id then is a key: a value of that property.
+ * "contacts:email" is an object type whose records are called by their e-mail.  In place
+ * of an id, there is then a key: a value of that property.
  *
- * Two keys are the same if their normal forms are.  These are UTF-8, without the
- * blanks around them.  HubSpot keeps e-mails of contacts and domains of companies
- * in lower case, so there the case counts for nothing; elsewhere it does.  Nothing
- * else is made equal, neither forms of Unicode nor of numbers: a wrong record is
- * worse than none.
+ * Two keys are the same if their normal forms are.  These are UTF-8, without the blanks
+ * around them.  HubSpot keeps e-mails of contacts and domains of companies in lower case,
+ * so case does not count there; elsewhere it does.  Nothing else is made equal, neither
+ * forms of Unicode nor forms of numbers: a wrong record is worse than none.
  *
  * IDENTIFICATION
  *	  src/api/key.c
@@ -29,16 +28,19 @@
 #include "api/key.h"
 #include "json/text.h"
 
-/* HubSpot's names of properties are no longer than that. */
+/* HubSpot's names of properties are no longer than this. */
 #define MAX_PROPERTY_LEN	100
 
 /*
- * What is longer than that, with the blanks around it, is not looked at: in UTF-8 it may
- * take four times its space.
+ * A text that is longer than this, with the blanks around it, is not looked at: in UTF-8
+ * it may take four times its space.
  */
 #define MAX_GIVEN			(1024 * 1024)
 
-/* A blank of two bytes, U+00A0, and the other control characters of Latin-1. */
+/*
+ * The first byte of U+00A0, which is a blank, and of the further control characters of
+ * Latin-1; and the second byte of U+00A0, which follows all of theirs.
+ */
 #define FIRST_OF_TWO		'\xC2'
 #define NO_BREAK_SPACE		0xA0
 
@@ -103,7 +105,7 @@ hubspot_parse_object_type(const char *text, HubspotObjectType *type, char **hint
 	return NULL;
 }
 
-/* Can no two records have the same key, for all that is known without asking HubSpot? */
+/* Is it known, without asking HubSpot, that no two records can have the same key? */
 bool
 hubspot_is_unique_key(const HubspotObjectType *type)
 {
@@ -144,7 +146,7 @@ check_property(const char *property, char **hint)
 	return pstrdup("the name of the property has capital letters");
 }
 
-/* Why a text can be nobody's key, palloc'd, or NULL if it can. */
+/* Why a text cannot be a key, palloc'd, or NULL if it can. */
 char *
 hubspot_key_problem(HubspotSlice key)
 {
@@ -171,7 +173,7 @@ hubspot_key_problem(HubspotSlice key)
 	return NULL;
 }
 
-/* Without the blanks around it. */
+/* A key without the blanks around it. */
 static HubspotSlice
 trim(HubspotSlice key)
 {
@@ -202,9 +204,9 @@ trim(HubspotSlice key)
 }
 
 /*
- * The normal form of a key in the encoding of the database, which has no problem.
- * It lies in the buffer, which has room for HUBSPOT_NORMAL_SIZE bytes, or in the key,
- * or is palloc'd.
+ * The normal form of a key that is in the encoding of the database and has no problem.  It
+ * is in the buffer, which must have room for HUBSPOT_NORMAL_SIZE bytes, or in the key, or
+ * palloc'd.
  */
 HubspotSlice
 hubspot_key_normalize(const HubspotObjectType *type, HubspotSlice key, char *buffer)
@@ -217,8 +219,8 @@ hubspot_key_normalize(const HubspotObjectType *type, HubspotSlice key, char *buf
 }
 
 /*
- * Likewise, of a value in UTF-8, as HubSpot has it.  No data: it is too long to be
- * anybody's key.
+ * The normal form of a value of HubSpot's, in UTF-8; it is in the buffer or in the value.
+ * No data: the value is too long to be a key.
  */
 HubspotSlice
 hubspot_value_normalize(const HubspotObjectType *type, HubspotSlice value, char *buffer)

@@ -15,20 +15,21 @@
 #include "base/fold.h"
 #include "hubspot.h"
 
-/* The most bytes of a key in UTF-8, without blanks around it. */
+/* The most bytes that a key may have in UTF-8, without the blanks around it. */
 #define HUBSPOT_MAX_KEY		1000
 
 /* Room for the normal form of any key. */
 #define HUBSPOT_NORMAL_SIZE	HUBSPOT_FOLDED_SIZE(HUBSPOT_MAX_KEY)
 
-/* An object type, and what its records are called by. */
+/* An object type, and the property by which its records are called. */
 typedef struct HubspotObjectType
 {
 	const char *name;			/* as it stands in a path */
-	const char *property;		/* whose values ids are; NULL: ids of records */
-	bool		folds;			/* these are the same in any case */
-	const char *shows;			/* without a property: another one, whose
-								 * value is wanted of each record; or NULL */
+	const char *property;		/* whose values stand for records; NULL: ids
+								 * do */
+	bool		folds;			/* case does not count in these values */
+	const char *shows;			/* if there is no property: the one whose
+								 * value is wanted for each record; or NULL */
 } HubspotObjectType;
 
 extern char *hubspot_parse_object_type(const char *text, HubspotObjectType *type,

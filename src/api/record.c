@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * record.c
- *	  Records with their properties: JSON to ask for them, and that of replies.
+ *	  Records with their properties: the JSON that asks for them, and that of replies.
  *
- * Keys are in their normal form (key.c), so both ways are UTF-8.  A reply doesn't
- * repeat what was asked for: what a record has tells which keys it was found by.
+ * Keys are in their normal form (key.c), so both ways are UTF-8.  A reply does not repeat
+ * what was asked for: the values of a record tell by which keys it was found.
  *
  * IDENTIFICATION
  *	  src/api/record.c
@@ -22,7 +22,7 @@
 #include "api/record.h"
 #include "json/json.h"
 
-/* Properties beside the one that was asked for, with values between semicolons. */
+/* Further properties that tell what a record is called; semicolons separate their values. */
 #define SECONDARY_EMAILS	"hs_additional_emails"
 #define MERGED_IDS			"hs_merged_object_ids"
 #define VALUE_SEPARATOR		';'
@@ -30,13 +30,13 @@
 /* A member of the error objects that we make. */
 #define CANDIDATES			"candidates"
 
-/* The records of a page, the most that HubSpot gives. */
+/* How many records a page may have, which is the most that HubSpot gives. */
 #define PAGE_SIZE			"200"
 
-/* A key has about this many bytes, so that the body seldom has to grow. */
+/* About how many bytes a key takes in a body, so that this seldom has to grow. */
 #define USUAL_KEY_SIZE		48
 
-/* More errors than that say nothing new of a hundred keys. */
+/* More errors than this say nothing new about a hundred keys. */
 #define MAX_ERRORS			300
 
 #define COMPLETE			"COMPLETE"
@@ -48,12 +48,12 @@ typedef struct RecordFields
 	HubspotSlice properties;
 } RecordFields;
 
-/* A reply of many. */
+/* A reply with many records. */
 typedef struct EnvelopeFields
 {
 	const char *status;
 	HubspotSlice nerrors;
-	HubspotSlice message;		/* these are an error's */
+	HubspotSlice message;		/* this and category are an error's */
 	HubspotSlice category;
 	HubspotSlice total;
 	HubspotSlice next;
@@ -67,7 +67,7 @@ typedef struct ReplyState
 	const HubspotHttpReply *reply;
 	const char *correlation_id;
 	int			nerrors;
-	bool		odd;			/* it has what cannot be read */
+	bool		odd;			/* it has items that cannot be read */
 } ReplyState;
 
 static void record_item(void *state, const void *item, HubspotSlice raw);
@@ -138,7 +138,7 @@ static const HubspotJsonShape properties_shape = {
 typedef struct ValuesState
 {
 	const HubspotObjectType *type;
-	HubspotValueKind kind;		/* of the one that is being read */
+	HubspotValueKind kind;		/* of the value that is being read */
 	void	   *state;
 	void		(*value) (void *state, HubspotValueKind kind, HubspotSlice value);
 } ValuesState;
@@ -156,8 +156,8 @@ static void take_candidates(void *state, HubspotSlice name, HubspotSlice value);
 static bool is_named(HubspotSlice name, const char *property);
 
 /*
- * The body of a request for records by their keys, or by their ids if the type has no
- * property; palloc'd.
+ * The body of a request for records by their keys or, if the type has no property, by
+ * their ids; palloc'd.
  */
 char *
 hubspot_encode_records_read(const HubspotObjectType *type, const HubspotSlice *keys,
@@ -179,8 +179,8 @@ hubspot_encode_records_read(const HubspotObjectType *type, const HubspotSlice *k
 }
 
 /*
- * The body of a search for the records whose property has one of some values, as
- * HubSpot's index has them: in lower case; palloc'd.
+ * The body of a search for the records whose property has one of these values, palloc'd.
+ * The values are in lower case, as in HubSpot's index.
  */
 char *
 hubspot_encode_records_search(const HubspotObjectType *type, const HubspotSlice *values,
@@ -200,7 +200,7 @@ hubspot_encode_records_search(const HubspotObjectType *type, const HubspotSlice 
 	return body.data;
 }
 
-/* Have records of a type more e-mails than one? */
+/* Can records of a type have more than one e-mail? */
 static bool
 has_secondary(const HubspotObjectType *type)
 {
@@ -208,7 +208,7 @@ has_secondary(const HubspotObjectType *type)
 		hubspot_same_object_type(type->name, "contacts");
 }
 
-/* What is wanted of each record. */
+/* Append which properties of each record are wanted. */
 static void
 append_properties(StringInfo body, const HubspotObjectType *type)
 {
@@ -241,8 +241,8 @@ append_values(StringInfo body, const HubspotSlice *values, int nvalues,
 }
 
 /*
- * Read a successful reply; its items go to the sink as they are read.  False: it is
- * not JSON of that shape, whatever the sink was given until then.
+ * Read a successful reply; its items go to the sink as they are read.  False: it is not
+ * JSON of that shape, whatever the sink has been given by then.
  */
 bool
 hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sink,
@@ -263,7 +263,10 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 	return fields.listed || state.nerrors > 0;
 }
 
-/* A number, which is large if it is none; 0 if it isn't given. */
+/*
+ * Read a count: 0 if it is not given, and PG_INT32_MAX if it is not a number, or a larger
+ * one.
+ */
 static int64
 read_count(HubspotSlice digits)
 {
@@ -278,14 +281,14 @@ read_count(HubspotSlice digits)
 	return count;
 }
 
-/* Is there a value, other than null? */
+/* Is a value given, other than null? */
 static bool
 is_given(HubspotSlice raw)
 {
 	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
 }
 
-/* One whose id cannot be used could as well not be there, but for what it is called. */
+/* Take a record.  If its id cannot be used, it is left out, and the reply is not whole. */
 static void
 record_item(void *state, const void *item, HubspotSlice raw)
 {
@@ -320,8 +323,8 @@ odd_item(void *state)
 }
 
 /*
- * Give all that a record is called by, where keys of that type were asked for, to
- * value().  There may be any number of each kind.
+ * Give value() all values by which a record is called, where keys of that type were asked
+ * for.  There may be any number of each kind.
  */
 void
 hubspot_record_values(const HubspotRecord *record, const HubspotObjectType *type,
@@ -363,8 +366,8 @@ take_property(void *state, HubspotSlice name, HubspotSlice raw)
 }
 
 /*
- * The error object of a key that is not the key of one record: the ids of those that
- * may have been meant, and how many there are; palloc'd.
+ * The error object of a key that is not the key of a single record, palloc'd: the ids of
+ * the records that may have been meant, and how many there are.
  */
 char *
 hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total, bool more)
@@ -379,7 +382,7 @@ hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total, bool m
 	return object.data;
 }
 
-/* The candidates in such an error: a list of char *, palloc'd. */
+/* The candidates in the error of a key: a list of char *, palloc'd. */
 List *
 hubspot_error_candidates(const HubspotError *error)
 {
@@ -413,7 +416,7 @@ take_value(void *state, HubspotSlice text)
 		values->value(values->state, values->kind, text);
 }
 
-/* Several, between semicolons. */
+/* Take several values, separated by semicolons. */
 static void
 take_values(void *state, HubspotSlice text)
 {
@@ -430,8 +433,8 @@ take_values(void *state, HubspotSlice text)
 }
 
 /*
- * Read a successful reply that lists the properties of an object type: their names, a
- * list of char *, palloc'd.  False: it is no such list.
+ * Read a successful reply that lists the properties of an object type: their names, a list
+ * of char *, palloc'd.  False: it is not such a list.
  */
 bool
 hubspot_read_property_names(const HubspotHttpReply *reply, List **names)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record.h
- *	  Records with their properties: JSON to ask for them, and that of replies.
+ *	  Records with their properties: the JSON that asks for them, and that of replies.
  *
  * IDENTIFICATION
  *	  src/api/record.h
@@ -18,23 +18,24 @@
 #include "http/http.h"
 #include "hubspot.h"
 
-/* A record that is found; what it has lives as long as the reply. */
+/* A record that was found; its texts live as long as the reply. */
 typedef struct HubspotRecord
 {
-	HubspotSlice id;			/* one that is good for a path */
+	HubspotSlice id;			/* an id that may stand in a path */
 	HubspotSlice properties;	/* JSON */
 } HubspotRecord;
 
-/* What a value of a record says of what it is called. */
+/* What a value of a record is, by which it is called. */
 typedef enum HubspotValueKind
 {
-	HUBSPOT_VALUE_PROPERTY,		/* it is the property's own */
+	HUBSPOT_VALUE_PROPERTY,		/* the value of the property itself */
 	HUBSPOT_VALUE_SECONDARY,	/* a further e-mail of a contact */
-	HUBSPOT_VALUE_MERGED,		/* the id of a record that went into it */
-	HUBSPOT_VALUE_SHOWN			/* that of the property that the type shows */
+	HUBSPOT_VALUE_MERGED,		/* the id of a record that was merged into it */
+	HUBSPOT_VALUE_SHOWN			/* the value of the property that the type
+								 * shows */
 } HubspotValueKind;
 
-/* Where the items of a reply go, valid during the call only. */
+/* Where the items of a reply go, which are valid only during the call. */
 typedef struct HubspotRecordSink
 {
 	void	   *state;
@@ -42,12 +43,12 @@ typedef struct HubspotRecordSink
 	void		(*error) (void *state, HubspotError *error);
 } HubspotRecordSink;
 
-/* What a reply says of itself. */
+/* What a reply says about itself. */
 typedef struct HubspotRecordsReply
 {
-	bool		whole;			/* it says of all that was asked for what
-								 * became of it */
-	bool		has_more;		/* there are further pages */
+	bool		whole;			/* it leaves nothing open of what was asked
+								 * for */
+	bool		has_more;		/* there are further pages of results */
 	int64		total;			/* of a search: the records on all pages */
 } HubspotRecordsReply;
 
