@@ -205,11 +205,7 @@ hubspot_search_next(HubspotSearch *search, int most, HubspotPart *part)
 		switch (step.kind)
 		{
 			case SEND:
-
-				/*
-				 * while no size has passed, each answer tells which one to
-				 * try next
-				 */
+				/* until a size passes, each answer tells the next one */
 				if (evidence->seeks_size)
 					return false;
 				search->nsteps--;
