@@ -7,15 +7,16 @@
  *
  *		created --> under way --> over
  *
- * What fails is charged to whom it belongs.  A row that HubSpot refuses becomes
- * a dead letter; rows of one pair that were refused as one input are sent again,
- * one by one, since it may be about one of them; one that was not confirmed is
- * sent again later, in requests of half the size each time, so that one row
- * that makes its requests fail ends up alone; where it takes long to find out
- * which rows HubSpot has refused without a name, those that are left come
- * after the others; those that are not sent because all like them were refused
- * wait longer and longer.  What refuses the account, or keeps us from reaching
- * it, costs the rows nothing: the delivery deals with that.
+ * What fails is charged to whom it belongs.  A row that HubSpot refuses
+ * becomes a dead letter.  Rows of one pair that were refused as one input are
+ * sent again, one by one, since it may be about one of them.  A row that was
+ * not confirmed is sent again later, in requests of half the size each time,
+ * so that one row that makes its requests fail ends up alone.  Where it takes
+ * long to find out which rows HubSpot has refused without a name, those that
+ * are left come after the others.  Rows that are not sent because all like
+ * them were refused wait longer and longer.  What refuses the account, or
+ * keeps us from reaching it, costs the rows nothing: the delivery deals with
+ * that.
  *
  * A parcel has a memory context of its own within the round's, which is
  * deleted when the parcel is over.
@@ -50,7 +51,7 @@ struct HubspotParcel
 {
 	const HubspotSelection *chosen;
 	const HubspotLot *lot;
-	HubspotLabels *labels;		/* or NULL: none has any */
+	HubspotLabels *labels;		/* or NULL: no row has labels */
 	HubspotAnswers *answers;
 	HubspotProgress *progress;
 	HubspotClient client;		/* with what it may take up */
@@ -64,7 +65,7 @@ struct HubspotParcel
 	TimestampTz sent_at;
 	int64		search_until;	/* as of hubspot_now() */
 
-	/* what has come back and isn't recorded yet */
+	/* what has come back and is not recorded yet */
 	const HubspotClaim **done;
 	int			ndone;
 	int64	   *doubtful;		/* pairs with a request that may still be
@@ -102,7 +103,7 @@ hubspot_parcel_create(const HubspotSelection *chosen, const HubspotLot *lot,
 	return parcel;
 }
 
-/* The bytes that the reply of one of its calls may have. */
+/* How many bytes the reply to one of its calls may have. */
 size_t
 hubspot_parcel_least_bytes(const HubspotParcel *parcel)
 {
@@ -293,7 +294,7 @@ hubspot_parcel_record(HubspotParcel *parcel)
 	MemoryContextSwitchTo(old);
 }
 
-/* What is to be done about the outcome of a row? */
+/* Take note of what is to be done about the outcome of a row. */
 static void
 settle(HubspotParcel *parcel, const HubspotOutcome *outcome)
 {

@@ -28,7 +28,7 @@
 
 static int	next_request(const HubspotShare *share);
 
-/* How many of a lane's rows, which are of so many records, go into a request? */
+/* How many of a lane's rows go into a request?  They are of nrecords records. */
 int
 hubspot_request_rows(const HubspotEndpoint *endpoint, int batch_size, int nrows,
 					 int nrecords)
