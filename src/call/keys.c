@@ -15,10 +15,10 @@
  * next row asks again.
  *
  * Keys may serve several statements, one after the other (key_cache.c).  Statements are
- * numbered, and a key has the number of the one that has made something of it: what
- * another one has is void, unless that is one record, found not too long ago, whose
- * id lies in the key.  So nothing has to be done at the end of a statement; but before
- * numbers or times come again, what is void is marked as that.
+ * numbered, and a key has the number of the one that last changed it: what an earlier one
+ * found is void, unless it is one record, found not too long ago, whose id lies in the
+ * key.  So nothing has to be done at the end of a statement; but before numbers or times
+ * wrap around, void keys are marked as such.
  *
  * IDENTIFICATION
  *	  src/call/keys.c
@@ -77,7 +77,7 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #include "lib/simplehash.h"
 
-/* Bytes of a block, and so many of them: 8 MB of keys. */
+/* Bytes of a block, and how many blocks there may be: 8 MB of keys. */
 #define BLOCK_SIZE		(64 * 1024)
 #define MAX_BLOCKS		128
 
@@ -101,7 +101,7 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #define MAX_STATEMENT	((1 << 12) - 1)
 
-/* What a record is shown by that has no value. */
+/* What a record without a value is shown by. */
 static const HubspotSlice nothing = {"", 0};
 
 typedef struct Block
@@ -126,7 +126,7 @@ struct HubspotKeys
 								 * in a ring */
 	int			current;		/* the block that takes keys */
 	Size		position;		/* in it, where the next one may be */
-	HubspotKey *probe;			/* a key that is looked for */
+	HubspotKey *probe;			/* the key that is looked for */
 };
 
 /* Why keys could not be asked for. */
@@ -179,7 +179,7 @@ is_needed(const HubspotKeys *keys, const HubspotKey *key)
 		 (key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement));
 }
 
-/* The type, which is not copied, has to live as long. */
+/* Create keys of an object type, whose names are not copied and must live as long. */
 HubspotKeys *
 hubspot_keys_create(MemoryContext context, const HubspotObjectType *type)
 {
@@ -197,7 +197,7 @@ hubspot_keys_create(MemoryContext context, const HubspotObjectType *type)
 
 /*
  * Begin a statement, in which what earlier ones have found in the last max_age
- * milliseconds is still known.  None of these needs a key any more.
+ * milliseconds is still known.  No row of an earlier statement may still need a key.
  */
 void
 hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age)
@@ -214,7 +214,7 @@ hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age)
 	keys->earliest = (uint16) (now - age + 1);
 }
 
-/* Mark all that is void, or would be taken for something else in some time. */
+/* Mark all that is void, or would be taken for something else some time later. */
 static void
 mark_void(HubspotKeys *keys, int64 now)
 {
@@ -243,7 +243,7 @@ mark_void(HubspotKeys *keys, int64 now)
 	keys->marked = now;
 }
 
-/* Bytes of memory that keys take, but for answers. */
+/* Bytes of memory that keys take, not counting answers. */
 Size
 hubspot_keys_size(const HubspotKeys *keys)
 {
@@ -251,7 +251,7 @@ hubspot_keys_size(const HubspotKeys *keys)
 		keys->table->size * sizeof(KeyEntry);
 }
 
-/* Have the oldest keys go until there are no more than so many bytes, if possible. */
+/* Drop the oldest keys until they take no more than that many bytes, if possible. */
 void
 hubspot_keys_shrink(HubspotKeys *keys, Size most)
 {
@@ -309,9 +309,9 @@ hubspot_keys_type(const HubspotKeys *keys)
 }
 
 /*
- * A key, of which the text is given, is going to be got: fetch its place in the table
- * while there is something else to do.  Keys come in no order, so without that, most
- * of the time goes into waiting for memory.
+ * A key with that text is about to be got: fetch its place in the table while there is
+ * something else to do.  Keys come in no order, so without that, most of the time goes
+ * into waiting for memory.
  */
 void
 hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
@@ -327,7 +327,7 @@ hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
 	HUBSPOT_PREFETCH(keys->table->data[wanted->hash & keys->table->sizemask].key);
 }
 
-/* A key that was expected.  A row needs it until release. */
+/* Get a key that was expected.  A row needs it until hubspot_key_release(). */
 HubspotKey *
 hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 {
@@ -348,7 +348,7 @@ hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 	return key;
 }
 
-/* Is what was made of a key still so? */
+/* Does what is known of a key still hold? */
 static bool
 is_valid(const HubspotKeys *keys, const HubspotKey *key)
 {
@@ -358,7 +358,7 @@ is_valid(const HubspotKeys *keys, const HubspotKey *key)
 		(int16) (key->found - keys->earliest) >= 0;
 }
 
-/* The key that somebody gives, which has no problem, and needs until release. */
+/* Get a key as it was given, without a problem.  A row needs it until it is released. */
 HubspotKey *
 hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
 {
@@ -377,7 +377,7 @@ hubspot_key_is_earlier(const HubspotKeys *keys, const HubspotKey *key)
 	return key->state == HUBSPOT_KEY_FOUND && key->statement != keys->statement;
 }
 
-/* What an earlier statement has found for the key is wrong. */
+/* Forget what an earlier statement has found for a key: it is wrong. */
 void
 hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given)
 {
@@ -546,8 +546,8 @@ free_answer(HubspotKeys *keys, HubspotKey *key)
 }
 
 /*
- * It is the key of one record, whose id is copied; or of one that is shown by what is
- * given, which may be nothing.
+ * Settle a key with the id of its one record, or with what that is shown by, which may be
+ * empty.  It is copied.
  */
 void
 hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)
@@ -573,8 +573,8 @@ hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)
 }
 
 /*
- * It is MISSING, NOT_INDEXED or AMBIGUOUS; the candidates, which are copied, or NULL, are
- * the records that may have been meant.
+ * Settle a key as MISSING, NOT_INDEXED or AMBIGUOUS.  The candidates, which are copied, or
+ * NULL, are the records that may have been meant.
  */
 void
 hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key, HubspotKeyState state,
@@ -606,8 +606,8 @@ hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key, HubspotKeyState s
 }
 
 /*
- * Keys could not be asked for, because of the error, which is copied.  Who needs none of
- * them forgets it.
+ * Settle keys that could not be asked for because of an error, which is copied, and freed
+ * when no row needs any of them.
  */
 void
 hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
@@ -653,7 +653,7 @@ lookup_error(const HubspotKeys *keys, const HubspotError *error)
 	return made;
 }
 
-/* The id of the record of a key that is found, as long as the key. */
+/* The id of the record of a key that is found, which lives as long as the key. */
 HubspotSlice
 hubspot_key_record(const HubspotKey *key)
 {
@@ -667,7 +667,7 @@ hubspot_key_record(const HubspotKey *key)
 	return id;
 }
 
-/* Why a key could not be asked for, until it is released. */
+/* Why a key could not be asked for; valid until the key is released. */
 const HubspotError *
 hubspot_key_failure(const HubspotKey *key)
 {
@@ -675,7 +675,7 @@ hubspot_key_failure(const HubspotKey *key)
 	return key->answer.failure->error;
 }
 
-/* A row doesn't need the key any more. */
+/* A row no longer needs the key. */
 void
 hubspot_key_release(HubspotKeys *keys, HubspotKey *key)
 {

@@ -3,14 +3,14 @@
  * lookup.c
  *	  Look-ups: HubSpot is asked for the records of keys.
  *
- * Keys of a property whose values are unique can be read, others have to be searched
- * for, which has a limit of its own and an index that is some seconds late.  Which of
- * the two a property needs is learned from HubSpot's answer, and remembered for the
- * session: until it is known, one look-up is in flight, a read; if the property is why
- * that is refused, its keys are searched for; and if that is refused, too, so are all
- * keys of the property, unless HubSpot has such a property: then some of the keys may be
- * why, and they are asked for in halves, until MAX_REFUSED_ALONE were refused alone and
- * none has been answered.
+ * Keys of a property whose values are unique can be read; others have to be searched for,
+ * and searches have a rate limit of their own and an index that is some seconds late.
+ * Which of the two a property needs is learned from HubSpot's answer, and remembered for
+ * the session: until it is known, one look-up is in flight, a read; if the property is why
+ * that is refused, its keys are searched for; and if that is refused, too, so are all keys
+ * of the property, unless HubSpot has such a property: then some of the keys may be why,
+ * and they are asked for in halves, until MAX_REFUSED_ALONE were refused alone and none
+ * has been answered.
  *
  * As many keys as a request may hold are asked for together, and fewer only if nothing
  * can go on without them.  What an answer leaves open is asked for again (key_match.c):
@@ -45,7 +45,7 @@
 /* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
 #define SPARE_LOOKUPS	2
 
-/* Properties of which a session remembers how their keys are found. */
+/* For how many properties a session remembers how their keys are found. */
 #define MAX_KNOWN		64
 
 #define FIRST_KEYS		64
@@ -63,7 +63,8 @@ typedef enum Question
 {
 	ASKS_READ,
 	ASKS_SEARCH,
-	ASKS_PROPERTIES				/* which there are, since ours is refused */
+	ASKS_PROPERTIES				/* which properties exist, since ours is
+								 * refused */
 } Question;
 
 /* One request and its keys, in a memory context of its own. */
@@ -87,7 +88,8 @@ struct HubspotLookups
 	HubspotKeys *keys;
 	const HubspotObjectType *type;
 	Way			way;
-	bool		remembered;		/* and no answer has confirmed it since */
+	bool		remembered;		/* by the session, and no answer has confirmed
+								 * it since */
 	bool		answered;		/* some keys were asked for, with success */
 	bool		exists;			/* HubSpot has the property, ... */
 	int			nalone;			/* and has refused so many of its keys alone,
@@ -216,7 +218,10 @@ learn(HubspotLookups *lookups, Way way)
 	one->way = way;
 }
 
-/* Have an UNKNOWN key asked for.  It may be settled at once, if none of its type are. */
+/*
+ * Have an UNKNOWN key asked for.  It is settled at once if no key of its type is asked
+ * for.
+ */
 void
 hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
 {
@@ -244,8 +249,8 @@ hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
 }
 
 /*
- * Send what may be sent now: requests that are full, or all keys, if nobody can go on
- * before some of them are known.
+ * Send what may be sent now: requests that are full or, if all, those that are not, too:
+ * nobody can go on before some keys are known.
  */
 void
 hubspot_lookups_start(HubspotLookups *lookups, bool all)
@@ -270,7 +275,7 @@ hubspot_lookups_start(HubspotLookups *lookups, bool all)
 	memmove(lookups->added, lookups->added + next, sizeof(HubspotKey *) * lookups->nadded);
 }
 
-/* One at a time, until it is known how to ask. */
+/* May another look-up be sent?  Only one at a time, until it is known how to ask. */
 static bool
 may_start(const HubspotLookups *lookups)
 {
@@ -285,7 +290,7 @@ question_of(const HubspotLookups *lookups)
 	return lookups->way == WAY_SEARCH ? ASKS_SEARCH : ASKS_READ;
 }
 
-/* Is a key on its way? */
+/* Is a look-up on its way? */
 bool
 hubspot_lookups_wait(const HubspotLookups *lookups)
 {
@@ -467,7 +472,7 @@ ask_again(Lookup *lookup, int nkeys, bool in_halves)
 	dlist_push_head(&lookups->waiting, &next->node);
 }
 
-/* Whose fault is it: the keys', the property's, or nobody's of these? */
+/* Whose fault is it: the keys', the property's, or neither's? */
 static void
 take_failure(Lookup *lookup, const HubspotError *error)
 {
@@ -493,9 +498,9 @@ take_failure(Lookup *lookup, const HubspotError *error)
 }
 
 /*
- * HubSpot refuses what was asked.  If the statement has had keys found in that way before,
- * some of these are to blame.  What the session remembers is not enough: the property may
- * have become another one, or the account.
+ * HubSpot refuses what was asked.  If this statement has found keys in that way before,
+ * some of these keys are to blame.  That the session remembers the way does not say so:
+ * the property, or the account, may have changed.
  */
 static void
 take_refusal(Lookup *lookup, const HubspotError *error)
@@ -549,7 +554,10 @@ tells_of_property(const HubspotError *error)
 	return strstr(error->message, "unique") || strstr(error->message, "idProperty");
 }
 
-/* Is it because there is no such property?  Then say which one may have been meant. */
+/*
+ * Was a look-up refused because there is no such property?  Then say which one may have
+ * been meant.
+ */
 static void
 take_properties(Lookup *lookup)
 {
@@ -579,7 +587,7 @@ take_properties(Lookup *lookup)
 								  "there is no property \"%s\"",
 								  property, closest.found);
 
-	/* a record that may not be read is no reason for not reading others */
+	/* a record that may not be read is not a reason for not reading others */
 	if (type->shows && exists && lookup->nkeys > 1)
 		ask_again(lookup, lookup->nkeys, true);
 	else if (type->shows && exists)
@@ -595,7 +603,7 @@ take_properties(Lookup *lookup)
 		refuse_type(lookup, error);
 }
 
-/* No key of the type can be asked for. */
+/* Settle all keys of the type: none can be asked for. */
 static void
 refuse_type(Lookup *lookup, const HubspotError *error)
 {
