@@ -264,8 +264,8 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 }
 
 /*
- * Read a count: 0 if it is not given, and PG_INT32_MAX if it is not a number, or a larger
- * one.
+ * Read a count: 0 if it is not given, at least PG_INT32_MAX if it is not a number or too
+ * large.
  */
 static int64
 read_count(HubspotSlice digits)

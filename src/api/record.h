@@ -46,7 +46,7 @@ typedef struct HubspotRecordSink
 /* What a reply says about itself. */
 typedef struct HubspotRecordsReply
 {
-	bool		whole;			/* it leaves nothing open of what was asked
+	bool		whole;			/* it tells what became of all that was asked
 								 * for */
 	bool		has_more;		/* there are further pages of results */
 	int64		total;			/* of a search: the records on all pages */
