@@ -254,6 +254,12 @@ repalloc_huge(void *pointer, Size size)
 	return moved;
 }
 
+MAY_SEE_HEADERS Size
+GetMemoryChunkSpace(void *pointer)
+{
+	return sizeof(Header) + ((Header *) pointer - 1)->size;
+}
+
 void
 pfree(void *pointer)
 {
@@ -715,6 +721,19 @@ ActiveSnapshotSet(void)
 	return true;
 }
 
+/* Nothing here takes any time. */
+int64
+hubspot_now(void)
+{
+	return 1;
+}
+
+int64
+hubspot_coarse_now(void)
+{
+	return 1;
+}
+
 /*
  * Lists
  */
@@ -760,6 +779,29 @@ lcons(void *datum, List *list)
 	memmove(list->elements + 1, list->elements, sizeof(ListCell) * list->length);
 	list->elements[0].ptr_value = datum;
 	list->length++;
+	return list;
+}
+
+List *
+list_insert_nth(List *list, int position, void *datum)
+{
+	list = lappend(list, NULL);
+	fuzz_check(position >= 0 && position < list->length);
+	memmove(list->elements + position + 1, list->elements + position,
+			sizeof(ListCell) * (list->length - 1 - position));
+	list->elements[position].ptr_value = datum;
+	return list;
+}
+
+List *
+list_delete_nth_cell(List *list, int position)
+{
+	fuzz_check(position >= 0 && position < list_length(list));
+	if (list->length == 1)
+		return NIL;
+	list->length--;
+	memmove(list->elements + position, list->elements + position + 1,
+			sizeof(ListCell) * (list->length - position));
 	return list;
 }
 
