@@ -290,13 +290,6 @@ question_of(const HubspotLookups *lookups)
 	return lookups->way == WAY_SEARCH ? ASKS_SEARCH : ASKS_READ;
 }
 
-/* Is a look-up on its way? */
-bool
-hubspot_lookups_wait(const HubspotLookups *lookups)
-{
-	return lookups->nstarted > 0;
-}
-
 /* Why nothing more is sent: the account was refused, or its quota is gone; or NULL. */
 const HubspotError *
 hubspot_lookups_stopped(const HubspotLookups *lookups)

@@ -22,7 +22,6 @@ extern HubspotLookups *hubspot_lookups_create(MemoryContext context,
 											  HubspotCalls *calls, HubspotKeys *keys);
 extern void hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key);
 extern void hubspot_lookups_start(HubspotLookups *lookups, bool all);
-extern bool hubspot_lookups_wait(const HubspotLookups *lookups);
 extern const HubspotError *hubspot_lookups_stopped(const HubspotLookups *lookups);
 
 #endif							/* HUBSPOT_CALL_LOOKUP_H */
