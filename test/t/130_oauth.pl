@@ -331,6 +331,8 @@ like(raise($session, 'down'), qr/ERROR:  08006: .*NOT_SENT: could not get an acc
 # The endpoint hangs: cancel acts at once, and what can be seen has no secret
 #
 create_client('hangs');
+# the session that has made it shows its statement as long as it is there
+wait_until(sub { $other->query(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%USER MAPPING%' AND pid <> pg_backend_pid()}) == 0 });
 token_rule({ hang => \1 });
 my $watch = start_stopwatch($node);
 my @late;
