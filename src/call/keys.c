@@ -4,10 +4,8 @@
  *	  Keys of one object type, and the records that they mean.
  *
  * A million rows may have a hundred thousand keys.  Each is asked for once, as long
- * as it is remembered: keys lie in blocks, one after the other, and when there are
- * MAX_BLOCKS of these, new keys take the places of the oldest ones.  A key that a row
- * needs, or that HubSpot is being asked for, stays where it is, and those around it go:
- * at any time, rows that wait have keys in each block.
+ * as it is remembered: new keys take the memory of the oldest ones (key_ring.c), but not
+ * that of a key that a row needs, or that HubSpot is being asked for.
  *
  * What is made of an answer, and doesn't fit into the key, goes with it, or before, with
  * the last row that needs it, if it is long or there is much of that.  A failure is that
@@ -28,12 +26,12 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 #include "api/error.h"
 #include "base/clock.h"
 #include "base/prefetch.h"
+#include "call/key_ring.h"
 #include "call/keys.h"
 
 typedef struct KeyEntry
@@ -77,13 +75,6 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #include "lib/simplehash.h"
 
-/* Bytes of a block, and how many blocks there may be: 8 MB of keys. */
-#define BLOCK_SIZE		(64 * 1024)
-#define MAX_BLOCKS		128
-
-/* The state of what lies between keys; its size, by the alignment, is in nrows. */
-#define HOLE			15
-
 /* Longer answers than that, and any beyond so many bytes, are not kept for later rows. */
 #define LONG_ANSWER		1024
 #define MAX_ANSWERS		(8 * 1024 * 1024)
@@ -104,28 +95,18 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 /* What a record without a value is shown by. */
 static const HubspotSlice nothing = {"", 0};
 
-typedef struct Block
-{
-	Size		used;			/* by keys and holes, without a gap */
-	char		space[BLOCK_SIZE];
-} Block;
-
 struct HubspotKeys
 {
 	HubspotObjectType type;
-	MemoryContext context;
 	MemoryContext answers;		/* of the statement: of what doesn't fit into
-								 * keys */
+								 * keys; NULL: the statement is over */
 	Size		answer_size;	/* bytes of that */
 	uint32		statement;
 	bool		takes_earlier;	/* what was found since ... */
 	uint16		earliest;		/* ... in units */
 	int64		marked;			/* when what was void was marked, in units */
 	keys_hash  *table;
-	List	   *blocks;			/* after the current one comes the oldest, as
-								 * in a ring */
-	int			current;		/* the block that takes keys */
-	Size		position;		/* in it, where the next one may be */
+	HubspotKeyRing *ring;		/* where they lie */
 	HubspotKey *probe;			/* the key that is looked for */
 };
 
@@ -139,44 +120,19 @@ typedef struct HubspotKeyFailure
 
 static const HubspotError *lookup_error(const HubspotKeys *keys, const HubspotError *error);
 static void mark_void(HubspotKeys *keys, int64 now);
+static bool let_go(void *owner, HubspotKey *key);
 static bool is_valid(const HubspotKeys *keys, const HubspotKey *key);
 static HubspotKey *add_key(HubspotKeys *keys, uint32 hash);
-static HubspotKey *find_place(HubspotKeys *keys, Size size);
-static HubspotKey *find_place_in(HubspotKeys *keys, Block *block, Size size);
-static void make_hole(Block *block, Size start, Size end);
-static void add_block(HubspotKeys *keys);
-static bool has_needed(const HubspotKeys *keys, Block *block);
-static void drop_block(HubspotKeys *keys, int number);
 static void *make_answer(HubspotKeys *keys, Size size);
 static void *answer_of(const HubspotKeys *keys, const HubspotKey *key);
 static void free_answer(HubspotKeys *keys, HubspotKey *key);
-
-static inline Size
-key_size(int len)
-{
-	return MAXALIGN(offsetof(HubspotKey, text) + len);
-}
-
-static inline HubspotKey *
-key_at(Block *block, Size position)
-{
-	return (HubspotKey *) (block->space + position);
-}
-
-/* The size of a key, or of a hole. */
-static inline Size
-size_of(const HubspotKey *key)
-{
-	return key->state == HOLE ? (Size) key->nrows * MAXIMUM_ALIGNOF : key_size(key->len);
-}
 
 /* Has somebody to get to know what becomes of it? */
 static inline bool
 is_needed(const HubspotKeys *keys, const HubspotKey *key)
 {
-	return key->state != HOLE &&
-		(key->nrows > 0 ||
-		 (key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement));
+	return key->nrows > 0 ||
+		(key->state == HUBSPOT_KEY_ASKED && key->statement == keys->statement);
 }
 
 /* Create keys of an object type, whose names are not copied and must live as long. */
@@ -188,10 +144,11 @@ hubspot_keys_create(MemoryContext context, const HubspotObjectType *type)
 	StaticAssertStmt(HUBSPOT_NORMAL_SIZE < (1 << 11), "keys are longer than can be said");
 
 	keys->type = *type;
-	keys->context = keys->answers = context;
+	keys->answers = context;
+	keys->ring = hubspot_key_ring_create(context, let_go, keys);
 	keys->statement = 1;
 	keys->table = keys_create(context, FIRST_KEYS, NULL);
-	keys->probe = MemoryContextAllocZero(context, key_size(HUBSPOT_NORMAL_SIZE));
+	keys->probe = MemoryContextAllocZero(context, hubspot_key_size(HUBSPOT_NORMAL_SIZE));
 	return keys;
 }
 
@@ -219,25 +176,15 @@ static void
 mark_void(HubspotKeys *keys, int64 now)
 {
 	bool		all = now - keys->marked > MAX_APART;
-	ListCell   *lc;
+	HubspotKeyPlace place = {0};
+	HubspotKey *key;
 
-	foreach(lc, keys->blocks)
+	while ((key = hubspot_key_ring_next(keys->ring, &place)) != NULL)
 	{
-		Block	   *block = lfirst(lc);
-		Size		position = 0;
-
-		while (position < block->used)
-		{
-			HubspotKey *key = key_at(block, position);
-
-			position += size_of(key);
-			if (key->state == HOLE)
-				continue;
-			if (all || key->state != HUBSPOT_KEY_FOUND || key->id_len == 0 ||
-				(int16) (key->found - (uint16) (now - HOUR_OF_UNITS)) < 0)
-				key->state = HUBSPOT_KEY_UNKNOWN;
-			key->statement = 0;
-		}
+		if (all || key->state != HUBSPOT_KEY_FOUND || key->id_len == 0 ||
+			(int16) (key->found - (uint16) (now - HOUR_OF_UNITS)) < 0)
+			key->state = HUBSPOT_KEY_UNKNOWN;
+		key->statement = 0;
 	}
 	keys->statement = 0;
 	keys->marked = now;
@@ -247,59 +194,20 @@ mark_void(HubspotKeys *keys, int64 now)
 Size
 hubspot_keys_size(const HubspotKeys *keys)
 {
-	return list_length(keys->blocks) * sizeof(Block) +
-		keys->table->size * sizeof(KeyEntry);
+	return hubspot_key_ring_size(keys->ring) + keys->table->size * sizeof(KeyEntry);
 }
 
-/* Drop the oldest keys until they take no more than that many bytes, if possible. */
+/*
+ * Drop the oldest keys, after a statement, until they take no more than that many bytes, if
+ * possible.
+ */
 void
 hubspot_keys_shrink(HubspotKeys *keys, Size most)
 {
-	while (list_length(keys->blocks) > 1 && hubspot_keys_size(keys) > most)
-	{
-		int			oldest = (keys->current + 1) % list_length(keys->blocks);
-
-		if (has_needed(keys, list_nth(keys->blocks, oldest)))
-			return;
-		drop_block(keys, oldest);
-	}
-}
-
-static bool
-has_needed(const HubspotKeys *keys, Block *block)
-{
-	Size		position = 0;
-
-	while (position < block->used)
-	{
-		const HubspotKey *key = key_at(block, position);
-
-		if (is_needed(keys, key))
-			return true;
-		position += size_of(key);
-	}
-	return false;
-}
-
-/* Not the current one; it has no key of this statement. */
-static void
-drop_block(HubspotKeys *keys, int number)
-{
-	Block	   *block = list_nth(keys->blocks, number);
-	Size		position = 0;
-
-	while (position < block->used)
-	{
-		HubspotKey *key = key_at(block, position);
-
-		position += size_of(key);
-		if (key->state != HOLE)
-			keys_delete(keys->table, key);
-	}
-	keys->blocks = list_delete_nth_cell(keys->blocks, number);
-	if (number < keys->current)
-		keys->current--;
-	pfree(block);
+	keys->answers = NULL;
+	while (hubspot_keys_size(keys) > most &&
+		   hubspot_key_ring_drop_oldest(keys->ring))
+		;
 }
 
 const HubspotObjectType *
@@ -412,7 +320,7 @@ hubspot_keys_find(HubspotKeys *keys, HubspotSlice value)
 static HubspotKey *
 add_key(HubspotKeys *keys, uint32 hash)
 {
-	HubspotKey *key = find_place(keys, key_size(keys->probe->len));
+	HubspotKey *key = hubspot_key_ring_add(keys->ring, keys->probe->len);
 	bool		found;
 
 	memset(key, 0, offsetof(HubspotKey, text));
@@ -423,86 +331,17 @@ add_key(HubspotKeys *keys, uint32 hash)
 	return key;
 }
 
-/* A place for a key, in a new block if there are few, or if all keys are needed. */
-static HubspotKey *
-find_place(HubspotKeys *keys, Size size)
+/* Forget a key, whose memory is wanted for another one, unless somebody needs it. */
+static bool
+let_go(void *owner, HubspotKey *key)
 {
-	int			nblocks = list_length(keys->blocks);
+	HubspotKeys *keys = owner;
 
-	for (int i = 0; nblocks > 0 && i <= nblocks; i++)
-	{
-		HubspotKey *place = find_place_in(keys, list_nth(keys->blocks, keys->current), size);
-
-		if (place)
-			return place;
-		if (nblocks < MAX_BLOCKS)
-			break;
-		keys->current = (keys->current + 1) % nblocks;
-		keys->position = 0;
-	}
-	add_block(keys);
-	return find_place_in(keys, list_nth(keys->blocks, keys->current), size);
-}
-
-/* A place in what is left of the current block, whose keys are forgotten as need be. */
-static HubspotKey *
-find_place_in(HubspotKeys *keys, Block *block, Size size)
-{
-	Size		start = keys->position;
-	Size		end = start;
-
-	while (end < block->used && end - start < size)
-	{
-		HubspotKey *key = key_at(block, end);
-		Size		its_size = size_of(key);
-
-		if (is_needed(keys, key))
-		{
-			make_hole(block, start, end);
-			start = end + its_size;
-		}
-		else if (key->state != HOLE)
-		{
-			keys_delete(keys->table, key);
-			free_answer(keys, key);
-		}
-		end += its_size;
-	}
-	if (end == block->used && start + size <= BLOCK_SIZE)
-		block->used = end = Max(end, start + size);
-	if (end - start < size)
-	{
-		make_hole(block, start, end);
-		keys->position = end;
-		return NULL;
-	}
-	make_hole(block, start + size, end);
-	keys->position = start + size;
-	return key_at(block, start);
-}
-
-/* There is no key there. */
-static void
-make_hole(Block *block, Size start, Size end)
-{
-	if (start == end)
-		return;
-	key_at(block, start)->state = HOLE;
-	key_at(block, start)->nrows = (end - start) / MAXIMUM_ALIGNOF;
-}
-
-/* Add a block after the current one, which it becomes. */
-static void
-add_block(HubspotKeys *keys)
-{
-	MemoryContext old = MemoryContextSwitchTo(keys->context);
-	Block	   *block = palloc(sizeof(Block));
-
-	block->used = 0;
-	keys->current = keys->blocks == NIL ? 0 : keys->current + 1;
-	keys->blocks = list_insert_nth(keys->blocks, keys->current, block);
-	keys->position = 0;
-	MemoryContextSwitchTo(old);
+	if (is_needed(keys, key))
+		return false;
+	keys_delete(keys->table, key);
+	free_answer(keys, key);
+	return true;
 }
 
 static void *
@@ -518,7 +357,7 @@ make_answer(HubspotKeys *keys, Size size)
 static void *
 answer_of(const HubspotKeys *keys, const HubspotKey *key)
 {
-	if (key->statement != keys->statement)
+	if (key->statement != keys->statement || keys->answers == NULL)
 		return NULL;
 	switch ((HubspotKeyState) key->state)
 	{

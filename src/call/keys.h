@@ -12,62 +12,8 @@
 #define HUBSPOT_CALL_KEYS_H
 
 #include "api/key.h"
+#include "call/known_key.h"
 #include "hubspot.h"
-
-/* What is known of a key. */
-typedef enum HubspotKeyState
-{
-	HUBSPOT_KEY_UNKNOWN,		/* nothing */
-	HUBSPOT_KEY_ASKED,			/* HubSpot is asked, or is to be */
-	HUBSPOT_KEY_FOUND,			/* the one record */
-	HUBSPOT_KEY_MISSING,		/* that there is none */
-	HUBSPOT_KEY_NOT_INDEXED,	/* that HubSpot's index, which is late, has
-								 * none */
-	HUBSPOT_KEY_AMBIGUOUS,		/* that there are several */
-	HUBSPOT_KEY_FAILED			/* why it could not be asked for */
-} HubspotKeyState;
-
-/* Ids of records that are no longer than this lie in the key itself. */
-#define HUBSPOT_SHORT_ID	16
-
-/* The most candidates of a key that are told. */
-#define HUBSPOT_MAX_CANDIDATES	20
-
-/* Records that a key may have been meant for. */
-typedef struct HubspotCandidates
-{
-	int64		total;			/* that there are, at least */
-	bool		more;			/* there may be more than that */
-	bool		near;			/* they have the key in another case */
-	int			nids;			/* that are listed */
-	HubspotSlice ids[FLEXIBLE_ARRAY_MEMBER];
-} HubspotCandidates;
-
-/*
- * A key in its normal form.  There are up to a hundred thousand of them, so they are
- * kept small.
- */
-typedef struct HubspotKey
-{
-	uint16		nrows;			/* that need it, and keep it; once this is as
-								 * large as it can be, it stays so, and the
-								 * key for good */
-	uint16		found;			/* when its record was: keys.c's */
-	uint32		len:11;			/* of the text */
-	uint32		state:4;		/* a HubspotKeyState */
-	uint32		id_len:5;		/* of short_id, if that is where the id is */
-	uint32		statement:12;	/* the one that last changed it: keys.c's */
-	union
-	{
-		char		short_id[HUBSPOT_SHORT_ID];
-		const HubspotSlice *id; /* of a record whose id is longer */
-		const HubspotCandidates *candidates;	/* or NULL, unless AMBIGUOUS */
-		struct HubspotKeyFailure *failure;
-		const void *asker;		/* ASKED: the request that asks; NULL: none
-								 * yet */
-	}			answer;
-	char		text[FLEXIBLE_ARRAY_MEMBER];
-} HubspotKey;
 
 /* A key that is going to be needed: its normal form. */
 typedef struct HubspotKeyWanted
@@ -103,20 +49,5 @@ extern void hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given);
 extern HubspotSlice hubspot_key_record(const HubspotKey *key);
 extern const HubspotError *hubspot_key_failure(const HubspotKey *key);
 extern void hubspot_key_release(HubspotKeys *keys, HubspotKey *key);
-
-static inline HubspotSlice
-hubspot_key_text(const HubspotKey *key)
-{
-	HubspotSlice text = {key->text, key->len};
-
-	return text;
-}
-
-/* Is there nothing more to wait for? */
-static inline bool
-hubspot_key_is_settled(const HubspotKey *key)
-{
-	return key->state >= HUBSPOT_KEY_FOUND;
-}
 
 #endif							/* HUBSPOT_CALL_KEYS_H */
