@@ -36,6 +36,7 @@
 #include "base/closest.h"
 #include "base/fold.h"
 #include "call/key_match.h"
+#include "call/key_way.h"
 #include "call/lookup.h"
 #include "call/perform.h"
 
@@ -45,18 +46,7 @@
 /* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
 #define SPARE_LOOKUPS	2
 
-/* For how many properties a session remembers how their keys are found. */
-#define MAX_KNOWN		64
-
 #define FIRST_KEYS		64
-
-/* How the keys of a property are found. */
-typedef enum Way
-{
-	WAY_UNKNOWN,
-	WAY_READ,
-	WAY_SEARCH
-} Way;
 
 /* What is asked. */
 typedef enum Question
@@ -87,7 +77,7 @@ struct HubspotLookups
 	HubspotCalls *calls;
 	HubspotKeys *keys;
 	const HubspotObjectType *type;
-	Way			way;
+	HubspotKeyWay way;
 	bool		remembered;		/* by the session, and no answer has confirmed
 								 * it since */
 	bool		answered;		/* some keys were asked for, with success */
@@ -104,19 +94,7 @@ struct HubspotLookups
 	const HubspotError *stopped;	/* why nothing more is sent at all */
 };
 
-/* What the session has learned. */
-typedef struct Known
-{
-	Oid			server;
-	char	   *type;
-	char	   *property;
-	Way			way;
-} Known;
-
-static List *known = NIL;
-
-static Known *find_known(const HubspotLookups *lookups);
-static void learn(HubspotLookups *lookups, Way way);
+static void learn(HubspotLookups *lookups, HubspotKeyWay way);
 static bool may_start(const HubspotLookups *lookups);
 static Question question_of(const HubspotLookups *lookups);
 static Lookup *make_lookup(HubspotLookups *lookups, Question question,
@@ -145,7 +123,7 @@ hubspot_lookups_create(MemoryContext context, const HubspotClient *client,
 {
 	HubspotLookups *lookups = MemoryContextAllocZero(context, sizeof(HubspotLookups));
 	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_RECORDS_READ);
-	const Known *before;
+	HubspotKeyWay before;
 
 	lookups->context = context;
 	lookups->client = client;
@@ -157,65 +135,27 @@ hubspot_lookups_create(MemoryContext context, const HubspotClient *client,
 		lookups->limit = Min(lookups->limit, client->policy.batch_size);
 	dlist_init(&lookups->waiting);
 	if (hubspot_is_unique_key(lookups->type))
-		lookups->way = WAY_READ;
-	if (lookups->type->property && (before = find_known(lookups)) != NULL)
+		lookups->way = HUBSPOT_WAY_READ;
+	if (lookups->type->property == NULL)
+		return lookups;
+	before = hubspot_known_way(client->options->server, lookups->type);
+	if (before != HUBSPOT_WAY_UNKNOWN)
 	{
-		lookups->remembered = (lookups->way != before->way);
-		lookups->way = before->way;
+		lookups->remembered = (lookups->way != before);
+		lookups->way = before;
 	}
 	return lookups;
 }
 
-/* What is known of the property, or NULL. */
-static Known *
-find_known(const HubspotLookups *lookups)
-{
-	ListCell   *lc;
-
-	foreach(lc, known)
-	{
-		Known	   *one = lfirst(lc);
-
-		if (one->server == lookups->client->options->server &&
-			strcmp(one->type, lookups->type->name) == 0 &&
-			strcmp(one->property, lookups->type->property) == 0)
-			return one;
-	}
-	return NULL;
-}
-
-/* Remember how keys of the property are found. */
+/* An answer shows how keys of the property are found: the session remembers it. */
 static void
-learn(HubspotLookups *lookups, Way way)
+learn(HubspotLookups *lookups, HubspotKeyWay way)
 {
-	MemoryContext old;
-	Known	   *one;
-
 	lookups->remembered = false;
 	if (lookups->way == way)
 		return;
 	lookups->way = way;
-	one = find_known(lookups);
-	if (one == NULL)
-	{
-		old = MemoryContextSwitchTo(TopMemoryContext);
-		if (list_length(known) == MAX_KNOWN)
-		{
-			Known	   *oldest = linitial(known);
-
-			pfree(oldest->type);
-			pfree(oldest->property);
-			pfree(oldest);
-			known = list_delete_first(known);
-		}
-		one = palloc(sizeof(Known));
-		one->server = lookups->client->options->server;
-		one->type = pstrdup(lookups->type->name);
-		one->property = pstrdup(lookups->type->property);
-		known = lappend(known, one);
-		MemoryContextSwitchTo(old);
-	}
-	one->way = way;
+	hubspot_remember_way(lookups->client->options->server, lookups->type, way);
 }
 
 /*
@@ -279,7 +219,7 @@ hubspot_lookups_start(HubspotLookups *lookups, bool all)
 static bool
 may_start(const HubspotLookups *lookups)
 {
-	if (lookups->way == WAY_UNKNOWN)
+	if (lookups->way == HUBSPOT_WAY_UNKNOWN)
 		return lookups->nstarted == 0;
 	return lookups->nstarted < lookups->client->options->concurrency + SPARE_LOOKUPS;
 }
@@ -287,7 +227,7 @@ may_start(const HubspotLookups *lookups)
 static Question
 question_of(const HubspotLookups *lookups)
 {
-	return lookups->way == WAY_SEARCH ? ASKS_SEARCH : ASKS_READ;
+	return lookups->way == HUBSPOT_WAY_SEARCH ? ASKS_SEARCH : ASKS_READ;
 }
 
 /* Why nothing more is sent: the account was refused, or its quota is gone; or NULL. */
@@ -440,7 +380,7 @@ take_answer(Lookup *lookup)
 	nleft = hubspot_match_keys(&question, lookup->call.reply);
 	lookups->answered |= (nleft >= 0);
 	if (nleft >= 0 && lookups->type->property)
-		learn(lookups, question.search ? WAY_SEARCH : WAY_READ);
+		learn(lookups, question.search ? HUBSPOT_WAY_SEARCH : HUBSPOT_WAY_READ);
 	if (nleft > 0)
 		ask_again(lookup, nleft, nleft == nkeys);
 }
@@ -501,7 +441,7 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 	HubspotLookups *lookups = lookup->lookups;
 	const HubspotObjectType *type = lookups->type;
 	bool		known_way = !lookups->remembered && lookups->way ==
-	(lookup->question == ASKS_SEARCH ? WAY_SEARCH : WAY_READ);
+	(lookup->question == ASKS_SEARCH ? HUBSPOT_WAY_SEARCH : HUBSPOT_WAY_READ);
 
 	/* it may be the property that records are to be shown by */
 	if (type->shows && !lookups->answered)
@@ -588,7 +528,7 @@ take_properties(Lookup *lookup)
 	else if (exists)
 	{
 		lookups->exists = true;
-		lookups->way = WAY_SEARCH;
+		lookups->way = HUBSPOT_WAY_SEARCH;
 		lookups->remembered = false;
 		blame_keys(lookup, error);
 	}
