@@ -3,9 +3,9 @@
  * key_match.c
  *	  What an answer says of keys that HubSpot was asked for.
  *
- * A record in the answer is that of a key if one of its values is the key: the property's,
- * or that of a further e-mail.  Neither its place in the answer nor that it is the only
- * record makes it so, except if one record was asked for by its id.
+ * A record in the answer is that of a key if it has the key as a value: of the property,
+ * or as a further e-mail.  Neither its place in the answer counts, nor that it is the only
+ * record there, unless one record was asked for by its id.
  *
  * A key that no record has is missing only if the answer says so: in an error that
  * names it, or by being the whole answer to a search, or to that one key.  What the
@@ -163,7 +163,7 @@ take_record(void *state, const HubspotRecord *record)
 	}
 }
 
-/* Is a value of the record one that was asked for? */
+/* Take note of a value of the record, if it is a key that was asked for. */
 static void
 take_value(void *state, HubspotValueKind kind, HubspotSlice value)
 {
@@ -188,7 +188,8 @@ take_value(void *state, HubspotValueKind kind, HubspotSlice value)
 }
 
 /*
- * Is a value, without regard to case, a key other than the one that it is exactly, if any?
+ * Take note of a value, if it is a key without regard to case.  If it is a key exactly, it
+ * is not near that one.
  */
 static void
 take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
@@ -215,7 +216,7 @@ take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
 	for (; found < reading->folded + reading->question->nasked &&
 		 compare_folded(found, &folded) == 0; found++)
 	{
-		/* many records may be near many keys: note no more than are told */
+		/* many records may be near many keys: note no more than are shown */
 		if (found->key != exact && found->nrecords++ <= HUBSPOT_MAX_CANDIDATES)
 			add_hit(reading, found->key, true);
 	}
@@ -348,9 +349,9 @@ ignore_context(void *state, const HubspotNames *names)
 }
 
 /*
- * Settle the keys that records have or, if near, have in another case only.  Keys that are
- * settled stay as they are: if HubSpot says that a key is missing, that counts for more
- * than a near match.
+ * Settle the keys that some record has; or, if near, those that records have in another
+ * case only.  Keys that are settled stay as they are: that HubSpot says a key is missing
+ * counts for more than a near match.
  */
 static void
 settle_hits(Reading *reading, bool near, bool has_more)
@@ -421,7 +422,7 @@ settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 	pfree(candidates);
 }
 
-/* Settle a key with the id of its one record, or with what that is to be shown by. */
+/* Settle a key with its one record: the id, or what it is to be shown by. */
 static void
 set_found(HubspotKeys *keys, const Hit *hit)
 {
@@ -455,9 +456,9 @@ settle_errors(Reading *reading)
 }
 
 /*
- * Settle what a search has not found.  It names no keys: those that are not in a whole
- * answer about several are missing.  If only one was asked for, there may be more to tell
- * (settle_alone()).
+ * Settle the keys that a search has not found.  The answer to a search names no keys: if it
+ * is whole, those without a record are missing.  What is known of a key that was asked for
+ * alone may be more than that: settle_alone() settles it.
  */
 static void
 settle_missing(Reading *reading, const HubspotRecordsReply *records)
@@ -475,9 +476,9 @@ settle_missing(Reading *reading, const HubspotRecordsReply *records)
 }
 
 /*
- * Settle a key that was asked for alone, and that no record has and no error names.
- * Records in the answer are told nevertheless; but if an id was asked for, HubSpot has
- * merged it into the one record in the answer.
+ * Settle a key that was asked for alone, and that no record has and no error names.  If it
+ * is an id, HubSpot has merged that record into the one in the answer.  Otherwise records
+ * in the answer are candidates, which the user is shown.
  */
 static void
 settle_alone(Reading *reading, const HubspotRecordsReply *records)

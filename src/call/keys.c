@@ -7,10 +7,10 @@
  * as it is remembered: new keys take the memory of the oldest ones (key_ring.c), but not
  * that of a key that a row needs, or that HubSpot is being asked for.
  *
- * What is made of an answer, and doesn't fit into the key, goes with it, or before, with
- * the last row that needs it, if it is long or there is much of that.  A failure is that
- * of all keys that were asked for together, and goes with the last of their rows: the
- * next row asks again.
+ * What an answer says, and does not fit into the key, lies beside it and is freed with the
+ * key; but if it is long, or there is much of that, with the last row that needs the key.
+ * A failure is one for all keys that were asked for together, and is freed with the last
+ * of their rows: the next row asks again.
  *
  * Keys may serve several statements, one after the other (key_cache.c).  Statements are
  * numbered, and a key has the number of the one that last changed it: what an earlier one
@@ -75,7 +75,10 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 
 #include "lib/simplehash.h"
 
-/* Longer answers than that, and any beyond so many bytes, are not kept for later rows. */
+/*
+ * An answer longer than LONG_ANSWER is not kept for later rows, nor is any while there are
+ * more than MAX_ANSWERS bytes of them.
+ */
 #define LONG_ANSWER		1024
 #define MAX_ANSWERS		(8 * 1024 * 1024)
 
@@ -107,7 +110,7 @@ struct HubspotKeys
 	int64		marked;			/* when what was void was marked, in units */
 	keys_hash  *table;
 	HubspotKeyRing *ring;		/* where they lie */
-	HubspotKey *probe;			/* the key that is looked for */
+	HubspotKey *probe;			/* to look for a key with its text */
 };
 
 /* Why keys could not be asked for. */
@@ -127,7 +130,7 @@ static void *make_answer(HubspotKeys *keys, Size size);
 static void *answer_of(const HubspotKeys *keys, const HubspotKey *key);
 static void free_answer(HubspotKeys *keys, HubspotKey *key);
 
-/* Has somebody to get to know what becomes of it? */
+/* Does a row need the key, or is HubSpot being asked for it? */
 static inline bool
 is_needed(const HubspotKeys *keys, const HubspotKey *key)
 {
@@ -171,7 +174,10 @@ hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max_age)
 	keys->earliest = (uint16) (now - age + 1);
 }
 
-/* Mark all that is void, or would be taken for something else some time later. */
+/*
+ * Mark what is void, before statements or times wrap around: later, it could be mistaken
+ * for what is known.
+ */
 static void
 mark_void(HubspotKeys *keys, int64 now)
 {
@@ -217,8 +223,8 @@ hubspot_keys_type(const HubspotKeys *keys)
 }
 
 /*
- * A key with that text is about to be got: fetch its place in the table while there is
- * something else to do.  Keys come in no order, so without that, most of the time goes
+ * The caller is going to get a key with that text: fetch its place in the table while there
+ * is something else to do.  Keys come in no order, so without that, most of the time goes
  * into waiting for memory.
  */
 void
@@ -228,7 +234,7 @@ hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
 	HUBSPOT_PREFETCH(&keys->table->data[wanted->hash & keys->table->sizemask]);
 }
 
-/* Likewise, some time later: fetch what is most likely the key itself. */
+/* Some time after a key was expected: fetch what is most likely the key itself. */
 void
 hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
 {
@@ -266,7 +272,7 @@ is_valid(const HubspotKeys *keys, const HubspotKey *key)
 		(int16) (key->found - keys->earliest) >= 0;
 }
 
-/* Get a key as it was given, without a problem.  A row needs it until it is released. */
+/* Get the key of a text that was given, and is good for one, likewise. */
 HubspotKey *
 hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
 {
@@ -285,7 +291,7 @@ hubspot_key_is_earlier(const HubspotKeys *keys, const HubspotKey *key)
 	return key->state == HUBSPOT_KEY_FOUND && key->statement != keys->statement;
 }
 
-/* Forget what an earlier statement has found for a key: it is wrong. */
+/* Forget what an earlier statement has found for a key, since it may be wrong by now. */
 void
 hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given)
 {
@@ -316,7 +322,7 @@ hubspot_keys_find(HubspotKeys *keys, HubspotSlice value)
 	return entry && entry->key->statement == keys->statement ? entry->key : NULL;
 }
 
-/* Add the key that is looked for. */
+/* Add a key with the text of the probe. */
 static HubspotKey *
 add_key(HubspotKeys *keys, uint32 hash)
 {
@@ -353,7 +359,7 @@ make_answer(HubspotKeys *keys, Size size)
 	return answer;
 }
 
-/* What this statement has allocated for what is known of a key, or NULL. */
+/* What this statement has allocated beside a key, or NULL. */
 static void *
 answer_of(const HubspotKeys *keys, const HubspotKey *key)
 {
@@ -385,8 +391,8 @@ free_answer(HubspotKeys *keys, HubspotKey *key)
 }
 
 /*
- * Settle a key with the id of its one record, or with what that is shown by, which may be
- * empty.  It is copied.
+ * Settle a key with the id of its one record; or, if keys are ids, with what the record is
+ * to be shown by, which may be empty.  The id is copied.
  */
 void
 hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id)

@@ -3,18 +3,18 @@
  * lookup.c
  *	  Look-ups: HubSpot is asked for the records of keys.
  *
- * Keys of a property whose values are unique can be read; others have to be searched for,
- * and searches have a rate limit of their own and an index that is some seconds late.
- * Which of the two a property needs is learned from HubSpot's answer, and remembered for
- * the session: until it is known, one look-up is in flight, a read; if the property is why
- * that is refused, its keys are searched for; and if that is refused, too, so are all keys
- * of the property, unless HubSpot has such a property: then some of the keys may be why,
- * and they are asked for in halves, until MAX_REFUSED_ALONE were refused alone and none
- * has been answered.
+ * If the values of a property are unique, records can be read by them.  Otherwise they have
+ * to be searched for, and searches have a rate limit of their own, and an index that is
+ * some seconds late.  Which of the two a property needs, HubSpot's answers tell, and the
+ * session remembers (key_way.c).  Until it is known, one look-up is in flight at a time:
+ * first a read; then a search, if HubSpot refuses to read by the property.  If HubSpot
+ * refuses the search, too, and has no such property, no key of it is asked for any more.
+ * If it has, some of the keys may be the reason: they are asked for in halves, until
+ * MAX_REFUSED_ALONE keys were refused alone, and no request was answered.
  *
- * As many keys as a request may hold are asked for together, and fewer only if nothing
- * can go on without them.  What an answer leaves open is asked for again (key_match.c):
- * all of it, if the answer has settled anything, else in halves.
+ * A request asks for as many keys as it may hold, and for fewer only if nothing can go on
+ * without them.  What an answer leaves open (key_match.c) is asked for again: all of it, if
+ * the answer has settled any key, else in halves.
  *
  * The calls are those of the statement, so that look-ups are in flight beside others,
  * within its concurrency.
@@ -40,7 +40,7 @@
 #include "call/lookup.h"
 #include "call/perform.h"
 
-/* If so many keys are refused alone, and none is answered, it is not because of them. */
+/* If HubSpot refuses so many keys alone, and answers none, they are not the reason. */
 #define MAX_REFUSED_ALONE	8
 
 /* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
@@ -114,8 +114,8 @@ static void refuse_type(Lookup *lookup, const HubspotError *error);
 static void fail(Lookup *lookup, const HubspotError *error);
 
 /*
- * Begin in a memory context; deleting that ends it.  The client, the calls and the keys
- * have to live as long.
+ * Begin in a memory context; deleting the context ends it.  The client, the calls and the
+ * keys have to live as long.
  */
 HubspotLookups *
 hubspot_lookups_create(MemoryContext context, const HubspotClient *client,
@@ -159,8 +159,8 @@ learn(HubspotLookups *lookups, HubspotKeyWay way)
 }
 
 /*
- * Have an UNKNOWN key asked for.  It is settled at once if no key of its type is asked
- * for.
+ * Have an UNKNOWN key asked for.  If HubSpot has refused all keys of its type, it is settled
+ * with that at once.
  */
 void
 hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
@@ -189,8 +189,8 @@ hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
 }
 
 /*
- * Send what may be sent now: requests that are full or, if all, those that are not, too:
- * nobody can go on before some keys are known.
+ * Send the requests that may be sent now: full ones, and if all, a last one that is not
+ * full, because nobody can go on before some of its keys are known.
  */
 void
 hubspot_lookups_start(HubspotLookups *lookups, bool all)
@@ -306,8 +306,8 @@ encode_lookup(Lookup *lookup)
 }
 
 /*
- * The keys as they are asked for, palloc'd.  The index that is searched has all of
- * them in lower case, so that several may be one there.
+ * The keys of a look-up as HubSpot is asked for them, palloc'd.  The index that it searches
+ * has all values in lower case, so that several keys may be one there.
  */
 static HubspotSlice *
 distinct_values(const Lookup *lookup, int *nvalues)
@@ -395,7 +395,7 @@ ask_again(Lookup *lookup, int nkeys, bool in_halves)
 
 	Assert(!in_halves || nkeys > 1);
 
-	/* the first half first, down to one key: it tells the most */
+	/* the first half goes first, down to one key, whose answer tells most */
 	if (first < nkeys)
 	{
 		next = make_lookup(lookups, question_of(lookups), lookup->keys + first, nkeys - first);
@@ -405,7 +405,7 @@ ask_again(Lookup *lookup, int nkeys, bool in_halves)
 	dlist_push_head(&lookups->waiting, &next->node);
 }
 
-/* Whose fault is it: the keys', the property's, or neither's? */
+/* Take a failure: is it due to the keys, the property, or something else? */
 static void
 take_failure(Lookup *lookup, const HubspotError *error)
 {
@@ -431,9 +431,9 @@ take_failure(Lookup *lookup, const HubspotError *error)
 }
 
 /*
- * HubSpot refuses what was asked.  If this statement has found keys in that way before,
- * some of these keys are to blame.  That the session remembers the way does not say so:
- * the property, or the account, may have changed.
+ * HubSpot refuses what it was asked for.  If this statement has found keys in the same way
+ * before, some of these keys are to blame.  If only an earlier statement has, the property
+ * or the account may have changed.
  */
 static void
 take_refusal(Lookup *lookup, const HubspotError *error)
@@ -466,7 +466,7 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 		refuse_type(lookup, error);
 }
 
-/* Some of the keys are why they are refused: find out which. */
+/* HubSpot refuses some of the keys: find out which. */
 static void
 blame_keys(Lookup *lookup, const HubspotError *error)
 {
@@ -488,8 +488,8 @@ tells_of_property(const HubspotError *error)
 }
 
 /*
- * Was a look-up refused because there is no such property?  Then say which one may have
- * been meant.
+ * Take the list of properties, which was asked for after a look-up was refused: is there no
+ * such property?  Then the error says so, and which one may have been meant.
  */
 static void
 take_properties(Lookup *lookup)
@@ -520,7 +520,7 @@ take_properties(Lookup *lookup)
 								  "there is no property \"%s\"",
 								  property, closest.found);
 
-	/* a record that may not be read is not a reason for not reading others */
+	/* HubSpot may refuse to show one record, and show the others */
 	if (type->shows && exists && lookup->nkeys > 1)
 		ask_again(lookup, lookup->nkeys, true);
 	else if (type->shows && exists)
@@ -536,7 +536,7 @@ take_properties(Lookup *lookup)
 		refuse_type(lookup, error);
 }
 
-/* Settle all keys of the type: none can be asked for. */
+/* Settle all keys of the type with an error: HubSpot refuses them all. */
 static void
 refuse_type(Lookup *lookup, const HubspotError *error)
 {

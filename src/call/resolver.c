@@ -7,15 +7,15 @@
  *
  * Rows go into the batch in the order in which they came, with the ids of their
  * records; whatever is decided there (which rows are of one pair, what goes together,
- * which answer means whom) is decided by records, not by names.  A row whose key has no
- * record, or several, goes with that error.
+ * which answer means whom) is decided by records, not by names.  A row with a key that
+ * has no record, or several, goes into the batch as refused, with that error.
  *
- * So that look-ups hold as many keys as they may, and are in flight beside what the
- * batch sends, rows are read ahead, up to MAX_AHEAD of them or MAX_BYTES.
+ * Rows are read ahead, up to MAX_AHEAD of them or MAX_BYTES of their texts, so that
+ * look-ups are full, and in flight beside what the batch sends.
  *
- * What a row was given is kept until its outcome has been got.  Rows are numbered here,
- * and the batch knows them by that; they lie in blocks, each of which goes with the
- * last of its rows.
+ * The resolver keeps what a row was given until the row's last outcome has been got.  It
+ * numbers the rows, and the batch knows them by these numbers.  Rows lie in blocks; a
+ * block is freed when all of its rows are done.
  *
  * IDENTIFICATION
  *	  src/call/resolver.c
@@ -42,8 +42,8 @@
 #define MAX_BYTES		(4 * 1024 * 1024)
 
 /*
- * The keys of a row are found in two steps, ROWS_BETWEEN and MAX_COMING rows after it:
- * meanwhile the memory that each step needs is fetched.
+ * The keys of a row are found in two steps, ROWS_BETWEEN and MAX_COMING rows after it: the
+ * processor fetches the memory that each step needs meanwhile.
  */
 #define ROWS_BETWEEN	8
 #define MAX_COMING		(2 * ROWS_BETWEEN)
@@ -62,7 +62,7 @@ enum
 	NSIDES
 };
 
-/* One side of the rows; without lookups, it has ids of records. */
+/* One side of the rows; if that has ids of records, it has neither keys nor lookups. */
 typedef struct Side
 {
 	HubspotKeys *keys;
@@ -105,7 +105,8 @@ struct HubspotResolver
 	MemoryContext context;
 	bool		removes;		/* what isn't there need not be removed */
 	bool		only_resolves;	/* nothing is done with the records */
-	bool		takes_earlier;	/* those that earlier statements have found */
+	bool		takes_earlier;	/* records that earlier statements have found
+								 * count */
 	Side		sides[NSIDES];
 	Block	  **blocks;			/* NULL: gone; from the first that isn't */
 	int64		first_block;	/* number of that */
@@ -114,12 +115,15 @@ struct HubspotResolver
 	int64		nput;			/* rows; they are numbered from 0 */
 	int64		nkeyed;			/* of them, that have their keys */
 	int64		nnext;			/* of these, that are in the batch */
-	HubspotKeyWanted coming[MAX_COMING][NSIDES];	/* the keys of the next
-													 * rows, by their numbers;
-													 * no data: there is none */
-	Size		bytes;			/* of the texts of the others */
+	HubspotKeyWanted coming[MAX_COMING][NSIDES];	/* keys that rows wait
+													 * for, by the rows'
+													 * numbers; no data: the
+													 * row has none there */
+	Size		bytes;			/* of the texts of rows that are not in the
+								 * batch */
 	HubspotKey *passed[NSIDES]; /* of the row that went into the batch last */
-	Block	   *gone;			/* has no row left, but for the last outcome */
+	Block	   *gone;			/* its rows are done; their last outcome may
+								 * still be in use */
 	MemoryContextCallback ending;
 	MemoryContext row_context;	/* reset for each row */
 };
@@ -146,8 +150,8 @@ static void drop_gone(HubspotResolver *resolver);
 static void drop_block(HubspotResolver *resolver, Block *block);
 
 /*
- * Begin in a memory context, for an operation; deleting that ends it.  NULL: its rows
- * have no keys on either side.
+ * Begin in a memory context, for an operation; deleting the context ends it.  NULL: the
+ * operation's rows have no keys on either side.
  */
 HubspotResolver *
 hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
@@ -168,9 +172,9 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 	resolver->only_resolves = only_resolves;
 
 	/*
-	 * a removal, or a list, does not tell if a record is another one by now,
-	 * or tells it in words that may mean anything; and who only resolves keys
-	 * wants to know just that
+	 * HubSpot's answer to a removal, or to a list, does not say that a key's
+	 * record is another one by now, or says it in words that may mean
+	 * something else; and whoever only resolves keys wants to know just that
 	 */
 	resolver->takes_earlier = !resolver->removes && !only_resolves &&
 		!(endpoint->input_shape == HUBSPOT_INPUT_RECORD && endpoint->batch_limit == 0);
@@ -206,7 +210,7 @@ make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
 	made->lookups = hubspot_lookups_create(resolver->context, client, calls, made->keys);
 }
 
-/* Reset callback: give the keys back.  The context's children are gone by now. */
+/* Reset callback: give the session's keys back.  The context's children are gone by now. */
 static void
 end(void *arg)
 {
@@ -270,7 +274,7 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 		take_keys(resolver);
 }
 
-/* Expect the key of a row that was put.  Its normal form may be what the row has. */
+/* Expect the key of a row that was put.  If its normal form is another text, keep that. */
 static void
 expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given,
 		   HubspotKeyWanted *wanted)
@@ -287,7 +291,7 @@ expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given
 	hubspot_keys_expect(resolver->sides[side].keys, wanted);
 }
 
-/* Give the first row without keys its own; they are asked for if need be. */
+/* Give its keys to the first row without them, and have the unknown ones asked for. */
 static void
 take_keys(HubspotResolver *resolver)
 {
@@ -378,7 +382,7 @@ keep_text(Block *block, HubspotSlice text)
 	return text;
 }
 
-/* Likewise of types, which tend to be those of the row before. */
+/* A copy of types, which lives as long as the block: one for rows that have the same. */
 static const HubspotTypeList *
 keep_types(Block *block, const HubspotTypeList *types)
 {
@@ -447,7 +451,8 @@ is_known(const Row *row)
 }
 
 /*
- * What becomes of a row whose keys are known: the first key that is wrong gives its error.
+ * Decide what becomes of a row whose keys are known.  Its error is that of the first key
+ * that has one.
  */
 static HubspotResolved
 resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
@@ -492,8 +497,8 @@ resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 }
 
 /*
- * Is there nothing new to be tried for a row that is tried once more, or can that not be
- * known?  Then it ends as it did before.
+ * Does a row that is tried once more end as it did the first time?  So it does if its keys
+ * have the same records as then, or if HubSpot could not be asked for them.
  */
 static bool
 is_settled_by_former(const Former *former, const HubspotSlice *ids,
@@ -521,10 +526,10 @@ may_be_records_fault(const HubspotError *error)
 }
 
 /*
- * Is this outcome not the one of its row yet?  If HubSpot refuses a row, or has nothing
- * for a record that is read, and an earlier statement has found the records, they may be
- * others by now.  Then the row is put again, as if nothing had been found before, but goes
- * after the rows that were put meanwhile.
+ * Does this outcome not count, because its row is tried once more?  If HubSpot refuses a
+ * row, or has nothing for a record that is read, and an earlier statement has found the
+ * records, they may be others by now.  Then the resolver forgets these, and puts the row
+ * again, after those that were put meanwhile.
  */
 bool
 hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
@@ -574,9 +579,10 @@ hubspot_resolver_is_empty(const HubspotResolver *resolver)
 }
 
 /*
- * Nobody can go on before something is known: ask for all keys, few as they may be.  If
- * more rows may come, whose keys may fill a request, this is done only if the next row
- * waits for one of these keys.  False: rows have just got their keys, and may be known.
+ * The batch has nothing else to send: have all keys asked for, even if they are too few to
+ * fill a request.  While more rows may come, whose keys may fill it, this is done only if
+ * the next row waits for one of these keys.  False: rows have just got their keys, and the
+ * caller is to look at the next one again.
  */
 bool
 hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come)
@@ -612,7 +618,7 @@ waits_for_others(const HubspotResolver *resolver)
 	return true;
 }
 
-/* Why nothing more is sent, after an answer to a look-up; or NULL. */
+/* Why nothing more is sent, as the answer to a look-up has shown; or NULL. */
 const HubspotError *
 hubspot_resolver_stopped(const HubspotResolver *resolver)
 {
