@@ -225,13 +225,14 @@ end(void *arg)
 	}
 }
 
-/* How many rows may be put before this is asked again. */
+/* How many rows, with keys as long as HubSpot's, may be put before this is asked again. */
 int
 hubspot_resolver_room(const HubspotResolver *resolver)
 {
-	if (resolver->bytes >= MAX_BYTES)
-		return 0;
-	return MAX_AHEAD - (int) (resolver->nput - resolver->nnext);
+	Size		left = MAX_BYTES - Min(resolver->bytes, MAX_BYTES);
+
+	return Min(MAX_AHEAD - (int) (resolver->nput - resolver->nnext),
+			   (int) ((left + HUBSPOT_MAX_KEY) / (NSIDES * HUBSPOT_MAX_KEY)));
 }
 
 /*
@@ -606,8 +607,7 @@ waits_for_others(const HubspotResolver *resolver)
 	Block	   *block;
 	const Row  *row;
 
-	if (resolver->nnext == resolver->nkeyed)
-		return false;
+	Assert(resolver->nnext < resolver->nkeyed);
 	row = find_row(resolver, resolver->nnext, &block);
 	for (int side = FROM; side < NSIDES; side++)
 	{

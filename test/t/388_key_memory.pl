@@ -53,6 +53,20 @@ foreach my $case ([ 1, 'one key' ], [ 1000, 'a thousand keys' ])
 }
 
 #
+# Long keys on both sides, and HubSpot takes its time
+#
+{
+	begin();
+	$hubspot->rules({ match => { path => 'batch/read', first => 2 }, action => { delay_ms => 1500 } });
+	my ($rows, $peak) = measure($session, q{SELECT count(*), count(from_record), count(*) FILTER (WHERE error_category = 'RECORD_NOT_FOUND')
+		FROM hs_assoc_batch_create_default('contacts:email', 'companies:domain',
+		$$ SELECT repeat('k', 990) || i AS from_id, repeat('d', 990) || i AS to_id FROM generate_series(1, 20000) i $$)});
+	is($rows, '20000|0|20000', 'long keys, and slow look-ups');
+	takes_at_most($peak, 48 * 1024, 'long keys, and slow look-ups');
+	$hubspot->clear_rules;
+}
+
+#
 # Values of records that are long
 #
 {
