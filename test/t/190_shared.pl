@@ -81,6 +81,8 @@ is(throttle_row($owner, 'd', 'used'), '1', 'and throttles itself');
 is(throttle_row($other, 'd', qw(rate_limit used)), '100|0', 'others see nothing of it');
 is($owner->query(single('c')), 't', 'one more: a request');
 $owner->query(invalid('c'));
+like($owner->query(q{SELECT error_category FROM hs_assoc_resolve('companies:domain', '{none.example}'::text[], server => 'c')}),
+	qr/^RECORD_NOT_FOUND$/, 'and a search');
 my $log = slurp_file($small->logfile, $offset);
 is(scalar(() = $log =~ /LOG:  no room in shared memory for another HubSpot account/g), 1, 'the log says so once');
 like($log, qr/HINT:  Consider increasing hubspot_assoc.max_accounts/, 'and what to do');
@@ -215,7 +217,7 @@ is(($_->finish)[0], '4', 'one budget: all are created') foreach $first, $second;
 wait_until(sub { throttle_row($other, 'a', 'used') eq '0' });
 is($owner->query(single('c')), 't', 'slots are free again: a request');
 is(servers($other), 'b c', 'it takes the one that was idle the longest');
-is(stat_row($other, 'c', qw(requests inputs errors)), '2|3|{"INVALID_INPUT": 1}', 'what the session had counted goes into it');
+is(stat_row($other, 'c', qw(requests lookups inputs errors)), '4|2|4|{"INVALID_INPUT": 1, "RECORD_NOT_FOUND": 1}', 'what the session had counted goes into it');
 cmp_ok(throttle_row($other, 'c', 'used'), '>=', 1, 'and its throttle');
 $_->quit foreach $owner, $other;
 

@@ -60,6 +60,39 @@ answer($reads, status => 207, body => { status => 'COMPLETE', results => [], num
 like(resolve('contacts:email', 'ann@example.com'), qr/^NOT_SENT /, 'errors that are not all there say nothing');
 
 #
+# Errors that name keys, and more
+#
+my %named = (status => 'error', category => 'VALIDATION_ERROR', message => 'Not allowed',
+	context => { ids => ['ann@example.com'], objectType => ['CONTACT'], associationSpec => ['USER_DEFINED=3'] });
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [ { id => '102', properties => { email => 'bob@example.com' } } ], numErrors => 1, errors => [ \%named ] });
+is(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), "NOT_SENT could not look up contacts by email: Not allowed (associationSpec: USER_DEFINED=3; ids: ann\@example.\n102",
+	'an error that names a key is that of this key alone');
+my @strangers = map { { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None', context => { ids => ["x$_\@example.com"] } } } 1 .. 300;
+my %missing = (status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None', context => { ids => ['ann@example.com'] });
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [], numErrors => 300, errors => [ @strangers[ 0 .. 298 ], \%missing ] });
+like(resolve('contacts:email', 'ann@example.com'), qr/^RECORD_NOT_FOUND /, 'the last of 300 errors is read');
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [], numErrors => 301, errors => [ @strangers, \%missing ] });
+is(resolve('contacts:email', 'ann@example.com'), 'NOT_SENT could not look up contacts by email: the answer does not say whether there is such a record',
+	'what comes after 300 errors is not, and nothing is said to be missing');
+answer($reads, status => 207, body => { status => 'COMPLETE', results => [], numErrors => 'some', errors => [ $strangers[0] ] });
+like(resolve('contacts:email', 'ann@example.com'), qr/^NOT_SENT /, 'a number of errors that is none says nothing');
+answer($searches, status => 200, body => { total => 'all', results => [ { id => '201', properties => { domain => 'acme.example' } } ] });
+like(resolve('companies:domain', 'acme.example'), qr/^\{201\} RECORD_AMBIGUOUS /, '... nor does such a number of records');
+
+#
+# Records that are there twice, that have other ids, and whose values are too long for a key
+#
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ map { { id => $_, properties => { email => 'ann@example.com' } } } 101, 101 ] });
+is(resolve('contacts:email', 'ann@example.com'), 101, 'one record twice is one');
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ map { { id => $_, properties => { email => 'ann@example.com' } } } 101, 102, 101, 102 ] });
+like(resolve('contacts:email', 'ann@example.com'), qr/^\{101,102\} RECORD_AMBIGUOUS /, '... and two are two');
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ { id => '555', properties => {} } ] });
+is(resolve('contacts', 101), 555, 'who asks for one id, and gets another one, has a record that was merged');
+like(resolve('contacts', 101, 102), qr/\A555\n555\z/, '... also of two, after both were asked for alone');
+answer($reads, status => 200, body => { status => 'COMPLETE', results => [ { id => '7', properties => { email => 'x' x 5000 } } ] });
+like(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), qr/\A\{7\} RECORD_NOT_FOUND .*\n\{7\} RECORD_NOT_FOUND /, 'a value that is too long for a key is none');
+
+#
 # Answers that are none
 #
 foreach my $text ('<html>Sign in</html>', '{}', '{"status":"COMPLETE"}', '{"status":"error","message":"Internal error"}', '[]', '')
@@ -129,10 +162,28 @@ $hubspot->rules({ match => { path => $companies, first => 1 }, action => {@no} }
 is($session->query(sprintf $shown, 'domain'), '||500|500|500', 'one that there is: a refusal is about something else');
 answer($companies, @no);
 is($session->query(sprintf $shown =~ s/100/2/r, 'domain'), 'NOT_SENT|could not look up companies: No|10|10|0', '... also if nobody is told');
+$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => [ [ '900', '1' ] ] });
+is($session->query(q{SELECT to_id, to_record, error_category, error_message FROM hs_assoc_batch_read('contacts', 'companies:domain', '{900}'::text[])}),
+	'|1|NOT_SENT|could not look up companies: No', '... of one record that is refused');
 $hubspot->clear_rules;
 operations();
 is(scalar(() = resolve('companies:doman', map { "d$_" } 1 .. 300) =~ /NOT_SENT could not .*did you mean "domai/g), 300, 'one to find records by');
 is(operations(), 'read_records 400 search_records 400 list_properties 200', '... is asked for once');
+is($session->query(q{SELECT error_category, count(*), count(DISTINCT error_message) FROM hs_assoc_batch_create_default('companies:doman', 'contacts',
+	'SELECT ''d'' || i AS from_id, i AS to_id FROM generate_series(1, 20000) i') GROUP BY 1}), 'NOT_SENT|20000|1', '... also for rows that come after it was refused');
+is(operations(), 'read_records 400 search_records 400 list_properties 200', '... likewise');
+answer($reads, status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'idProperty is missing' });
+is(resolve('companies', 1 .. 5), join("\n", ('NOT_SENT could not look up companies: idProperty is missing') x 5), 'ids that are refused because HubSpot wants a property');
+is(scalar @{ $hubspot->log }, 1, '... are asked for once, too');
+$hubspot->clear_rules;
+
+#
+# A request that is not full goes when no row can go on
+#
+operations();
+is($session->query(q{SELECT count(*) FROM hs_assoc_batch_create_default('companies:domain', 'contacts',
+	'SELECT ''d7.example'' AS from_id, i AS to_id FROM generate_series(1, 40000) i') WHERE ok AND from_record = '7'}), 40_000, 'one key of many rows');
+is(scalar(() = operations() =~ /search_records/g), 1, '... is asked for once');
 
 #
 # Small letters stay as they are
@@ -177,9 +228,6 @@ foreach my $properties ('null', '[]', '7', '{"email":null}', '{"email":["x"]}', 
 start_over();
 $hubspot->property({ type => 'deals', name => 'sku' });
 $hubspot->put_records(deals => [ map { { id => 300 + $_, properties => { sku => "s$_" } } } 1 .. 60 ]);
-my @no = (status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'No' });
-answer($searches, @no);
-$hubspot->clear_rules;
 $hubspot->rules({ match => { path => $searches, id => 's13' }, action => {@no} });
 my $found = resolve('deals:sku', map { "s$_" } 1 .. 60);
 is(scalar(() = $found =~ /^3\d\d$/mg), 59, 'one key of 60 is refused: the others are found');

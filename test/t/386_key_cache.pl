@@ -99,6 +99,20 @@ my $nested = q{SELECT count(*) FILTER (WHERE ok), count(DISTINCT from_record), m
 is(with_lookups($nested), '5|5|c1@example.com; 6 look-ups', 'a statement within another one has keys of its own');
 is(with_lookups($nested), '5|5|c1@example.com; 5 look-ups', 'whatever was known');
 is(with_lookups(create('c5@example.com')), 't||105; 0 look-ups', 'and the other one keeps its own');
+my $other = start_session($node);
+$other->query('SELECT pg_advisory_lock(1)');
+$session->query(q{CREATE FUNCTION wait_and(email text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+	PERFORM pg_advisory_xact_lock_shared(1);
+	RETURN within($1);
+END $$});
+$session->send($nested =~ s/within/wait_and/r);
+$node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)') or die 'it does not wait';
+$other->query(q{ALTER SERVER hubspot OPTIONS (ADD concurrency '2')});
+$other->query('SELECT pg_advisory_unlock(1)');
+is(($session->finish)[0], '5|5|c1@example.com', 'a statement within one, after a change');
+is(with_lookups(create('c5@example.com')), 't||105; 1 look-ups', '... and none keeps what was known before that');
+$other->query(q{ALTER SERVER hubspot OPTIONS (DROP concurrency)});
+$other->quit;
 my $early = q{SELECT (r).from_record FROM (SELECT hs_assoc_batch_create_default('contacts:email', 'companies',
 	'SELECT ''c'' || 1 + i % 5 || ''@example.com'' AS from_id, ''201'' AS to_id FROM generate_series(0, 9999) i') AS r) s LIMIT 1};
 like($session->query($early), qr/^10\d$/, 'rows that are left');
