@@ -186,6 +186,7 @@ SELECT type_ids, category, ok, labels, error_category, error_message
 FROM (VALUES
 	('{2147483647}', NULL),
 	('{1}', 'SOMETHING_NEW'),
+	('{1,2}', 'SOMETHING_NEW'),
 	('{1,1,279,1}', NULL),
 	('{{1,279},{1,279}}', NULL)) AS v (type_ids, category),
 	LATERAL hs_assoc_create('contacts', 1, 'companies', 2, type_ids::int[], category);

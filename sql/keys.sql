@@ -104,6 +104,7 @@ SELECT input_no, record_id, error_category, error_message FROM hs_assoc_resolve(
 SELECT * FROM hs_assoc_resolve('contacts:Email', '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:', '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:a:b', '{x}'::text[]);
+SELECT * FROM hs_assoc_resolve('contacts:' || repeat('x', 101), '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve(':email', '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve(NULL, '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:email', 'SELECT 1 AS id');

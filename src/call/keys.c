@@ -470,9 +470,7 @@ hubspot_key_set_failed(HubspotKeys *keys, HubspotKey **failed, int nfailed,
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < nfailed; i++)
 	{
-		failed[i]->state = HUBSPOT_KEY_UNKNOWN;
-		if (failed[i]->nrows == 0)
-			continue;
+		Assert(failed[i]->nrows > 0);
 		failed[i]->state = HUBSPOT_KEY_FAILED;
 		failed[i]->answer.failure = failure;
 		failure->nkeys++;

@@ -41,10 +41,10 @@ sub kept
 #
 # More keys than are kept: the ones that were needed last are
 #
-$hubspot->generate_records(contacts => { count => 8200, first_id => 1000, properties => { email => "${long}{n}\@example.com" } });
-is(with_lookups('SELECT count(*) FROM ' . keys_of(8200, long_key()) . ' WHERE ok'), '8200; 82 look-ups', '8,200 long keys');
+$hubspot->generate_records(contacts => { count => 8050, first_id => 1000, properties => { email => "${long}{n}\@example.com" } });
+is(with_lookups('SELECT count(*) FROM ' . keys_of(8050, long_key()) . ' WHERE ok'), '8050; 81 look-ups', '8,050 long keys');
 cmp_ok(kept(), '<', 9 * 1024 * 1024, '... of which as many are kept as take 8 MB');
-is(with_lookups(create("${long}8200\@example.com")), 't||9199; 0 look-ups', '... the last ones');
+is(with_lookups(create("${long}8050\@example.com")), 't||9049; 0 look-ups', '... the last ones');
 is(with_lookups(create("${long}1\@example.com")), 't||1000; 1 look-ups', '... not the first ones');
 
 #
@@ -90,18 +90,20 @@ is(with_lookups($by_sku), '301; 2 look-ups', '... and the first one is learned a
 # More rows that wait for one key than are counted: those that were sent with the record
 # that an earlier statement has found, and that is another one by now
 #
+$session->query(q{ALTER SERVER hubspot OPTIONS (SET concurrency '63')});
+is(with_lookups(create('ann@example.com')), 't||900101; 1 look-ups', 'the first key');
 $hubspot->delete_records('contacts', id => '900101');
 put_contact(102, 'ann@example.com');
 $hubspot->rules([
-	{ match => { path => 'associations/.*contacts/companies/batch', id => '900101' }, action => { status => 400,
+	{ match => { path => 'associations/.*contacts/companies/batch', id => '900101' }, action => { status => 400, delay_ms => 1500,
 			body => { status => 'error', category => 'VALIDATION_ERROR', message => 'There is no such contact', context => { fromObjectId => ['900101'] } } } },
-	{ match => { path => 'contacts/batch/read' }, action => { delay_ms => 2000 } } ]);
+	{ match => { path => 'contacts/batch/read' }, action => { delay_ms => 1500 } } ]);
 is(with_lookups('SELECT from_record, count(*) FROM ' . keys_of(80_000, q{'ann@example.com'}) . ' WHERE ok GROUP BY 1'), '102|80000; 1 look-ups', 'a record that was replaced, in 80,000 rows');
 $hubspot->clear_rules;
 is(with_lookups(create('Ann@example.com')), 't||102; 0 look-ups', '... is known then');
-is($session->query('SELECT count(*) FROM ' . keys_of(8200, long_key()) . ' WHERE ok'), 8200, '8,200 long keys');
+is($session->query('SELECT count(*) FROM ' . keys_of(8050, long_key()) . ' WHERE ok'), 8050, '8,050 long keys');
 cmp_ok(kept(), '<', 9 * 1024 * 1024, '... of which no more than 8 MB are kept');
-like(with_lookups(create('ann@example.com')), qr/^t\|\|102; [01] look/, '... and it is known, or asked for');
+is(with_lookups(create('ann@example.com')), 't||102; 1 look-ups', '... and it is asked for again');
 
 $session->quit;
 done_testing();

@@ -109,6 +109,18 @@ is($session->query(q{SELECT count(*), count(*) FILTER (WHERE operation = 'befrie
 is(sum(sizes()), 600, 'what cannot be sent: all others are');
 is(waiting(), 0, 'what cannot be sent: nothing is left');
 
+# ... or stored in such a way that they are not looked at as they are
+start_over();
+fill_lanes(3_000, 40, 'archive');
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, category)
+	SELECT 'hubspot', current_user::regrole, 'archive', '2-100', repeat('1', 999) || i, '2-99', repeat('2', 1000), repeat('X', 1000) FROM generate_series(1, 3) AS i});
+is($session->query('SELECT count(*) FROM hs_assoc_outbox WHERE pg_column_size(from_id) < 500 AND length(from_id) = 1000'), 3, 'rows that are compressed');
+fill_lanes(3_000, 40, 'archive');
+flush();
+is(sum(sizes()), 6_000, '... keep no others back');
+is($session->query('SELECT count(*), min(error_category) FROM hs_assoc_dead_letter'), '3|INVALID_INPUT', '... and are dead letters');
+is(waiting(), 0, '... nothing is left');
+
 # Labels of lanes of the same object types are looked up once
 start_over();
 $session->query(q{SELECT hs_assoc_label_create('contacts', 'companies', 'Partner', 'partner')});
