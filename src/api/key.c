@@ -155,7 +155,7 @@ hubspot_key_problem(HubspotSlice key)
 	if (key.len > MAX_GIVEN)
 		return psprintf("it is longer than %d bytes", HUBSPOT_MAX_KEY);
 	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
-		return pstrdup("it has a character that UTF-8 does not have");
+		return pstrdup("it cannot be converted to UTF-8");
 	utf8 = trim(utf8);
 	if (utf8.len == 0)
 		return pstrdup("it is empty");

@@ -25,6 +25,7 @@
 #include "json/text.h"
 
 static void append_converted(StringInfo out, const char *text, int n);
+static bool is_ascii(const char *text, int len);
 static FmgrInfo *find_conversion(void);
 static FmgrInfo *find_other_conversion(void);
 static bool look_up_conversion(FmgrInfo *conversion, int from, int to);
@@ -99,7 +100,7 @@ append_converted(StringInfo out, const char *text, int n)
 
 /*
  * A text of the server in UTF-8: itself, or a palloc'd copy.  False: it has something
- * that is no character, or none of Unicode's.
+ * that is not a character, or cannot be converted.
  */
 bool
 hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len)
@@ -110,7 +111,7 @@ hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len
 
 	*utf8 = text;
 	*utf8_len = len;
-	if (encoding == PG_UTF8)
+	if (encoding == PG_UTF8 || is_ascii(text, len))
 		return true;
 	if (encoding == PG_SQL_ASCII)
 		return pg_encoding_verifymbstr(PG_UTF8, text, len) == len;
@@ -125,6 +126,18 @@ hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len
 									BoolGetDatum(true))) != len)
 		return false;
 	*utf8_len = strlen(converted);
+	return true;
+}
+
+/* ASCII is the same in all encodings of servers. */
+static bool
+is_ascii(const char *text, int len)
+{
+	for (int i = 0; i < len; i++)
+	{
+		if (IS_HIGHBIT_SET(text[i]))
+			return false;
+	}
 	return true;
 }
 

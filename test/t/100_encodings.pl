@@ -43,6 +43,19 @@ foreach my $encoding (qw(UTF8 LATIN1 WIN1252 LATIN2 KOI8R EUC_JP EUC_KR SQL_ASCI
 	test_encoding($encoding);
 }
 
+# One that no text can be converted from: what is ASCII is the same there
+{
+	local $ENV{PGCLIENTENCODING} = 'SQL_ASCII';
+	$node->safe_psql('postgres', q{CREATE DATABASE in_mule TEMPLATE template0 ENCODING 'MULE_INTERNAL' LC_COLLATE 'C' LC_CTYPE 'C'});
+	create_account($node, $hubspot, dbname => 'in_mule', rate_limit => 0, max_retries => 0);
+	$hubspot->reset;
+	$hubspot->put_records(contacts => [ { id => 101, properties => { email => 'ann@example.com' } } ]);
+	my $session = start_session($node, 'in_mule');
+	is($session->query("SELECT record_id, error_category, error_message FROM hs_assoc_resolve('contacts:email', '{Ann\@example.com,\x81\xe4\@example.com}'::text[])"),
+		"101||\n|INVALID_INPUT|key \"\x81\xe4\@example.com\" is not valid: it cannot be converted to UTF-8", 'MULE_INTERNAL: keys');
+	$session->quit;
+}
+
 done_testing();
 
 sub test_encoding
