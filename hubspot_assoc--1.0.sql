@@ -690,7 +690,17 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 -- may not call our functions.
 GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
-'Hashes a server and a pair of records: the same in either direction and for all names of a standard object type.';
+'Hashes a server and a pair of records or keys: the same in either direction and for all names of a standard object type.';
+
+CREATE FUNCTION hs_assoc_normal_key(
+	object_type text,
+	key text)
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+GRANT EXECUTE ON FUNCTION hs_assoc_normal_key(text, text) TO pg_checkpoint;
+COMMENT ON FUNCTION hs_assoc_normal_key(text, text) IS
+'Gives the normal form of a key of an object type such as contacts:email: keys with the same one mean the same record.';
 
 CREATE FUNCTION hs_assoc_fold(
 	label text)
@@ -744,6 +754,12 @@ CREATE TABLE hs_assoc_outbox (
 	error_category	text,
 	error_message	text,
 	correlation_id	text,
+	from_property	text COLLATE "C",
+	from_key		text COLLATE "C",
+	to_property		text COLLATE "C",
+	to_key			text COLLATE "C",
+	wait_for_records interval,
+	waited			interval,
 	-- what is enqueued keeps to these; see HUBSPOT_MAX_TEXT
 	CONSTRAINT hs_assoc_outbox_bounds CHECK (
 		hs_assoc_is_bounded(server, operation, from_type, from_id, to_type, to_id, category, type_ids, labels))
@@ -759,6 +775,9 @@ CREATE TABLE hs_assoc_outbox (
 CREATE INDEX hs_assoc_outbox_due_idx ON hs_assoc_outbox (server, role, not_before, id);
 -- the operations on a pair, in their order
 CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_type, from_id, to_type, to_id), id);
+-- operations whose records are not known yet
+CREATE INDEX hs_assoc_outbox_keyed_idx ON hs_assoc_outbox (server, operation, waited, enqueued_at)
+	WHERE waited IS NOT NULL;
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit, until HubSpot has confirmed or refused them';
 COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS
@@ -771,6 +790,16 @@ COMMENT ON COLUMN hs_assoc_outbox.role IS
 'the role on whose behalf it is sent, with its user mapping and USAGE on the server';
 COMMENT ON COLUMN hs_assoc_outbox.operation IS
 'create_default, create, archive or archive_labels, as the functions hs_assoc_batch_* of these names do';
+COMMENT ON COLUMN hs_assoc_outbox.from_type IS
+'object type; with a property, as in contacts:email, until the records of from_id and to_id are known';
+COMMENT ON COLUMN hs_assoc_outbox.from_property IS
+'the property by which the record from_id was found, or null if it was not named by a key; likewise to_property';
+COMMENT ON COLUMN hs_assoc_outbox.from_key IS
+'the key by which it was found, as it was enqueued; likewise to_key';
+COMMENT ON COLUMN hs_assoc_outbox.wait_for_records IS
+'for how long the operation waits for records that HubSpot does not have, or null if it names none by keys';
+COMMENT ON COLUMN hs_assoc_outbox.waited IS
+'for how long it has waited for them, not counting pauses; null if its records are known';
 COMMENT ON COLUMN hs_assoc_outbox.keep_labels IS
 'for create: the pair keeps the USER_DEFINED types that it has';
 COMMENT ON COLUMN hs_assoc_outbox.link_table IS
@@ -803,7 +832,12 @@ CREATE TABLE hs_assoc_dead_letter (
 	error_category	text,
 	error_message	text,
 	correlation_id	text,
-	error			jsonb
+	error			jsonb,
+	from_property	text COLLATE "C",
+	from_key		text COLLATE "C",
+	to_property		text COLLATE "C",
+	to_key			text COLLATE "C",
+	wait_for_records interval
 );
 CREATE INDEX hs_assoc_dead_letter_server_idx ON hs_assoc_dead_letter (server, died_at);
 CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
@@ -832,9 +866,16 @@ CREATE TABLE hs_assoc_sent (
 	sent_at			timestamptz NOT NULL,
 	keep_until		timestamptz NOT NULL,
 	attempts		int NOT NULL,
+	from_property	text COLLATE "C",
+	from_key		text COLLATE "C",
+	to_property		text COLLATE "C",
+	to_key			text COLLATE "C",
 	PRIMARY KEY (id, sent_at)
 );
 CREATE INDEX hs_assoc_sent_keep_until_idx ON hs_assoc_sent (keep_until);
+-- those that a removal could undo whose record is found late
+CREATE INDEX hs_assoc_sent_pair_idx ON hs_assoc_sent (hs_assoc_pair(server, from_type, from_id, to_type, to_id))
+	WHERE from_key IS NOT NULL OR to_key IS NOT NULL;
 COMMENT ON TABLE hs_assoc_sent IS
 'operations of the outbox that HubSpot has confirmed, kept for as long as their server''s option sent_retention says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
@@ -965,11 +1006,12 @@ CREATE FUNCTION hs_assoc_enqueue(
 	query text,
 	keep_labels boolean DEFAULT false,
 	is_primary boolean DEFAULT false,
+	wait_for_records interval DEFAULT NULL,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enqueue(text, text, text, text, boolean, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_enqueue(text, text, text, text, boolean, boolean, interval, name) IS
 'Puts operations into the outbox, as part of this transaction; after its commit they are sent on behalf of the current role.';
 
 CREATE PROCEDURE hs_assoc_flush(
@@ -1039,8 +1081,10 @@ WITH sending AS (
 		pg_catalog.generate_series(pg_catalog.lower(r.ids), pg_catalog.upper(r.ids) OPERATOR(pg_catalog.-) 1) AS i (id)
 ), queue AS (
 	SELECT o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table,
-		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0) AS fresh,
+		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0
+			AND coalesce(o.waited OPERATOR(pg_catalog.=) '0', true)) AS fresh,
 		pg_catalog.count(s.id) AS in_flight,
+		pg_catalog.count(*) FILTER (WHERE o.waited OPERATOR(pg_catalog.>) '0') AS missing,
 		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.>) 0) AS retrying,
 		0::bigint AS dead,
 		pg_catalog.min(o.enqueued_at) AS oldest
@@ -1049,13 +1093,14 @@ WITH sending AS (
 	GROUP BY o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table
 	UNION ALL
 	SELECT server, role, operation, from_type, to_type, link_table,
-		0, 0, 0, pg_catalog.count(*), NULL
+		0, 0, 0, 0, pg_catalog.count(*), NULL
 	FROM hs_assoc_dead_letter
 	GROUP BY server, role, operation, from_type, to_type, link_table
 )
 SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.sum(q.fresh)::bigint AS waiting,
 	pg_catalog.sum(q.in_flight)::bigint AS in_flight,
+	pg_catalog.sum(q.missing)::bigint AS waiting_for_records,
 	pg_catalog.sum(q.retrying)::bigint AS retrying,
 	pg_catalog.sum(q.dead)::bigint AS dead,
 	pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.min(q.oldest) AS oldest_age,
@@ -1096,8 +1141,11 @@ CREATE TABLE hs_assoc_sync_config (
 	server			text COLLATE "C" NOT NULL,
 	role			regrole NOT NULL,
 	enabled_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	table_name		name
+	table_name		name,
+	wait_for_records interval
 );
+COMMENT ON COLUMN hs_assoc_sync_config.wait_for_records IS
+'for how long its operations wait for records that HubSpot does not have, or null if it names none by keys';
 COMMENT ON COLUMN hs_assoc_sync_config.table_name IS
 'the name that the table had when its sync was enabled';
 COMMENT ON SEQUENCE hs_assoc_sync_config_id_seq IS
@@ -1118,11 +1166,12 @@ CREATE FUNCTION hs_assoc_enable_sync(
 	category text DEFAULT NULL,
 	backfill boolean DEFAULT false,
 	is_primary boolean DEFAULT false,
+	wait_for_records interval DEFAULT NULL,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, interval, name) IS
 'Keeps the associations in HubSpot in sync with the rows of a table, from now on.';
 
 CREATE FUNCTION hs_assoc_disable_sync(
@@ -1171,7 +1220,7 @@ COMMENT ON EVENT TRIGGER hs_assoc_sync_before_drop IS
 CREATE VIEW hs_assoc_sync AS
 SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 	c.type_id, c.label, c.type_id_column, c.label_column, c.category,
-	c.server, c.role, c.enabled_at,
+	c.server, c.role, c.enabled_at, c.wait_for_records,
 	-- the table and its partitions: each of the triggers, as the library makes it
 	NOT EXISTS (
 		WITH RECURSIVE tables AS (

@@ -113,7 +113,18 @@ SELECT * FROM hs_assoc_resolve('contacts:email', 'ann@example.com');
 SELECT outcome, message, hint
 FROM sim.try($$SELECT hs_assoc_resolve('contacts:nobody', 'SELECT''x''key', on_error => 'raise')$$);
 SELECT * FROM hs_assoc_labels('contacts:email', 'companies');
-SELECT hs_assoc_enqueue('create', 'contacts:email', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
+-- Operations in the outbox wait for records; what could never be sent is an ERROR now.
+SELECT hs_assoc_enqueue('create_default', 'contacts:Email', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
+SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', $$SELECT ' ' AS from_id, 2 AS to_id$$);
+SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', $$SELECT repeat(' ', 1000) || 'x' AS from_id, 2 AS to_id$$);
+SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id', wait_for_records => '1 hour');
+SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', 'SELECT 1 AS from_id, 2 AS to_id', wait_for_records => '-1 s');
+SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', 'SELECT 1 AS from_id, 2 AS to_id', wait_for_records => '11 years');
+SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', $$SELECT ' Ann@Example.com' AS from_id, 2 AS to_id$$, wait_for_records => '2 hours');
+SELECT from_type, from_id, to_type, to_id, wait_for_records, waited FROM hs_assoc_outbox;
+DELETE FROM hs_assoc_outbox;
+SELECT t, k, '"' || hs_assoc_normal_key(t, k) || '"' AS normal FROM (VALUES ('contacts:email', ' Ann@Example.com '), ('0-1:email', 'ANN@x.org'),
+	('contacts:ref', ' A-1 '), ('contacts', ' 101'), ('contacts:email', ''), ('companies:Domain', ' X ')) AS v (t, k);
 
 -- Without a scope to read contacts, nothing is sent.
 CALL sim.account('no-reader', '{crm.objects.companies.read,crm.objects.companies.write,crm.objects.contacts.write}');

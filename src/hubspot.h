@@ -191,6 +191,7 @@ typedef struct HubspotError
 	int			http_status;	/* 0: there was no answer */
 	HubspotVerdict verdict;
 	bool		not_found;		/* what it names isn't there */
+	bool		late;			/* says an index that may not have it yet */
 	bool		no_associations;	/* the record it names has none */
 	const char *category;
 	const char *message;

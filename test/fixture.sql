@@ -58,8 +58,8 @@ CREATE TABLE primary_moves (
 );
 INSERT INTO primary_moves (contact_id, company_id) VALUES ('101', '9002'), ('102', '9002'), ('103', '9404');
 
--- The outbox is as empty as it gets: what is left waits for a person, or for an
--- account that has failed.
+-- The outbox is as empty as it gets: what is left waits for a person, for a record that
+-- HubSpot does not have, or for an account that has failed.
 CREATE PROCEDURE until_sent(seconds float8 DEFAULT 60) LANGUAGE plpgsql AS $$
 DECLARE
 	deadline timestamptz := clock_timestamp() + seconds * interval '1 s';
@@ -68,7 +68,8 @@ BEGIN
 	WHILE waits LOOP
 		-- by its text: the extension may be made anew
 		EXECUTE 'SELECT EXISTS (SELECT FROM hs_assoc_outbox AS o
-			WHERE NOT EXISTS (SELECT FROM hs_assoc_account_pause AS p WHERE p.server = o.server)
+			WHERE NOT coalesce(o.waited > ''0'', false)
+				AND NOT EXISTS (SELECT FROM hs_assoc_account_pause AS p WHERE p.server = o.server)
 				AND NOT EXISTS (SELECT FROM hs_assoc_backoff AS b WHERE (b.server, b.role) = (o.server, o.role)))' INTO waits;
 		IF waits AND clock_timestamp() > deadline THEN
 			RAISE 'the outbox is not empty yet';

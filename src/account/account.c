@@ -455,16 +455,29 @@ hubspot_account_count_request(HubspotAccount *account, bool retry, bool lookup,
  */
 void
 hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
-							size_t bytes, int64 duration)
+							size_t bytes, int64 duration, int64 day_left)
 {
-	HubspotAccountCounts *counts = &open_account(account)->counts;
+	AccountState *state = open_account(account);
+	HubspotAccountCounts *counts = &state->counts;
 
+	if (day_left >= 0)
+		hubspot_throttle_note_day(&state->throttle, day_left, hubspot_now());
 	if (rate_limited)
 		counts->rate_limited++;
 	counts->bytes_received += bytes;
 	counts->request_time += duration;
 	counts->max_request_time = Max(counts->max_request_time, duration);
 	close_account(account);
+}
+
+/* How many requests of the day HubSpot has left us; -1: it has not said so. */
+int64
+hubspot_account_day_left(HubspotAccount *account, int64 now)
+{
+	int64		left = hubspot_throttle_day_left(&open_account(account)->throttle, now);
+
+	close_account(account);
+	return left;
 }
 
 /* Count inputs that are settled, and how many of them are confirmed. */
@@ -485,6 +498,17 @@ hubspot_account_count_error(HubspotAccount *account, const char *category,
 							int64 rows)
 {
 	add_errors(&open_account(account)->counts, category, rows);
+	close_account(account);
+}
+
+/* Likewise, and count them as inputs. */
+void
+hubspot_account_count_failed(HubspotAccount *account, const char *category, int64 rows)
+{
+	HubspotAccountCounts *counts = &open_account(account)->counts;
+
+	counts->inputs += rows;
+	add_errors(counts, category, rows);
 	close_account(account);
 }
 

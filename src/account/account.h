@@ -65,11 +65,14 @@ extern void hubspot_account_count_request(HubspotAccount *account, bool retry, b
 										  size_t bytes);
 extern void hubspot_account_count_reply(HubspotAccount *account,
 										bool rate_limited, size_t bytes,
-										int64 duration);
+										int64 duration, int64 day_left);
+extern int64 hubspot_account_day_left(HubspotAccount *account, int64 now);
 extern void hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,
 										 int64 confirmed);
 extern void hubspot_account_count_error(HubspotAccount *account,
 										const char *category, int64 rows);
+extern void hubspot_account_count_failed(HubspotAccount *account,
+										 const char *category, int64 rows);
 extern void hubspot_account_count_skipped(HubspotAccount *account, int64 rows);
 
 /* for views */

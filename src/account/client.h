@@ -25,6 +25,8 @@ typedef struct HubspotCallPolicy
 	int			batch_size;		/* 0: as many as HubspotEndpoint's batch_limit */
 	int			concurrency;	/* calls in flight */
 	bool		impatient;		/* a call comes back rather than waits long */
+	bool		is_preparation; /* inputs are not counted: something is done
+								 * with them later */
 	size_t		reply_budget;	/* bytes that the replies of all calls in
 								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
 } HubspotCallPolicy;

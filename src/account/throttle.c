@@ -27,6 +27,8 @@
 /* The same for searches. */
 #define SEARCH_WINDOW	INT64CONST(1050000)
 
+#define DAY				INT64CONST(86400000000)
+
 /* The first retry waits up to this long, and each further one twice as long. */
 #define FIRST_DELAY		INT64CONST(500000)
 
@@ -167,6 +169,23 @@ hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
 		hubspot_throttle_used(throttle, now) == 0;
 }
 
+/* HubSpot says how many requests of the day are left. */
+void
+hubspot_throttle_note_day(HubspotThrottle *throttle, int64 left, int64 now)
+{
+	throttle->day_left = left;
+	throttle->day_known_at = now;
+}
+
+/* How many these are; -1: it has not said so in the last day. */
+int64
+hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now)
+{
+	if (throttle->day_known_at == 0 || now - throttle->day_known_at > DAY)
+		return -1;
+	return throttle->day_left;
+}
+
 /* The last searches of two throttles, of which each has its own in their order. */
 static void
 merge_searches(HubspotThrottle *merged, const HubspotThrottle *throttle,
@@ -196,6 +215,8 @@ void
 hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 {
 	HubspotThrottle merged;
+	const HubspotThrottle *newer =
+	other->day_known_at > throttle->day_known_at ? other : throttle;
 	int			ours = 1;
 	int			theirs = 1;
 
@@ -208,6 +229,8 @@ hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 	}
 	merged.next = 0;
 	merge_searches(&merged, throttle, other);
+	merged.day_left = newer->day_left;
+	merged.day_known_at = newer->day_known_at;
 	merged.parked_until = Max(throttle->parked_until, other->parked_until);
 	*throttle = merged;
 }

@@ -34,6 +34,10 @@ typedef struct HubspotThrottle
 	int64		searches_parked_until;
 	int			next_search;
 	int64		searches[HUBSPOT_SEARCH_LIMIT];
+
+	/* what HubSpot has last said of the day's requests */
+	int64		day_left;		/* so many are left */
+	int64		day_known_at;	/* 0: never */
 } HubspotThrottle;
 
 extern int64 hubspot_throttle_when(const HubspotThrottle *throttle, int limit,
@@ -45,6 +49,8 @@ extern void hubspot_throttle_park(HubspotThrottle *throttle, int64 until);
 extern int64 hubspot_throttle_search_when(const HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_searched(HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_park_searches(HubspotThrottle *throttle, int64 until);
+extern void hubspot_throttle_note_day(HubspotThrottle *throttle, int64 left, int64 now);
+extern int64 hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now);
 extern int	hubspot_throttle_used(const HubspotThrottle *throttle, int64 now);
 extern bool hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_merge(HubspotThrottle *throttle,

@@ -15,6 +15,7 @@
 #include "utils/datetime.h"
 
 #include "api/endpoint.h"
+#include "api/object_type.h"
 #include "base/digits.h"
 
 /* Arguments: object type and id of the one record, then of the other. */
@@ -168,21 +169,7 @@ static const HubspotEndpoint endpoints[] = {
 	}
 };
 
-/* Names of object types in answers that differ from those in paths. */
-static const struct
-{
-	const char *id;
-	const char *singular;
-	const char *plural;
-}			object_types[] = {
-	{"0-1", "contact", "contacts"},
-	{"0-2", "company", "companies"},
-	{"0-3", "deal", "deals"},
-	{"0-5", "ticket", "tickets"}
-};
-
 static void append_tail(StringInfo url, const char *tail, const char *const *arguments);
-static int	object_type_number(const char *name);
 
 const HubspotEndpoint *
 hubspot_endpoint(HubspotOperation operation)
@@ -371,23 +358,14 @@ hubspot_append_encoded(StringInfo url, const char *text)
 bool
 hubspot_same_object_type(const char *path_type, const char *reply_type)
 {
-	int			number = object_type_number(path_type);
+	HubspotSlice path = {path_type, strlen(path_type)};
+	HubspotSlice reply = {reply_type, strlen(reply_type)};
+	int			number;
 
-	return pg_strcasecmp(path_type, reply_type) == 0 ||
-		(number >= 0 && number == object_type_number(reply_type));
-}
-
-static int
-object_type_number(const char *name)
-{
-	for (size_t i = 0; i < lengthof(object_types); i++)
-	{
-		if (pg_strcasecmp(name, object_types[i].id) == 0 ||
-			pg_strcasecmp(name, object_types[i].singular) == 0 ||
-			pg_strcasecmp(name, object_types[i].plural) == 0)
-			return (int) i;
-	}
-	return -1;
+	if (pg_strcasecmp(path_type, reply_type) == 0)
+		return true;
+	number = hubspot_standard_type(path);
+	return number != 0 && number == hubspot_standard_type(reply);
 }
 
 /*

@@ -62,6 +62,9 @@
 /* Without a policy, this header has how many requests are left of the day's. */
 #define DAILY_LEFT_HEADER	"x-hubspot-ratelimit-daily-remaining"
 
+/* A number of requests has no more digits than this. */
+#define MAX_NUMBER_LEN		15
+
 /* A limit may come as a 500 of this category. */
 #define RATE_CATEGORY		"RATE_LIMITS"
 
@@ -279,14 +282,30 @@ passes(const HubspotHttpReply *reply)
 static bool
 is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
 {
-	HubspotSlice left = {NULL, 0};
-
 	if (fields->policy)
 		return strcmp(fields->policy, DAILY_POLICY) == 0;
 	if (fields->message && contains_word(fields->message, DAILY_POLICY))
 		return true;
+	return hubspot_day_left(reply) == 0;
+}
+
+/* How many requests of the day are left, as a reply tells; -1: it does not. */
+int64
+hubspot_day_left(const HubspotHttpReply *reply)
+{
+	HubspotSlice left = {NULL, 0};
+	int64		number = 0;
+
 	hubspot_each_header(reply, &left, daily_header);
-	return left.len == 1 && left.data[0] == '0';
+	if (left.len == 0 || left.len > MAX_NUMBER_LEN)
+		return -1;
+	for (int i = 0; i < left.len; i++)
+	{
+		if (left.data[i] < '0' || left.data[i] > '9')
+			return -1;
+		number = number * 10 + (left.data[i] - '0');
+	}
+	return number;
 }
 
 static void

@@ -72,6 +72,7 @@ struct HubspotBatch
 {
 	MemoryContext context;
 	const HubspotClient *client;
+	HubspotAccount *account;	/* that counts inputs, or NULL */
 	const HubspotEndpoint *endpoint;
 	HubspotBatchScope scope;
 	bool		keep_labels;
@@ -127,6 +128,7 @@ hubspot_batch_create(const HubspotClient *client,
 
 	batch->context = context;
 	batch->client = client;
+	batch->account = client->policy.is_preparation ? NULL : client->account;
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->scope.api_version = client->options->api_version;
 	batch->scope.from_type = from_type->name;
@@ -640,7 +642,7 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	if (chunk->search == NULL || chunk->keep || chunk->shape == HUBSPOT_INPUT_RECORD)
 		return;
-	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
+	hubspot_chunk_count(chunk, batch->account, &batch->counts.confirmed,
 						&batch->counts.failed, &batch->counts.in_doubt);
 	batch->partly = chunk;
 }
@@ -686,7 +688,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	 * count now, since the caller may end the statement with the first
 	 * failure that it gets
 	 */
-	hubspot_chunk_count(chunk, batch->client->account, &batch->counts.confirmed,
+	hubspot_chunk_count(chunk, batch->account, &batch->counts.confirmed,
 						&batch->counts.failed, &batch->counts.in_doubt);
 	foreach(lc, chunk->followers)
 	{

@@ -601,7 +601,8 @@ take_replies(HubspotCalls *calls)
 		hubspot_account_count_reply(calls->client->account,
 									call->reply->status == 429,
 									call->reply->body_len,
-									hubspot_transfer_duration(call->transfer));
+									hubspot_transfer_duration(call->transfer),
+									hubspot_day_left(call->reply));
 		calls->in_flight--;
 		calls->in_replies -= max_reply(calls, call);
 		judge(calls, call);

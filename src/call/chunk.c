@@ -493,8 +493,8 @@ next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit)
 }
 
 /*
- * Count the rows of a chunk that are settled and were not counted before, for the account
- * and in *confirmed and *failed; *in_doubt, which has what was sent and not settled, is
+ * Count the rows of a chunk that are settled and were not counted before, for the account,
+ * if it is not NULL, and in *confirmed and *failed; *in_doubt, which has what was sent and not settled, is
  * reduced by them.  A record counts with its last page.
  */
 void
@@ -522,7 +522,7 @@ hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
 		}
 		count = hubspot_unit_row_count(unit);
 		nfailed += count;
-		if (category && strcmp(category, unit->error->category) != 0)
+		if (category && account && strcmp(category, unit->error->category) != 0)
 		{
 			hubspot_account_count_error(account, category, rows);
 			rows = 0;
@@ -530,9 +530,10 @@ hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
 		category = unit->error->category;
 		rows += count;
 	}
-	if (category)
+	if (category && account)
 		hubspot_account_count_error(account, category, rows);
-	hubspot_account_count_inputs(account, nconfirmed + nfailed, nconfirmed);
+	if (account)
+		hubspot_account_count_inputs(account, nconfirmed + nfailed, nconfirmed);
 	*confirmed += nconfirmed;
 	*failed += nfailed;
 	if (chunk->first_call && chunk->first_call->sent != 0)

@@ -58,6 +58,7 @@ missing_error(const HubspotObjectType *type, HubspotSlice given,
 		message = psprintf("%s; HubSpot gives %s, which has another value", message,
 						   list_ids(candidates));
 	error = hubspot_make_error(HUBSPOT_VERDICT_NO_RECORD, ERRCODE_NO_DATA_FOUND, message);
+	error->late = indexed;
 	if (candidates)
 		set_object(error, candidates);
 	return error;

@@ -161,7 +161,7 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 {
 	bool		only_resolves = (endpoint->input_shape == HUBSPOT_INPUT_KEY);
 	bool		has_to_keys = (endpoint->input_shape != HUBSPOT_INPUT_RECORD &&
-							   !only_resolves && to_type->property);
+							   to_type->property);
 	HubspotResolver *resolver;
 
 	if (from_type->property == NULL && !has_to_keys && !only_resolves)
@@ -183,7 +183,8 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 	MemoryContextRegisterResetCallback(context, &resolver->ending);
 	resolver->row_context = AllocSetContextCreate(context, "hubspot_assoc resolved row",
 												  ALLOCSET_SMALL_SIZES);
-	if (from_type->property || only_resolves)
+	/* what is resolved without a pair may be ids, to be looked up as well */
+	if (from_type->property || (only_resolves && !has_to_keys))
 		make_side(resolver, FROM, client, calls, from_type);
 	if (!has_to_keys)
 		return resolver;

@@ -231,7 +231,7 @@ hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims, int nclaims)
 bool
 hubspot_claim_can_share(const HubspotLane *lane)
 {
-	return lane->attempts == 0 &&
+	return lane->attempts == 0 && !lane->has_keys &&
 		hubspot_adds_up(lane->operation, lane->keep_labels);
 }
 

@@ -25,6 +25,7 @@ typedef struct HubspotLane
 	const char *from_type;
 	const char *to_type;
 	bool		keep_labels;
+	bool		has_keys;		/* their records are not known yet */
 	int			attempts;		/* that failed, of each of them */
 } HubspotLane;
 
@@ -41,6 +42,9 @@ typedef struct HubspotClaim
 	ArrayType  *labels;			/* or NULL */
 	int64		last_id;		/* of the rows of its pair that go with it */
 	bool		shares;			/* there are others of its pair */
+	bool		by_keys;		/* its records were found by keys */
+	int64		waited;			/* for its records, in microseconds, if they
+								 * are not known yet */
 } HubspotClaim;
 
 /* A row that isn't done, and when it is to be sent again. */

@@ -73,7 +73,9 @@ enum
 	RENEWED_HAS_LATER,
 	RENEWED_HAS_LETTERS,
 	RENEWED_HAS_OUTDATED,
-	RENEWED_HAS_DOUBTS
+	RENEWED_HAS_DOUBTS,
+	RENEWED_HAS_KEYS,
+	RENEWED_HAS_LATE_REMOVALS
 };
 
 /* What those who had the lease may have changed; no row: the account is paused */
@@ -84,7 +86,11 @@ static HubspotStatement renew_statement = {
 	"  AND o.role = a.role AND o.not_before > $3) AS has_later,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.server = a.server) AS has_letters,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outdated AS u WHERE u.server = a.server) AS has_outdated,"
-	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_doubt AS d WHERE d.server = a.server AND d.until > $3) AS has_doubts,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
+	"  AND o.waited IS NOT NULL) AS has_keys,"
+	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
+	"  AND o.operation = ANY ('{archive,archive_labels}') AND o.waited > '0') AS has_late_removals"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
@@ -183,6 +189,8 @@ hubspot_claimant_renew(HubspotClaimant *claimant,
 	claimant->has_letters = hubspot_get_bool(&row, RENEWED_HAS_LETTERS);
 	claimant->has_outdated = hubspot_get_bool(&row, RENEWED_HAS_OUTDATED);
 	claimant->has_doubts = hubspot_get_bool(&row, RENEWED_HAS_DOUBTS);
+	claimant->has_keys = hubspot_get_bool(&row, RENEWED_HAS_KEYS);
+	claimant->has_late_removals = hubspot_get_bool(&row, RENEWED_HAS_LATE_REMOVALS);
 	find_company(claimant, claimants);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "nodes/pg_list.h"
 
 #include "outbox/outbox.h"
+#include "outbox/reask.h"
 
 /* A server as a role uses it, with rows in the outbox. */
 typedef struct HubspotClaimant
@@ -30,6 +31,9 @@ typedef struct HubspotClaimant
 	bool		has_letters;	/* dead letters */
 	bool		has_outdated;	/* of these, some that are to be deleted */
 	bool		has_doubts;		/* operations that may still be done */
+	bool		has_keys;		/* rows whose records are not known yet */
+	bool		has_late_removals;	/* among these, removals that were looked
+									 * up */
 	Datum		company;		/* oid[]: roles with the same login, itself
 								 * included */
 	Datum		heeds;			/* oid[]: roles whose later rows make its own
@@ -37,7 +41,8 @@ typedef struct HubspotClaimant
 	Datum		overrides;		/* oid[]: roles whose earlier rows its own
 								 * make needless */
 	bool		has_company;	/* these have other roles than itself */
-	int64		turn;			/* sender.c's */
+	int64		turn;			/* sender.c's, likewise what follows */
+	HubspotReask *reask;
 } HubspotClaimant;
 
 /* What is known of an account before something is sent to it. */

@@ -153,7 +153,7 @@ look_up_labels(HubspotTransaction *transaction, const HubspotSelection *chosen,
 {
 	const HubspotLane *lane = &chosen->lots[number].lane;
 
-	if (!has_labels(&chosen->lots[number]))
+	if (!has_labels(&chosen->lots[number]) || chosen->lots[number].lane.has_keys)
 		return true;
 	for (int i = 0; i < number && labels[number] == NULL; i++)
 	{
@@ -359,6 +359,8 @@ hubspot_delivery_moved(HubspotDelivery *delivery)
 	{
 		const HubspotLot *lot = &chosen->lots[i];
 
+		if (lot->lane.has_keys)
+			continue;			/* its rows were not sent */
 		for (int j = 0; j < lot->nclaims; j++)
 			hubspot_damper_sent(lot->claims[j].pair, lot->claims[j].id, chosen->newest,
 								delivery->begun);

@@ -47,6 +47,7 @@ typedef struct Block
 } Block;
 
 static void take_row(void *state, const HubspotRawInput *raw);
+static void check_length(const HubspotRawInput *raw, const char *name, HubspotSlice id);
 static Datum form_input(TupleDesc tupdesc, const HubspotRawInput *raw);
 static void insert_block(Block *block);
 
@@ -62,11 +63,14 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	Block	   *block = palloc0(sizeof(Block));
 	HubspotSource *source;
 	HubspotOperation operation;
-	HubspotDirection direction = {.from_type.name = enqueue->from_type,
-	.to_type.name = enqueue->to_type,.all_primary = enqueue->all_primary};
+	HubspotDirection direction = {.all_primary = enqueue->all_primary};
+	char	   *hint;
 
-	if (!hubspot_outbox_operation(enqueue->operation, &operation))
-		elog(ERROR, "unexpected operation: %s", enqueue->operation);
+	if (!hubspot_outbox_operation(enqueue->operation, &operation) ||
+		hubspot_parse_object_type(enqueue->from_type, &direction.from_type, &hint) ||
+		hubspot_parse_object_type(enqueue->to_type, &direction.to_type, &hint))
+		elog(ERROR, "unexpected operation: %s, from %s to %s", enqueue->operation,
+			 enqueue->from_type, enqueue->to_type);
 	block->enqueue = enqueue;
 	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
@@ -100,6 +104,8 @@ take_row(void *state, const HubspotRawInput *raw)
 				(errcode(raw->error->sqlstate),
 				 errmsg("could not enqueue input %lld: %s",
 						(long long) raw->input.no, raw->error->message)));
+	check_length(raw, "from_id", raw->input.from_id);
+	check_length(raw, "to_id", raw->input.to_id);
 	if (block->size >= BLOCK_SIZE)
 		insert_block(block);
 	old = MemoryContextSwitchTo(block->context);
@@ -107,6 +113,17 @@ take_row(void *state, const HubspotRawInput *raw)
 	MemoryContextSwitchTo(old);
 	block->rows[block->nrows++] = input;
 	block->size += VARSIZE_ANY(DatumGetPointer(input));
+}
+
+/* A key may have any number of blanks around it, but not in the outbox. */
+static void
+check_length(const HubspotRawInput *raw, const char *name, HubspotSlice id)
+{
+	if (id.len > HUBSPOT_MAX_TEXT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not enqueue input %lld: %s is longer than %d bytes, with its blanks",
+						(long long) raw->input.no, name, HUBSPOT_MAX_TEXT)));
 }
 
 /* The row as an hs_assoc_input, palloc'd. */

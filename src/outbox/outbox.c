@@ -14,6 +14,7 @@
 
 #include "base/closest.h"
 #include "outbox/outbox.h"
+#include "outbox/precedence.h"
 #include "schema/prepared.h"
 
 static const struct
@@ -35,15 +36,16 @@ enum
 	INSERT_FROM_TYPE,
 	INSERT_TO_TYPE,
 	INSERT_KEEP_LABELS,
-	INSERT_INPUTS
+	INSERT_INPUTS,
+	INSERT_WAIT_FOR_RECORDS		/* null: no record is named by a key */
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_outbox (server, role, operation, from_type, from_id,"
-	" to_type, to_id, type_ids, category, labels, keep_labels) "
+	" to_type, to_id, type_ids, category, labels, keep_labels, wait_for_records, waited) "
 	"SELECT $1, $2, $3, $4, i.from_id, $5, i.to_id, i.type_ids, i.category,"
-	" i.labels, $6 "
+	" i.labels, $6, $8, $8 - $8 "
 	"FROM unnest($7) WITH ORDINALITY"
 	" AS i (from_id, to_id, type_ids, category, labels, no) "
 	"ORDER BY i.no",
@@ -54,7 +56,8 @@ static HubspotStatement insert_statement = {
 		[INSERT_FROM_TYPE] = TEXTOID,
 		[INSERT_TO_TYPE] = TEXTOID,
 		[INSERT_KEEP_LABELS] = BOOLOID,
-		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY
+		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
+		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID
 	}
 };
 
@@ -106,24 +109,30 @@ enum
 
 /*
  * Dead letters go back to their old place.  Their id may belong to a later row
- * by now; then they get one below all others.
+ * by now; then they get one below all others.  Records that were found by keys are
+ * looked up anew.
  */
 static HubspotStatement retry_statement = {
 	.text =
 	"WITH taken AS (DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN
 	" RETURNING id, server, role, operation, from_type, from_id, to_type, to_id,"
 	"  type_ids, category, labels, keep_labels, link_table, enqueued_at,"
-	"  http_status, error_category, error_message, correlation_id) "
+	"  http_status, error_category, error_message, correlation_id,"
+	"  from_property, from_key, to_property, to_key, wait_for_records) "
 	"INSERT INTO %1$s.hs_assoc_outbox (id, server, role, operation, from_type,"
 	"  from_id, to_type, to_id, type_ids, category, labels, keep_labels, link_table,"
-	"  enqueued_at, http_status, error_category, error_message, correlation_id) "
+	"  enqueued_at, http_status, error_category, error_message, correlation_id,"
+	"  wait_for_records, waited) "
 	"SELECT CASE WHEN later.id IS NULL THEN t.id"
 	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o),"
 	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
 	"   - row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END,"
-	" t.server, t.role, t.operation, t.from_type, t.from_id, t.to_type, t.to_id,"
+	" t.server, t.role, t.operation,"
+	" " HUBSPOT_SQL_GIVEN_TYPE("t", "from") ", " HUBSPOT_SQL_GIVEN_ID("t", "from") ","
+	" " HUBSPOT_SQL_GIVEN_TYPE("t", "to") ", " HUBSPOT_SQL_GIVEN_ID("t", "to") ","
 	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,"
-	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id"
+	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id,"
+	" t.wait_for_records, t.wait_for_records - t.wait_for_records"
 	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id",
 	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
@@ -175,6 +184,9 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 	hubspot_set_text(&values, INSERT_TO_TYPE, enqueue->to_type);
 	hubspot_set_bool(&values, INSERT_KEEP_LABELS, enqueue->keep_labels);
 	hubspot_set_datum(&values, INSERT_INPUTS, inputs);
+	if (enqueue->wait_for_records)
+		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
+						  IntervalPGetDatum(enqueue->wait_for_records));
 	hubspot_execute(&insert_statement, &values);
 }
 

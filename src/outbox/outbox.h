@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_OUTBOX_OUTBOX_H
 #define HUBSPOT_OUTBOX_OUTBOX_H
 
+#include "utils/timestamp.h"
+
 #include "api/endpoint.h"
 #include "schema/extension.h"
 
@@ -24,10 +26,11 @@ typedef struct HubspotEnqueue
 	Oid			role;			/* on whose behalf */
 	const char *operation;		/* create_default, create, archive or
 								 * archive_labels */
-	const char *from_type;
-	const char *to_type;
+	const char *from_type;		/* with its property, if it has one */
+	const char *to_type;		/* likewise */
 	bool		keep_labels;
 	bool		all_primary;	/* the type of each row is the primary one */
+	const Interval *wait_for_records;	/* NULL: no record is named by a key */
 } HubspotEnqueue;
 
 extern bool hubspot_outbox_operation(const char *name,

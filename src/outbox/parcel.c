@@ -18,6 +18,9 @@
  * keeps us from reaching it, costs the rows nothing: the delivery deals with
  * that.
  *
+ * Where rows name records by keys, their lane's parcel looks these up (found.c), and a
+ * later round sends the rows.
+ *
  * A parcel has a memory context of its own within the round's, which is
  * deleted when the parcel is over.
  *
@@ -35,7 +38,9 @@
 #include "base/clock.h"
 #include "call/unit.h"
 #include "outbox/doubt.h"
+#include "outbox/found.h"
 #include "outbox/parcel.h"
+#include "outbox/precedence.h"
 #include "outbox/settle.h"
 #include "outbox/share.h"
 #include "outbox/undone.h"
@@ -46,6 +51,9 @@
  * microseconds; then the account's other rows have their turn.
  */
 #define MAX_SEARCH			(10 * INT64CONST(1000000))
+
+/* How long creates are kept that a removal may undo, in milliseconds. */
+#define LATE_RETENTION		(10 * 60 * 1000)
 
 struct HubspotParcel
 {
@@ -73,12 +81,20 @@ struct HubspotParcel
 	int64	   *doubtful_ids;	/* by these rows */
 	int			ndoubtful;
 	HubspotUndone *undone;
+	HubspotFound *found;		/* of a lane with keys; else NULL */
 };
 
+static void set_direction(HubspotParcel *parcel);
 static void suspect_all(HubspotParcel *parcel);
 static void suspect(HubspotParcel *parcel, int64 row);
+static void set_types(HubspotRawInput *raw, const HubspotClaim *claim);
+static int	retention(const HubspotParcel *parcel);
 static void settle(HubspotParcel *parcel, const HubspotOutcome *outcome);
+static void settle_lookup(HubspotParcel *parcel, const HubspotClaim *claim,
+						  const HubspotOutcome *outcome);
 static void settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
+						 const HubspotError *error);
+static void note_failure(HubspotParcel *parcel, const HubspotClaim *claim,
 						 const HubspotError *error);
 static HubspotError *copy_error(const HubspotParcel *parcel, const HubspotError *error);
 static void note_doubt(HubspotParcel *parcel, const HubspotClaim *claim);
@@ -135,12 +151,30 @@ hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places)
 	parcel->last_types.context = AllocSetContextCreate(parcel->context,
 													   "hubspot_assoc types",
 													   ALLOCSET_SMALL_SIZES);
-	parcel->direction.from_type.name = lane->from_type;
-	parcel->direction.to_type.name = lane->to_type;
+	parcel->client.policy.is_preparation = lane->has_keys;
+	if (lane->has_keys)
+		parcel->found = hubspot_found_create(nclaims, parcel->chosen->claimant->reask,
+											 parcel->client.account);
+	set_direction(parcel);
 	parcel->batch = hubspot_batch_create(&parcel->client, parcel->lot->operation,
 										 &parcel->direction.from_type,
 										 &parcel->direction.to_type, lane->keep_labels);
 	MemoryContextSwitchTo(old);
+}
+
+static void
+set_direction(HubspotParcel *parcel)
+{
+	const HubspotLane *lane = &parcel->lot->lane;
+	HubspotDirection *direction = &parcel->direction;
+	char	   *hint;
+
+	direction->from_type.name = lane->from_type;
+	direction->to_type.name = lane->to_type;
+	if (lane->has_keys &&
+		(hubspot_parse_object_type(lane->from_type, &direction->from_type, &hint) ||
+		 hubspot_parse_object_type(lane->to_type, &direction->to_type, &hint)))
+		elog(ERROR, "unexpected object types: %s, %s", lane->from_type, lane->to_type);
 }
 
 /* Give a parcel the places of one that is over. */
@@ -195,11 +229,18 @@ hubspot_parcel_end(HubspotParcel *parcel, HubspotPlaces *places)
 	return true;
 }
 
+/* Does it look up keys, rather than send rows? */
+bool
+hubspot_parcel_looks_up(const HubspotParcel *parcel)
+{
+	return parcel->lot->lane.has_keys;
+}
+
 /* How many rows were sent. */
 int
 hubspot_parcel_count(const HubspotParcel *parcel)
 {
-	return parcel->nput;
+	return hubspot_parcel_looks_up(parcel) ? 0 : parcel->nput;
 }
 
 /* From now on, an ERROR is that of one of the rows. */
@@ -222,7 +263,8 @@ suspect(HubspotParcel *parcel, int64 row)
 void
 hubspot_parcel_put(HubspotParcel *parcel)
 {
-	HubspotInputShape shape = hubspot_endpoint(parcel->lot->operation)->input_shape;
+	HubspotInputShape shape = hubspot_parcel_looks_up(parcel) ? HUBSPOT_INPUT_PAIR :
+	hubspot_endpoint(parcel->lot->operation)->input_shape;
 	bool		finished = (parcel->nput == parcel->lot->nclaims);
 	MemoryContext old = MemoryContextSwitchTo(parcel->context);
 	int			room;
@@ -240,11 +282,8 @@ hubspot_parcel_put(HubspotParcel *parcel)
 			raw.input.no = number;
 			raw.input.from_id = claim->from_id;
 			raw.input.to_id = claim->to_id;
-			raw.category = claim->category;
-			if (claim->type_ids)
-				hubspot_raw_input_type_ids(&raw, claim->type_ids);
-			if (claim->labels)
-				hubspot_raw_input_labels(&raw, claim->labels);
+			if (!hubspot_parcel_looks_up(parcel))
+				set_types(&raw, claim);
 			hubspot_raw_input_check(&raw, shape, &parcel->direction,
 									&parcel->last_types);
 			if (shape == HUBSPOT_INPUT_TYPED_PAIR)
@@ -257,6 +296,16 @@ hubspot_parcel_put(HubspotParcel *parcel)
 	if (!finished && parcel->nput == parcel->lot->nclaims)
 		hubspot_batch_finish(parcel->batch);
 	MemoryContextSwitchTo(old);
+}
+
+static void
+set_types(HubspotRawInput *raw, const HubspotClaim *claim)
+{
+	raw->category = claim->category;
+	if (claim->type_ids)
+		hubspot_raw_input_type_ids(raw, claim->type_ids);
+	if (claim->labels)
+		hubspot_raw_input_labels(raw, claim->labels);
 }
 
 /* In a transaction: record what has come back. */
@@ -272,6 +321,8 @@ hubspot_parcel_record(HubspotParcel *parcel)
 							  "put off, to let others go first: HubSpot has refused requests without naming an input");
 	while (hubspot_batch_get(parcel->batch, &outcome))
 		settle(parcel, &outcome);
+	if (parcel->found)
+		hubspot_found_settle(parcel->found);
 	if (parcel->ndoubtful > 0)
 	{
 		hubspot_doubt_add(parcel->chosen->claimant->server, parcel->doubtful,
@@ -286,12 +337,31 @@ hubspot_parcel_record(HubspotParcel *parcel)
 	if (parcel->ndone > 0 && parcel->answers->has_doubts)
 		parcel->ndone = hubspot_doubt_defer(parcel->done, parcel->ndone);
 	if (parcel->ndone > 0)
-		hubspot_settle_done(parcel->done, parcel->ndone,
-							parcel->sent_at, parcel->client.options->sent_retention);
+		hubspot_settle_done(parcel->done, parcel->ndone, parcel->sent_at, retention(parcel));
 	parcel->ndoubtful = 0;
 	parcel->ndone = 0;
 	hubspot_undone_settle(parcel->undone);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * For how many milliseconds are confirmed rows kept?  Creates that a removal would undo
+ * whose record is found late are kept until that is over (found.c).
+ */
+static int
+retention(const HubspotParcel *parcel)
+{
+	int			retention = parcel->client.options->sent_retention;
+
+	if (!parcel->chosen->claimant->has_late_removals ||
+		hubspot_removes(parcel->lot->lane.operation))
+		return retention;
+	for (int i = 0; i < parcel->ndone; i++)
+	{
+		if (parcel->done[i]->by_keys)
+			return Max(retention, LATE_RETENTION);
+	}
+	return retention;
 }
 
 /* Take note of what is to be done about the outcome of a row. */
@@ -301,6 +371,11 @@ settle(HubspotParcel *parcel, const HubspotOutcome *outcome)
 	const HubspotError *error = outcome->error;
 	const HubspotClaim *claim = &parcel->lot->claims[outcome->input_no];
 
+	if (parcel->found)
+	{
+		settle_lookup(parcel, claim, outcome);
+		return;
+	}
 	if (outcome->doubtful || (error && hubspot_is_unconfirmed(error->verdict)))
 		note_doubt(parcel, claim);
 	if (error == NULL)
@@ -313,6 +388,34 @@ settle(HubspotParcel *parcel, const HubspotOutcome *outcome)
 		parcel->answers->has_letters = true;	/* for all we know */
 		settle_error(parcel, claim, error);
 	}
+}
+
+/* Likewise, where the keys of the row were looked up. */
+static void
+settle_lookup(HubspotParcel *parcel, const HubspotClaim *claim,
+			  const HubspotOutcome *outcome)
+{
+	const HubspotError *error = outcome->error;
+	bool		removes = hubspot_removes(parcel->lot->lane.operation);
+
+	if (error && error->verdict != HUBSPOT_VERDICT_NO_RECORD)
+	{
+		parcel->answers->has_letters = true;
+		hubspot_account_count_failed(parcel->client.account, error->category, 1);
+		settle_error(parcel, claim, error);
+		return;
+	}
+	parcel->answers->nanswers++;
+	if (error == NULL)
+		hubspot_found_note(parcel->found, claim, outcome->from_record, outcome->to_record);
+	else if (removes && (!error->late || claim->waited > 0))
+	{
+		/* it isn't there */
+		parcel->done[parcel->ndone++] = claim;
+		hubspot_account_count_inputs(parcel->client.account, 1, 1);
+	}
+	else
+		hubspot_missing_note(parcel->found, claim, removes, error);
 }
 
 static void
@@ -340,10 +443,7 @@ settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 			break;
 		case HUBSPOT_VERDICT_BUSY:
 		case HUBSPOT_VERDICT_UNCONFIRMED:
-			/* a row that has failed before may be the cause itself */
-			if (parcel->answers->failure == NULL && parcel->lot->lane.attempts == 0)
-				parcel->answers->failure = copy_error(parcel, error);
-			hubspot_undone_note(parcel->undone, claim->id, HUBSPOT_SETTLE_FAILED, error);
+			note_failure(parcel, claim, error);
 			break;
 		case HUBSPOT_VERDICT_SCOPE:
 			/* it may be missing for these object types, and not for others */
@@ -363,6 +463,12 @@ settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 				hubspot_undone_note(parcel->undone, claim->id, HUBSPOT_SETTLE_LATER, error);
 				break;
 			}
+			if (stopped == NULL && parcel->found)
+			{
+				/* a look-up has failed, or was not answered */
+				note_failure(parcel, claim, error);
+				break;
+			}
 			/* FALLTHROUGH */
 		case HUBSPOT_VERDICT_UNREACHED:
 		case HUBSPOT_VERDICT_ACCOUNT:
@@ -373,6 +479,15 @@ settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 				parcel->answers->account_error = copy_error(parcel, error);
 			break;
 	}
+}
+
+/* An attempt has failed.  A row that has failed before may be the cause itself. */
+static void
+note_failure(HubspotParcel *parcel, const HubspotClaim *claim, const HubspotError *error)
+{
+	if (parcel->answers->failure == NULL && parcel->lot->lane.attempts == 0)
+		parcel->answers->failure = copy_error(parcel, error);
+	hubspot_undone_note(parcel->undone, claim->id, HUBSPOT_SETTLE_FAILED, error);
 }
 
 static HubspotError *

@@ -45,6 +45,7 @@ extern HubspotParcel *hubspot_parcel_create(const HubspotSelection *chosen,
 extern size_t hubspot_parcel_least_bytes(const HubspotParcel *parcel);
 extern void hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places);
 extern void hubspot_parcel_widen(HubspotParcel *parcel, HubspotPlaces places);
+extern bool hubspot_parcel_looks_up(const HubspotParcel *parcel);
 extern bool hubspot_parcel_is_under_way(const HubspotParcel *parcel);
 extern int	hubspot_parcel_left(const HubspotParcel *parcel);
 extern bool hubspot_parcel_waits(HubspotParcel *parcel, int64 *wake);

@@ -9,6 +9,9 @@
  * they go into one input.  But rows that have failed go without others, which
  * would have to wait for them.
  *
+ * Rows that name records by keys are picked so that these are looked up.  Until that
+ * is done, a later row of such object types may be of the same pair, and stays.
+ *
  * All functions here need a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
  *
@@ -23,6 +26,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "api/object_type.h"
 #include "outbox/pick.h"
 #include "outbox/precedence.h"
 #include "outbox/window.h"
@@ -87,6 +91,8 @@ enum
 	PICK_KEEP_LABELS,
 	PICK_ATTEMPTS,
 	PICK_TID,
+	PICK_BY_KEYS,				/* were its records found by keys? */
+	PICK_WAITED,				/* for them so far, in microseconds; or null */
 	PICK_NEWEST,				/* the latest id that any row has been given */
 	PICK_BEFORE,				/* the earlier row of its pair without which
 								 * it may not go */
@@ -96,6 +102,8 @@ enum
 #define PICKED_COLUMNS(tid, pair) \
 	"w.id, " pair ", w.from_id, w.to_id, w.type_ids, w.category, w.labels," \
 	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts, " tid "," \
+	" w.from_key IS NOT NULL OR w.to_key IS NOT NULL," \
+	" CASE WHEN w.waited IS NOT NULL THEN (extract(epoch FROM w.waited) * 1000000)::bigint END," \
 	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
 
 /*
@@ -106,7 +114,7 @@ enum
  */
 #define PICK_ALONE(where) \
 	"SELECT " PICKED_COLUMNS("w.tid", "w.pair") ", NULL::bigint," \
-	" w.error_category IS NOT NULL OR (SELECT true FROM %1$s.hs_assoc_outbox AS b" \
+	" w.error_category IS NOT NULL AND coalesce(w.waited = '0', true) OR (SELECT true FROM %1$s.hs_assoc_outbox AS b" \
 	"  WHERE " HUBSPOT_SQL_PAIR("b") " = w.pair AND b.id <> w.id" \
 	"  ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1) IS NOT NULL" \
 	" FROM (SELECT ctid AS tid, " HUBSPOT_SQL_PAIR("o") " AS pair, o.*" \
@@ -167,6 +175,9 @@ static HubspotRows rows;
 static bool has_others(uint64 number);
 static void read_picked(HubspotPick *pick, bool single);
 static void read_claim(HubspotPick *pick, const HubspotRow *row, bool single);
+static bool note_keys(HubspotPick *pick, const HubspotRow *row);
+static bool may_be_unknown(const HubspotPick *pick, const HubspotRow *row);
+static int	standard_type(const HubspotRow *row, int column, bool *has_key);
 static HubspotLot *find_lot(const HubspotPick *pick, const HubspotRow *row);
 static HubspotLot *add_lot(HubspotPick *pick, const HubspotRow *row);
 static const char *size_problem(const HubspotRow *row, Size *sum);
@@ -253,6 +264,7 @@ read_picked(HubspotPick *pick, bool single)
 	pick->nlooked_at = (int) rows.count;
 	pick->lots = palloc(sizeof(HubspotLot) * (single ? 1 : MAX_LOTS));
 	pick->oversize = palloc(sizeof(HubspotOversize) * Max(rows.count, 1));
+	pick->unknown = palloc(sizeof(HubspotTypePair) * MAX_LOTS);
 	for (uint64 i = 0; i < rows.count && pick->size < MAX_CLAIMED; i++)
 	{
 		HubspotRow	row;
@@ -260,7 +272,10 @@ read_picked(HubspotPick *pick, bool single)
 
 		hubspot_read_row(&rows, i, &row);
 		if (hubspot_get_bool(&row, PICK_HAS_OTHERS))
+		{
+			(void) note_keys(pick, &row);
 			continue;
+		}
 		problem = size_problem(&row, &pick->size);
 		if (problem)
 		{
@@ -284,8 +299,11 @@ read_picked(HubspotPick *pick, bool single)
 static void
 read_claim(HubspotPick *pick, const HubspotRow *row, bool single)
 {
-	HubspotLot *lot = find_lot(pick, row);
+	HubspotLot *lot;
 
+	if (!note_keys(pick, row) && may_be_unknown(pick, row))
+		return;
+	lot = find_lot(pick, row);
 	if (lot == NULL && (pick->nlots == 0 || !single))
 		lot = add_lot(pick, row);
 	if (lot == NULL)
@@ -298,6 +316,72 @@ read_claim(HubspotPick *pick, const HubspotRow *row, bool single)
 	pick->newest = hubspot_get_int64(row, PICK_NEWEST);
 	if (get_claim(row, &lot->claims[lot->nclaims], lot))
 		lot->nclaims++;
+}
+
+/* Does a row name records by keys?  Then its object types are noted. */
+static bool
+note_keys(HubspotPick *pick, const HubspotRow *row)
+{
+	HubspotTypePair types;
+	bool		has_key = false;
+
+	if (row->isnull[PICK_WAITED])
+		return false;
+	types.from = standard_type(row, PICK_FROM_TYPE, &has_key);
+	types.to = standard_type(row, PICK_TO_TYPE, &has_key);
+	if (!has_key)
+		return false;
+	for (int i = 0; i < pick->nunknown; i++)
+	{
+		if (pick->unknown[i].from == types.from && pick->unknown[i].to == types.to)
+			return true;
+	}
+	/* one too many stands for all that follow */
+	if (pick->nunknown < MAX_LOTS)
+		pick->unknown[pick->nunknown++] = types;
+	return true;
+}
+
+/* May a row with ids be of the pair of one before it whose records are not known? */
+static bool
+may_be_unknown(const HubspotPick *pick, const HubspotRow *row)
+{
+	bool		has_key = false;
+	int			from;
+	int			to;
+
+	if (pick->nunknown == 0)
+		return false;
+	from = standard_type(row, PICK_FROM_TYPE, &has_key);
+	to = standard_type(row, PICK_TO_TYPE, &has_key);
+	for (int i = 0; i < pick->nunknown; i++)
+	{
+		const HubspotTypePair *types = &pick->unknown[i];
+
+		if ((types->from == from && types->to == to) ||
+			(types->from == to && types->to == from))
+			return true;
+	}
+	return pick->nunknown == MAX_LOTS;
+}
+
+/* The number of a standard object type, or 0; *has_key becomes true if it has a property. */
+static int
+standard_type(const HubspotRow *row, int column, bool *has_key)
+{
+	HubspotSlice type;
+	const char *colon;
+
+	if (hubspot_get_size(row, column) > HUBSPOT_MAX_TEXT)
+		return 0;
+	type = hubspot_get_slice(row, column);
+	colon = memchr(type.data, ':', type.len);
+	if (colon)
+	{
+		*has_key = true;
+		type.len = colon - type.data;
+	}
+	return hubspot_standard_type(type);
 }
 
 static HubspotLot *
@@ -357,6 +441,8 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 	claim->type_ids = hubspot_get_array(row, PICK_TYPE_IDS);
 	claim->labels = hubspot_get_array(row, PICK_LABELS);
 	claim->last_id = claim->id;
+	claim->by_keys = hubspot_get_bool(row, PICK_BY_KEYS);
+	claim->waited = row->isnull[PICK_WAITED] ? 0 : hubspot_get_int64(row, PICK_WAITED);
 	claim->shares = false;
 	if (hubspot_claim_can_share(&lot->lane) && !goes_along(row, claim, lot))
 		return false;
@@ -415,6 +501,7 @@ get_lane(const HubspotRow *row, HubspotLane *lane)
 	lane->to_type = hubspot_get_text(row, PICK_TO_TYPE);
 	lane->keep_labels = hubspot_get_bool(row, PICK_KEEP_LABELS);
 	lane->attempts = hubspot_get_int32(row, PICK_ATTEMPTS);
+	lane->has_keys = strchr(lane->from_type, ':') || strchr(lane->to_type, ':');
 }
 
 static bool

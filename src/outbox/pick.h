@@ -20,7 +20,8 @@
 typedef struct HubspotLot
 {
 	HubspotLane lane;
-	HubspotOperation operation; /* the lane's: selection.c's */
+	HubspotOperation operation; /* selection.c's: the lane's, or that looks up
+								 * its keys */
 	HubspotClaim *claims;
 	int			nclaims;
 	int			room;			/* pick.c's */
@@ -34,6 +35,13 @@ typedef struct HubspotOversize
 	const char *problem;		/* of which there are only a few */
 } HubspotOversize;
 
+/* Standard object types, in either direction; 0: any others. */
+typedef struct HubspotTypePair
+{
+	int			from;
+	int			to;
+} HubspotTypePair;
+
 /* The rows that were picked, palloc'd. */
 typedef struct HubspotPick
 {
@@ -44,6 +52,8 @@ typedef struct HubspotPick
 	int64		newest;			/* the latest id that any row has been given */
 	HubspotOversize *oversize;
 	int			noversize;
+	HubspotTypePair *unknown;	/* pick.c's: of rows with keys so far */
+	int			nunknown;
 } HubspotPick;
 
 /* single: only the lane of the first row */

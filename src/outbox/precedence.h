@@ -33,13 +33,43 @@
 	"(" a " = " b " OR " HUBSPOT_SQL_TYPE_HASH(a) " = " HUBSPOT_SQL_TYPE_HASH(b) \
 	" AND " HUBSPOT_SQL_TYPE_HASH(a) " <> " HUBSPOT_SQL_TYPE_HASH("''") ")"
 
+/* Do two rows have the same id on a side, or the same key in any spelling? */
+#define HUBSPOT_SQL_SAME_ID(a, b, side) \
+	"(" a "." side "_id = " b "." side "_id" \
+	" OR %1$s.hs_assoc_normal_key(" a "." side "_type, " a "." side "_id)" \
+	" = %1$s.hs_assoc_normal_key(" b "." side "_type, " b "." side "_id))"
+
 /* Are n and o of the same pair and direction, and is n the later one? */
 #define HUBSPOT_SQL_SAME_PAIR \
 	HUBSPOT_SQL_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
 	" AND n.server IS NOT DISTINCT FROM o.server" \
-	" AND n.from_id = o.from_id AND n.to_id = o.to_id" \
+	" AND " HUBSPOT_SQL_SAME_ID("n", "o", "from") " AND " HUBSPOT_SQL_SAME_ID("n", "o", "to") \
 	" AND " HUBSPOT_SQL_SAME_TYPE("n.from_type", "o.from_type") \
 	" AND " HUBSPOT_SQL_SAME_TYPE("n.to_type", "o.to_type")
+
+/* What a row was enqueued with, also where its records have been found by keys. */
+#define HUBSPOT_SQL_GIVEN_TYPE(row, side) \
+	"(" row "." side "_type || coalesce(':' || " row "." side "_property, ''))"
+#define HUBSPOT_SQL_GIVEN_ID(row, side) \
+	"coalesce(" row "." side "_key, " row "." side "_id)"
+#define HUBSPOT_SQL_GIVEN_PAIR(row) \
+	"%1$s.hs_assoc_pair(" row ".server, " \
+	HUBSPOT_SQL_GIVEN_TYPE(row, "from") ", " HUBSPOT_SQL_GIVEN_ID(row, "from") ", " \
+	HUBSPOT_SQL_GIVEN_TYPE(row, "to") ", " HUBSPOT_SQL_GIVEN_ID(row, "to") ")"
+
+/*
+ * Do n, whose records were found by keys, and o, whose were not, have the same keys in
+ * the same direction, and is n the later one?
+ */
+#define HUBSPOT_SQL_SAME_KEY(side) \
+	HUBSPOT_SQL_SAME_TYPE(HUBSPOT_SQL_GIVEN_TYPE("n", side), "o." side "_type") \
+	" AND %1$s.hs_assoc_normal_key(" HUBSPOT_SQL_GIVEN_TYPE("n", side) ", " HUBSPOT_SQL_GIVEN_ID("n", side) ")" \
+	" = %1$s.hs_assoc_normal_key(o." side "_type, o." side "_id)"
+#define HUBSPOT_SQL_SAME_KEYS \
+	"(n.from_key IS NOT NULL OR n.to_key IS NOT NULL)" \
+	" AND " HUBSPOT_SQL_GIVEN_PAIR("n") " = " HUBSPOT_SQL_PAIR("o") " AND n.id > o.id" \
+	" AND n.server IS NOT DISTINCT FROM o.server" \
+	" AND " HUBSPOT_SQL_SAME_KEY("from") " AND " HUBSPOT_SQL_SAME_KEY("to")
 
 #define HUBSPOT_SQL_SAME_TYPES \
 	"n.type_ids IS NOT DISTINCT FROM o.type_ids" \
@@ -56,7 +86,7 @@
 	" WHEN 'archive' THEN o.operation <> 'archive_labels'" \
 	"  OR (SELECT d.id FROM %1$s.hs_assoc_outbox AS d" \
 	"   WHERE " HUBSPOT_SQL_PAIR("d") " = " HUBSPOT_SQL_PAIR("n") " AND d.id > n.id" \
-	"    AND d.from_id = n.from_id AND d.to_id = n.to_id" \
+	"    AND " HUBSPOT_SQL_SAME_ID("d", "n", "from") " AND " HUBSPOT_SQL_SAME_ID("d", "n", "to") \
 	"    AND d.operation = 'create_default'" \
 	"    AND " HUBSPOT_SQL_SAME_TYPE("d.from_type", "n.from_type") \
 	"    AND " HUBSPOT_SQL_SAME_TYPE("d.to_type", "n.to_type") \
@@ -91,6 +121,16 @@ hubspot_adds_up(const char *operation, bool keep_labels)
 	" AND " o ".from_type = " n ".from_type AND " o ".to_type = " n ".to_type" \
 	" AND " o ".from_id = " n ".from_id AND " o ".to_id = " n ".to_id" \
 	" AND " o ".attempts = 0 AND " n ".attempts = 0"
+
+/* Operations that take something away; as a column, and as a value. */
+#define HUBSPOT_SQL_REMOVES(row) \
+	"(" row ".operation IN ('archive', 'archive_labels'))"
+
+static inline bool
+hubspot_removes(const char *operation)
+{
+	return strcmp(operation, "archive") == 0 || strcmp(operation, "archive_labels") == 0;
+}
 
 /* The category of the type_ids, since numbers repeat across categories. */
 #define HUBSPOT_SQL_CATEGORY(row) \

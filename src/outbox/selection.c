@@ -20,7 +20,9 @@
 #include "api/error.h"
 #include "base/clock.h"
 #include "outbox/damper.h"
+#include "outbox/keyed.h"
 #include "outbox/lease.h"
+#include "outbox/precedence.h"
 #include "outbox/selection.h"
 #include "outbox/settle.h"
 #include "outbox/share.h"
@@ -103,6 +105,9 @@ static Decision pick_rows(Choice *choice);
 static Decision take_picked(Choice *choice, const HubspotPick *pick);
 static void give_up_oversize(HubspotClient *client, const HubspotPick *pick);
 static Decision find_operation(Choice *choice);
+static char *lane_problem(const HubspotLane *lane, HubspotOperation *operation);
+static Decision hold_removals(Choice *choice);
+static Decision limit_lookups(Choice *choice);
 static Decision damp_pairs(Choice *choice);
 static void damp_lot(HubspotLot *lot);
 static Decision drop_empty_lots(HubspotSelection *selection);
@@ -116,7 +121,7 @@ static void tell(const Choice *choice, Decision decision, HubspotRound *round);
 /* In their order: the first that does not say GO_ON is the last one. */
 static const Step steps[] = {
 	connect_account, keep_pace, pick_alone, remove_needless, pick_rows,
-	find_operation, damp_pairs, cut_to_requests
+	find_operation, hold_removals, limit_lookups, damp_pairs, cut_to_requests
 };
 
 /*
@@ -169,6 +174,8 @@ connect_account(Choice *choice)
 		return FAILED;
 	choice->selection->client = client;
 	set_policy(&client->policy);
+	hubspot_reask_set_rate(claimant->reask, client->options->rate_limit,
+						   hubspot_account_day_left(client->account, hubspot_now()));
 	choice->window = window_size(client, choice->max_rows);
 	choice->progress->max_attempts = client->options->max_attempts;
 	return GO_ON;
@@ -250,6 +257,8 @@ fill_requests(const HubspotClient *client, const HubspotLot *lot)
 	HubspotOperation operation;
 	const HubspotEndpoint *endpoint;
 
+	if (lot->lane.has_keys)
+		return hubspot_keyed_is_full(lot);
 	if (!hubspot_outbox_operation(lot->lane.operation, &operation))
 		return true;
 	endpoint = hubspot_endpoint(operation);
@@ -376,13 +385,15 @@ give_up_oversize(HubspotClient *client,
 		hubspot_settle_dead(ids, nids,
 							hubspot_make_error(HUBSPOT_VERDICT_INVALID,
 											   ERRCODE_INVALID_PARAMETER_VALUE, problem));
-		hubspot_account_count_inputs(account, nids, 0);
-		hubspot_account_count_error(account, HUBSPOT_INVALID_INPUT, nids);
+		hubspot_account_count_failed(account, HUBSPOT_INVALID_INPUT, nids);
 	}
 	pfree(ids);
 }
 
-/* There may be rows of a name that is no operation's; these are dead letters. */
+/*
+ * There may be rows of a name that is no operation's, or no object type's; these are dead
+ * letters.
+ */
 static Decision
 find_operation(Choice *choice)
 {
@@ -392,18 +403,55 @@ find_operation(Choice *choice)
 	{
 		HubspotLot *lot = &selection->lots[i];
 		const HubspotError *error;
+		char	   *problem = lane_problem(&lot->lane, &lot->operation);
 
-		if (hubspot_outbox_operation(lot->lane.operation, &lot->operation))
+		if (problem == NULL)
 			continue;
 		error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
-								   ERRCODE_INVALID_PARAMETER_VALUE,
-								   psprintf("there is no operation \"%s\"",
-											lot->lane.operation));
+								   ERRCODE_INVALID_PARAMETER_VALUE, problem);
 		for (int j = 0; j < lot->nclaims; j++)
 			hubspot_settle_dead(&lot->claims[j].id, 1, error);
 		choice->removed += lot->nclaims;
 		lot->nclaims = 0;
 	}
+	return drop_empty_lots(selection);
+}
+
+/* Why the rows of a lane can never be sent, palloc'd; or NULL, and what is done to them. */
+static char *
+lane_problem(const HubspotLane *lane, HubspotOperation *operation)
+{
+	if (!hubspot_outbox_operation(lane->operation, operation))
+		return psprintf("there is no operation \"%s\"", lane->operation);
+	if (!lane->has_keys)
+		return NULL;
+	*operation = HUBSPOT_RECORDS_READ;
+	return hubspot_keyed_problem(lane);
+}
+
+/* Have removals wait for creates of their transactions that were not looked up yet. */
+static Decision
+hold_removals(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+
+	for (int i = 0; i < selection->nlots && selection->claimant->has_keys; i++)
+	{
+		HubspotLot *lot = &selection->lots[i];
+
+		if (!lot->lane.has_keys && hubspot_removes(lot->lane.operation))
+			hubspot_keyed_hold(lot);
+	}
+	return drop_empty_lots(selection);
+}
+
+/* Look up no more keys than takes a moment. */
+static Decision
+limit_lookups(Choice *choice)
+{
+	HubspotSelection *selection = choice->selection;
+
+	hubspot_keyed_limit(selection->claimant->reask, selection->lots, selection->nlots);
 	return drop_empty_lots(selection);
 }
 
@@ -414,7 +462,10 @@ damp_pairs(Choice *choice)
 	HubspotSelection *selection = choice->selection;
 
 	for (int i = 0; i < selection->nlots; i++)
-		damp_lot(&selection->lots[i]);
+	{
+		if (!selection->lots[i].lane.has_keys)
+			damp_lot(&selection->lots[i]);
+	}
 	return drop_empty_lots(selection);
 }
 
@@ -476,9 +527,12 @@ cut_to_requests(Choice *choice)
 	{
 		HubspotLot *lot = &selection->lots[i];
 
-		lot->nclaims = shares[i].nrequests == 0 ? 0 :
-			count_fitting(hubspot_endpoint(lot->operation), lot->claims, lot->nclaims,
-						  request_limit(selection, lot) * shares[i].nrequests);
+		if (lot->lane.has_keys)
+			;					/* limit_lookups() has done that */
+		else
+			lot->nclaims = shares[i].nrequests == 0 ? 0 :
+				count_fitting(hubspot_endpoint(lot->operation), lot->claims, lot->nclaims,
+							  request_limit(selection, lot) * shares[i].nrequests);
 		if (lot->lane.attempts > 0) /* then it is the only one */
 			selection->client->policy.batch_size = request_limit(selection, lot);
 	}
@@ -504,6 +558,8 @@ share_out(const Choice *choice)
 		const HubspotEndpoint *endpoint = hubspot_endpoint(lot->operation);
 		int			nrecords = 0;
 
+		if (lot->lane.has_keys)
+			continue;
 		if (endpoint->input_shape == HUBSPOT_INPUT_GROUP)
 			nrecords = hubspot_claim_count_records(lot->claims, lot->nclaims);
 		shares[i].nrows = lot->nclaims;

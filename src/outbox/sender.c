@@ -348,6 +348,7 @@ take_account(HubspotSender *sender, HubspotClaimant *claimant,
 	visit->standing = claimant->backing_off ? HUBSPOT_FAILING :
 		claimant->known ? HUBSPOT_PROVEN : HUBSPOT_NEW;
 	visit->owner = hubspot_server_owner(claimant->server);
+	claimant->reask = &visit->turn->reask;
 	if (hubspot_turn_rests(visit->turn, &rests_until))
 	{
 		round->next_due = Min(round->next_due, rests_until);

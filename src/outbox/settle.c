@@ -30,7 +30,8 @@
 
 #define ROW_COLUMNS \
 	"id, server, role, operation, from_type, from_id, to_type, to_id," \
-	" type_ids, category, labels, keep_labels, link_table, enqueued_at"
+	" type_ids, category, labels, keep_labels, link_table, enqueued_at," \
+	" from_property, from_key, to_property, to_key"
 
 /* attempts, increased by one; a user may have set it to the largest integer */
 #define ONE_MORE	"attempts + (attempts < 2147483647)::int"
@@ -60,6 +61,9 @@ static HubspotStatement outdated_statement = {
 	.text =
 	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_dead_letter AS o, %1$s.hs_assoc_outbox AS n"
 	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " HUBSPOT_SQL_OUTDATES
+	" UNION ALL "
+	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_dead_letter AS o, %1$s.hs_assoc_outbox AS n"
+	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_KEYS " AND " HUBSPOT_SQL_OUTDATES
 	" UNION ALL "
 	"SELECT o.id, o.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_outbox AS n"
 	" WHERE n.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " PUT_BACK("o") " AND " HUBSPOT_SQL_OUTDATES,
@@ -255,10 +259,10 @@ static HubspotStatement dead_statement = {
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o USING " HUBSPOT_SQL_FAILED
 	"  WHERE o.id = k.failed_id"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
-	" RETURNING " ROW_COLUMNS ", " ONE_MORE " AS attempts_made, reason) "
-	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", attempts, died_at,"
+	" RETURNING " ROW_COLUMNS ", wait_for_records, " ONE_MORE " AS attempts_made, reason) "
+	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", wait_for_records, attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
-	" SELECT " ROW_COLUMNS ", attempts_made, clock_timestamp(),"
+	" SELECT " ROW_COLUMNS ", wait_for_records, attempts_made, clock_timestamp(),"
 	"  " HUBSPOT_SQL_FAILED_STATUS("reason") ", " HUBSPOT_SQL_FAILED_CATEGORY("reason") ","
 	"  " HUBSPOT_SQL_FAILED_MESSAGE("reason") ", " HUBSPOT_SQL_FAILED_CORRELATION_ID("reason") ","
 	"  CASE WHEN ($8)[reason] AND id <> first_value(id) OVER of_reason"
@@ -426,20 +430,29 @@ hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
 					  int max_attempts)
 {
 	HubspotValues values = {0};
+
+	hubspot_set_failures(&values, failures, nfailures);
+	hubspot_set_int32(&values, AGAIN_MAX_ATTEMPTS, max_attempts);
+	hubspot_query(&again_statement, &values, &rows);
+	hubspot_settle_others_dead(failures, nfailures, &rows, AGAIN_ID);
+}
+
+/* Give up rows, but for those in a column of what a statement has returned. */
+void
+hubspot_settle_others_dead(const HubspotFailure *failures, int nfailures,
+						   const HubspotRows *settled, int column)
+{
 	HubspotFailure *last;
 	int64	   *ids;
 	int			nids;
 	int			nlast = 0;
 
-	hubspot_set_failures(&values, failures, nfailures);
-	hubspot_set_int32(&values, AGAIN_MAX_ATTEMPTS, max_attempts);
-	if (hubspot_query(&again_statement, &values, &rows) == (uint64) nfailures)
+	if (settled->count == (uint64) nfailures)
 		return;
-
 	ids = palloc(sizeof(int64) * nfailures);
 	for (int i = 0; i < nfailures; i++)
 		ids[i] = failures[i].id;
-	nids = hubspot_row_ids_without(ids, nfailures, &rows, AGAIN_ID, ids);
+	nids = hubspot_row_ids_without(ids, nfailures, settled, column, ids);
 
 	/* the rows are in the same order */
 	last = palloc(sizeof(HubspotFailure) * Max(nids, 1));

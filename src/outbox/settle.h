@@ -13,6 +13,7 @@
 
 #include "outbox/claim.h"
 #include "outbox/failure.h"
+#include "schema/prepared.h"
 
 /*
  * How long an account to which nothing can be sent waits after its first failure,
@@ -39,6 +40,8 @@ extern void hubspot_settle_dead(const int64 *ids,
 								int nids, const HubspotError *error);
 extern void hubspot_settle_dead_each(const HubspotFailure *failures,
 									 int nfailures);
+extern void hubspot_settle_others_dead(const HubspotFailure *failures, int nfailures,
+									   const HubspotRows *settled, int column);
 extern bool hubspot_settle_account(const HubspotClaimant *claimant,
 								   const HubspotError *error);
 extern void hubspot_settle_forget(void);

@@ -8,6 +8,8 @@
  * window that is longer than what can be picked, and pick those of its rows
  * that make the fullest requests (share.c).
  *
+ * The survey ends at a row that names records by keys: see pick.c.
+ *
  * Nothing is locked or checked here: pick.c does that.
  *
  * IDENTIFICATION
@@ -94,6 +96,7 @@ typedef struct Surveyor
 
 static void survey_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
 static bool survey_row(TupleTableSlot *slot, DestReceiver *self);
+static bool has_key(TupleTableSlot *slot, int column);
 static void survey_nothing(DestReceiver *self);
 static SurveyedLane *find_lane(Surveyor *surveyor, TupleTableSlot *slot);
 static bool get_slice(TupleTableSlot *slot, int column, HubspotSlice *slice);
@@ -156,6 +159,8 @@ survey_row(TupleTableSlot *slot, DestReceiver *self)
 	SurveyedLane *lane;
 
 	slot_getallattrs(slot);
+	if (has_key(slot, SURVEY_FROM_TYPE) || has_key(slot, SURVEY_TO_TYPE))
+		return false;			/* what comes after it may have to wait */
 	lane = find_lane(surveyor, slot);
 	if (lane == NULL)
 		return true;
@@ -166,6 +171,15 @@ survey_row(TupleTableSlot *slot, DestReceiver *self)
 	row->lane = lane->number;
 	surveyor->nrows++;
 	return true;
+}
+
+/* Has an object type a property, so that its ids are keys? */
+static bool
+has_key(TupleTableSlot *slot, int column)
+{
+	HubspotSlice type;
+
+	return get_slice(slot, column, &type) && memchr(type.data, ':', type.len);
 }
 
 static void

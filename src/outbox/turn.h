@@ -26,6 +26,7 @@ typedef struct HubspotTurn
 								 * all of them fail; 0: none */
 	int			failures;		/* ERRORs since something last went well */
 	int64		rests_until;	/* as of hubspot_now() */
+	HubspotReask reask;			/* selection.c's and found.c's */
 } HubspotTurn;
 
 extern HubspotTurns *hubspot_turns_create(MemoryContext context);

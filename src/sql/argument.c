@@ -16,6 +16,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "account/server.h"
 #include "api/endpoint.h"
@@ -26,20 +27,20 @@
 
 #define WHITE_SPACE		" \t\r\n\f\v"
 
+/* The longest that operations may wait for records. */
+#define MAX_WAIT_YEARS	10
+
 static char *read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
 							  HubspotObjectType *type);
 static bool is_word(const char *text);
 static void refuse_null(FunctionCallInfo fcinfo, int argument,
 						const char *name, const char *hint);
+static int	compare_intervals(const Interval *a, const Interval *b);
 static int64 check_number(int64 number, const char *name);
 
-/*
- * A name or an id of an object type, as it may stand in a path.  beside_ids: are its
- * records given, too, so that somebody may have meant keys?
- */
+/* The name of an object type, as it stands in a path, palloc'd. */
 char *
-hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
-							 const char *name, bool beside_ids)
+hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	HubspotObjectType type;
 	char	   *given = read_object_type(fcinfo, argument, name, &type);
@@ -49,9 +50,6 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" takes no property: \"%s\"", name,
 						hubspot_shown(given)),
-				 beside_ids ?
-				 errhint("Write \"%s\", and ids in place of keys: hs_assoc_resolve returns them.",
-						 hubspot_shown(type.name)) :
 				 errhint("Write \"%s\".", hubspot_shown(type.name))));
 	return given;
 }
@@ -62,6 +60,18 @@ hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument, const char *
 							 HubspotObjectType *type)
 {
 	(void) read_object_type(fcinfo, argument, name, type);
+}
+
+/* Likewise, as it was given.  *has_keys becomes true if it has a property. */
+char *
+hubspot_given_type_argument(FunctionCallInfo fcinfo, int argument, const char *name,
+							bool *has_keys)
+{
+	HubspotObjectType type;
+	char	   *given = read_object_type(fcinfo, argument, name, &type);
+
+	*has_keys |= (type.property != NULL);
+	return given;
 }
 
 static char *
@@ -198,6 +208,42 @@ bool
 hubspot_flag_argument(FunctionCallInfo fcinfo, int argument)
 {
 	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
+}
+
+/*
+ * For how long operations wait for records that HubSpot does not have; by default, a day.
+ * NULL: no record is named by a key.
+ */
+const Interval *
+hubspot_wait_argument(FunctionCallInfo fcinfo, int argument, const char *name, bool has_keys)
+{
+	static const Interval usual = {.day = 1};
+	static const Interval none = {0};
+	static const Interval most = {.month = MAX_WAIT_YEARS * MONTHS_PER_YEAR};
+	const Interval *wait;
+
+	if (PG_ARGISNULL(argument))
+		return has_keys ? &usual : NULL;
+	wait = PG_GETARG_INTERVAL_P(argument);
+	if (!has_keys)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is only for records that are named by keys", name),
+				 errhint("An object type with a property has keys, such as \"contacts:email\".")));
+	if (compare_intervals(wait, &none) < 0 || compare_intervals(wait, &most) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
+						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(argument)))),
+				 errhint("It is from 0 to %d years, such as '1 day'.", MAX_WAIT_YEARS)));
+	return wait;
+}
+
+static int
+compare_intervals(const Interval *a, const Interval *b)
+{
+	return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(a),
+											 IntervalPGetDatum(b)));
 }
 
 /* The name of something other than a server, not copied. */

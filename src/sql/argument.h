@@ -13,11 +13,16 @@
 
 #include "fmgr.h"
 #include "utils/array.h"
+#include "utils/timestamp.h"
 
 #include "api/key.h"
 
 extern char *hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument,
-										  const char *name, bool beside_ids);
+										  const char *name);
+extern char *hubspot_given_type_argument(FunctionCallInfo fcinfo, int argument,
+										 const char *name, bool *has_keys);
+extern const Interval *hubspot_wait_argument(FunctionCallInfo fcinfo, int argument,
+											 const char *name, bool has_keys);
 extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name, HubspotObjectType *type);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,

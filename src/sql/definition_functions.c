@@ -367,8 +367,8 @@ begin_task(FunctionCallInfo fcinfo, Task *task, HubspotOperation operation,
 static void
 set_direction(FunctionCallInfo fcinfo, Task *task)
 {
-	task->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type", false);
-	task->to_type = hubspot_object_type_argument(fcinfo, 1, "to_type", false);
+	task->from_type = hubspot_object_type_argument(fcinfo, 0, "from_type");
+	task->to_type = hubspot_object_type_argument(fcinfo, 1, "to_type");
 	task->direction = psprintf("from %s to %s", task->from_type, task->to_type);
 	task->arguments[0] = task->from_type;
 	task->arguments[1] = task->to_type;

@@ -79,13 +79,15 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
 
 /*
  * hs_assoc_enqueue(operation, from_type, to_type, query, keep_labels, is_primary,
- * server)
+ * wait_for_records, server)
  *
  * Puts the operation on each row of the query into the outbox, on behalf of
  * the current role, which needs USAGE on the server.  Whether the role has a
  * user mapping shows when the row is sent.  Returns how many rows there were;
  * those without from_id or to_id are skipped, and counted in hs_assoc_stat().
- * A row that could never be sent is an ERROR (22023).
+ * A row that could never be sent is an ERROR (22023).  Where an object type has a
+ * property, the ids are keys, whose records are looked up when the row is sent; it waits
+ * for records that HubSpot does not have, for as long as wait_for_records says.
  */
 Datum
 hs_assoc_enqueue(PG_FUNCTION_ARGS)
@@ -95,19 +97,21 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotEnqueue enqueue = {0};
+	bool		has_keys = false;
 	const char *query;
 	Oid			serverid;
 	int64		enqueued;
 	int64		skipped;
 
 	enqueue.operation = operation_argument(fcinfo, 0);
-	enqueue.from_type = hubspot_object_type_argument(fcinfo, 1, "from_type", true);
-	enqueue.to_type = hubspot_object_type_argument(fcinfo, 2, "to_type", true);
+	enqueue.from_type = hubspot_given_type_argument(fcinfo, 1, "from_type", &has_keys);
+	enqueue.to_type = hubspot_given_type_argument(fcinfo, 2, "to_type", &has_keys);
 	query = hubspot_query_argument(fcinfo, 3, NULL);
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
 	enqueue.all_primary = is_primary_argument(fcinfo, 5, enqueue.operation);
+	enqueue.wait_for_records = hubspot_wait_argument(fcinfo, 6, "wait_for_records", has_keys);
 	enqueue.role = GetUserId();
-	serverid = hubspot_usable_server_argument(fcinfo, 6);
+	serverid = hubspot_usable_server_argument(fcinfo, 7);
 	enqueue.server = GetForeignServer(serverid)->servername;
 
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);

@@ -3,11 +3,13 @@
  * pair_function.c
  *	  A hash that tells which operations of the outbox are on the same pair.
  *
- * Object types have several names: contacts, contact and 0-1 are the same.
- * For those that are listed here, all names are known.  All others (custom
+ * For standard object types, all names are known (api/object_type.c).  All others (custom
  * objects, what HubSpot has added since) count as one type, because two names
  * that we do not know may stand for the same one: at worst, operations on
  * different pairs with the same ids wait for each other.
+ *
+ * Until their records are known, operations that name records by keys are of one pair if
+ * the normal forms of their keys are the same.
  *
  * IDENTIFICATION
  *	  src/sql/pair_function.c
@@ -18,111 +20,26 @@
 
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "utils/builtins.h"
 
+#include "api/key.h"
+#include "api/object_type.h"
 #include "base/compat.h"
+#include "json/text.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_pair);
-
-/* Object types by all of their names in lower case, and their numbers (0-n). */
-typedef struct StandardType
-{
-	const char *name;
-	int			number;
-} StandardType;
-
-/*
- * In the order of strcmp().  Indexes hold the results: whoever changes these
- * has to rebuild the indexes in the extension's update script.
- */
-static const StandardType standard_types[] = {
-	{"0-1", 1},
-	{"0-101", 101},
-	{"0-116", 116},
-	{"0-123", 123},
-	{"0-136", 136},
-	{"0-14", 14},
-	{"0-162", 162},
-	{"0-18", 18},
-	{"0-19", 19},
-	{"0-2", 2},
-	{"0-27", 27},
-	{"0-3", 3},
-	{"0-410", 410},
-	{"0-420", 420},
-	{"0-421", 421},
-	{"0-46", 46},
-	{"0-47", 47},
-	{"0-48", 48},
-	{"0-49", 49},
-	{"0-5", 5},
-	{"0-53", 53},
-	{"0-69", 69},
-	{"0-7", 7},
-	{"0-8", 8},
-	{"appointment", 421},
-	{"appointments", 421},
-	{"call", 48},
-	{"calls", 48},
-	{"communication", 18},
-	{"communications", 18},
-	{"companies", 2},
-	{"company", 2},
-	{"contact", 1},
-	{"contacts", 1},
-	{"course", 410},
-	{"courses", 410},
-	{"deal", 3},
-	{"deals", 3},
-	{"email", 49},
-	{"emails", 49},
-	{"feedback_submission", 19},
-	{"feedback_submissions", 19},
-	{"invoice", 53},
-	{"invoices", 53},
-	{"lead", 136},
-	{"leads", 136},
-	{"line_item", 8},
-	{"line_items", 8},
-	{"listing", 420},
-	{"listings", 420},
-	{"meeting", 47},
-	{"meeting_event", 47},
-	{"meeting_events", 47},
-	{"meetings", 47},
-	{"note", 46},
-	{"notes", 46},
-	{"order", 123},
-	{"orders", 123},
-	{"payment", 101},
-	{"payments", 101},
-	{"postal_mail", 116},
-	{"postal_mails", 116},
-	{"product", 7},
-	{"products", 7},
-	{"quote", 14},
-	{"quotes", 14},
-	{"service", 162},
-	{"services", 162},
-	{"subscription", 69},
-	{"subscriptions", 69},
-	{"task", 27},
-	{"tasks", 27},
-	{"ticket", 5},
-	{"tickets", 5}
-};
-
-/* All of the names are shorter than this. */
-#define MAX_NAME	32
+PG_FUNCTION_INFO_V1(hs_assoc_normal_key);
 
 static uint64 hash_side(const text * type, const text * id);
-static int	type_number(const text * type);
-static int	compare_names(const void *a, const void *b);
+static uint64 hash_keyed_side(HubspotSlice type, HubspotSlice key);
+static HubspotSlice normal_key(HubspotSlice type, HubspotSlice key);
+static HubspotSlice slice_of(const text * value);
 
 /*
  * hs_assoc_pair(server, from_type, from_id, to_type, to_id)
  *
- * A hash of a server and a pair of records, the same in either direction and for
- * all names of an object type.
+ * A hash of a server and a pair of records, the same in either direction, for
+ * all names of an object type, and for all spellings of a key.
  */
 Datum
 hs_assoc_pair(PG_FUNCTION_ARGS)
@@ -142,33 +59,76 @@ hs_assoc_pair(PG_FUNCTION_ARGS)
 static uint64
 hash_side(const text * type, const text * id)
 {
+	HubspotSlice name = slice_of(type);
+
+	if (memchr(name.data, ':', name.len))
+		return hash_keyed_side(name, slice_of(id));
 	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(id),
 							   VARSIZE_ANY_EXHDR(id),
-							   (uint64) type_number(type));
+							   (uint64) hubspot_standard_type(name));
 }
 
-/* The number of an object type, or 0: it is not listed. */
-static int
-type_number(const text * type)
+/*
+ * Likewise of a record that is named by a key.  The property of a type that is not listed
+ * does not count, as its name does not.
+ */
+static uint64
+hash_keyed_side(HubspotSlice type, HubspotSlice key)
 {
-	Size		len = VARSIZE_ANY_EXHDR(type);
-	char		name[MAX_NAME];
-	StandardType key = {0};
-	const StandardType *found;
+	HubspotSlice name = type;
+	HubspotSlice normal = normal_key(type, key);
+	uint64		seed;
 
-	if (len >= MAX_NAME)
-		return 0;
-	for (Size i = 0; i < len; i++)
-		name[i] = pg_ascii_tolower((unsigned char) VARDATA_ANY(type)[i]);
-	name[len] = '\0';
-	key.name = name;
-	found = bsearch(&key, standard_types, lengthof(standard_types),
-					sizeof(StandardType), compare_names);
-	return found ? found->number : 0;
+	name.len = (const char *) memchr(type.data, ':', type.len) - type.data;
+	seed = (uint64) hubspot_standard_type(name);
+	if (seed != 0)
+		seed = hash_bytes_extended((const unsigned char *) type.data + name.len,
+								   type.len - name.len, seed);
+	return hash_bytes_extended((const unsigned char *) normal.data, normal.len, seed);
 }
 
-static int
-compare_names(const void *a, const void *b)
+/*
+ * hs_assoc_normal_key(object_type, key)
+ *
+ * The normal form of a key: two keys are the same if it is.  What is no key of the object
+ * type stays as it is, and so do ids.
+ */
+Datum
+hs_assoc_normal_key(PG_FUNCTION_ARGS)
 {
-	return strcmp(((const StandardType *) a)->name, ((const StandardType *) b)->name);
+	HubspotSlice type = slice_of(PG_GETARG_TEXT_PP(0));
+	HubspotSlice key = slice_of(PG_GETARG_TEXT_PP(1));
+	HubspotSlice normal = normal_key(type, key);
+	HubspotSlice again;
+	char	   *text;
+
+	if (hubspot_same_id(normal, key))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	text = hubspot_text_from_utf8(normal.data, normal.len);
+	/* the database's encoding may have a letter, but not its small one */
+	if (!hubspot_text_to_utf8(text, strlen(text), &again.data, &again.len) ||
+		!hubspot_same_id(again, normal))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	PG_RETURN_TEXT_P(cstring_to_text(text));
+}
+
+/* In UTF-8; what is no key of the object type is given back. */
+static HubspotSlice
+normal_key(HubspotSlice type, HubspotSlice key)
+{
+	HubspotObjectType parsed;
+	char	   *hint;
+
+	if (hubspot_parse_object_type(pnstrdup(type.data, type.len), &parsed, &hint) ||
+		parsed.property == NULL || hubspot_key_problem(key))
+		return key;
+	return hubspot_key_normalize(&parsed, key, palloc(HUBSPOT_NORMAL_SIZE));
+}
+
+static HubspotSlice
+slice_of(const text * value)
+{
+	HubspotSlice slice = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+
+	return slice;
 }

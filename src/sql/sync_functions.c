@@ -44,6 +44,7 @@ enum
 	ENABLE_CATEGORY,
 	ENABLE_BACKFILL,
 	ENABLE_IS_PRIMARY,
+	ENABLE_WAIT_FOR_RECORDS,
 	ENABLE_SERVER
 };
 
@@ -64,12 +65,14 @@ static bool same_text(const char *a, const char *b);
 /*
  * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
  * type_id, label, type_id_column, label_column, category, backfill, is_primary,
- * server)
+ * wait_for_records, server)
  *
  * From now on, what happens to the rows of the table is enqueued, on behalf of
  * the current role.  With backfill, so are the rows that exist already: the
  * lock that is taken for the triggers waits for all writers, and none goes on
  * before the transaction has ended.  Returns how many rows.
+ *
+ * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  */
 Datum
 hs_assoc_enable_sync(PG_FUNCTION_ARGS)
@@ -101,12 +104,15 @@ static HubspotSync *
 sync_arguments(FunctionCallInfo fcinfo)
 {
 	HubspotSync *sync = palloc0(sizeof(HubspotSync));
+	bool		has_keys = false;
 
 	sync->link_table = link_table_argument(fcinfo, ENABLE_LINK_TABLE);
-	sync->from_type = hubspot_object_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type", true);
+	sync->from_type = hubspot_given_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type", &has_keys);
 	sync->from_column = hubspot_name_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
-	sync->to_type = hubspot_object_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type", true);
+	sync->to_type = hubspot_given_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type", &has_keys);
 	sync->to_column = hubspot_name_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
+	sync->wait_for_records = hubspot_wait_argument(fcinfo, ENABLE_WAIT_FOR_RECORDS,
+												   "wait_for_records", has_keys);
 	set_type(fcinfo, sync);
 	return sync;
 }
@@ -162,8 +168,14 @@ set_type(FunctionCallInfo fcinfo, HubspotSync *sync)
 static int32
 primary_type(const HubspotSync *sync)
 {
-	int32		type_id = hubspot_primary_type(sync->from_type, sync->to_type);
+	HubspotObjectType from_type;
+	HubspotObjectType to_type;
+	char	   *hint;
+	int32		type_id = 0;
 
+	if (!hubspot_parse_object_type(sync->from_type, &from_type, &hint) &&
+		!hubspot_parse_object_type(sync->to_type, &to_type, &hint))
+		type_id = hubspot_primary_type(from_type.name, to_type.name);
 	if (type_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

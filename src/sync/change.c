@@ -73,6 +73,7 @@ enum
 	PARAMETER_LINK_TABLE,
 	PARAMETER_TRANSACTIONS,		/* this transaction's numbers that have
 								 * removed */
+	PARAMETER_WAIT_FOR_RECORDS, /* null: no record is named by a key */
 	NPARAMETERS
 };
 
@@ -88,7 +89,8 @@ static const Oid parameter_types[NPARAMETERS] = {
 	[PARAMETER_LABELS] = TEXTARRAYOID,
 	[PARAMETER_KEEP_LABELS] = BOOLOID,
 	[PARAMETER_LINK_TABLE] = REGCLASSOID,
-	[PARAMETER_TRANSACTIONS] = XIDARRAYOID
+	[PARAMETER_TRANSACTIONS] = XIDARRAYOID,
+	[PARAMETER_WAIT_FOR_RECORDS] = INTERVALOID
 };
 
 /* Where the rows of an insertion come from. */
@@ -193,6 +195,9 @@ set_parameters(HubspotChange *change)
 	hubspot_set_text(values, PARAMETER_CATEGORY, sync->category);
 	hubspot_set_bool(values, PARAMETER_KEEP_LABELS, typed);
 	hubspot_set_oid(values, PARAMETER_LINK_TABLE, sync->link_table);
+	if (sync->wait_for_records)
+		hubspot_set_datum(values, PARAMETER_WAIT_FOR_RECORDS,
+						  IntervalPGetDatum(sync->wait_for_records));
 	if (sync->type_id)
 	{
 		element = Int32GetDatum(sync->type_id);

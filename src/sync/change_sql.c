@@ -34,11 +34,18 @@
 #include "hubspot.h"
 #include "sync/change_sql.h"
 
+/*
+ * Of the rows of a group, that of the new ones; these are alike, unless they have one key
+ * in several spellings.
+ */
+#define NEWEST(value)	"(pg_catalog.array_agg(" value " ORDER BY c.sign DESC))[1]"
+
 static bool has_spellings(const HubspotDelta *delta);
 static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
 static char *changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 						  const Oid *keys);
 static char *difference(const HubspotDelta *delta, const Oid *keys);
+static char *normal_key(const char *object_type, const char *value);
 static char *rows_of(const HubspotDelta *delta, const char *table,
 					 const char *mark, bool with_nulls, const Oid *keys);
 static char *id_text(const char *alias, const HubspotDeltaColumn *column);
@@ -61,6 +68,8 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 	delta->ncolumns = hubspot_sync_columns(sync, names);
 	for (int i = 0; i < delta->ncolumns; i++)
 		set_column(&delta->columns[i], table, names[i]);
+	delta->columns[HUBSPOT_COLUMN_FROM].is_key = strchr(sync->from_type, ':') != NULL;
+	delta->columns[HUBSPOT_COLUMN_TO].is_key = strchr(sync->to_type, ':') != NULL;
 	delta->has_spellings = has_spellings(delta);
 }
 
@@ -142,30 +151,48 @@ changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 
 /*
  * What an UPDATE has added or removed, all rows taken together: a value that
- * has moved from one row to another makes no difference.
+ * has moved from one row to another makes no difference, and neither does another
+ * spelling of a key.
  */
 static char *
 difference(const HubspotDelta *delta, const Oid *keys)
 {
 	const char *type = delta->ncolumns > HUBSPOT_COLUMN_TYPE ? ", c.type" : "";
+	const char *from_key = normal_key(delta->sync->from_type, "c.from_id");
+	const char *to_key = normal_key(delta->sync->to_type, "c.to_id");
 	StringInfoData values;
 
 	initStringInfo(&values);
 	for (int i = 0; keys && i < delta->ncolumns; i++)
 	{
-		if (OidIsValid(keys[i]))
-			appendStringInfo(&values, ", (pg_catalog.array_agg(c.key%d))[1] AS key%d", i, i);
+		if (!OidIsValid(keys[i]))
+			continue;
+		appendStringInfo(&values, from_key || to_key ? ", " NEWEST("c.key%d") " AS key%d" :
+						 ", (pg_catalog.array_agg(c.key%d))[1] AS key%d", i, i);
 	}
-	return psprintf("SELECT c.from_id, c.to_id%s,"
+	return psprintf("SELECT %s AS from_id, %s AS to_id%s,"
 					" pg_catalog.sum(c.sign) OPERATOR(pg_catalog.>) 0 AS added%s "
 					"FROM (%s UNION ALL %s) AS c "
-					"GROUP BY c.from_id, c.to_id%s "
+					"GROUP BY %s, %s%s "
 					"HAVING pg_catalog.sum(c.sign) OPERATOR(pg_catalog.<>) 0 "
 					"ORDER BY added",
+					from_key ? NEWEST("c.from_id") : "c.from_id",
+					to_key ? NEWEST("c.to_id") : "c.to_id",
 					type, values.data,
 					rows_of(delta, HUBSPOT_NEW_ROWS, "1 AS sign", false, keys),
 					rows_of(delta, HUBSPOT_OLD_ROWS, "-1 AS sign", false, keys),
+					from_key ? from_key : "c.from_id", to_key ? to_key : "c.to_id",
 					type);
+}
+
+/* The normal form of a key; NULL: the object type has ids. */
+static char *
+normal_key(const char *object_type, const char *value)
+{
+	if (strchr(object_type, ':') == NULL)
+		return NULL;
+	return psprintf("%s.hs_assoc_normal_key(%s, %s)", hubspot_outbox_schema(false)->name,
+					quote_literal_cstr(object_type), value);
 }
 
 /*
@@ -200,7 +227,8 @@ rows_of(const HubspotDelta *delta, const char *table, const char *mark,
 /*
  * A value as text, null if it is null.  A value that is too large for the
  * outbox must not stop the writer: it is cut and marked, so that it is refused
- * when it is to be sent, and seen in the dead letters.
+ * when it is to be sent, and seen in the dead letters.  A key, which may have any
+ * characters, is refused for a control character.
  */
 static char *
 id_text(const char *alias, const HubspotDeltaColumn *column)
@@ -218,9 +246,10 @@ id_text(const char *alias, const HubspotDeltaColumn *column)
 			/* a character has at most four bytes */
 			return psprintf("CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.>) %d"
 							" THEN pg_catalog.left(%s, 240)"
-							" OPERATOR(pg_catalog.||) '... (cut: it is too long)' COLLATE pg_catalog.\"C\""
+							" OPERATOR(pg_catalog.||) '%s... (cut: it is too long)' COLLATE pg_catalog.\"C\""
 							" ELSE %s END",
-							value, HUBSPOT_MAX_TEXT, value, value);
+							value, HUBSPOT_MAX_TEXT, value,
+							column->is_key ? "\n" : "", value);
 	}
 }
 
@@ -408,10 +437,12 @@ hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
 
 	return psprintf("%sINSERT INTO %s.hs_assoc_outbox (server, role, operation,"
 					" from_type, from_id, to_type, to_id,"
-					" type_ids, category, labels, keep_labels, link_table) "
+					" type_ids, category, labels, keep_labels, link_table,"
+					" wait_for_records, waited) "
 					"SELECT $1, $2, CASE WHEN r.added THEN $3 ELSE $4 END,"
 					" $5, r.from_id, $6, r.to_id,"
-					" %s, $8, %s, r.added AND $10, $11 "
+					" %s, $8, %s, r.added AND $10, $11,"
+					" $13, $13 OPERATOR(pg_catalog.-) $13 "
 					"FROM (%s) AS r",
 					net ? undone_removals(delta, schema, rows) : "",
 					schema,

@@ -30,6 +30,7 @@ typedef struct HubspotDeltaColumn
 	Oid			type;			/* a domain's base */
 	bool		not_null;
 	bool		by_value;
+	bool		is_key;			/* its values are keys of records */
 	int16		length;
 } HubspotDeltaColumn;
 

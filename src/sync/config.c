@@ -54,7 +54,8 @@ enum
 	CONFIG_ROLE,
 	CONFIG_ENABLED_AT,
 	CONFIG_TABLE_NAME,
-	CONFIG_NCOLUMNS = CONFIG_TABLE_NAME
+	CONFIG_WAIT_FOR_RECORDS,
+	CONFIG_NCOLUMNS = CONFIG_WAIT_FOR_RECORDS
 };
 
 /* The columns that hold the name of a column of the link table. */
@@ -76,15 +77,16 @@ enum
 	INSERT_CATEGORY,
 	INSERT_SERVER,
 	INSERT_ROLE,
-	INSERT_TABLE_NAME
+	INSERT_TABLE_NAME,
+	INSERT_WAIT_FOR_RECORDS
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role, table_name) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	" category, server, role, table_name, wait_for_records) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 	.types = {
 		[INSERT_LINK_TABLE] = REGCLASSOID,
 		[INSERT_FROM_TYPE] = TEXTOID,
@@ -98,7 +100,8 @@ static HubspotStatement insert_statement = {
 		[INSERT_CATEGORY] = TEXTOID,
 		[INSERT_SERVER] = TEXTOID,
 		[INSERT_ROLE] = REGROLEOID,
-		[INSERT_TABLE_NAME] = TEXTOID
+		[INSERT_TABLE_NAME] = TEXTOID,
+		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID
 	}
 };
 
@@ -107,6 +110,7 @@ static HubspotSync *read_sync(HeapTuple tuple, TupleDesc tupdesc);
 static bool is_complete(const HubspotSync *sync);
 static char *text_or_null(Datum value, bool isnull);
 static char *name_or_null(Datum value, bool isnull);
+static const Interval *copy_interval(Datum value);
 static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *column,
 						   Datum new_name, Datum *values, bool *replace);
 
@@ -183,6 +187,8 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	sync->server = text_or_null(VALUE(CONFIG_SERVER));
 	sync->role = DatumGetObjectId(values[CONFIG_ROLE - 1]);
 	sync->table_name = name_or_null(VALUE(CONFIG_TABLE_NAME));
+	if (!isnull[CONFIG_WAIT_FOR_RECORDS - 1])
+		sync->wait_for_records = copy_interval(values[CONFIG_WAIT_FOR_RECORDS - 1]);
 	return sync;
 }
 
@@ -206,6 +212,14 @@ name_or_null(Datum value, bool isnull)
 	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
 }
 
+static const Interval *
+copy_interval(Datum value)
+{
+	Interval   *copy = palloc(sizeof(Interval));
+
+	return memcpy(copy, DatumGetIntervalP(value), sizeof(Interval));
+}
+
 /* Add a sync; the table sets its id. */
 void
 hubspot_sync_insert(const HubspotSync *sync)
@@ -226,6 +240,9 @@ hubspot_sync_insert(const HubspotSync *sync)
 	hubspot_set_text(&values, INSERT_SERVER, sync->server);
 	hubspot_set_oid(&values, INSERT_ROLE, sync->role);
 	hubspot_set_text(&values, INSERT_TABLE_NAME, get_rel_name(sync->link_table));
+	if (sync->wait_for_records)
+		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
+						  IntervalPGetDatum(sync->wait_for_records));
 	hubspot_execute(&insert_statement, &values);
 	CacheInvalidateRelcacheByRelid(sync->link_table);
 }

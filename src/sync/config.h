@@ -34,6 +34,7 @@ typedef struct HubspotSync
 	const char *category;
 	const char *server;			/* not NULL */
 	Oid			role;
+	const Interval *wait_for_records;	/* NULL: no record is named by a key */
 	const char *table_name;		/* the table's name when the sync was enabled;
 								 * or NULL */
 } HubspotSync;

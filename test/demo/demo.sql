@@ -130,6 +130,28 @@ SELECT from_id, to_id, label
 FROM hs_assoc_batch_read('deals', 'companies', '{5200011,5200012,5200013,5200014}'::text[])
 ORDER BY 1, 2;
 
+-- The leads in sync, by e-mail and domain: who isn't in HubSpot yet is waited for
+
+CREATE TABLE lead_links (email text, domain text, PRIMARY KEY (email, domain));
+SELECT hs_assoc_enable_sync('lead_links', 'contacts:email', 'email', 'companies:domain', 'domain');
+
+INSERT INTO lead_links VALUES ('nobody@example.com', 'acme.example');
+CALL until_sent();
+
+SELECT from_id, to_id, wait_for_records, error_message FROM hs_assoc_outbox;
+
+-- ... until there is such a contact
+
+\! test/demo/new_contact 70100003 nobody@example.com
+CALL until_found();
+
+SELECT from_id, to_id, to_record FROM hs_assoc_list('contacts:email', 'nobody@example.com', 'companies:domain');
+
+-- Another spelling is no change, and nothing is sent
+
+UPDATE lead_links SET email = 'Nobody@Example.com ';
+SELECT count(*) AS enqueued FROM hs_assoc_outbox;
+
 -- What HubSpot refuses is a dead letter: here a label that there isn't
 
 SELECT hs_assoc_enqueue('create', 'deals', 'companies',

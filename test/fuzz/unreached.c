@@ -25,8 +25,12 @@ name(void) \
 
 UNREACHED(AlterUserMapping)
 UNREACHED(CommandCounterIncrement)
+UNREACHED(DirectFunctionCall1Coll)
+UNREACHED(DirectFunctionCall2Coll)
 UNREACHED(JsonbToCString)
 UNREACHED(date2j)
+UNREACHED(interval_cmp)
+UNREACHED(interval_out)
 UNREACHED(j2date)
 UNREACHED(makeDefElemExtended)
 UNREACHED(makeString)

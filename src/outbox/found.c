@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * found.c
+ *	  Records that were found for rows, or not, until that is recorded.
+ *
+ * A row that names records by keys stays as it was enqueued until all of its records are
+ * known.  Then their ids take the place of the keys, which are kept beside them, and it is
+ * a row like any other:
+ *
+ *		contacts:email, Ann@example.com --> contacts, 101 (email, Ann@example.com)
+ *
+ * A row whose records HubSpot does not have waits for them, without being charged, until
+ * it has waited for as long as it may; then it is a dead letter.  It is asked for again
+ * after a tenth of the time that it has waited, and no more often than reask.c allows.
+ *
+ * What is not there need not be removed: such a row is done.  Where only HubSpot's index
+ * says so, which is late, it is asked once more.  By then, an operation that came after
+ * it may have been confirmed for the same pair, under another name; then the removal is
+ * dropped, as if both had been found at once.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/found.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "api/error.h"
+#include "base/clock.h"
+#include "outbox/found.h"
+#include "outbox/precedence.h"
+#include "outbox/row_ids.h"
+#include "outbox/settle.h"
+#include "schema/prepared.h"
+
+#define SECOND			INT64CONST(1000000) /* in microseconds */
+
+/* After what part of the time that it has waited a row is asked for again, within bounds. */
+#define WAIT_PART		10
+#define MIN_WAIT		(5 * SECOND)
+#define MAX_WAIT		(3600 * SECOND)
+
+/* How long HubSpot's index has time to learn of a record that is to be removed from. */
+#define INDEX_WAIT		(30 * SECOND)
+
+enum
+{
+	RESOLVE_IDS,
+	RESOLVE_FROM_RECORDS,
+	RESOLVE_TO_RECORDS
+};
+
+/* What becomes of one side of a row; its record is '' if the row has its id. */
+#define SIDE_RESOLVED(side) \
+	" " side "_type = CASE WHEN k." side "_record = '' THEN o." side "_type" \
+	"  ELSE split_part(o." side "_type, ':', 1) END," \
+	" " side "_property = CASE WHEN k." side "_record <> ''" \
+	"  THEN split_part(o." side "_type, ':', 2) END," \
+	" " side "_key = CASE WHEN k." side "_record <> '' THEN o." side "_id END," \
+	" " side "_id = CASE WHEN k." side "_record = '' THEN o." side "_id" \
+	"  ELSE k." side "_record END"
+
+static HubspotStatement resolve_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox AS o SET" SIDE_RESOLVED("from") "," SIDE_RESOLVED("to") ","
+	" waited = NULL"
+	" FROM (SELECT l.id, f.from_record, f.to_record"
+	"  FROM unnest($1, $2, $3) AS f (id, from_record, to_record)"
+	"  JOIN %1$s.hs_assoc_outbox AS l ON l.id = f.id FOR UPDATE OF l SKIP LOCKED) AS k"
+	" WHERE o.id = k.id",
+	.types = {
+		[RESOLVE_IDS] = INT8ARRAYOID,
+		[RESOLVE_FROM_RECORDS] = TEXTARRAYOID,
+		[RESOLVE_TO_RECORDS] = TEXTARRAYOID
+	}
+};
+
+enum
+{
+	OVERTAKEN_IDS
+};
+
+/* Removals that a later operation, which was confirmed, overrides. */
+static HubspotStatement overtaken_statement = {
+	.text =
+	"DELETE FROM %1$s.hs_assoc_outbox AS d WHERE d.id = ANY (ARRAY("
+	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
+	"  SELECT o.id FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_sent AS n"
+	"   WHERE o.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR
+	"   AND (n.from_key IS NOT NULL OR n.to_key IS NOT NULL)"
+	"   AND " HUBSPOT_SQL_OVERRIDES "))"
+	" FOR UPDATE SKIP LOCKED))",
+	.types = {[OVERTAKEN_IDS] = INT8ARRAYOID}
+};
+
+enum
+{
+	WAIT_TIMES = HUBSPOT_FAILURE_NPARAMETERS	/* for each row, in
+												 * microseconds */
+};
+
+enum
+{
+	WAITING_ID
+};
+
+/* Rows that may not wait any longer are left out. */
+static HubspotStatement wait_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox AS o SET not_before = clock_timestamp() + k.wait,"
+	" waited = coalesce(o.waited, '0') + k.wait,"
+	" http_status = " HUBSPOT_SQL_FAILED_STATUS("k.reason") ","
+	" error_category = " HUBSPOT_SQL_FAILED_CATEGORY("k.reason") ","
+	" error_message = " HUBSPOT_SQL_FAILED_MESSAGE("k.reason") ","
+	" correlation_id = " HUBSPOT_SQL_FAILED_CORRELATION_ID("k.reason")
+	" FROM (SELECT l.id, f.reason, CASE WHEN " HUBSPOT_SQL_REMOVES("l") " THEN f.wait * interval '1 us'"
+	"   ELSE least(f.wait * interval '1 us', l.wait_for_records - coalesce(l.waited, '0'))"
+	"   END AS wait"
+	"  FROM unnest($1, $2, $7) AS f (id, reason, wait)"
+	"  JOIN %1$s.hs_assoc_outbox AS l ON l.id = f.id FOR UPDATE OF l SKIP LOCKED) AS k"
+	" WHERE o.id = k.id AND (" HUBSPOT_SQL_REMOVES("o")
+	"  OR coalesce(o.waited, '0') < o.wait_for_records)"
+	" RETURNING o.id",
+	.types = {HUBSPOT_FAILURE_TYPES,[WAIT_TIMES] = INT8ARRAYOID}
+};
+
+typedef struct FoundRow
+{
+	int64		id;
+	HubspotSlice from_record;	/* empty: the row has its id */
+	HubspotSlice to_record;
+	bool		may_be_overtaken;
+} FoundRow;
+
+struct HubspotFound
+{
+	MemoryContext context;		/* of texts, and of recording them */
+	HubspotReask *reask;
+	HubspotAccount *account;	/* that counts those that are given up */
+	FoundRow   *found;
+	int			nfound;
+	HubspotFailure *missing;
+	int64	   *waits;			/* until each is asked for again, in
+								 * microseconds */
+	int			nmissing;
+};
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static HubspotSlice copy_slice(HubspotSlice slice);
+static void settle_found(HubspotFound *found);
+static Datum record_array(const HubspotFound *found, bool from);
+static void drop_overtaken(const HubspotFound *found);
+static void settle_missing(HubspotFound *found);
+
+/* No rows so far, palloc'd; there will be no more than max_rows. */
+HubspotFound *
+hubspot_found_create(int max_rows, HubspotReask *reask, HubspotAccount *account)
+{
+	HubspotFound *found = palloc0(sizeof(HubspotFound));
+
+	found->context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc found records",
+										   ALLOCSET_DEFAULT_SIZES);
+	found->reask = reask;
+	found->account = account;
+	found->found = palloc(sizeof(FoundRow) * max_rows);
+	found->missing = palloc(sizeof(HubspotFailure) * max_rows);
+	found->waits = palloc(sizeof(int64) * max_rows);
+	return found;
+}
+
+/* The records of a row are known; without data, the row has the id itself. */
+void
+hubspot_found_note(HubspotFound *found, const HubspotClaim *claim,
+				   HubspotSlice from_record, HubspotSlice to_record)
+{
+	MemoryContext old = MemoryContextSwitchTo(found->context);
+	FoundRow   *row = &found->found[found->nfound++];
+
+	row->id = claim->id;
+	row->from_record = copy_slice(from_record);
+	row->to_record = copy_slice(to_record);
+	row->may_be_overtaken = (claim->waited > 0);
+	MemoryContextSwitchTo(old);
+}
+
+/* A copy; an empty text if there is no data. */
+static HubspotSlice
+copy_slice(HubspotSlice slice)
+{
+	const HubspotSlice none = {"", 0};
+
+	if (slice.data == NULL)
+		return none;
+	slice.data = pnstrdup(slice.data, slice.len);
+	return slice;
+}
+
+/* HubSpot does not have one of a row's records. */
+void
+hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool removes,
+					 const HubspotError *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(found->context);
+	int64		now = hubspot_now();
+	int64		wait = Min(Max(claim->waited / WAIT_PART, MIN_WAIT), MAX_WAIT);
+	HubspotFailure *row = &found->missing[found->nmissing];
+
+	row->id = claim->id;
+	row->error = hubspot_copy_error(error);
+	found->waits[found->nmissing++] =
+		hubspot_reask_plan(found->reask, now + (removes ? INDEX_WAIT : wait), now) - now;
+	MemoryContextSwitchTo(old);
+}
+
+/* Record the rows that were noted.  Needs a transaction with a snapshot. */
+void
+hubspot_found_settle(HubspotFound *found)
+{
+	MemoryContext old = MemoryContextSwitchTo(found->context);
+
+	if (found->nfound > 0)
+		settle_found(found);
+	if (found->nmissing > 0)
+		settle_missing(found);
+	found->nfound = found->nmissing = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(found->context);
+}
+
+static void
+settle_found(HubspotFound *found)
+{
+	HubspotValues values = {0};
+	int64	   *ids = palloc(sizeof(int64) * found->nfound);
+
+	for (int i = 0; i < found->nfound; i++)
+		ids[i] = found->found[i].id;
+	hubspot_set_datum(&values, RESOLVE_IDS, hubspot_row_ids(ids, found->nfound));
+	hubspot_set_datum(&values, RESOLVE_FROM_RECORDS, record_array(found, true));
+	hubspot_set_datum(&values, RESOLVE_TO_RECORDS, record_array(found, false));
+	hubspot_execute(&resolve_statement, &values);
+	drop_overtaken(found);
+}
+
+/* The records of one side, as a text[]. */
+static Datum
+record_array(const HubspotFound *found, bool from)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * found->nfound);
+
+	for (int i = 0; i < found->nfound; i++)
+	{
+		HubspotSlice record = from ? found->found[i].from_record : found->found[i].to_record;
+
+		elements[i] = PointerGetDatum(cstring_to_text_with_len(record.data, record.len));
+	}
+	return hubspot_array_of(elements, found->nfound, TEXTOID);
+}
+
+static void
+drop_overtaken(const HubspotFound *found)
+{
+	HubspotValues values = {0};
+	int64	   *ids = palloc(sizeof(int64) * found->nfound);
+	int			nids = 0;
+
+	for (int i = 0; i < found->nfound; i++)
+	{
+		if (found->found[i].may_be_overtaken)
+			ids[nids++] = found->found[i].id;
+	}
+	if (nids == 0)
+		return;
+	hubspot_set_datum(&values, OVERTAKEN_IDS, hubspot_row_ids(ids, nids));
+	hubspot_execute(&overtaken_statement, &values);
+}
+
+/* Rows wait, or are given up. */
+static void
+settle_missing(HubspotFound *found)
+{
+	HubspotValues values = {0};
+	int			nover;
+
+	hubspot_set_failures(&values, found->missing, found->nmissing);
+	hubspot_set_datum(&values, WAIT_TIMES, hubspot_row_ids(found->waits, found->nmissing));
+	nover = found->nmissing - (int) hubspot_query(&wait_statement, &values, &rows);
+	hubspot_settle_others_dead(found->missing, found->nmissing, &rows, WAITING_ID);
+	if (nover > 0)
+		hubspot_account_count_failed(found->account, HUBSPOT_RECORD_NOT_FOUND, nover);
+}

@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * keyed.c
+ *	  Rows that name records by keys: which of them are looked up in a round.
+ *
+ * A round looks up no more keys than take it a moment, since other rows of the account
+ * wait for its end.  Keys that HubSpot did not have before share a part of the rate
+ * (reask.c).
+ *
+ * All functions here need a transaction with a snapshot.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/keyed.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "api/key.h"
+#include "base/clock.h"
+#include "outbox/keyed.h"
+#include "outbox/row_ids.h"
+#include "schema/prepared.h"
+
+/* How many keys are looked up in a round, of all lanes together. */
+#define MAX_KEYS		2000
+
+/* The sides of a row */
+enum
+{
+	FROM,
+	TO,
+	NSIDES
+};
+
+enum
+{
+	HOLD_IDS
+};
+
+enum
+{
+	HELD_ID
+};
+
+/*
+ * Removals whose transactions have enqueued creates that were not looked up yet.  They wait for as long as they have, so that any number of them is put
+ * off only a few times.
+ */
+static HubspotStatement hold_statement = {
+	.text =
+	"UPDATE %1$s.hs_assoc_outbox AS o"
+	" SET not_before = clock_timestamp() + greatest(interval '1 s', clock_timestamp() - o.enqueued_at)"
+	" WHERE o.id = ANY (ARRAY(SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1)"
+	"  AND EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS c WHERE c.server = l.server"
+	"   AND c.operation = ANY ('{create,create_default}') AND c.waited = '0'"
+	"   AND c.enqueued_at = l.enqueued_at AND c.id > l.id)"
+	"  FOR UPDATE SKIP LOCKED))"
+	" RETURNING o.id",
+	.types = {[HOLD_IDS] = INT8ARRAYOID}
+};
+
+/* What is left of what a round may look up */
+typedef struct Room
+{
+	int			keys;
+	int			again;			/* that HubSpot did not have before */
+	int64		now;
+	TimestampTz time;			/* the same */
+} Room;
+
+/* The rows that the last query here has returned. */
+static HubspotRows rows;
+
+static void limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room);
+static HTAB *create_keys(int nclaims);
+static int	add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim);
+static bool are_among(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim);
+static int	count_new(HTAB *keys, const char *type, HubspotSlice key, int side,
+					  HASHACTION action);
+
+/* What is wrong with an object type of the lane, palloc'd; or NULL. */
+char *
+hubspot_keyed_problem(const HubspotLane *lane)
+{
+	HubspotObjectType type;
+	char	   *hint;
+	char	   *problem = hubspot_parse_object_type(lane->from_type, &type, &hint);
+
+	if (problem)
+		return psprintf("from_type \"%s\" is not valid: %s", lane->from_type, problem);
+	problem = hubspot_parse_object_type(lane->to_type, &type, &hint);
+	if (problem)
+		return psprintf("to_type \"%s\" is not valid: %s", lane->to_type, problem);
+	return NULL;
+}
+
+/* Have rows as many keys as a round looks up, or would a few more rows add as many? */
+bool
+hubspot_keyed_is_full(const HubspotLot *lot)
+{
+	HTAB	   *keys = create_keys(lot->nclaims);
+	int			nkeys = 0;
+
+	for (int i = 0; i < lot->nclaims; i++)
+		nkeys += add_keys(keys, &lot->lane, &lot->claims[i]);
+	hash_destroy(keys);
+	return nkeys >= Min(MAX_KEYS, lot->nclaims);
+}
+
+/* Take out of lots those rows whose keys are not looked up in this round. */
+void
+hubspot_keyed_limit(HubspotReask *reask, HubspotLot *lots, int nlots)
+{
+	Room		room = {.keys = MAX_KEYS,.now = hubspot_now(),.time = GetCurrentTimestamp()};
+
+	room.again = hubspot_reask_room(reask, room.now);
+	for (int i = 0; i < nlots; i++)
+	{
+		if (lots[i].lane.has_keys)
+			limit_lot(reask, &lots[i], &room);
+	}
+}
+
+static void
+limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
+{
+	HTAB	   *keys = create_keys(lot->nclaims);
+	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * lot->nclaims);
+	int			ndeferrals = 0;
+	int			nclaims = 0;
+	int			nagain = 0;
+
+	for (int i = 0; i < lot->nclaims && room->keys > 0; i++)
+	{
+		const HubspotClaim *claim = &lot->claims[i];
+		int			nkeys;
+
+		if (claim->waited > 0 && nagain >= room->again &&
+			!are_among(keys, &lot->lane, claim))
+		{
+			int64		planned = hubspot_reask_plan(reask, reask->free_at, room->now);
+
+			deferrals[ndeferrals].id = claim->id;
+			deferrals[ndeferrals++].not_before = room->time + (planned - room->now);
+			continue;
+		}
+		nkeys = add_keys(keys, &lot->lane, claim);
+		room->keys -= nkeys;
+		if (claim->waited > 0)
+			nagain += nkeys;
+		lot->claims[nclaims++] = *claim;
+	}
+	lot->nclaims = nclaims;
+	if (nagain > 0)
+		hubspot_reask_spend(reask, nagain, room->now);
+	room->again -= nagain;
+	if (ndeferrals > 0)
+		hubspot_claim_defer(deferrals, ndeferrals);
+	hash_destroy(keys);
+	pfree(deferrals);
+}
+
+/* Keys, none so far, of that many rows. */
+static HTAB *
+create_keys(int nclaims)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(uint64);
+	control.hcxt = CurrentMemoryContext;
+	return hash_create("hubspot_assoc keys of rows", NSIDES * Max(nclaims, 1), &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Add the keys of a row; returns how many of them are new. */
+static int
+add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim)
+{
+	return count_new(keys, lane->from_type, claim->from_id, FROM, HASH_ENTER) +
+		count_new(keys, lane->to_type, claim->to_id, TO, HASH_ENTER);
+}
+
+/* Are all keys of a row among them? */
+static bool
+are_among(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim)
+{
+	return count_new(keys, lane->from_type, claim->from_id, FROM, HASH_FIND) == 0 &&
+		count_new(keys, lane->to_type, claim->to_id, TO, HASH_FIND) == 0;
+}
+
+/* 1: it is a key, and not among them. */
+static int
+count_new(HTAB *keys, const char *type, HubspotSlice key, int side, HASHACTION action)
+{
+	bool		found;
+	uint64		hash;
+
+	if (strchr(type, ':') == NULL)
+		return 0;
+	hash = hash_bytes_extended((const unsigned char *) key.data, key.len, side);
+	(void) hash_search(keys, &hash, action, &found);
+	return found ? 0 : 1;
+}
+
+/*
+ * Have removals wait until all creates of their transactions have been looked up: one of
+ * these may be of the same pair, under another name.  They are taken out of the lot.
+ */
+void
+hubspot_keyed_hold(HubspotLot *lot)
+{
+	HubspotValues values = {0};
+	int64	   *ids = palloc(sizeof(int64) * lot->nclaims);
+	int			nids;
+	int			nclaims = 0;
+
+	for (int i = 0; i < lot->nclaims; i++)
+		ids[i] = lot->claims[i].id;
+	hubspot_set_datum(&values, HOLD_IDS, hubspot_row_ids(ids, lot->nclaims));
+	if (hubspot_query(&hold_statement, &values, &rows) == 0)
+		return;
+	nids = hubspot_row_ids_without(ids, lot->nclaims, &rows, HELD_ID, ids);
+
+	/* the ids are in the same order */
+	for (int i = 0; i < lot->nclaims && nclaims < nids; i++)
+	{
+		if (lot->claims[i].id == ids[nclaims])
+			lot->claims[nclaims++] = lot->claims[i];
+	}
+	lot->nclaims = nclaims;
+}

@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * reask.c
+ *	  How often HubSpot is asked again for records that it does not have.
+ *
+ * Any number of rows may wait for records that never come.  To ask for them may use a
+ * tenth of the account's rate, and of what is left of its day, so that nothing else has to wait for it.  When a key is to
+ * be asked for again, it gets a time at which that can be done at this rate; and where more
+ * come at once all the same, as when a sender has begun anew, the others get another time.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/reask.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "outbox/reask.h"
+
+#define SECOND			INT64CONST(1000000) /* in microseconds */
+#define DAY				(86400 * SECOND)
+
+/* Of the rate, which is one of requests in so many microseconds. */
+#define PART			10
+#define RATE_PERIOD		(10 * SECOND)
+
+/* The rate of an account that has none: that of servers by default. */
+#define USUAL_RATE		100
+
+/* The keys of a request. */
+#define KEYS_OF_REQUEST	100
+
+/* How many requests may go at once, if none have gone for a while. */
+#define BURST			5
+
+/*
+ * As the server of the account has it; day_left is how many requests of the day are left,
+ * or -1 if that is not known.
+ */
+void
+hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left)
+{
+	reask->spacing = PART * RATE_PERIOD / (rate_limit > 0 ? rate_limit : USUAL_RATE);
+	if (day_left >= 0)
+		reask->spacing = Max(reask->spacing, PART * DAY / Max(day_left, PART));
+}
+
+/* How many keys may be asked for again now? */
+int
+hubspot_reask_room(const HubspotReask *reask, int64 now)
+{
+	int64		left = now + BURST * reask->spacing - Max(reask->free_at, now);
+
+	return left < reask->spacing ? 0 : (int) (left / reask->spacing) * KEYS_OF_REQUEST;
+}
+
+/* So many are. */
+void
+hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now)
+{
+	int			nrequests = (nkeys + KEYS_OF_REQUEST - 1) / KEYS_OF_REQUEST;
+
+	reask->free_at = Max(reask->free_at, now) + nrequests * reask->spacing;
+}
+
+/* When one more key can be asked for again, but not before the earliest time. */
+int64
+hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now)
+{
+	reask->planned_until = Max(reask->planned_until, now) + reask->spacing / KEYS_OF_REQUEST;
+	return Max(earliest, reask->planned_until);
+}

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * reask.h
+ *	  How often HubSpot is asked again for records that it does not have.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/reask.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_REASK_H
+#define HUBSPOT_OUTBOX_REASK_H
+
+/* An account's; all zeroes at first.  Times are those of hubspot_now(). */
+typedef struct HubspotReask
+{
+	int64		spacing;		/* of requests, in microseconds */
+	int64		free_at;		/* when as many have gone as may have */
+	int64		planned_until;	/* when all that is planned can have gone */
+} HubspotReask;
+
+extern void hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left);
+extern int	hubspot_reask_room(const HubspotReask *reask, int64 now);
+extern void hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now);
+extern int64 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now);
+
+#endif							/* HUBSPOT_OUTBOX_REASK_H */
