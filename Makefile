@@ -55,7 +55,9 @@ CURL_CONFIG ?= curl-config
 CURL_VERSION = 7.74.0
 PG_CPPFLAGS = -I$(srcdir)/src $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs 2>/dev/null)
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
+# A function without a declaration is one that this minor version lacks: the library
+# would be built, and not load.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
 
 # Bitcode lets the JIT inline functions into queries, which is no use for ours,
 # and would need the clang that the server was built with.

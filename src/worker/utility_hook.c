@@ -28,6 +28,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -64,6 +65,7 @@ static Oid	database_to_clear(const Node *statement);
 static const char *name_of_database(const Node *statement);
 static const char *name_of_template(const CreatedbStmt *statement);
 static bool moves(const AlterDatabaseStmt *statement);
+static bool may_create_databases(Oid role);
 static bool is_template(Oid database);
 static void wait_until_clear(void);
 static Oid	extension_to_change(const Node *statement);
@@ -143,7 +145,7 @@ database_to_clear(const Node *statement)
 	if (!OidIsValid(database))
 		return InvalidOid;
 	if (IsA(statement, CreatedbStmt))
-		may = have_createdb_privilege() &&
+		may = may_create_databases(GetUserId()) &&
 			(is_template(database) || hubspot_owns_database(database, GetUserId()));
 	else
 		may = hubspot_owns_database(database, GetUserId());
@@ -196,6 +198,24 @@ moves(const AlterDatabaseStmt *statement)
 			return true;
 	}
 	return false;
+}
+
+/* The server's own function for this is not in each minor version of 15. */
+static bool
+may_create_databases(Oid role)
+{
+	HeapTuple	tuple;
+	bool		result = superuser_arg(role);
+
+	if (result)
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return result;
 }
 
 /* May any role that may create databases copy it? */
