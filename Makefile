@@ -1,6 +1,6 @@
 # hubspot_assoc: associate HubSpot CRM records from SQL
 #
-# Two commands that do all set-up themselves, on Debian or Ubuntu, and touch no
+# Commands that do all set-up themselves, on Debian or Ubuntu, and touch no
 # cluster of the system:
 #   make demo           what it looks like, against a simulator of HubSpot
 #   make test           all tests; ONLY="checks regress simulator tap" for some,
@@ -128,7 +128,7 @@ test-matrix:
 	@test/setup && test/matrix $(ONLY)
 
 demo:
-	@test/with_cluster -c shared_preload_libraries=hubspot_assoc test/with_simulator test/demo/run
+	@test/trial demo
 
 bench:
 	@test/with_cluster -c shared_buffers=256MB -c fsync=on -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
