@@ -3,6 +3,7 @@
 # Commands that do all set-up themselves, on Debian or Ubuntu, and touch no
 # cluster of the system:
 #   make demo           what it looks like, against a simulator of HubSpot
+#   make try            a psql beside that simulator, with everything ready
 #   make test           all tests; ONLY="checks regress simulator tap" for some,
 #                       REGRESS=batch or PROVE_TESTS=test/t/001_smoke.pl for one;
 #                       TEST_JOBS=1 for one after the other
@@ -130,6 +131,9 @@ test-matrix:
 demo:
 	@test/trial demo
 
+try:
+	@test/trial try
+
 bench:
 	@test/with_cluster -c shared_buffers=256MB -c fsync=on -c shared_preload_libraries=hubspot_assoc test/bench/run $(BENCH_ARGS)
 
@@ -146,4 +150,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo bench profile headerscheck indent indent-check curl-is-missing
+.PHONY: test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing

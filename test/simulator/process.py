@@ -148,7 +148,8 @@ def main():
     parent = os.getppid()
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:      # without a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     loop = asyncio.SelectorEventLoop(ExactSelector())
     asyncio.set_event_loop(loop)
     end_with_parent(loop, parent)

@@ -2,14 +2,12 @@
 # of the pages, and prints what they show.
 #
 # README.md has a database of its own, for its start is a start; the pages under
-# doc/ share one, in which the server of the README's start is made first. Each
-# database has test/fixture.sql. What else a page leaves to its reader is put in
-# by these rules, and nothing else is:
+# doc/ share one that is ready. These are the databases of make try (test/try/), so
+# what the pages show is to be had there: a server has the simulator's address where
+# the page gives it none or one of HubSpot's, the token is in the environment
+# variable HUBSPOT_TOKEN, and :'client_id' and the like are variables of psql. What
+# else a page leaves to its reader is put in by these rules, and nothing else is:
 #
-# - The token is the simulator's, in the environment variable HUBSPOT_TOKEN;
-#   :'client_id' and the like are variables of psql.
-# - A server has the simulator's address, where the page gives it none or one of
-#   HubSpot's.
 # - "A moment later": before each block, the outbox is waited for.
 # - A block that shows how to call psql or the shell (no ```sql) is not run.
 #
@@ -33,9 +31,9 @@ my %not_run = map { $_ => 1 } 'Past one machine', 'Without preloading';
 # Sections that show times, sums, process ids.
 my %varies = map { $_ => 1 } 'Watch it';
 
-my %variables = (
-	client_id => 'a-client', client_secret => 's3cr3t', refresh_token => 'r3fr3sh',
-	token => 'test-token', sandbox_token => 'test-token');
+# what psql is told by make try
+my $psqlrc = slurp_file("$top/test/try/psqlrc");
+my %variables = $psqlrc =~ /^\\set (\w+) ([\w-]+)$/mg;
 
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc',
 	'hubspot_assoc.poll_interval' => '1s');
@@ -80,16 +78,6 @@ sub blocks
 	return grep { !$not_run{ $_->{section} } } @blocks;
 }
 
-# The rules above, for SQL.
-sub filled_in
-{
-	my ($sql) = @_;
-	my $url = $hubspot->url;
-	$sql =~ s/(FOREIGN DATA WRAPPER hubspot_assoc);/$1 OPTIONS (base_url '$url');/g;
-	$sql =~ s{https://[\w.-]+\.hubapi\.com}{$url}g;
-	return $sql;
-}
-
 # What counts of a text.
 sub words
 {
@@ -114,28 +102,26 @@ sub psql
 	return $output;
 }
 
-# Runs blocks in one session of a new database; each is a test.
+# Runs blocks in one session of a new database, made by a script of test/try; each
+# is a test.
 sub run_blocks
 {
-	my ($database, @blocks) = @_;
-	my $fixture = slurp_file("$top/test/fixture.sql");
+	my ($database, $made_by, @blocks) = @_;
 	my $seconds = patience(30);
 
 	$hubspot->reset;
 	$hubspot->oauth({ map { $_ => $variables{$_} } qw(client_id client_secret refresh_token) });
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	is(psql($database, $fixture, '-v', 'control=http://127.0.0.1:' . $hubspot->control_port), '',
-		"$database: the fixture says nothing");
+	is(psql($database, '', '-f', "test/try/$made_by.sql", '-v', 'simulator=' . $hubspot->url,
+			'-v', 'control=http://127.0.0.1:' . $hubspot->control_port),
+		'', "$database: $made_by.sql says nothing");
 
-	my $script = '';
+	my $script = $psqlrc;
 	foreach my $i (0 .. $#blocks)
 	{
-		$script .= "CALL until_sent($seconds);\n\\echo block $i\n" . filled_in($blocks[$i]{sql});
+		$script .= "CALL until_sent($seconds);\n\\echo block $i\n$blocks[$i]{sql}";
 	}
-	my %variable = %variables;
-	delete $variable{token} if $blocks[0]{page} eq 'README.md';		# it has \getenv
-	my (undef, %printed) = split /^block (\d+)\n/m,
-	  psql($database, $script, map { ('-v', "$_=$variable{$_}") } sort keys %variable), -1;
+	my (undef, %printed) = split /^block (\d+)\n/m, psql($database, $script), -1;
 
 	foreach my $i (0 .. $#blocks)
 	{
@@ -160,12 +146,12 @@ sub run_blocks
 chdir $top or die "$top: $!";		# for \copy
 
 my @readme = blocks('README.md');
-run_blocks('readme', @readme);
+run_blocks('readme', 'start', @readme);
 $node->safe_psql('postgres', 'DROP DATABASE readme');
 $node->safe_psql('postgres', 'DROP ROLE etl');
 
-my @server = grep { $_->{sql} =~ /^CREATE (EXTENSION|SERVER|ROLE)/m } @readme;
-is(scalar(@server), 3, 'the README makes the extension, the server and a role in a block each');
-run_blocks('pages', @server, map { blocks("doc/$_.md") } qw(tasks hubspot_assoc compatibility sync operations security));
+my @role = grep { $_->{sql} =~ /^CREATE ROLE/m } @readme;
+is(scalar(@role), 1, 'the README makes the role in a block');
+run_blocks('pages', 'ready', @role, map { blocks("doc/$_.md") } qw(tasks hubspot_assoc compatibility sync operations security));
 
 done_testing();
