@@ -661,6 +661,77 @@ COMMENT ON FUNCTION hs_assoc_high_usage_report(bigint, name) IS
 'Has HubSpot send a user the report on records that are close to their association limits.';
 
 --
+-- The account: which one it is, what it has, and how much of that is used
+--
+CREATE FUNCTION hs_assoc_account(
+	server name DEFAULT NULL,
+	OUT account_id bigint,
+	OUT kind text,
+	OUT time_zone text)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_account(name) IS
+'Asks HubSpot which account the token is of.';
+
+CREATE FUNCTION hs_assoc_quota(
+	server name DEFAULT NULL,
+	OUT name text,
+	OUT daily_limit bigint,
+	OUT used bigint,
+	OUT remaining bigint,
+	OUT resets_at timestamptz,
+	OUT collected_at timestamptz,
+	OUT status text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_quota(name) IS
+'Reads how much of the day''s requests the account''s private apps and service keys have used, by HubSpot''s count.';
+
+CREATE FUNCTION hs_assoc_object_types(
+	server name DEFAULT NULL,
+	OUT object_type_id text,
+	OUT name text,
+	OUT label text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_object_types(name) IS
+'Lists HubSpot''s own object types and the account''s custom objects, with the names that stand for them everywhere.';
+
+CREATE FUNCTION hs_assoc_label_usage(
+	from_type text DEFAULT NULL,
+	to_type text DEFAULT NULL,
+	server name DEFAULT NULL,
+	OUT from_type_id text,
+	OUT to_type_id text,
+	OUT used bigint,
+	OUT max_labels bigint,
+	OUT labels text[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_label_usage(text, text, name) IS
+'Reads how many labels there are and may be, from one object type to another or for all that have some.';
+
+CREATE FUNCTION hs_assoc_records_near_limit(
+	from_type text,
+	to_type text,
+	server name DEFAULT NULL,
+	OUT record_id text,
+	OUT record_name text,
+	OUT at_limit boolean,
+	OUT used bigint,
+	OUT max_to_ids bigint,
+	OUT records_at_limit bigint,
+	OUT records_near_limit bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_records_near_limit(text, text, name) IS
+'Reads some of the records that have as many associations as they may, or nearly, and how many there are.';
+
+--
 -- Anything else
 --
 CREATE FUNCTION hs_assoc_request(method text, path text,

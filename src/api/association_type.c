@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "api/association_type.h"
-#include "api/endpoint.h"
+#include "api/object_type.h"
 #include "json/text.h"
 
 /*

@@ -34,6 +34,13 @@
 #define READ_TAIL		"{}/batch/read?archived=false"
 #define SEARCH_TAIL		"{}/search"
 
+/* The names alone: the definitions of properties may be thousands. */
+#define SCHEMAS_TAIL	"schemas?includePropertyDefinitions=false&includeAssociationDefinitions=false&includeAuditMetadata=false"
+
+/* Arguments: the ids of the two object types. */
+#define LABEL_USAGE_TAIL	"associations/labels"
+#define RECORD_USAGE_TAIL	"associations/records/{}/{}"
+
 /*
  * v4 is older than all dated versions; the first of those had no OAuth of its
  * own.
@@ -43,8 +50,8 @@
 #define FIRST_OAUTH_VERSION		"2026-03"
 #define BETA					"-beta"
 
-/* Records and properties have no v4. */
-#define RECORDS_OF_UNDATED		"v3"
+/* Whatever is not about associations has no v4. */
+#define OTHERS_OF_UNDATED		"v3"
 
 /*
  * HubSpot makes a version each March and each September, and keeps it for
@@ -166,6 +173,30 @@ static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_PROPERTIES_LIST] = {
 		"GET", HUBSPOT_PROPERTIES, "{}",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_PROPERTIES
+	},
+	[HUBSPOT_ACCOUNT_DETAILS] = {
+		"GET", HUBSPOT_ACCOUNT_INFO, "details",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_DAILY_USAGE] = {
+		"GET", HUBSPOT_ACCOUNT_INFO, "api-usage/daily/private-apps",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_CUSTOM_OBJECTS] = {
+		"GET", HUBSPOT_SCHEMAS, SCHEMAS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_LABEL_USAGE_ALL] = {
+		"GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_LABEL_USAGE] = {
+		"GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL "?fromObjectTypeId={}&toObjectTypeId={}",
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_RECORD_USAGE] = {
+		"GET", HUBSPOT_USAGE, RECORD_USAGE_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	}
 };
 
@@ -260,19 +291,26 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 					const char *version, const char *const *arguments)
 {
 	static const char *const trees[] = {
-		[HUBSPOT_OBJECTS] = "objects",
-		[HUBSPOT_ASSOCIATIONS] = "associations",
-		[HUBSPOT_RECORDS] = "objects",
-		[HUBSPOT_PROPERTIES] = "properties"
+		[HUBSPOT_OBJECTS] = "/crm/objects",
+		[HUBSPOT_ASSOCIATIONS] = "/crm/associations",
+		[HUBSPOT_RECORDS] = "/crm/objects",
+		[HUBSPOT_PROPERTIES] = "/crm/properties",
+		[HUBSPOT_USAGE] = "/crm/limits",
+		[HUBSPOT_ACCOUNT_INFO] = "/account-info",
+		[HUBSPOT_SCHEMAS] = "/crm-object-schemas"
 	};
 	const char *tree = trees[endpoint->tree];
+	bool		below_crm = endpoint->tree != HUBSPOT_ACCOUNT_INFO &&
+	endpoint->tree != HUBSPOT_SCHEMAS;
+	bool		undated = (strcmp(version, UNDATED_VERSION) == 0);
 
-	if (strcmp(version, UNDATED_VERSION) != 0)
-		appendStringInfo(url, "/crm/%s/%s/", tree, version);
-	else if (endpoint->tree == HUBSPOT_RECORDS || endpoint->tree == HUBSPOT_PROPERTIES)
-		appendStringInfo(url, "/crm/%s/%s/", RECORDS_OF_UNDATED, tree);
+	if (undated && endpoint->tree != HUBSPOT_OBJECTS &&
+		endpoint->tree != HUBSPOT_ASSOCIATIONS)
+		version = OTHERS_OF_UNDATED;
+	if (undated && below_crm)
+		appendStringInfo(url, "/crm/%s%s/", version, tree + strlen("/crm"));
 	else
-		appendStringInfo(url, "/crm/%s/%s/", version, tree);
+		appendStringInfo(url, "%s/%s/", tree, version);
 	append_tail(url, endpoint->tail, arguments);
 }
 
@@ -349,23 +387,6 @@ hubspot_append_encoded(StringInfo url, const char *text)
 			appendStringInfoCharMacro(url, hex[*p & 15]);
 		}
 	}
-}
-
-/*
- * Does an answer's name of an object type (CONTACT, 0-1) mean the one in the
- * path (contacts)?
- */
-bool
-hubspot_same_object_type(const char *path_type, const char *reply_type)
-{
-	HubspotSlice path = {path_type, strlen(path_type)};
-	HubspotSlice reply = {reply_type, strlen(reply_type)};
-	int			number;
-
-	if (pg_strcasecmp(path_type, reply_type) == 0)
-		return true;
-	number = hubspot_standard_type(path);
-	return number != 0 && number == hubspot_standard_type(reply);
 }
 
 /*

@@ -36,7 +36,13 @@ typedef enum HubspotOperation
 	HUBSPOT_HIGH_USAGE_REPORT,
 	HUBSPOT_RECORDS_READ,
 	HUBSPOT_RECORDS_SEARCH,
-	HUBSPOT_PROPERTIES_LIST
+	HUBSPOT_PROPERTIES_LIST,
+	HUBSPOT_ACCOUNT_DETAILS,
+	HUBSPOT_DAILY_USAGE,
+	HUBSPOT_CUSTOM_OBJECTS,
+	HUBSPOT_LABEL_USAGE_ALL,
+	HUBSPOT_LABEL_USAGE,
+	HUBSPOT_RECORD_USAGE
 } HubspotOperation;
 
 /*
@@ -48,7 +54,11 @@ typedef enum HubspotTree
 	HUBSPOT_OBJECTS,			/* one record: /crm/objects/... */
 	HUBSPOT_ASSOCIATIONS,		/* a pair of types: /crm/associations/... */
 	HUBSPOT_RECORDS,			/* records themselves: /crm/objects/... */
-	HUBSPOT_PROPERTIES			/* what records have: /crm/properties/... */
+	HUBSPOT_PROPERTIES,			/* what records have: /crm/properties/... */
+	HUBSPOT_USAGE,				/* of limits: /crm/limits/... */
+	HUBSPOT_ACCOUNT_INFO,		/* the account: /account-info/... */
+	HUBSPOT_SCHEMAS				/* its own object types:
+								 * /crm-object-schemas/... */
 } HubspotTree;
 
 /* What the operation is done to. */
@@ -75,7 +85,9 @@ typedef enum HubspotReplyShape
 	HUBSPOT_REPLY_DEFINITIONS,	/* types, with their labels or limits */
 	HUBSPOT_REPLY_REPORT,		/* of the high-usage report */
 	HUBSPOT_REPLY_FOUND,		/* records with properties: record.c's */
-	HUBSPOT_REPLY_PROPERTIES	/* definitions of properties: record.c's */
+	HUBSPOT_REPLY_PROPERTIES,	/* definitions of properties: record.c's */
+	HUBSPOT_REPLY_USAGE			/* of the account, its object types and their
+								 * limits: usage.c's */
 } HubspotReplyShape;
 
 typedef struct HubspotEndpoint
@@ -104,8 +116,6 @@ extern bool hubspot_append_other_path(StringInfo url,
 extern void hubspot_append_encoded(StringInfo url, const char *text);
 extern void hubspot_append_cursor(StringInfo url, const char *after);
 extern const char *hubspot_token_path(const char *version);
-extern bool hubspot_same_object_type(const char *path_type,
-									 const char *reply_type);
 extern bool hubspot_path_has_dots(const char *path);
 extern char *hubspot_id_problem(const char *id, int len);
 extern bool hubspot_is_category(const char *category);

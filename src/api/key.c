@@ -25,6 +25,7 @@
 #include "utils/formatting.h"
 
 #include "api/endpoint.h"
+#include "api/object_type.h"
 #include "api/key.h"
 #include "json/text.h"
 

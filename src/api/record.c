@@ -19,6 +19,7 @@
 #include "utils/json.h"
 
 #include "api/error.h"
+#include "api/object_type.h"
 #include "api/record.h"
 #include "json/json.h"
 

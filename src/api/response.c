@@ -268,6 +268,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_REPORT:
 		case HUBSPOT_REPLY_FOUND:
 		case HUBSPOT_REPLY_PROPERTIES:
+		case HUBSPOT_REPLY_USAGE:
 			elog(ERROR, "unexpected shape of a reply: %d", (int) shape);
 	}
 	envelope->status = fields.status;

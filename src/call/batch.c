@@ -11,9 +11,8 @@
  *				give the outcome to the sink
  *			put while there is room; ...
  *
- * Every row that was put comes back from get exactly once, whatever happens
- * on the way; where associations are read, once for each of them, and once if
- * it failed.  Outcomes come in the order in which requests are settled.
+ * Every row that was put comes back from get exactly once; where associations are read,
+ * once for each of them, and once if it failed.  Outcomes come as requests are settled.
  *
  * Inputs are cut into chunks of as many pairs as a request may hold (intake.c):
  *
@@ -52,6 +51,7 @@
 
 #include "api/association_type.h"
 #include "api/error.h"
+#include "api/object_type.h"
 #include "call/batch.h"
 #include "call/batch_request.h"
 #include "call/call.h"

@@ -22,6 +22,7 @@
 #include "nodes/pg_list.h"
 
 #include "api/endpoint.h"
+#include "api/object_type.h"
 #include "api/error_names.h"
 #include "call/blame.h"
 

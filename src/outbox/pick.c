@@ -381,7 +381,7 @@ standard_type(const HubspotRow *row, int column, bool *has_key)
 		*has_key = true;
 		type.len = colon - type.data;
 	}
-	return hubspot_standard_type(type);
+	return hubspot_standard_number(type);
 }
 
 static HubspotLot *

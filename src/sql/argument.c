@@ -54,7 +54,24 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument, const char *
 	return given;
 }
 
-/* The same, or with a property that its records are called by. */
+/*
+ * Are the first two arguments, the object types, both null, which stands for
+ * all pairs?  An ERROR, with what there are of these things, if one is.
+ */
+bool
+hubspot_all_directions(FunctionCallInfo fcinfo, const char *things)
+{
+	if (PG_ARGISNULL(0) != PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null if \"%s\" is not",
+						PG_ARGISNULL(0) ? "from_type" : "to_type",
+						PG_ARGISNULL(0) ? "to_type" : "from_type"),
+				 errhint("Give both object types, or neither for all %s.", things)));
+	return PG_ARGISNULL(0);
+}
+
+/* An object type, or one with a property that its records are called by. */
 void
 hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 							 HubspotObjectType *type)

@@ -181,19 +181,12 @@ Datum
 hs_assoc_limits(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool		all = PG_ARGISNULL(0) && PG_ARGISNULL(1);
+	bool		all = hubspot_all_directions(fcinfo, "limits");
 	HubspotTask task;
 	ListCell   *lc;
 	Datum		values[6] = {0};
 	bool		isnull[6] = {false};
 
-	if (PG_ARGISNULL(0) != PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null if \"%s\" is not",
-						PG_ARGISNULL(0) ? "from_type" : "to_type",
-						PG_ARGISNULL(0) ? "to_type" : "from_type"),
-				 errhint("Give both object types, or neither for all limits.")));
 	InitMaterializedSRF(fcinfo, 0);
 	hubspot_task_begin(fcinfo, &task, all ? HUBSPOT_LIMITS_ALL : HUBSPOT_LIMITS, 2);
 	if (!all)

@@ -65,7 +65,7 @@ hash_side(const text * type, const text * id)
 		return hash_keyed_side(name, slice_of(id));
 	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(id),
 							   VARSIZE_ANY_EXHDR(id),
-							   (uint64) hubspot_standard_type(name));
+							   (uint64) hubspot_standard_number(name));
 }
 
 /*
@@ -80,7 +80,7 @@ hash_keyed_side(HubspotSlice type, HubspotSlice key)
 	uint64		seed;
 
 	name.len = (const char *) memchr(type.data, ':', type.len) - type.data;
-	seed = (uint64) hubspot_standard_type(name);
+	seed = (uint64) hubspot_standard_number(name);
 	if (seed != 0)
 		seed = hash_bytes_extended((const unsigned char *) type.data + name.len,
 								   type.len - name.len, seed);

@@ -152,6 +152,9 @@ where_to_look(HubspotOperation operation)
 		case HUBSPOT_LIMIT_UPDATE:
 		case HUBSPOT_LIMIT_PURGE:
 			return "See hs_assoc_limits for the limits that there are, and hs_assoc_labels for the association types.";
+		case HUBSPOT_LABEL_USAGE:
+		case HUBSPOT_RECORD_USAGE:
+			return "HubSpot takes the ids of custom objects here: hs_assoc_object_types lists them.";
 		default:
 			return NULL;
 	}

@@ -59,6 +59,7 @@ class Account:
         self.recent = collections.deque()   # times of requests, for the limit
         self.searches = collections.deque()     # the same of searches
         self.records = {}       # object type id -> Records
+        self.schemas = {}       # custom object type id -> Schema
         self.settings = initial_settings(latency_ms)
 
     def exists(self, kind, record):

@@ -167,6 +167,35 @@ def object_type(name):
     return kind
 
 
+class Schema:
+    """What an account says of one of its custom object types."""
+
+    __slots__ = ("id", "name", "singular", "plural")
+
+    def __init__(self, type_id, name, singular, plural):
+        self.id = type_id
+        self.name = name
+        self.singular = singular
+        self.plural = plural
+
+
+def name_custom_type(type_id, names):
+    """From now on these names mean the custom object type, too."""
+    kind = object_type(type_id)
+    if not kind.custom or not type_id.startswith("2-"):
+        raise ValueError("%s is not the id of a custom type" % type_id)
+    for name in names:
+        if not CUSTOM_TYPE.fullmatch(name):
+            raise ValueError("%s cannot name a custom type" % name)
+        KNOWN_TYPES[name] = kind
+
+
+def is_type_id(text):
+    """Whether this has the form of an object type's id."""
+    return re.fullmatch("[0-9]{1,10}-[1-9][0-9]{0,9}", text,
+                        re.ASCII) is not None
+
+
 def is_record_id(text):
     """Whether this could be a record's id."""
     return text.isdigit() and text.isascii() and text[0] != "0" and \

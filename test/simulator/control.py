@@ -71,6 +71,14 @@ POST /settings          change some; answers all of them:
                         each; or only CONTAINS_TOKEN does: token
     search_lag_ms       so long after it has changed, a search does not see
                         how a record is now; 0
+    portal_id, account_type, time_zone
+                        which account it is, as it says itself
+    daily_limit, daily_usage
+                        its quota of the day, and what is used of it; null:
+                        as many requests as have come.  It is shown, and
+                        limits nothing: that is rate_limit's
+    fetch_status        how well it knows that: SUCCESS, CACHED, FAILURE,
+                        NOTFOUND, TIMEOUT
     page_size           most associations in a page, 1 to 500
     max_body_bytes      a longer body is answered 413; null: none is
     latency_ms          as --latency; a reply's latency counts from the
@@ -110,6 +118,10 @@ POST /labels            {"from_type", "to_type", "label", "name",
                         for each direction, or one for both
 POST /limits            {"category", "type_id", "max_to_ids"}: likewise; null
                         removes it
+POST /schemas           {"type": "2-123", "name", "singular", "plural"}: a
+                        custom object type.  From now on p<portal_id>_<name>
+                        and p_<name> mean it, too
+DELETE /schemas?type=   it is no longer listed
 POST /oauth             {"client_id", "client_secret", "refresh_token",
                         "expires_in", "rotate", "latency_ms"}: a client whose
                         access tokens lead to the account; the last three are
@@ -145,7 +157,8 @@ import re
 import urllib.parse
 
 from .account import Counts
-from .catalog import object_type, require_record_ids
+from .catalog import (Schema, name_custom_type, object_type,
+                      require_record_ids)
 from .errors import ApiError
 from .oauth import OAuthClient
 from .record_control import HANDLERS as RECORD_HANDLERS
@@ -367,6 +380,20 @@ class Control:
             account.limits[key] = body["max_to_ids"]
         return {"ok": True}
 
+    def add_schema(self, body):
+        account = self.account(body)
+        schema = Schema(body["type"], body["name"], body["singular"],
+                        body["plural"])
+        name_custom_type(schema.id, [
+            "p%d_%s" % (account.settings["portal_id"], schema.name),
+            "p_" + schema.name])
+        account.schemas[schema.id] = schema
+        return {"ok": True}
+
+    def delete_schema(self, query):
+        del self.account(query).schemas[query["type"]]
+        return {"ok": True}
+
     def add_oauth(self, body):
         client = OAuthClient(self.account(body), **body)
         self.state.oauth.clients[client.client_id] = client
@@ -430,6 +457,8 @@ class Control:
         ("DELETE", "associations"): delete_associations,
         ("POST", "labels"): add_label,
         ("POST", "limits"): add_limit,
+        ("POST", "schemas"): add_schema,
+        ("DELETE", "schemas"): delete_schema,
         ("POST", "oauth"): add_oauth,
         ("POST", "oauth/expire"): expire_oauth,
         ("GET", "log"): get_log,

@@ -13,6 +13,8 @@ from .record_reads import list_properties, read_property, read_records
 from .record_validators import check_read_records, check_search
 from .removals import archive, batch_archive, batch_archive_labels
 from .searches import search_records
+from .usage import (account_details, daily_usage, label_usage,
+                    list_schemas, record_usage)
 from .validators import (check_archive, check_create, check_default,
                          check_label_create, check_label_update,
                          check_limits, check_purge, check_read, check_specs,
@@ -26,12 +28,13 @@ class Operation:
     compact bodies also the fast path, or a scanner: what that finds is what
     the validator would, or None.  "query" has the parameters that may be in
     the path's query.  "partial" is the status of a batch with errors beside
-    its results.  "undated" is the version beside the dated ones.
+    its results.  "undated" is the version beside the dated ones.  One of
+    "scopes" is wanted besides, if there are any.
     """
 
     def __init__(self, method, area, path, handler, check=None, limit=None,
                  access="write", fast=None, scan=None, query=(),
-                 partial=207, undated="v4"):
+                 partial=207, undated="v4", scopes=()):
         self.name = handler.__name__
         self.method = method
         self.area = area
@@ -44,6 +47,7 @@ class Operation:
         self.scan = scan
         self.query = frozenset(query)
         self.partial = partial
+        self.scopes = scopes
         self.versions = (undated, *DATED_VERSIONS)
         self.literals = [(i, s) for i, s in enumerate(self.segments)
                          if not s.startswith("{")]
@@ -111,6 +115,21 @@ OPERATIONS = (
               check_purge, 100),
     Operation("POST", "associations", "usage/high-usage-report/{user_id}",
               high_usage_report, access="read"),
+    Operation("GET", "account-info", "details", account_details,
+              undated="v3"),
+    Operation("GET", "account-info", "api-usage/daily/private-apps",
+              daily_usage, undated="v3"),
+    Operation("GET", "crm-object-schemas", "schemas", list_schemas,
+              undated="v3", query=("archived",
+                                   "includeAssociationDefinitions",
+                                   "includeAuditMetadata",
+                                   "includePropertyDefinitions"),
+              scopes=("crm.schemas.custom.read", "crm.objects.custom.read")),
+    Operation("GET", "limits", "associations/labels", label_usage,
+              undated="v3", query=("fromObjectTypeId", "toObjectTypeId")),
+    Operation("GET", "limits",
+              "associations/records/{from_type_id}/{to_type_id}",
+              record_usage, access="read", undated="v3"),
 )
 
 

@@ -5,7 +5,7 @@ routing: from a request's path, query and body to what an operation wants
 import re
 import urllib.parse
 
-from .catalog import (DATED_VERSIONS, MAX_ID_DIGITS, MAX_INT32,
+from .catalog import (DATED_VERSIONS, MAX_ID_DIGITS, MAX_INT32, is_type_id,
                       object_type)
 from .cursors import read_cursor
 from .errors import ApiError, invalid, not_found
@@ -44,6 +44,9 @@ def route(call):
     if "from_type" in parts:
         call.from_type = object_type(parts["from_type"])
         call.to_type = object_type(parts["to_type"])
+    elif "from_type_id" in parts:
+        call.from_type = type_of_id(parts["from_type_id"])
+        call.to_type = type_of_id(parts["to_type_id"])
     elif "type" in parts:
         call.from_type = object_type(parts["type"])
     for name, most in (("type_id", MAX_INT32),
@@ -55,8 +58,26 @@ def route(call):
             parts[name] = int(parts[name])
 
 
+def type_of_id(text):
+    """The object type of an id, where no name will do."""
+    if not is_type_id(text):
+        raise invalid("%s is not an object type id" % text)
+    return object_type(text)
+
+
+# Parts of the API that are not below /crm.
+OTHER_AREAS = frozenset(["account-info", "crm-object-schemas"])
+
+
 def area_of(segments):
     """The part of the API, its version, and the rest of the path."""
+    if len(segments) >= 3 and segments[0] in OTHER_AREAS:
+        version = segments[1]
+        if version != "v3":
+            version = without_beta(version)
+            if version not in DATED_VERSIONS:
+                raise not_found()
+        return segments[0], version, segments[2:]
     if len(segments) < 4 or segments[0] != "crm":
         raise not_found()
     if segments[1] == "v4":
@@ -90,21 +111,36 @@ def split_path(path):
 
 def authorize_scopes(call):
     scopes = call.account.scopes
-    if scopes is None or call.from_type is None:
+    if scopes is None:
+        return
+    if call.operation.scopes and scopes.isdisjoint(call.operation.scopes):
+        raise missing_scopes(call.operation.scopes)
+    if call.from_type is None:
         return
     wanted = list(dict.fromkeys(
         "crm.objects.%s.%s" % (kind.scope, call.operation.access)
         for kind in (call.from_type, call.to_type) if kind is not None))
     if not scopes.issuperset(wanted):
-        raise ApiError(
-            403, "The app has not been granted all scopes that this call "
-            "requires.", "MISSING_SCOPES",
-            errors=[{"message": "These scopes are required.",
-                     "context": {"requiredGranularScopes": wanted}}])
+        raise missing_scopes(wanted)
+
+
+def missing_scopes(wanted):
+    """The refusal of an account that is restricted to other scopes."""
+    return ApiError(
+        403, "The app has not been granted all scopes that this call "
+        "requires.", "MISSING_SCOPES",
+        errors=[{"message": "These scopes are required.",
+                 "context": {"requiredGranularScopes": list(wanted)}}])
+
+
+# Parameters of queries that are true or false, or ids of object types.
+FLAGS = frozenset(["archived", "includeAssociationDefinitions",
+                   "includeAuditMetadata", "includePropertyDefinitions"])
+TYPE_IDS = frozenset(["fromObjectTypeId", "toObjectTypeId"])
 
 
 def validate_query(call):
-    """What the operation takes: limit and after, or archived, or nothing."""
+    """What the operation takes: limit and after, flags, types, or nothing."""
     text = call.request.query
     call.query = {"limit": 500, "after": None, "archived": False}
     if not text:
@@ -130,10 +166,12 @@ def validate_query(call):
                 not 1 <= int(limit) <= 500:
             raise invalid("limit must be from 1 to 500")
         call.query["limit"] = int(limit)
-    if "archived" in given:
-        if given["archived"] not in ("true", "false"):
-            raise invalid("archived must be true or false")
-        call.query["archived"] = given["archived"] == "true"
+    for name in FLAGS & given.keys():
+        if given[name] not in ("true", "false"):
+            raise invalid("%s must be true or false" % name)
+        call.query[name] = given[name] == "true"
+    for name in TYPE_IDS & given.keys():
+        call.query[name] = type_of_id(given[name])
 
 
 def validate_envelope(call):

@@ -24,6 +24,9 @@ SETTINGS = {
     "secondary_emails": ("found", "missing"),
     "key_case": ("exact", "any"),
     "search_parts": ("each", "token"),
+    "account_type": ("STANDARD", "SANDBOX", "DEVELOPER_TEST",
+                     "APP_DEVELOPER"),
+    "fetch_status": ("SUCCESS", "CACHED", "FAILURE", "NOTFOUND", "TIMEOUT"),
 }
 
 # What HubSpot calls its rate limits, and their intervals in milliseconds.
@@ -36,7 +39,9 @@ def initial_settings(latency_ms):
     settings = {name: values[0] for name, values in SETTINGS.items()}
     settings.update(page_size=500, max_body_bytes=None,
                     latency_ms=latency_ms, rate_limit=None,
-                    search_lag_ms=0, search_rate_limit=None)
+                    search_lag_ms=0, search_rate_limit=None,
+                    portal_id=8001, time_zone="UTC", daily_limit=250000,
+                    daily_usage=None)
     return settings
 
 
@@ -56,7 +61,13 @@ def checked_setting(name, value):
         return value
     if name == "page_size" and is_integer(value) and 1 <= value <= 500:
         return value
-    if name == "max_body_bytes" and (value is None or is_integer(value)):
+    if name in ("max_body_bytes", "daily_usage") and (
+            value is None or is_integer(value)):
+        return value
+    if name in ("portal_id", "daily_limit") and is_integer(value) and \
+            value >= 0:
+        return value
+    if name == "time_zone" and isinstance(value, str):
         return value
     raise ValueError("no such setting, or not such a value: %s" % name)
 

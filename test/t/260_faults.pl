@@ -288,6 +288,16 @@ my @operations = (
 		done => sub { "@{ $_[1] }" eq '42' },
 	},
 	{
+		name => 'account', path => "^/account-info/2026-03/details\$", raises => 'always', lists => 1,
+		sql => sub { "SELECT account_id FROM hs_assoc_account(server => '$_[0]{server}') AS r" },
+		done => sub { "@{ $_[1] }" eq '8001' },
+	},
+	{
+		name => 'label_usage', path => "^/crm/limits/2026-03/associations/labels\$", raises => 'always', labels => 1, lists => 1,
+		sql => sub { definition('label_usage', 'used', $_[0]) },
+		done => sub { "@{ $_[1] }" eq '2' },
+	},
+	{
 		name => 'request, GET', path => "${associations}contacts/companies/labels\$", raises => 'always', passes => 1,
 		sql => sub { "SELECT http_status FROM hs_assoc_request('GET', '/crm/associations/2026-03/contacts/companies/labels', "
 			  . "server => '$_[0]{server}')" },
@@ -928,7 +938,7 @@ sub check_requests
 	my @main = grep { $_->[1] =~ /$operation->{path}/ } @{ $case->{log} };
 	my @problems;
 
-	push @problems, 'a request went elsewhere' if grep { $_->[1] !~ m{^/crm/(objects|associations|properties)/2026-03/} } @{ $case->{log} };
+	push @problems, 'a request went elsewhere' if grep { $_->[1] !~ m{^/(crm/(objects|associations|properties|limits)|account-info)/2026-03/} } @{ $case->{log} };
 	if ($operation->{once})
 	{
 		pop @main;

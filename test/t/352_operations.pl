@@ -49,7 +49,7 @@ sub search
 	  . '"sorts":["hs_object_id"],"limit":200,"after":"0"}';
 }
 
-# The steps, in their order. O, A, R and P stand for the trees of paths, and each step says:
+# The steps, in their order. O, A, R, P, I, S and U stand for the trees of paths, and each step says:
 # its name, the SQL, the requests (method, path, body, status), the rows, and what is held then.
 sub steps
 {
@@ -152,6 +152,17 @@ sub steps
 		[ 'no limits', q{SELECT * FROM hs_assoc_limits()}, [ [ 'GET', "$limits/all", '', 200 ] ], '' ],
 		[ 'a report', q{SELECT user_id, user_email, enqueue_time IS NOT NULL FROM hs_assoc_high_usage_report(17)},
 			[ [ 'POST', 'A/usage/high-usage-report/17', '', 200 ] ], '17|user17@example.com|t' ],
+		[ 'the account', q{SELECT * FROM hs_assoc_account()}, [ [ 'GET', 'I/details', '', 200 ] ], '8001|STANDARD|UTC' ],
+		[ 'the quota', q{SELECT daily_limit, used > 0 FROM hs_assoc_quota()}, [ [ 'GET', 'I/api-usage/daily/private-apps', '', 200 ] ], '250000|t' ],
+		[ 'object types', q{SELECT object_type_id, name FROM hs_assoc_object_types() WHERE object_type_id IN ('0-1', '2-90')},
+			[ [ 'GET', 'S/schemas?includePropertyDefinitions=false&includeAssociationDefinitions=false&includeAuditMetadata=false', '', 200 ] ],
+			"0-1|contacts\n2-90|p8001_boat" ],
+		[ 'use of labels', q{SELECT * FROM hs_assoc_label_usage('contacts', 'companies')},
+			[ [ 'GET', 'U/associations/labels?fromObjectTypeId=0-1&toObjectTypeId=0-2', '', 200 ] ], '0-1|0-2|1|50|{Boss}' ],
+		[ 'use of all labels', q{SELECT from_type_id, labels FROM hs_assoc_label_usage()},
+			[ [ 'GET', 'U/associations/labels', '', 200 ] ], "0-1|{Boss}\n0-2|{Staff}" ],
+		[ 'full records', q{SELECT record_id FROM hs_assoc_records_near_limit('contacts', 'companies')},
+			[ [ 'GET', 'U/associations/records/0-1/0-2', '', 200 ] ], '' ],
 		[ 'any request', q{SELECT http_status, body FROM hs_assoc_request('GET', '/crm/v4/objects/contacts/1/associations/companies')},
 			[ [ 'GET', '/crm/v4/objects/contacts/1/associations/companies', '', 200 ] ], '200|{"results": []}' ],
 
@@ -177,11 +188,15 @@ sub steps
 $session->query('CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id))');
 foreach my $version (@versions)
 {
-	my %trees = $version eq 'v4' ? (O => '/crm/v4/objects', A => '/crm/v4/associations', R => '/crm/v3/objects', P => '/crm/v3/properties') :
-	  (O => "/crm/objects/$version", A => "/crm/associations/$version", R => "/crm/objects/$version", P => "/crm/properties/$version");
+	my $other = $version eq 'v4' ? 'v3' : $version;
+	my %trees = (I => "/account-info/$other", S => "/crm-object-schemas/$other",
+		$version eq 'v4' ? (O => '/crm/v4/objects', A => '/crm/v4/associations', R => '/crm/v3/objects', P => '/crm/v3/properties', U => '/crm/v3/limits') :
+		  (O => "/crm/objects/$version", A => "/crm/associations/$version", R => "/crm/objects/$version", P => "/crm/properties/$version",
+			U => "/crm/limits/$version"));
 	my $number = 'number_' . $version =~ tr/-/_/r;
 
 	$hubspot->reset;
+	$hubspot->control('POST', '/schemas', { type => '2-90', name => 'boat', singular => 'Boat', plural => 'Boats' });
 	$hubspot->put_records('contacts', [ { id => '4', properties => { email => 'ann@example.com' } } ]);
 	$hubspot->property({ type => 'deals', name => $number });
 	$hubspot->put_records('deals', [ { id => '21', properties => { $number => 'A-1' } } ]);
@@ -194,7 +209,7 @@ foreach my $version (@versions)
 		is($session->query($sql), $rows, "$version: $name: what the rows say");
 		is_deeply(
 			[ map { [ $_->{method}, $_->{path} . ($_->{query} ? "?$_->{query}" : ''), $_->{body}, $_->{status} ] } @{ $hubspot->log } ],
-			[ map { my ($method, $path, @rest) = @$_; $path =~ s/^([OARP])(?=\/)/$trees{$1}/; [ $method, $path, @rest ] } @$requests ],
+			[ map { my ($method, $path, @rest) = @$_; $path =~ s/^([OARPISU])(?=\/)/$trees{$1}/; [ $method, $path, @rest ] } @$requests ],
 			"$version: $name: what is asked");
 		is(holds(@types), $holds, "$version: $name: what HubSpot holds") if @types;
 		$hubspot->clear_log;
