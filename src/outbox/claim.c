@@ -88,7 +88,7 @@ static HubspotStatement prune_others_statement = {
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT earlier.id FROM " HUBSPOT_SQL_WINDOW " AS n CROSS JOIN LATERAL"
 	"   (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
-	"    WHERE " HUBSPOT_SQL_SAME_PAIR " AND (o.not_before > $3 OR o.role IS DISTINCT FROM n.role)"
+	"    WHERE " HUBSPOT_SQL_SAME_PAIR
 	"     AND o.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES
 	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
@@ -180,17 +180,15 @@ hubspot_claim_prune(const HubspotClaimant *claimant,
 }
 
 /*
- * Delete rows that rows of the window override, and that are not due or are
- * another role's.  The window should have been pruned before: this looks at
- * all earlier rows of each pair.
+ * Delete rows that rows of the window override, and that are not in it: they are not due,
+ * or due later, or another role's.  The window should have been pruned before: this looks
+ * at all earlier rows of each pair.
  */
 void
 hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
 {
 	HubspotValues values = {0};
 
-	if (!claimant->has_later && !claimant->has_company)
-		return;
 	hubspot_set_window(&values, claimant, window);
 	hubspot_set_datum(&values, CLAIM_ROLES, claimant->overrides);
 	hubspot_execute(&prune_others_statement, &values);

@@ -326,7 +326,10 @@ remove_needless(Choice *choice)
 		choice->removed += pruned;
 		if (pruned <= choice->window / 2)
 		{
-			hubspot_claim_prune_others(claimant, choice->window);
+			/* rows that come into the window now were not looked at */
+			choice->window -= (int) pruned;
+			if (pruned > 0 || claimant->has_later || claimant->has_company)
+				hubspot_claim_prune_others(claimant, choice->window);
 			return GO_ON;
 		}
 	} while (hubspot_now() < start + PRUNE_TIME);

@@ -214,6 +214,7 @@ foreach my $retention ('0s', '1h')
 	flush();
 	is(state(), '106,201; archive contacts:ref new companies 201 0 RECORD_NOT_FOUND; none', 'a removal waits, what comes after it does not');
 	$hubspot->settings({ search_lag_ms => 0 });
+	$hubspot->put_records(contacts => [ { id => 106, properties => { ref => 'new' } } ]);
 	due();
 	flush();
 	is(state(), '106,201; empty; none', 'and takes nothing away once its record is known');
