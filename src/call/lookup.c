@@ -442,18 +442,21 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 	const HubspotObjectType *type = lookups->type;
 	bool		known_way = !lookups->remembered && lookups->way ==
 	(lookup->question == ASKS_SEARCH ? HUBSPOT_WAY_SEARCH : HUBSPOT_WAY_READ);
+	bool		blames_keys;
 
 	/* it may be the property that records are to be shown by */
 	if (type->shows && !lookups->answered)
 		known_way = false;
-	if (error->verdict != HUBSPOT_VERDICT_INPUT || lookups->refused)
+	blames_keys = (known_way || lookups->exists) &&
+		!(lookup->question == ASKS_READ && tells_of_property(error));
+	if (error->verdict != HUBSPOT_VERDICT_INPUT || lookups->refused ||
+		!(blames_keys || type->property || type->shows))
 		refuse_type(lookup, error);
-	else if ((known_way || lookups->exists) &&
-			 !(lookup->question == ASKS_READ && tells_of_property(error)))
+	else if (blames_keys)
 		blame_keys(lookup, error);
 	else if (lookup->question == ASKS_READ && type->property)
 		start_lookup(make_lookup(lookups, ASKS_SEARCH, lookup->keys, lookup->nkeys));
-	else if (type->property || type->shows)
+	else
 	{
 		Lookup	   *next = make_lookup(lookups, ASKS_PROPERTIES, lookup->keys, lookup->nkeys);
 		MemoryContext old = MemoryContextSwitchTo(next->context);
@@ -462,8 +465,6 @@ take_refusal(Lookup *lookup, const HubspotError *error)
 		MemoryContextSwitchTo(old);
 		start_lookup(next);
 	}
-	else
-		refuse_type(lookup, error);
 }
 
 /* HubSpot refuses some of the keys: find out which. */
