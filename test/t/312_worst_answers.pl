@@ -72,7 +72,7 @@ sub peak
 		my $now = $pid ? eval { anonymous_memory($pid) } // 0 : 0;
 		$peak = $now if $now > $peak;
 		sleep 0.002;
-		die 'waited in vain' if time > $begun + patience(60);
+		die 'waited in vain' if time > $begun + $PostgreSQL::Test::Utils::timeout_default;
 	}
 	return $peak - $before;
 }

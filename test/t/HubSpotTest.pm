@@ -46,7 +46,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors anonymous_memory measure takes_at_most same_lines
+  wait_until descriptors cpu_time anonymous_memory measure takes_at_most same_lines
   patience instrumented start_stopwatch create_own_reading);
 
 my $nodes = 0;
@@ -240,6 +240,19 @@ sub descriptors
 	my ($pid, $kind) = @_;
 	opendir my $dir, "/proc/$pid/fd" or croak "/proc/$pid/fd: $!";
 	return scalar grep { !/^\./ && (!$kind || (readlink("/proc/$pid/fd/$_") // '') =~ /^$kind:/) } readdir $dir;
+}
+
+=item cpu_time($pid)
+
+The seconds for which the process has had a CPU.
+
+=cut
+
+sub cpu_time
+{
+	my ($pid) = @_;
+	my @fields = split ' ', slurp_file("/proc/$pid/stat") =~ s/.*\) //sr;
+	return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 =item anonymous_memory($pid)
