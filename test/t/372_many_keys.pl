@@ -47,6 +47,11 @@ cmp_ok(kept(), '<', 9 * 1024 * 1024, '... of which as many are kept as take 8 MB
 is(with_lookups(create("${long}8050\@example.com")), 't||9049; 0 look-ups', '... the last ones');
 is(with_lookups(create("${long}1\@example.com")), 't||1000; 1 look-ups', '... not the first ones');
 
+# Short ones of a property that there is not, which nobody is asked for but the first
+is(with_lookups(q{SELECT count(*) FROM hs_assoc_batch_create_default('companies:doman', 'contacts', $$ SELECT i AS from_id, 1 AS to_id
+	FROM generate_series(1, 250000) i $$) WHERE error_category = 'NOT_SENT'}), '250000; 2 look-ups', '250,000 short keys');
+cmp_ok(kept(), '<', 9 * 1024 * 1024, '... of which none is kept');
+
 #
 # More statements than are counted
 #

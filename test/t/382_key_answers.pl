@@ -65,7 +65,7 @@ like(resolve('contacts:email', 'ann@example.com'), qr/^NOT_SENT /, 'errors that 
 my %named = (status => 'error', category => 'VALIDATION_ERROR', message => 'Not allowed',
 	context => { ids => ['ann@example.com'], objectType => ['CONTACT'], associationSpec => ['USER_DEFINED=3'] });
 answer($reads, status => 207, body => { status => 'COMPLETE', results => [ { id => '102', properties => { email => 'bob@example.com' } } ], numErrors => 1, errors => [ \%named ] });
-is(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), "NOT_SENT could not look up contacts by email: Not allowed (associationSpec: USER_DEFINED=3; ids: ann\@example.\n102",
+like(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), qr/\ANOT_SENT could not look up contacts by email: Not allowed \(.*\n102\z/,
 	'an error that names a key is that of this key alone');
 my @strangers = map { { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None', context => { ids => ["x$_\@example.com"] } } } 1 .. 300;
 my %missing = (status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None', context => { ids => ['ann@example.com'] });
@@ -247,11 +247,11 @@ $hubspot->clear_rules;
 start_over();
 my @cases = map { my $n = $_; my $i = 0; join '', map { $n & (1 << $i++) ? uc $_ : $_ } split //, 'abcdefg' } 0 .. 99;
 my %large = (
-	'200,000 records that have it in another case' => join(',', map { qq({"id":"$_","properties":{"sku":"ABCDEFg"}}) } 1 .. 200_000),
-	'a record that has it 500,000 times' => '{"id":"7","properties":{' . join(',', ('"sku":"abcdefg"') x 500_000) . '}}');
+	'100,000 records that have it in another case' => join(',', map { qq({"id":"$_","properties":{"sku":"ABCDEFg"}}) } 1 .. 100_000),
+	'a record that has it 200,000 times' => '{"id":"7","properties":{' . join(',', ('"sku":"abcdefg"') x 200_000) . '}}');
 foreach my $what (sort keys %large)
 {
-	my $text = qq({"total":2,"results":[$large{$what}]});
+	my $text = qq({"total":1,"results":[$large{$what}]});
 	answer('/deals/batch/read', status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'by non-unique property sku' });
 	$hubspot->rules({ match => { path => $searches }, action => { status => 200, text => $text } });
 	my ($rows, $peak) = measure($session, sprintf q{SELECT error_category FROM hs_assoc_resolve('deals:sku', '{%s}'::text[])}, join ',', @cases);
