@@ -22,8 +22,15 @@
 #   make test-matrix    make test on PostgreSQL 15 to 18
 #
 # The PGXS way, for the server of PG_CONFIG:
+#   make headers        the server's headers alone, where Debian's package of them would
+#                       bring clang
 #   make, make install, make installcheck (TAP_TESTS= leaves out the TAP tests,
 #   which need IPC::Run)
+#
+# Packages:
+#   make deb            Debian packages into dist/, one for each installed
+#                       postgresql-server-dev-N
+#   make package-test   builds, installs and removes them, in bare roots; needs root
 #
 # For those who change the source:
 #   make bench          measures; BENCH_ARGS="..." goes to test/bench/run
@@ -32,8 +39,11 @@
 #   make headerscheck   headers compile alone, includes go downward
 #   WERROR=1            warnings are errors
 
+# PGXS can build elsewhere: make -f .../Makefile, or VPATH=...
+source := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+
 MODULE_big = hubspot_assoc
-OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
+OBJS = $(patsubst $(source)/%.c,%.o,$(wildcard $(source)/src/*.c $(source)/src/*/*.c))
 PGFILEDESC = "hubspot_assoc - associate HubSpot CRM records from SQL"
 
 EXTENSION = hubspot_assoc
@@ -64,21 +74,39 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declar
 # and would need the clang that the server was built with.
 override with_llvm = no
 
-# The commands below work before there is a pg_config: test/setup brings it.
-PG_CONFIG ?= pg_config
-# Debian's client package has PGXS's makefiles without the headers.
+# The commands below work before there is a pg_config: test/setup brings it. Debian's
+# says nothing without postgresql-server-dev-N, but each server has one, too.
+ifeq ($(origin PG_CONFIG),undefined)
+PG_CONFIG := $(or $(if $(shell pg_config --pgxs 2>/dev/null),pg_config),$(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config))),pg_config)
+else
+export PG_CONFIG
+endif
+# Debian's client package has PGXS's makefiles without the headers: make headers
+# brings them.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-ifneq ($(and $(PGXS),$(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)),)
+server_headers := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+ifeq ($(wildcard $(server_headers)/postgres.h),)
+server_headers := $(source)/.headers$(server_headers)
+PG_CPPFLAGS += -I$(server_headers)
+endif
+ifneq ($(and $(PGXS),$(wildcard $(server_headers)/postgres.h)),)
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+$(OBJS): $(wildcard $(source)/src/*.h $(source)/src/*/*.h)
+# By make itself: a rule's folder would be found in the source.
+$(if $(filter-out .,$(source)),$(shell mkdir -p $(sort $(dir $(OBJS)))))
+
+# PGXS's own looks for it in a folder doc/.
+uninstall: uninstall-page
+uninstall-page:
+	rm -f '$(DESTDIR)$(docdir)/$(docmoduledir)/$(notdir $(DOCS))'
 
 ifneq ($(shell $(CURL_CONFIG) --checkfor $(CURL_VERSION) 2>&1 || echo missing),)
 $(OBJS): curl-is-missing
 endif
 else
 all install installcheck clean:
-	@echo 'no PGXS from "$(PG_CONFIG) --pgxs", or no headers of the server: install postgresql-server-dev-NN, or set PG_CONFIG' >&2; exit 1
+	@echo 'no PGXS from "$(PG_CONFIG) --pgxs", or no headers of the server: make headers, install postgresql-server-dev-NN, or set PG_CONFIG' >&2; exit 1
 endif
 
 curl-is-missing:
@@ -87,8 +115,6 @@ curl-is-missing:
 # A test file or a topic given on the command line is what to run.
 ONLY = $(if $(findstring command,$(origin REGRESS)),regress) \
 	$(if $(findstring command,$(origin PROVE_TESTS)),tap)
-
-export PG_CONFIG
 
 test:
 	@WERROR=1 test/with_cluster test/run $(ONLY); status=$$?; \
@@ -128,6 +154,16 @@ test-upgrade:
 test-matrix:
 	@test/setup && test/matrix $(ONLY)
 
+# Only those: the package depends on the clang that the server was built with.
+headers:
+	@packaging/headers "$(PG_CONFIG)"
+
+deb:
+	@packaging/deb
+
+package-test:
+	@test/setup --build && test/package $(ONLY)
+
 demo:
 	@test/trial demo
 
@@ -150,4 +186,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing
+.PHONY: uninstall-page headers deb package-test test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing
