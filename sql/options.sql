@@ -307,7 +307,11 @@ RESET ROLE;
 SET hubspot_assoc.version_warnings = off;
 SET client_min_messages = error;
 SET SESSION AUTHORIZATION regress_hubspot_user;
-SET hubspot_assoc.allowed_hosts = '*.example.com';
+-- a preloaded library refuses it at once
+DO $$ BEGIN
+	SET hubspot_assoc.allowed_hosts = '*.example.com';
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $$;
 SELECT ok FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
 SHOW hubspot_assoc.allowed_hosts;
 RESET SESSION AUTHORIZATION;
