@@ -30,6 +30,8 @@
 # Packages:
 #   make deb            Debian packages into dist/, one for each installed
 #                       postgresql-server-dev-N
+#   make dist           the archive for PGXN into dist/, with a list of materials (SPDX)
+#                       and checksums
 #   make package-test   builds, installs and removes them, in bare roots; needs root
 #
 # For those who change the source:
@@ -161,6 +163,9 @@ headers:
 deb:
 	@packaging/deb
 
+dist:
+	@packaging/archive
+
 package-test:
 	@test/setup --build && test/package $(ONLY)
 
@@ -186,4 +191,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: uninstall-page headers deb package-test test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing
+.PHONY: uninstall-page headers deb dist package-test test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing

@@ -44,7 +44,7 @@ is((found('README.md', qr/^\*\*Status\.\*\* Version (\S+),/m))[0], $version, 'RE
 is((found('CHANGELOG.md', qr/^## \[(\d\S*)\]/m))[0], $version, 'CHANGELOG.md');
 is((found('debian/changelog', qr/^hubspot-assoc \((\S+)-\d+\) /))[0], $version, 'debian/changelog');
 like($extension->{file}, qr/--\Q$short\E\.sql$/, 'the script');
-my @named = found('doc/install.md', qr/-hubspot-assoc_([\d.]+)-/);
+my @named = found('doc/install.md', qr/hubspot[-_]assoc[-_](\d[\d.]+\d)\b/);
 is("@named", join(' ', ($version) x @named), 'doc/install.md');
 
 # The Debian package
