@@ -1132,6 +1132,55 @@ COMMENT ON FUNCTION hs_assoc_resume(name) IS
 'Has the outbox of an account sent again, at once, even if it was waiting after failures.';
 REVOKE ALL ON FUNCTION hs_assoc_resume(name) FROM PUBLIC;
 
+--
+-- Which database sends; see src/schema/origin.c
+--
+CREATE TABLE hs_assoc_identity (
+	token			uuid NOT NULL,
+	database		oid NOT NULL
+);
+CREATE TABLE hs_assoc_origin (
+	token			uuid NOT NULL,
+	system			bigint NOT NULL,
+	database		oid NOT NULL,
+	made_at			timestamptz NOT NULL,
+	instance		text NOT NULL,
+	since			timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- no key, so that an INSERT waits for nobody; yet rows can be deleted where all tables are published
+ALTER TABLE hs_assoc_identity REPLICA IDENTITY FULL;
+ALTER TABLE hs_assoc_origin REPLICA IDENTITY FULL;
+COMMENT ON TABLE hs_assoc_identity IS
+'that this database is the one that sends: not in a dump, and of another database in a copy';
+COMMENT ON COLUMN hs_assoc_identity.database IS
+'OID of the database';
+COMMENT ON TABLE hs_assoc_origin IS
+'the database in which what the extension keeps was enqueued: in a dump, too';
+COMMENT ON COLUMN hs_assoc_origin.token IS
+'that of hs_assoc_identity, where this is the database';
+COMMENT ON COLUMN hs_assoc_origin.system IS
+'system identifier of the server, as pg_control_system() has it';
+COMMENT ON COLUMN hs_assoc_origin.made_at IS
+'when the folder of the database was made';
+COMMENT ON COLUMN hs_assoc_origin.instance IS
+'the setting hubspot_assoc.instance';
+
+CREATE FUNCTION hs_assoc_held()
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_held() IS
+'Why the outbox of this database is not sent until hs_assoc_adopt, as in a copy; null if it is.';
+
+CREATE FUNCTION hs_assoc_adopt(
+	waiting text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_adopt(text) IS
+'Has a copy of a database send, from now on; what waits in its outbox is sent (''send'') or deleted (''discard'').';
+REVOKE ALL ON FUNCTION hs_assoc_adopt(text) FROM PUBLIC;
+
 -- It chooses its rows by the caller's rights, so that every reader of the view can call it.
 CREATE FUNCTION hs_assoc_fault(
 	OUT server text,
@@ -1183,7 +1232,8 @@ SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	CASE WHEN pg_catalog.pg_has_role(q.role, 'USAGE') THEN pg_catalog.max(b.error_message) END AS error_message,
 	pg_catalog.min(f.since) AS fault_since,
 	pg_catalog.max(f.sqlstate) AS fault_sqlstate,
-	pg_catalog.max(f.message) AS fault_message
+	pg_catalog.max(f.message) AS fault_message,
+	(SELECT hs_assoc_held()) AS held
 FROM queue AS q
 	LEFT JOIN hs_assoc_account_pause AS p ON p.server OPERATOR(pg_catalog.=) q.server
 	LEFT JOIN hs_assoc_backoff AS b
@@ -1377,8 +1427,8 @@ GRANT SELECT (server, role, failures, retry_at, since, http_status, error_catego
 -- Somebody's column of the type of one of these would keep later versions from
 -- adding a column to it.
 REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_lease, hs_assoc_backoff,
-	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_clock, hs_assoc_sync_config, hs_assoc_outbox_stat,
-	hs_assoc_sync FROM PUBLIC;
+	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
+	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
 
 --
 -- What pg_dump takes along
@@ -1388,6 +1438,7 @@ SELECT pg_catalog.pg_extension_config_dump('hs_assoc_outbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sent', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_account_pause', '');
+SELECT pg_catalog.pg_extension_config_dump('hs_assoc_origin', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sync_config', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sync_config_id_seq', '');
 

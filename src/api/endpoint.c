@@ -209,6 +209,38 @@ hubspot_endpoint(HubspotOperation operation)
 	return &endpoints[operation];
 }
 
+/* Does it change nothing in the account? */
+bool
+hubspot_endpoint_reads(const HubspotEndpoint *endpoint)
+{
+	return strcmp(endpoint->method, "GET") == 0 ||
+		endpoint->reply_shape == HUBSPOT_REPLY_RECORDS ||
+		endpoint->reply_shape == HUBSPOT_REPLY_FOUND;
+}
+
+/*
+ * The same, of any request: HubSpot has searches, and reads of many records, that
+ * are POSTs.
+ */
+bool
+hubspot_request_reads(const char *method, const char *path)
+{
+	static const char *const reads[] = {"/search", "/batch/read"};
+	size_t		len = strcspn(path, "?");
+
+	if (strcmp(method, "GET") == 0)
+		return true;
+	for (size_t i = 0; i < lengthof(reads); i++)
+	{
+		size_t		tail = strlen(reads[i]);
+
+		if (strcmp(method, "POST") == 0 && len >= tail &&
+			strncmp(path + len - tail, reads[i], tail) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The size of the largest answer, in bytes, that HubSpot can give to a request
  * of that many inputs.  Only an answer to a read may be larger: it is then

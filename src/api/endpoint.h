@@ -102,6 +102,8 @@ typedef struct HubspotEndpoint
 } HubspotEndpoint;
 
 extern const HubspotEndpoint *hubspot_endpoint(HubspotOperation operation);
+extern bool hubspot_endpoint_reads(const HubspotEndpoint *endpoint);
+extern bool hubspot_request_reads(const char *method, const char *path);
 extern size_t hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs);
 extern bool hubspot_is_api_version(const char *version);
 extern int	hubspot_version_end(const char *version);

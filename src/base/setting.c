@@ -25,9 +25,11 @@ int			hubspot_poll_interval = 60000;
 int			hubspot_max_accounts = 64;
 bool		hubspot_version_warnings = true;
 char	   *hubspot_server_setting = NULL;
+char	   *hubspot_instance = NULL;
 static char *allowed_hosts_setting = NULL;
 
 static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
+static bool check_instance(char **newval, void **extra, GucSource source);
 
 void
 hubspot_define_settings(void)
@@ -63,6 +65,11 @@ hubspot_define_settings(void)
 							 "That is once a session for each server.",
 							 &hubspot_version_warnings, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("hubspot_assoc.instance",
+							   "Name of this server, by which a clone of its data directory knows that it is another one.",
+							   "Where it differs from what it was when a database began to send, that database sends nothing.",
+							   &hubspot_instance, "",
+							   PGC_SIGHUP, 0, check_instance, NULL, NULL);
 	/* the size of shared memory cannot change later */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("hubspot_assoc.max_accounts",
@@ -82,6 +89,21 @@ check_allowed_hosts(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("\"%s\" is neither a host name nor *. and a domain.",
 							hubspot_shown(bad));
 	return bad == NULL;
+}
+
+/* It is stored in databases of any encoding. */
+static bool
+check_instance(char **newval, void **extra, GucSource source)
+{
+	const char *p = *newval;
+
+	while (*p >= ' ' && *p <= '~')
+		p++;
+	if (*p == '\0' && p - *newval < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("It must be of printable ASCII characters, %d at the most.",
+						NAMEDATALEN - 1);
+	return false;
 }
 
 /*

@@ -12,6 +12,7 @@
 #define HUBSPOT_BASE_SETTING_H
 
 extern char *hubspot_server_setting;
+extern char *hubspot_instance;	/* never NULL */
 extern int	hubspot_progress_interval;	/* ms, 0: off */
 extern int	hubspot_workers;	/* at the most, 0: none */
 extern int	hubspot_poll_interval;	/* ms */

@@ -41,6 +41,7 @@
 #include "outbox/sender.h"
 #include "outbox/settle.h"
 #include "outbox/turn.h"
+#include "schema/origin.h"
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
@@ -261,6 +262,12 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 	if (!hubspot_transaction_begin(transaction))
 		return false;
 	round->installed = true;
+	round->held = !hubspot_origin_sends();
+	if (round->held)
+	{
+		hubspot_transaction_end(transaction);
+		return false;
+	}
 	hubspot_clock_look();
 	claimants = hubspot_claimants(server);
 	sender->sole_owner = hubspot_sole_owner();

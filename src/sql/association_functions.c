@@ -20,6 +20,7 @@
 #include "base/shown.h"
 #include "rows/pipeline.h"
 #include "rows/stream.h"
+#include "schema/origin.h"
 #include "sql/argument.h"
 
 /* What a function's FmgrInfo keeps from one call to the next. */
@@ -440,6 +441,8 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 	pipeline->keep_labels = (operation == HUBSPOT_CREATE ||
 							 operation == HUBSPOT_BATCH_CREATE) &&
 		hubspot_bool_argument(fcinfo, on_error + 1, "keep_labels");
+	if (!hubspot_endpoint_reads(hubspot_endpoint(operation)))
+		hubspot_origin_require();
 	pipeline->client =
 		hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
 }

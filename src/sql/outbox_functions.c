@@ -28,6 +28,7 @@
 #include "outbox/horizon.h"
 #include "outbox/outbox.h"
 #include "outbox/sender.h"
+#include "schema/origin.h"
 #include "sql/argument.h"
 #include "worker/wake.h"
 
@@ -46,6 +47,7 @@ static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
 								const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void wait_until(TimestampTz time);
+static void warn_of_copy(void);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
 
@@ -87,7 +89,9 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
  * those without from_id or to_id are skipped, and counted in hs_assoc_stat().
  * A row that could never be sent is an ERROR (22023).  Where an object type has a
  * property, the ids are keys, whose records are looked up when the row is sent; it waits
- * for records that HubSpot does not have, for as long as wait_for_records says.
+ * for records that HubSpot does not have, for as long as wait_for_records says.  In a
+ * copy of a database it enqueues as well, and a WARNING says, once a session, that
+ * nothing is sent.
  */
 Datum
 hs_assoc_enqueue(PG_FUNCTION_ARGS)
@@ -114,12 +118,25 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	serverid = hubspot_usable_server_argument(fcinfo, 7);
 	enqueue.server = GetForeignServer(serverid)->servername;
 
+	if (!hubspot_origin_claim())
+		warn_of_copy();
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
 	if (skipped > 0)
 		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	PG_RETURN_INT64(enqueued);
+}
+
+/* As the WARNING is in the server's log, too, it comes once a session. */
+static void
+warn_of_copy(void)
+{
+	static bool warned = false;
+
+	if (!warned)
+		hubspot_origin_warn();
+	warned = true;
 }
 
 /* The name of an operation of the outbox. */
@@ -176,7 +193,8 @@ is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation
  *
  * Sends what is due in the outbox, and commits as it goes.  Rounds follow each
  * other until nothing is due that this process may send.  It waits for what an
- * account's rate holds back, but not for what has failed.
+ * account's rate holds back, but not for what has failed.  In a copy of a
+ * database it sends nothing, and says so in a WARNING.
  */
 Datum
 hs_assoc_flush(PG_FUNCTION_ARGS)
@@ -228,6 +246,8 @@ flush(HubspotSender *sender, const char *server, int64 max_rows)
 			wait_until(round.next_due);
 	} while (max_rows > 0 && round.installed &&
 			 (round.paced || round.next_due == 0 || round.failed));
+	if (round.held)
+		hubspot_origin_warn();
 }
 
 /* Wait until a time has come. */

@@ -28,6 +28,7 @@
 #include "json/jsonb.h"
 #include "json/text.h"
 #include "rows/report.h"
+#include "schema/origin.h"
 #include "sql/argument.h"
 
 /* One header while its object is being made. */
@@ -65,7 +66,8 @@ static int	compare_headers(const void *a, const void *b);
  * OUT body): any one request to the account's own host.
  *
  * Returns whatever was answered, even an HTTP error.  No answer at all, or one
- * that cannot be read, is an ERROR (08006 or 08P01).
+ * that cannot be read, is an ERROR (08006 or 08P01).  From a copy of a database
+ * only reads are sent.
  */
 Datum
 hs_assoc_request(PG_FUNCTION_ARGS)
@@ -88,6 +90,8 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
+	if (!hubspot_request_reads(method, path))
+		hubspot_origin_require();
 	client = hubspot_connect(hubspot_server_argument(fcinfo, 3));
 	call = perform(client, method, path, body);
 	if (call->error || call->reply->failure != HUBSPOT_HTTP_OK)

@@ -24,6 +24,7 @@
 #include "api/association_type.h"
 #include "base/compat.h"
 #include "base/shown.h"
+#include "schema/origin.h"
 #include "sql/argument.h"
 #include "sync/change.h"
 #include "sync/link_trigger.h"
@@ -70,7 +71,8 @@ static bool same_text(const char *a, const char *b);
  * From now on, what happens to the rows of the table is enqueued, on behalf of
  * the current role.  With backfill, so are the rows that exist already: the
  * lock that is taken for the triggers waits for all writers, and none goes on
- * before the transaction has ended.  Returns how many rows.
+ * before the transaction has ended.  Returns how many rows.  In a copy of a
+ * database, a WARNING says that nothing is sent.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  */
@@ -90,6 +92,8 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	lock_link_table(sync->link_table, ShareRowExclusiveLock);
 	check_sync(schema, sync);
 
+	if (!hubspot_origin_claim())
+		hubspot_origin_warn();
 	hubspot_sync_insert(sync);
 	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))

@@ -21,6 +21,7 @@
 #include "api/error.h"
 #include "call/perform.h"
 #include "rows/report.h"
+#include "schema/origin.h"
 #include "sql/argument.h"
 #include "sql/task.h"
 
@@ -104,6 +105,8 @@ hubspot_task_try(HubspotTask *task)
 	bool		removes = (task->operation == HUBSPOT_LABEL_DELETE ||
 						   task->operation == HUBSPOT_LIMIT_PURGE);
 
+	if (!hubspot_endpoint_reads(hubspot_endpoint(task->operation)))
+		hubspot_origin_require();
 	return hubspot_call_operation(hubspot_connect(task->server), task->operation,
 								  task->arguments, task->body, removes,
 								  &task->call);

@@ -256,7 +256,12 @@ $hubspot->clear_rules;
 	$others{c}->query('SET session_replication_role = replica');
 	enqueue($others{c});
 	$others{c}->quit;
-	$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE c") foreach @copies;
+	foreach my $copy (@copies)
+	{
+		$node->safe_psql('postgres', "CREATE DATABASE $copy TEMPLATE c");
+		# as hs_assoc_adopt, which would wake somebody
+		$node->safe_psql($copy, 'UPDATE hs_assoc_identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())');
+	}
 	setting('poll_interval', q{'200ms'});
 	wait_until(
 		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, patience(20));

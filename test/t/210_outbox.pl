@@ -16,6 +16,7 @@ my $hubspot = start_simulator();
 my %options = (rate_limit => 0, max_retry_delay => '20ms');
 create_account($node, $hubspot, %options);
 my $session = start_session($node);
+$session->query('SELECT hs_assoc_adopt()');	# what is put into the outbox by hand is its own
 my $other;
 
 # Rows of the outbox as a writer's transaction puts them there.
@@ -589,7 +590,7 @@ $node->safe_psql('latin', q{CREATE SCHEMA "Our own"; CREATE EXTENSION hubspot_as
 create_account($node, $hubspot, %options, dbname => 'latin');
 $hubspot->control('POST', '/reset');
 my $latin = start_session($node, 'latin');
-$latin->query(qq{SET search_path = "Our own"; SET client_encoding = 'UTF8';
+$latin->query(qq{SET search_path = "Our own"; SET client_encoding = 'UTF8'; SELECT hs_assoc_adopt();
 	SELECT hs_assoc_label_create('contacts', 'companies', 'Gesch\xc3\xa4ftsf\xc3\xbchrer', 'boss');
 	INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, labels)
 	VALUES ('hubspot', 'postgres'::regrole, 'create', 'contacts', 1, 'companies', 11, '{Gesch\xc3\xa4ftsf\xc3\xbchrer}'),

@@ -32,6 +32,8 @@ my $next = 1;
 my $prepared = 0;
 my @prepared;
 
+$monitor->query('SELECT hs_assoc_adopt()');	# what is put into the outbox by hand is its own
+
 # between the moment that a row's time is taken and that of its entry in the index
 $monitor->query(q{
 	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
