@@ -57,7 +57,7 @@ hubspot_define_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.poll_interval",
 							"How often the outbox of a database is looked at if no commit wakes a worker.",
-							"Prepared transactions and restored dumps wake none.",
+							"Rows that are written without firing triggers wake none.",
 							&hubspot_poll_interval, 60000, 10, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("hubspot_assoc.version_warnings",

@@ -17,7 +17,9 @@
  * deadlock with one of them.
  *
  * CREATE EXTENSION has the database looked at; from then on, the launcher
- * knows that it has the extension.
+ * knows that it has the extension.  So has COMMIT PREPARED, where the extension
+ * is: what the transaction has done, and whether it made the extension, is known
+ * to the process that has prepared it, which may be gone.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.c
@@ -40,6 +42,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "schema/extension.h"
 #include "worker/slot.h"
 #include "worker/utility_hook.h"
 #include "worker/wake.h"
@@ -71,6 +74,7 @@ static void wait_until_clear(void);
 static Oid	extension_to_change(const Node *statement);
 static const char *name_of_extension(const Node *statement);
 static bool creates_extension(const Node *statement);
+static bool commits_prepared(const Node *statement);
 
 /* To be called while the server starts. */
 void
@@ -101,7 +105,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	}
 	run(pstmt, query, read_only_tree, context, params, environment, dest,
 		completion);
-	if (wakes)
+	if (wakes || (commits_prepared(pstmt->utilityStmt) && hubspot_outbox_schema(true)))
 		hubspot_wake_at_commit();
 }
 
@@ -288,4 +292,11 @@ creates_extension(const Node *statement)
 	return IsA(statement, CreateExtensionStmt) &&
 		strcmp(((const CreateExtensionStmt *) statement)->extname,
 			   "hubspot_assoc") == 0;
+}
+
+static bool
+commits_prepared(const Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		((const TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }

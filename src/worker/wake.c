@@ -70,8 +70,8 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 
 /*
  * Have this database's outbox looked at when the transaction commits, if the
- * library is preloaded.  If the transaction is prepared for two-phase commit,
- * the launcher's next poll finds what it left.
+ * library is preloaded.  If the transaction is prepared for two-phase commit, that
+ * is for COMMIT PREPARED to do (utility_hook.c).
  */
 void
 hubspot_wake_at_commit(void)
