@@ -1338,35 +1338,22 @@ COMMENT ON EVENT TRIGGER hs_assoc_sync_drop IS
 COMMENT ON EVENT TRIGGER hs_assoc_sync_before_drop IS
 'enqueues the rows of partitions that are about to be dropped';
 
+CREATE FUNCTION hs_assoc_sync_problem(
+	id int,
+	link_table regclass)
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_sync_problem(int, regclass) IS
+'Why changes of a table in sync are not sent, for the view hs_assoc_sync; null if they are.';
+
 CREATE VIEW hs_assoc_sync AS
 SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 	c.type_id, c.label, c.type_id_column, c.label_column, c.category,
-	c.server, c.role, c.enabled_at, c.wait_for_records,
-	-- the table and its partitions: each of the triggers, as the library makes it
-	NOT EXISTS (
-		WITH RECURSIVE tables AS (
-			SELECT c.link_table::pg_catalog.oid AS relid
-			UNION ALL
-			SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i
-				JOIN tables AS p ON i.inhparent OPERATOR(pg_catalog.=) p.relid)
-		SELECT FROM tables AS r, (VALUES
-			(4, '', 'new_rows'),				-- AFTER INSERT
-			(16, 'old_rows', 'new_rows'),		-- AFTER UPDATE
-			(8, 'old_rows', ''),				-- AFTER DELETE
-			(34, '', '')) AS v (type, old_rows, new_rows)	-- BEFORE TRUNCATE
-		WHERE NOT EXISTS (
-			SELECT FROM pg_catalog.pg_trigger AS t
-			WHERE t.tgrelid OPERATOR(pg_catalog.=) r.relid
-				AND t.tgfoid OPERATOR(pg_catalog.=) 'hs_assoc_sync_rows()'::pg_catalog.regprocedure
-				AND t.tgtype OPERATOR(pg_catalog.=) v.type
-				AND coalesce(t.tgoldtable::pg_catalog.text, '') OPERATOR(pg_catalog.=) v.old_rows
-				AND coalesce(t.tgnewtable::pg_catalog.text, '') OPERATOR(pg_catalog.=) v.new_rows
-				AND t.tgqual IS NULL
-				AND t.tgattr[0] IS NULL
-				AND (t.tgenabled OPERATOR(pg_catalog.=) 'O' OR t.tgenabled OPERATOR(pg_catalog.=) 'A'))) AS active
-FROM hs_assoc_sync_config AS c;
+	c.server, c.role, c.enabled_at, c.wait_for_records, c.problem IS NULL AS active, c.problem
+FROM (SELECT *, hs_assoc_sync_problem(id, link_table) AS problem FROM hs_assoc_sync_config) AS c;
 COMMENT ON VIEW hs_assoc_sync IS
-'tables that are kept in sync; active is false if one of their triggers is missing, disabled, or not as it should be';
+'tables that are kept in sync; active is false where changes are not sent, and problem says why';
 
 --
 -- Statistics

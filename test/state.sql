@@ -26,7 +26,7 @@ WHERE relkind = 'S'
 			AND d.deptype = 'e' AND e.extname = 'hubspot_assoc')
 ORDER BY relname \gexec
 
-SELECT 'sync', s.* FROM hs_assoc_sync s ORDER BY id;
+SELECT 'sync', id, problem IS NOT DISTINCT FROM hs_assoc_held() FROM hs_assoc_sync ORDER BY id;
 SELECT 'trigger', pg_get_triggerdef(oid), tgenabled
 FROM pg_trigger WHERE tgfoid = 'hs_assoc_sync_rows'::regproc
 ORDER BY pg_get_triggerdef(oid) COLLATE "C";

@@ -27,6 +27,7 @@
 #include "schema/origin.h"
 #include "sql/argument.h"
 #include "sync/change.h"
+#include "sync/link_state.h"
 #include "sync/link_trigger.h"
 #include "sync/removal.h"
 
@@ -51,6 +52,7 @@ enum
 
 PG_FUNCTION_INFO_V1(hs_assoc_enable_sync);
 PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
+PG_FUNCTION_INFO_V1(hs_assoc_sync_problem);
 
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
 static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
@@ -231,6 +233,7 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 	ListCell   *lc;
 
 	hubspot_link_check(sync->link_table);
+	hubspot_link_check_writers(schema, sync->link_table);
 	hubspot_sync_check_columns(sync);
 	foreach(lc, hubspot_syncs(schema, sync->link_table))
 	{
@@ -319,4 +322,32 @@ hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("table \"%s\" is not kept in sync", get_rel_name(link_table))));
 	PG_RETURN_INT32(list_length(syncs));
+}
+
+/*
+ * hs_assoc_sync_problem(id, link_table)
+ *
+ * Why changes of the table are not sent as the sync of that number says: a
+ * sentence, for the view hs_assoc_sync; null if they are, or if there is no such
+ * sync.
+ */
+Datum
+hs_assoc_sync_problem(PG_FUNCTION_ARGS)
+{
+	const HubspotSchema *schema = hubspot_outbox_schema(false);
+	const char *problem = NULL;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	foreach(lc, hubspot_syncs(schema, PG_GETARG_OID(1)))
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		if (sync->id == PG_GETARG_INT32(0))
+			problem = hubspot_sync_problem(schema, sync);
+	}
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }

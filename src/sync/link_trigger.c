@@ -68,6 +68,7 @@ typedef struct FoundTrigger
 	const char *name;
 	bool		calls_ours;
 	bool		enabled;
+	bool		always;			/* whatever session_replication_role is */
 	bool		fires;			/* in this session */
 	int			shape;			/* which of ours it is like; -1: none */
 } FoundTrigger;
@@ -95,6 +96,31 @@ hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 		if (found->calls_ours && found->shape >= 0)
 			missing &= ~(1 << found->shape);
 	}
+	return missing == 0;
+}
+
+/*
+ * Has it all of them, and do they fire?  *always: whatever session_replication_role
+ * is.  It need not be locked.
+ */
+bool
+hubspot_link_is_followed(const HubspotSchema *schema, Oid link_table, bool *always)
+{
+	int			missing = (1 << lengthof(triggers)) - 1;
+	int			sometimes = missing;
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+
+		if (!found->calls_ours || found->shape < 0 || !found->enabled)
+			continue;
+		missing &= ~(1 << found->shape);
+		if (found->always)
+			sometimes &= ~(1 << found->shape);
+	}
+	*always = (sometimes == 0);
 	return missing == 0;
 }
 
@@ -199,6 +225,7 @@ find_triggers(const HubspotSchema *schema, Oid link_table)
 		found->calls_ours = (trigger->tgfoid == function);
 		found->enabled = (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
 						  trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+		found->always = (trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
 		found->fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
 			trigger->tgenabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ?
 								   TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN);
@@ -222,8 +249,7 @@ has_our_name(const FormData_pg_trigger * trigger)
 }
 
 /*
- * Which of ours a trigger is like in all but its name; -1: none.  The view
- * hs_assoc_sync looks at the same.
+ * Which of ours a trigger is like in all but its name; -1: none.
  */
 static int
 shape_of(HeapTuple tuple, TupleDesc tupdesc)

@@ -15,6 +15,8 @@
 
 extern bool hubspot_link_has_triggers(const HubspotSchema *schema,
 									  Oid link_table);
+extern bool hubspot_link_is_followed(const HubspotSchema *schema,
+									 Oid link_table, bool *always);
 extern bool hubspot_link_heeds_truncate(const HubspotSchema *schema,
 										Oid link_table);
 extern void hubspot_link_add_triggers(const HubspotSchema *schema,

@@ -266,7 +266,7 @@ $node->safe_psql('postgres', q{
 } . enable('parts') . '; INSERT INTO parts VALUES (1, 2), (2, 3)');
 my $show = q{
 	SELECT link_table, from_type, from_column, to_type, to_column, type_id, label, type_id_column, label_column,
-		category, server, role, enabled_at, active FROM hs_assoc_sync ORDER BY id;
+		category, server, role, enabled_at, problem IS NOT DISTINCT FROM hs_assoc_held() FROM hs_assoc_sync ORDER BY id;
 	SELECT tgrelid::regclass, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname LIKE 'hs\_assoc\_sync%' ORDER BY 1, 2;
 	TABLE hs_assoc_outbox ORDER BY id};
 my $before = $node->safe_psql('postgres', $show);

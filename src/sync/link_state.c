@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_state.c
+ *	  Is what happens to a link table sent, as its sync promises?
+ *
+ * A sync is by triggers of statements.  They don't fire for what comes another
+ * way: rows that a subscription applies, or that a distributed engine writes into
+ * the shards of the table; nor where somebody has disabled them, or has them
+ * disabled by session_replication_role.  The view hs_assoc_sync asks here, so that
+ * it calls no sync active whose changes are not sent.
+ *
+ * Only catalogs are read, with no lock but theirs: a table may change at any
+ * moment, and what is told was so just now.
+ *
+ * IDENTIFICATION
+ *	  src/sync/link_state.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_event_trigger.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "schema/origin.h"
+#include "sync/link_state.h"
+#include "sync/link_trigger.h"
+
+/* The catalog of Citus, which has its tables, and its column for them. */
+#define DISTRIBUTED_TABLES	"pg_dist_partition"
+#define DISTRIBUTED_TABLE	"logicalrelid"
+
+static const char *const event_triggers[] = {
+	"hs_assoc_sync_ddl", "hs_assoc_sync_drop", "hs_assoc_sync_before_drop"
+};
+
+static const char *table_problem(const HubspotSchema *schema, Oid link_table);
+static const char *trigger_problem(const HubspotSchema *schema, Oid table);
+static const char *event_trigger_problem(void);
+static const char *column_problem(const HubspotSync *sync);
+static bool is_replaced(const HubspotSchema *schema, const HubspotSync *sync);
+static bool is_distributed(Oid table);
+static bool is_subscribed(Oid table);
+
+/*
+ * Why changes of the table are not sent as the sync says: a sentence; or NULL,
+ * they are.
+ */
+const char *
+hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
+{
+	const char *problem;
+
+	if (get_rel_name(sync->link_table) == NULL)
+		return "The table does not exist any more.";
+	problem = table_problem(schema, sync->link_table);
+	if (problem == NULL)
+		problem = column_problem(sync);
+	if (problem == NULL)
+		problem = event_trigger_problem();
+	if (problem == NULL && is_replaced(schema, sync))
+		problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
+						   sync->table_name);
+	if (problem == NULL && !OidIsValid(get_foreign_server_oid(sync->server, true)))
+		problem = psprintf("Server \"%s\" does not exist.", sync->server);
+	if (problem == NULL)
+		problem = hubspot_origin_problem();
+	return problem;
+}
+
+/* The same, as far as the table and its partitions are concerned. */
+static const char *
+table_problem(const HubspotSchema *schema, Oid link_table)
+{
+	List	   *tables = find_all_inheritors(link_table, NoLock, NULL);
+	const char *problem = NULL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		Oid			table = lfirst_oid(lc);
+
+		if (is_distributed(table))
+			problem = psprintf("Table \"%s\" is distributed: what is written into its shards fires no trigger here.",
+							   get_rel_name(table));
+		else if (is_subscribed(table))
+			problem = psprintf("Table \"%s\" is filled by a subscription: what that applies fires no trigger.",
+							   get_rel_name(table));
+		else
+			problem = trigger_problem(schema, table);
+		if (problem)
+			break;
+	}
+	return problem;
+}
+
+static const char *
+trigger_problem(const HubspotSchema *schema, Oid table)
+{
+	bool		always;
+	const char *role = GetConfigOptionResetString("session_replication_role");
+
+	if (get_rel_name(table) == NULL)
+		return NULL;			/* dropped just now */
+	if (!hubspot_link_is_followed(schema, table, &always))
+		return psprintf("A trigger of table \"%s\" is missing, disabled, or not as hs_assoc_enable_sync makes it.",
+						get_rel_name(table));
+	if (!always && (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
+					(role && strcmp(role, "replica") == 0)))
+		return psprintf("The setting session_replication_role is \"replica\": triggers of table \"%s\" do not fire.",
+						get_rel_name(table));
+	return NULL;
+}
+
+/*
+ * By these, what DDL does to the table is followed: columns that are renamed, and
+ * partitions that come and go.
+ */
+static const char *
+event_trigger_problem(void)
+{
+	for (size_t i = 0; i < lengthof(event_triggers); i++)
+	{
+		HeapTuple	tuple = SearchSysCache1(EVENTTRIGGERNAME,
+											CStringGetDatum(event_triggers[i]));
+		char		enabled = TRIGGER_DISABLED;
+
+		if (HeapTupleIsValid(tuple))
+		{
+			enabled = ((Form_pg_event_trigger) GETSTRUCT(tuple))->evtenabled;
+			ReleaseSysCache(tuple);
+		}
+		if (enabled != TRIGGER_FIRES_ON_ORIGIN && enabled != TRIGGER_FIRES_ALWAYS)
+			return psprintf("Event trigger \"%s\", which follows what becomes of partitions, is missing or disabled.",
+							event_triggers[i]);
+	}
+	return NULL;
+}
+
+static const char *
+column_problem(const HubspotSync *sync)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (get_attnum(sync->link_table, columns[i]) == InvalidAttrNumber)
+			return psprintf("The table has no column \"%s\" any more: nothing can be written to it.",
+							columns[i]);
+	}
+	return NULL;
+}
+
+/*
+ * Has another table taken the name that the table had when its sync was enabled?
+ * Then people write to that one.
+ */
+static bool
+is_replaced(const HubspotSchema *schema, const HubspotSync *sync)
+{
+	Oid			other;
+	char		relkind;
+
+	if (sync->table_name == NULL)
+		return false;
+	other = get_relname_relid(sync->table_name, get_rel_namespace(sync->link_table));
+	if (!OidIsValid(other) || other == sync->link_table)
+		return false;
+	relkind = get_rel_relkind(other);
+	return (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE) &&
+		hubspot_syncs(schema, hubspot_link_root(other)) == NIL;
+}
+
+/*
+ * Before a sync is enabled: ERROR if the table is distributed, and a WARNING if
+ * it is filled by a subscription, beside which it may be written to.
+ */
+void
+hubspot_link_check_writers(const HubspotSchema *schema, Oid link_table)
+{
+	const char *name = get_rel_name(link_table);
+	ListCell   *lc;
+
+	if (is_distributed(link_table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" cannot be kept in sync, because it is distributed", name),
+				 errdetail("What is written into its shards fires no trigger of this table."),
+				 errhint("With the extension on each node, keep the shards in sync: SELECT run_command_on_shards(%s, $$ SELECT %s.hs_assoc_enable_sync('%%s', ...) $$).",
+						 quote_literal_cstr(hubspot_link_name(link_table)), schema->name)));
+	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
+	{
+		if (is_subscribed(lfirst_oid(lc)))
+			ereport(WARNING,
+					(errmsg("table \"%s\" is filled by a subscription, and what that applies is not sent",
+							get_rel_name(lfirst_oid(lc))),
+					 errdetail("It fires no triggers of statements."),
+					 errhint("Enable the sync where the rows are written.")));
+	}
+}
+
+/*
+ * Does Citus have it, as a distributed, reference or local table with metadata?
+ * Shards are tables of their own, which it doesn't have there.
+ */
+static bool
+is_distributed(Oid table)
+{
+	Oid			relid = get_relname_relid(DISTRIBUTED_TABLES, PG_CATALOG_NAMESPACE);
+	AttrNumber	column = OidIsValid(relid) ? get_attnum(relid, DISTRIBUTED_TABLE) : 0;
+	bool		found;
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+
+	if (column <= 0 || get_rel_relkind(relid) != RELKIND_RELATION ||
+		get_atttype(relid, column) != REGCLASSOID)
+		return false;
+	catalog = try_table_open(relid, AccessShareLock);
+	if (catalog == NULL)
+		return false;
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+static bool
+is_subscribed(Oid table)
+{
+	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(table));
+	bool		found = list->n_members > 0;
+
+	ReleaseSysCacheList(list);
+	return found;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_state.h
+ *	  Is what happens to a link table sent, as its sync promises?
+ *
+ * IDENTIFICATION
+ *	  src/sync/link_state.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNC_LINK_STATE_H
+#define HUBSPOT_SYNC_LINK_STATE_H
+
+#include "sync/config.h"
+
+extern const char *hubspot_sync_problem(const HubspotSchema *schema,
+										const HubspotSync *sync);
+extern void hubspot_link_check_writers(const HubspotSchema *schema,
+									   Oid link_table);
+
+#endif							/* HUBSPOT_SYNC_LINK_STATE_H */
