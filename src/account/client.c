@@ -31,6 +31,7 @@
 #include "schema/rights.h"
 
 static const HubspotError *caught_error(void);
+static void remember_proxy_login(const HubspotOptions *options);
 
 /*
  * The account of a server (NULL: of the setting hubspot_assoc.server), with
@@ -48,6 +49,7 @@ hubspot_connect(const char *server)
 	hubspot_warn_of_version_end(client->options);
 	client->token = hubspot_token_create(client->options);
 	client->account = hubspot_account(serverid);
+	client->sent = palloc0(sizeof(int64));
 	client->policy.max_retries = client->options->max_retries;
 	client->policy.batch_size = client->options->batch_size;
 	client->policy.concurrency = client->options->concurrency;
@@ -111,12 +113,28 @@ caught_error(void)
 	return error;
 }
 
+/* Set those members of a request that are the same for all of an account's. */
+void
+hubspot_client_request(const HubspotClient *client, HubspotHttpRequest *request)
+{
+	const HubspotOptions *options = client->options;
+
+	request->connect_timeout = options->connect_timeout;
+	request->request_timeout = options->request_timeout;
+	request->proxy = options->proxy;
+	request->proxy_username = options->proxy_username;
+	request->proxy_password = options->proxy_password;
+	remember_proxy_login(options);
+	request->ca_file = options->ca_file;
+	request->user_agent = options->user_agent;
+}
+
 /*
  * The login at the proxy goes along with a request.  An answer that repeats
  * the request shows it as HTTP encodes it.
  */
-void
-hubspot_remember_proxy_login(const HubspotOptions *options)
+static void
+remember_proxy_login(const HubspotOptions *options)
 {
 	const char *username = options->proxy_username;
 	const char *password = options->proxy_password;

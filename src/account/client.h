@@ -24,7 +24,10 @@ typedef struct HubspotCallPolicy
 	int			max_retries;
 	int			batch_size;		/* 0: as many as HubspotEndpoint's batch_limit */
 	int			concurrency;	/* calls in flight */
-	bool		impatient;		/* a call comes back rather than waits long */
+	bool		impatient;		/* a call comes back rather than waits long:
+								 * it is a sender's, not a statement's */
+	int			max_requests;	/* of all its calls, tokens included; 0: no
+								 * limit of its own */
 	bool		is_preparation; /* inputs are not counted: something is done
 								 * with them later */
 	size_t		reply_budget;	/* bytes that the replies of all calls in
@@ -37,11 +40,13 @@ typedef struct HubspotClient
 	HubspotAccessToken *token;	/* NULL: its requests carry none */
 	HubspotAccount *account;	/* lives for the session */
 	HubspotCallPolicy policy;
+	int64	   *sent;			/* how many requests: allowance.c's */
 } HubspotClient;
 
 extern HubspotClient *hubspot_connect(const char *server);
 extern const HubspotError *hubspot_connect_as(Oid role, const char *server,
 											  HubspotClient **client);
-extern void hubspot_remember_proxy_login(const HubspotOptions *options);
+extern void hubspot_client_request(const HubspotClient *client,
+								   HubspotHttpRequest *request);
 
 #endif							/* HUBSPOT_ACCOUNT_CLIENT_H */

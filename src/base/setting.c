@@ -23,6 +23,7 @@ int			hubspot_progress_interval = 10000;
 int			hubspot_workers = 4;
 int			hubspot_poll_interval = 60000;
 int			hubspot_max_accounts = 64;
+int			hubspot_max_requests = 0;
 bool		hubspot_version_warnings = true;
 char	   *hubspot_server_setting = NULL;
 char	   *hubspot_instance = NULL;
@@ -50,6 +51,11 @@ hubspot_define_settings(void)
 							"0 turns them off.",
 							&hubspot_progress_interval, 10000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("hubspot_assoc.max_requests",
+							"Most requests that a statement sends.",
+							"One more is an ERROR; 0: there is no such limit. The outbox has none.",
+							&hubspot_max_requests, 0, 0, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.workers",
 							"Most background workers that send outboxes, of all databases together.",
 							"0: none is started. They need the library in shared_preload_libraries.",

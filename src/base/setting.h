@@ -17,6 +17,7 @@ extern int	hubspot_progress_interval;	/* ms, 0: off */
 extern int	hubspot_workers;	/* at the most, 0: none */
 extern int	hubspot_poll_interval;	/* ms */
 extern int	hubspot_max_accounts;
+extern int	hubspot_max_requests;	/* of a statement, 0: no limit */
 extern bool hubspot_version_warnings;
 
 extern void hubspot_define_settings(void);

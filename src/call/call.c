@@ -38,6 +38,7 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "base/clock.h"
+#include "call/allowance.h"
 #include "call/call.h"
 #include "http/transport.h"
 
@@ -77,7 +78,8 @@ struct HubspotCalls
 	size_t		in_replies;		/* bytes that their replies may have, where
 								 * there is a reply_budget */
 	bool		stopped;		/* nothing more is sent, ... */
-	const HubspotError *error;	/* ... for want of a token, or NULL */
+	const HubspotError *error;	/* ... for want of a token, or since no more
+								 * may be; or NULL */
 	int64		token_patience; /* until when to wait for another process that
 								 * fetches it; 0: none does */
 	StringInfoData url;
@@ -277,6 +279,12 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		{
 			*wake = when;
 			calls->counts.throttled = true;
+			break;
+		}
+		calls->error = hubspot_allowance_take(calls->client);
+		if (calls->error)
+		{
+			stop(calls);
 			break;
 		}
 		send_call(calls, call, now);
@@ -540,14 +548,14 @@ next_waiting(HubspotCalls *calls, int64 now, int64 *wake)
 static void
 send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 {
-	const HubspotOptions *options = calls->client->options;
 	HubspotHttpRequest request;
 
 	hubspot_call_free(call);	/* the reply of the attempt before */
 	resetStringInfo(&calls->url);
-	appendStringInfoString(&calls->url, options->base_url);
+	appendStringInfoString(&calls->url, calls->client->options->base_url);
 	appendStringInfoString(&calls->url, call->path);
 
+	hubspot_client_request(calls->client, &request);
 	request.method = call->method;
 	request.url = calls->url.data;
 	request.bearer = NULL;
@@ -559,15 +567,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	request.content_type = call->form ? "application/x-www-form-urlencoded" :
 		"application/json";
 	request.repeatable = call->repeatable && !call->own_connection;
-	request.connect_timeout = options->connect_timeout;
-	request.request_timeout = options->request_timeout;
 	request.max_reply = max_reply(calls, call);
-	request.proxy = options->proxy;
-	request.proxy_username = options->proxy_username;
-	request.proxy_password = options->proxy_password;
-	hubspot_remember_proxy_login(options);
-	request.ca_file = options->ca_file;
-	request.user_agent = options->user_agent;
 
 	if (call->sent == 0)
 		calls->counts.inputs += call->inputs;

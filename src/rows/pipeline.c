@@ -28,7 +28,9 @@
 #include "api/error.h"
 #include "base/clock.h"
 #include "base/setting.h"
+#include "call/allowance.h"
 #include "call/batch.h"
+#include "call/batch_request.h"
 #include "rows/pipeline.h"
 #include "rows/report.h"
 
@@ -62,6 +64,7 @@ struct HubspotRun
 	int64		driven;			/* when an eager run was last driven */
 };
 
+static void expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source);
 static void drive(HubspotRun *run);
 static void throw_outcome(const HubspotPipeline *pipeline,
 						  const HubspotOutcome *outcome) pg_attribute_noreturn();
@@ -83,6 +86,7 @@ hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool e
 {
 	HubspotRun *run = palloc0(sizeof(HubspotRun));
 
+	expect_requests(pipeline, source);
 	run->pipeline = *pipeline;
 	run->source = source;
 	run->eager = eager;
@@ -91,6 +95,22 @@ hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool e
 									  pipeline->keep_labels);
 	start_progress(&run->progress, run->batch, pipeline->client->options);
 	return run;
+}
+
+/*
+ * ERROR if so many requests may not be sent, where their number is known: not that
+ * of a query's rows, nor that of operations whose requests hold groups.  Inputs
+ * that go together, or are not sent, are not looked for.
+ */
+static void
+expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source)
+{
+	const HubspotEndpoint *endpoint = hubspot_endpoint(pipeline->operation);
+	int			limit = hubspot_batch_request_limit(pipeline->client, endpoint);
+	int64		inputs = hubspot_source_count(source);
+
+	if (inputs > 0 && endpoint->input_shape != HUBSPOT_INPUT_GROUP)
+		hubspot_allowance_expect(pipeline->client, (inputs + limit - 1) / limit);
 }
 
 /*

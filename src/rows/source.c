@@ -69,6 +69,7 @@ struct HubspotSource
 	HubspotLastTypes last_types;
 
 	HubspotQuery *query;		/* or NULL */
+	int64		count;			/* of the inputs; -1: nobody knows yet */
 
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
@@ -109,6 +110,7 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.mydest = DestNone;
 
 	source->query = hubspot_query_open(query, shape, direction);
+	source->count = -1;
 	return source;
 }
 
@@ -123,6 +125,7 @@ hubspot_source_array(ArrayType *inputs, HubspotInputShape shape,
 	HubspotSource *source = create_source(shape, direction, labels);
 
 	source->iterator = array_create_iterator(inputs, 0, NULL);
+	source->count = ArrayGetNItems(ARR_NDIM(inputs), ARR_DIMS(inputs));
 	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
 		return source;
 	source->tupdesc = hubspot_input_tupdesc(ARR_ELEMTYPE(inputs));
@@ -145,6 +148,7 @@ hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 	set_direction(source, direction);
 	source->labels = labels;
 	source->single = palloc0(sizeof(HubspotRawInput));
+	source->count = 1;
 	source->single->input = *ids;
 	source->single->category = category;
 	if (type_ids)
@@ -152,6 +156,13 @@ hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 	if (label_array)
 		hubspot_raw_input_labels(source->single, label_array);
 	return source;
+}
+
+/* How many inputs there are; -1: only the end of the query will tell. */
+int64
+hubspot_source_count(const HubspotSource *source)
+{
+	return source->count;
 }
 
 /*

@@ -35,6 +35,7 @@ extern HubspotSource *hubspot_source_single(const HubspotInput *ids,
 											ArrayType *type_ids,
 											const char *category,
 											ArrayType *label_array);
+extern int64 hubspot_source_count(const HubspotSource *source);
 extern void hubspot_source_fill(HubspotSource *source, HubspotBatch *batch,
 								bool eager, void (*tick) (void *state), void *state);
 extern bool hubspot_source_read(HubspotSource *source, int count,
