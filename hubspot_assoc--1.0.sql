@@ -1405,6 +1405,21 @@ COMMENT ON FUNCTION hs_assoc_throttle() IS
 REVOKE ALL ON FUNCTION hs_assoc_throttle() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_throttle() TO pg_monitor;
 
+--
+-- Why it does not work
+--
+CREATE FUNCTION hs_assoc_diagnose(
+	server name DEFAULT NULL,
+	OUT topic text,
+	OUT state text,
+	OUT detail text,
+	OUT advice text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_diagnose(name) IS
+'Looks at an account, its tables in sync and its outbox, and says what is wrong and what to do, a row for each topic.';
+
 GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_lease, hs_assoc_account_pause
 	TO pg_monitor;
 -- not error_message, which may name records

@@ -23,9 +23,6 @@
 #include "api/endpoint.h"
 #include "base/setting.h"
 
-/* How many days before its end a version should be left: half a year. */
-#define NEAR_END	183
-
 /*
  * A version that this session was warned of; it can be no more than it has
  * used.
@@ -50,7 +47,7 @@ hubspot_warn_of_version_end(const HubspotOptions *options)
 	int			today = (int) (GetCurrentTransactionStartTimestamp() / USECS_PER_DAY) +
 	POSTGRES_EPOCH_JDATE;
 
-	if (end - today > NEAR_END || !hubspot_version_warnings ||
+	if (end - today > HUBSPOT_NEAR_END || !hubspot_version_warnings ||
 		was_told(options->server, end))
 		return;
 	note_told(options->server, end);

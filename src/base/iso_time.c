@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * iso_time.c
- *	  Times in the format of ISO 8601.
+ *	  Times in the formats of ISO 8601 and of HTTP.
  *
  * They come from outside, in answers to what has been done there, so a wrong
  * one must not be an ERROR.  The input function of timestamptz raises one,
@@ -58,6 +58,26 @@ hubspot_read_iso_time(const char *text, TimestampTz *time)
 		tm.tm_hour < HOURS_PER_DAY && tm.tm_min < MINS_PER_HOUR &&
 		tm.tm_sec < SECS_PER_MINUTE &&
 		tm2timestamp(&tm, fsec, &west, time) == 0;
+}
+
+/* The same of HTTP's own format, as in "Sun, 06 Nov 1994 08:49:37 GMT". */
+bool
+hubspot_read_http_time(const char *text, TimestampTz *time)
+{
+	char		iso[sizeof("1994-11-06T08:49:37Z")];
+
+	if (strlen(text) != strlen("Sun, 06 Nov 1994 08:49:37 GMT") ||
+		!has_shape(text + 11, " dddd dd:dd:dd GMT"))
+		return false;
+	for (int i = 0; months[i]; i++)
+	{
+		if (strncmp(text + 8, months[i], 3) != 0)
+			continue;
+		snprintf(iso, sizeof(iso), "%.4s-%02d-%.2sT%.8sZ", text + 12, i + 1, text + 5,
+				 text + 17);
+		return hubspot_read_iso_time(iso, time);
+	}
+	return false;
 }
 
 /* Does a text begin as a shape says, in which d stands for a digit? */

@@ -161,6 +161,20 @@ hubspot_slot_rouse(Oid database)
 		SetLatch(latch);
 }
 
+/* Is the library preloaded, so that there can be workers? */
+bool
+hubspot_slots_are_there(void)
+{
+	return area != NULL;
+}
+
+/* If it is: does the launcher run? */
+bool
+hubspot_launcher_is_there(void)
+{
+	return *(struct Latch *volatile *) &area->launcher != NULL;
+}
+
 /* Wake the launcher.  May be called in a signal handler, or with the lock held. */
 void
 hubspot_call_launcher(void)

@@ -63,6 +63,8 @@ typedef enum HubspotSlotAdvice
 } HubspotSlotAdvice;
 
 extern void hubspot_slots_add(void);
+extern bool hubspot_slots_are_there(void);
+extern bool hubspot_launcher_is_there(void);
 
 /* for writers */
 extern void hubspot_slot_rouse(Oid database);

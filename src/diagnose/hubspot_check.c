@@ -1,0 +1,210 @@
+/*-------------------------------------------------------------------------
+ *
+ * hubspot_check.c
+ *	  What HubSpot itself says: of the login, the version, the clock, the quota.
+ *
+ * IDENTIFICATION
+ *	  src/diagnose/hubspot_check.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "api/endpoint.h"
+#include "api/error.h"
+#include "api/usage.h"
+#include "base/clock.h"
+#include "base/iso_time.h"
+#include "call/perform.h"
+#include "diagnose/check.h"
+#include "rows/report.h"
+
+/* Clocks may differ by so many seconds, and by so many before it does harm. */
+#define SMALL_DIFFERENCE	60
+#define LARGE_DIFFERENCE	300
+
+/* A quota is low if less than this part of it is left. */
+#define LOW_QUOTA(most)		((most) / 10)
+
+static void check_time(HubspotDiagnosis *diagnosis, const HubspotHttpReply *reply,
+					   TimestampTz now);
+static void date_header(void *state, HubspotSlice name, HubspotSlice value);
+static void show_quota(HubspotDiagnosis *diagnosis, const HubspotDailyUsage *usage);
+
+/* Does HubSpot answer, and does it accept the token? */
+void
+hubspot_check_account(HubspotDiagnosis *diagnosis)
+{
+	int64		start = hubspot_now();
+	HubspotCall call;
+	const HubspotError *error;
+	HubspotAccountDetails details;
+
+	error = hubspot_call_operation(diagnosis->client, HUBSPOT_ACCOUNT_DETAILS, NULL, NULL,
+								   false, &call);
+	if (call.reply && call.reply->status != 0 && call.reply->failure == HUBSPOT_HTTP_OK)
+	{
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_OK, NULL,
+					 "an answer came after %lld ms",
+					 (long long) ((hubspot_now() - start) / 1000));
+		check_time(diagnosis, call.reply, GetCurrentTimestamp());
+	}
+	if (error == NULL)
+	{
+		diagnosis->answered = true;
+		if (hubspot_read_account_details(call.reply, &details))
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TOKEN, HUBSPOT_STATE_OK, NULL,
+						 "accepted: account %lld, %s, time zone %s",
+						 (long long) details.account_id, details.kind ? details.kind : "of no kind",
+						 details.time_zone ? details.time_zone : "not told");
+		else
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TOKEN, HUBSPOT_STATE_WARNING, NULL,
+						 "accepted; which account it is of, the answer does not tell");
+	}
+	else
+		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_TOKEN,
+							  "which account it is of cannot be asked", error);
+}
+
+/*
+ * A request has failed, by which something was to be found out on a topic: what
+ * it says of that, and of others.
+ */
+void
+hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
+					  const char *what, const HubspotError *error)
+{
+	const char *hint = hubspot_error_hint(error, HUBSPOT_NOTHING_DONE);
+	const char *detail = hubspot_error_detail(error);
+
+	switch (error->verdict)
+	{
+		case HUBSPOT_VERDICT_ACCOUNT:
+		case HUBSPOT_VERDICT_NO_TOKEN:
+			diagnosis->answered = false;
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TOKEN, HUBSPOT_STATE_PROBLEM, hint,
+						 "%s", detail);
+			break;
+		case HUBSPOT_VERDICT_SCOPE:
+			/* who lacks a scope was let in */
+			diagnosis->answered = true;
+			hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, hint, "%s: %s", what, detail);
+			break;
+		case HUBSPOT_VERDICT_FOREIGN:
+			/* HubSpot itself may not have such an endpoint */
+			diagnosis->answered = (error->http_status == 404 && error->correlation_id != NULL);
+			if (diagnosis->answered)
+				hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, NULL, "%s: %s", what, detail);
+			else
+				hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
+							 "somebody else than HubSpot has answered: %s", detail);
+			break;
+		case HUBSPOT_VERDICT_RATE:
+			diagnosis->answered = false;
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_PROBLEM,
+						 "Wait until HubSpot's limit allows it; hs_assoc_quota() shows the day's. The outbox goes on by itself.",
+						 "%s", detail);
+			break;
+		case HUBSPOT_VERDICT_UNREACHED:
+		case HUBSPOT_VERDICT_UNCONFIRMED:
+		case HUBSPOT_VERDICT_BUSY:
+			diagnosis->answered = false;
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
+						 "%s", detail);
+			break;
+		default:
+			hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, hint, "%s: %s", what, detail);
+			break;
+	}
+}
+
+/* Is this server's clock right, by the Date of an answer? */
+static void
+check_time(HubspotDiagnosis *diagnosis, const HubspotHttpReply *reply, TimestampTz now)
+{
+	char		text[64] = "";
+	TimestampTz theirs;
+	int64		ahead;
+	int64		difference;
+
+	hubspot_each_header(reply, text, date_header);
+	if (!hubspot_read_http_time(text, &theirs))
+	{
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_CLOCK, HUBSPOT_STATE_OK, NULL,
+					 "nothing to compare it with: the answer has no date");
+		return;
+	}
+	ahead = (now - theirs) / USECS_PER_SEC;
+	difference = Abs(ahead);
+	if (difference <= SMALL_DIFFERENCE)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_CLOCK, HUBSPOT_STATE_OK, NULL,
+					 "this server's is right, by HubSpot's");
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_CLOCK,
+					 difference > LARGE_DIFFERENCE ? HUBSPOT_STATE_PROBLEM : HUBSPOT_STATE_WARNING,
+					 "Set this server's clock, by NTP for example: certificates, tokens and the outbox go by it.",
+					 "this server's is %s %s HubSpot's", hubspot_duration_text(difference),
+					 ahead > 0 ? "ahead of" : "behind");
+}
+
+static void
+date_header(void *state, HubspotSlice name, HubspotSlice value)
+{
+	char	   *text = state;
+
+	if (hubspot_is_header(name, "date") && value.len < 64)
+	{
+		memcpy(text, value.data, value.len);
+		text[value.len] = '\0';
+	}
+}
+
+/* How much of the day's requests is left? */
+void
+hubspot_check_quota(HubspotDiagnosis *diagnosis)
+{
+	HubspotCall call;
+	const HubspotError *error;
+	List	   *usages;
+	ListCell   *lc;
+
+	error = hubspot_call_operation(diagnosis->client, HUBSPOT_DAILY_USAGE, NULL, NULL,
+								   false, &call);
+	if (error)
+	{
+		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_QUOTA, "it cannot be asked", error);
+		return;
+	}
+	if (!hubspot_read_daily_usage(call.reply, &usages))
+	{
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_WARNING, NULL,
+					 "HubSpot's answer cannot be read");
+		return;
+	}
+	foreach(lc, usages)
+		show_quota(diagnosis, lfirst(lc));
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_OK, NULL,
+				 "HubSpot tells of none");
+}
+
+static void
+show_quota(HubspotDiagnosis *diagnosis, const HubspotDailyUsage *usage)
+{
+	static const char advice[] = "Fewer and larger requests: batches, coalescing syncs, key_cache. HubSpot sells more. hs_assoc_quota() says when the day ends.";
+	int64		left = Max(usage->most - usage->used, 0);
+
+	if (usage->most == HUBSPOT_UNTOLD || usage->used == HUBSPOT_UNTOLD)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_WARNING, NULL,
+					 "HubSpot could not tell it (%s)",
+					 usage->status ? usage->status : "without a reason");
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA,
+					 left == 0 ? HUBSPOT_STATE_PROBLEM :
+					 left < LOW_QUOTA(usage->most) ? HUBSPOT_STATE_WARNING : HUBSPOT_STATE_OK,
+					 left < LOW_QUOTA(usage->most) || left == 0 ? advice : NULL,
+					 "%lld of %lld requests of the day are left", (long long) left,
+					 (long long) usage->most);
+}

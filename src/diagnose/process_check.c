@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * process_check.c
+ *	  This PostgreSQL: whether something sends, and how fast it may.
+ *
+ * IDENTIFICATION
+ *	  src/diagnose/process_check.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+
+#include "account/account.h"
+#include "base/clock.h"
+#include "base/setting.h"
+#include "diagnose/check.h"
+#include "outbox/fault.h"
+#include "worker/slot.h"
+
+/* How long a row may be overdue before somebody should have come, in seconds. */
+#define PATIENCE	60
+
+/* How long an account may have to wait, in microseconds, before it is said. */
+#define LONG_WAIT	INT64CONST(2000000)
+
+static int	count_workers(int *own);
+
+/* Is there a process that sends by itself? */
+void
+hubspot_check_preload(HubspotDiagnosis *diagnosis)
+{
+	static const char advice[] = "Add hubspot_assoc to shared_preload_libraries and restart, or CALL hs_assoc_flush() from a job.";
+
+	if (hubspot_slots_are_there())
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_OK, NULL,
+					 "the library is preloaded");
+	else if (diagnosis->in_use)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_PROBLEM, advice,
+					 "the library is not preloaded: no worker sends the outbox");
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_OK, NULL,
+					 "not preloaded, which functions do not need");
+}
+
+void
+hubspot_check_workers(HubspotDiagnosis *diagnosis)
+{
+	HubspotState bad = diagnosis->in_use ? HUBSPOT_STATE_PROBLEM : HUBSPOT_STATE_WARNING;
+	int			own;
+	int			all;
+
+	if (!hubspot_slots_are_there())
+		return;
+	all = count_workers(&own);
+	if (RecoveryInProgress())
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_WARNING,
+					 "Run this on the primary server.",
+					 "this is a standby: workers run on the primary server alone");
+	else if (hubspot_workers == 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
+					 "ALTER SYSTEM SET hubspot_assoc.workers = 4; SELECT pg_reload_conf();",
+					 "hubspot_assoc.workers is 0: nothing sends the outbox");
+	else if (!hubspot_launcher_is_there())
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
+					 "It comes back within 5 s of ending; if it does not, the server's log says why.",
+					 "the launcher of the workers is not running");
+	else if (own == 0 && diagnosis->overdue > PATIENCE)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
+					 "Look for warnings of hubspot_assoc in the server's log; raise max_worker_processes if it is used up.",
+					 "no worker is in this database, though rows are due; %d of %d run, max_worker_processes is %d",
+					 all, hubspot_workers, max_worker_processes);
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
+					 "the launcher runs; %d of %d workers, %d in this database",
+					 all, hubspot_workers, own);
+}
+
+/* How many workers there are, and in this database. */
+static int
+count_workers(int *own)
+{
+	int			nslots;
+	const HubspotSlot *slots = hubspot_slots_copy(&nslots);
+	int			all = 0;
+
+	*own = 0;
+	for (int i = 0; i < nslots; i++)
+	{
+		if (slots[i].state == HUBSPOT_SLOT_FREE || slots[i].state == HUBSPOT_SLOT_ENDED)
+			continue;
+		all++;
+		if (slots[i].database == MyDatabaseId)
+			(*own)++;
+	}
+	return all;
+}
+
+/* How much of the rate is used, and whether HubSpot has asked to wait. */
+void
+hubspot_check_throttle(HubspotDiagnosis *diagnosis)
+{
+	int			limit = diagnosis->options->rate_limit;
+	int64		now = hubspot_now();
+	HubspotThrottle throttle = {0};
+
+	(void) hubspot_account_read(diagnosis->server, NULL, &throttle);
+	if (throttle.parked_until > now + LONG_WAIT)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_WARNING,
+					 "Wait. If it comes often, others use the account's limit, too: lower the option rate_limit.",
+					 "HubSpot has asked to wait; %s are left",
+					 hubspot_duration_text((throttle.parked_until - now) / USECS_PER_SEC + 1));
+	else if (limit == 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
+					 "no limit: the option rate_limit is 0");
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
+					 "%d of %d requests in 10 s, %s", hubspot_throttle_used(&throttle, now), limit,
+					 hubspot_slots_are_there() ? "shared by all sessions of this database" :
+					 "of this session alone");
+}
+
+/* What this server lacked for sending. */
+void
+hubspot_check_resources(HubspotDiagnosis *diagnosis)
+{
+	HubspotFault *faults;
+	int			nfaults = hubspot_faults(&faults);
+
+	for (int i = 0; i < nfaults; i++)
+	{
+		const HubspotFault *fault = &faults[i];
+
+		if (strncmp(fault->server, diagnosis->name, NAMEDATALEN - 1) != 0 ||
+			!hubspot_may_know(diagnosis, fault->role))
+			continue;
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_RESOURCES, HUBSPOT_STATE_PROBLEM,
+					 "See to the disk, the memory or the descriptors of this server; its log has more.",
+					 "the last attempt to send has failed with SQLSTATE %s%s%s",
+					 unpack_sql_state(fault->sqlstate),
+					 has_privs_of_role(diagnosis->user, fault->role) ? ": " : "",
+					 has_privs_of_role(diagnosis->user, fault->role) ? fault->message : "");
+	}
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_RESOURCES, HUBSPOT_STATE_OK, NULL,
+				 "nothing that sending needs was lacking");
+}

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * sync_check.c
+ *	  The tables that are kept in sync with a server: roles, triggers, labels.
+ *
+ * IDENTIFICATION
+ *	  src/diagnose/sync_check.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_event_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "account/option.h"
+#include "account/server.h"
+#include "api/error.h"
+#include "base/compat.h"
+#include "call/labels.h"
+#include "diagnose/check.h"
+#include "rows/report.h"
+#include "schema/prepared.h"
+#include "sync/config.h"
+
+/*
+ * For so many pairs of object types labels are looked up: with the other
+ * requests there are no more than ten.
+ */
+#define MAX_PAIRS	5
+
+/* What is asked where no table is in sync. */
+static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "companies"};
+
+enum
+{
+	INACTIVE_ID
+};
+
+static HubspotStatement inactive_statement = {
+	.text = "SELECT id FROM %1$s.hs_assoc_sync WHERE NOT active"
+};
+
+static List *visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
+static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
+static const char *table_text(const HubspotSync *sync);
+static bool is_inactive(const HubspotRows *inactive, int32 id);
+static void check_event_triggers(HubspotDiagnosis *diagnosis);
+static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
+static const HubspotError *look_up_labels(HubspotDiagnosis *diagnosis,
+										  const HubspotSync *pair,
+										  const List *syncs);
+
+/* The syncs to a server (NULL: to any) that the user may know of. */
+static List *
+visible_syncs(HubspotDiagnosis *diagnosis, const char *server)
+{
+	List	   *syncs = NIL;
+	ListCell   *lc;
+
+	if (diagnosis->schema == NULL)
+		return NIL;
+	foreach(lc, hubspot_syncs(diagnosis->schema, InvalidOid))
+	{
+		HubspotSync *sync = lfirst(lc);
+
+		if ((server == NULL || strcmp(sync->server, server) == 0) &&
+			(hubspot_may_know(diagnosis, sync->role) ||
+			 (get_rel_name(sync->link_table) != NULL &&
+			  hubspot_table_ownercheck(sync->link_table, diagnosis->user))))
+			syncs = lappend(syncs, sync);
+	}
+	return syncs;
+}
+
+/* Can what the syncs enqueue be sent on behalf of their roles? */
+void
+hubspot_check_syncs(HubspotDiagnosis *diagnosis)
+{
+	List	   *syncs = visible_syncs(diagnosis, diagnosis->name);
+	ListCell   *lc;
+
+	diagnosis->in_use |= (syncs != NIL);
+	foreach(lc, syncs)
+		check_sync(diagnosis, lfirst(lc));
+
+	/* a server may have been renamed, or dropped */
+	foreach(lc, visible_syncs(diagnosis, NULL))
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		if (!OidIsValid(hubspot_server_owner(sync->server)))
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+						 psprintf("Rename the server back, or SELECT hs_assoc_disable_sync('%s') and enable the sync with the new name.",
+								  table_text(sync)),
+						 "table %s is in sync with server \"%s\", which does not exist",
+						 table_text(sync), sync->server);
+	}
+	if (syncs == NIL)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_OK, NULL,
+					 "no table is in sync with this server%s", hubspot_whose(diagnosis));
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_OK, NULL,
+					 "%d, whose roles may use the server%s", list_length(syncs),
+					 hubspot_whose(diagnosis));
+}
+
+static void
+check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync)
+{
+	const char *server = quote_identifier(diagnosis->name);
+	const char *role;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(sync->role)))
+	{
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+					 psprintf("SELECT hs_assoc_disable_sync('%s'), and enable the sync anew as a role that there is.",
+							  table_text(sync)),
+					 "table %s is in sync on behalf of a role that was dropped",
+					 table_text(sync));
+		return;
+	}
+	role = quote_identifier(GetUserNameFromId(sync->role, false));
+	if (!OidIsValid(diagnosis->server))
+		return;
+	if (hubspot_server_aclcheck(diagnosis->server, sync->role, ACL_USAGE) != ACLCHECK_OK)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+					 psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", server, role),
+					 "table %s is in sync on behalf of %s, which has no USAGE on the server",
+					 table_text(sync), role);
+	else if (!OidIsValid(hubspot_login(diagnosis->name, sync->role)))
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+					 psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...');",
+							  role, server),
+					 "table %s is in sync on behalf of %s, which has no user mapping",
+					 table_text(sync), role);
+}
+
+static const char *
+table_text(const HubspotSync *sync)
+{
+	char	   *name = get_rel_name(sync->link_table);
+
+	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(sync->link_table)),
+											 name) :
+		psprintf("with OID %u", sync->link_table);
+}
+
+/* Are the triggers there by which changes are followed, and do they fire? */
+void
+hubspot_check_triggers(HubspotDiagnosis *diagnosis)
+{
+	HubspotValues values = {0};
+	HubspotRows inactive;
+	ListCell   *lc;
+
+	check_event_triggers(diagnosis);
+	hubspot_query(&inactive_statement, &values, &inactive);
+	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		if (is_inactive(&inactive, sync->id))
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
+						 psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, enable the sync once more, with backfill.",
+								  table_text(sync)),
+						 "a trigger of table %s is disabled or missing: its changes are not followed",
+						 table_text(sync));
+	}
+	hubspot_rows_free(&inactive);
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_WARNING,
+					 "SET session_replication_role = origin;",
+					 "session_replication_role is replica: no trigger of a sync fires in this session");
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
+				 "all are there and enabled");
+}
+
+static bool
+is_inactive(const HubspotRows *inactive, int32 id)
+{
+	for (uint64 i = 0; i < inactive->count; i++)
+	{
+		HubspotRow	row;
+
+		hubspot_read_row(inactive, i, &row);
+		if (hubspot_get_int32(&row, INACTIVE_ID) == id)
+			return true;
+	}
+	return false;
+}
+
+/* Those that follow DDL. */
+static void
+check_event_triggers(HubspotDiagnosis *diagnosis)
+{
+	static const char *const names[] = {
+		"hs_assoc_sync_ddl", "hs_assoc_sync_drop", "hs_assoc_sync_before_drop"
+	};
+
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		HeapTuple	tuple = SearchSysCache1(EVENTTRIGGERNAME, CStringGetDatum(names[i]));
+		char		enabled = TRIGGER_DISABLED;
+
+		if (HeapTupleIsValid(tuple))
+		{
+			enabled = ((Form_pg_event_trigger) GETSTRUCT(tuple))->evtenabled;
+			ReleaseSysCache(tuple);
+		}
+		if (enabled == TRIGGER_DISABLED || enabled == TRIGGER_FIRES_ON_REPLICA)
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
+						 psprintf("ALTER EVENT TRIGGER %s ENABLE ALWAYS;", names[i]),
+						 "event trigger %s is disabled or missing: DDL on tables in sync is not followed",
+						 names[i]);
+	}
+}
+
+/*
+ * Do the labels exist that syncs name, and may the token read them?  That also
+ * shows whether HubSpot knows the version of the API.
+ */
+void
+hubspot_check_labels(HubspotDiagnosis *diagnosis)
+{
+	List	   *syncs = visible_syncs(diagnosis, diagnosis->name);
+	List	   *pairs = NIL;
+	int			skipped = 0;
+	int			read = 0;
+	ListCell   *lc;
+
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+		ListCell   *known;
+
+		foreach(known, pairs)
+		{
+			if (is_same_pair(sync, lfirst(known)))
+				break;
+		}
+		if (known)
+			continue;
+		if (list_length(pairs) < MAX_PAIRS)
+			pairs = lappend(pairs, unconstify(HubspotSync *, sync));
+		else
+			skipped++;
+	}
+	if (pairs == NIL)
+		pairs = list_make1(unconstify(HubspotSync *, &usual_pair));
+
+	foreach(lc, pairs)
+	{
+		const HubspotError *error = look_up_labels(diagnosis, lfirst(lc), syncs);
+
+		if (error == NULL)
+			read++;
+		else if (error->verdict != HUBSPOT_VERDICT_SCOPE &&
+				 error->verdict != HUBSPOT_VERDICT_REQUEST)
+			break;				/* no more is to be had */
+	}
+	if (skipped > 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_WARNING,
+					 "hs_assoc_labels shows those of a pair of object types.",
+					 "for %d pairs of object types, those of further syncs were not looked up",
+					 skipped);
+	if (read == list_length(pairs))
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_OK, NULL,
+					 "those that syncs name are there");
+}
+
+static bool
+is_same_pair(const HubspotSync *sync, const HubspotSync *other)
+{
+	return strcmp(sync->from_type, other->from_type) == 0 &&
+		strcmp(sync->to_type, other->to_type) == 0;
+}
+
+/* Returns why they cannot be looked up, or NULL. */
+static const HubspotError *
+look_up_labels(HubspotDiagnosis *diagnosis, const HubspotSync *pair, const List *syncs)
+{
+	HubspotLabels *labels = hubspot_labels_create(diagnosis->client, pair->from_type,
+												  pair->to_type);
+	const HubspotError *error = hubspot_labels_look_up(labels);
+	ListCell   *lc;
+
+	if (error && error->verdict == HUBSPOT_VERDICT_FOREIGN && error->http_status == 404)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_VERSION, HUBSPOT_STATE_PROBLEM,
+					 "Set the option api_version of the server to one that HubSpot has.",
+					 "HubSpot does not have %s: %s",
+					 diagnosis->options->api_version, hubspot_error_detail(error));
+	else if (error)
+		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_SCOPES,
+							  psprintf("from %s to %s", pair->from_type, pair->to_type), error);
+	if (error)
+		return error;
+
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_SCOPES, HUBSPOT_STATE_OK, NULL,
+				 "the token may read associations; what it may write, only a write shows");
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		if (sync->label && is_same_pair(sync, pair) &&
+			hubspot_labels_find(labels, sync->label, sync->category, &error) == NULL)
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_PROBLEM,
+						 "Create the label in HubSpot or with hs_assoc_label_create, or enable the sync with another one.",
+						 "table %s: %s", table_text(sync), error->message);
+	}
+	return NULL;
+}

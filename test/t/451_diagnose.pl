@@ -1,0 +1,342 @@
+# hs_assoc_diagnose: each set-up that is broken in some way, and what it says of that: the
+# topic, the cause, and what to do. It is all ok before, and once more when that is mended;
+# it never raises, sends ten requests at most, and changes nothing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use JSON::PP ();
+use PostgreSQL::Test::Utils;
+use POSIX qw(strftime);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $patience = patience(30);
+my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
+my $hubspot = start_simulator();
+my ($admin, $bob);
+my $next_id = 100;
+
+create_account($node, $hubspot, rate_limit => 0, api_version => '2026-03', request_timeout => patience(20) . 's');
+sessions();
+$admin->query($_) foreach
+  'CREATE USER MAPPING FOR postgres SERVER hubspot OPTIONS (access_token \'test-token\')',
+  'DROP USER MAPPING FOR PUBLIC SERVER hubspot',
+  'CREATE ROLE bob LOGIN', 'CREATE ROLE carl LOGIN',
+  'GRANT USAGE ON FOREIGN SERVER hubspot TO bob',
+  'CREATE USER MAPPING FOR bob SERVER hubspot OPTIONS (access_token \'test-token\')',
+  q{SELECT hs_assoc_label_create('contacts', 'companies', 'Boss', 'boss')},
+  'CREATE TABLE links (contact int, company int, PRIMARY KEY (contact, company))',
+  q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact', 'companies', 'company', label => 'Boss')};
+
+# Sessions of a superuser, and of somebody who is none
+sub sessions
+{
+	$_ && $_->quit foreach $admin, $bob;
+	$admin = start_session($node);
+	$bob = start_session($node);
+	return;
+}
+
+# A row for each topic: [state, detail, advice]; checks what holds for each look.
+sub diagnose
+{
+	my ($session, $server) = @_;
+	my %topics;
+
+	$hubspot->clear_log;
+	my $out = $session->query(q{SELECT concat_ws('|', topic, state, replace(detail, E'\n', ' '), replace(advice, E'\n', ' ')),
+		greatest((SELECT max(length(l)) FROM regexp_split_to_table(detail, E'\n') AS l WHERE l LIKE '% %'),
+			(SELECT max(length(l)) FROM regexp_split_to_table(advice, E'\n') AS l WHERE l LIKE '% %'))
+		FROM hs_assoc_diagnose(} . ($server ? "'$server'" : '') . ')');
+	foreach my $row (split /\n/, $out)
+	{
+		my ($topic, $state, $detail, @rest) = split /\|/, $row;
+		my $width = pop @rest;
+		$topics{$topic} = [ $state, $detail, join '|', @rest ];
+		$topics{width} = $width if $width && $width > 60;
+	}
+	my @requests = @{ $hubspot->log };
+	my @others = grep { $_->{method} ne 'GET' && $_->{path} !~ m{^/oauth/} } @requests;
+	$topics{requests} = @requests . ' requests' if @requests > 10;
+	$topics{changes} = join ', ', map { $_->{path} } @others if @others;
+	return \%topics;
+}
+
+sub bad
+{
+	my ($topics) = @_;
+	return join ' ', sort map { ref $topics->{$_} ? ($topics->{$_}[0] eq 'ok' || $_ eq 'not seen' ? () : tr/ /_/r . ":$topics->{$_}[0]") : "$_=$topics->{$_}" } keys %$topics;
+}
+
+# Looks again as long as a worker may still be about to see what was mended.
+sub is_healthy
+{
+	my ($name, $session) = @_;
+	my $topics;
+
+	eval { wait_until(sub { $topics = diagnose($session // $admin); bad($topics) eq '' }, $patience) };
+	ok(bad($topics) eq '' && !$topics->{'not seen'} && keys %$topics == 22, $name)
+	  or diag(map { "$_: " . (ref $topics->{$_} ? join ' | ', @{ $topics->{$_} } : $topics->{$_}) . "\n" } sort keys %$topics);
+	return;
+}
+
+my $broken = 0;
+
+# Breaks something, looks, and mends it. The topics are those that are not ok, each with
+# what it says and advises.
+sub broken
+{
+	my ($name, $break, $mend, %expected) = @_;
+	my $session = delete $expected{session} // $admin;
+	my $server = delete $expected{server};
+	my $wait = delete $expected{wait};
+	my $topics;
+	my $states = join ' ', sort map { tr/ /_/r . ":$expected{$_}[0]" } keys %expected;
+
+	$broken++;
+	run($break);
+	if ($wait)
+	{
+		eval { wait_until(sub { $topics = diagnose($session, $server); bad($topics) eq $states }, $patience) };
+	}
+	else
+	{
+		$topics = diagnose($session, $server);
+	}
+	is(bad($topics), $states, "$name: the topics");
+	foreach my $topic (sort keys %expected)
+	{
+		my ($state, $detail, $advice) = @{ $expected{$topic} };
+		like($topics->{$topic}[1], $detail, "$name: what it says of $topic");
+		like($topics->{$topic}[2], $advice, "$name: what it advises") if $advice;
+	}
+	run(ref $mend eq 'SCALAR' ? $topics->{$$mend}[2] : $mend);
+	return;
+}
+
+sub run { my ($what) = @_; ref $what eq 'CODE' ? $what->() : ref $what eq 'ARRAY' ? map { run($_) } @$what : $admin->query($what); return }
+sub server { my ($options) = @_; return "ALTER SERVER hubspot OPTIONS ($options)" }
+sub login { my ($options) = @_; return "DROP USER MAPPING IF EXISTS FOR bob SERVER hubspot; CREATE USER MAPPING FOR bob SERVER hubspot" . ($options ? " OPTIONS ($options)" : '') }
+sub rule { my ($action, $path) = @_; return sub { $hubspot->clear_rules; $hubspot->rules({ $path ? (match => { path => $path }) : (), action => $action }) } }
+sub as_bob { $bob->query($_[0] // 'SET ROLE bob'); return }
+
+my $no_rule = sub { $hubspot->clear_rules };
+my $own_login = login(q{access_token 'test-token'});
+my $url = q{SET base_url '} . $hubspot->url . q{'};
+
+is_healthy('a healthy one is all ok');
+as_bob();
+is_healthy('also for somebody who is not a superuser', $bob);
+{
+	my $topics = diagnose($bob);
+	like($topics->{$_}[1], qr/of your roles; pg_monitor sees all/, "$_: it says what it may not see")
+	  foreach 'syncs', 'back-off', 'waiting', 'dead letters';
+	like($topics->{token}[1], qr/account 8001, STANDARD, time zone UTC/, 'which account it is');
+}
+
+#
+# The server, and who may use it
+#
+{
+	my $topics = diagnose($admin, 'hubspott');
+	is(bad($topics), 'server:problem', 'no such server');
+	like($topics->{server}[2], qr/Perhaps you meant the server "hubspot"/, 'no such server: the closest');
+	like($topics->{'not seen'}[1], qr/^host, usage, login, connection, token, api version, scopes, quota, clock, throttle, labels$/, 'what is not seen then');
+	$admin->query('CREATE FOREIGN DATA WRAPPER other; CREATE SERVER alien FOREIGN DATA WRAPPER other');
+	$topics = diagnose($admin, 'alien');
+	is(bad($topics), 'server:problem', 'a server of another wrapper');
+	like($topics->{server}[1], qr/"alien" is not a server of hubspot_assoc/, 'a server of another wrapper: what it says');
+	$admin->query(q{SET hubspot_assoc.server = ''});
+	is(bad(diagnose($admin)), 'server:problem', 'no name at all');
+	$admin->query('RESET hubspot_assoc.server');
+	$broken += 3;
+}
+broken('a host that is not allowed', q{SET hubspot_assoc.allowed_hosts = '*.hubapi.com'}, 'RESET hubspot_assoc.allowed_hosts',
+	host => [ 'problem', qr/host "127\.0\.0\.1" of server "hubspot" is not allowed/, qr/superuser can add the host/ ]);
+broken('no USAGE', 'REVOKE USAGE ON FOREIGN SERVER hubspot FROM bob', 'GRANT USAGE ON FOREIGN SERVER hubspot TO bob', session => $bob,
+	usage => [ 'problem', qr/permission denied for foreign server hubspot/, qr/GRANT USAGE ON FOREIGN SERVER hubspot TO bob;/ ]);
+
+#
+# The login
+#
+broken('no mapping', 'DROP USER MAPPING FOR bob SERVER hubspot', $own_login, session => $bob,
+	login => [ 'problem', qr/user mapping for user "bob" and server "hubspot" not found/, qr/CREATE USER MAPPING FOR bob SERVER hubspot/ ]);
+broken('a mapping without a token', login(), $own_login, session => $bob,
+	login => [ 'problem', qr/has no access token/, qr/ALTER USER MAPPING/ ]);
+broken('a file that is not there', login(q{access_token_file '/nonexistent/token'}), $own_login, session => $bob,
+	login => [ 'problem', qr{access_token_file|/nonexistent/token} ]);
+broken('a wrong token', login(q{access_token 'wrong'}), $own_login, session => $bob,
+	token => [ 'problem', qr/INVALID_AUTHENTICATION/, qr/Give the user mapping a valid login/ ]);
+broken('a malformed token', [ rule({ status => 530, body => { message => 'The access token is malformed.', status => 'error' } }) ], $no_rule,
+	token => [ 'problem', qr/malformed/, qr/valid login/ ]);
+broken('a refused refresh token', login(q{client_id 'id', client_secret 'secret', refresh_token 'wrong'}), $own_login, session => $bob,
+	token => [ 'problem', qr/could not get an access token/, qr/SET client_id/ ]);
+broken('another region', rule({ status => 488, body => { status => 'error', message => 'wrong region', correctHublet => 'eu1' } }), $no_rule,
+	token => [ 'problem', qr/eu1/ ]);
+$hubspot->account({ token => 'narrow', scopes => [] });
+# what bob may know of are no syncs, so one pair is asked for
+broken('a scope is missing', login(q{access_token 'narrow'}), $own_login, session => $bob,
+	scopes => [ 'warning', qr/from contacts to companies: .*MISSING_SCOPES/, qr/Give the token's app or service key the scopes/ ]);
+broken('the account may not be asked', rule({ status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } }, 'details'), $no_rule,
+	token => [ 'warning', qr/which account it is of cannot be asked: MISSING_SCOPES/ ]);
+broken('the quota may not be asked', rule({ status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } }, 'api-usage'), $no_rule,
+	quota => [ 'warning', qr/it cannot be asked: MISSING_SCOPES/ ]);
+
+#
+# The network, and who answers
+#
+broken('nobody listens', server(q{SET base_url 'http://127.0.0.1:1'}), server($url),
+	connection => [ 'problem', qr/could not reach HubSpot/, qr/server's options and the network/ ]);
+broken('no such name', [ q{SET hubspot_assoc.allowed_hosts = '*.invalid'}, server(q{SET base_url 'https://nothing.invalid'}) ],
+	[ 'RESET hubspot_assoc.allowed_hosts', server($url) ],
+	connection => [ 'problem', qr/could not reach HubSpot: .*nothing\.invalid/ ]);
+broken('a page of somebody else', rule({ status => 404, text => '<html>not here</html>', content_type => 'text/html', headers => { 'x-hubspot-correlation-id' => undef } }), $no_rule,
+	connection => [ 'problem', qr/somebody else than HubSpot has answered/, qr/base_url/ ]);
+broken('a redirect', rule({ status => 302, headers => { Location => 'https://example.com/' } }), $no_rule,
+	connection => [ 'problem', qr/HTTP status 302/, qr/Redirects are never followed/ ]);
+broken('HubSpot is down', rule({ status => 503 }), $no_rule,
+	connection => [ 'problem', qr/503/ ]);
+broken('no answer', [ server(q{SET request_timeout '300ms'}), rule({ hang => JSON::PP::true() }) ], [ $no_rule, server("SET request_timeout '" . patience(20) . q{s'}) ],
+	connection => [ 'problem', qr/request_timeout has passed/ ]);
+broken('an old version', [ server(q{SET api_version 'v4'}), 'SET hubspot_assoc.version_warnings = on' ],
+	[ server(q{SET api_version '2026-03'}), 'RESET hubspot_assoc.version_warnings' ],
+	'api version' => [ time > POSIX::mktime(0, 0, 0, 30, 2, 127) ? 'problem' : 'warning', qr/2027-03-30/, qr/SET api_version '20\d\d-0[39]'/ ]);
+broken('a version that HubSpot does not have', server(q{SET api_version '2031-03'}), server(q{SET api_version '2026-03'}),
+	'api version' => [ 'problem', qr/HubSpot does not have 2031-03: .*resource not found/, qr/api_version/ ],
+	token => [ 'warning', qr/resource not found/ ], quota => [ 'warning', qr/resource not found/ ]);
+broken('the clock is off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time - 3700)) } }), $no_rule,
+	clock => [ 'problem', qr/1 h 1 min ahead of HubSpot's/, qr/NTP/ ]);
+broken('the clock is a little off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 240)) } }), $no_rule,
+	clock => [ 'warning', qr/min behind HubSpot's/ ]);
+
+#
+# What HubSpot allows
+#
+broken('the quota is low', sub { $hubspot->settings({ daily_usage => 240_000 }) }, sub { $hubspot->settings({ daily_usage => undef }) },
+	quota => [ 'warning', qr/^10000 of 250000 requests of the day are left/, qr/batches/ ]);
+broken('the quota is used up', sub { $hubspot->settings({ daily_usage => 250_000 }) }, sub { $hubspot->settings({ daily_usage => undef }) },
+	quota => [ 'problem', qr/^0 of 250000/ ]);
+broken('the quota is not known', rule({ body => { results => [ { fetchStatus => 'TIMEOUT' } ] } }, 'api-usage'), $no_rule,
+	quota => [ 'warning', qr/could not tell it \(TIMEOUT\)/ ]);
+broken('the day is over', rule({ status => 429, body => { status => 'error', policyName => 'DAILY', message => 'You have reached your daily limit.' } }), $no_rule,
+	quota => [ 'problem', qr/daily limit/, qr/Wait/ ]);
+
+# it ends with the pause that was asked for, here after the statement
+$hubspot->rules({ match => { path => 'labels' }, action => { status => 429, headers => { 'Retry-After' => '4' }, body => { policyName => 'TEN_SECONDLY_ROLLING', message => 'slow' } } });
+$bob->send(q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies')});
+wait_until(sub { $admin->query('SELECT count(parked_until) FROM hs_assoc_throttle()') });
+broken('HubSpot has asked to wait', 'SELECT 1', sub { $bob->cancel; $bob->finish; $hubspot->clear_rules },
+	throttle => [ 'warning', qr/HubSpot has asked to wait/, qr/rate_limit/ ]);
+is_healthy('the account is mended');
+is_healthy('for others, too', $bob);
+
+#
+# Tables in sync
+#
+broken('a label is gone', q{SELECT hs_assoc_label_delete('contacts', 'companies', 1)}, q{SELECT hs_assoc_label_create('contacts', 'companies', 'Boss', 'boss')},
+	labels => [ 'problem', qr/table public\.links: there is no label "Boss"/, qr/hs_assoc_label_create/ ]);
+broken('a trigger is disabled', 'ALTER TABLE links DISABLE TRIGGER USER', sub { $admin->query('ALTER TABLE links ENABLE TRIGGER USER') },
+	triggers => [ 'problem', qr/table public\.links is disabled or missing/, qr/ALTER TABLE public\.links ENABLE TRIGGER USER/ ]);
+my $trigger = $admin->query(q{SELECT tgname FROM pg_trigger WHERE tgrelid = 'links'::regclass AND NOT tgisinternal ORDER BY 1 LIMIT 1});
+broken('a trigger fires for replication alone', "ALTER TABLE links ENABLE REPLICA TRIGGER $trigger", "ALTER TABLE links ENABLE TRIGGER $trigger",
+	triggers => [ 'problem', qr/disabled or missing/ ]);
+broken('DDL is not followed', 'ALTER EVENT TRIGGER hs_assoc_sync_drop DISABLE', \'triggers',
+	triggers => [ 'problem', qr/event trigger hs_assoc_sync_drop/ ]);
+broken('triggers do not fire', 'SET session_replication_role = replica', \'triggers',
+	triggers => [ 'warning', qr/session_replication_role is replica/ ]);
+
+my $carl_sync = q{CREATE TABLE carls (a int, b int, PRIMARY KEY (a, b)); ALTER TABLE carls OWNER TO carl; GRANT USAGE ON FOREIGN SERVER hubspot TO carl;
+	CREATE USER MAPPING FOR carl SERVER hubspot OPTIONS (access_token 'test-token');
+	SET ROLE carl; SELECT hs_assoc_enable_sync('carls', 'contacts', 'a', 'companies', 'b'); RESET ROLE};
+$admin->query($carl_sync);
+broken('a role lost USAGE', 'REVOKE USAGE ON FOREIGN SERVER hubspot FROM carl', \'syncs',
+	syncs => [ 'problem', qr/carls is in sync on behalf of carl, which has no USAGE/, qr/^GRANT USAGE ON FOREIGN SERVER hubspot TO carl;$/ ]);
+broken('a role lost its mapping', 'DROP USER MAPPING FOR carl SERVER hubspot', q{CREATE USER MAPPING FOR carl SERVER hubspot OPTIONS (access_token 'test-token')},
+	syncs => [ 'problem', qr/carls is in sync on behalf of carl, which has no user mapping/, qr/CREATE USER MAPPING FOR carl SERVER hubspot/ ]);
+broken('a role is gone', 'REASSIGN OWNED BY carl TO postgres; DROP OWNED BY carl; DROP USER MAPPING IF EXISTS FOR carl SERVER hubspot; DROP ROLE carl',
+	q{SELECT hs_assoc_disable_sync('carls')},
+	syncs => [ 'problem', qr/carls is in sync on behalf of a role that was dropped/, qr/hs_assoc_disable_sync\('public\.carls'\)/ ]);
+broken('the server has another name', 'ALTER SERVER hubspot RENAME TO crm; SET hubspot_assoc.server = crm', 'ALTER SERVER crm RENAME TO hubspot; RESET hubspot_assoc.server',
+	syncs => [ 'problem', qr/links is in sync with server "hubspot", which does not exist/, qr/Rename the server back/ ]);
+is_healthy('the syncs are mended');
+
+#
+# The outbox
+#
+broken("index $_ is gone", /pkey/ ? "ALTER TABLE hs_assoc_outbox DROP CONSTRAINT $_" : "DROP INDEX $_", sub { }, objects => [ 'problem', qr/index $_ is missing/, qr/$_|PRIMARY KEY/ ]),
+  $admin->query(diagnose($admin)->{objects}[2] =~ s/ \(with the schema.*//r)
+  foreach 'hs_assoc_outbox_due_idx', 'hs_assoc_outbox_pair_idx', 'hs_assoc_outbox_pkey', 'hs_assoc_dead_letter_server_idx';
+broken('nobody is woken', 'ALTER TABLE hs_assoc_outbox DISABLE TRIGGER hs_assoc_outbox_wake', 'ALTER TABLE hs_assoc_outbox ENABLE TRIGGER ALL',
+	objects => [ 'problem', qr/trigger hs_assoc_outbox_wake is disabled/, qr/ENABLE TRIGGER/ ]);
+broken('the outbox is paused', q{SELECT hs_assoc_pause('hubspot')}, \'pause',
+	pause => [ 'warning', qr/hs_assoc_pause has stopped the outbox/, qr/^SELECT hs_assoc_resume\('hubspot'\);$/ ]);
+broken('a row is overdue', sub {
+		$admin->query(q{SELECT hs_assoc_pause('hubspot')});
+		$admin->query('INSERT INTO links VALUES (1, 2)');
+		$admin->query(q{UPDATE hs_assoc_outbox SET not_before = now() - interval '3 h'});
+	}, q{SELECT hs_assoc_resume('hubspot')},
+	pause => [ 'warning', qr/stopped/ ], waiting => [ 'warning', qr/^1 rows, one due for 3 h 0 min/, qr/hs_assoc_outbox_stat/ ]);
+$hubspot->objects({ type => 'contacts', missing => ['77'] });
+broken('HubSpot refuses a row', 'INSERT INTO links VALUES (77, 2)', 'SELECT hs_assoc_discard()', wait => 1,
+	'dead letters' => [ 'warning', qr/^1, of which 1 are VALIDATION_ERROR|OBJECT_NOT_FOUND/, qr/hs_assoc_retry\(\)/ ]);
+broken('nothing can be sent', sub {
+		$admin->query(q{ALTER USER MAPPING FOR postgres SERVER hubspot OPTIONS (SET access_token 'wrong')});
+		$admin->query('INSERT INTO links VALUES (78, 2)');
+	}, q{ALTER USER MAPPING FOR postgres SERVER hubspot OPTIONS (SET access_token 'test-token'); SELECT hs_assoc_resume('hubspot')}, wait => 1,
+	token => [ 'problem', qr/INVALID_AUTHENTICATION/ ],
+	'back-off' => [ 'problem', qr/nothing could be sent for .*INVALID_AUTHENTICATION: .*credentials are not valid/, qr/hs_assoc_resume\('hubspot'\)/ ]);
+is_healthy('the outbox is mended');
+
+# others' rows: their number and category for pg_monitor, nothing for anybody else
+$admin->query('SELECT hs_assoc_pause()');
+$admin->query("INSERT INTO links VALUES (79, 2)");
+like(diagnose($bob)->{waiting}[1], qr/^nothing waits \(of your roles/, 'rows of others are not counted');
+$admin->query('GRANT pg_monitor TO bob');
+like(diagnose($bob)->{waiting}[1], qr/^1 rows, 0 after a failed attempt$/, 'but for pg_monitor');
+$admin->query('REVOKE pg_monitor FROM bob; SELECT hs_assoc_resume()');
+
+#
+# The processes
+#
+broken('no workers', 'ALTER SYSTEM SET hubspot_assoc.workers = 0; SELECT pg_reload_conf()', 'ALTER SYSTEM RESET hubspot_assoc.workers; SELECT pg_reload_conf()', wait => 1,
+	workers => [ 'problem', qr/hubspot_assoc\.workers is 0/, qr/ALTER SYSTEM SET hubspot_assoc\.workers/ ]);
+is_healthy('the workers are back');
+$admin->query(q{SELECT hs_assoc_pause('hubspot')});
+$admin->query('INSERT INTO links VALUES (80, 2)');
+$admin->query(q{UPDATE hs_assoc_outbox SET not_before = now() - interval '5 min'});
+
+# as many as the launcher and the server's own take
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+sessions();
+broken('no background worker is left', 'SELECT 1', 'SELECT 1', wait => 1,
+	pause => [ 'warning', qr/stopped/ ],
+	workers => [ 'problem', qr/no worker is in this database, though rows are due; 0 of 4 run, max_worker_processes is 2/, qr/raise max_worker_processes/ ]);
+$node->append_conf('postgresql.conf', "max_worker_processes = 8\nshared_preload_libraries = ''");
+$node->restart;
+sessions();
+$admin->query(q{SELECT hs_assoc_resume('hubspot')});
+broken('the library is not preloaded', 'SELECT 1', 'CALL hs_assoc_flush()',
+	preload => [ 'problem', qr/no worker sends the outbox/, qr/shared_preload_libraries/ ]);
+$admin->query(q{SELECT hs_assoc_disable_sync('links')});
+{
+	my $topics = diagnose($admin);
+	is(bad($topics), '', 'without anything to be sent, that is no harm');
+	like($topics->{throttle}[1], qr/no limit/, 'the throttle');
+	like($topics->{preload}[1], qr/not preloaded, which functions do not need/, 'and it is said');
+}
+
+# a cancel is a cancel
+$hubspot->rules({ action => { hang => JSON::PP::true() } });
+$admin->send('SELECT * FROM hs_assoc_diagnose()');
+wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+$admin->cancel;
+like(($admin->finish)[1], qr/57014/, 'a cancel ends it');
+
+cmp_ok($broken, '>=', 30, "$broken set-ups were broken");
+$_->quit foreach $admin, $bob;
+done_testing();
