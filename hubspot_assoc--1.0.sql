@@ -1405,6 +1405,20 @@ COMMENT ON FUNCTION hs_assoc_throttle() IS
 REVOKE ALL ON FUNCTION hs_assoc_throttle() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_throttle() TO pg_monitor;
 
+CREATE FUNCTION hs_assoc_metrics(
+	OUT name text,
+	OUT labels jsonb,
+	OUT value double precision,
+	OUT kind text,
+	OUT help text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_metrics() IS
+'Gives figures on accounts, the outbox and tables in sync of this database, named as Prometheus wants it.';
+REVOKE ALL ON FUNCTION hs_assoc_metrics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hs_assoc_metrics() TO pg_monitor;
+
 --
 -- Why it does not work
 --

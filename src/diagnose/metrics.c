@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * metrics.c
+ *	  What is going on, in figures for those who draw them.
+ *
+ * Names are for ever: dashboards and alerts go by them.  They have their unit,
+ * and _total if they only grow.
+ *
+ * It is asked every few seconds, so nothing here reads what waits: how much that
+ * is comes from the server's own statistics, and how late it is from one end of
+ * an index.  Dead letters are counted up to a bound, which their help tells.
+ *
+ * IDENTIFICATION
+ *	  src/diagnose/metrics.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "account/account.h"
+#include "account/option.h"
+#include "base/clock.h"
+#include "diagnose/metrics.h"
+#include "outbox/fault.h"
+#include "schema/prepared.h"
+#include "worker/slot.h"
+
+#define COUNTED_DEAD_LETTERS	"1000"
+
+typedef enum Figure
+{
+	REQUESTS,
+	RETRIES,
+	RATE_LIMITED,
+	LOOKUPS,
+	INPUTS,
+	CONFIRMED,
+	SKIPPED,
+	FAILED,
+	BYTES_SENT,
+	BYTES_RECEIVED,
+	REQUEST_SECONDS,
+	MAX_REQUEST_SECONDS,
+	RATE_LIMIT,
+	RATE_USED,
+	PARKED,
+	PRELOADED,
+	LAUNCHER_UP,
+	WORKERS,
+	OUTBOX_ROWS,
+	OUTBOX_LAG,
+	DEAD_LETTERS,
+	BACKOFF,
+	PAUSED,
+	SYNCS,
+	INACTIVE_SYNCS,
+	FAULT
+} Figure;
+
+static const struct
+{
+	const char *name;
+	const char *kind;
+	const char *help;
+}			figures[] = {
+	[REQUESTS] = {"hubspot_assoc_requests_total", "counter", "Requests to HubSpot."},
+	[RETRIES] = {"hubspot_assoc_retries_total", "counter", "Requests that were sent again after a failed attempt."},
+	[RATE_LIMITED] = {"hubspot_assoc_rate_limited_requests_total", "counter", "Requests that HubSpot has answered with 429."},
+	[LOOKUPS] = {"hubspot_assoc_lookup_requests_total", "counter", "Requests that look records up."},
+	[INPUTS] = {"hubspot_assoc_inputs_total", "counter", "Rows that were settled."},
+	[CONFIRMED] = {"hubspot_assoc_confirmed_inputs_total", "counter", "Rows that HubSpot has confirmed."},
+	[SKIPPED] = {"hubspot_assoc_skipped_inputs_total", "counter", "Rows of the outbox that a later one made useless."},
+	[FAILED] = {"hubspot_assoc_failed_inputs_total", "counter", "Rows that have failed, by their error category."},
+	[BYTES_SENT] = {"hubspot_assoc_sent_bytes_total", "counter", "Bytes of the bodies of requests."},
+	[BYTES_RECEIVED] = {"hubspot_assoc_received_bytes_total", "counter", "Bytes of the bodies of answers."},
+	[REQUEST_SECONDS] = {"hubspot_assoc_request_seconds_total", "counter", "Time between requests and their answers."},
+	[MAX_REQUEST_SECONDS] = {"hubspot_assoc_request_max_seconds", "gauge", "The longest time of one since the counters began."},
+	[RATE_LIMIT] = {"hubspot_assoc_rate_limit_requests", "gauge", "Requests that may be sent in 10 s; 0: no limit."},
+	[RATE_USED] = {"hubspot_assoc_rate_used_requests", "gauge", "Requests that were sent in the last 10 s."},
+	[PARKED] = {"hubspot_assoc_parked_seconds", "gauge", "How long HubSpot has asked to wait from now on."},
+	[PRELOADED] = {"hubspot_assoc_preloaded", "gauge", "1 if the library is preloaded; else the counters are of the asking session alone."},
+	[LAUNCHER_UP] = {"hubspot_assoc_launcher_up", "gauge", "1 if the launcher of the workers runs."},
+	[WORKERS] = {"hubspot_assoc_workers", "gauge", "Workers in this database."},
+	[OUTBOX_ROWS] = {"hubspot_assoc_outbox_rows", "gauge", "Rows in the outbox, as the server's statistics estimate it."},
+	[OUTBOX_LAG] = {"hubspot_assoc_outbox_lag_seconds", "gauge", "For how long the oldest row of the outbox has been due."},
+	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
+	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; nothing: it can."},
+	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
+	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Columns of tables that are kept in sync."},
+	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Those whose triggers are missing or disabled."},
+	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
+};
+
+/* Statements: a server, the value of a label or null, and the figure. */
+enum
+{
+	ROW_SERVER,
+	ROW_LABEL,
+	ROW_VALUE
+};
+
+/* One entry of the index for each account, and its first one. */
+static HubspotStatement lag_statement = {
+	.text =
+	"WITH RECURSIVE account AS ("
+	"(SELECT server, role::oid AS role FROM %1$s.hs_assoc_outbox ORDER BY server, role LIMIT 1)"
+	" UNION ALL "
+	"SELECT n.server, n.role FROM account AS a, LATERAL ("
+	"SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o"
+	" WHERE (o.server, o.role::oid) > (a.server, a.role) ORDER BY o.server, o.role LIMIT 1) AS n) "
+	"SELECT a.server, NULL::text, max(greatest(0, extract(epoch FROM clock_timestamp() - ("
+	"SELECT o.not_before FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.role::oid = a.role"
+	" ORDER BY o.not_before LIMIT 1))))::float8 FROM account AS a GROUP BY a.server"
+};
+
+static HubspotStatement dead_statement = {
+	.text =
+	"WITH RECURSIVE account AS ("
+	"(SELECT server FROM %1$s.hs_assoc_dead_letter ORDER BY server LIMIT 1)"
+	" UNION ALL "
+	"SELECT n.server FROM account AS a, LATERAL (SELECT d.server FROM %1$s.hs_assoc_dead_letter AS d"
+	" WHERE d.server > a.server ORDER BY d.server LIMIT 1) AS n) "
+	"SELECT a.server, coalesce(d.error_category, ''), count(*)::float8 FROM account AS a, LATERAL ("
+	"SELECT l.error_category FROM %1$s.hs_assoc_dead_letter AS l WHERE l.server = a.server"
+	" ORDER BY l.died_at DESC LIMIT " COUNTED_DEAD_LETTERS ") AS d GROUP BY 1, 2"
+};
+
+static HubspotStatement backoff_statement = {
+	.text =
+	"SELECT server, coalesce(error_category, ''),"
+	" max(greatest(0, extract(epoch FROM clock_timestamp() - since)))::float8"
+	" FROM %1$s.hs_assoc_backoff GROUP BY 1, 2"
+};
+
+static HubspotStatement pause_statement = {
+	.text = "SELECT server, NULL::text, 1::float8 FROM %1$s.hs_assoc_account_pause"
+};
+
+static HubspotStatement sync_statement = {
+	.text = "SELECT server, NULL::text, count(*)::float8 FROM %1$s.hs_assoc_sync_config GROUP BY server"
+};
+
+static HubspotStatement inactive_statement = {
+	.text = "SELECT server, NULL::text, count(*)::float8 FROM %1$s.hs_assoc_sync WHERE NOT active GROUP BY server"
+};
+
+enum
+{
+	LIVE_TABLE
+};
+
+static HubspotStatement live_statement = {
+	.text = "SELECT NULL::text, NULL::text, pg_stat_get_live_tuples($1)::float8",
+	.types = {OIDOID}
+};
+
+/* Where figures go. */
+typedef struct Sink
+{
+	void		(*take) (void *state, const HubspotMetric *metric);
+	void	   *state;
+	const char *database;
+} Sink;
+
+static void put(const Sink *sink, Figure figure, const char *server, const char *label,
+				const char *label_value, double value);
+static void add_label(StringInfo labels, const char *name, const char *value);
+static void put_account(const Sink *sink, const HubspotOptions *server);
+static void put_counts(const Sink *sink, const char *server,
+					   const HubspotAccountCounts *counts);
+static void put_processes(const Sink *sink);
+static void put_faults(const Sink *sink);
+static void put_rows(const Sink *sink, Figure figure, const char *label,
+					 HubspotStatement *statement, Oid table, const List *servers);
+
+/* Give all figures of this database to take(). */
+void
+hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *state)
+{
+	Sink		sink = {take, state, get_database_name(MyDatabaseId)};
+	const HubspotSchema *schema = hubspot_outbox_schema(false);
+	List	   *servers = hubspot_all_servers();
+	ListCell   *lc;
+
+	foreach(lc, servers)
+	{
+		CHECK_FOR_INTERRUPTS();
+		put_account(&sink, lfirst(lc));
+	}
+	put_processes(&sink);
+	put_faults(&sink);
+	put_rows(&sink, OUTBOX_ROWS, NULL, &live_statement, schema->outbox, NIL);
+	put_rows(&sink, OUTBOX_LAG, NULL, &lag_statement, InvalidOid, servers);
+	put_rows(&sink, DEAD_LETTERS, "category", &dead_statement, InvalidOid, NIL);
+	put_rows(&sink, BACKOFF, "category", &backoff_statement, InvalidOid, NIL);
+	put_rows(&sink, PAUSED, NULL, &pause_statement, InvalidOid, servers);
+	put_rows(&sink, SYNCS, NULL, &sync_statement, InvalidOid, servers);
+	put_rows(&sink, INACTIVE_SYNCS, NULL, &inactive_statement, InvalidOid, servers);
+}
+
+/* One figure, of a server or of none (NULL), with one label more or none. */
+static void
+put(const Sink *sink, Figure figure, const char *server, const char *label,
+	const char *label_value, double value)
+{
+	HubspotMetric metric = {
+		.name = figures[figure].name,.kind = figures[figure].kind,
+		.help = figures[figure].help,.value = value
+	};
+	StringInfoData labels;
+
+	initStringInfo(&labels);
+	add_label(&labels, "database", sink->database);
+	if (server)
+		add_label(&labels, "server", server);
+	if (label)
+		add_label(&labels, label, label_value);
+	appendStringInfoChar(&labels, '}');
+	metric.labels = labels.data;
+	sink->take(sink->state, &metric);
+	pfree(labels.data);
+}
+
+static void
+add_label(StringInfo labels, const char *name, const char *value)
+{
+	appendStringInfo(labels, "%s\"%s\": ", labels->len > 0 ? ", " : "{", name);
+	escape_json(labels, value);
+}
+
+/* What a server was used for, and how much of its rate. */
+static void
+put_account(const Sink *sink, const HubspotOptions *server)
+{
+	HubspotAccountCounts counts = {0};
+	HubspotThrottle throttle = {0};
+	int64		now = hubspot_now();
+
+	/* where nobody has used it, all is 0 */
+	(void) hubspot_account_read(server->server, &counts, &throttle);
+	put_counts(sink, server->server_name, &counts);
+	put(sink, RATE_LIMIT, server->server_name, NULL, NULL, server->rate_limit);
+	put(sink, RATE_USED, server->server_name, NULL, NULL,
+		hubspot_throttle_used(&throttle, now));
+	put(sink, PARKED, server->server_name, NULL, NULL,
+		Max(throttle.parked_until - now, 0) / (double) USECS_PER_SEC);
+}
+
+static void
+put_counts(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
+{
+	put(sink, REQUESTS, server, NULL, NULL, counts->requests);
+	put(sink, RETRIES, server, NULL, NULL, counts->retries);
+	put(sink, RATE_LIMITED, server, NULL, NULL, counts->rate_limited);
+	put(sink, LOOKUPS, server, NULL, NULL, counts->lookups);
+	put(sink, INPUTS, server, NULL, NULL, counts->inputs);
+	put(sink, CONFIRMED, server, NULL, NULL, counts->confirmed);
+	put(sink, SKIPPED, server, NULL, NULL, counts->skipped);
+	put(sink, BYTES_SENT, server, NULL, NULL, counts->bytes_sent);
+	put(sink, BYTES_RECEIVED, server, NULL, NULL, counts->bytes_received);
+	put(sink, REQUEST_SECONDS, server, NULL, NULL,
+		counts->request_time / (double) USECS_PER_SEC);
+	put(sink, MAX_REQUEST_SECONDS, server, NULL, NULL,
+		counts->max_request_time / (double) USECS_PER_SEC);
+	for (int i = 0; i < counts->ncategories; i++)
+		put(sink, FAILED, server, "category", counts->categories[i].category,
+			counts->categories[i].rows);
+	put(sink, FAILED, server, "category", "", counts->other_errors);
+}
+
+static void
+put_processes(const Sink *sink)
+{
+	bool		preloaded = hubspot_slots_are_there();
+	int			workers = 0;
+
+	if (preloaded)
+	{
+		int			nslots;
+		const HubspotSlot *slots = hubspot_slots_copy(&nslots);
+
+		for (int i = 0; i < nslots; i++)
+			workers += slots[i].database == MyDatabaseId &&
+				slots[i].state != HUBSPOT_SLOT_FREE && slots[i].state != HUBSPOT_SLOT_ENDED;
+	}
+	put(sink, PRELOADED, NULL, NULL, NULL, preloaded);
+	put(sink, LAUNCHER_UP, NULL, NULL, NULL, preloaded && hubspot_launcher_is_there());
+	put(sink, WORKERS, NULL, NULL, NULL, workers);
+}
+
+static void
+put_faults(const Sink *sink)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HubspotFault *faults;
+	int			nfaults = hubspot_faults(&faults);
+
+	for (int i = 0; i < nfaults; i++)
+	{
+		bool		older = false;
+
+		/* a server may have several roles: one figure, of the oldest */
+		for (int j = 0; j < nfaults && !older; j++)
+			older = j != i && strcmp(faults[j].server, faults[i].server) == 0 &&
+				faults[j].sqlstate == faults[i].sqlstate &&
+				(faults[j].since < faults[i].since ||
+				 (faults[j].since == faults[i].since && j < i));
+		if (!older)
+			put(sink, FAULT, faults[i].server, "sqlstate",
+				unpack_sql_state(faults[i].sqlstate),
+				Max(now - faults[i].since, 0) / (double) USECS_PER_SEC);
+	}
+}
+
+/*
+ * The figures that a statement returns; of those of the servers that it has no
+ * row of, 0.  table is its parameter, if it has one.
+ */
+static void
+put_rows(const Sink *sink, Figure figure, const char *label,
+		 HubspotStatement *statement, Oid table, const List *servers)
+{
+	HubspotValues values = {0};
+	HubspotRows rows;
+	const ListCell *lc;
+
+	if (OidIsValid(table))
+		hubspot_set_oid(&values, LIVE_TABLE, table);
+	hubspot_query(statement, &values, &rows);
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		HubspotRow	row;
+
+		hubspot_read_row(&rows, i, &row);
+		put(sink, figure, hubspot_get_text(&row, ROW_SERVER), label,
+			label ? hubspot_get_text(&row, ROW_LABEL) : NULL,
+			row.isnull[ROW_VALUE] ? 0 : DatumGetFloat8(row.values[ROW_VALUE]));
+	}
+	foreach(lc, servers)
+	{
+		const HubspotOptions *server = lfirst(lc);
+		bool		found = false;
+
+		for (uint64 i = 0; i < rows.count && !found; i++)
+		{
+			HubspotRow	row;
+
+			hubspot_read_row(&rows, i, &row);
+			found = hubspot_equals_text(&row, ROW_SERVER, server->server_name);
+		}
+		if (!found)
+			put(sink, figure, server->server_name, NULL, NULL, 0);
+	}
+	hubspot_rows_free(&rows);
+}

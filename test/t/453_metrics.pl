@@ -1,0 +1,102 @@
+# hs_assoc_metrics: its names keep to what Prometheus wants, its figures are right, nothing in
+# them names a record, and it does not read what waits.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0);
+create_account($node, $hubspot, name => 'second', rate_limit => 50);
+my $session = start_session($node);
+
+# {name(label=value ...) => value}, without the database
+sub figures
+{
+	return { map { /^(.*)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $session->query(q{
+		SELECT m.name || coalesce('(' || (SELECT string_agg(key || '=' || l.value, ' ' ORDER BY key COLLATE "C") FROM jsonb_each_text(labels) AS l WHERE key <> 'database') || ')', ''), m.value
+		FROM hs_assoc_metrics() AS m}) };
+}
+sub figure { return figures()->{"hubspot_assoc_$_[0]"} }
+
+#
+# Names
+#
+is($session->query(q{SELECT name, labels FROM hs_assoc_metrics() WHERE name !~ '^hubspot_assoc_[a-z]+(_[a-z]+)*$' OR
+	labels->>'database' <> 'postgres' OR kind NOT IN ('counter', 'gauge') OR (kind = 'counter') <> (name ~ '_total$') OR value < 0}), '', 'each is named as it is to be');
+is($session->query('SELECT name FROM hs_assoc_metrics() GROUP BY name HAVING count(DISTINCT (kind, help)) > 1'), '', 'a name is of one kind');
+is($session->query('SELECT name, labels FROM hs_assoc_metrics() GROUP BY 1, 2 HAVING count(*) > 1'), '', 'none comes twice');
+is($session->query(q{SELECT has_function_privilege('pg_monitor', p.oid, 'EXECUTE'), count(*) FILTER (WHERE grantee = 0)
+	FROM pg_proc AS p, aclexplode(proacl) WHERE proname = 'hs_assoc_metrics' GROUP BY p.oid}), 't|0', 'it is for pg_monitor');
+
+#
+# Figures
+#
+is(figure('requests_total(server=hubspot)'), 0, 'no request yet');
+$session->query(q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT i AS from_id, CASE i WHEN 3 THEN ''x'' ELSE ''9'' END AS to_id FROM generate_series(1, 5) AS i')});
+my $figures = figures();
+is($figures->{"hubspot_assoc_$$_[0]"}, $$_[1], $$_[0]) foreach
+  [ 'requests_total(server=hubspot)', $session->query(q{SELECT requests FROM hs_assoc_stat() WHERE server = 'hubspot'}) ],
+  [ 'inputs_total(server=hubspot)', 5 ], [ 'confirmed_inputs_total(server=hubspot)', 4 ],
+  [ 'failed_inputs_total(category=OBJECT_NOT_FOUND server=hubspot)', 1 ], [ 'requests_total(server=second)', 0 ],
+  [ 'rate_limit_requests(server=second)', 50 ], [ 'preloaded', 1 ], [ 'paused(server=hubspot)', 0 ],
+  [ 'outbox_lag_seconds(server=second)', 0 ];
+ok($figures->{'hubspot_assoc_sent_bytes_total(server=hubspot)'} > 0, 'bytes');
+
+# the outbox: a dead letter, rows that are late, an account that is refused, a pause
+$hubspot->objects({ type => 'contacts', missing => ['70100401'] });
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100401 AS from_id, 9 AS to_id')});
+wait_until(sub { grep { /^hubspot_assoc_dead_letters\(category=\w+ server=hubspot\)$/ } keys %{ figures() } });
+is((map { figures()->{$_} } grep { /dead_letters/ } keys %{ figures() })[0], 1, 'a dead letter');
+$session->query('SELECT hs_assoc_pause()');
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 8 AS to_id FROM generate_series(1, 10) AS i')});
+$session->query(q{UPDATE hs_assoc_outbox SET not_before = now() - interval '100 s' WHERE from_id = '3'});
+is(figure('paused(server=hubspot)'), 1, 'it is paused');
+cmp_ok(figure('outbox_lag_seconds(server=hubspot)'), '>=', 100, 'how late the oldest row is');
+cmp_ok(figure('outbox_lag_seconds(server=hubspot)'), '<', 100 + patience(100), 'and no later');
+is(figure('outbox_lag_seconds(server=second)'), 0, 'of each server');
+$hubspot->account({ token => 'other' });
+$session->query(q{ALTER USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (SET access_token 'wrong')});
+$session->query('SELECT hs_assoc_resume()');
+wait_until(sub { defined figure('backoff_seconds(category=INVALID_AUTHENTICATION server=hubspot)') });
+pass('an account that is refused');
+unlike($session->query('SELECT * FROM hs_assoc_metrics()'), qr/70100401/, 'no record is named');
+
+# a sync
+$session->query(q{CREATE TABLE links (a int, b int, PRIMARY KEY (a, b))});
+$session->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'companies', 'b')});
+$session->query('ALTER TABLE links DISABLE TRIGGER USER');
+is(figure('syncs(server=hubspot)') . figure('inactive_syncs(server=hubspot)') . figure('syncs(server=second)'), '110', 'syncs');
+
+#
+# What it costs does not depend on what waits: pages that are read
+#
+sub pages
+{
+	$session->query('SELECT count(*) FROM hs_assoc_metrics()');
+	my $plan = $session->query('EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) SELECT * FROM hs_assoc_metrics()');
+	my $pages = 0;
+
+	# of the execution alone
+	$plan =~ s/Planning:.*//s;
+	$pages += $1 while $plan =~ /(?:hit|read)=(\d+)/g;
+	return $pages;
+}
+$session->query('SELECT hs_assoc_pause()');
+my $few = pages();
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 7 AS to_id FROM generate_series(1, 50000) AS i')});
+$session->query(q{INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts, error_category)
+	SELECT 1000000 + i, 'hubspot', 'postgres'::regrole, 'create', 'contacts', '1', 'companies', '1', false, now(), 1, 'C' || i % 3 FROM generate_series(1, 5000) AS i});
+my $many = pages();
+cmp_ok($many, '<', $few + 400, "with 50,000 rows and 5,000 dead letters, $many pages are read, after $few");
+is($session->query(q{SELECT sum(value) FROM hs_assoc_metrics() WHERE name = 'hubspot_assoc_dead_letters' AND labels->>'server' = 'hubspot'}), 1000,
+	'dead letters are counted up to a bound');
+
+$session->quit;
+done_testing();
