@@ -27,6 +27,9 @@ action, combinable:
     late_ms             the operation takes effect so long after the request
                         came, whatever has become of its connection by then;
                         what is replied is what it would have given at once
+    meanwhile           list of [from type, from id, to type, to id, types]:
+                        what somebody else does right after the operation has
+                        taken effect; types are added, [] takes the two apart
     results             list of changes to the reply's results: shuffle,
                         reverse, drop:N, drop_pair:FROM:TO, double, foreign,
                         others, numbers, unknown_keys, empty
@@ -67,7 +70,7 @@ ACTION_KEYS = frozenset([
     "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
     "close_after", "silent_close", "chunked", "content_type", "results",
     "errors", "envelope", "encoding", "nest", "pad", "redirect",
-    "informational", "cut_head", "late_ms", "compress"])
+    "informational", "cut_head", "late_ms", "compress", "meanwhile"])
 
 # With one of these the operation takes no effect unless "act" says so.
 PREVENTING_KEYS = frozenset(["status", "redirect", "reset", "close", "hang"])

@@ -11,6 +11,7 @@ import itertools
 
 from . import chain
 from .account import Counts
+from .catalog import object_type
 from .changes import apply_action
 from .errors import ApiError
 from .log import LogEntry
@@ -135,7 +136,19 @@ class ApiServer:
             reply = self.answer(request, dry=True)
         if request.inputs is None:
             request.inputs = request.count_inputs()
+        for change in rule.action.get("meanwhile", ()):
+            self.interfere(*change)
         return apply_action(rule, request, reply)
+
+    def interfere(self, from_type, from_id, to_type, to_id, types):
+        """What somebody else does to a pair of the default account."""
+        place = (object_type(from_type).id, from_id,
+                 object_type(to_type).id, to_id)
+        store = self.state.default.store
+        if types:
+            store.link(*place, [tuple(key) for key in types], False)
+        else:
+            store.unlink(*place)
 
     def act_late(self, request):
         """The operation takes effect; nobody hears of it."""

@@ -58,6 +58,20 @@ class EffectTest(SimulatorTest):
                 self.control("GET", "/stats?token=" + token)["requests"],
                 requests)
 
+    def test_meanwhile(self):
+        """What somebody else does, after the operation and before the next."""
+        place = "/associations?from_type=contacts&to_type=companies"
+        plain = [["HUBSPOT_DEFINED", 279]]
+        self.rule({"meanwhile": [["contacts", "1", "companies", "2", []],
+                                 ["contacts", "3", "companies", "4", plain]]},
+                  first=1)
+        self.put("1", "2")
+        self.put("5", "6")
+        self.assertEqual(
+            [(a["from_id"], a["to_id"], a["types"][0]["type_id"])
+             for a in self.control("GET", place)["associations"]],
+            [("3", "4", 279), ("5", "6", 279)])
+
     def test_late(self):
         """What takes effect after its connection is gone."""
         count = "/associations/count?from_type=contacts&to_type=companies"
