@@ -19,6 +19,12 @@
 /* Types that answers name, each made once. */
 typedef struct HubspotTypeSet HubspotTypeSet;
 
+/*
+ * The category of the types that HubSpot replaces when a pair is given others; it leaves
+ * those of any other.
+ */
+#define HUBSPOT_REPLACED_CATEGORY	"USER_DEFINED"
+
 /* The known category of types that are given without one. */
 extern const char hubspot_defined_category[];
 

@@ -67,6 +67,8 @@ typedef enum HubspotInputShape
 	HUBSPOT_INPUT_NONE,			/* two object types, or nothing */
 	HUBSPOT_INPUT_PAIR,			/* from one record to another */
 	HUBSPOT_INPUT_TYPED_PAIR,	/* the same, with association types */
+	HUBSPOT_INPUT_ANY_PAIR,		/* either of these, as the columns of a query
+								 * say; of no operation */
 	HUBSPOT_INPUT_GROUP,		/* from one record to several others */
 	HUBSPOT_INPUT_RECORD,		/* one record, a page at a time */
 	HUBSPOT_INPUT_KEY			/* what somebody calls a record */

@@ -246,6 +246,17 @@ hubspot_form_minimal_tuple(TupleDesc tupdesc, Datum *values, bool *isnull)
 #endif
 }
 
+/* The next datum of a sort, palloc'd if it is not passed by value; 16 can do without. */
+static inline bool
+hubspot_tuplesort_getdatum(Tuplesortstate *sort, Datum *datum, bool *isnull)
+{
+#if PG_VERSION_NUM >= 160000
+	return tuplesort_getdatum(sort, true, true, datum, isnull, NULL);
+#else
+	return tuplesort_getdatum(sort, true, datum, isnull, NULL);
+#endif
+}
+
 /* 17 takes a resource owner, or none: then whoever made the set frees it. */
 static inline WaitEventSet *
 hubspot_create_wait_event_set(int nevents)

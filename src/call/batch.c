@@ -161,6 +161,13 @@ hubspot_batch_create(const HubspotClient *client,
 	return batch;
 }
 
+/* Tell by one more outcome, which has ended, when a record has been read to its end. */
+void
+hubspot_batch_tell_ends(HubspotBatch *batch)
+{
+	batch->intake.tells_ends = true;
+}
+
 /* Let as many calls be in flight as the client's policy allows by now. */
 void
 hubspot_batch_take_places(HubspotBatch *batch)
@@ -168,10 +175,7 @@ hubspot_batch_take_places(HubspotBatch *batch)
 	batch->intake.max_chunks = batch->client->policy.concurrency + SPARE_CHUNKS;
 }
 
-/*
- * How many inputs may be put before this is asked again; 0: none before the
- * next wait.
- */
+/* How many inputs may be put before this is asked again; 0: none before the next wait. */
 int
 hubspot_batch_room(const HubspotBatch *batch)
 {
@@ -242,10 +246,7 @@ start_closed(HubspotBatch *batch)
 	}
 }
 
-/*
- * Wait until there is something to get, or room to put, or the time until has come.
- * False: all is done.
- */
+/* Wait until something can be got or put, or the time until has come.  False: all is done. */
 bool
 hubspot_batch_wait(HubspotBatch *batch, int64 until)
 {
@@ -331,10 +332,7 @@ hubspot_batch_wait_for_any(HubspotBatch *batch, int64 until)
 	hubspot_calls_wait_for_any(batch->scope.calls, until);
 }
 
-/*
- * Get the outcome of a row, which is valid until the next get.  False: there
- * is none without waiting.
- */
+/* Get a row's outcome, valid until the next get.  False: there is none without waiting. */
 bool
 hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 {
@@ -348,7 +346,7 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 			continue;
 		hubspot_resolver_name(batch->intake.resolver, outcome,
 							  outcome->association == NULL);
-		if (!outcome->ended || outcome->error)
+		if (!outcome->ended || outcome->error || batch->intake.tells_ends)
 			return true;
 	}
 	return false;

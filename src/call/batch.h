@@ -37,6 +37,7 @@ extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
 										  const HubspotObjectType *from_type,
 										  const HubspotObjectType *to_type,
 										  bool keep_labels);
+extern void hubspot_batch_tell_ends(HubspotBatch *batch);
 extern void hubspot_batch_take_places(HubspotBatch *batch);
 extern int	hubspot_batch_room(const HubspotBatch *batch);
 extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,

@@ -322,7 +322,7 @@ create_chunk(HubspotIntake *intake)
 												   intake->limit));
 
 	intake->nchunks++;
-	chunk->tells_ends = (intake->resolver != NULL);
+	chunk->tells_ends = (intake->resolver != NULL || intake->tells_ends);
 	return chunk;
 }
 

@@ -31,6 +31,7 @@ typedef struct HubspotIntake
 	int			last_nunits;	/* of the last chunk that was closed */
 	int			nchunks;		/* all that are not gone */
 	HubspotResolver *resolver;	/* of inputs that are called by keys, or NULL */
+	bool		tells_ends;		/* the caller wants to know them */
 	bool		ended;			/* no more inputs are put, ... */
 	bool		finished;		/* ... or go into chunks */
 	HubspotChunkMemory memory;

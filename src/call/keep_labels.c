@@ -28,9 +28,6 @@
 #include "api/error.h"
 #include "call/keep_labels.h"
 
-/* HubSpot replaces the types of this category, and leaves others. */
-#define REPLACED_CATEGORY	"USER_DEFINED"
-
 /* A record on the from side of some of the units. */
 typedef struct Record
 {
@@ -210,7 +207,7 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 			}
 		}
 		if (unit && association->type && association->type->category &&
-			strcmp(association->type->category, REPLACED_CATEGORY) == 0)
+			strcmp(association->type->category, HUBSPOT_REPLACED_CATEGORY) == 0)
 			add_type(unit, association->type);
 	}
 }

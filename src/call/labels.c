@@ -253,6 +253,26 @@ hubspot_labels_find(HubspotLabels *labels, const char *label,
 	return labels->last_type;
 }
 
+/*
+ * The label of a type, for as long as the labels live; NULL: it has none, or they could
+ * not be looked up.
+ */
+const char *
+hubspot_labels_name(HubspotLabels *labels, const HubspotAssociationType *type)
+{
+	if (hubspot_labels_look_up(labels) != NULL || type->category == NULL)
+		return NULL;
+	for (int i = 0; i < labels->ncandidates; i++)
+	{
+		const HubspotAssociationType *candidate = labels->candidates[i].type;
+
+		if (candidate->type_id == type->type_id &&
+			strcmp(candidate->category, type->category) == 0)
+			return candidate->label;
+	}
+	return NULL;
+}
+
 /* Was this asked for last?  A million rows ask for the same few labels. */
 static bool
 is_last(const HubspotLabels *labels, const char *label, const char *category)

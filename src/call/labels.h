@@ -28,5 +28,7 @@ extern const HubspotAssociationType *hubspot_labels_find(HubspotLabels *labels,
 														 const char *label,
 														 const char *category,
 														 const HubspotError **error);
+extern const char *hubspot_labels_name(HubspotLabels *labels,
+									   const HubspotAssociationType *type);
 
 #endif							/* HUBSPOT_CALL_LABELS_H */

@@ -169,6 +169,7 @@ takes_column(HubspotInputShape shape, ColumnKind kind)
 		case HUBSPOT_INPUT_KEY:
 			return kind == COLUMN_KEY;
 		case HUBSPOT_INPUT_TYPED_PAIR:
+		case HUBSPOT_INPUT_ANY_PAIR:
 			return kind != COLUMN_KEY;
 		default:
 			return kind == COLUMN_FROM_ID || kind == COLUMN_TO_ID;
@@ -216,6 +217,7 @@ column_hint(HubspotInputShape shape)
 		case HUBSPOT_INPUT_KEY:
 			return "The column is key.";
 		case HUBSPOT_INPUT_TYPED_PAIR:
+		case HUBSPOT_INPUT_ANY_PAIR:
 			return "The columns are from_id, to_id, type_id or type_ids, label or labels, is_primary, and category.";
 		default:
 			return "The columns are from_id and to_id.";
@@ -287,7 +289,8 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape,
 					 errmsg("the query has no column \"%s\"", column_names[kind]),
 					 errhint("Name the column of the query with AS %s.", column_names[kind])));
 	}
-	if (shape == HUBSPOT_INPUT_TYPED_PAIR)
+	if (shape == HUBSPOT_INPUT_TYPED_PAIR ||
+		(shape == HUBSPOT_INPUT_ANY_PAIR && positions[COLUMN_CATEGORY] >= 0))
 		check_type_columns(positions, all_primary);
 	for (size_t i = 0; i < lengthof(alternatives); i++)
 	{
@@ -320,6 +323,18 @@ check_type_columns(const int *positions, bool all_primary)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the query has no column \"type_id\", \"type_ids\", \"label\", \"labels\" or \"is_primary\""),
 				 errhint("To associate with the default type, use the operation create_default (hs_assoc_batch_create_default); to remove all types, archive (hs_assoc_batch_archive).")));
+}
+
+/* Does a column name types? */
+bool
+hubspot_columns_are_typed(const HubspotColumns *columns)
+{
+	for (size_t i = 0; i < lengthof(type_columns); i++)
+	{
+		if (columns->positions[type_columns[i]] >= 0)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -23,6 +23,7 @@ typedef struct HubspotColumns HubspotColumns;
 extern HubspotColumns *hubspot_columns_find(TupleDesc tupdesc,
 											HubspotInputShape shape,
 											const HubspotDirection *direction);
+extern bool hubspot_columns_are_typed(const HubspotColumns *columns);
 extern void hubspot_columns_read(HubspotColumns *columns, TupleTableSlot *slot,
 								 HubspotRawInput *raw);
 extern TupleDesc hubspot_input_tupdesc(Oid type);

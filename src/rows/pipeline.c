@@ -66,8 +66,6 @@ struct HubspotRun
 
 static void expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source);
 static void drive(HubspotRun *run);
-static void throw_outcome(const HubspotPipeline *pipeline,
-						  const HubspotOutcome *outcome) pg_attribute_noreturn();
 static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
 static const char *id_text(HubspotSlice id);
 static void warn_not_sent(HubspotRun *run, const HubspotError *error);
@@ -93,6 +91,8 @@ hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool e
 	run->batch = hubspot_batch_create(pipeline->client, pipeline->operation,
 									  &pipeline->from_type, &pipeline->to_type,
 									  pipeline->keep_labels);
+	if (pipeline->tells_ends)
+		hubspot_batch_tell_ends(run->batch);
 	start_progress(&run->progress, run->batch, pipeline->client->options);
 	return run;
 }
@@ -132,7 +132,7 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 			return false;
 	}
 	if (outcome->error && run->pipeline.raise)
-		throw_outcome(&run->pipeline, outcome);
+		hubspot_throw_outcome(&run->pipeline, outcome);
 	if (outcome->error && !run->warned && hubspot_is_not_sent(outcome->error->verdict))
 		warn_not_sent(run, outcome->error);
 	return true;
@@ -207,8 +207,9 @@ hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 	hubspot_run_end(run);
 }
 
-static void
-throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
+/* Throw an outcome that is a failure as an ERROR. */
+void
+hubspot_throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 {
 	const char *from = record_text(&pipeline->from_type, outcome->from_id);
 	const char *to = pipeline->to_type.name ?

@@ -27,6 +27,7 @@ typedef struct HubspotPipeline
 	HubspotObjectType to_type;	/* no name: there is none */
 	bool		keep_labels;
 	bool		raise;			/* on_error => 'raise' */
+	bool		tells_ends;		/* of records that are read */
 } HubspotPipeline;
 
 /* Where the outcomes go. */
@@ -43,6 +44,8 @@ typedef struct HubspotRun HubspotRun;
 extern HubspotRun *hubspot_run_begin(const HubspotPipeline *pipeline,
 									 HubspotSource *source, bool eager);
 extern bool hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome);
+extern void hubspot_throw_outcome(const HubspotPipeline *pipeline,
+								  const HubspotOutcome *outcome) pg_attribute_noreturn();
 extern const HubspotBatch *hubspot_run_batch(const HubspotRun *run);
 extern void hubspot_run_end(HubspotRun *run);
 extern void hubspot_pipeline_run(const HubspotPipeline *pipeline,

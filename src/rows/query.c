@@ -56,7 +56,7 @@ typedef struct Preparation
 static SPIPlanPtr prepare(const char *text);
 static void count_statement(ParseState * pstate, void *arg);
 static PlannedStmt *select_statement(SPIPlanPtr plan);
-static void start_select(HubspotQuery *query, PlannedStmt *statement);
+static void start_select(HubspotQuery *query, PlannedStmt *statement, Snapshot snapshot);
 static void tell_statement(void *arg);
 static void run_at_once(HubspotQuery *query, SPIPlanPtr plan);
 static uint64 read_stored(HubspotQuery *query, uint64 count, DestReceiver *receiver);
@@ -64,11 +64,12 @@ static uint64 read_stored(HubspotQuery *query, uint64 count, DestReceiver *recei
 /*
  * Begin to read a query, in the current memory context, for an operation whose inputs have
  * that shape; the text must live as long.  ERROR if it is not one statement that returns
- * rows, or if its columns are not those that the operation needs.
+ * rows, or if its columns are not those that the operation needs.  A SELECT sees what the
+ * snapshot does, or if that is NULL, what is there now.
  */
 HubspotQuery *
 hubspot_query_open(const char *text, HubspotInputShape shape,
-				   const HubspotDirection *direction)
+				   const HubspotDirection *direction, Snapshot snapshot)
 {
 	MemoryContext context = CurrentMemoryContext;
 	HubspotQuery *query = palloc0(sizeof(HubspotQuery));
@@ -91,7 +92,7 @@ hubspot_query_open(const char *text, HubspotInputShape shape,
 		run_at_once(query, plan);
 	SPI_finish();
 	if (statement)
-		start_select(query, statement);
+		start_select(query, statement, snapshot);
 	return query;
 }
 
@@ -155,9 +156,9 @@ select_statement(SPIPlanPtr plan)
 	return statement;
 }
 
-/* Start a SELECT as a cursor on it would be opened: it sees what is there now. */
+/* Start a SELECT as a cursor on it would be opened. */
 static void
-start_select(HubspotQuery *query, PlannedStmt *statement)
+start_select(HubspotQuery *query, PlannedStmt *statement, Snapshot snapshot)
 {
 	ErrorContextCallback callback;
 
@@ -167,7 +168,7 @@ start_select(HubspotQuery *query, PlannedStmt *statement)
 	error_context_stack = &callback;
 
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushActiveSnapshot(snapshot ? snapshot : GetTransactionSnapshot());
 	query->select = CreateQueryDesc(statement, query->text, GetActiveSnapshot(),
 									InvalidSnapshot, None_Receiver, NULL, NULL, 0);
 	ExecutorStart(query->select, 0);

@@ -12,6 +12,7 @@
 #define HUBSPOT_ROWS_QUERY_H
 
 #include "tcop/dest.h"
+#include "utils/snapshot.h"
 
 #include "rows/columns.h"
 
@@ -21,7 +22,8 @@
 typedef struct HubspotQuery HubspotQuery;
 
 extern HubspotQuery *hubspot_query_open(const char *text, HubspotInputShape shape,
-										const HubspotDirection *direction);
+										const HubspotDirection *direction,
+										Snapshot snapshot);
 extern HubspotColumns *hubspot_query_columns(const HubspotQuery *query);
 extern uint64 hubspot_query_read(HubspotQuery *query, uint64 count,
 								 DestReceiver *receiver);

@@ -75,6 +75,10 @@ struct HubspotSource
 	ArrayIterator iterator;		/* or NULL */
 	TupleDesc	tupdesc;		/* of its elements, if they are rows */
 	HubspotRawInput *single;	/* or NULL */
+
+	/* inputs that the caller makes */
+	HubspotMakeInput make;		/* or NULL */
+	void	   *make_state;
 };
 
 static HubspotSource *create_source(HubspotInputShape shape,
@@ -89,6 +93,7 @@ static void receiver_startup(DestReceiver *self, int operation,
 							 TupleDesc typeinfo);
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
+static bool put_made(HubspotSource *source);
 static bool put_element(HubspotSource *source);
 static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
 
@@ -101,7 +106,21 @@ HubspotSource *
 hubspot_source_query(const char *query, HubspotInputShape shape,
 					 const HubspotDirection *direction, HubspotLabels *labels)
 {
-	HubspotSource *source = create_source(shape, direction, labels);
+	HubspotSource *source = hubspot_source_query_at(query, shape, direction, NULL);
+
+	source->labels = labels;
+	return source;
+}
+
+/*
+ * Likewise, to be read with hubspot_source_read(), and for a SELECT that sees what the
+ * snapshot does, or what is there now, if that is NULL.
+ */
+HubspotSource *
+hubspot_source_query_at(const char *query, HubspotInputShape shape,
+						const HubspotDirection *direction, Snapshot snapshot)
+{
+	HubspotSource *source = create_source(shape, direction, NULL);
 
 	source->receiver.receiveSlot = receive_slot;
 	source->receiver.rStartup = receiver_startup;
@@ -109,8 +128,32 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 	source->receiver.rDestroy = receiver_nothing;
 	source->receiver.mydest = DestNone;
 
-	source->query = hubspot_query_open(query, shape, direction);
+	source->query = hubspot_query_open(query, shape, direction, snapshot);
 	source->count = -1;
+	if (shape == HUBSPOT_INPUT_ANY_PAIR)
+		source->shape = hubspot_source_is_typed(source) ?
+			HUBSPOT_INPUT_TYPED_PAIR : HUBSPOT_INPUT_PAIR;
+	return source;
+}
+
+/* Does the query have columns that name types? */
+bool
+hubspot_source_is_typed(const HubspotSource *source)
+{
+	return hubspot_columns_are_typed(hubspot_query_columns(source->query));
+}
+
+/* A source of the inputs that make(state, ...) makes, for a batch. */
+HubspotSource *
+hubspot_source_made(HubspotMakeInput make, void *state)
+{
+	HubspotSource *source = palloc0(sizeof(HubspotSource));
+
+	/* groups are as they come */
+	source->shape = HUBSPOT_INPUT_NONE;
+	source->count = -1;
+	source->make = make;
+	source->make_state = state;
 	return source;
 }
 
@@ -220,7 +263,7 @@ read_rows(HubspotSource *source, int count)
 			source->paused;
 	while (count-- > 0 && !source->paused)
 	{
-		if (!put_element(source))
+		if (!(source->make ? put_made(source) : put_element(source)))
 			return false;
 	}
 	return true;
@@ -321,6 +364,20 @@ receive_slot(TupleTableSlot *slot, DestReceiver *self)
 	put_raw_input(source, &raw);
 	MemoryContextSwitchTo(old);
 	return !source->paused;
+}
+
+/* Put the next input that is made.  False: there are no more. */
+static bool
+put_made(HubspotSource *source)
+{
+	HubspotInput input = {0};
+	const HubspotError *error = NULL;
+
+	if (!source->make(source->make_state, &input, &error))
+		return false;
+	hubspot_batch_put(source->batch, &input, error);
+	drive(source);
+	return true;
 }
 
 /* Put the next element of an array, or the one input.  False: there are no more. */

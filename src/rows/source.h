@@ -12,6 +12,7 @@
 #define HUBSPOT_ROWS_SOURCE_H
 
 #include "utils/array.h"
+#include "utils/snapshot.h"
 
 #include "call/batch.h"
 #include "rows/raw_input.h"
@@ -20,10 +21,23 @@ typedef struct HubspotSource HubspotSource;
 
 typedef void (*HubspotTakeRawInput) (void *state, const HubspotRawInput *raw);
 
+/*
+ * Makes the next input of a batch, or its error; both need to be valid only until the one
+ * after it.  False: there are no more.
+ */
+typedef bool (*HubspotMakeInput) (void *state, HubspotInput *input,
+								  const HubspotError **error);
+
 extern HubspotSource *hubspot_source_query(const char *query,
 										   HubspotInputShape shape,
 										   const HubspotDirection *direction,
 										   HubspotLabels *labels);
+extern HubspotSource *hubspot_source_query_at(const char *query,
+											  HubspotInputShape shape,
+											  const HubspotDirection *direction,
+											  Snapshot snapshot);
+extern bool hubspot_source_is_typed(const HubspotSource *source);
+extern HubspotSource *hubspot_source_made(HubspotMakeInput make, void *state);
 extern HubspotSource *hubspot_source_array(ArrayType *inputs,
 										   HubspotInputShape shape,
 										   const HubspotDirection *direction,

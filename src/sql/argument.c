@@ -133,19 +133,19 @@ hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
  * a key or an id alone, of which the parser would say no more than "at or near".
  */
 char *
-hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
+hubspot_query_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 					   const char *array_type)
 {
 	char	   *query;
 	char	   *start;
 
-	refuse_null(fcinfo, argument, "query", HUBSPOT_QUERY_HINT);
+	refuse_null(fcinfo, argument, name, HUBSPOT_QUERY_HINT);
 	query = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	start = query + strspn(query, WHITE_SPACE);
 	if (*start == '{' || *start == '[' || is_word(start))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("argument \"%s\" is not a query: \"%s\"", "query",
+				 errmsg("argument \"%s\" is not a query: \"%s\"", name,
 						hubspot_shown(start)),
 				 array_type ?
 				 errhint("%s An array is cast, as in '{...}'::%s.", HUBSPOT_QUERY_HINT, array_type) :
@@ -213,11 +213,41 @@ hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
 	return check_number(PG_GETARG_INT64(argument), name);
 }
 
+/* A number from 0 that is not null. */
+int64
+hubspot_count_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	int32		count = PG_GETARG_INT32(argument);
+
+	if (count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": %d", name, count),
+				 errhint("It must be at least 0.")));
+	return count;
+}
+
 bool
 hubspot_bool_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	refuse_null(fcinfo, argument, name, NULL);
 	return PG_GETARG_BOOL(argument);
+}
+
+/* Are failures to be raised as errors, rather than be rows? */
+bool
+hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *on_error = PG_ARGISNULL(argument) ? "" :
+	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"on_error\": \"%s\"",
+						hubspot_shown(on_error)),
+				 errhint("It must be \"row\" (a failure is a row) or \"raise\" (a failure is an error).")));
+	return on_error[1] == 'a';
 }
 
 /* Is it true?  Null counts as false, since the value may come from a column. */

@@ -29,7 +29,7 @@ extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
 								   const char *name);
 extern char *hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
-									const char *array_type);
+									const char *name, const char *array_type);
 extern char *hubspot_label_argument(FunctionCallInfo fcinfo, int argument,
 									const char *name);
 extern char *hubspot_category_argument(FunctionCallInfo fcinfo, int argument,
@@ -40,6 +40,9 @@ extern int64 hubspot_bigint_argument(FunctionCallInfo fcinfo, int argument,
 									 const char *name);
 extern bool hubspot_bool_argument(FunctionCallInfo fcinfo, int argument,
 								  const char *name);
+extern int64 hubspot_count_argument(FunctionCallInfo fcinfo, int argument,
+									const char *name);
+extern bool hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument);
 extern bool hubspot_flag_argument(FunctionCallInfo fcinfo, int argument);
 extern const char *hubspot_name_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name);

@@ -75,7 +75,6 @@ static HubspotLabels *pipeline_labels(FunctionCallInfo fcinfo,
 									  const HubspotPipeline *pipeline);
 static HubspotDirection pipeline_direction(FunctionCallInfo fcinfo,
 										   const HubspotPipeline *pipeline);
-static bool raises(FunctionCallInfo fcinfo, int argument);
 static HubspotSlice id_argument(FunctionCallInfo fcinfo, int argument,
 								bool bigint_id);
 static MemoryContext begin_set(FunctionCallInfo fcinfo, HubspotSink *sink);
@@ -416,7 +415,7 @@ run_batch(FunctionCallInfo fcinfo, HubspotOperation operation,
 		source = hubspot_source_array(hubspot_array_argument(fcinfo, first, inputs),
 									  shape, &direction, labels);
 	else
-		source = hubspot_source_query(hubspot_query_argument(fcinfo, first, array_type),
+		source = hubspot_source_query(hubspot_query_argument(fcinfo, first, "query", array_type),
 									  shape, &direction, labels);
 	return return_rows(fcinfo, &pipeline, source, &sink, old);
 }
@@ -432,12 +431,13 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 			 HubspotOperation operation, int to_type, int on_error)
 {
 	pipeline->operation = operation;
+	pipeline->tells_ends = false;
 	memset(&pipeline->to_type, 0, sizeof(HubspotObjectType));
 	hubspot_record_type_argument(fcinfo, 0, to_type > 0 ? "from_type" : "object_type",
 								 &pipeline->from_type);
 	if (to_type > 0)
 		hubspot_record_type_argument(fcinfo, to_type, "to_type", &pipeline->to_type);
-	pipeline->raise = (on_error < 0 || raises(fcinfo, on_error));
+	pipeline->raise = (on_error < 0 || hubspot_on_error_argument(fcinfo, on_error));
 	pipeline->keep_labels = (operation == HUBSPOT_CREATE ||
 							 operation == HUBSPOT_BATCH_CREATE) &&
 		hubspot_bool_argument(fcinfo, on_error + 1, "keep_labels");
@@ -484,21 +484,6 @@ pipeline_labels(FunctionCallInfo fcinfo, const HubspotPipeline *pipeline)
 	state->labels_statement = now;
 	MemoryContextSwitchTo(old);
 	return state->labels;
-}
-
-static bool
-raises(FunctionCallInfo fcinfo, int argument)
-{
-	char	   *on_error = PG_ARGISNULL(argument) ? "" :
-	text_to_cstring(PG_GETARG_TEXT_PP(argument));
-
-	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"on_error\": \"%s\"",
-						hubspot_shown(on_error)),
-				 errhint("It must be \"row\" (a failure is a row) or \"raise\" (a failure is an error).")));
-	return on_error[1] == 'a';
 }
 
 static HubspotSlice

@@ -110,7 +110,7 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	enqueue.operation = operation_argument(fcinfo, 0);
 	enqueue.from_type = hubspot_given_type_argument(fcinfo, 1, "from_type", &has_keys);
 	enqueue.to_type = hubspot_given_type_argument(fcinfo, 2, "to_type", &has_keys);
-	query = hubspot_query_argument(fcinfo, 3, NULL);
+	query = hubspot_query_argument(fcinfo, 3, "query", NULL);
 	enqueue.keep_labels = keep_labels_argument(fcinfo, 4, enqueue.operation);
 	enqueue.all_primary = is_primary_argument(fcinfo, 5, enqueue.operation);
 	enqueue.wait_for_records = hubspot_wait_argument(fcinfo, 6, "wait_for_records", has_keys);
