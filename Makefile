@@ -53,7 +53,7 @@ DATA = hubspot_assoc--1.0.sql
 # into a folder that all extensions share: only what bears our name
 DOCS = doc/hubspot_assoc.md
 
-REGRESS = options privileges create batch max_requests keys bounds errors request operations read archive labels definitions account compositions statistics enqueue sync sync_ddl
+REGRESS = options privileges create batch max_requests keys plan bounds errors request operations read archive labels definitions account compositions statistics enqueue sync sync_ddl
 # each file has a simulator of its own, and the outbox to itself
 REGRESS_OPTS = --launcher="$(srcdir)/test/with_idle_workers $(srcdir)/test/with_simulator"
 ENCODING = UTF8

@@ -525,6 +525,90 @@ COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text[], text, name) IS
 'Reads the associations of the records of an array to the records of an object type.';
 
 --
+-- Make HubSpot hold what a query says
+--
+
+CREATE TYPE hs_assoc_change AS (
+	change_no		bigint,
+	action			text,
+	from_id			text,
+	to_id			text,
+	from_record		text,
+	to_record		text,
+	category		text,
+	type_id			int,
+	label			text,
+	ok				boolean,
+	http_status		int,
+	error_category	text,
+	error_message	text,
+	correlation_id	text,
+	error			jsonb
+);
+COMMENT ON TYPE hs_assoc_change IS
+'something that has to change so that HubSpot holds what is wanted; or why that is not known';
+COMMENT ON COLUMN hs_assoc_change.change_no IS
+'place in the plan, from 1: of each record, removals come before additions';
+COMMENT ON COLUMN hs_assoc_change.action IS
+'create, add, archive, remove; skipped (done by others meanwhile); unreadable, unresolved (nothing is removed from that record)';
+COMMENT ON COLUMN hs_assoc_change.from_id IS
+'id of the record whose associations are meant, or its key, as it was given';
+COMMENT ON COLUMN hs_assoc_change.to_id IS
+'id of the other record, or its key, as it was given; null if it has keys and none was given, or if the row is about from_id';
+COMMENT ON COLUMN hs_assoc_change.from_record IS
+'id of the record that from_id is the key of; null if the object type has no property, or if it is not known';
+COMMENT ON COLUMN hs_assoc_change.to_record IS
+'id of the other record, if its object type has a property; else null';
+COMMENT ON COLUMN hs_assoc_change.category IS
+'category of the type that is added or removed; null if the pair is';
+COMMENT ON COLUMN hs_assoc_change.type_id IS
+'number of that type, for this category and direction';
+COMMENT ON COLUMN hs_assoc_change.label IS
+'label of that type; null if it has none, or if the labels could not be looked up';
+COMMENT ON COLUMN hs_assoc_change.ok IS
+'null in a plan; else whether HubSpot has confirmed the change, or did not need it any more';
+COMMENT ON COLUMN hs_assoc_change.http_status IS
+'HTTP status of the answer that decided this row, or null if there was none';
+COMMENT ON COLUMN hs_assoc_change.error_category IS
+'null if ok; else as in hs_assoc_result';
+COMMENT ON COLUMN hs_assoc_change.error_message IS
+'null if ok; else the words of HubSpot, of libcurl or of the extension, cut at 1,000 bytes';
+COMMENT ON COLUMN hs_assoc_change.correlation_id IS
+'HubSpot''s id of the answer, which its support asks for; null in confirmed rows';
+COMMENT ON COLUMN hs_assoc_change.error IS
+'the API''s error object as it came; a JSON string if it is not JSON or was cut at 64 kB';
+
+CREATE FUNCTION hs_assoc_plan(
+	from_type text,
+	to_type text,
+	wanted text,
+	scope text DEFAULT NULL,
+	mode text DEFAULT 'mirror',
+	managed text[] DEFAULT NULL,
+	server name DEFAULT NULL)
+RETURNS SETOF hs_assoc_change
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_plan(text, text, text, text, text, text[], name) IS
+'Tells what has to change so that HubSpot holds what a query says; changes nothing.';
+
+CREATE FUNCTION hs_assoc_apply(
+	from_type text,
+	to_type text,
+	wanted text,
+	scope text DEFAULT NULL,
+	mode text DEFAULT 'mirror',
+	managed text[] DEFAULT NULL,
+	max_removals int DEFAULT NULL,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS SETOF hs_assoc_change
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_apply(text, text, text, text, text, text[], int, text, name) IS
+'Makes HubSpot hold what a query says, unless that would remove more than it should.';
+
+--
 -- Records by what people call them
 --
 CREATE FUNCTION hs_assoc_resolve(

@@ -6,7 +6,6 @@
 \set begin :abs_srcdir '/sql/include/begin.sql'
 \set end :abs_srcdir '/sql/include/end.sql'
 \set copy_links :abs_srcdir '/sql/include/copy_links.sql'
-\set sync_links :abs_srcdir '/sql/include/sync_links.sql'
 \set ECHO none
 \i :begin
 
@@ -155,71 +154,9 @@ SELECT request, count(*) FROM sim.requests() GROUP BY request ORDER BY request;
 SELECT request FROM sim.requests();
 
 --
--- Make HubSpot hold what a table says
---
-CALL sim.forget();
-CALL sim.hold('contacts', 'companies',
-	'{{101,9001},{101,9002},{102,9001},{103,9003},{104,9001},{105,9001},{106,9001},{199,9001}}');
-CALL sim.hold('contacts', 'companies', '{{101,9001}}', '[{"category": "HUBSPOT_DEFINED", "type_id": 1}]');
-CREATE TABLE contacts (contact_id text PRIMARY KEY);
-INSERT INTO contacts VALUES ('101'), ('102'), ('103'), ('104'), ('105'), ('106'), ('107'), ('108'), ('ACME');
-CREATE TABLE wanted_links (
-	contact_id text REFERENCES contacts,
-	company_id text,
-	PRIMARY KEY (contact_id, company_id)
-);
-INSERT INTO wanted_links VALUES ('101', '9001'), ('101', '9005'), ('102', '9002'), ('103', '9003'),
-	('104', '9004'), ('105', '9001'), ('107', '9404'), ('108', '9001'), ('ACME', '9001');
-
-CREATE TABLE link_changes (
-	changed_at     timestamptz NOT NULL DEFAULT now(),
-	action         text NOT NULL,
-	contact_id     text,
-	company_id     text,
-	ok             boolean NOT NULL,
-	error_category text,
-	error_message  text
-);
-
--- a company isn't there; nobody knows who is associated to 103 or 104; and
--- one request to remove fails
-CALL sim.missing('companies', '9404');
-DO $$ BEGIN
-	PERFORM sim.control('POST', '/rules', '[
-		{"match": {"path": "batch/read", "id": "103"}, "action": {"status": 500}},
-		{"match": {"path": "batch/archive", "id": "102"}, "action": {"status": 503}}]');
-END $$;
-
-\i :sync_links
-SELECT action, contact_id, company_id, error_category, error_message
-FROM link_changes WHERE NOT ok ORDER BY action, contact_id, company_id;
-SELECT * FROM sim.holds('contacts', 'companies');
-
--- what failed is done by the next run
-CALL sim.no_rule();
-UPDATE wanted_links SET company_id = '9004' WHERE company_id = '9404';
-\set ECHO none
-\i :sync_links
-\set ECHO all
-SELECT * FROM sim.holds('contacts', 'companies');
-(SELECT contact_id, company_id FROM wanted_links WHERE contact_id <> 'ACME' EXCEPT
-	SELECT from_id, to_id FROM sim.holds('contacts', 'companies'))
-UNION ALL
-(SELECT from_id, to_id FROM sim.holds('contacts', 'companies') WHERE from_id <> '199' EXCEPT
-	SELECT contact_id, company_id FROM wanted_links);
-
--- the one after it does nothing but read
-CALL sim.forget_requests();
-\set ECHO none
-\i :sync_links
-\set ECHO all
-SELECT request, count(*) FROM sim.requests() GROUP BY request;
-
---
 -- Rename a label, or merge two
 --
 CALL sim.forget();
-DROP TABLE wanted_links, contacts;
 SELECT a.* FROM (VALUES ('Billing contact', 'billing'), ('Decision maker', 'decision_maker'), ('Manager', 'manager'))
 	AS v (label, name), hs_assoc_label_create('contacts', 'companies', label, name) AS a;
 SELECT from_id, to_id, ok, labels
@@ -372,7 +309,7 @@ FROM primary_moves AS m
 WHERE to_id IS DISTINCT FROM company_id;
 SELECT * FROM sim.holds('contacts', 'companies');
 
-DROP TABLE my_companies, company_links, unread, contact_ids, company_ids, copied, held, changes, link_changes, contacts,
+DROP TABLE my_companies, company_links, unread, contact_ids, company_ids, copied, contacts,
 	label_moves, primary_moves, old_primaries CASCADE;
 \set ECHO none
 \i :end

@@ -47,8 +47,6 @@ CREATE TABLE my_companies (company_id text);
 INSERT INTO my_companies VALUES ('9001'), ('9002'), ('9003'), ('ACME-17');
 CREATE TABLE contacts (contact_id text PRIMARY KEY);
 INSERT INTO contacts VALUES ('101'), ('102'), ('103'), ('104'), ('105'), ('107'), ('ACME');
-CREATE TABLE wanted_links (contact_id text, company_id text, PRIMARY KEY (contact_id, company_id));
-INSERT INTO wanted_links VALUES ('101', '9001'), ('102', '9002'), ('105', '9001'), ('107', '9404');
 CREATE TABLE primary_moves (
 	contact_id     text PRIMARY KEY,
 	company_id     text NOT NULL,

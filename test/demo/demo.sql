@@ -99,6 +99,29 @@ SELECT contact_id::text, company_id FROM crm_links
 EXCEPT
 SELECT from_id, to_id FROM held;
 
+-- HubSpot is to hold what the table says, and no more: what would have to change?
+
+UPDATE crm_links SET company_id = '9001050' WHERE link_no IN (1, 2);
+
+SELECT change_no, action, from_id, to_id
+FROM hs_assoc_plan('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id FROM crm_links');
+
+-- That is what was meant: apply it
+
+SELECT change_no, action, from_id, to_id, ok
+FROM hs_assoc_apply('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id FROM crm_links');
+
+-- Somebody changes something by hand; the next plan finds it
+
+SELECT from_id, ok FROM hs_assoc_batch_archive('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id FROM crm_links WHERE link_no = 1');
+
+SELECT change_no, action, from_id, to_id, ok
+FROM hs_assoc_apply('contacts', 'companies',
+    'SELECT contact_id AS from_id, company_id AS to_id FROM crm_links');
+
 -- A table that HubSpot follows: what is there, and each change from now on
 
 CREATE TABLE deal_companies (

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.c
+ *	  Plans: what has to change so that HubSpot holds what a query says.
+ *
+ * IDENTIFICATION
+ *	  src/plan/plan.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "api/object_type.h"
+#include "plan/plan.h"
+#include "plan/reading.h"
+#include "plan/wanted.h"
+
+/* So many removals need no number, nor so large a part of what is held: one in that. */
+#define USUAL_REMOVALS	1000
+#define USUAL_PART		2
+
+static void append_count(StringInfo text, const char *before, int64 count, const char *one,
+						 const char *many, const char *after);
+
+/*
+ * Make a plan, for which the caller has set what plan_task.h lists first, in the current memory
+ * context.  Its changes are sorted, to be got.  Nothing but reads is sent.
+ */
+void
+hubspot_plan_make(HubspotPlan *plan)
+{
+	plan->context = CurrentMemoryContext;
+	plan->symmetric = hubspot_same_object_type(plan->from_type.name, plan->to_type.name);
+	plan->spared = hubspot_spared_create();
+	plan->changes = hubspot_packed_sort_create(plan->context);
+	hubspot_read_wanted(plan);
+
+	/* types are shown by their labels, too, as far as these can be had */
+	if (plan->typed)
+		(void) hubspot_labels_look_up(plan->labels);
+	hubspot_read_held(plan);
+	hubspot_packed_sort_end(plan->wanted);
+	hubspot_packed_sort_perform(plan->changes);
+}
+
+/*
+ * ERROR if a plan removes more than max_removals, or, if that is HUBSPOT_USUAL_REMOVALS,
+ * more than one would think that somebody means.
+ */
+void
+hubspot_plan_guard(const HubspotPlan *plan, int64 max_removals)
+{
+	const HubspotPlanCounts *counts = &plan->counts;
+	const char *reason;
+
+	if (counts->removed == 0)
+		return;
+	if (max_removals != HUBSPOT_USUAL_REMOVALS)
+	{
+		if (counts->removed <= max_removals)
+			return;
+		reason = psprintf("Argument max_removals allows %lld.", (long long) max_removals);
+	}
+	else if (counts->wanted == 0)
+		reason = "Nothing is wanted.";
+	else if (counts->removed > USUAL_REMOVALS)
+		reason = psprintf("Without the argument max_removals at most %d are removed.",
+						  USUAL_REMOVALS);
+	else if (counts->removed > counts->held / USUAL_PART)
+		reason = psprintf("Without the argument max_removals at most half of the %lld that the scope holds are removed.",
+						  (long long) counts->held);
+	else
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the plan removes %lld associations", (long long) counts->removed),
+			 errdetail("%s Nothing was changed.", reason),
+			 errhint("Look at them with hs_assoc_plan; to have them removed, pass max_removals => %lld.",
+					 (long long) counts->removed)));
+}
+
+/* Tell people what a plan has come to, or, if it was applied, what has been done. */
+void
+hubspot_plan_tell(const HubspotPlan *plan, bool applied)
+{
+	const HubspotPlanCounts *counts = &plan->counts;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_count(&text, "", counts->records, "record", "records", " read");
+	appendStringInfo(&text, applied ? ": %lld kept, %lld added, %lld removed" :
+					 ": %lld kept, %lld to add, %lld to remove",
+					 (long long) (counts->held - counts->removed),
+					 (long long) counts->added, (long long) counts->removed);
+	append_count(&text, "; ", counts->skipped, "change", "changes", " skipped");
+	append_count(&text, "; ", counts->failed, "change", "changes", " failed");
+	append_count(&text, "; ", counts->unreadable, "record", "records", " could not be read");
+	append_count(&text, "; ", counts->unresolved, "row", "rows", " could not be resolved");
+	append_count(&text, "; ", counts->spared, "association stays", "associations stay",
+				 " for that reason");
+	ereport(NOTICE, (errmsg("%s", text.data)));
+	if (hubspot_are_all_spared(plan->spared) && plan->mirrors)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("nothing is removed, since it is not known which records some rows are about"),
+				 errhint("See the rows whose action is unresolved.")));
+}
+
+/* Append a number of things, with what is before and after; of records also if it is 0. */
+static void
+append_count(StringInfo text, const char *before, int64 count, const char *one,
+			 const char *many, const char *after)
+{
+	if (count > 0 || before[0] == '\0')
+		appendStringInfo(text, "%s%lld %s%s", before, (long long) count,
+						 count == 1 ? one : many, after);
+}
