@@ -40,6 +40,9 @@
 #define FIRST_DELAY (1000 * MS)
 #define LONGEST_DELAY (60000 * MS)
 
+/* When to look again at accounts that no worker serves, but somebody else does. */
+#define COME_BACK (5000 * MS)
+
 /*
  * datconnlimit of a database that is half dropped, for which early minor
  * releases have no name.
@@ -231,7 +234,10 @@ hubspot_database_bury_worker(const HubspotSlot *slot)
 		database->installed = slot->installed;
 		/* the worker that looked last knows best */
 		if (slot->looked_at >= database->looked_at)
+		{
 			database->due = slot->next_due;
+			database->waits = slot->waits;
+		}
 		if (database->pending)
 			set_due(database, hubspot_now());
 	}
@@ -251,6 +257,27 @@ count_failure(HubspotDatabase *database, int64 started_at)
 	database->failures++;
 	database->not_before = now + Min(delay, LONGEST_DELAY);
 	set_due(database, now);
+}
+
+/*
+ * Workers have been counted.  Where the last one has ended, and accounts were left to
+ * others, one has to come back, lest what these leave be forgotten.  The workers can't
+ * tell who is the last one: two may end at the same time.
+ */
+void
+hubspot_databases_come_back(void)
+{
+	HASH_SEQ_STATUS all;
+	HubspotDatabase *database;
+
+	hash_seq_init(&all, databases);
+	while ((database = hash_seq_search(&all)) != NULL)
+	{
+		if (!database->waits || database->nworkers > 0)
+			continue;
+		set_due(database, hubspot_now() + COME_BACK);
+		database->waits = false;
+	}
 }
 
 /* Where a database is to be looked at and has workers, wake one of them. */

@@ -24,6 +24,8 @@ typedef struct HubspotDatabase
 	int64		not_before;		/* no new worker before, because one has
 								 * failed */
 	int			failures;		/* how often workers have failed in a row */
+	bool		waits;			/* others were serving accounts, as of that
+								 * look */
 
 	/* as of this turn */
 	bool		held;
@@ -39,6 +41,7 @@ extern void hubspot_databases_poll(void);
 extern void hubspot_databases_begin_turn(void);
 extern void hubspot_database_count_worker(const HubspotSlot *slot);
 extern void hubspot_database_bury_worker(const HubspotSlot *slot);
+extern void hubspot_databases_come_back(void);
 extern void hubspot_databases_wake(void);
 extern HubspotDatabase *hubspot_database_most_urgent(void);
 extern bool hubspot_databases_are_several(void);

@@ -127,6 +127,7 @@ take_turn(void)
 	}
 	hubspot_databases_begin_turn();
 	free_slots = hubspot_workers - look_at_slots(&slots);
+	hubspot_databases_come_back();
 	hubspot_databases_wake();
 	free_slots = start_workers(free_slots);
 	say_what_is_wanted();

@@ -556,25 +556,13 @@ hubspot_slot_must_yield(bool long_enough)
 	return yield;
 }
 
-/* Is there no other worker in this database? */
-bool
-hubspot_slot_is_last(void)
-{
-	bool		last;
-
-	LWLockAcquire(lock, LW_SHARED);
-	last = !has_company();
-	LWLockRelease(lock);
-	return last;
-}
-
 /*
- * This worker is about to end, and tells the launcher this.  False: it should
- * go on if something was committed in the meantime.  True: it should end even
- * then, because its slot is wanted.
+ * This worker is about to end, and tells the launcher this; waits: there are
+ * accounts that others serve.  False: it should go on if something was committed
+ * in the meantime.  True: it should end even then, because its slot is wanted.
  */
 bool
-hubspot_slot_end(bool installed, int64 next_due)
+hubspot_slot_end(bool installed, int64 next_due, bool waits)
 {
 	bool		wanted;
 
@@ -582,6 +570,7 @@ hubspot_slot_end(bool installed, int64 next_due)
 	wait_in(HUBSPOT_SLOT_ENDING);
 	my_slot->installed = installed;
 	my_slot->next_due = next_due;
+	my_slot->waits = waits;
 	wanted = my_slot->leave || area->wanted;
 	LWLockRelease(lock);
 	return wanted;

@@ -52,6 +52,7 @@ typedef struct HubspotSlot
 	/* of a worker that has ended */
 	bool		installed;		/* the database has the extension */
 	int64		next_due;
+	bool		waits;			/* others were serving accounts */
 } HubspotSlot;
 
 /* What a worker that is not busy should do. */
@@ -87,8 +88,7 @@ extern void hubspot_slot_fail(void);
 extern HubspotSlotAdvice hubspot_slot_rest(bool long_enough);
 extern HubspotSlotAdvice hubspot_slot_idle(bool long_enough);
 extern bool hubspot_slot_must_yield(bool long_enough);
-extern bool hubspot_slot_is_last(void);
-extern bool hubspot_slot_end(bool installed, int64 next_due);
+extern bool hubspot_slot_end(bool installed, int64 next_due, bool waits);
 extern void hubspot_call_launcher(void);
 
 /* for statements that need a database without workers */

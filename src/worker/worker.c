@@ -73,7 +73,7 @@ typedef struct Worker
 static void serve(void);
 static void look(Worker *worker);
 static bool goes_on(Worker *worker);
-static bool ends(bool installed, int64 next_due);
+static bool ends(bool installed, int64 next_due, bool waits);
 static bool had_its_share(const Worker *worker);
 static bool wait_for_work(Worker *worker);
 static int64 next_look(const Worker *worker);
@@ -213,18 +213,18 @@ static bool
 goes_on(Worker *worker)
 {
 	if (!worker->round.installed)
-		return !ends(false, HUBSPOT_NEVER);
+		return !ends(false, HUBSPOT_NEVER, false);
 	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed)
 		return !hubspot_slot_must_yield(had_its_share(worker)) ||
-			!ends(true, hubspot_now());
+			!ends(true, hubspot_now(), false);
 	return wait_for_work(worker);
 }
 
 /* End?  False: it has to go on, because something was committed just now. */
 static bool
-ends(bool installed, int64 next_due)
+ends(bool installed, int64 next_due, bool waits)
 {
-	return hubspot_slot_end(installed, next_due) ||
+	return hubspot_slot_end(installed, next_due, waits) ||
 		!hubspot_wake_is_due(MyDatabaseId);
 }
 
@@ -305,14 +305,13 @@ monotonic(TimestampTz time)
 	return hubspot_now() + (time > now ? time - now : 0);
 }
 
-/* End the wait.  False: there is something to do after all. */
+/*
+ * End the wait.  False: there is something to do after all.  If accounts are served
+ * by others, such as a session's hs_assoc_flush, somebody has to look after them
+ * later on; the launcher knows whether another worker is left that does.
+ */
 static bool
 end_waiting(const Worker *worker)
 {
-	int64		due = worker->due;
-
-	/* if no other worker here looks, one has to come back */
-	if (worker->round.waiting_accounts > 0 && hubspot_slot_is_last())
-		due = Min(due, hubspot_now() + LINGER);
-	return ends(true, due);
+	return ends(true, worker->due, worker->round.waiting_accounts > 0);
 }

@@ -191,13 +191,36 @@ $monitor->query('SELECT pg_reload_conf()');
 enqueue(2);
 $sender->send('CALL hs_assoc_flush(1)');
 flight();
-$monitor->query('ALTER SYSTEM SET hubspot_assoc.workers = 2');
+# of two, a new one may come whenever the other one takes long to look
+$monitor->query('ALTER SYSTEM SET hubspot_assoc.workers = 1');
 $monitor->query('SELECT pg_reload_conf()');
 wait_until(sub { workers() == 1 }, patience(60));
 pass('a worker looks at what another process sends');
 wait_until(sub { workers() == 0 }, patience(60));
 pass('and ends');
 is(outbox(), 2, 'the rows are there');
+
+# Two that end at the same moment: neither is the last one before the other.
+$monitor->query('ALTER SYSTEM SET hubspot_assoc.workers = 2');
+$monitor->query('SELECT pg_reload_conf()');
+my @two;
+my $locker = start_session($node);
+$locker->query('BEGIN; LOCK TABLE hs_assoc_account_pause');	# a look that takes long gets company
+wait_until(
+	sub {
+		@two = split /\n/, $monitor->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker' AND wait_event_type = 'Lock'});
+		return @two == 2;
+	}, patience(60));
+$locker->query('COMMIT');
+$locker->quit;
+wait_until(sub { $monitor->query(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker' AND wait_event_type = 'Extension'}) == 2 }, patience(60));
+kill 'STOP', @two;
+$fuse->ahead(10);
+kill 'CONT', @two;
+wait_until(sub { workers() == 0 }, patience(60));
+pass('two workers have ended together');
+wait_until(sub { workers() > 0 }, patience(60));
+pass('and one has come back');
 $sender->terminate;
 $sender->finish;
 wait_until(sub { outbox() == 0 }, patience(60));
