@@ -14,6 +14,7 @@
 #include "fmgr.h"
 
 #include "api/endpoint.h"
+#include "base/compat.h"
 #include "call/call.h"
 
 /* The most arguments that a path has. */
