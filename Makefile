@@ -32,6 +32,7 @@
 #                       postgresql-server-dev-N
 #   make dist           the archive for PGXN into dist/, with a list of materials (SPDX)
 #                       and checksums
+#   make image          containers, for trying and to be mounted into a server's; root
 #   make package-test   builds, installs and removes them, in bare roots; needs root
 #
 # For those who change the source:
@@ -166,6 +167,9 @@ deb:
 dist:
 	@packaging/archive
 
+image:
+	@packaging/image
+
 package-test:
 	@test/setup --build && test/package $(ONLY)
 
@@ -191,4 +195,4 @@ indent:
 indent-check:
 	@test/indent --check
 
-.PHONY: uninstall-page headers deb dist package-test test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing
+.PHONY: uninstall-page headers deb dist image package-test test check quick-check test-all sanitize valgrind fuzz coverage analyze test-upgrade test-matrix demo try bench profile headerscheck indent indent-check curl-is-missing
