@@ -32,6 +32,7 @@ extern void hubspot_check_triggers(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_labels(HubspotDiagnosis *diagnosis);
 
 /* outbox_check.c */
+extern void hubspot_check_copy(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_objects(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_pause(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_backoff(HubspotDiagnosis *diagnosis);

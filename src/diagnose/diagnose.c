@@ -47,7 +47,6 @@ typedef enum Need
 /*
  * In this order: what the outbox holds is known before it is asked why nobody
  * sends it, and how often HubSpot was asked to wait before it is asked again.
- * The check of whether this is a copy has its place before that of objects.
  */
 static const struct
 {
@@ -60,6 +59,7 @@ static const struct
 	{HUBSPOT_TOPIC_USAGE, NEEDS_SERVER, hubspot_check_usage},
 	{HUBSPOT_TOPIC_LOGIN, NEEDS_LEAVE, hubspot_check_login},
 	{HUBSPOT_TOPIC_VERSION, NEEDS_SERVER, hubspot_check_version},
+	{HUBSPOT_TOPIC_COPY, NEEDS_SCHEMA, hubspot_check_copy},
 	{HUBSPOT_TOPIC_OBJECTS, NEEDS_SCHEMA, hubspot_check_objects},
 	{HUBSPOT_TOPIC_SYNCS, NEEDS_SCHEMA, hubspot_check_syncs},
 	{HUBSPOT_TOPIC_TRIGGERS, NEEDS_SCHEMA, hubspot_check_triggers},

@@ -92,6 +92,7 @@ hubspot_topic_name(HubspotTopic topic)
 		[HUBSPOT_TOPIC_WORKERS] = "workers",
 		[HUBSPOT_TOPIC_THROTTLE] = "throttle",
 		[HUBSPOT_TOPIC_RESOURCES] = "resources",
+		[HUBSPOT_TOPIC_COPY] = "copy",
 		[HUBSPOT_TOPIC_OBJECTS] = "objects",
 		[HUBSPOT_TOPIC_SYNCS] = "syncs",
 		[HUBSPOT_TOPIC_LABELS] = "labels",

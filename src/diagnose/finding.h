@@ -35,10 +35,8 @@ typedef enum HubspotTopic
 	HUBSPOT_TOPIC_THROTTLE,
 	HUBSPOT_TOPIC_RESOURCES,
 
-	/*
-	 * This database.  Whether it is a copy, which sends nothing, would be the
-	 * first topic here.
-	 */
+	/* this database */
+	HUBSPOT_TOPIC_COPY,
 	HUBSPOT_TOPIC_OBJECTS,
 	HUBSPOT_TOPIC_SYNCS,
 	HUBSPOT_TOPIC_LABELS,

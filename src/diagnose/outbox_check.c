@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "diagnose/check.h"
+#include "schema/origin.h"
 #include "schema/prepared.h"
 
 /* How long a row may be overdue before that is said, in seconds. */
@@ -151,6 +152,21 @@ query_row(HubspotDiagnosis *diagnosis, HubspotStatement *statement, HubspotRow *
 	/* its memory goes with the check */
 	hubspot_read_row(&rows, 0, row);
 	return true;
+}
+
+/* Is this the database that sends, or a copy of it? */
+void
+hubspot_check_copy(HubspotDiagnosis *diagnosis)
+{
+	const char *problem = hubspot_origin_problem();
+
+	if (problem && !hubspot_origin_is_open())
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_COPY, HUBSPOT_STATE_PROBLEM,
+					 "If it is to send from now on: SELECT hs_assoc_adopt('send'), or hs_assoc_adopt('discard') to drop what waits.",
+					 "%s", problem);
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_COPY, HUBSPOT_STATE_OK, NULL,
+					 "this database is not a copy of one that sends");
 }
 
 /* Are the indexes and triggers of the outbox there? */

@@ -68,7 +68,10 @@ hubspot_check_workers(HubspotDiagnosis *diagnosis)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
 					 "It comes back within 5 s of ending; if it does not, the server's log says why.",
 					 "the launcher of the workers is not running");
-	else if (own == 0 && diagnosis->overdue > PATIENCE)
+	else if (own == 0 && diagnosis->overdue > PATIENCE &&
+			 diagnosis->findings[HUBSPOT_TOPIC_COPY].state == HUBSPOT_STATE_OK &&
+			 diagnosis->findings[HUBSPOT_TOPIC_PAUSE].state == HUBSPOT_STATE_OK &&
+			 diagnosis->findings[HUBSPOT_TOPIC_BACKOFF].state == HUBSPOT_STATE_OK)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
 					 "Look for warnings of hubspot_assoc in the server's log; raise max_worker_processes if it is used up.",
 					 "no worker is in this database, though rows are due; %d of %d run, max_worker_processes is %d",

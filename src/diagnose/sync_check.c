@@ -163,6 +163,17 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 	ListCell   *lc;
 
 	check_event_triggers(diagnosis);
+	/* of a copy, no sync is active, and what is to be done is said */
+	if (diagnosis->findings[HUBSPOT_TOPIC_COPY].state != HUBSPOT_STATE_OK)
+		return;
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+	{
+		/* for such a session, no sync is active */
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_WARNING,
+					 "SET session_replication_role = origin;",
+					 "session_replication_role is replica: no trigger of a sync fires in this session");
+		return;
+	}
 	hubspot_query(&inactive_statement, &values, &inactive);
 	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
 	{
@@ -176,10 +187,6 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 						 table_text(sync));
 	}
 	hubspot_rows_free(&inactive);
-	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_WARNING,
-					 "SET session_replication_role = origin;",
-					 "session_replication_role is replica: no trigger of a sync fires in this session");
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
 				 "all are there and enabled");
 }

@@ -181,6 +181,15 @@ hubspot_origin_problem(void)
 	return sends(finding) ? NULL : reason(finding, instance);
 }
 
+/* Was nothing ever enqueued here, so that it is nobody's copy? */
+bool
+hubspot_origin_is_open(void)
+{
+	const char *instance;
+
+	return look(&instance) == FINDING_NOTHING;
+}
+
 /*
  * Something is about to be enqueued: where nobody has decided which database is
  * to send, it is this one.  False: it is not, and whoever enqueues ought to hear

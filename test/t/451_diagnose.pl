@@ -22,6 +22,7 @@ my $next_id = 100;
 
 create_account($node, $hubspot, rate_limit => 0, api_version => '2026-03', request_timeout => patience(20) . 's');
 sessions();
+is_healthy('a fresh one is all ok');
 $admin->query($_) foreach
   'CREATE USER MAPPING FOR postgres SERVER hubspot OPTIONS (access_token \'test-token\')',
   'DROP USER MAPPING FOR PUBLIC SERVER hubspot',
@@ -79,7 +80,7 @@ sub is_healthy
 	my $topics;
 
 	eval { wait_until(sub { $topics = diagnose($session // $admin); bad($topics) eq '' }, $patience) };
-	ok(bad($topics) eq '' && !$topics->{'not seen'} && keys %$topics == 22, $name)
+	ok(bad($topics) eq '' && !$topics->{'not seen'} && keys %$topics == 23, $name)
 	  or diag(map { "$_: " . (ref $topics->{$_} ? join ' | ', @{ $topics->{$_} } : $topics->{$_}) . "\n" } sort keys %$topics);
 	return;
 }
@@ -272,6 +273,8 @@ broken("index $_ is gone", /pkey/ ? "ALTER TABLE hs_assoc_outbox DROP CONSTRAINT
   foreach 'hs_assoc_outbox_due_idx', 'hs_assoc_outbox_pair_idx', 'hs_assoc_outbox_pkey', 'hs_assoc_dead_letter_server_idx';
 broken('nobody is woken', 'ALTER TABLE hs_assoc_outbox DISABLE TRIGGER hs_assoc_outbox_wake', 'ALTER TABLE hs_assoc_outbox ENABLE TRIGGER ALL',
 	objects => [ 'problem', qr/trigger hs_assoc_outbox_wake is disabled/, qr/ENABLE TRIGGER/ ]);
+broken('it is a copy', 'UPDATE hs_assoc_identity SET database = 1', 'UPDATE hs_assoc_identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())',
+	copy => [ 'problem', qr/cop/, qr/hs_assoc_adopt\('send'\)/ ]);
 broken('the outbox is paused', q{SELECT hs_assoc_pause('hubspot')}, \'pause',
 	pause => [ 'warning', qr/hs_assoc_pause has stopped the outbox/, qr/^SELECT hs_assoc_resume\('hubspot'\);$/ ]);
 broken('a row is overdue', sub {
@@ -292,6 +295,7 @@ broken('nothing can be sent', sub {
 is_healthy('the outbox is mended');
 
 # others' rows: their number and category for pg_monitor, nothing for anybody else
+wait_until(sub { $admin->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $patience);
 $admin->query('SELECT hs_assoc_pause()');
 $admin->query("INSERT INTO links VALUES (79, 2)");
 like(diagnose($bob)->{waiting}[1], qr/^nothing waits \(of your roles/, 'rows of others are not counted');
@@ -313,8 +317,7 @@ $admin->query(q{UPDATE hs_assoc_outbox SET not_before = now() - interval '5 min'
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
 sessions();
-broken('no background worker is left', 'SELECT 1', 'SELECT 1', wait => 1,
-	pause => [ 'warning', qr/stopped/ ],
+broken('no background worker is left', q{SELECT hs_assoc_resume('hubspot'); UPDATE hs_assoc_outbox SET not_before = now() - interval '5 min'}, 'SELECT 1', wait => 1,
 	workers => [ 'problem', qr/no worker is in this database, though rows are due; 0 of 4 run, max_worker_processes is 2/, qr/raise max_worker_processes/ ]);
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\nshared_preload_libraries = ''");
 $node->restart;
