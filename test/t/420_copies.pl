@@ -226,7 +226,7 @@ my $label = 5;
 foreach my $call (
 	"SELECT hs_assoc_create_default('contacts', 1, 'companies', 2)", "SELECT hs_assoc_create('contacts', 1, 'companies', 2, ARRAY[1], 'HUBSPOT_DEFINED')",
 	"SELECT hs_assoc_archive('contacts', 1, 'companies', 2)",
-	(map { "SELECT hs_assoc_$_('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id')" } qw(batch_create_default batch_archive)),
+	(map { "SELECT hs_assoc_$_('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id')" } qw(apply batch_create_default batch_archive)),
 	(map { "SELECT hs_assoc_$_('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, 1 AS type_id')" } qw(batch_create batch_archive_labels)),
 	"SELECT hs_assoc_batch_create_default('contacts', 'companies', '{}'::hs_assoc_input[])",
 	"SELECT hs_assoc_label_create('contacts', 'companies', 'a', 'b')", "SELECT hs_assoc_label_update('contacts', 'companies', $label, 'a')",
