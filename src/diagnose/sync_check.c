@@ -54,6 +54,7 @@ static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
 static bool is_inactive(const HubspotRows *inactive, int32 id);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
+static const char *type_name(const char *given);
 static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
 static const HubspotError *look_up_labels(HubspotDiagnosis *diagnosis,
 										  const HubspotSync *pair,
@@ -287,16 +288,24 @@ hubspot_check_labels(HubspotDiagnosis *diagnosis)
 static bool
 is_same_pair(const HubspotSync *sync, const HubspotSync *other)
 {
-	return strcmp(sync->from_type, other->from_type) == 0 &&
-		strcmp(sync->to_type, other->to_type) == 0;
+	return strcmp(type_name(sync->from_type), type_name(other->from_type)) == 0 &&
+		strcmp(type_name(sync->to_type), type_name(other->to_type)) == 0;
+}
+
+/* An object type without its property, palloc'd. */
+static const char *
+type_name(const char *given)
+{
+	return pnstrdup(given, strcspn(given, ":"));
 }
 
 /* Returns why they cannot be looked up, or NULL. */
 static const HubspotError *
 look_up_labels(HubspotDiagnosis *diagnosis, const HubspotSync *pair, const List *syncs)
 {
-	HubspotLabels *labels = hubspot_labels_create(diagnosis->client, pair->from_type,
-												  pair->to_type);
+	const char *from_type = type_name(pair->from_type);
+	const char *to_type = type_name(pair->to_type);
+	HubspotLabels *labels = hubspot_labels_create(diagnosis->client, from_type, to_type);
 	const HubspotError *error = hubspot_labels_look_up(labels);
 	ListCell   *lc;
 
@@ -307,7 +316,7 @@ look_up_labels(HubspotDiagnosis *diagnosis, const HubspotSync *pair, const List 
 					 diagnosis->options->api_version, hubspot_error_detail(error));
 	else if (error)
 		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_SCOPES,
-							  psprintf("from %s to %s", pair->from_type, pair->to_type), error);
+							  psprintf("from %s to %s", from_type, to_type), error);
 	if (error)
 		return error;
 

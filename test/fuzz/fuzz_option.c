@@ -41,6 +41,7 @@
 #include "call/call.h"
 #include "json/text.h"
 #include "rows/report.h"
+#include "schema/origin.h"
 
 extern Datum hs_assoc_fdw_validator(PG_FUNCTION_ARGS);
 extern Datum hs_assoc_request(PG_FUNCTION_ARGS);
@@ -123,6 +124,12 @@ DefineCustomBoolVariable(const char *name, const char *short_text, const char *l
 
 void
 MarkGUCPrefixReserved(const char *prefix)
+{
+}
+
+/* The database is no copy. */
+void
+hubspot_origin_require(void)
 {
 }
 
