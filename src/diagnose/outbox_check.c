@@ -51,12 +51,13 @@ enum
 {
 	WAITING_COUNT,
 	WAITING_RETRYING,
+	WAITING_MISSING,
 	WAITING_OVERDUE
 };
 
 static HubspotStatement waiting_statement = {
 	.text =
-	"SELECT count(*), count(*) FILTER (WHERE attempts > 0),"
+	"SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE waited > '0'),"
 	" greatest(0, extract(epoch FROM clock_timestamp() - min(not_before)))::int8"
 	" FROM %1$s.hs_assoc_outbox AS o WHERE server = $1 AND" VISIBLE("o"),
 	.types = PARAMETER_TYPES
@@ -162,7 +163,7 @@ hubspot_check_copy(HubspotDiagnosis *diagnosis)
 
 	if (problem && !hubspot_origin_is_open())
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_COPY, HUBSPOT_STATE_PROBLEM,
-					 "If it is to send from now on: SELECT hs_assoc_adopt('send'), or hs_assoc_adopt('discard') to drop what waits.",
+					 "If it is to send, give its user mappings the tokens that it is to use, and then SELECT hs_assoc_adopt('discard'), or hs_assoc_adopt('send') to send what waits, too.",
 					 "%s", problem);
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_COPY, HUBSPOT_STATE_OK, NULL,
@@ -267,20 +268,26 @@ hubspot_check_waiting(HubspotDiagnosis *diagnosis)
 {
 	HubspotRow	row;
 	int64		count;
+	int64		missing;
+	const char *rows;
 
 	(void) query_row(diagnosis, &waiting_statement, &row);
 	count = hubspot_get_int64(&row, WAITING_COUNT);
+	missing = hubspot_get_int64(&row, WAITING_MISSING);
+	rows = psprintf("%lld %s", (long long) count, count == 1 ? "row" : "rows");
 	diagnosis->in_use |= (count > 0);
 	diagnosis->overdue = hubspot_get_int64(&row, WAITING_OVERDUE);
 	if (diagnosis->overdue > LONG_OVERDUE)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_WARNING,
 					 "See the rows above and hs_assoc_outbox_stat; if all is well there, it is the rate limit.",
-					 "%lld rows, one due for %s%s", (long long) count,
+					 "%s, the first due for %s%s", rows,
 					 hubspot_duration_text(diagnosis->overdue), hubspot_whose(diagnosis));
 	else if (count > 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_OK, NULL,
-					 "%lld rows, %lld after a failed attempt%s", (long long) count,
+					 "%s, %lld after a failed attempt%s%s", rows,
 					 (long long) hubspot_get_int64(&row, WAITING_RETRYING),
+					 missing == 0 ? "" : psprintf(", %lld for records that HubSpot does not have",
+												  (long long) missing),
 					 hubspot_whose(diagnosis));
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_OK, NULL,
@@ -303,9 +310,9 @@ hubspot_check_dead_letters(HubspotDiagnosis *diagnosis)
 	message = hubspot_get_text(&row, DEAD_MESSAGE);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_DEAD_LETTERS, HUBSPOT_STATE_WARNING,
 				 "See hs_assoc_dead_letter; when the cause is mended, hs_assoc_retry() sends them again, or hs_assoc_discard() deletes them.",
-				 "%lld, of which %lld are %s%s%s%s",
+				 "%lld, %lld of them %s%s%s%s",
 				 (long long) hubspot_get_int64(&row, DEAD_COUNT),
 				 (long long) hubspot_get_int64(&row, DEAD_OF_CATEGORY),
-				 row.isnull[DEAD_CATEGORY] ? "of no category" : hubspot_get_text(&row, DEAD_CATEGORY),
+				 row.isnull[DEAD_CATEGORY] ? "without a category" : hubspot_get_text(&row, DEAD_CATEGORY),
 				 message ? ": " : "", message ? message : "", hubspot_whose(diagnosis));
 }

@@ -182,8 +182,8 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 
 		if (is_inactive(&inactive, sync->id))
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
-						 psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, enable the sync once more, with backfill.",
-								  table_text(sync)),
+						 psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, or to send what was written meanwhile, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with backfill.",
+								  table_text(sync), quote_literal_cstr(table_text(sync))),
 						 "a trigger of table %s is disabled or missing: its changes are not followed",
 						 table_text(sync));
 	}
