@@ -85,6 +85,7 @@ SELECT * FROM sim.holds('contacts', 'companies');
 --
 SELECT outcome, message, detail, hint FROM sim.try($$ SELECT hs_assoc_apply('contacts', 'companies', 'SELECT 101 AS from_id, 299 AS to_id') $$);
 SELECT outcome, message, detail FROM sim.try($$ SELECT hs_assoc_apply('contacts', 'companies', 'SELECT 101 AS from_id, 299 AS to_id', max_removals => 3) $$);
+SELECT outcome, message, detail FROM sim.try($$ SELECT hs_assoc_apply('contacts', 'companies', 'SELECT 101 AS from_id, unnest(ARRAY[204, 205, 206]) AS to_id', max_removals => 0) $$);
 SELECT outcome, message, detail FROM sim.try($$ SELECT hs_assoc_apply('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id WHERE false', 'SELECT 101 AS from_id') $$);
 SELECT array_agg('500-' || n) AS pairs FROM generate_series(1000, 3999) AS n \gset
 CALL sim.hold(:'pairs');

@@ -77,7 +77,7 @@ static const struct
 	[LOOKUPS] = {"hubspot_assoc_lookup_requests_total", "counter", "Requests that look records up."},
 	[INPUTS] = {"hubspot_assoc_inputs_total", "counter", "Rows that were settled."},
 	[CONFIRMED] = {"hubspot_assoc_confirmed_inputs_total", "counter", "Rows that HubSpot has confirmed."},
-	[SKIPPED] = {"hubspot_assoc_skipped_inputs_total", "counter", "Rows of the outbox that a later one made useless."},
+	[SKIPPED] = {"hubspot_assoc_skipped_inputs_total", "counter", "Rows that were not enqueued, since an id of theirs is null."},
 	[FAILED] = {"hubspot_assoc_failed_inputs_total", "counter", "Rows that have failed, by their error category."},
 	[BYTES_SENT] = {"hubspot_assoc_sent_bytes_total", "counter", "Bytes of the bodies of requests."},
 	[BYTES_RECEIVED] = {"hubspot_assoc_received_bytes_total", "counter", "Bytes of the bodies of answers."},
@@ -94,8 +94,8 @@ static const struct
 	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
 	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; nothing: it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
-	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Columns of tables that are kept in sync."},
-	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Those whose triggers are missing or disabled."},
+	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs of tables."},
+	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Syncs whose changes are not sent, as hs_assoc_sync shows."},
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 

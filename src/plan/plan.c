@@ -73,7 +73,9 @@ hubspot_plan_guard(const HubspotPlan *plan, int64 max_removals)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the plan removes %lld associations", (long long) counts->removed),
+			 errmsg_plural("the plan removes %lld association",
+						   "the plan removes %lld associations",
+						   (unsigned long) counts->removed, (long long) counts->removed),
 			 errdetail("%s Nothing was changed.", reason),
 			 errhint("Look at them with hs_assoc_plan; to have them removed, pass max_removals => %lld.",
 					 (long long) counts->removed)));

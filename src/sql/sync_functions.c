@@ -241,7 +241,8 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
 					 errmsg("columns \"%s\" and \"%s\" of table \"%s\" are already kept in sync",
-							sync->from_column, sync->to_column, name)));
+							sync->from_column, sync->to_column, name),
+					 errhint("To change a sync, call hs_assoc_disable_sync first, which ends all syncs of the table.")));
 	}
 	if (!OidIsValid(hubspot_sync_key(sync)))
 		ereport(ERROR,
