@@ -933,6 +933,9 @@ CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, 
 -- operations whose records are not known yet
 CREATE INDEX hs_assoc_outbox_keyed_idx ON hs_assoc_outbox (server, operation, waited, enqueued_at)
 	WHERE waited IS NOT NULL;
+-- of these, those that could not be looked up
+CREATE INDEX hs_assoc_outbox_unasked_idx ON hs_assoc_outbox (server)
+	WHERE waited OPERATOR(pg_catalog.=) '0' AND error_category IS NOT NULL;
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit, until HubSpot has confirmed or refused them';
 COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS
@@ -1028,9 +1031,8 @@ CREATE TABLE hs_assoc_sent (
 	PRIMARY KEY (id, sent_at)
 );
 CREATE INDEX hs_assoc_sent_keep_until_idx ON hs_assoc_sent (keep_until);
--- those that a removal could undo whose record is found late
-CREATE INDEX hs_assoc_sent_pair_idx ON hs_assoc_sent (hs_assoc_pair(server, from_type, from_id, to_type, to_id))
-	WHERE from_key IS NOT NULL OR to_key IS NOT NULL;
+-- those that an operation could undo whose records are found late
+CREATE INDEX hs_assoc_sent_pair_idx ON hs_assoc_sent (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
 COMMENT ON TABLE hs_assoc_sent IS
 'operations of the outbox that HubSpot has confirmed, kept for as long as their server''s option sent_retention says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS

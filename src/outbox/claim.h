@@ -42,7 +42,6 @@ typedef struct HubspotClaim
 	ArrayType  *labels;			/* or NULL */
 	int64		last_id;		/* of the rows of its pair that go with it */
 	bool		shares;			/* there are others of its pair */
-	bool		by_keys;		/* its records were found by keys */
 	int64		waited;			/* for its records, in microseconds, if they
 								 * are not known yet */
 } HubspotClaim;

@@ -14,9 +14,9 @@
  * after a tenth of the time that it has waited, and no more often than reask.c allows.
  *
  * What is not there need not be removed: such a row is done.  Where only HubSpot's index
- * says so, which is late, it is asked once more.  By then, an operation that came after
- * it may have been confirmed for the same pair, under another name; then the removal is
- * dropped, as if both had been found at once.
+ * says so, which is late, it is asked once more.  By then, or when a look-up that has
+ * failed succeeds, an operation that came after the row may have been confirmed for the
+ * same pair, under another name.  What would undo some of that is dropped.
  *
  * IDENTIFICATION
  *	  src/outbox/found.c
@@ -79,21 +79,30 @@ static HubspotStatement resolve_statement = {
 	}
 };
 
+/* The parameters of the next two statements */
 enum
 {
 	OVERTAKEN_IDS
 };
 
-/* Removals that a later operation, which was confirmed, overrides. */
+enum
+{
+	OVERTAKEN_ID,
+	OVERTAKEN_ROLE
+};
+
+/* Rows that would undo something of a later operation, which was confirmed for a role */
 static HubspotStatement overtaken_statement = {
 	.text =
+	"SELECT o.id, n.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_sent AS n"
+	" WHERE o.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " HUBSPOT_SQL_OUTDATES,
+	.types = {[OVERTAKEN_IDS] = INT8ARRAYOID}
+};
+
+static HubspotStatement drop_statement = {
+	.text =
 	"DELETE FROM %1$s.hs_assoc_outbox AS d WHERE d.id = ANY (ARRAY("
-	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
-	"  SELECT o.id FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_sent AS n"
-	"   WHERE o.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR
-	"   AND (n.from_key IS NOT NULL OR n.to_key IS NOT NULL)"
-	"   AND " HUBSPOT_SQL_OVERRIDES "))"
-	" FOR UPDATE SKIP LOCKED))",
+	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
 	.types = {[OVERTAKEN_IDS] = INT8ARRAYOID}
 };
 
@@ -133,13 +142,12 @@ typedef struct FoundRow
 	int64		id;
 	HubspotSlice from_record;	/* empty: the row has its id */
 	HubspotSlice to_record;
-	bool		may_be_overtaken;
 } FoundRow;
 
 struct HubspotFound
 {
 	MemoryContext context;		/* of texts, and of recording them */
-	HubspotReask *reask;
+	const HubspotClaimant *claimant;
 	HubspotAccount *account;	/* that counts those that are given up */
 	FoundRow   *found;
 	int			nfound;
@@ -155,18 +163,19 @@ static HubspotRows rows;
 static HubspotSlice copy_slice(HubspotSlice slice);
 static void settle_found(HubspotFound *found);
 static Datum record_array(const HubspotFound *found, bool from);
-static void drop_overtaken(const HubspotFound *found);
+static void drop_overtaken(const HubspotFound *found, const int64 *ids);
 static void settle_missing(HubspotFound *found);
 
 /* No rows so far, palloc'd; there will be no more than max_rows. */
 HubspotFound *
-hubspot_found_create(int max_rows, HubspotReask *reask, HubspotAccount *account)
+hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
+					 HubspotAccount *account)
 {
 	HubspotFound *found = palloc0(sizeof(HubspotFound));
 
 	found->context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc found records",
 										   ALLOCSET_DEFAULT_SIZES);
-	found->reask = reask;
+	found->claimant = claimant;
 	found->account = account;
 	found->found = palloc(sizeof(FoundRow) * max_rows);
 	found->missing = palloc(sizeof(HubspotFailure) * max_rows);
@@ -185,7 +194,6 @@ hubspot_found_note(HubspotFound *found, const HubspotClaim *claim,
 	row->id = claim->id;
 	row->from_record = copy_slice(from_record);
 	row->to_record = copy_slice(to_record);
-	row->may_be_overtaken = (claim->waited > 0);
 	MemoryContextSwitchTo(old);
 }
 
@@ -214,7 +222,7 @@ hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool remove
 	row->id = claim->id;
 	row->error = hubspot_copy_error(error);
 	found->waits[found->nmissing++] =
-		hubspot_reask_plan(found->reask, now + (removes ? INDEX_WAIT : wait), now) - now;
+		hubspot_reask_plan(found->claimant->reask, now + (removes ? INDEX_WAIT : wait), now) - now;
 	MemoryContextSwitchTo(old);
 }
 
@@ -245,7 +253,7 @@ settle_found(HubspotFound *found)
 	hubspot_set_datum(&values, RESOLVE_FROM_RECORDS, record_array(found, true));
 	hubspot_set_datum(&values, RESOLVE_TO_RECORDS, record_array(found, false));
 	hubspot_execute(&resolve_statement, &values);
-	drop_overtaken(found);
+	drop_overtaken(found, ids);
 }
 
 /* The records of one side, as a text[]. */
@@ -263,22 +271,30 @@ record_array(const HubspotFound *found, bool from)
 	return hubspot_array_of(elements, found->nfound, TEXTOID);
 }
 
+/* Of rows that were found, with these ids. */
 static void
-drop_overtaken(const HubspotFound *found)
+drop_overtaken(const HubspotFound *found, const int64 *ids)
 {
 	HubspotValues values = {0};
-	int64	   *ids = palloc(sizeof(int64) * found->nfound);
-	int			nids = 0;
+	int64	   *overtaken;
+	int			novertaken = 0;
 
-	for (int i = 0; i < found->nfound; i++)
+	hubspot_set_datum(&values, OVERTAKEN_IDS, hubspot_row_ids(ids, found->nfound));
+	hubspot_query(&overtaken_statement, &values, &rows);
+	overtaken = palloc(sizeof(int64) * Max(rows.count, 1));
+	for (uint64 i = 0; i < rows.count; i++)
 	{
-		if (found->found[i].may_be_overtaken)
-			ids[nids++] = found->found[i].id;
+		HubspotRow	row;
+
+		hubspot_read_row(&rows, i, &row);
+		/* what another login has sent may be of another account */
+		if (hubspot_claimant_is_with(found->claimant, hubspot_get_oid(&row, OVERTAKEN_ROLE)))
+			overtaken[novertaken++] = hubspot_get_int64(&row, OVERTAKEN_ID);
 	}
-	if (nids == 0)
+	if (novertaken == 0)
 		return;
-	hubspot_set_datum(&values, OVERTAKEN_IDS, hubspot_row_ids(ids, nids));
-	hubspot_execute(&overtaken_statement, &values);
+	hubspot_set_datum(&values, OVERTAKEN_IDS, hubspot_row_ids(overtaken, novertaken));
+	hubspot_execute(&drop_statement, &values);
 }
 
 /* Rows wait, or are given up. */

@@ -13,12 +13,12 @@
 
 #include "account/account.h"
 #include "outbox/claim.h"
-#include "outbox/reask.h"
+#include "outbox/claimant.h"
 
 /* Rows whose keys were looked up; see found.c. */
 typedef struct HubspotFound HubspotFound;
 
-extern HubspotFound *hubspot_found_create(int max_rows, HubspotReask *reask,
+extern HubspotFound *hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
 										  HubspotAccount *account);
 extern void hubspot_found_note(HubspotFound *found, const HubspotClaim *claim,
 							   HubspotSlice from_record, HubspotSlice to_record);

@@ -52,8 +52,11 @@
  */
 #define MAX_SEARCH			(10 * INT64CONST(1000000))
 
-/* How long creates are kept that a removal may undo, in milliseconds. */
-#define LATE_RETENTION		(10 * 60 * 1000)
+/*
+ * How long operations are kept that an earlier one may undo, in milliseconds: longer than
+ * one whose look-up fails is tried, as a rule.
+ */
+#define LATE_RETENTION		(2 * 60 * 60 * 1000)
 
 struct HubspotParcel
 {
@@ -153,7 +156,7 @@ hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places)
 													   ALLOCSET_SMALL_SIZES);
 	parcel->client.policy.is_preparation = lane->has_keys;
 	if (lane->has_keys)
-		parcel->found = hubspot_found_create(nclaims, parcel->chosen->claimant->reask,
+		parcel->found = hubspot_found_create(nclaims, parcel->chosen->claimant,
 											 parcel->client.account);
 	set_direction(parcel);
 	parcel->batch = hubspot_batch_create(&parcel->client, parcel->lot->operation,
@@ -345,23 +348,15 @@ hubspot_parcel_record(HubspotParcel *parcel)
 }
 
 /*
- * For how many milliseconds are confirmed rows kept?  Creates that a removal would undo
- * whose record is found late are kept until that is over (found.c).
+ * For how many milliseconds are confirmed rows kept?  What an earlier one would undo whose
+ * records are found late is kept until that is over (found.c).
  */
 static int
 retention(const HubspotParcel *parcel)
 {
 	int			retention = parcel->client.options->sent_retention;
 
-	if (!parcel->chosen->claimant->has_late_removals ||
-		hubspot_removes(parcel->lot->lane.operation))
-		return retention;
-	for (int i = 0; i < parcel->ndone; i++)
-	{
-		if (parcel->done[i]->by_keys)
-			return Max(retention, LATE_RETENTION);
-	}
-	return retention;
+	return parcel->chosen->claimant->has_late ? Max(retention, LATE_RETENTION) : retention;
 }
 
 /* Take note of what is to be done about the outcome of a row. */

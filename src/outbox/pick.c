@@ -91,8 +91,8 @@ enum
 	PICK_KEEP_LABELS,
 	PICK_ATTEMPTS,
 	PICK_TID,
-	PICK_BY_KEYS,				/* were its records found by keys? */
-	PICK_WAITED,				/* for them so far, in microseconds; or null */
+	PICK_WAITED,				/* for its records so far, in microseconds; or
+								 * null */
 	PICK_NEWEST,				/* the latest id that any row has been given */
 	PICK_BEFORE,				/* the earlier row of its pair without which
 								 * it may not go */
@@ -102,7 +102,6 @@ enum
 #define PICKED_COLUMNS(tid, pair) \
 	"w.id, " pair ", w.from_id, w.to_id, w.type_ids, w.category, w.labels," \
 	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts, " tid "," \
-	" w.from_key IS NOT NULL OR w.to_key IS NOT NULL," \
 	" CASE WHEN w.waited IS NOT NULL THEN (extract(epoch FROM w.waited) * 1000000)::bigint END," \
 	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
 
@@ -441,7 +440,6 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 	claim->type_ids = hubspot_get_array(row, PICK_TYPE_IDS);
 	claim->labels = hubspot_get_array(row, PICK_LABELS);
 	claim->last_id = claim->id;
-	claim->by_keys = hubspot_get_bool(row, PICK_BY_KEYS);
 	claim->waited = row->isnull[PICK_WAITED] ? 0 : hubspot_get_int64(row, PICK_WAITED);
 	claim->shares = false;
 	if (hubspot_claim_can_share(&lot->lane) && !goes_along(row, claim, lot))

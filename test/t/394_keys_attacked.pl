@@ -1,0 +1,101 @@
+# What is looked up late, because a look-up has failed or an index is late, undoes nothing
+# that came later for its records.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $node = start_node();
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, max_retry_delay => '20ms');
+my $session = start_session($node);
+my $failing = { match => { path => 'objects/.*/(batch/read|search)' }, action => { status => 500 } };
+
+sub start_over
+{
+	$hubspot->reset;
+	$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_backoff, hs_assoc_doubt');
+	$hubspot->property({ type => 'contacts', name => 'ref' });
+	$hubspot->put_records(contacts => [ { id => 101, properties => { email => 'one@example.com', hs_additional_emails => '1@example.com' } } ]);
+	$hubspot->put_records(companies => [ { id => 201, properties => { domain => 'd1.example' } } ]);
+	$hubspot->clear_log;
+	return;
+}
+
+# Of the one pair, the contact under that name
+sub enqueue
+{
+	my ($operation, $type, $name, $more) = @_;
+	return $session->query("SELECT hs_assoc_enqueue('$operation', '$type', 'companies', \$\$SELECT '$name' AS from_id, 201 AS to_id" . ($more // '') . '$$)');
+}
+
+sub flush { return $session->query('CALL hs_assoc_flush()') }
+
+sub state
+{
+	my $held = join ' ', map { s/,HUBSPOT.*//r } split /\n/, $hubspot->association_table('contacts', 'companies');
+	return $held . '; ' . $session->query(q{SELECT coalesce(string_agg(concat_ws(' ', operation, from_type, from_id), ', ' ORDER BY id), 'empty') FROM hs_assoc_outbox});
+}
+
+# A look-up that fails, while a later operation goes under another name
+foreach my $name ([ 'contacts', 101 ], [ 'contacts:email', 'one@example.com' ])
+{
+	foreach my $case ([ 'archive', 'create_default', '101,201' ], [ 'archive', 'create', '101,201', ', 279 AS type_id' ], [ 'create_default', 'archive', '' ])
+	{
+		my ($first, $then, $held, $more) = @$case;
+		start_over();
+		$hubspot->rules($failing);
+		enqueue($first, 'contacts:email', '1@example.com');
+		flush();
+		$hubspot->clear_rules;
+		enqueue($then, @$name, $more);
+		$session->query('SELECT hs_assoc_resume()');
+		$session->query(qq{UPDATE hs_assoc_outbox SET not_before = now() + CASE WHEN operation = '$first' THEN interval '1 h' ELSE '0' END});
+		flush();
+		is(state(), "$held; $first contacts:email 1\@example.com", "$first cannot be looked up; $then of $name->[1] is sent");
+		$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
+		flush();
+		is(state(), "$held; empty", 'and stays so');
+	}
+}
+
+# A removal whose record is found late
+foreach my $case ([ 'create_default' ], [ 'create', ', 279 AS type_id' ])
+{
+	my ($operation, $more) = @$case;
+	start_over();
+	enqueue('archive', 'contacts:ref', 'late');
+	flush();
+	is(state(), '; archive contacts:ref late', 'a removal waits for an index');
+	enqueue($operation, 'contacts', 101, $more);
+	flush();
+	$hubspot->put_records(contacts => [ { id => 101, properties => { ref => 'late' } } ]);
+	$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
+	flush();
+	is(state(), '101,201; empty', "and takes nothing away that $operation has made by id");
+}
+
+# What another login has sent is of another account, for all we know
+start_over();
+$hubspot->account({ token => 'other-token' });
+$session->query(q{CREATE ROLE other; GRANT USAGE ON FOREIGN SERVER hubspot TO other});
+$session->query(q{CREATE USER MAPPING FOR other SERVER hubspot OPTIONS (access_token 'other-token')});
+enqueue('create_default', 'contacts', 101);
+flush();
+enqueue('archive', 'contacts:ref', 'late');
+flush();
+$session->query('SET ROLE other');
+enqueue('create_default', 'contacts', 101);
+$session->query('RESET ROLE');
+flush();
+is($session->query('SELECT count(*) FROM hs_assoc_sent'), 1, 'another login makes the pair, while a removal waits');
+$hubspot->put_records(contacts => [ { id => 101, properties => { ref => 'late' } } ]);
+$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
+flush();
+is(state(), '; empty', 'and the removal is sent');
+
+done_testing();
