@@ -23,6 +23,8 @@ my $node = start_node();
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, sent_retention => '1h');
 my $session = start_session($node);
+# rows are put into a table of a database that has sent nothing
+$session->query('SELECT hs_assoc_adopt()');
 $session->query("SELECT hs_assoc_label_create('contacts', 'companies', 'Label $_', 'label_" . lc . "')") foreach qw(A B C);
 
 #
