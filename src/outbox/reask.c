@@ -33,16 +33,27 @@
 /* How many requests may go at once, if none have gone for a while. */
 #define BURST			5
 
+/* How long a key waits at most until it is asked for again, if there is room then. */
+#define MAX_PLAN		(3600 * SECOND)
+
 /*
  * As the server of the account has it; day_left is how many requests of the day are left,
- * or -1 if that is not known.
+ * or -1 if that is not known.  What was planned at a lower rate, as at the end of a day,
+ * does not hold up what comes at a higher one.
  */
 void
-hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left)
+hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left, int64 now)
 {
-	reask->spacing = PART * RATE_PERIOD / (rate_limit > 0 ? rate_limit : USUAL_RATE);
+	int64		spacing = PART * RATE_PERIOD / (rate_limit > 0 ? rate_limit : USUAL_RATE);
+
 	if (day_left >= 0)
-		reask->spacing = Max(reask->spacing, PART * DAY / Max(day_left, PART));
+		spacing = Max(spacing, PART * DAY / Max(day_left, PART));
+	if (spacing < reask->spacing)
+	{
+		reask->free_at = Min(reask->free_at, now + BURST * spacing);
+		reask->planned_until = Min(reask->planned_until, now);
+	}
+	reask->spacing = spacing;
 }
 
 /* How many keys may be asked for again now? */
@@ -68,5 +79,6 @@ int64
 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now)
 {
 	reask->planned_until = Max(reask->planned_until, now) + reask->spacing / KEYS_OF_REQUEST;
-	return Max(earliest, reask->planned_until);
+	reask->planned_until = Min(reask->planned_until, now + MAX_PLAN);
+	return Max(Min(earliest, now + MAX_PLAN), reask->planned_until);
 }

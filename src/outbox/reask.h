@@ -19,7 +19,8 @@ typedef struct HubspotReask
 	int64		planned_until;	/* when all that is planned can have gone */
 } HubspotReask;
 
-extern void hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left);
+extern void hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left,
+								   int64 now);
 extern int	hubspot_reask_room(const HubspotReask *reask, int64 now);
 extern void hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now);
 extern int64 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now);

@@ -168,6 +168,7 @@ connect_account(Choice *choice)
 {
 	const HubspotClaimant *claimant = choice->selection->claimant;
 	HubspotClient *client;
+	int64		now = hubspot_now();
 
 	choice->error = hubspot_connect_as(claimant->role, claimant->server, &client);
 	if (choice->error)
@@ -175,7 +176,7 @@ connect_account(Choice *choice)
 	choice->selection->client = client;
 	set_policy(&client->policy);
 	hubspot_reask_set_rate(claimant->reask, client->options->rate_limit,
-						   hubspot_account_day_left(client->account, hubspot_now()));
+						   hubspot_account_day_left(client->account, now), now);
 	choice->window = window_size(client, choice->max_rows);
 	choice->progress->max_attempts = client->options->max_attempts;
 	return GO_ON;

@@ -1,5 +1,5 @@
 # What is looked up late, because a look-up has failed or an index is late, undoes nothing
-# that came later for its records.
+# that came later for its records; and the end of a day of HubSpot's does not hold up the next one.
 
 use strict;
 use warnings;
@@ -97,5 +97,37 @@ $hubspot->put_records(contacts => [ { id => 101, properties => { ref => 'late' }
 $session->query('UPDATE hs_assoc_outbox SET not_before = now()');
 flush();
 is(state(), '; empty', 'and the removal is sent');
+
+# A worker has nearly used up the day while many rows wait; then a new one begins
+my $preloaded = start_node(shared_preload_libraries => 'hubspot_assoc');
+create_account($preloaded, $hubspot, rate_limit => 100);
+$hubspot->reset;
+$hubspot->put_records(contacts => [ map { { id => "10$_", properties => { email => "c$_\@example.com" } } } 1 .. 2 ]);
+$hubspot->put_records(companies => [ { id => 201, properties => { domain => 'd1.example' } } ]);
+my $other = start_session($preloaded);
+
+sub day_left { return $hubspot->rules({ match => { path => '/' }, action => { headers => { 'X-HubSpot-RateLimit-Daily' => 250_000, 'X-HubSpot-RateLimit-Daily-Remaining' => $_[0] } } }) }
+
+# They wait, or are sent
+sub enqueue_in
+{
+	my ($session, $emails) = @_;
+	return $session->query("SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', \$\$SELECT e AS from_id, 201 AS to_id FROM $emails AS e\$\$)");
+}
+sub all_asked { return wait_until(sub { $other->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE waited = '0' OR waited IS NULL}) == 0 }) }
+
+day_left(20);
+enqueue_in($other, q{unnest('{c1@example.com}'::text[])});
+all_asked();
+enqueue_in($other, q{(SELECT array_agg(i || '@nowhere.example') AS a FROM generate_series(1, 300) i) AS v, unnest(a)});
+all_asked();
+is($other->query(q{SELECT count(*), max(waited) <= '1 h 1 min' FROM hs_assoc_outbox}), '300|t', 'rows wait, but an hour at most');
+$hubspot->clear_rules;
+day_left(240_000);
+enqueue_in($other, q{unnest('{c2@example.com}'::text[])});
+all_asked();
+enqueue_in($other, q{unnest('{new@nowhere.example}'::text[])});
+all_asked();
+is($other->query(q{SELECT waited < '1 min' FROM hs_assoc_outbox WHERE from_id = 'new@nowhere.example'}), 't', 'the next day has its own pace');
 
 done_testing();
