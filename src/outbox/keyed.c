@@ -80,7 +80,8 @@ static HubspotRows rows;
 
 static void limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room);
 static HTAB *create_keys(int nclaims);
-static int	add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim);
+static void add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim,
+					 int nnew[NSIDES]);
 static bool are_among(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim);
 static int	count_new(HTAB *keys, const char *type, HubspotSlice key, int side,
 					  HASHACTION action);
@@ -106,12 +107,12 @@ bool
 hubspot_keyed_is_full(const HubspotLot *lot)
 {
 	HTAB	   *keys = create_keys(lot->nclaims);
-	int			nkeys = 0;
+	int			nkeys[NSIDES] = {0};
 
 	for (int i = 0; i < lot->nclaims; i++)
-		nkeys += add_keys(keys, &lot->lane, &lot->claims[i]);
+		add_keys(keys, &lot->lane, &lot->claims[i], nkeys);
 	hash_destroy(keys);
-	return nkeys >= Min(MAX_KEYS, lot->nclaims);
+	return nkeys[FROM] + nkeys[TO] >= Min(MAX_KEYS, lot->nclaims);
 }
 
 /* Take out of lots those rows whose keys are not looked up in this round. */
@@ -135,14 +136,14 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * lot->nclaims);
 	int			ndeferrals = 0;
 	int			nclaims = 0;
-	int			nagain = 0;
+	int			nagain[NSIDES] = {0};
 
 	for (int i = 0; i < lot->nclaims && room->keys > 0; i++)
 	{
 		const HubspotClaim *claim = &lot->claims[i];
-		int			nkeys;
+		int			nnew[NSIDES] = {0};
 
-		if (claim->waited > 0 && nagain >= room->again &&
+		if (claim->waited > 0 && nagain[FROM] + nagain[TO] >= room->again &&
 			!are_among(keys, &lot->lane, claim))
 		{
 			int64		planned = hubspot_reask_plan(reask, reask->free_at, room->now);
@@ -151,16 +152,19 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 			deferrals[ndeferrals++].not_before = room->time + (planned - room->now);
 			continue;
 		}
-		nkeys = add_keys(keys, &lot->lane, claim);
-		room->keys -= nkeys;
-		if (claim->waited > 0)
-			nagain += nkeys;
+		add_keys(keys, &lot->lane, claim, nnew);
+		room->keys -= nnew[FROM] + nnew[TO];
+		for (int side = 0; side < NSIDES && claim->waited > 0; side++)
+			nagain[side] += nnew[side];
 		lot->claims[nclaims++] = *claim;
 	}
 	lot->nclaims = nclaims;
-	if (nagain > 0)
-		hubspot_reask_spend(reask, nagain, room->now);
-	room->again -= nagain;
+	/* requests are for keys of one side */
+	for (int side = 0; side < NSIDES; side++)
+	{
+		hubspot_reask_spend(reask, nagain[side], room->now);
+		room->again -= nagain[side];
+	}
 	if (ndeferrals > 0)
 		hubspot_claim_defer(deferrals, ndeferrals);
 	hash_destroy(keys);
@@ -180,12 +184,12 @@ create_keys(int nclaims)
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Add the keys of a row; returns how many of them are new. */
-static int
-add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim)
+/* Add the keys of a row; those that are new are counted. */
+static void
+add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim, int nnew[NSIDES])
 {
-	return count_new(keys, lane->from_type, claim->from_id, FROM, HASH_ENTER) +
-		count_new(keys, lane->to_type, claim->to_id, TO, HASH_ENTER);
+	nnew[FROM] += count_new(keys, lane->from_type, claim->from_id, FROM, HASH_ENTER);
+	nnew[TO] += count_new(keys, lane->to_type, claim->to_id, TO, HASH_ENTER);
 }
 
 /* Are all keys of a row among them? */
