@@ -216,13 +216,17 @@ hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool remove
 {
 	MemoryContext old = MemoryContextSwitchTo(found->context);
 	int64		now = hubspot_now();
-	int64		wait = Min(Max(claim->waited / WAIT_PART, MIN_WAIT), MAX_WAIT);
+	int64		wait = removes ? INDEX_WAIT :
+	Min(Max(claim->waited / WAIT_PART, MIN_WAIT), MAX_WAIT);
 	HubspotFailure *row = &found->missing[found->nmissing];
 
 	row->id = claim->id;
 	row->error = hubspot_copy_error(error);
-	found->waits[found->nmissing++] =
-		hubspot_reask_plan(found->claimant->reask, now + (removes ? INDEX_WAIT : wait), now) - now;
+
+	/* the first time does not wait for those of others: see keyed.c */
+	if (claim->waited > 0)
+		wait = hubspot_reask_plan(found->claimant->reask, now + wait, now) - now;
+	found->waits[found->nmissing++] = wait;
 	MemoryContextSwitchTo(old);
 }
 

@@ -5,7 +5,8 @@
  *
  * A round looks up no more keys than take it a moment, since other rows of the account
  * wait for its end.  Keys that HubSpot did not have before share a part of the rate
- * (reask.c).
+ * (reask.c), those first that have waited least: what was enqueued just now may come to
+ * be any moment, however many rows have waited in vain for long.
  *
  * All functions here need a transaction with a snapshot.
  *
@@ -79,6 +80,9 @@ typedef struct Room
 static HubspotRows rows;
 
 static void limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room);
+static void choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys,
+						 Room *room);
+static int	compare_waited(const void *a, const void *b);
 static HTAB *create_keys(int nclaims);
 static void add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim,
 					 int nnew[NSIDES]);
@@ -102,7 +106,10 @@ hubspot_keyed_problem(const HubspotLane *lane)
 	return NULL;
 }
 
-/* Have rows as many keys as a round looks up, or would a few more rows add as many? */
+/*
+ * Have rows as many keys as a round looks up, or would a few more rows add as many?  Not
+ * if some have waited before: there may be others that have waited less.
+ */
 bool
 hubspot_keyed_is_full(const HubspotLot *lot)
 {
@@ -110,7 +117,10 @@ hubspot_keyed_is_full(const HubspotLot *lot)
 	int			nkeys[NSIDES] = {0};
 
 	for (int i = 0; i < lot->nclaims; i++)
-		add_keys(keys, &lot->lane, &lot->claims[i], nkeys);
+	{
+		if (lot->claims[i].waited == 0)
+			add_keys(keys, &lot->lane, &lot->claims[i], nkeys);
+	}
 	hash_destroy(keys);
 	return nkeys[FROM] + nkeys[TO] >= Min(MAX_KEYS, lot->nclaims);
 }
@@ -136,15 +146,14 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * lot->nclaims);
 	int			ndeferrals = 0;
 	int			nclaims = 0;
-	int			nagain[NSIDES] = {0};
 
+	choose_again(reask, lot, keys, room);
 	for (int i = 0; i < lot->nclaims && room->keys > 0; i++)
 	{
 		const HubspotClaim *claim = &lot->claims[i];
 		int			nnew[NSIDES] = {0};
 
-		if (claim->waited > 0 && nagain[FROM] + nagain[TO] >= room->again &&
-			!are_among(keys, &lot->lane, claim))
+		if (claim->waited > 0 && !are_among(keys, &lot->lane, claim))
 		{
 			int64		planned = hubspot_reask_plan(reask, reask->free_at, room->now);
 
@@ -154,21 +163,51 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 		}
 		add_keys(keys, &lot->lane, claim, nnew);
 		room->keys -= nnew[FROM] + nnew[TO];
-		for (int side = 0; side < NSIDES && claim->waited > 0; side++)
-			nagain[side] += nnew[side];
 		lot->claims[nclaims++] = *claim;
 	}
 	lot->nclaims = nclaims;
-	/* requests are for keys of one side */
-	for (int side = 0; side < NSIDES; side++)
-	{
-		hubspot_reask_spend(reask, nagain[side], room->now);
-		room->again -= nagain[side];
-	}
 	if (ndeferrals > 0)
 		hubspot_claim_defer(deferrals, ndeferrals);
 	hash_destroy(keys);
 	pfree(deferrals);
+}
+
+/* Add the keys that may be asked for again now, of rows that have waited least. */
+static void
+choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys, Room *room)
+{
+	const HubspotClaim **waiting = palloc(sizeof(HubspotClaim *) * lot->nclaims);
+	int			nwaiting = 0;
+	int			nkeys[NSIDES] = {0};
+
+	for (int i = 0; i < lot->nclaims; i++)
+	{
+		if (lot->claims[i].waited > 0)
+			waiting[nwaiting++] = &lot->claims[i];
+	}
+	qsort(waiting, nwaiting, sizeof(HubspotClaim *), compare_waited);
+	for (int i = 0; i < nwaiting && nkeys[FROM] + nkeys[TO] < Min(room->again, room->keys); i++)
+		add_keys(keys, &lot->lane, waiting[i], nkeys);
+
+	/* requests are for keys of one side */
+	for (int side = 0; side < NSIDES; side++)
+	{
+		hubspot_reask_spend(reask, nkeys[side], room->now);
+		room->again -= nkeys[side];
+		room->keys -= nkeys[side];
+	}
+	pfree(waiting);
+}
+
+static int
+compare_waited(const void *a, const void *b)
+{
+	const HubspotClaim *one = *(const HubspotClaim *const *) a;
+	const HubspotClaim *other = *(const HubspotClaim *const *) b;
+
+	if (one->waited != other->waited)
+		return one->waited < other->waited ? -1 : 1;
+	return one->id < other->id ? -1 : 1;
 }
 
 /* Keys, none so far, of that many rows. */
