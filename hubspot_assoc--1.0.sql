@@ -933,9 +933,9 @@ CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, 
 -- operations whose records are not known yet
 CREATE INDEX hs_assoc_outbox_keyed_idx ON hs_assoc_outbox (server, operation, waited, enqueued_at)
 	WHERE waited IS NOT NULL;
--- of these, those that could not be looked up
-CREATE INDEX hs_assoc_outbox_unasked_idx ON hs_assoc_outbox (server)
-	WHERE waited OPERATOR(pg_catalog.=) '0' AND error_category IS NOT NULL;
+-- of these, those that were not looked up yet, or could not be
+CREATE INDEX hs_assoc_outbox_unasked_idx ON hs_assoc_outbox (server, id)
+	WHERE waited OPERATOR(pg_catalog.=) '0';
 COMMENT ON TABLE hs_assoc_outbox IS
 'operations that were enqueued in a transaction and are sent after its commit, until HubSpot has confirmed or refused them';
 COMMENT ON CONSTRAINT hs_assoc_outbox_bounds ON hs_assoc_outbox IS

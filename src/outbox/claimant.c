@@ -75,7 +75,8 @@ enum
 	RENEWED_HAS_OUTDATED,
 	RENEWED_HAS_DOUBTS,
 	RENEWED_HAS_KEYS,
-	RENEWED_HAS_LATE
+	RENEWED_HAS_LATE,
+	RENEWED_FIRST_UNASKED
 };
 
 /* What those who had the lease may have changed; no row: the account is paused */
@@ -90,9 +91,9 @@ static HubspotStatement renew_statement = {
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
 	"  AND o.waited IS NOT NULL) AS has_keys,"
 	" EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
-	"  AND o.waited = '0' AND o.error_category IS NOT NULL)"
-	" OR EXISTS (SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
-	"  AND o.operation = ANY ('{archive,archive_labels}') AND o.waited > '0') AS has_late"
+	"  AND o.operation = ANY ('{archive,archive_labels}') AND o.waited > '0') AS has_late,"
+	" (SELECT o.id FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server"
+	"  AND o.waited = '0' ORDER BY o.server, o.id LIMIT 1) AS first_unasked"
 	" FROM (SELECT $1 AS server, $2 AS role) AS a"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = a.server AND b.role = a.role "
 	"WHERE NOT EXISTS (SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = a.server)",
@@ -193,6 +194,8 @@ hubspot_claimant_renew(HubspotClaimant *claimant,
 	claimant->has_doubts = hubspot_get_bool(&row, RENEWED_HAS_DOUBTS);
 	claimant->has_keys = hubspot_get_bool(&row, RENEWED_HAS_KEYS);
 	claimant->has_late = hubspot_get_bool(&row, RENEWED_HAS_LATE);
+	claimant->first_unasked = row.isnull[RENEWED_FIRST_UNASKED] ? PG_INT64_MAX :
+		hubspot_get_int64(&row, RENEWED_FIRST_UNASKED);
 	find_company(claimant, claimants);
 	return true;
 }

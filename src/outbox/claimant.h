@@ -32,8 +32,8 @@ typedef struct HubspotClaimant
 	bool		has_outdated;	/* of these, some that are to be deleted */
 	bool		has_doubts;		/* operations that may still be done */
 	bool		has_keys;		/* rows whose records are not known yet */
-	bool		has_late;		/* among these, some that later operations may
-								 * overtake */
+	bool		has_late;		/* among these, removals that were looked up */
+	int64		first_unasked;	/* the first that was not */
 	Datum		company;		/* oid[]: roles with the same login, itself
 								 * included */
 	Datum		heeds;			/* oid[]: roles whose later rows make its own

@@ -354,9 +354,17 @@ hubspot_parcel_record(HubspotParcel *parcel)
 static int
 retention(const HubspotParcel *parcel)
 {
+	const HubspotClaimant *claimant = parcel->chosen->claimant;
 	int			retention = parcel->client.options->sent_retention;
 
-	return parcel->chosen->claimant->has_late ? Max(retention, LATE_RETENTION) : retention;
+	if (claimant->has_late)
+		return Max(retention, LATE_RETENTION);
+	for (int i = 0; i < parcel->ndone; i++)
+	{
+		if (parcel->done[i]->id > claimant->first_unasked)
+			return Max(retention, LATE_RETENTION);
+	}
+	return retention;
 }
 
 /* Take note of what is to be done about the outcome of a row. */

@@ -394,6 +394,7 @@ static int64
 insert(HubspotChange *change, int source, bool net, QueryEnvironment *environment)
 {
 	int			nest_level = NewGUCNestLevel();
+	bool		adds = net && source != HUBSPOT_DELETED;
 	Datum		transactions;
 	int64		count;
 
@@ -411,6 +412,10 @@ insert(HubspotChange *change, int source, bool net, QueryEnvironment *environmen
 	AtEOXact_GUC(false, nest_level);
 	if (count > 0 && source != HUBSPOT_INSERTED)
 		hubspot_removal_note();
+
+	/* what was added may be what was removed before, under another name */
+	if (count > 0 && adds && change->delta.sync->wait_for_records)
+		hubspot_removal_doubt();
 	return count;
 }
 

@@ -100,6 +100,7 @@ sub run_seed
 	$hubspot->settings({ missing_keys => one_of(qw(named empties silent)), secondary_emails => 'found', latency_ms => 0 });
 	$hubspot->put_records(companies => [ map { { id => "20$_", properties => { domain => "d$_.example" } } } 1 .. $ncompanies ]);
 	appear($_) foreach grep { rand() < 0.6 } 1 .. $ncontacts;
+	run('SELECT setseed(' . rand() . ')');
 	run(q{DROP TABLE IF EXISTS leads; TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_backoff, hs_assoc_doubt;
 		CREATE TABLE leads (email text, domain text, PRIMARY KEY (email, domain));
 		SELECT hs_assoc_enable_sync('leads', 'contacts:email', 'email', 'companies:domain', 'domain')});
