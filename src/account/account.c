@@ -480,6 +480,25 @@ hubspot_account_day_left(HubspotAccount *account, int64 now)
 	return left;
 }
 
+/*
+ * When as many keys will have been asked for again as may be, which senders share.
+ */
+int64
+hubspot_account_asked_again(HubspotAccount *account)
+{
+	int64		until = open_account(account)->throttle.asked_again_until;
+
+	close_account(account);
+	return until;
+}
+
+void
+hubspot_account_ask_again(HubspotAccount *account, int64 until)
+{
+	open_account(account)->throttle.asked_again_until = until;
+	close_account(account);
+}
+
 /* Count inputs that are settled, and how many of them are confirmed. */
 void
 hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,

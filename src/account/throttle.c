@@ -231,6 +231,7 @@ hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 	merge_searches(&merged, throttle, other);
 	merged.day_left = newer->day_left;
 	merged.day_known_at = newer->day_known_at;
+	merged.asked_again_until = Max(throttle->asked_again_until, other->asked_again_until);
 	merged.parked_until = Max(throttle->parked_until, other->parked_until);
 	*throttle = merged;
 }

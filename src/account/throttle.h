@@ -38,6 +38,10 @@ typedef struct HubspotThrottle
 	/* what HubSpot has last said of the day's requests */
 	int64		day_left;		/* so many are left */
 	int64		day_known_at;	/* 0: never */
+
+	int64		asked_again_until;	/* the senders' of its outbox: when as
+									 * many keys were asked for again as may
+									 * be */
 } HubspotThrottle;
 
 extern int64 hubspot_throttle_when(const HubspotThrottle *throttle, int limit,

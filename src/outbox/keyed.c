@@ -5,7 +5,7 @@
  *
  * A round looks up no more keys than take it a moment, since other rows of the account
  * wait for its end.  Keys that HubSpot did not have before share a part of the rate
- * (reask.c), those first that have waited least: what was enqueued just now may come to
+ * (reask.c), those first that have waited least, and of these the latest: what was enqueued just now may come to
  * be any moment, however many rows have waited in vain for long.
  *
  * All functions here need a transaction with a snapshot.
@@ -207,7 +207,7 @@ compare_waited(const void *a, const void *b)
 
 	if (one->waited != other->waited)
 		return one->waited < other->waited ? -1 : 1;
-	return one->id < other->id ? -1 : 1;
+	return one->id > other->id ? -1 : 1;
 }
 
 /* Keys, none so far, of that many rows. */

@@ -175,6 +175,7 @@ connect_account(Choice *choice)
 		return FAILED;
 	choice->selection->client = client;
 	set_policy(&client->policy);
+	claimant->reask->free_at = hubspot_account_asked_again(client->account);
 	hubspot_reask_set_rate(claimant->reask, client->options->rate_limit,
 						   hubspot_account_day_left(client->account, now), now);
 	choice->window = window_size(client, choice->max_rows);
@@ -456,6 +457,9 @@ limit_lookups(Choice *choice)
 	HubspotSelection *selection = choice->selection;
 
 	hubspot_keyed_limit(selection->claimant->reask, selection->lots, selection->nlots);
+	if (selection->claimant->has_keys)
+		hubspot_account_ask_again(selection->client->account,
+								  selection->claimant->reask->free_at);
 	return drop_empty_lots(selection);
 }
 

@@ -81,9 +81,10 @@ sub outcome
 }
 
 # The function, by what is in there. A buffer for an answer is tried again; where a window of rows is picked, these are picked
-# again, and fewer, before anybody is charged.
+# again, and fewer, before anybody is charged. The first buffer of a connect may be that of the server's own table of locks,
+# which PostgreSQL 15 does not survive if it is asked for the same lock again in the transaction.
 my @steps = (
-	[ connect => 'hubspot_connect', 'malloc', qr/^account$/ ],
+	[ connect => 'hubspot_connect', 'malloc', qr/^account$/, undef, 2 ],
 	[ 'pick what is alone' => 'hubspot_pick_alone', 'malloc', qr/^sent$/ ],
 	[ prune => 'hubspot_claim_prune', 'malloc', qr/^sent$/, 2 ],
 	[ pick => 'hubspot_pick', 'malloc', qr/^sent$/, 2 ],
@@ -117,9 +118,9 @@ sub check
 
 foreach my $step (@steps)
 {
-	my ($what, $function, $call, $expected, $rows) = @$step;
+	my ($what, $function, $call, $expected, $rows, $from) = @$step;
 	slow_answers($call);
-	foreach my $number (1 .. 10)
+	foreach my $number (($from // 1) .. 10)
 	{
 		my $name = "flush, $what, $call $number";
 		my $sender = start_session($node);	# one that has no memory from before
