@@ -283,8 +283,11 @@ hs_assoc_pause(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_resume(PG_FUNCTION_ARGS)
 {
-	bool		was_paused = hubspot_outbox_resume(server_name(fcinfo, 0));
+	const char *server = server_name(fcinfo, 0);
+	bool		was_paused = hubspot_outbox_resume(server);
 
+	/* nor does it matter how often missing records were asked for before */
+	hubspot_account_ask_again(hubspot_account(get_foreign_server_oid(server, false)), 0);
 	hubspot_wake_at_commit();
 	PG_RETURN_BOOL(was_paused);
 }

@@ -93,12 +93,15 @@ is(state(), '102,202; create_default contacts:email c9@example.com companies:dom
 is(values_of(q{waited BETWEEN '4 s' AND '6 s' AND not_before > now() AND error_message LIKE 'there is no record of %'}), 'true,true', 'for a while');
 is($session->query('SELECT waiting, waiting_for_records, retrying, dead FROM hs_assoc_outbox_stat'), '0|2|0|0', 'they are shown as such');
 $session->query(q{UPDATE hs_assoc_outbox SET waited = '100 s', not_before = now()});
+due();
 flush();
 is(values_of(q{waited BETWEEN '109 s' AND '111 s'}), 'true,true', 'the longer they have waited, the longer they wait');
 $session->query(q{UPDATE hs_assoc_outbox SET waited = '20 h', not_before = now()});
+due();
 flush();
 is(values_of(q{waited BETWEEN '20:59:59' AND '21:00:01'}), 'true,true', 'but an hour at most');
 $session->query(q{UPDATE hs_assoc_outbox SET waited = '23 h 59 min', not_before = now()});
+due();
 flush();
 is(values_of(q{waited BETWEEN '23:59:59' AND '24:00:01' AND not_before < now() + interval '2 min'}), 'true,true', 'and not longer than they may');
 $hubspot->put_records(contacts => [ { id => 109, properties => { email => 'c9@example.com' } } ]);
