@@ -148,7 +148,8 @@ foreach my $slot (grep { $_->{survives} } @slots)
 
 	cmp_ok($slot->{ended}, '>=', 100, "a session lived through $slot->{ended} of them");
 	cmp_ok($descriptors, '<=', $most_descriptors, "no more descriptors than are kept: $descriptors");
-	takes_at_most($slot->{memory}[-1] - max(@{ $slot->{memory} }[ 20 .. 69 ]), 1024, 'memory that is left over');
+	# a session keeps plans and types for each kind of call, the first of which may come late
+	takes_at_most($slot->{memory}[-1] - max(@{ $slot->{memory} }[ 20 .. 69 ]), 2048, 'memory that is left over');
 }
 $hubspot->clear_rules;
 $_->{session}->quit foreach @slots;
