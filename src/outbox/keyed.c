@@ -5,8 +5,8 @@
  *
  * A round looks up no more keys than take it a moment, since other rows of the account
  * wait for its end.  Keys that HubSpot did not have before share a part of the rate
- * (reask.c), those first that have waited least, and of these the latest: what was enqueued just now may come to
- * be any moment, however many rows have waited in vain for long.
+ * (reask.c), those first that have waited least, and of these the latest: what was
+ * enqueued just now may come to be any moment, however many rows have waited in vain.
  *
  * All functions here need a transaction with a snapshot.
  *
@@ -51,8 +51,8 @@ enum
 };
 
 /*
- * Removals whose transactions have enqueued creates that were not looked up yet.  They wait for as long as they have, so that any number of them is put
- * off only a few times.
+ * Removals whose transactions have enqueued creates that were not looked up yet.  They wait
+ * for as long as they have, so that any number of them is put off only a few times.
  */
 static HubspotStatement hold_statement = {
 	.text =
@@ -148,12 +148,15 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 	int			nclaims = 0;
 
 	choose_again(reask, lot, keys, room);
-	for (int i = 0; i < lot->nclaims && room->keys > 0; i++)
+	for (int i = 0; i < lot->nclaims; i++)
 	{
 		const HubspotClaim *claim = &lot->claims[i];
+		bool		chosen = are_among(keys, &lot->lane, claim);
 		int			nnew[NSIDES] = {0};
 
-		if (claim->waited > 0 && !are_among(keys, &lot->lane, claim))
+		if (!chosen && room->keys <= 0)
+			continue;			/* it has its turn in another round */
+		if (!chosen && claim->waited > 0)
 		{
 			int64		planned = hubspot_reask_plan(reask, reask->free_at, room->now);
 

@@ -248,12 +248,13 @@ get_slice(TupleTableSlot *slot, int column, HubspotSlice *slice)
 static SurveyedLane *
 add_lane(Surveyor *surveyor, const HubspotSlice *texts, bool keep_labels)
 {
-	MemoryContext old = MemoryContextSwitchTo(surveyor->context);
+	MemoryContext old;
 	HubspotOperation operation;
 	SurveyedLane *lane;
 
 	if (surveyor->nlanes == MAX_LANES)
 		return NULL;
+	old = MemoryContextSwitchTo(surveyor->context);
 	lane = palloc0(sizeof(SurveyedLane));
 	for (size_t i = 0; i < lengthof(lane_texts); i++)
 	{

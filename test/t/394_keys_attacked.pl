@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use JSON::PP ();
 use Test::More;
 
 my $node = start_node();
@@ -129,5 +130,20 @@ all_asked();
 enqueue_in($other, q{unnest('{new@nowhere.example}'::text[])});
 all_asked();
 is($other->query(q{SELECT waited < '1 min' FROM hs_assoc_outbox WHERE from_id = 'new@nowhere.example'}), 't', 'the next day has its own pace');
+
+# What is asked for again has its part of a round, however many rows come for the first time
+start_over();
+enqueue('create_default', 'contacts:email', $_) foreach 'w1@example.com', 'w2@example.com';
+flush();
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies',
+	$$SELECT 'n' || i || '@example.com' AS from_id, 201 AS to_id FROM generate_series(1, 3000) i$$);
+	SELECT hs_assoc_resume()});
+$session->query(q{UPDATE hs_assoc_outbox SET not_before = now() - CASE from_id WHEN 'w1@example.com' THEN interval '2 min' WHEN 'w2@example.com' THEN '0' ELSE '1 min' END});
+$hubspot->clear_log;
+flush();
+my @asked = map { JSON::PP::encode_json($_) } grep { $_->{operation} eq 'read_records' } @{ $hubspot->log };
+my ($place) = grep { $asked[$_] =~ /w2\@example/ } 0 .. $#asked;
+cmp_ok($place, '<', 21, 'rows that wait share a round with those that come for the first time');
+cmp_ok(scalar @asked, '>=', 30, 'of which there are more than one has room for');
 
 done_testing();
