@@ -957,7 +957,7 @@ COMMENT ON COLUMN hs_assoc_outbox.from_key IS
 COMMENT ON COLUMN hs_assoc_outbox.wait_for_records IS
 'for how long the operation waits for records that HubSpot does not have, or null if it names none by keys';
 COMMENT ON COLUMN hs_assoc_outbox.waited IS
-'for how long it has waited for them, not counting pauses; null if its records are known';
+'for how long it will have waited for them at not_before, without pauses; null if its records are known';
 COMMENT ON COLUMN hs_assoc_outbox.keep_labels IS
 'for create: the pair keeps the USER_DEFINED types that it has';
 COMMENT ON COLUMN hs_assoc_outbox.link_table IS
