@@ -20,7 +20,7 @@ local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, $no
 delete @ENV{qw(PSQLRC PAGER PSQL_PAGER)};
 
 # Runs a command with an input; its exit code, and all that it says.
-sub run_command
+sub run_with_input
 {
 	my ($input, @command) = @_;
 	my $output = '';
@@ -29,7 +29,7 @@ sub run_command
 }
 
 # psql without a terminal
-my ($status, $output) = run_command("SELECT ok FROM hs_assoc_create_default('contacts:email', 'ann\@example.com', 'companies:domain', 'acme.example');\n",
+my ($status, $output) = run_with_input("SELECT ok FROM hs_assoc_create_default('contacts:email', 'ann\@example.com', 'companies:domain', 'acme.example');\n",
 	qw(test/with_simulator test/try/run));
 is($status, 0, 'make try: takes what comes on standard input');
 is($output, " ok \n----\n t\n(1 row)\n\n", 'and says nothing of its own');
@@ -41,8 +41,8 @@ my @steps = (
 	[ $prompt->('try'), "SELECT count(*) AS links FROM demo.crm_links;\n" ],
 	[ $prompt->('try'), "DO \$\$ BEGIN RAISE NOTICE 'asleep'; PERFORM pg_sleep(1000); END \$\$;\n" ],
 	[ 'NOTICE:  asleep', "\cC" ],
-	[ 'canceling statement due to user request', "\cZ" ],
-	[ $prompt->('try'), "SELECT ok, to_record FROM hs_assoc_create_default('contacts:email', 'ann\@example.com', 'companies:domain', 'acme.example');\n" ],
+	# Only at the prompt: a terminal drops what it was about to show when Ctrl-Z comes
+	[ $prompt->('try'), "\cZSELECT ok, to_record FROM hs_assoc_create_default('contacts:email', 'ann\@example.com', 'companies:domain', 'acme.example');\n" ],
 	[ $prompt->('try'), "CREATE DATABASE again TEMPLATE ready;\n" ],
 	[ $prompt->('try'), "\\c again\n" ],
 	[ $prompt->('again'), "SELECT 'again: ' || count(*) FROM demo.crm_links;\n" ],
@@ -50,7 +50,7 @@ my @steps = (
 	[ $prompt->('start'), "CREATE EXTENSION hubspot_assoc; CREATE SERVER mine FOREIGN DATA WRAPPER hubspot_assoc;\n" ],
 	[ $prompt->('start'), "SELECT srvoptions[1] FROM pg_foreign_server;\n" ],
 	[ $prompt->('start'), "\\q\n" ]);
-($status, $output) = run_command(join("\n", map { encode_json($_) } @steps),
+($status, $output) = run_with_input(join("\n", map { encode_json($_) } @steps),
 	'python3', 'test/try/type.py', $seconds, 'bash', '-c', q{set -m
 		trap 'kill -TERM -- "-$job"; exit 143' TERM
 		test/in_foreground test/with_simulator test/try/run &
