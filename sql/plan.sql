@@ -134,6 +134,31 @@ SELECT action, from_id, to_id, type_id, ok FROM hs_assoc_apply('contacts', 'comp
 CALL sim.no_rule();
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '103';
 
+-- Categories of others, more types than most pairs have, and an id of more digits than a number holds.
+CALL sim.forget();
+SELECT jsonb_build_object('status', 200, 'body', jsonb_build_object('status', 'COMPLETE', 'results', jsonb_build_array(
+	jsonb_build_object('from', jsonb_build_object('id', '101'), 'to', jsonb_build_array(
+		jsonb_build_object('toObjectId', 201, 'associationTypes', jsonb_build_array(
+			jsonb_build_object('category', 'HUBSPOT_DEFINED', 'typeId', 279, 'label', NULL),
+			jsonb_build_object('category', 'PARTNER_DEFINED', 'typeId', 7, 'label', 'Seven'),
+			jsonb_build_object('category', 'PARTNER_DEFINED', 'typeId', 8, 'label', 'Eight'))),
+		jsonb_build_object('toObjectId', 202, 'associationTypes', (SELECT jsonb_agg(
+			jsonb_build_object('category', 'OTHER_DEFINED', 'typeId', n, 'label', 'Other ' || n)) FROM generate_series(1, 12) AS n))))))) AS answer \gset
+CALL sim.rule(:'answer', '{"path": "companies/batch/read"}');
+SELECT action, from_id, to_id, category, type_id, label FROM hs_assoc_plan('contacts', 'companies',
+	$$ SELECT 101 AS from_id, '1234567890123456789' AS to_id, 'PARTNER_DEFINED' AS category, 7 AS type_id
+	UNION ALL SELECT 101, '201', 'PARTNER_DEFINED', 8 UNION ALL SELECT 101, '202', 'OTHER_DEFINED', n FROM generate_series(3, 13) AS n $$,
+	managed => '{PARTNER_DEFINED:7,PARTNER_DEFINED:8,OTHER_DEFINED:1,OTHER_DEFINED:2,OTHER_DEFINED:12,HUBSPOT_DEFINED:279}');
+CALL sim.no_rule();
+-- What others do meanwhile to a pair with such an id is skipped.
+CALL sim.hold('{101-1234567890123456789}');
+CALL sim.rule('{"meanwhile": [["contacts", "101", "companies", "1234567890123456789", []]]}', '{"path": "batch/read", "first": 1}');
+SELECT action, from_id, to_id, ok FROM hs_assoc_apply('contacts', 'companies', $$ SELECT 101 AS from_id, '201' AS to_id $$, max_removals => 1);
+CALL sim.no_rule();
+CALL sim.rule('{"meanwhile": [["contacts", "101", "companies", "1234567890123456789", [["HUBSPOT_DEFINED", 279]]]]}', '{"path": "batch/read", "first": 1}');
+SELECT action, from_id, to_id, ok FROM hs_assoc_apply('contacts', 'companies', $$ SELECT 101 AS from_id, '1234567890123456789' AS to_id $$, max_removals => 1);
+CALL sim.no_rule();
+
 --
 -- One object type on both sides: a pair is wanted if it is from either
 --
@@ -174,6 +199,18 @@ CALL sim.no_rule();
 SELECT outcome, message, detail FROM sim.try($$ SELECT hs_assoc_plan('contacts:email', 'companies',
 	'SELECT ''bob@example.com'' AS from_id, 201 AS to_id', 'SELECT ''ann@example.com'' AS from_id') $$);
 
+-- A row without a to_id whose key has no record, or too many to name: then it may be about anybody, or it is about nobody.
+SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('contacts:email', 'companies',
+	$$ SELECT * FROM (VALUES ('bob@example.com', 201), ('nobody@example.com', NULL)) AS v (from_id, to_id) $$);
+SELECT jsonb_agg(jsonb_build_object('id', n::text, 'properties', '{"domain": "many.example"}'::jsonb)) AS records FROM generate_series(301, 325) AS n \gset
+CALL sim.records('companies', :'records');
+SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('companies:domain', 'contacts',
+	$$ SELECT * FROM (VALUES ('acme.example', 102), ('many.example', NULL)) AS v (from_id, to_id) $$);
+CALL sim.rule('{"status": 503}', '{"path": "contacts/batch/read", "id": "nobody@example.com"}');
+SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('contacts:email', 'companies',
+	$$ SELECT * FROM (VALUES ('bob@example.com', 201), ('nobody@example.com', NULL)) AS v (from_id, to_id) $$);
+CALL sim.no_rule();
+
 --
 -- What is an error
 --
@@ -183,7 +220,10 @@ FROM (VALUES
 	('''SELECT 1 AS from_id, 2 AS to_id'', mode => NULL'),
 	('''SELECT 1 AS from_id, 2 AS to_id'', managed => ''{Billing}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{Billing,NULL}'''),
+	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{NULL}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{Bill}'''),
+	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{user defined:17}'''),
+	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ARRAY[repeat(''x'', 1025)]'),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{USER_DEFINED:99999999999}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => array_fill(''x''::text, ''{101}'')'),
 	('NULL'),

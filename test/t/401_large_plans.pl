@@ -65,6 +65,14 @@ $hubspot->clear_rules;
 is(join("\n", sort grep { !/^\w+\|2\|/ } @rows), join("\n", sort grep { !/^\w+\|2\|/ } split /\n/, $rows =~ s/archive/remove/gr), 'the same if types are wanted');
 like(join("\n", grep { /^\w+\|2\|/ } @rows), qr/^unreadable\|2\|-\|VALIDATION_ERROR\|1\|\|$/, 'a large record that cannot be read to its end has no other row');
 
+# One with more wanted rows than memory has room for, which cannot be read; or of which a row is not understood
+$wanted = 'SELECT 4 AS from_id, i AS to_id FROM generate_series(30001, 930000) AS i';
+$hubspot->rules({ match => { path => 'batch/read', id => '4' }, action => { status => 400 } });
+is(kinds('hs_assoc_plan', $wanted, ''), 'unreadable|4|-|VALIDATION_ERROR|1||', 'a record with 900,000 wanted rows that cannot be read has no other row');
+$hubspot->clear_rules;
+is(kinds('hs_assoc_plan', "$wanted UNION ALL SELECT 4, NULL", ''),
+	"create|4|-|-|900000|30001|930000\nunresolved|4|-|INVALID_INPUT|1||", 'if one of its rows is not understood, it loses nothing');
+
 #
 # More changes of one record than are made at a time
 #
