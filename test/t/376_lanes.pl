@@ -73,6 +73,19 @@ cmp_ok(most(), '<=', 4, 'many rows: no more in flight than with one lane');
 is(waiting(), 0, 'many rows: all are sent');
 no_option('batch_size');
 
+# One among them that names its record by a key: what comes after it waits for its look-up
+start_over();
+option(batch_size => 100);
+$hubspot->put_records(contacts => [ { id => '101', properties => { email => 'ann@example.com' } } ]);
+fill_lanes(6_000, 40);
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', $$SELECT 'ann@example.com' AS from_id, 201 AS to_id$$)});
+fill_lanes(6_000, 40);
+flush();
+is(waiting() . ' ' . $session->query('SELECT count(*) FROM hs_assoc_dead_letter'), '0 0', 'a key among many rows: all are sent');
+is($hubspot->association_table('contacts', 'companies') =~ s/,HUBSPOT.*//sr, '101,201', 'a key among many rows: its record is found');
+is(sum(map { $_->{inputs} } grep { $_->{operation} =~ /create/ } @{ $hubspot->log }), 12_001, 'a key among many rows: each is sent once');
+no_option('batch_size');
+
 # Records are grouped, 100 in a request
 start_over();
 fill_lanes(4_000, 4, 'archive');

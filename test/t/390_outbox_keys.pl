@@ -131,14 +131,17 @@ enqueue('create_default', [ [ 'c1@example.com', 'two.example' ], [ 'c1@example.c
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, wait_for_records, waited)
 	SELECT 'hubspot', 'postgres', 'create_default', 'contacts:email', e, 'companies:domain', 'd1.example', '1 day', '0' FROM unnest(ARRAY['', E'a\nb']) e});
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, wait_for_records, waited)
-	VALUES ('hubspot', 'postgres', 'create_default', 'contacts:E', 'x', 'companies:domain', 'd1.example', '1 day', '0')});
+	VALUES ('hubspot', 'postgres', 'create_default', 'contacts:E', 'x', 'companies:domain', 'd1.example', '1 day', '0'),
+		('hubspot', 'postgres', 'create_default', 'contacts:email', 'c1@example.com', 'companies:D', 'x', '1 day', '0'),
+		('hubspot', 'postgres', 'create_default', 'contacts', '102', 'companies', '202', '1 day', '0')});
 flush();
-is(held(), '101,201', 'the others are sent');
+is(held(), '101,201 102,202', 'the others are sent, also one that waits for records without having keys');
 is($session->query(q{SELECT from_type, from_id, error_category, error_message, error->'candidates' FROM hs_assoc_dead_letter ORDER BY id}),
 	join("\n", q{contacts:email|c1@example.com|RECORD_AMBIGUOUS|2 records of companies have domain "two.example": 211, 212|["211", "212"]},
 		q{contacts:email||INVALID_INPUT|from_id "" is not valid: it is empty|},
 		qq{contacts:email|a\nb|INVALID_INPUT|from_id "a\nb" is not valid: it has a control character|},
-		q{contacts:E|x|INVALID_INPUT|from_type "contacts:E" is not valid: the name of the property has capital letters|}), 'each with its reason');
+		q{contacts:E|x|INVALID_INPUT|from_type "contacts:E" is not valid: the name of the property has capital letters|},
+		q{contacts:email|c1@example.com|INVALID_INPUT|to_type "companies:D" is not valid: the name of the property has capital letters|}), 'each with its reason');
 
 # A property that is not there
 start_over();
@@ -223,5 +226,25 @@ foreach my $retention ('0s', '1h')
 	is(state(), '106,201; empty; none', 'and takes nothing away once its record is known');
 	$session->query('ALTER SERVER hubspot OPTIONS (DROP sent_retention)');
 }
+
+# The same pair, from its other side
+start_over();
+$session->query(q{BEGIN;
+	SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies:domain', $$SELECT 'c1@example.com' AS from_id, 'd1.example' AS to_id$$);
+	SELECT hs_assoc_enqueue('archive', 'companies', 'contacts', $$SELECT 201 AS from_id, 101 AS to_id$$);
+	COMMIT});
+flush();
+is(state(), '; empty; none', 'a later removal from the other side wins');
+
+# More pairs of object types with keys than are told apart
+start_over();
+my $types = join ', ', map { "('$_')" } qw(contacts companies deals tickets calls emails meetings notes tasks);
+$session->query(qq{WITH types (name) AS (VALUES $types)
+	INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, wait_for_records, waited)
+	SELECT 'hubspot', 'postgres', 'create_default', f.name || ':hs_nothing', 'x', t.name, '1', '0', '0' FROM types AS f, types AS t ORDER BY f.name, t.name DESC});
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', $$SELECT 101 AS from_id, 201 AS to_id$$)});
+flush();
+is(held(), '101,201', 'a row with ids behind those of 81 pairs of object types');
+is($session->query('SELECT count(*) FROM hs_assoc_outbox') . ' ' . $session->query('SELECT count(*) FROM hs_assoc_dead_letter'), '0 81', '... none of which is lost');
 
 done_testing();
