@@ -136,6 +136,9 @@ SELECT request, status FROM sim.requests();
 CALL sim.rule('{"status": 200, "body": {"limit": 5, "totalRecordsAtLimit": 3, "totalRecordsNearLimit": 0,
 	"atLimitFromRecordSamples": [], "nearLimitFromRecordSamples": []}}');
 SELECT * FROM hs_assoc_records_near_limit('contacts', 'companies') \gx (null='(null)')
+CALL sim.rule('{"status": 200, "body": {"limit": 5, "totalRecordsAtLimit": 0, "totalRecordsNearLimit": 1,
+	"atLimitFromRecordSamples": [], "nearLimitFromRecordSamples": [{"objectName": "Ann", "numAssociations": 4}]}}');
+SELECT outcome FROM sim.outcome($$SELECT hs_assoc_records_near_limit('contacts', 'companies')$$);
 CALL sim.rule('{"status": 200, "body": {"limit": 5, "totalRecordsAtLimit": 3}}');
 SELECT * FROM sim.outcome($$SELECT hs_assoc_records_near_limit('contacts', 'companies')$$) \gx
 CALL sim.no_rule();

@@ -150,7 +150,27 @@ SELECT action, from_id, to_id, category, type_id, label FROM hs_assoc_plan('cont
 	UNION ALL SELECT 101, '201', 'PARTNER_DEFINED', 8 UNION ALL SELECT 101, '202', 'OTHER_DEFINED', n FROM generate_series(3, 13) AS n $$,
 	managed => '{PARTNER_DEFINED:7,PARTNER_DEFINED:8,OTHER_DEFINED:1,OTHER_DEFINED:2,OTHER_DEFINED:12,HUBSPOT_DEFINED:279}');
 CALL sim.no_rule();
+-- The same, by keys.
+CALL sim.record('contacts', '101', '{"email": "ann@example.com"}');
+CALL sim.rule(:'answer', '{"path": "companies/batch/read"}');
+SELECT action, from_id, to_id, category, type_id, label FROM hs_assoc_plan('contacts:email', 'companies',
+	$$ SELECT 'ann@example.com' AS from_id, 201 AS to_id, 'PARTNER_DEFINED' AS category, 9 AS type_id $$, managed => '{PARTNER_DEFINED:7,OTHER_DEFINED:1}');
+-- A plan does without labels that cannot be asked for, and with pairs that have no type.
+CALL sim.rule('{"status": 503}', '{"path": "labels"}');
+SELECT action, from_id, to_id, category, type_id, label FROM hs_assoc_plan('contacts', 'companies', 'SELECT 101 AS from_id, 205 AS to_id, 279 AS type_id');
+CALL sim.no_rule();
+CALL sim.rule('{"status": 200, "body": {"status": "COMPLETE", "results": [{"from": {"id": "101"}, "to": [{"toObjectId": 206, "associationTypes": []}]}]}}', '{"path": "companies/batch/read"}');
+SELECT action, from_id, to_id, ok FROM hs_assoc_apply('contacts', 'companies', 'SELECT 101 AS from_id, 207 AS to_id', max_removals => 1);
+SELECT action, from_id, to_id, type_id, ok FROM hs_assoc_apply('contacts', 'companies', 'SELECT 101 AS from_id, 206 AS to_id, 279 AS type_id', max_removals => 1);
+CALL sim.no_rule();
+-- The login is refused after the first removals: nothing more is sent.
+CALL sim.hold('{101-211,102-212}');
+CALL sim.rule('{"status": 401, "body": {"status": "error", "category": "INVALID_AUTHENTICATION", "message": "Gone."}}', '{"path": "batch/archive"}');
+SELECT action, from_id, to_id, ok, error_category FROM hs_assoc_apply('contacts', 'companies',
+	'SELECT v.* FROM (VALUES (101, 208), (102, 208)) AS v (from_id, to_id)', max_removals => 9) ORDER BY change_no;
+CALL sim.no_rule();
 -- What others do meanwhile to a pair with such an id is skipped.
+CALL sim.forget();
 CALL sim.hold('{101-1234567890123456789}');
 CALL sim.rule('{"meanwhile": [["contacts", "101", "companies", "1234567890123456789", []]]}', '{"path": "batch/read", "first": 1}');
 SELECT action, from_id, to_id, ok FROM hs_assoc_apply('contacts', 'companies', $$ SELECT 101 AS from_id, '201' AS to_id $$, max_removals => 1);
@@ -219,6 +239,7 @@ FROM (VALUES
 	('''SELECT 1 AS from_id, 2 AS to_id'', mode => ''copy'''),
 	('''SELECT 1 AS from_id, 2 AS to_id'', mode => NULL'),
 	('''SELECT 1 AS from_id, 2 AS to_id'', managed => ''{Billing}'''),
+	('''SELECT 1 AS from_id, 2 AS to_id'', managed => ''{Primary}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{Billing,NULL}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{NULL}'''),
 	('''SELECT 1 AS from_id, 2 AS to_id, 3 AS type_id'', managed => ''{Bill}'''),

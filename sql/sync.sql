@@ -452,7 +452,18 @@ SELECT hs_assoc_enable_sync('deals', 'deals', 'id', 'companies', 'company_id', b
 SELECT * FROM enqueued();
 -- inserted, made null, and of the backfill
 SELECT server, skipped FROM hs_assoc_stat() ORDER BY server;
+-- a trigger that changes rows of the statement once more
+CREATE FUNCTION take_company() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE deals SET company_id = 30 WHERE id = NEW.id;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER take_company AFTER UPDATE ON deals FOR EACH ROW WHEN (NEW.company_id = 12) EXECUTE FUNCTION take_company();
+UPDATE deals SET company_id = id + 10;
+SELECT * FROM enqueued();
+TABLE deals ORDER BY 1;
 DROP TABLE deals;
+DROP FUNCTION take_company();
 
 --
 -- Wrong arguments

@@ -109,6 +109,10 @@ is(faults('monitor'), 't|53100|', 'pg_monitor sees since when something is lacki
 like(faults('operator'), qr/^t\|53100\|could not extend file "70100401": No space left on device x{400,460}$/, 'who has the role sees the message, with a bound');
 is(faults('reader'), 'f||', 'who may read no more than the view sees nothing');
 is(told('reader', 'SELECT count(*) FROM hs_assoc_fault()'), '0', 'nor by the function');
+my $found = q{SELECT state || ': ' || replace(detail, E'\n', ' ') FROM hs_assoc_diagnose('hubspot') WHERE topic = 'resources'};
+like(told('operator', $found), qr/^problem: the last attempt to send has failed with SQLSTATE 53100: could not extend file/, 'hs_assoc_diagnose tells it');
+is(told('monitor', $found), 'problem: the last attempt to send has failed with SQLSTATE 53100', '... but not everything to everybody');
+is(told('reader', $found), 'ok: nothing that sending needs was lacking', '... or anything');
 is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_backoff'), 0, 'nothing could be written');
 
 # Another account, which lacks the same
@@ -118,6 +122,8 @@ $preloaded->safe_psql('postgres', q{GRANT USAGE ON FOREIGN SERVER second TO app;
 wait_until(sub { told('monitor', q{SELECT count(*) FROM hs_assoc_outbox_stat WHERE fault_sqlstate = '53100'}) == 2 });
 is(told('operator', q{SELECT string_agg(server || ' ' || fault_sqlstate, ', ' ORDER BY server) FROM hs_assoc_outbox_stat}),
 	'hubspot 53100, second 53100', 'each account has its own');
+is(told('monitor', q{SELECT string_agg(labels->>'server', ' ' ORDER BY labels->>'server') FROM hs_assoc_metrics() WHERE labels->>'sqlstate' = '53100' AND value >= 0}),
+	'hubspot second', 'and its own figure');
 lacks_disk($preloaded, 0);
 wait_until(sub { $hubspot->association_count('contacts', 'companies') == 2
 	  && $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') eq '0' });

@@ -73,6 +73,11 @@ $hubspot->clear_rules;
 is(kinds('hs_assoc_plan', "$wanted UNION ALL SELECT 4, NULL", ''),
 	"create|4|-|-|900000|30001|930000\nunresolved|4|-|INVALID_INPUT|1||", 'if one of its rows is not understood, it loses nothing');
 
+# More records with a row that is not understood than are remembered: then nobody loses anything
+is($session->query(q{SELECT action, count(*), count(*) FILTER (WHERE from_id = '4') FROM hs_assoc_plan('contacts', 'companies',
+	'SELECT i AS from_id, CASE WHEN i <> 4 THEN NULL ELSE 3 END AS to_id FROM generate_series(4, 100010) AS i') GROUP BY 1 ORDER BY 1}),
+	"create|1|1\nunresolved|100006|0", '100,000 rows that are not understood');
+
 #
 # More changes of one record than are made at a time
 #

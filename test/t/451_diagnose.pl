@@ -214,6 +214,21 @@ broken('the clock is off', rule({ act => JSON::PP::true(), headers => { Date => 
 broken('the clock is a little off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 240)) } }), $no_rule,
 	clock => [ 'warning', qr/min behind HubSpot's/ ]);
 
+broken('the clock is days off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3.5 * 86400)) } }), $no_rule,
+	clock => [ 'problem', qr/3 days behind HubSpot's/ ]);
+foreach my $date ('today', 'Sun, 06 Foo 1994 08:49:37 GMT')
+{
+	rule({ act => JSON::PP::true(), headers => { Date => $date } })->();
+	like(diagnose($admin)->{clock}[1], qr/nothing to compare it with/, "a date that is none: $date");
+	$no_rule->();
+}
+broken('an answer that names no account', rule({ body => { kind => 'STANDARD' } }, 'details'), $no_rule,
+	token => [ 'warning', qr/which account it is of, the answer does not tell/ ]);
+broken('an answer that is not understood', rule({ status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => "two\nlines " . 'x' x 5000 } }, 'details'), $no_rule,
+	token => [ 'warning', qr/which account it is of cannot be asked: VALIDATION_ERROR: two lines x+\.\.\.$/ ]);
+broken('an answer without a quota', rule({ body => { results => 7 } }, 'api-usage'), $no_rule,
+	quota => [ 'warning', qr/HubSpot's answer cannot be read/ ]);
+
 #
 # What HubSpot allows
 #
@@ -238,6 +253,17 @@ is_healthy('for others, too', $bob);
 #
 # Tables in sync
 #
+$admin->query('CREATE TABLE others (contact int, other int, PRIMARY KEY (contact, other))');
+broken('a long label of two lines that HubSpot does not have',
+	q{SELECT hs_assoc_enable_sync('others', 'contacts', 'contact', 'deals', 'other', label => E'two\nlines ' || repeat('x', 980))}, q{SELECT hs_assoc_disable_sync('others')},
+	labels => [ 'problem', qr/"two lines x+\.\.\."/ ]);
+broken('syncs of many pairs of object types', [ map { qq{SELECT hs_assoc_enable_sync('others', 'contacts', 'contact', '$_', 'other', label => 'Boss')} } qw(tickets deals calls emails meetings notes) ],
+	q{SELECT hs_assoc_disable_sync('others')},
+	labels => [ 'problem', qr/Boss/ ]);
+$admin->query($_) foreach map { qq{SELECT hs_assoc_enable_sync('others', 'contacts', 'contact', '$_', 'other')} } qw(tickets deals calls emails meetings notes);
+is(bad(diagnose($admin)), 'labels:warning', 'syncs of many pairs of object types: the topic');
+like(diagnose($admin)->{labels}[1], qr/for 2 pairs of object types, those of further syncs were not looked up/, 'syncs of many pairs of object types: what it says');
+$admin->query(q{SELECT hs_assoc_disable_sync('others'); DROP TABLE others});
 broken('a label is gone', q{SELECT hs_assoc_label_delete('contacts', 'companies', 1)}, q{SELECT hs_assoc_label_create('contacts', 'companies', 'Boss', 'boss')},
 	labels => [ 'problem', qr/table public\.links: there is no label "Boss"/, qr/hs_assoc_label_create/ ]);
 $admin->query($_) foreach
