@@ -356,7 +356,7 @@ sub check_requests
 		my $inputs = 0;
 		$inputs += $_->{inputs} foreach @done;
 		push @problems, "$statement: $inputs keys of $property are asked for, not " . keys %keys
-		  if ($ways{$property} eq 'read' && $settings->{missing_keys} eq 'named' || $ways{$property} eq 'search' && "@{ $given{$property} }" !~ /large/)
+		  if ($ways{$property} eq 'read' && $settings->{missing_keys} eq 'named' || $ways{$property} eq 'search' && "@{ $given{$property} }" !~ /large/i)
 		  && ($ways{$property} eq 'read' ? $inputs != keys %keys : $inputs != scalar uniq(map { lc } keys %keys))
 		  && $settings->{batch_size} == 100;
 	}
@@ -372,8 +372,11 @@ sub chosen
 	$all{kinds}{ $expected[0][0] }++;
 	return $expected[0] if @expected == 1;
 	return first { $_->[0] eq 'found' } @expected if defined $record;
-	return first { $_->[0] eq 'near' } @expected if ($row->{c} // '') eq 'RECORD_AMBIGUOUS' && any { $_->[0] eq 'near' } @expected;
-	return $expected[0];
+
+	# whose candidates the row lists: these may be the other side's
+	my %told = map { $_ => 1 } @{ $row->{e}{candidates} // [] };
+	my $near = first { $_->[0] eq 'near' && any { $told{$_} } @$_[ 1 .. $#$_ ] } @expected;
+	return $near // $expected[0];
 }
 
 # The category that a side gives a row, or ''
