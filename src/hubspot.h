@@ -222,7 +222,7 @@ typedef struct HubspotOutcome
 	bool		ended;			/* it is the last one of its input, which
 								 * reads */
 	uint64		kind;			/* those of one kind have the same result, but
-								 * for input_no, from_id and to_id; 0: its own */
+								 * for input_no and the ids; 0: its own */
 } HubspotOutcome;
 
 #endif							/* HUBSPOT_H */

@@ -70,6 +70,8 @@ static const struct
 #define PROPERTY_HINT	"It is an object type and the internal name of a property, such as \"contacts:email\" or \"companies:domain\"."
 
 static char *check_property(const char *property, char **hint);
+static bool is_plain(HubspotSlice key, bool folds);
+static inline bool are_plain(const char *text, bool folds);
 static HubspotSlice trim(HubspotSlice key);
 
 /*
@@ -153,6 +155,8 @@ hubspot_key_problem(HubspotSlice key)
 {
 	HubspotSlice utf8;
 
+	if (is_plain(key, false))
+		return NULL;
 	if (key.len > MAX_GIVEN)
 		return psprintf("it is longer than %d bytes", HUBSPOT_MAX_KEY);
 	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
@@ -172,6 +176,52 @@ hubspot_key_problem(HubspotSlice key)
 			return pstrdup("it has a control character");
 	}
 	return NULL;
+}
+
+/*
+ * Is a key, in any encoding of the server, its own normal form at first sight, and good for
+ * one?  Most are: ASCII that can be printed, without a blank at either end, and without
+ * capital letters if it is folded.
+ */
+static bool
+is_plain(HubspotSlice key, bool folds)
+{
+	char		last[sizeof(uint64)];
+	int			rest = key.len % sizeof(last);
+
+	if (key.len == 0 || key.len > HUBSPOT_MAX_KEY || key.data[0] == ' ' ||
+		key.data[key.len - 1] == ' ')
+		return false;
+	for (int i = 0; i < key.len - rest; i += sizeof(last))
+	{
+		if (!are_plain(key.data + i, folds))
+			return false;
+	}
+	if (rest == 0)
+		return true;
+	if (key.len > rest)
+		return are_plain(key.data + key.len - sizeof(last), folds);
+	memset(last, ' ', sizeof(last));
+	memcpy(last, key.data, rest);
+	return are_plain(last, folds);
+}
+
+/* Are 8 bytes plain?  A sum has a byte's highest bit if it is at least what is added to. */
+static inline bool
+are_plain(const char *text, bool folds)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	const uint64 highest = ones * 0x80;
+	uint64		bytes;
+
+	memcpy(&bytes, text, sizeof(bytes));
+	if (bytes & highest)
+		return false;
+	if (((bytes + ones * (0x80 - ' ')) & highest) != highest ||
+		((bytes + ones * (0x80 - 0x7F)) & highest) != 0)
+		return false;
+	return !folds || ((bytes + ones * (0x80 - 'A')) &
+					  ~(bytes + ones * (0x7F - 'Z')) & highest) == 0;
 }
 
 /* A key without the blanks around it. */
@@ -214,6 +264,8 @@ hubspot_key_normalize(const HubspotObjectType *type, HubspotSlice key, char *buf
 {
 	HubspotSlice utf8;
 
+	if (is_plain(key, type->folds))
+		return key;
 	if (!hubspot_text_to_utf8(key.data, key.len, &utf8.data, &utf8.len))
 		elog(ERROR, "key is not valid in UTF-8");
 	return hubspot_value_normalize(type, utf8, buffer);
@@ -228,6 +280,8 @@ hubspot_value_normalize(const HubspotObjectType *type, HubspotSlice value, char 
 {
 	const HubspotSlice none = {NULL, 0};
 
+	if (is_plain(value, type->folds))
+		return value;
 	value = trim(value);
 	if (value.len > HUBSPOT_MAX_KEY)
 		return none;

@@ -139,6 +139,7 @@ static const HubspotJsonShape properties_shape = {
 typedef struct ValuesState
 {
 	const HubspotObjectType *type;
+	bool		has_secondary;	/* see there */
 	HubspotValueKind kind;		/* of the value that is being read */
 	void	   *state;
 	void		(*value) (void *state, HubspotValueKind kind, HubspotSlice value);
@@ -333,7 +334,7 @@ hubspot_record_values(const HubspotRecord *record, const HubspotObjectType *type
 					  void (*value) (void *state, HubspotValueKind kind,
 									 HubspotSlice value))
 {
-	ValuesState values = {.type = type,.state = state,.value = value};
+	ValuesState values = {.type = type,.has_secondary = has_secondary(type),.state = state,.value = value};
 
 	hubspot_json_each_member(record->properties, &values, take_property);
 }
@@ -359,7 +360,7 @@ take_property(void *state, HubspotSlice name, HubspotSlice raw)
 		values->kind = HUBSPOT_VALUE_MERGED;
 		hubspot_json_each_text(raw, values, take_values);
 	}
-	else if (has_secondary(type) && is_named(name, SECONDARY_EMAILS))
+	else if (values->has_secondary && is_named(name, SECONDARY_EMAILS))
 	{
 		values->kind = HUBSPOT_VALUE_SECONDARY;
 		hubspot_json_each_text(raw, values, take_values);

@@ -70,7 +70,7 @@ key_hash(const HubspotKey *key)
 static inline bool
 same_key(const HubspotKey *a, const HubspotKey *b)
 {
-	return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+	return hubspot_same_id(hubspot_key_text(a), hubspot_key_text(b));
 }
 
 #include "lib/simplehash.h"
@@ -83,6 +83,9 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 #define MAX_ANSWERS		(8 * 1024 * 1024)
 
 #define FIRST_KEYS		64
+
+/* How many entries of the table are looked at for a key that is fetched beforehand. */
+#define MAX_PROBES		4
 
 /*
  * Times are kept in eighths of a second, modulo 2 to the 16th: two of them can be compared
@@ -230,15 +233,34 @@ hubspot_keys_type(const HubspotKeys *keys)
 void
 hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
 {
+	const KeyEntry *entry;
+
 	wanted->hash = text_hash(wanted->text);
-	HUBSPOT_PREFETCH(&keys->table->data[wanted->hash & keys->table->sizemask]);
+	entry = &keys->table->data[wanted->hash & keys->table->sizemask];
+	HUBSPOT_PREFETCH(entry);
+	HUBSPOT_PREFETCH(entry + MAX_PROBES - 1);
 }
 
-/* Some time after a key was expected: fetch what is most likely the key itself. */
+/*
+ * Some time after a key was expected: fetch what is most likely the key itself, from its
+ * first byte to its last.
+ */
 void
 hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
 {
-	HUBSPOT_PREFETCH(keys->table->data[wanted->hash & keys->table->sizemask].key);
+	for (int i = 0; i < MAX_PROBES; i++)
+	{
+		const KeyEntry *entry = &keys->table->data[(wanted->hash + i) & keys->table->sizemask];
+
+		if (entry->status != keys_SH_IN_USE)
+			return;
+		if (entry->hash == wanted->hash)
+		{
+			HUBSPOT_PREFETCH(entry->key);
+			HUBSPOT_PREFETCH(&entry->key->text[wanted->text.len - 1]);
+			return;
+		}
+	}
 }
 
 /* Get a key that was expected.  A row needs it until hubspot_key_release(). */

@@ -13,9 +13,8 @@
  * Rows are read ahead, up to MAX_AHEAD of them or MAX_BYTES of their texts, so that
  * look-ups are full, and in flight beside what the batch sends.
  *
- * The resolver keeps what a row was given until the row's last outcome has been got.  It
- * numbers the rows, and the batch knows them by these numbers.  Rows lie in blocks; a
- * block is freed when all of its rows are done.
+ * The resolver keeps what a row was given until the row's last outcome has been got
+ * (keyed_row.c).  It numbers the rows, and the batch knows them by these numbers.
  *
  * IDENTIFICATION
  *	  src/call/resolver.c
@@ -34,6 +33,7 @@
 #include "base/prefetch.h"
 #include "call/key_cache.h"
 #include "call/key_error.h"
+#include "call/keyed_row.h"
 #include "call/lookup.h"
 #include "call/resolver.h"
 
@@ -48,18 +48,11 @@
 #define ROWS_BETWEEN	8
 #define MAX_COMING		(2 * ROWS_BETWEEN)
 
-/* Rows of a block, and bytes of a piece of its texts. */
-#define BLOCK_ROWS		256
-#define PIECE_SIZE		8192
-
-#define FIRST_BLOCKS	16
-
-/* The two sides of a pair. */
 enum
 {
-	FROM,
-	TO,
-	NSIDES
+	FROM = HUBSPOT_SIDE_FROM,
+	TO = HUBSPOT_SIDE_TO,
+	NSIDES = HUBSPOT_NSIDES
 };
 
 /* One side of the rows; if that has ids of records, it has neither keys nor lookups. */
@@ -70,36 +63,6 @@ typedef struct Side
 	HubspotCachedKeys *cached;	/* to be given back, or NULL */
 } Side;
 
-/* What became of a row with records that an earlier statement had found. */
-typedef struct Former
-{
-	const HubspotError *error;	/* NULL: the record that is read has nothing */
-	HubspotSlice ids[NSIDES];
-} Former;
-
-typedef struct Row
-{
-	int64		no;				/* the input's */
-	HubspotSlice given[NSIDES];
-	HubspotKey *keys[NSIDES];	/* NULL: the side has none, or they are known */
-	const HubspotTypeList *types;
-	const HubspotError *error;
-	const Former *former;		/* NULL: it is tried for the first time */
-	bool		is_earlier;		/* an earlier statement has found its records */
-	bool		has_some;		/* it has had an association */
-} Row;
-
-typedef struct Block
-{
-	MemoryContext context;
-	int			nleft;			/* rows whose outcome was not got */
-	char	   *space;			/* for texts */
-	Size		space_left;
-	const HubspotTypeList *last_types;	/* of the last row, to be shared */
-	const HubspotError *last_error;
-	Row			rows[BLOCK_ROWS];
-} Block;
-
 struct HubspotResolver
 {
 	MemoryContext context;
@@ -108,11 +71,7 @@ struct HubspotResolver
 	bool		takes_earlier;	/* records that earlier statements have found
 								 * count */
 	Side		sides[NSIDES];
-	Block	  **blocks;			/* NULL: gone; from the first that isn't */
-	int64		first_block;	/* number of that */
-	int			nblocks;
-	int			maxblocks;
-	int64		nput;			/* rows; they are numbered from 0 */
+	HubspotKeyedRows rows;
 	int64		nkeyed;			/* of them, that have their keys */
 	int64		nnext;			/* of these, that are in the batch */
 	HubspotKeyWanted coming[MAX_COMING][NSIDES];	/* keys that rows wait
@@ -122,8 +81,6 @@ struct HubspotResolver
 	Size		bytes;			/* of the texts of rows that are not in the
 								 * batch */
 	HubspotKey *passed[NSIDES]; /* of the row that went into the batch last */
-	Block	   *gone;			/* its rows are done; their last outcome may
-								 * still be in use */
 	MemoryContextCallback ending;
 	MemoryContext row_context;	/* reset for each row */
 };
@@ -131,23 +88,17 @@ struct HubspotResolver
 static void make_side(HubspotResolver *resolver, int side, const HubspotClient *client,
 					  HubspotCalls *calls, const HubspotObjectType *type);
 static void end(void *arg);
-static Row *add_row(HubspotResolver *resolver, Block **block);
-static Row *find_row(const HubspotResolver *resolver, int64 number, Block **block);
-static HubspotSlice keep_text(Block *block, HubspotSlice text);
-static const HubspotTypeList *keep_types(Block *block, const HubspotTypeList *types);
-static void expect_key(HubspotResolver *resolver, Block *block, int side,
+static void expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side,
 					   HubspotSlice given, HubspotKeyWanted *wanted);
 static void take_keys(HubspotResolver *resolver);
-static bool is_known(const Row *row);
+static void take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *key);
+static bool is_known(const HubspotKeyedRow *row);
 static bool waits_for_others(const HubspotResolver *resolver);
-static HubspotResolved resolve(HubspotResolver *resolver, Row *row,
+static HubspotResolved resolve(HubspotResolver *resolver, HubspotKeyedRow *row,
 							   HubspotInput *input, const HubspotError **error);
-static bool is_settled_by_former(const Former *former, const HubspotSlice *ids,
+static bool is_settled_by_former(const HubspotFormer *former, const HubspotSlice *ids,
 								 const HubspotError **error);
 static bool may_be_records_fault(const HubspotError *error);
-static void forget_row(HubspotResolver *resolver, Block *block);
-static void drop_gone(HubspotResolver *resolver);
-static void drop_block(HubspotResolver *resolver, Block *block);
 
 /*
  * Begin in a memory context, for an operation; deleting the context ends it.  NULL: the
@@ -168,6 +119,7 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 		return NULL;
 	resolver = MemoryContextAllocZero(context, sizeof(HubspotResolver));
 	resolver->context = context;
+	hubspot_keyed_rows_begin(&resolver->rows, context);
 	resolver->removes = (endpoint->reply_shape == HUBSPOT_REPLY_SILENT);
 	resolver->only_resolves = only_resolves;
 
@@ -232,7 +184,7 @@ hubspot_resolver_room(const HubspotResolver *resolver)
 {
 	Size		left = MAX_BYTES - Min(resolver->bytes, MAX_BYTES);
 
-	return Min(MAX_AHEAD - (int) (resolver->nput - resolver->nnext),
+	return Min(MAX_AHEAD - (int) (resolver->rows.nadded - resolver->nnext),
 			   (int) ((left + HUBSPOT_MAX_KEY) / (NSIDES * HUBSPOT_MAX_KEY)));
 }
 
@@ -244,41 +196,41 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 					 const HubspotError *error)
 {
 	const HubspotSlice given[NSIDES] = {input->from_id, input->to_id};
-	HubspotKeyWanted *wanted = resolver->coming[resolver->nput % MAX_COMING];
-	MemoryContext old;
-	Block	   *block;
-	Row		   *row = add_row(resolver, &block);
+	HubspotKeyWanted *wanted = resolver->coming[resolver->rows.nadded % MAX_COMING];
+	HubspotRowBlock *block;
+	HubspotKeyedRow *row = hubspot_keyed_rows_add(&resolver->rows, &block);
 
-	old = MemoryContextSwitchTo(block->context);
 	row->no = input->no;
-	row->types = keep_types(block, input->types);
+	row->types = hubspot_row_block_types(block, input->types);
 	if (error)
-		row->error = hubspot_share_error(&block->last_error, error);
+		row->error = hubspot_row_block_error(block, error);
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		row->given[side] = keep_text(block, given[side]);
-		resolver->bytes += row->given[side].len;
+		HubspotSlice kept = hubspot_row_block_text(block, given[side]);
+
+		row->given[side] = kept.data;
+		row->given_len[side] = kept.len;
+		resolver->bytes += kept.len;
 		wanted[side].text.data = NULL;
 		if (resolver->sides[side].keys && error == NULL)
-			expect_key(resolver, block, side, row->given[side], &wanted[side]);
+			expect_key(resolver, block, side, kept, &wanted[side]);
 	}
-	MemoryContextSwitchTo(old);
-	if (resolver->nput >= ROWS_BETWEEN)
+	if (resolver->rows.nadded >= ROWS_BETWEEN)
 	{
-		wanted = resolver->coming[(resolver->nput - ROWS_BETWEEN) % MAX_COMING];
+		wanted = resolver->coming[(resolver->rows.nadded - ROWS_BETWEEN) % MAX_COMING];
 		for (int side = FROM; side < NSIDES; side++)
 		{
 			if (wanted[side].text.data)
 				hubspot_keys_approach(resolver->sides[side].keys, &wanted[side]);
 		}
 	}
-	if (resolver->nput - resolver->nkeyed == MAX_COMING)
+	if (resolver->rows.nadded - resolver->nkeyed == MAX_COMING)
 		take_keys(resolver);
 }
 
 /* Expect the key of a row that was put.  If its normal form is another text, keep that. */
 static void
-expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given,
+expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side, HubspotSlice given,
 		   HubspotKeyWanted *wanted)
 {
 	const HubspotObjectType *type = hubspot_keys_type(resolver->sides[side].keys);
@@ -288,8 +240,10 @@ expect_key(HubspotResolver *resolver, Block *block, int side, HubspotSlice given
 
 	MemoryContextSwitchTo(old);
 	wanted->text = given;
-	if (!hubspot_same_id(normal, given))
-		wanted->text = keep_text(block, normal);
+	if (normal.data == given.data)
+		wanted->text.len = normal.len;
+	else if (!hubspot_same_id(normal, given))
+		wanted->text = hubspot_row_block_text(block, normal);
 	hubspot_keys_expect(resolver->sides[side].keys, wanted);
 }
 
@@ -299,17 +253,36 @@ take_keys(HubspotResolver *resolver)
 {
 	int64		number = resolver->nkeyed++;
 	const HubspotKeyWanted *wanted = resolver->coming[number % MAX_COMING];
-	Block	   *block;
-	Row		   *row = find_row(resolver, number, &block);
+	HubspotRowBlock *block;
+	HubspotKeyedRow *row = hubspot_keyed_rows_find(&resolver->rows, number, &block);
 
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		if (wanted[side].text.data == NULL)
-			continue;
-		row->keys[side] = hubspot_keys_get_expected(resolver->sides[side].keys, &wanted[side]);
-		if (row->keys[side]->state == HUBSPOT_KEY_UNKNOWN)
-			hubspot_lookups_add(resolver->sides[side].lookups, row->keys[side]);
+		if (wanted[side].text.data)
+			take_key(resolver, row, side,
+					 hubspot_keys_get_expected(resolver->sides[side].keys, &wanted[side]));
 	}
+}
+
+/*
+ * Give a row its key, or at once the id of its record, if that is known: once the row is
+ * the next one, the key would have to be fetched from memory anew.
+ */
+static void
+take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *key)
+{
+	if (key->state == HUBSPOT_KEY_FOUND && key->id_len > 0)
+	{
+		memcpy(row->found[side].id, key->answer.short_id, key->id_len);
+		row->id_len[side] = key->id_len;
+		row->is_earlier |= hubspot_key_is_earlier(resolver->sides[side].keys, key);
+		hubspot_key_release(resolver->sides[side].keys, key);
+		return;
+	}
+	row->found[side].key = key;
+	row->has_key[side] = true;
+	if (key->state == HUBSPOT_KEY_UNKNOWN)
+		hubspot_lookups_add(resolver->sides[side].lookups, key);
 }
 
 /*
@@ -319,80 +292,11 @@ take_keys(HubspotResolver *resolver)
 bool
 hubspot_resolver_catch_up(HubspotResolver *resolver)
 {
-	bool		any = resolver->nkeyed < resolver->nput;
+	bool		any = resolver->nkeyed < resolver->rows.nadded;
 
-	while (resolver->nkeyed < resolver->nput)
+	while (resolver->nkeyed < resolver->rows.nadded)
 		take_keys(resolver);
 	return any;
-}
-
-static Row *
-add_row(HubspotResolver *resolver, Block **block)
-{
-	int			n = resolver->nput % BLOCK_ROWS;
-
-	if (n == 0)
-	{
-		MemoryContext context = AllocSetContextCreate(resolver->context,
-													  "hubspot_assoc keyed rows",
-													  ALLOCSET_DEFAULT_SIZES);
-
-		*block = MemoryContextAllocZero(context, sizeof(Block));
-		(*block)->context = context;
-		if (resolver->nblocks == resolver->maxblocks)
-		{
-			resolver->maxblocks = Max(2 * resolver->maxblocks, FIRST_BLOCKS);
-			if (resolver->blocks == NULL)
-				resolver->blocks = MemoryContextAlloc(resolver->context,
-													  sizeof(Block *) * resolver->maxblocks);
-			else
-				resolver->blocks = repalloc(resolver->blocks,
-											sizeof(Block *) * resolver->maxblocks);
-		}
-		resolver->blocks[resolver->nblocks++] = *block;
-	}
-	*block = resolver->blocks[resolver->nblocks - 1];
-	resolver->nput++;
-	(*block)->nleft++;
-	return &(*block)->rows[n];
-}
-
-static Row *
-find_row(const HubspotResolver *resolver, int64 number, Block **block)
-{
-	*block = resolver->blocks[number / BLOCK_ROWS - resolver->first_block];
-	return &(*block)->rows[number % BLOCK_ROWS];
-}
-
-/* A copy of a text, which lives as long as the block. */
-static HubspotSlice
-keep_text(Block *block, HubspotSlice text)
-{
-	char	   *copy;
-
-	if (text.data == NULL)
-		return text;
-	if (block->space == NULL || (Size) text.len > block->space_left)
-	{
-		block->space_left = Max(PIECE_SIZE, text.len);
-		block->space = palloc(block->space_left);
-	}
-	copy = memcpy(block->space, text.data, text.len);
-	block->space += text.len;
-	block->space_left -= text.len;
-	text.data = copy;
-	return text;
-}
-
-/* A copy of types, which lives as long as the block: one for rows that have the same. */
-static const HubspotTypeList *
-keep_types(Block *block, const HubspotTypeList *types)
-{
-	if (types == NULL)
-		return NULL;
-	if (block->last_types == NULL || !hubspot_same_types(block->last_types, types))
-		block->last_types = hubspot_merge_types(NULL, types);
-	return block->last_types;
 }
 
 /*
@@ -405,8 +309,8 @@ hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
 {
 	HubspotResolved resolved;
 	MemoryContext old;
-	Block	   *block;
-	Row		   *row;
+	HubspotRowBlock *block;
+	HubspotKeyedRow *row;
 
 	for (int side = FROM; side < NSIDES; side++)
 	{
@@ -418,11 +322,14 @@ hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
 		return HUBSPOT_RESOLVED_NONE;
 	if (resolver->nkeyed - resolver->nnext > ROWS_BETWEEN)
 	{
-		row = find_row(resolver, resolver->nnext + ROWS_BETWEEN, &block);
+		row = hubspot_keyed_rows_find(&resolver->rows, resolver->nnext + ROWS_BETWEEN, &block);
 		for (int side = FROM; side < NSIDES; side++)
-			HUBSPOT_PREFETCH(row->keys[side]);
+		{
+			if (row->has_key[side])
+				HUBSPOT_PREFETCH(row->found[side].key);
+		}
 	}
-	row = find_row(resolver, resolver->nnext, &block);
+	row = hubspot_keyed_rows_find(&resolver->rows, resolver->nnext, &block);
 	if (!is_known(row))
 		return HUBSPOT_RESOLVED_NONE;
 
@@ -434,19 +341,20 @@ hubspot_resolver_next(HubspotResolver *resolver, HubspotInput *input,
 	input->types = row->types;
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		resolver->bytes -= row->given[side].len;
-		resolver->passed[side] = row->keys[side];
-		row->keys[side] = NULL;
+		resolver->bytes -= row->given_len[side];
+		if (row->has_key[side])
+			resolver->passed[side] = row->found[side].key;
+		row->has_key[side] = false;
 	}
 	return resolved;
 }
 
 static bool
-is_known(const Row *row)
+is_known(const HubspotKeyedRow *row)
 {
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		if (row->keys[side] && !hubspot_key_is_settled(row->keys[side]))
+		if (row->has_key[side] && !hubspot_key_is_settled(row->found[side].key))
 			return false;
 	}
 	return true;
@@ -457,7 +365,7 @@ is_known(const Row *row)
  * that has one.
  */
 static HubspotResolved
-resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
+resolve(HubspotResolver *resolver, HubspotKeyedRow *row, HubspotInput *input,
 		const HubspotError **error)
 {
 	HubspotSlice ids[NSIDES];
@@ -466,13 +374,18 @@ resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 	*error = row->error;
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		const HubspotKey *key = row->keys[side];
-		bool		has_keys = (resolver->sides[side].keys != NULL);
+		const HubspotKey *key = row->has_key[side] ? row->found[side].key : NULL;
+		HubspotSlice given = hubspot_keyed_row_given(row, side);
 
-		ids[side] = row->given[side];
-		if (has_keys)
+		ids[side] = given;
+		if (resolver->sides[side].keys)
 			ids[side].data = NULL;
-		if (key && key->state == HUBSPOT_KEY_FOUND)
+		if (row->id_len[side] > 0)
+		{
+			ids[side].data = row->found[side].id;
+			ids[side].len = row->id_len[side];
+		}
+		else if (key && key->state == HUBSPOT_KEY_FOUND)
 		{
 			ids[side] = hubspot_key_record(key);
 			row->is_earlier |= hubspot_key_is_earlier(resolver->sides[side].keys, key);
@@ -482,7 +395,7 @@ resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
 			is_gone = true;
 		else if (key && *error == NULL)
 			*error = hubspot_key_error(hubspot_keys_type(resolver->sides[side].keys), key,
-									   row->given[side]);
+									   given);
 	}
 	input->from_id = ids[FROM];
 	input->to_id = ids[TO];
@@ -503,7 +416,7 @@ resolve(HubspotResolver *resolver, Row *row, HubspotInput *input,
  * have the same records as then, or if HubSpot could not be asked for them.
  */
 static bool
-is_settled_by_former(const Former *former, const HubspotSlice *ids,
+is_settled_by_former(const HubspotFormer *former, const HubspotSlice *ids,
 					 const HubspotError **error)
 {
 	if (*error && ((*error)->verdict == HUBSPOT_VERDICT_NO_RECORD ||
@@ -536,14 +449,12 @@ may_be_records_fault(const HubspotError *error)
 bool
 hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
 {
-	Block	   *block;
-	Row		   *row;
+	HubspotRowBlock *block;
+	HubspotKeyedRow *row;
 	HubspotInput input = {0};
-	MemoryContext old;
-	Former	   *former;
 
-	drop_gone(resolver);
-	row = find_row(resolver, outcome->input_no, &block);
+	hubspot_keyed_rows_free_gone(&resolver->rows);
+	row = hubspot_keyed_rows_find(&resolver->rows, outcome->input_no, &block);
 	row->has_some |= (outcome->association != NULL);
 	if (!row->is_earlier ||
 		!(outcome->error ? may_be_records_fault(outcome->error) :
@@ -552,24 +463,18 @@ hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
 	for (int side = FROM; side < NSIDES; side++)
 	{
 		if (resolver->sides[side].keys)
-			hubspot_keys_forget_earlier(resolver->sides[side].keys, row->given[side]);
+			hubspot_keys_forget_earlier(resolver->sides[side].keys,
+										hubspot_keyed_row_given(row, side));
 	}
 	input.no = row->no;
 	input.types = row->types;
-	input.from_id = row->given[FROM];
-	input.to_id = row->given[TO];
+	input.from_id = hubspot_keyed_row_given(row, FROM);
+	input.to_id = hubspot_keyed_row_given(row, TO);
 	hubspot_resolver_put(resolver, &input, NULL);
-	forget_row(resolver, block);
+	hubspot_keyed_rows_forget(&resolver->rows, block);
 
-	row = find_row(resolver, resolver->nput - 1, &block);
-	old = MemoryContextSwitchTo(block->context);
-	former = palloc(sizeof(Former));
-	former->error = outcome->error ?
-		hubspot_share_error(&block->last_error, outcome->error) : NULL;
-	former->ids[FROM] = keep_text(block, outcome->from_id);
-	former->ids[TO] = keep_text(block, outcome->to_id);
-	row->former = former;
-	MemoryContextSwitchTo(old);
+	row = hubspot_keyed_rows_find(&resolver->rows, resolver->rows.nadded - 1, &block);
+	row->former = hubspot_row_block_former(block, outcome);
 	return true;
 }
 
@@ -577,7 +482,7 @@ hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
 bool
 hubspot_resolver_is_empty(const HubspotResolver *resolver)
 {
-	return resolver->nnext == resolver->nput;
+	return resolver->nnext == resolver->rows.nadded;
 }
 
 /*
@@ -605,15 +510,15 @@ hubspot_resolver_ask(HubspotResolver *resolver, bool more_may_come)
 static bool
 waits_for_others(const HubspotResolver *resolver)
 {
-	Block	   *block;
-	const Row  *row;
+	HubspotRowBlock *block;
+	const HubspotKeyedRow *row;
 
 	Assert(resolver->nnext < resolver->nkeyed);
-	row = find_row(resolver, resolver->nnext, &block);
+	row = hubspot_keyed_rows_find(&resolver->rows, resolver->nnext, &block);
 	for (int side = FROM; side < NSIDES; side++)
 	{
-		if (row->keys[side] && row->keys[side]->state == HUBSPOT_KEY_ASKED &&
-			row->keys[side]->answer.asker == NULL)
+		if (row->has_key[side] && row->found[side].key->state == HUBSPOT_KEY_ASKED &&
+			row->found[side].key->answer.asker == NULL)
 			return false;
 	}
 	return true;
@@ -640,59 +545,22 @@ hubspot_resolver_stopped(const HubspotResolver *resolver)
 void
 hubspot_resolver_name(HubspotResolver *resolver, HubspotOutcome *outcome, bool last)
 {
-	Block	   *block;
-	const Row  *row;
+	HubspotRowBlock *block;
+	const HubspotKeyedRow *row;
 
-	drop_gone(resolver);
-	row = find_row(resolver, outcome->input_no, &block);
+	hubspot_keyed_rows_free_gone(&resolver->rows);
+	row = hubspot_keyed_rows_find(&resolver->rows, outcome->input_no, &block);
 	outcome->input_no = row->no;
-	outcome->kind = 0;			/* its records' ids are shown besides */
 	if (resolver->sides[FROM].keys)
 	{
 		outcome->from_record = outcome->from_id;
-		outcome->from_id = row->given[FROM];
+		outcome->from_id = hubspot_keyed_row_given(row, FROM);
 	}
 	if (resolver->sides[TO].keys)
 	{
 		outcome->to_record = outcome->to_id;
-		outcome->to_id = row->given[TO];
+		outcome->to_id = hubspot_keyed_row_given(row, TO);
 	}
 	if (last)
-		forget_row(resolver, block);
-}
-
-/* Take note that a row has no more outcomes. */
-static void
-forget_row(HubspotResolver *resolver, Block *block)
-{
-	if (--block->nleft == 0 && block != resolver->blocks[resolver->nblocks - 1])
-		resolver->gone = block;
-}
-
-/* Drop the block whose last outcome is no longer needed, if there is one. */
-static void
-drop_gone(HubspotResolver *resolver)
-{
-	if (resolver->gone)
-		drop_block(resolver, resolver->gone);
-	resolver->gone = NULL;
-}
-
-/* Drop a block with all of its rows, and its place, if those before it are gone, too. */
-static void
-drop_block(HubspotResolver *resolver, Block *block)
-{
-	int			ngone = 0;
-
-	for (int i = 0; i < resolver->nblocks; i++)
-	{
-		if (resolver->blocks[i] == block)
-			resolver->blocks[i] = NULL;
-	}
-	MemoryContextDelete(block->context);
-	while (ngone < resolver->nblocks && resolver->blocks[ngone] == NULL)
-		ngone++;
-	resolver->first_block += ngone;
-	resolver->nblocks -= ngone;
-	memmove(resolver->blocks, resolver->blocks + ngone, sizeof(Block *) * resolver->nblocks);
+		hubspot_keyed_rows_forget(&resolver->rows, block);
 }

@@ -40,11 +40,20 @@ static inline bool skip_digits(const char **p, const char *end);
 static bool lex_word(HubspotLexer *lexer, const char *word,
 					 HubspotToken token);
 static bool skip_strings(HubspotLexer *lexer);
+static bool skip_scalars(HubspotLexer *lexer);
 static bool skip_levels(HubspotLexer *lexer, StringInfo stack);
 static inline HubspotToken end_of(char open);
 static void decode_string(StringInfo out, const char *text, int len);
 static int	decode_escape(StringInfo out, const char *text, const char *end);
 static pg_wchar hex_escape(const char *text, const char *end);
+
+static inline bool
+is_scalar(HubspotToken token)
+{
+	return token == HUBSPOT_TOKEN_STRING || token == HUBSPOT_TOKEN_NUMBER ||
+		token == HUBSPOT_TOKEN_TRUE || token == HUBSPOT_TOKEN_FALSE ||
+		token == HUBSPOT_TOKEN_NULL;
+}
 
 /* Start on the first token; false if there is none. */
 bool
@@ -193,25 +202,24 @@ lex_word(HubspotLexer *lexer, const char *word, HubspotToken token)
 bool
 hubspot_lexer_skip_container(HubspotLexer *lexer)
 {
+	HubspotLexer start;
 	StringInfoData stack;
 	char		end = (lexer->token == HUBSPOT_TOKEN_OBJECT_START) ? '}' : ']';
 	bool		well_formed;
 
-	/* most are empty, or lists of texts, and need no stack */
+	/*
+	 * most are empty, lists of texts, or objects of scalars: these need no
+	 * stack
+	 */
 	if (lexer->token_end < lexer->end && *lexer->token_end == end)
 	{
 		(void) hubspot_lexer_next(lexer);
 		return hubspot_lexer_next(lexer);
 	}
-	if (lexer->token == HUBSPOT_TOKEN_ARRAY_START)
-	{
-		const HubspotLexer start = *lexer;
-
-		if (skip_strings(lexer))
-			return true;
-		*lexer = start;
-	}
-
+	start = *lexer;
+	if (lexer->token == HUBSPOT_TOKEN_ARRAY_START ? skip_strings(lexer) : skip_scalars(lexer))
+		return true;
+	*lexer = start;
 	initStringInfo(&stack);
 	well_formed = skip_levels(lexer, &stack);
 	pfree(stack.data);
@@ -230,6 +238,22 @@ skip_strings(HubspotLexer *lexer)
 			return false;
 	} while (lexer->token == HUBSPOT_TOKEN_COMMA);
 	return lexer->token == HUBSPOT_TOKEN_ARRAY_END && hubspot_lexer_next(lexer);
+}
+
+/* Skip an object of members that are neither objects nor arrays.  False: some are. */
+static bool
+skip_scalars(HubspotLexer *lexer)
+{
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!hubspot_lexer_next(lexer) || lexer->token != HUBSPOT_TOKEN_STRING ||
+			!hubspot_lexer_next(lexer) || lexer->token != HUBSPOT_TOKEN_COLON ||
+			!hubspot_lexer_next(lexer) || !is_scalar(lexer->token) ||
+			!hubspot_lexer_next(lexer))
+			return false;
+	} while (lexer->token == HUBSPOT_TOKEN_COMMA);
+	return lexer->token == HUBSPOT_TOKEN_OBJECT_END && hubspot_lexer_next(lexer);
 }
 
 /* Skip until the stack, which is empty at the start, is empty again. */
@@ -255,9 +279,7 @@ skip_levels(HubspotLexer *lexer, StringInfo stack)
 		}
 		else if (value_due)
 		{
-			if (token != HUBSPOT_TOKEN_STRING && token != HUBSPOT_TOKEN_NUMBER &&
-				token != HUBSPOT_TOKEN_TRUE && token != HUBSPOT_TOKEN_FALSE &&
-				token != HUBSPOT_TOKEN_NULL)
+			if (!is_scalar(token))
 				return false;
 		}
 		else if (token == end_of(open))

@@ -214,12 +214,18 @@ void
 hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
 				   Tuplestorestate *tupstore)
 {
-	if (row->stencils &&
-		hubspot_stencils_put_kind(row->stencils, tupstore, outcome->kind,
-								  outcome->input_no, outcome->from_id,
-								  outcome->association ? outcome->association->to_id :
-								  outcome->to_id))
-		return;
+	if (row->stencils && outcome->kind != 0)
+	{
+		HubspotStencilRow ids = {outcome->input_no, outcome->from_id, outcome->to_id,
+		outcome->from_record, outcome->to_record};
+
+		if (row->fill == fill_record)
+			ids.to_id = outcome->from_record;
+		else if (outcome->association)
+			ids.to_id = outcome->association->to_id;
+		if (hubspot_stencils_put_kind(row->stencils, tupstore, outcome->kind, &ids))
+			return;
+	}
 	fill(row, outcome);
 	if (row->special)
 	{
@@ -227,7 +233,8 @@ hubspot_result_put(HubspotResultRow *row, const HubspotOutcome *outcome,
 		return;
 	}
 	if (row->stencils == NULL)
-		row->stencils = hubspot_stencils_create(row->context, row->tupdesc);
+		row->stencils = hubspot_stencils_create(row->context, row->tupdesc,
+												row->fill != fill_record);
 	hubspot_stencils_put(row->stencils, tupstore, row->values, row->isnull,
 						 outcome->kind);
 }
@@ -289,9 +296,6 @@ static void
 fill_records(HubspotResultRow *row, const HubspotOutcome *outcome, int from_record,
 			 int to_record)
 {
-	if (outcome->from_record.data == NULL && outcome->to_record.data == NULL)
-		return;
-	row->special = true;
 	SET(from_record, outcome->from_record.data,
 		id_datum(outcome->from_record, &row->ids[2]));
 	SET(to_record, outcome->to_record.data, id_datum(outcome->to_record, &row->ids[3]));

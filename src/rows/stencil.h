@@ -16,7 +16,10 @@
 
 #include "hubspot.h"
 
-/* The columns that differ: a bigint, then two texts; others follow. */
+/*
+ * The columns that differ: a bigint, then two texts; others follow, and in the end maybe
+ * two texts that differ as well.
+ */
 enum
 {
 	HUBSPOT_STENCIL_NO,
@@ -25,17 +28,26 @@ enum
 	HUBSPOT_STENCIL_FIRST_OTHER
 };
 
+/* What is in these columns; a text without data is null. */
+typedef struct HubspotStencilRow
+{
+	int64		no;
+	HubspotSlice from_id;
+	HubspotSlice to_id;
+	HubspotSlice from_record;	/* these two are not looked at if the type */
+	HubspotSlice to_record;		/* has no such columns */
+} HubspotStencilRow;
+
 typedef struct HubspotStencils HubspotStencils;
 
 extern HubspotStencils *hubspot_stencils_create(MemoryContext context,
-												TupleDesc tupdesc);
+												TupleDesc tupdesc, bool has_records);
 extern void hubspot_stencils_put(HubspotStencils *stencils,
 								 Tuplestorestate *tupstore,
 								 Datum *values, bool *isnull, uint64 kind);
 extern bool hubspot_stencils_put_kind(HubspotStencils *stencils,
 									  Tuplestorestate *tupstore, uint64 kind,
-									  int64 no, HubspotSlice from_id,
-									  HubspotSlice to_id);
+									  const HubspotStencilRow *row);
 extern void hubspot_stencils_forget(HubspotStencils *stencils);
 
 #endif							/* HUBSPOT_ROWS_STENCIL_H */
