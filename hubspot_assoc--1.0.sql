@@ -1048,6 +1048,25 @@ CREATE INDEX hs_assoc_outdated_id_idx ON hs_assoc_outdated (id);
 COMMENT ON TABLE hs_assoc_outdated IS
 'dead letters that a later operation has made useless while another transaction had them locked';
 
+CREATE TABLE hs_assoc_event (
+	server			text COLLATE "C" NOT NULL,
+	kind			text COLLATE "C" NOT NULL,
+	count			bigint NOT NULL,
+	since			timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	notified_at		timestamptz
+);
+-- not unique, so that an INSERT waits for nobody; yet rows can be deleted where all tables are published
+CREATE INDEX hs_assoc_event_idx ON hs_assoc_event (server, kind);
+ALTER TABLE hs_assoc_event REPLICA IDENTITY FULL;
+COMMENT ON TABLE hs_assoc_event IS
+'what the next NOTIFY on channel hs_assoc will tell of, and when the last one was';
+COMMENT ON COLUMN hs_assoc_event.kind IS
+'dead_letter, account_refused or quota_low';
+COMMENT ON COLUMN hs_assoc_event.count IS
+'how many of them; 0 in a row that only says when they were told of';
+COMMENT ON COLUMN hs_assoc_event.notified_at IS
+'when listeners were last told of this kind and server, or null';
+
 COMMENT ON SEQUENCE hs_assoc_outbox_id_seq IS
 'the order in which operations were enqueued';
 
@@ -1529,7 +1548,7 @@ GRANT SELECT (server, role, failures, retry_at, since, http_status, error_catego
 -- Somebody's column of the type of one of these would keep later versions from
 -- adding a column to it.
 REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_lease, hs_assoc_backoff,
-	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
+	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_event, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
 	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
 
 --

@@ -455,13 +455,14 @@ hubspot_account_count_request(HubspotAccount *account, bool retry, bool lookup,
  */
 void
 hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
-							size_t bytes, int64 duration, int64 day_left)
+							size_t bytes, int64 duration, int64 day_limit,
+							int64 day_left)
 {
 	AccountState *state = open_account(account);
 	HubspotAccountCounts *counts = &state->counts;
 
 	if (day_left >= 0)
-		hubspot_throttle_note_day(&state->throttle, day_left, hubspot_now());
+		hubspot_throttle_note_day(&state->throttle, day_limit, day_left, hubspot_now());
 	if (rate_limited)
 		counts->rate_limited++;
 	counts->bytes_received += bytes;

@@ -65,7 +65,7 @@ extern void hubspot_account_count_request(HubspotAccount *account, bool retry, b
 										  size_t bytes);
 extern void hubspot_account_count_reply(HubspotAccount *account,
 										bool rate_limited, size_t bytes,
-										int64 duration, int64 day_left);
+										int64 duration, int64 day_limit, int64 day_left);
 extern int64 hubspot_account_asked_again(HubspotAccount *account);
 extern void hubspot_account_ask_again(HubspotAccount *account, int64 until);
 extern int64 hubspot_account_day_left(HubspotAccount *account, int64 now);

@@ -194,6 +194,9 @@ set_option(HubspotOptions *options, const HubspotOption *option, const char *val
 		case HUBSPOT_OPTION_INTEGER:
 			(void) parse_int(value, (int *) member, 0, NULL);
 			break;
+		case HUBSPOT_OPTION_CHOICE:
+			*(int *) member = hubspot_option_choice(option, value);
+			break;
 		case HUBSPOT_OPTION_URL:
 			/* a path, which begins with a slash, is appended */
 			if (value[strlen(value) - 1] == '/')

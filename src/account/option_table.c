@@ -26,13 +26,19 @@
 
 #define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
 	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
-	 default_value, min, max, superuser_only}
+	 default_value, min, max, superuser_only, NULL}
+#define SERVER_CHOICE(name, default_value, choices) \
+	{#name, ForeignServerRelationId, HUBSPOT_OPTION_CHOICE, \
+	 offsetof(HubspotOptions, name), default_value, 0, 0, false, choices}
 #define MAPPING_OPTION(name, kind, superuser_only) \
 	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
-	 NULL, 0, 0, superuser_only}
+	 NULL, 0, 0, superuser_only, NULL}
 
 #define MINUTE	(60 * 1000)
 #define HOUR	(60 * MINUTE)
+
+/* in the order of HubspotNotify */
+static const char *const notify_choices[] = {"off", "on", "records", NULL};
 
 const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(base_url, HUBSPOT_OPTION_URL, "https://api.hubapi.com", 0, 0, false),
@@ -47,6 +53,7 @@ const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(key_cache, HUBSPOT_OPTION_DURATION, "1min", 0, HOUR, false),
 	SERVER_OPTION(max_attempts, HUBSPOT_OPTION_INTEGER, "20", 1, 1000, false),
 	SERVER_OPTION(sent_retention, HUBSPOT_OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
+	SERVER_CHOICE(notify, "on", notify_choices),
 	SERVER_OPTION(proxy, HUBSPOT_OPTION_PROXY, NULL, 0, 0, true),
 	SERVER_OPTION(ca_file, HUBSPOT_OPTION_FILE, NULL, 0, 0, true),
 	SERVER_OPTION(user_agent, HUBSPOT_OPTION_TEXT, "hubspot_assoc/1.0", 0, 0, false),
@@ -91,6 +98,18 @@ hubspot_option_duration(const HubspotOption *option, const char *value, int *res
 		unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
 		parse_int(value, result, GUC_UNIT_MS, NULL) &&
 		*result >= option->min && *result <= option->max;
+}
+
+/* Which of its choices is the value of an option?  -1: none. */
+int
+hubspot_option_choice(const HubspotOption *option, const char *value)
+{
+	for (int i = 0; option->choices[i]; i++)
+	{
+		if (strcmp(option->choices[i], value) == 0)
+			return i;
+	}
+	return -1;
 }
 
 /* Is a value printable ASCII without spaces, and not too long? */

@@ -23,6 +23,7 @@ typedef enum HubspotOptionKind
 	HUBSPOT_OPTION_VERSION,
 	HUBSPOT_OPTION_DURATION,	/* with a unit; in ms */
 	HUBSPOT_OPTION_INTEGER,
+	HUBSPOT_OPTION_CHOICE,		/* one of some words; the number of it */
 	HUBSPOT_OPTION_TEXT,		/* printable ASCII, may go into a header */
 	HUBSPOT_OPTION_PROXY,
 	HUBSPOT_OPTION_FILE,
@@ -41,7 +42,16 @@ typedef struct HubspotOption
 	int			min,			/* of a DURATION (ms) or an INTEGER */
 				max;
 	bool		superuser_only;
+	const char *const *choices; /* of a CHOICE, ended by a NULL */
 } HubspotOption;
+
+/* What the NOTIFYs about a server tell: the choices of its option notify. */
+typedef enum HubspotNotify
+{
+	HUBSPOT_NOTIFY_OFF,
+	HUBSPOT_NOTIFY_ON,
+	HUBSPOT_NOTIFY_RECORDS		/* with ids of records */
+} HubspotNotify;
 
 /* The options of a server and a user mapping, with the defaults filled in. */
 typedef struct HubspotOptions
@@ -59,6 +69,7 @@ typedef struct HubspotOptions
 	int			key_cache;		/* ms that records of keys are known, 0: none */
 	int			max_attempts;	/* of a row of the outbox */
 	int			sent_retention; /* ms that a sent row of the outbox is kept */
+	int			notify;			/* a HubspotNotify */
 	const char *proxy;			/* or NULL */
 	const char *ca_file;		/* or NULL */
 	const char *user_agent;
@@ -88,6 +99,7 @@ extern const size_t hubspot_noptions;
 extern const HubspotOption *hubspot_find_option(const char *name, Oid catalog);
 extern bool hubspot_option_duration(const HubspotOption *option,
 									const char *value, int *result);
+extern int	hubspot_option_choice(const HubspotOption *option, const char *value);
 extern bool hubspot_is_text(const char *value, char first);
 extern bool hubspot_is_token(const char *value);
 

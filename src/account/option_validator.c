@@ -58,6 +58,7 @@ static const size_t max_lengths[] = {
 	[HUBSPOT_OPTION_VERSION] = 100,
 	[HUBSPOT_OPTION_DURATION] = 100,
 	[HUBSPOT_OPTION_INTEGER] = 100,
+	[HUBSPOT_OPTION_CHOICE] = 100,
 	[HUBSPOT_OPTION_TEXT] = HUBSPOT_MAX_TEXT_LEN,
 	[HUBSPOT_OPTION_PROXY] = 2000,
 	[HUBSPOT_OPTION_FILE] = MAXPGPATH - 1,
@@ -73,6 +74,7 @@ static const char *closest_option(const char *name, Oid catalog);
 static void check_option(const HubspotOption *option, const char *value);
 static bool is_allowed(const HubspotOption *option, const char *value);
 static const char *hint_for(const HubspotOption *option, const char *value);
+static const char *choices_hint(const HubspotOption *option);
 static void check_mapping(const List *list);
 static bool has_option(const List *list, const char *name);
 
@@ -209,6 +211,8 @@ is_allowed(const HubspotOption *option, const char *value)
 			return value[strspn(value, "0123456789")] == '\0' &&
 				parse_int(value, &number, 0, NULL) &&
 				number >= option->min && number <= option->max;
+		case HUBSPOT_OPTION_CHOICE:
+			return hubspot_option_choice(option, value) >= 0;
 		case HUBSPOT_OPTION_TEXT:
 			return hubspot_is_text(value, ' ');
 		case HUBSPOT_OPTION_FILE:
@@ -235,7 +239,23 @@ hint_for(const HubspotOption *option, const char *value)
 	if (option->kind == HUBSPOT_OPTION_INTEGER)
 		return psprintf("It must be a whole number from %d to %d.",
 						option->min, option->max);
+	if (option->kind == HUBSPOT_OPTION_CHOICE)
+		return choices_hint(option);
 	return allowed_values[option->kind];
+}
+
+static const char *
+choices_hint(const HubspotOption *option)
+{
+	StringInfoData hint;
+
+	initStringInfo(&hint);
+	for (int i = 0; option->choices[i]; i++)
+		appendStringInfo(&hint, "%s\"%s\"",
+						 i == 0 ? "It must be " : option->choices[i + 1] ? ", " : " or ",
+						 option->choices[i]);
+	appendStringInfoChar(&hint, '.');
+	return hint.data;
 }
 
 /*

@@ -29,6 +29,9 @@
 
 #define DAY				INT64CONST(86400000000)
 
+/* How many requests a day HubSpot gives to those who pay least. */
+#define LEAST_DAY_LIMIT	250000
+
 /* The first retry waits up to this long, and each further one twice as long. */
 #define FIRST_DELAY		INT64CONST(500000)
 
@@ -169,10 +172,11 @@ hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
 		hubspot_throttle_used(throttle, now) == 0;
 }
 
-/* HubSpot says how many requests of the day are left. */
+/* HubSpot says how many requests the day has (-1: not so), and how many are left. */
 void
-hubspot_throttle_note_day(HubspotThrottle *throttle, int64 left, int64 now)
+hubspot_throttle_note_day(HubspotThrottle *throttle, int64 limit, int64 left, int64 now)
 {
+	throttle->day_limit = limit;
 	throttle->day_left = left;
 	throttle->day_known_at = now;
 }
@@ -184,6 +188,19 @@ hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now)
 	if (throttle->day_known_at == 0 || now - throttle->day_known_at > DAY)
 		return -1;
 	return throttle->day_left;
+}
+
+/*
+ * Are few of them left?  Where HubSpot has not said how many there are, they count as the
+ * fewest that it gives.
+ */
+bool
+hubspot_throttle_day_is_low(const HubspotThrottle *throttle, int64 now)
+{
+	int64		left = hubspot_throttle_day_left(throttle, now);
+
+	return left >= 0 &&
+		left < HUBSPOT_LOW_QUOTA(throttle->day_limit > 0 ? throttle->day_limit : LEAST_DAY_LIMIT);
 }
 
 /* The last searches of two throttles, of which each has its own in their order. */
@@ -229,6 +246,7 @@ hubspot_throttle_merge(HubspotThrottle *throttle, const HubspotThrottle *other)
 	}
 	merged.next = 0;
 	merge_searches(&merged, throttle, other);
+	merged.day_limit = newer->day_limit;
 	merged.day_left = newer->day_left;
 	merged.day_known_at = newer->day_known_at;
 	merged.asked_again_until = Max(throttle->asked_again_until, other->asked_again_until);

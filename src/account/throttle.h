@@ -17,6 +17,9 @@
 /* The seconds in which an account may send as many requests as rate_limit says. */
 #define HUBSPOT_RATE_SECONDS	10
 
+/* A day's requests are few if less than this part of them is left. */
+#define HUBSPOT_LOW_QUOTA(limit)	((limit) / 10)
+
 /* The searches that an account may send in a second. */
 #define HUBSPOT_SEARCH_LIMIT	5
 
@@ -36,6 +39,7 @@ typedef struct HubspotThrottle
 	int64		searches[HUBSPOT_SEARCH_LIMIT];
 
 	/* what HubSpot has last said of the day's requests */
+	int64		day_limit;		/* there are so many; -1: it has not said */
 	int64		day_left;		/* so many are left */
 	int64		day_known_at;	/* 0: never */
 
@@ -53,8 +57,10 @@ extern void hubspot_throttle_park(HubspotThrottle *throttle, int64 until);
 extern int64 hubspot_throttle_search_when(const HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_searched(HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_park_searches(HubspotThrottle *throttle, int64 until);
-extern void hubspot_throttle_note_day(HubspotThrottle *throttle, int64 left, int64 now);
+extern void hubspot_throttle_note_day(HubspotThrottle *throttle, int64 limit, int64 left,
+									  int64 now);
 extern int64 hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now);
+extern bool hubspot_throttle_day_is_low(const HubspotThrottle *throttle, int64 now);
 extern int	hubspot_throttle_used(const HubspotThrottle *throttle, int64 now);
 extern bool hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now);
 extern void hubspot_throttle_merge(HubspotThrottle *throttle,

@@ -59,7 +59,11 @@
 #define DAILY_POLICY		"DAILY"
 #define SECONDLY_POLICY		"SECONDLY"
 
-/* Without a policy, this header has how many requests are left of the day's. */
+/*
+ * These headers have how many requests the day has, and how many of them are left,
+ * which tells where there is no policy.
+ */
+#define DAILY_LIMIT_HEADER	"x-hubspot-ratelimit-daily"
 #define DAILY_LEFT_HEADER	"x-hubspot-ratelimit-daily-remaining"
 
 /* A number of requests has no more digits than this. */
@@ -77,6 +81,13 @@
 #define STATUS_OTHER_REGION 488
 #define STATUS_BAD_TOKEN	530
 
+/* A header that is looked for, and what it has. */
+typedef struct NamedHeader
+{
+	const char *name;
+	HubspotSlice value;
+} NamedHeader;
+
 static HubspotAdvice advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
 							const HubspotErrorFields *fields, bool repeatable,
 							int64 *wait);
@@ -84,7 +95,8 @@ static HubspotVerdict status_verdict(const HubspotHttpReply *reply,
 									 const HubspotErrorFields *fields);
 static bool passes(const HubspotHttpReply *reply);
 static bool is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields);
-static void daily_header(void *state, HubspotSlice name, HubspotSlice value);
+static int64 number_header(const HubspotHttpReply *reply, const char *name);
+static void named_header(void *state, HubspotSlice name, HubspotSlice value);
 static bool is_own(const HubspotHttpReply *reply, const HubspotErrorFields *fields);
 static bool misses_path(const HubspotErrorFields *fields);
 static bool contains_word(const char *text, const char *word);
@@ -293,28 +305,44 @@ is_daily(const HubspotHttpReply *reply, const HubspotErrorFields *fields)
 int64
 hubspot_day_left(const HubspotHttpReply *reply)
 {
-	HubspotSlice left = {NULL, 0};
+	return number_header(reply, DAILY_LEFT_HEADER);
+}
+
+/* How many the day has in all, likewise. */
+int64
+hubspot_day_limit(const HubspotHttpReply *reply)
+{
+	return number_header(reply, DAILY_LIMIT_HEADER);
+}
+
+/* The number that a header has; -1: there is none. */
+static int64
+number_header(const HubspotHttpReply *reply, const char *name)
+{
+	NamedHeader header = {name, {NULL, 0}};
 	int64		number = 0;
 
-	hubspot_each_header(reply, &left, daily_header);
-	if (left.len == 0 || left.len > MAX_NUMBER_LEN)
+	hubspot_each_header(reply, &header, named_header);
+	if (header.value.len == 0 || header.value.len > MAX_NUMBER_LEN)
 		return -1;
-	for (int i = 0; i < left.len; i++)
+	for (int i = 0; i < header.value.len; i++)
 	{
-		if (left.data[i] < '0' || left.data[i] > '9')
+		char		digit = header.value.data[i];
+
+		if (digit < '0' || digit > '9')
 			return -1;
-		number = number * 10 + (left.data[i] - '0');
+		number = number * 10 + (digit - '0');
 	}
 	return number;
 }
 
 static void
-daily_header(void *state, HubspotSlice name, HubspotSlice value)
+named_header(void *state, HubspotSlice name, HubspotSlice value)
 {
-	HubspotSlice *left = state;
+	NamedHeader *header = state;
 
-	if (hubspot_is_header(name, DAILY_LEFT_HEADER))
-		*left = value;
+	if (hubspot_is_header(name, header->name))
+		header->value = value;
 }
 
 /*

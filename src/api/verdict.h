@@ -61,6 +61,7 @@ extern HubspotVerdict hubspot_read_verdict(const HubspotHttpReply *reply,
 										   HubspotErrorFields *fields);
 extern HubspotVerdict hubspot_item_verdict(const HubspotHttpReply *reply);
 extern int64 hubspot_day_left(const HubspotHttpReply *reply);
+extern int64 hubspot_day_limit(const HubspotHttpReply *reply);
 extern bool hubspot_refuses_type(const HubspotErrorFields *fields);
 extern bool hubspot_misses_named(const HubspotErrorFields *fields);
 extern bool hubspot_reply_is_too_large(const HubspotHttpReply *reply);

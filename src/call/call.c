@@ -602,6 +602,7 @@ take_replies(HubspotCalls *calls)
 									call->reply->status == 429,
 									call->reply->body_len,
 									hubspot_transfer_duration(call->transfer),
+									hubspot_day_limit(call->reply),
 									hubspot_day_left(call->reply));
 		calls->in_flight--;
 		calls->in_replies -= max_reply(calls, call);

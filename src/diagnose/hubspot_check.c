@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "account/throttle.h"
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "api/usage.h"
@@ -25,9 +26,6 @@
 /* Clocks may differ by so many seconds, and by so many before it does harm. */
 #define SMALL_DIFFERENCE	60
 #define LARGE_DIFFERENCE	300
-
-/* A quota is low if less than this part of it is left. */
-#define LOW_QUOTA(most)		((most) / 10)
 
 static void check_time(HubspotDiagnosis *diagnosis, const HubspotHttpReply *reply,
 					   TimestampTz now);
@@ -203,8 +201,8 @@ show_quota(HubspotDiagnosis *diagnosis, const HubspotDailyUsage *usage)
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA,
 					 left == 0 ? HUBSPOT_STATE_PROBLEM :
-					 left < LOW_QUOTA(usage->most) ? HUBSPOT_STATE_WARNING : HUBSPOT_STATE_OK,
-					 left < LOW_QUOTA(usage->most) || left == 0 ? advice : NULL,
+					 left < HUBSPOT_LOW_QUOTA(usage->most) ? HUBSPOT_STATE_WARNING : HUBSPOT_STATE_OK,
+					 left < HUBSPOT_LOW_QUOTA(usage->most) || left == 0 ? advice : NULL,
 					 "%lld of %lld requests of the day are left", (long long) left,
 					 (long long) usage->most);
 }

@@ -20,6 +20,7 @@
 #include "api/error.h"
 #include "base/clock.h"
 #include "outbox/damper.h"
+#include "outbox/event.h"
 #include "outbox/keyed.h"
 #include "outbox/lease.h"
 #include "outbox/precedence.h"
@@ -608,6 +609,8 @@ tell(const Choice *choice, Decision decision, HubspotRound *round)
 		case GO_ON:
 			break;
 		case FAILED:
+			hubspot_event_note(choice->selection->claimant->server,
+							   HUBSPOT_EVENT_ACCOUNT_REFUSED);
 			round->unrecorded = !hubspot_settle_account(choice->selection->claimant,
 														choice->error);
 			round->next_due = 0;

@@ -38,6 +38,7 @@
 #include "outbox/fault.h"
 #include "outbox/horizon.h"
 #include "outbox/lease.h"
+#include "outbox/notifier.h"
 #include "outbox/sender.h"
 #include "outbox/settle.h"
 #include "outbox/turn.h"
@@ -85,6 +86,7 @@ struct HubspotSender
 	HubspotTurns *turns;		/* of the accounts that were looked at */
 	int64		last_turn;
 	int64		forget_after;	/* as of hubspot_now() */
+	HubspotNotifier notifier;
 	HubspotMayServe may_serve;	/* of this round; NULL: it may send to any */
 	Oid			sole_owner;		/* of all servers, or InvalidOid */
 
@@ -209,6 +211,7 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	hubspot_leases_let_go();
 	if (fault)
 		take_fault(sender, fault, round);
+	hubspot_notify(&sender->notifier, &sender->transaction, sender->fault_context, round);
 	MemoryContextSwitchTo(old);
 }
 

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "api/error.h"
+#include "outbox/event.h"
 #include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "outbox/settle.h"
@@ -259,7 +260,8 @@ static HubspotStatement dead_statement = {
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o USING " HUBSPOT_SQL_FAILED
 	"  WHERE o.id = k.failed_id"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
-	" RETURNING " ROW_COLUMNS ", wait_for_records, " ONE_MORE " AS attempts_made, reason) "
+	" RETURNING " ROW_COLUMNS ", wait_for_records, " ONE_MORE " AS attempts_made, reason),"
+	" noted AS (" HUBSPOT_SQL_NOTE_EVENTS(HUBSPOT_EVENT_DEAD_LETTER, "dead") ") "
 	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", wait_for_records, attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
 	" SELECT " ROW_COLUMNS ", wait_for_records, attempts_made, clock_timestamp(),"
@@ -334,6 +336,7 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+static bool is_refusal(HubspotVerdict verdict);
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
@@ -519,6 +522,7 @@ hubspot_settle_dead_each(const HubspotFailure *failures, int nfailures)
 	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_set_failure_objects(&values, DEAD_OBJECTS, DEAD_ONCE, failures, nfailures);
 	hubspot_execute(&make_room_statement, &values);
+	hubspot_event_noted();
 	if (hubspot_execute(&dead_statement, &values) < (uint64) nfailures)
 		hubspot_settle_later(failures, nfailures,
 							 GetCurrentTimestamp() + NO_ROOM_DELAY);
@@ -541,8 +545,18 @@ hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *erro
 		hubspot_set_int32(&values, ACCOUNT_STATUS, error->http_status);
 	hubspot_set_text(&values, ACCOUNT_CATEGORY, error->category);
 	hubspot_set_text(&values, ACCOUNT_MESSAGE, error->message);
+	if (is_refusal(error->verdict))
+		hubspot_event_note(claimant->server, HUBSPOT_EVENT_ACCOUNT_REFUSED);
 	return hubspot_execute(&account_failed_again_statement, &values) > 0 ||
 		hubspot_execute(&account_failed_statement, &values) > 0;
+}
+
+/* Is it HubSpot that refuses the account, or do we lack what it takes to ask? */
+static bool
+is_refusal(HubspotVerdict verdict)
+{
+	return verdict == HUBSPOT_VERDICT_ACCOUNT || verdict == HUBSPOT_VERDICT_FOREIGN ||
+		verdict == HUBSPOT_VERDICT_NO_TOKEN;
 }
 
 /* Forget some of the sent rows whose time is over. */

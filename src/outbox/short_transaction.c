@@ -74,6 +74,10 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 	 * isolation level
 	 */
 	XactIsoLevel = XACT_READ_COMMITTED;
+	if (transaction->asynchronous)
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	transaction->asynchronous = false;
 	if (transaction->procedure)
 	{
 		BeginInternalSubTransaction(NULL);

@@ -20,6 +20,8 @@ typedef struct HubspotTransaction
 	bool		procedure;		/* within CALL, where SPI_commit() ends it;
 								 * else a background worker's own */
 	MemoryContext context;		/* current between begin and end, and after */
+	bool		asynchronous;	/* the next one's commit waits neither for the
+								 * disk nor for a standby */
 	bool		open;
 	bool		nested;			/* it is a subtransaction, as in a procedure,
 								 * so that it can be undone */

@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  What listeners of the channel hs_assoc are to be told.
+ *
+ * An event is noted in the transaction that records what it is about, so that it is
+ * neither lost nor told of before.  That is an INSERT into a table without a unique index,
+ * which waits for nobody.  Somebody else tells of it, in a transaction of its own
+ * (notifier.c): a NOTIFY takes a lock of the whole server at commit, and may fail.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/event.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "outbox/event.h"
+#include "schema/prepared.h"
+
+enum
+{
+	NOTE_SERVER,
+	NOTE_KIND
+};
+
+static HubspotStatement note_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_event (server, kind, count) VALUES ($1, $2, 1)",
+	.types = {[NOTE_SERVER] = TEXTOID,[NOTE_KIND] = TEXTOID}
+};
+
+/* Has this process noted something since it was last asked? */
+static bool is_new = false;
+
+/* Note an event of a server. */
+void
+hubspot_event_note(const char *server, const char *kind)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_text(&values, NOTE_SERVER, server);
+	hubspot_set_text(&values, NOTE_KIND, kind);
+	hubspot_execute(&note_statement, &values);
+	is_new = true;
+}
+
+/* A statement has noted events. */
+void
+hubspot_event_noted(void)
+{
+	is_new = true;
+}
+
+/* Has this process noted events since it was last asked?  They may have been undone. */
+bool
+hubspot_event_is_new(void)
+{
+	bool		was_new = is_new;
+
+	is_new = false;
+	return was_new;
+}
