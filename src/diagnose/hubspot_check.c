@@ -136,7 +136,7 @@ check_time(HubspotDiagnosis *diagnosis, const HubspotHttpReply *reply, Timestamp
 		return;
 	}
 	ahead = (now - theirs) / USECS_PER_SEC;
-	difference = Abs(ahead);
+	difference = (ahead < 0) ? -ahead : ahead;
 	if (difference <= SMALL_DIFFERENCE)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_CLOCK, HUBSPOT_STATE_OK, NULL,
 					 "this server's is right, by HubSpot's");
