@@ -12,11 +12,18 @@ RETURNS void
 AS 'MODULE_PATHNAME'
 LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
 COMMENT ON FUNCTION hs_assoc_fdw_validator(text[], oid) IS
-'Validates the options of servers and user mappings of the foreign-data wrapper hubspot_assoc.';
+'Validates the options of servers, user mappings and foreign tables of the foreign-data wrapper hubspot_assoc.';
 
-CREATE FOREIGN DATA WRAPPER hubspot_assoc VALIDATOR hs_assoc_fdw_validator;
+CREATE FUNCTION hs_assoc_fdw_handler()
+RETURNS fdw_handler
+AS 'MODULE_PATHNAME'
+LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION hs_assoc_fdw_handler() IS
+'Handles foreign tables of the foreign-data wrapper hubspot_assoc.';
+
+CREATE FOREIGN DATA WRAPPER hubspot_assoc HANDLER hs_assoc_fdw_handler VALIDATOR hs_assoc_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER hubspot_assoc IS
-'HubSpot accounts, as servers for the functions hs_assoc_*';
+'HubSpot accounts, as servers for the functions hs_assoc_* and for foreign tables';
 
 --
 -- What goes in and what comes out

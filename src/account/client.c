@@ -30,6 +30,7 @@
 #include "base/secret.h"
 #include "schema/rights.h"
 
+static HubspotClient *connect_by_mapping(Oid serverid, Oid userid);
 static const HubspotError *caught_error(void);
 static void remember_proxy_login(const HubspotOptions *options);
 
@@ -41,9 +42,27 @@ static void remember_proxy_login(const HubspotOptions *options);
 HubspotClient *
 hubspot_connect(const char *server)
 {
-	HubspotClient *client = palloc0(sizeof(HubspotClient));
 	Oid			userid = GetUserId();
-	Oid			serverid = hubspot_get_usable_server(server, userid);
+
+	return connect_by_mapping(hubspot_get_usable_server(server, userid), userid);
+}
+
+/*
+ * The account of a foreign table, for a user of it; palloc'd.  The table's owner must
+ * have USAGE on the server, and the user needs no more than a user mapping; else an ERROR.
+ */
+HubspotClient *
+hubspot_connect_table(Oid serverid, Oid owner, Oid userid)
+{
+	hubspot_require_usage(serverid, owner);
+	return connect_by_mapping(serverid, userid);
+}
+
+/* An account, by the user's mapping. */
+static HubspotClient *
+connect_by_mapping(Oid serverid, Oid userid)
+{
+	HubspotClient *client = palloc0(sizeof(HubspotClient));
 
 	client->options = hubspot_get_options(serverid, userid);
 	hubspot_warn_of_version_end(client->options);

@@ -44,6 +44,7 @@ typedef struct HubspotClient
 } HubspotClient;
 
 extern HubspotClient *hubspot_connect(const char *server);
+extern HubspotClient *hubspot_connect_table(Oid serverid, Oid owner, Oid userid);
 extern const HubspotError *hubspot_connect_as(Oid role, const char *server,
 											  HubspotClient **client);
 extern void hubspot_client_request(const HubspotClient *client,

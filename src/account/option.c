@@ -23,7 +23,9 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
@@ -46,9 +48,10 @@
 static int	compare_servers(const ListCell *a, const ListCell *b);
 static HubspotOptions *server_options(const ForeignServer *server);
 static const HubspotOptions *default_options(void);
-static void set_option(HubspotOptions *options, const HubspotOption *option,
+static void set_defaults(void *options, Oid catalog);
+static void set_option(void *options, const HubspotOption *option,
 					   const char *value);
-static void set_options(HubspotOptions *options, const List *list, Oid catalog);
+static void set_options(void *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
 static bool has_own_mapping(const ForeignServer *server, Oid userid);
 
@@ -164,6 +167,32 @@ hubspot_set_refresh_token(const HubspotOptions *options,
 	CommandCounterIncrement();
 }
 
+/* The version of the API that a server's requests are of. */
+const char *
+hubspot_server_api_version(Oid serverid)
+{
+	return server_options(GetForeignServer(serverid))->api_version;
+}
+
+/* Read the options of a foreign table, which have passed the validator. */
+void
+hubspot_get_table_options(const List *list, HubspotTableOptions *options)
+{
+	memset(options, 0, sizeof(HubspotTableOptions));
+	set_defaults(options, ForeignTableRelationId);
+	set_options(options, list, ForeignTableRelationId);
+}
+
+/* What the options of a column say that it holds: a HubspotTableRole; -1: nothing. */
+int
+hubspot_get_column_role(const List *list)
+{
+	HubspotTableOptions options = {.role = -1};
+
+	set_options(&options, list, AttributeRelationId);
+	return options.role;
+}
+
 /* All defaults, which are constants and need no other memory. */
 static const HubspotOptions *
 default_options(void)
@@ -171,18 +200,28 @@ default_options(void)
 	static HubspotOptions defaults;
 	static bool made = false;
 
-	for (size_t i = 0; i < hubspot_noptions && !made; i++)
-	{
-		if (hubspot_option_table[i].default_value)
-			set_option(&defaults, &hubspot_option_table[i], hubspot_option_table[i].default_value);
-	}
+	if (!made)
+		set_defaults(&defaults, ForeignServerRelationId);
 	made = true;
 	return &defaults;
 }
 
+/* Set the defaults of a catalog's options. */
+static void
+set_defaults(void *options, Oid catalog)
+{
+	for (size_t i = 0; i < hubspot_noptions; i++)
+	{
+		const HubspotOption *option = &hubspot_option_table[i];
+
+		if (option->catalog == catalog && option->default_value)
+			set_option(options, option, option->default_value);
+	}
+}
+
 /* Set an option to a value, which has passed the validator. */
 static void
-set_option(HubspotOptions *options, const HubspotOption *option, const char *value)
+set_option(void *options, const HubspotOption *option, const char *value)
 {
 	void	   *member = (char *) options + option->offset;
 
@@ -194,14 +233,14 @@ set_option(HubspotOptions *options, const HubspotOption *option, const char *val
 		case HUBSPOT_OPTION_INTEGER:
 			(void) parse_int(value, (int *) member, 0, NULL);
 			break;
-		case HUBSPOT_OPTION_CHOICE:
-			*(int *) member = hubspot_option_choice(option, value);
-			break;
 		case HUBSPOT_OPTION_URL:
 			/* a path, which begins with a slash, is appended */
 			if (value[strlen(value) - 1] == '/')
 				value = pnstrdup(value, strlen(value) - 1);
 			*(const char **) member = value;
+			break;
+		case HUBSPOT_OPTION_CHOICE:
+			*(int *) member = hubspot_find_choice(option->choices, value);
 			break;
 		default:
 			*(const char **) member = value;
@@ -214,7 +253,7 @@ set_option(HubspotOptions *options, const HubspotOption *option, const char *val
  * options are skipped.
  */
 static void
-set_options(HubspotOptions *options, const List *list, Oid catalog)
+set_options(void *options, const List *list, Oid catalog)
 {
 	ListCell   *lc;
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option.h
- *	  What the user said: options of servers and user mappings.
+ *	  What the user said: options of servers, user mappings and foreign tables.
  *
  * IDENTIFICATION
  *	  src/account/option.h
@@ -17,6 +17,9 @@
 
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
 extern Oid	hubspot_login(const char *server_name, Oid userid);
+extern const char *hubspot_server_api_version(Oid serverid);
+extern void hubspot_get_table_options(const List *list, HubspotTableOptions *options);
+extern int	hubspot_get_column_role(const List *list);
 extern List *hubspot_all_servers(void);
 extern void hubspot_set_refresh_token(const HubspotOptions *options,
 									  const char *refresh_token);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * option_table.c
- *	  Which options there are, of servers and of user mappings.
+ *	  Which options there are: of servers, user mappings, foreign tables and
+ *	  their columns.
  *
  * An option is a line of the table: its name, where it belongs, what its value
  * may be and where in HubspotOptions it goes.  option_validator.c checks values
@@ -17,7 +18,9 @@
 
 #include <ctype.h>
 
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "utils/guc.h"
 
@@ -26,19 +29,27 @@
 
 #define SERVER_OPTION(name, kind, default_value, min, max, superuser_only) \
 	{#name, ForeignServerRelationId, kind, offsetof(HubspotOptions, name), \
-	 default_value, min, max, superuser_only, NULL}
+	 default_value, min, max, superuser_only, NULL, false}
 #define SERVER_CHOICE(name, default_value, choices) \
 	{#name, ForeignServerRelationId, HUBSPOT_OPTION_CHOICE, \
-	 offsetof(HubspotOptions, name), default_value, 0, 0, false, choices}
+	 offsetof(HubspotOptions, name), default_value, 0, 0, false, choices, false}
 #define MAPPING_OPTION(name, kind, superuser_only) \
 	{#name, UserMappingRelationId, kind, offsetof(HubspotOptions, name), \
-	 NULL, 0, 0, superuser_only, NULL}
+	 NULL, 0, 0, superuser_only, NULL, false}
+#define TABLE_OPTION(name, catalog, kind, default_value, min, max, choices, required) \
+	{#name, catalog, kind, offsetof(HubspotTableOptions, name), \
+	 default_value, min, max, false, choices, required}
 
 #define MINUTE	(60 * 1000)
 #define HOUR	(60 * MINUTE)
 
 /* in the order of HubspotNotify */
 static const char *const notify_choices[] = {"off", "on", "records", NULL};
+
+/* By their numbers, as in HubspotTableRole. */
+const char *const hubspot_role_names[] = {
+	"from_id", "to_id", "category", "type_id", "label", "is_primary", NULL
+};
 
 const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(base_url, HUBSPOT_OPTION_URL, "https://api.hubapi.com", 0, 0, false),
@@ -65,7 +76,12 @@ const HubspotOption hubspot_option_table[] = {
 	MAPPING_OPTION(client_secret, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(refresh_token, HUBSPOT_OPTION_SECRET, false),
 	MAPPING_OPTION(proxy_username, HUBSPOT_OPTION_USERNAME, true),
-	MAPPING_OPTION(proxy_password, HUBSPOT_OPTION_SECRET, true)
+	MAPPING_OPTION(proxy_password, HUBSPOT_OPTION_SECRET, true),
+
+	TABLE_OPTION(from_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
+	TABLE_OPTION(to_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
+	TABLE_OPTION(rows_per_key, ForeignTableRelationId, HUBSPOT_OPTION_INTEGER, "5", 1, 1000000, NULL, false),
+	TABLE_OPTION(role, AttributeRelationId, HUBSPOT_OPTION_CHOICE, NULL, 0, 0, hubspot_role_names, false)
 };
 
 const size_t hubspot_noptions = lengthof(hubspot_option_table);
@@ -100,13 +116,13 @@ hubspot_option_duration(const HubspotOption *option, const char *value, int *res
 		*result >= option->min && *result <= option->max;
 }
 
-/* Which of its choices is the value of an option?  -1: none. */
+/* The number of a choice, or -1. */
 int
-hubspot_option_choice(const HubspotOption *option, const char *value)
+hubspot_find_choice(const char *const *choices, const char *value)
 {
-	for (int i = 0; option->choices[i]; i++)
+	for (int i = 0; choices[i]; i++)
 	{
-		if (strcmp(option->choices[i], value) == 0)
+		if (strcmp(choices[i], value) == 0)
 			return i;
 	}
 	return -1;

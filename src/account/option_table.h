@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * option_table.h
- *	  Which options there are, of servers and of user mappings.
+ *	  Which options there are: of servers, user mappings, foreign tables and
+ *	  their columns.
  *
  * IDENTIFICATION
  *	  src/account/option_table.h
@@ -28,7 +29,8 @@ typedef enum HubspotOptionKind
 	HUBSPOT_OPTION_PROXY,
 	HUBSPOT_OPTION_FILE,
 	HUBSPOT_OPTION_USERNAME,	/* of a proxy; not shown, either */
-	HUBSPOT_OPTION_SECRET		/* a text that no message may show */
+	HUBSPOT_OPTION_SECRET,		/* a text that no message may show */
+	HUBSPOT_OPTION_OBJECT_TYPE	/* with a property or without */
 } HubspotOptionKind;
 
 /* A line of the table. */
@@ -37,12 +39,13 @@ typedef struct HubspotOption
 	const char *name;
 	Oid			catalog;
 	HubspotOptionKind kind;
-	size_t		offset;			/* in HubspotOptions */
+	size_t		offset;			/* in HubspotOptions, or HubspotTableOptions */
 	const char *default_value;	/* or NULL: none */
 	int			min,			/* of a DURATION (ms) or an INTEGER */
 				max;
 	bool		superuser_only;
-	const char *const *choices; /* of a CHOICE, ended by a NULL */
+	const char *const *choices; /* of a CHOICE, up to a NULL */
+	bool		required;
 } HubspotOption;
 
 /* What the NOTIFYs about a server tell: the choices of its option notify. */
@@ -52,6 +55,28 @@ typedef enum HubspotNotify
 	HUBSPOT_NOTIFY_ON,
 	HUBSPOT_NOTIFY_RECORDS		/* with ids of records */
 } HubspotNotify;
+
+/* What a column of a foreign table holds. */
+typedef enum HubspotTableRole
+{
+	HUBSPOT_ROLE_FROM_ID,
+	HUBSPOT_ROLE_TO_ID,
+	HUBSPOT_ROLE_CATEGORY,
+	HUBSPOT_ROLE_TYPE_ID,
+	HUBSPOT_ROLE_LABEL,
+	HUBSPOT_ROLE_IS_PRIMARY,
+	HUBSPOT_NROLES
+} HubspotTableRole;
+
+/* The options of a foreign table, or of a column, with the defaults filled in. */
+typedef struct HubspotTableOptions
+{
+	const char *from_type;
+	const char *to_type;
+	int			rows_per_key;	/* of one record, for the planner */
+	int			role;			/* of a column: a HubspotTableRole; -1: as its
+								 * name says */
+} HubspotTableOptions;
 
 /* The options of a server and a user mapping, with the defaults filled in. */
 typedef struct HubspotOptions
@@ -95,11 +120,12 @@ typedef struct HubspotOptions
 
 extern const HubspotOption hubspot_option_table[];
 extern const size_t hubspot_noptions;
+extern const char *const hubspot_role_names[];
 
 extern const HubspotOption *hubspot_find_option(const char *name, Oid catalog);
 extern bool hubspot_option_duration(const HubspotOption *option,
 									const char *value, int *result);
-extern int	hubspot_option_choice(const HubspotOption *option, const char *value);
+extern int	hubspot_find_choice(const char *const *choices, const char *value);
 extern bool hubspot_is_text(const char *value, char first);
 extern bool hubspot_is_token(const char *value);
 

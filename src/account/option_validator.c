@@ -3,10 +3,10 @@
  * option_validator.c
  *	  What is wrong with options when somebody sets them.
  *
- * CREATE and ALTER SERVER and USER MAPPING call the validator with all options
- * that the object would have.  It refuses names that are not options, wrong
- * values, and logins that are incomplete or ambiguous, with an ERROR that says
- * what is allowed, so that a mistake is seen when it is made.
+ * CREATE and ALTER SERVER, USER MAPPING and FOREIGN TABLE call the validator with
+ * all options that the object would have.  It refuses names that are not options,
+ * wrong values, and logins or tables that are incomplete or ambiguous, with an ERROR
+ * that says what is allowed, so that a mistake is seen when it is made.
  *
  * IDENTIFICATION
  *	  src/account/option_validator.c
@@ -16,7 +16,9 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
@@ -27,6 +29,7 @@
 
 #include "account/option_table.h"
 #include "api/endpoint.h"
+#include "api/key.h"
 #include "base/closest.h"
 #include "base/compat.h"
 #include "base/host.h"
@@ -36,6 +39,18 @@
 /* The options that OAuth needs, all of them. */
 static const char *const oauth_options[] = {
 	"client_id", "client_secret", "refresh_token"
+};
+
+/* What has options, in words. */
+static const struct
+{
+	Oid			catalog;
+	const char *things;
+}			catalogs[] = {
+	{UserMappingRelationId, "user mappings"},
+	{ForeignServerRelationId, "servers"},
+	{ForeignTableRelationId, "foreign tables"},
+	{AttributeRelationId, "columns of foreign tables"}
 };
 
 /* What is allowed: the hint when a value is refused. */
@@ -63,18 +78,22 @@ static const size_t max_lengths[] = {
 	[HUBSPOT_OPTION_PROXY] = 2000,
 	[HUBSPOT_OPTION_FILE] = MAXPGPATH - 1,
 	[HUBSPOT_OPTION_USERNAME] = 255,	/* SOCKS has no room for more */
-	[HUBSPOT_OPTION_SECRET] = HUBSPOT_MAX_TEXT_LEN
+	[HUBSPOT_OPTION_SECRET] = HUBSPOT_MAX_TEXT_LEN,
+	[HUBSPOT_OPTION_OBJECT_TYPE] = 300
 };
 
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_validator);
 
 static void refuse_option(const char *name, Oid catalog) pg_attribute_noreturn();
+static const char *catalog_things(Oid catalog);
 static char *option_names(Oid catalog);
 static const char *closest_option(const char *name, Oid catalog);
 static void check_option(const HubspotOption *option, const char *value);
 static bool is_allowed(const HubspotOption *option, const char *value);
 static const char *hint_for(const HubspotOption *option, const char *value);
-static const char *choices_hint(const HubspotOption *option);
+static const char *object_type_hint(const char *value);
+static const char *choice_hint(const HubspotOption *option, const char *value);
+static void check_required(const List *list, Oid catalog);
 static void check_mapping(const List *list);
 static bool has_option(const List *list, const char *name);
 
@@ -95,6 +114,7 @@ hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
 			refuse_option(def->defname, catalog);
 		check_option(option, defGetString(def));
 	}
+	check_required(list, catalog);
 	if (catalog == UserMappingRelationId)
 		check_mapping(list);
 	PG_RETURN_VOID();
@@ -108,22 +128,36 @@ static void
 refuse_option(const char *name, Oid catalog)
 {
 	const char *closest = closest_option(name, catalog);
-	const char *hint;
+	const char *mine = catalog_things(catalog);
+	const char *hint = NULL;
 
-	if (hubspot_find_option(name, UserMappingRelationId))
-		hint = "It is an option of user mappings, not of servers.";
-	else if (hubspot_find_option(name, ForeignServerRelationId))
-		hint = "It is an option of servers, not of user mappings.";
-	else if (closest)
-		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
-	else
-		hint = psprintf("The valid options are: %s.", option_names(catalog));
-	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
+	for (size_t i = 0; i < lengthof(catalogs) && mine; i++)
+	{
+		if (hubspot_find_option(name, catalogs[i].catalog))
+			hint = psprintf("It is an option of %s, not of %s.", catalogs[i].things, mine);
+	}
+	if (mine == NULL)
 		hint = "There are no valid options in this context.";
+	else if (hint == NULL && closest)
+		hint = psprintf("Perhaps you meant the option \"%s\".", closest);
+	else if (hint == NULL)
+		hint = psprintf("The valid options are: %s.", option_names(catalog));
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
 			 errhint("%s", hint)));
+}
+
+/* What has the options of a catalog, or NULL: nothing has. */
+static const char *
+catalog_things(Oid catalog)
+{
+	for (size_t i = 0; i < lengthof(catalogs); i++)
+	{
+		if (catalogs[i].catalog == catalog)
+			return catalogs[i].things;
+	}
+	return NULL;
 }
 
 /* The names of a catalog's options, as a list. */
@@ -193,6 +227,7 @@ is_allowed(const HubspotOption *option, const char *value)
 	static const char *const url_schemes[] = {"https", "http", NULL};
 	static const char *const proxy_schemes[] = {"http", "https", "socks5h", NULL};
 	const char *scheme = NULL;
+	HubspotObjectType type;
 	char	   *host;
 	int			number;
 
@@ -212,7 +247,7 @@ is_allowed(const HubspotOption *option, const char *value)
 				parse_int(value, &number, 0, NULL) &&
 				number >= option->min && number <= option->max;
 		case HUBSPOT_OPTION_CHOICE:
-			return hubspot_option_choice(option, value) >= 0;
+			return hubspot_find_choice(option->choices, value) >= 0;
 		case HUBSPOT_OPTION_TEXT:
 			return hubspot_is_text(value, ' ');
 		case HUBSPOT_OPTION_FILE:
@@ -220,6 +255,8 @@ is_allowed(const HubspotOption *option, const char *value)
 		case HUBSPOT_OPTION_USERNAME:
 			/* a colon would end it */
 			return hubspot_is_token(value) && strchr(value, ':') == NULL;
+		case HUBSPOT_OPTION_OBJECT_TYPE:
+			return hubspot_parse_object_type(value, &type, &host) == NULL;
 		case HUBSPOT_OPTION_SECRET:
 			break;
 	}
@@ -239,23 +276,61 @@ hint_for(const HubspotOption *option, const char *value)
 	if (option->kind == HUBSPOT_OPTION_INTEGER)
 		return psprintf("It must be a whole number from %d to %d.",
 						option->min, option->max);
+	if (option->kind == HUBSPOT_OPTION_OBJECT_TYPE)
+		return object_type_hint(value);
 	if (option->kind == HUBSPOT_OPTION_CHOICE)
-		return choices_hint(option);
+		return choice_hint(option, value);
 	return allowed_values[option->kind];
 }
 
+/* What is wrong with an object type, and what it may be. */
 static const char *
-choices_hint(const HubspotOption *option)
+object_type_hint(const char *value)
 {
-	StringInfoData hint;
+	HubspotObjectType type;
+	char	   *hint;
+	char	   *problem = hubspot_parse_object_type(value, &type, &hint);
 
-	initStringInfo(&hint);
+	/* problems have no capital letter, since they stand in messages elsewhere */
+	problem[0] = pg_toupper((unsigned char) problem[0]);
+	return psprintf("%s. %s", problem,
+					hint ? hint : "An object type is \"contacts\", \"0-1\" or \"2-12345\", for example, and \"contacts:email\" where records are called by a property.");
+}
+
+/* The word that may have been meant, or all of them. */
+static const char *
+choice_hint(const HubspotOption *option, const char *value)
+{
+	HubspotClosest closest = {.name = value};
+	StringInfoData words;
+
+	initStringInfo(&words);
 	for (int i = 0; option->choices[i]; i++)
-		appendStringInfo(&hint, "%s\"%s\"",
-						 i == 0 ? "It must be " : option->choices[i + 1] ? ", " : " or ",
+	{
+		hubspot_closest_try(&closest, option->choices[i]);
+		appendStringInfo(&words, "%s\"%s\"",
+						 i == 0 ? "" : option->choices[i + 1] ? ", " : " or ",
 						 option->choices[i]);
-	appendStringInfoChar(&hint, '.');
-	return hint.data;
+	}
+	if (closest.found)
+		return psprintf("Perhaps you meant \"%s\".", closest.found);
+	return psprintf("It must be %s.", words.data);
+}
+
+/* Refuse an object that lacks an option. */
+static void
+check_required(const List *list, Oid catalog)
+{
+	for (size_t i = 0; i < hubspot_noptions; i++)
+	{
+		const HubspotOption *option = &hubspot_option_table[i];
+
+		if (option->catalog == catalog && option->required && !has_option(list, option->name))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+					 errmsg("missing option \"%s\"", option->name),
+					 errhint("A foreign table has OPTIONS (from_type 'contacts', to_type 'companies'), for example.")));
+	}
 }
 
 /*

@@ -75,9 +75,18 @@ hubspot_get_usable_server(const char *name, Oid userid)
 {
 	Oid			serverid = hubspot_get_server(name);
 
+	hubspot_require_usage(serverid, userid);
+	return serverid;
+}
+
+/* ERROR if the role may not use the server. */
+void
+hubspot_require_usage(Oid serverid, Oid userid)
+{
 	if (hubspot_server_aclcheck(serverid, userid, ACL_USAGE) != ACLCHECK_OK)
 	{
-		name = GetForeignServer(serverid)->servername;
+		const char *name = GetForeignServer(serverid)->servername;
+
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for foreign server %s", name),
@@ -85,7 +94,6 @@ hubspot_get_usable_server(const char *name, Oid userid)
 						 quote_identifier(name),
 						 quote_identifier(GetUserNameFromId(userid, false)))));
 	}
-	return serverid;
 }
 
 /*

@@ -16,6 +16,7 @@
 
 extern Oid	hubspot_get_server(const char *name);
 extern Oid	hubspot_get_usable_server(const char *name, Oid userid);
+extern void hubspot_require_usage(Oid serverid, Oid userid);
 extern const char *hubspot_closest_server(const char *name);
 extern Oid	hubspot_server_owner(const char *name);
 extern Oid	hubspot_sole_owner(void);

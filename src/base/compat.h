@@ -19,22 +19,33 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "commands/explain.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/pathnodes.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
 #include "postmaster/autovacuum.h"
+#include "storage/buffile.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/sinvaladt.h"
 #include "utils/acl.h"
+#include "utils/selfuncs.h"
 #include "utils/tuplesort.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #include "storage/waiteventset.h"
 #endif
 
@@ -255,6 +266,65 @@ hubspot_tuplesort_getdatum(Tuplesortstate *sort, Datum *datum, bool *isnull)
 	return tuplesort_getdatum(sort, true, true, datum, isnull, NULL);
 #else
 	return tuplesort_getdatum(sort, true, datum, isnull, NULL);
+#endif
+}
+
+/*
+ * The path of a foreign scan.  17 tells which conditions were pushed down, for joins, and
+ * 18 counts nodes that the user has disabled.
+ */
+static inline ForeignPath *
+hubspot_foreign_path(PlannerInfo * root, RelOptInfo * rel, double rows, Cost startup_cost,
+					 Cost total_cost, Relids required_outer, List *fdw_private)
+{
+#if PG_VERSION_NUM >= 180000
+	return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost, total_cost, NIL,
+								   required_outer, NULL, NIL, fdw_private);
+#elif PG_VERSION_NUM >= 170000
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
+								   required_outer, NULL, NIL, fdw_private);
+#else
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
+								   required_outer, NULL, fdw_private);
+#endif
+}
+
+/* How many elements an array probably has.  17 looks at statistics, too. */
+static inline double
+hubspot_estimate_array_length(PlannerInfo * root, Node *array)
+{
+#if PG_VERSION_NUM >= 170000
+	return estimate_array_length(root, array);
+#else
+	return estimate_array_length(array);
+#endif
+}
+
+/* As whom a scan of a foreign table reads.  16 keeps that in the plan. */
+static inline Oid
+hubspot_scan_user(ForeignScanState * node)
+{
+#if PG_VERSION_NUM >= 160000
+	Oid			user = ((ForeignScan *) node->ss.ps.plan)->checkAsUser;
+#else
+	Oid			user = exec_rt_fetch(((ForeignScan *) node->ss.ps.plan)->scan.scanrelid,
+									 node->ss.ps.state)->checkAsUser;
+#endif
+
+	return OidIsValid(user) ? user : GetUserId();
+}
+
+/* Read exactly so many bytes.  16 has a function for it. */
+static inline void
+hubspot_buffile_read(BufFile * file, void *data, size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	BufFileReadExact(file, data, size);
+#else
+	if (BufFileRead(file, data, size) != size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read from temporary file: %m")));
 #endif
 }
 

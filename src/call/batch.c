@@ -430,6 +430,7 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 	counts->retries = calls->retries;
 	counts->rate_limited = calls->rate_limited;
 	counts->throttled = calls->throttled;
+	counts->throttled_time = calls->throttled_time;
 }
 
 /*

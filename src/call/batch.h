@@ -30,6 +30,7 @@ typedef struct HubspotBatchCounts
 	int64		rate_limited;
 	bool		throttled;		/* something waits for the account's rate
 								 * limit */
+	int64		throttled_time; /* microseconds of waiting, while it did */
 } HubspotBatchCounts;
 
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,

@@ -12,9 +12,8 @@
  * after a failed attempt for its backoff.  A 429 parks the account: it costs the call no
  * attempt, and nothing else that waits is sent earlier.  A wait that is longer than
  * max_retry_delay is not waited for; the reply that asked for it is then the final one.  A
- * reply that refuses the account ends the sending: nothing that waits is sent any more.  A
- * client that can do something else meanwhile is "impatient": its calls come back where
- * others would wait.
+ * reply that refuses the account ends the sending: nothing that waits is sent any more.
+ * Calls of an "impatient" client, which has other things to do, come back rather than wait.
  *
  * Before a call is sent, there must be an access token.  If it has to be fetched, that is
  * a call, too, in a set of its own, and whoever waits for the others waits for it as well:
@@ -42,10 +41,8 @@
 #include "call/call.h"
 #include "http/transport.h"
 
-/* An impatient call waits no longer than this, in microseconds. */
+/* How long, in us, an impatient call waits, and one for a token that another process fetches. */
 #define IMPATIENT_WAIT	INT64CONST(1000000)
-
-/* A call waits no longer than this for a token that another process fetches. */
 #define MAX_TOKEN_WAIT	(20 * INT64CONST(1000000))
 
 /* Where replies have a budget, the most bytes of one that has no limit of its own. */
@@ -157,11 +154,15 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 	for (;;)
 	{
 		int64		wake;
+		int64		began = hubspot_now();
+		bool		back;
 
 		send_waiting(calls, &wake);
 		if (!dlist_is_empty(&calls->done))
 			break;
-		if (hubspot_exchange_wait(calls->exchange, Min(until, wake)))
+		back = hubspot_exchange_wait(calls->exchange, Min(until, wake));
+		calls->counts.throttled_time += calls->counts.throttled ? hubspot_now() - began : 0;
+		if (back)
 			take_replies(calls);
 		else if (hubspot_now() >= until)
 			break;

@@ -70,6 +70,7 @@ typedef struct HubspotCallCounts
 	int64		rate_limited;	/* of those, the ones answered with a 429 */
 	int64		inputs;			/* of the calls that were sent */
 	bool		throttled;		/* calls wait for the account's rate limit */
+	int64		throttled_time; /* microseconds of waiting, while some did */
 } HubspotCallCounts;
 
 extern HubspotCalls *hubspot_calls_create(MemoryContext context,

@@ -65,6 +65,7 @@ struct HubspotRun
 };
 
 static void expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source);
+static void look_at_failure(HubspotRun *run, const HubspotOutcome *outcome);
 static void drive(HubspotRun *run);
 static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
 static const char *id_text(HubspotSlice id);
@@ -131,11 +132,30 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 		if (!hubspot_batch_wait(run->batch, run->progress.next))
 			return false;
 	}
-	if (outcome->error && run->pipeline.raise)
+	look_at_failure(run, outcome);
+	return true;
+}
+
+/* Likewise, but without waiting, and without further inputs.  False: there is none so far. */
+bool
+hubspot_run_get(HubspotRun *run, HubspotOutcome *outcome)
+{
+	if (!hubspot_batch_get(run->batch, outcome) &&
+		!(hubspot_batch_drive(run->batch) && hubspot_batch_get(run->batch, outcome)))
+		return false;
+	look_at_failure(run, outcome);
+	return true;
+}
+
+/* Throw a failure that is to be thrown, or warn. */
+static void
+look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
+{
+	if (outcome->error && run->pipeline.raise &&
+		!(run->pipeline.missing_ok && outcome->error->verdict == HUBSPOT_VERDICT_NO_RECORD))
 		hubspot_throw_outcome(&run->pipeline, outcome);
 	if (outcome->error && !run->warned && hubspot_is_not_sent(outcome->error->verdict))
 		warn_not_sent(run, outcome->error);
-	return true;
 }
 
 /*

@@ -27,6 +27,7 @@ typedef struct HubspotPipeline
 	HubspotObjectType to_type;	/* no name: there is none */
 	bool		keep_labels;
 	bool		raise;			/* on_error => 'raise' */
+	bool		missing_ok;		/* a key without a record is no failure */
 	bool		tells_ends;		/* of records that are read */
 } HubspotPipeline;
 
@@ -44,6 +45,7 @@ typedef struct HubspotRun HubspotRun;
 extern HubspotRun *hubspot_run_begin(const HubspotPipeline *pipeline,
 									 HubspotSource *source, bool eager);
 extern bool hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome);
+extern bool hubspot_run_get(HubspotRun *run, HubspotOutcome *outcome);
 extern void hubspot_throw_outcome(const HubspotPipeline *pipeline,
 								  const HubspotOutcome *outcome) pg_attribute_noreturn();
 extern const HubspotBatch *hubspot_run_batch(const HubspotRun *run);

@@ -431,6 +431,7 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 			 HubspotOperation operation, int to_type, int on_error)
 {
 	pipeline->operation = operation;
+	pipeline->missing_ok = false;
 	pipeline->tells_ends = false;
 	memset(&pipeline->to_type, 0, sizeof(HubspotObjectType));
 	hubspot_record_type_argument(fcinfo, 0, to_type > 0 ? "from_type" : "object_type",

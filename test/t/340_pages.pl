@@ -224,14 +224,14 @@ foreach my $page (qw(ARCHITECTURE.md CONTRIBUTING.md), grep { m{^(doc|src)/} || 
 my $script = decode('UTF-8', slurp_file("$top/hubspot_assoc--1.0.sql"));
 my $reference = decode('UTF-8', slurp_file("$top/doc/hubspot_assoc.md"));
 # not for people to call or read
-my %internal = map { $_ => 1 } qw(hs_assoc_fdw_validator
+my %internal = map { $_ => 1 } qw(hs_assoc_fdw_validator hs_assoc_fdw_handler
   hs_assoc_outbox_wake hs_assoc_sync_rows hs_assoc_sync_ddl hs_assoc_check_schema hs_assoc_sync_config);
 my %made = map { $_ => 1 } $script =~ /^CREATE (?:FUNCTION|PROCEDURE|TYPE|TABLE|VIEW) (\w+)/mg;
 my @unknown = grep { !$internal{$_} && $reference !~ /\b$_\b/ } sort keys %made;
 is("@unknown", '', 'the reference knows all functions, types, tables and views');
 my %source;
 find(sub { $source{$_} = slurp_file($_) if /^(option_table|setting)\.c$/ }, "$top/src");
-my @options = ($source{'option_table.c'} =~ /^\t(?:SERVER|MAPPING)_OPTION\((\w+)/mg, $source{'setting.c'} =~ /"(hubspot_assoc\.\w+)"/g);
+my @options = ($source{'option_table.c'} =~ /^\t(?:SERVER|MAPPING|TABLE)_OPTION\((\w+)/mg, $source{'setting.c'} =~ /"(hubspot_assoc\.\w+)"/g);
 cmp_ok(scalar(@options), '>=', 25, 'there are options and settings');
 is(join(' ', grep { $reference !~ /`\Q$_\E`/ } @options), '', 'the reference knows all of them');
 my @long = grep { length > 130 } $script =~ /^COMMENT ON [^\n]* IS\s+'((?:[^']|'')*)';/mg;

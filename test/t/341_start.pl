@@ -152,6 +152,6 @@ $node->safe_psql('postgres', 'DROP ROLE etl');
 
 my @role = grep { $_->{sql} =~ /^CREATE ROLE/m } @readme;
 is(scalar(@role), 1, 'the README makes the role in a block');
-run_blocks('pages', 'ready', @role, map { blocks("doc/$_.md") } qw(tasks hubspot_assoc compatibility sync operations security));
+run_blocks('pages', 'ready', @role, map { blocks("doc/$_.md") } qw(tasks hubspot_assoc compatibility tables sync operations security));
 
 done_testing();

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_condition.h
+ *	  Which records the conditions of a query name.
+ *
+ * IDENTIFICATION
+ *	  src/table/table_condition.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_TABLE_TABLE_CONDITION_H
+#define HUBSPOT_TABLE_TABLE_CONDITION_H
+
+#include "nodes/pathnodes.h"
+
+#include "table/table_definition.h"
+
+/* Records that a condition names: no row of others can fulfil it. */
+typedef struct HubspotTableCondition
+{
+	HubspotTableSide side;
+	List	   *values;			/* expressions: ids or keys, and arrays of
+								 * these */
+} HubspotTableCondition;
+
+extern bool hubspot_condition_match(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel,
+									Expr * clause, HubspotTableCondition *condition);
+extern double hubspot_condition_records(PlannerInfo * root, const HubspotTableCondition *condition);
+
+#endif							/* HUBSPOT_TABLE_TABLE_CONDITION_H */

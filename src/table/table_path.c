@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_path.c
+ *	  How a foreign table can be scanned, and what that costs.
+ *
+ * HubSpot gives the associations of records that are named, a thousand in a request.  So
+ * there is a path for each set of conditions that name some: those of the query on the
+ * table itself, and those that join it to others, which make a scan for each of their rows.
+ * What it costs is requests.
+ *
+ * Where nothing names records, there is a path all the same, so that EXPLAIN works and the
+ * planner never fails.  It costs more than any other one, and is an ERROR when it is
+ * executed (table_scan.c).
+ *
+ * IDENTIFICATION
+ *	  src/table/table_path.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/selfuncs.h"
+
+#include "api/endpoint.h"
+#include "base/compat.h"
+#include "table/table_condition.h"
+#include "table/table_path.h"
+
+/*
+ * What a request costs, in the planner's unit, a page that is read in sequence: some
+ * 100 ms.  And a row of its answer.
+ */
+#define REQUEST_COST	1000.0
+#define ROW_COST		0.05
+
+/* What cannot be done costs more than what the user has disabled, 1e10 for each node. */
+#define IMPOSSIBLE_COST	1.0e13
+
+/* Records of an operation's request. */
+#define RECORDS_A_REQUEST	1000.0
+
+/* Rows of a page. */
+#define ROWS_A_PAGE		500.0
+
+/* A walk over expressions for parameters. */
+typedef struct ParamWalk
+{
+	PlannerInfo *root;
+	bool		changing;		/* there is one that may change from scan to
+								 * scan */
+} ParamWalk;
+
+/* A search for the joins that name records. */
+typedef struct JoinSearch
+{
+	const HubspotTable *table;
+	Expr	   *current;		/* the member of an equivalence class that is
+								 * looked at */
+	List	   *used;			/* those that were */
+} JoinSearch;
+
+static bool best_condition(PlannerInfo * root, RelOptInfo * rel, HubspotTableSide side,
+						   HubspotTableCondition *best);
+static void add_path_for(PlannerInfo * root, RelOptInfo * rel,
+						 const HubspotTableCondition *condition, Relids required_outer);
+static void add_join_paths(PlannerInfo * root, RelOptInfo * rel);
+static void try_join_clause(PlannerInfo * root, RelOptInfo * rel, RestrictInfo * clause);
+static bool is_current_member(PlannerInfo * root, RelOptInfo * rel, EquivalenceClass * ec,
+							  EquivalenceMember * em, void *arg);
+static bool needs_types(const HubspotTable *table, const RelOptInfo * rel,
+						const List *clauses);
+static bool has_changing_param(Node *node, void *context);
+static bool is_initplan_output(PlannerInfo * root, int paramid);
+
+/*
+ * Set how many rows a foreign table has, for the conditions of a query on it.  Without
+ * statistics, the planner takes a column to have 200 values; so many records, with as many
+ * rows each as the table's options say, make its estimates of joins come out at that.
+ */
+void
+hubspot_table_size(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+{
+	HubspotTable *table = hubspot_table_read(relid);
+	double		rows_per_key = table->options.rows_per_key;
+
+	rel->fdw_private = table;
+	rel->tuples = 200.0 * rows_per_key;
+	set_baserel_size_estimates(root, rel);
+	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
+	{
+		HubspotTableCondition condition;
+		double		rows;
+
+		if (!best_condition(root, rel, side, &condition))
+			continue;
+		rows = hubspot_condition_records(root, &condition) * rows_per_key;
+		if (rows > rel->tuples)
+		{
+			/* there are more records than that */
+			rel->rows = clamp_row_est(rel->rows * rows / rel->tuples);
+			rel->tuples = rows;
+		}
+		break;
+	}
+}
+
+/* The condition on a side that names the fewest records.  False: none does. */
+static bool
+best_condition(PlannerInfo * root, RelOptInfo * rel, HubspotTableSide side,
+			   HubspotTableCondition *best)
+{
+	double		fewest = -1;
+	ListCell   *lc;
+
+	foreach(lc, rel->baserestrictinfo)
+	{
+		RestrictInfo *clause = lfirst_node(RestrictInfo, lc);
+		HubspotTableCondition condition;
+		double		records;
+
+		if (!restriction_is_securely_promotable(clause, rel) ||
+			!hubspot_condition_match(root, rel->fdw_private, rel, clause->clause, &condition) ||
+			condition.side != side)
+			continue;
+		records = hubspot_condition_records(root, &condition);
+		if (fewest < 0 || records < fewest)
+		{
+			fewest = records;
+			*best = condition;
+		}
+	}
+	return fewest >= 0;
+}
+
+/* Add the paths of a foreign table. */
+void
+hubspot_table_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+{
+	bool		possible = false;
+
+	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
+	{
+		HubspotTableCondition condition;
+
+		if (!best_condition(root, rel, side, &condition))
+			continue;
+		add_path_for(root, rel, &condition, rel->lateral_relids);
+		possible = true;
+	}
+	if (!possible)
+		add_path(rel, (Path *)
+				 hubspot_foreign_path(root, rel, rel->rows, IMPOSSIBLE_COST,
+									  IMPOSSIBLE_COST + rel->tuples,
+									  rel->lateral_relids, NIL));
+	add_join_paths(root, rel);
+}
+
+/* Add the path by a condition, whose values are other relations' columns, in a join. */
+static void
+add_path_for(PlannerInfo * root, RelOptInfo * rel, const HubspotTableCondition *condition,
+			 Relids required_outer)
+{
+	const HubspotTable *table = rel->fdw_private;
+	HubspotTableCondition *copy = palloc(sizeof(HubspotTableCondition));
+	double		records = hubspot_condition_records(root, condition);
+	double		fetched = records * table->options.rows_per_key;
+	double		rows = rel->rows;
+	double		requests;
+	Cost		startup_cost;
+	Cost		total_cost;
+
+	if (!bms_is_empty(required_outer))
+		rows = get_baserel_parampathinfo(root, rel, required_outer)->ppi_rows;
+	requests = ceil(records / RECORDS_A_REQUEST);
+	if (condition->side == HUBSPOT_SIDE_TO && needs_types(table, rel, NIL))
+	{
+		/* the records that are found are read, too, with all that they have */
+		requests += ceil(fetched / RECORDS_A_REQUEST);
+		fetched += fetched * table->options.rows_per_key;
+	}
+	startup_cost = REQUEST_COST + rel->baserestrictcost.startup;
+	total_cost = startup_cost + REQUEST_COST * (requests - 1) +
+		REQUEST_COST * floor(fetched / (ROWS_A_PAGE * records)) +
+		fetched * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
+	*copy = *condition;
+	add_path(rel, (Path *) hubspot_foreign_path(root, rel, rows, startup_cost, total_cost,
+												required_outer, list_make1(copy)));
+}
+
+/* Add the paths by conditions that join the table to others. */
+static void
+add_join_paths(PlannerInfo * root, RelOptInfo * rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, rel->joininfo)
+		try_join_clause(root, rel, lfirst(lc));
+	if (rel->has_eclass_joins)
+	{
+		JoinSearch	search = {.table = rel->fdw_private};
+
+		for (;;)
+		{
+			List	   *clauses;
+
+			search.current = NULL;
+			clauses = generate_implied_equalities_for_column(root, rel, is_current_member,
+															 &search,
+															 rel->lateral_referencers);
+			if (search.current == NULL)
+				break;
+			foreach(lc, clauses)
+				try_join_clause(root, rel, lfirst(lc));
+			search.used = lappend(search.used, search.current);
+		}
+	}
+}
+
+/* Add a path by a condition that joins the table to others, if it names records. */
+static void
+try_join_clause(PlannerInfo * root, RelOptInfo * rel, RestrictInfo * clause)
+{
+	HubspotTableCondition condition;
+	Relids		required_outer;
+
+	if (!join_clause_is_movable_to(clause, rel) ||
+		!restriction_is_securely_promotable(clause, rel) ||
+		!hubspot_condition_match(root, rel->fdw_private, rel, clause->clause, &condition))
+		return;
+	required_outer = bms_union(clause->clause_relids, rel->lateral_relids);
+	required_outer = bms_del_members(required_outer, rel->relids);
+	if (!bms_is_empty(required_outer))
+		add_path_for(root, rel, &condition, required_outer);
+}
+
+/* Is a member of an equivalence class one of our ids, and the one to look at now? */
+static bool
+is_current_member(PlannerInfo * root, RelOptInfo * rel, EquivalenceClass * ec,
+				  EquivalenceMember * em, void *arg)
+{
+	JoinSearch *search = arg;
+	const		Var *var = (const Var *) em->em_expr;
+
+	if (search->current)
+		return equal(em->em_expr, search->current);
+	if (!IsA(var, Var) || !bms_is_member(var->varno, rel->relids) ||
+		list_member(search->used, em->em_expr) ||
+		(var->varattno != search->table->columns[HUBSPOT_ROLE_FROM_ID] &&
+		 var->varattno != search->table->columns[HUBSPOT_ROLE_TO_ID]))
+		return false;
+	search->current = em->em_expr;
+	return true;
+}
+
+/* Does a query use columns of types, in its output or its conditions? */
+static bool
+needs_types(const HubspotTable *table, const RelOptInfo * rel, const List *clauses)
+{
+	Bitmapset  *used = NULL;
+	ListCell   *lc;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
+	foreach(lc, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &used);
+	foreach(lc, clauses)
+		pull_varattnos(lfirst(lc), rel->relid, &used);
+	if (!table->typed)
+		return false;
+	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used))
+		return true;			/* the whole row */
+	for (HubspotTableRole role = HUBSPOT_ROLE_CATEGORY; role < HUBSPOT_NROLES; role++)
+	{
+		if (table->columns[role] != 0 &&
+			bms_is_member(table->columns[role] - FirstLowInvalidHeapAttributeNumber, used))
+			return true;
+	}
+	return false;
+}
+
+/* The plan of a path. */
+ForeignScan *
+hubspot_table_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid, ForeignPath * path,
+				   List *tlist, List *clauses, Plan * outer_plan)
+{
+	const HubspotTableCondition *condition = path->fdw_private ?
+	linitial(path->fdw_private) : NULL;
+	ParamWalk	walk = {.root = root};
+	int			plan[HUBSPOT_NPLAN];
+	List	   *fdw_private = NIL;
+
+	clauses = extract_actual_clauses(clauses, false);
+	(void) has_changing_param((Node *) clauses, &walk);
+	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side : -1;
+	plan[HUBSPOT_PLAN_FORWARD] = condition && condition->side == HUBSPOT_SIDE_TO &&
+		needs_types(rel->fdw_private, rel, clauses);
+	plan[HUBSPOT_PLAN_REPEATED] = walk.changing || path->path.param_info != NULL;
+	for (int i = 0; i < HUBSPOT_NPLAN; i++)
+		fdw_private = lappend_int(fdw_private, plan[i]);
+	return make_foreignscan(tlist, clauses, rel->relid,
+							condition ? condition->values : NIL, fdw_private, NIL, NIL,
+							outer_plan);
+}
+
+/* Is there a parameter that may have another value in a later scan? */
+static bool
+has_changing_param(Node *node, void *context)
+{
+	ParamWalk  *walk = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC &&
+		!is_initplan_output(walk->root, ((Param *) node)->paramid))
+		walk->changing = true;
+	return expression_tree_walker(node, has_changing_param, context);
+}
+
+/* Is it the output of an InitPlan, which is computed once? */
+static bool
+is_initplan_output(PlannerInfo * root, int paramid)
+{
+	ListCell   *lc;
+
+	foreach(lc, root->init_plans)
+	{
+		if (list_member_int(lfirst_node(SubPlan, lc)->setParam, paramid))
+			return true;
+	}
+	return root->parent_root && is_initplan_output(root->parent_root, paramid);
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_path.h
+ *	  How a foreign table can be scanned, and what that costs.
+ *
+ * IDENTIFICATION
+ *	  src/table/table_path.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_TABLE_TABLE_PATH_H
+#define HUBSPOT_TABLE_TABLE_PATH_H
+
+#include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
+
+/* What a plan says of a scan: a list of integers, in fdw_private. */
+enum
+{
+	HUBSPOT_PLAN_SIDE,			/* a HubspotTableSide; -1: no records are
+								 * named */
+	HUBSPOT_PLAN_FORWARD,		/* what is found from to_id is read forward:
+								 * its types are needed */
+	HUBSPOT_PLAN_REPEATED,		/* it is probably done again, for others */
+	HUBSPOT_NPLAN
+};
+
+extern void hubspot_table_size(PlannerInfo * root, RelOptInfo * rel, Oid relid);
+extern void hubspot_table_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid);
+extern ForeignScan * hubspot_table_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid,
+										ForeignPath * path, List *tlist, List *clauses,
+										Plan * outer_plan);
+
+#endif							/* HUBSPOT_TABLE_TABLE_PATH_H */

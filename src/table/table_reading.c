@@ -1,0 +1,545 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_reading.c
+ *	  Rows of a foreign table, read from HubSpot by the records of one side.
+ *
+ * It is a run of the pipeline, as hs_assoc_batch_read() is one, over the records that
+ * conditions name, with two things added:
+ *
+ * - Records of the to side are read in the other direction.  HubspotTableRow turns them
+ *	 around.  The types are then those of the way back, though, and a table has those of
+ *	 from -> to.  If they are needed, the records that were found are read forward, some
+ *	 thousands at a time, and of what they have, the pairs that were found are given:
+ *
+ *		 back, until there are enough pairs --> forward, the pairs that are wanted --> back
+ *
+ *	 So each pair comes once, with its types as the forward reading has them, and memory
+ *	 is bounded.
+ *
+ * - In a table without columns of types, a pair is one row.  HubSpot lists the types of a
+ *	 pair together.
+ *
+ * A failure is an ERROR, but for keys without a record, which have no rows.
+ *
+ * IDENTIFICATION
+ *	  src/table/table_reading.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "json/text.h"
+#include "rows/pipeline.h"
+#include "table/table_reading.h"
+
+/* How many pairs are found before they are read forward. */
+#define SLICE_PAIRS		4000
+
+/* A record of the from side in a slice. */
+typedef struct Found
+{
+	HubspotSlice record;		/* its id; must be first: the hash key */
+	HubspotSlice name;			/* its key, or the id; no data: it has none */
+	struct FoundPair *pairs;	/* a list */
+	struct Found *next;			/* of the slice */
+} Found;
+
+/* A record of the to side that it has. */
+typedef struct FoundPair
+{
+	HubspotSlice record;
+	HubspotSlice given;			/* as it was given */
+	int64		no;				/* which one that is */
+	struct FoundPair *next;
+} FoundPair;
+
+/* Reading forward what was found. */
+typedef struct Slice
+{
+	MemoryContext context;		/* of all of this; NULL: there is none */
+	HTAB	   *records;		/* Found by their ids */
+	Found	   *first;			/* the list of them */
+	Found	  **last;
+	Found	   *put;			/* the next one to be read */
+	Found	  **numbered;		/* as they were put */
+	int64		nput;
+	int			npairs;
+	int64	   *ended;			/* records of the to side that were read to
+								 * their end meanwhile */
+	int			nended;
+	int			maxended;
+	MemoryContext run_context;	/* child of context */
+	HubspotRun *run;			/* NULL: still going back */
+	Found	   *current;		/* of the last outcome */
+	FoundPair  *pair;			/* that it matches */
+	HubspotAssociation association;
+} Slice;
+
+struct HubspotTableReading
+{
+	MemoryContext context;
+	const HubspotTable *table;
+	const HubspotClient *client;
+	HubspotTableSide side;
+	bool		forward;
+	const HubspotSlice *records;
+	int64		nrecords;
+	int64		nput;
+	HubspotRun *run;
+	bool		over;			/* the run is */
+	Slice		slice;
+	HubspotBatchCounts counts;	/* of slices that are gone */
+
+	/* the last row, to recognize the same pair */
+	int64		last_record;
+	StringInfoData last_id;
+	char		buffer[2][HUBSPOT_NORMAL_SIZE]; /* of keys in a row */
+};
+
+static bool make_input(void *state, HubspotInput *input, const HubspotError **error);
+static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait);
+static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
+static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
+					HubspotTableRow *row);
+static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
+								char *buffer);
+static bool next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
+static bool find_pairs(HubspotTableReading *reading, bool wait);
+static void begin_slice(HubspotTableReading *reading);
+static uint32 hash_slice(const void *key, Size keysize);
+static int	compare_slices(const void *a, const void *b, Size keysize);
+static HubspotSlice copy_slice(HubspotSlice slice);
+static void add_found(HubspotTableReading *reading, const HubspotOutcome *outcome);
+static void add_ended(HubspotTableReading *reading, int64 no);
+static void read_slice(HubspotTableReading *reading);
+static bool make_forward(void *state, HubspotInput *input, const HubspotError **error);
+static bool next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
+static FoundPair *find_pair(Found *found, HubspotSlice id);
+static bool end_slice(HubspotTableReading *reading, HubspotTableRow *row);
+static void add_counts(HubspotBatchCounts *counts, const HubspotRun *run);
+
+/*
+ * Begin to read the rows of some records of a side, each of which stands there once, and
+ * is an id, or a key in its normal form; they must live as long as this does.  forward: the
+ * types of the rows are needed, whatever the side.  All of it is in a child of the current
+ * memory context, and ends with it.
+ */
+HubspotTableReading *
+hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *client,
+							HubspotTableSide side, bool forward,
+							const HubspotSlice *records, int64 nrecords)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc table reading",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotTableReading *reading = palloc0(sizeof(HubspotTableReading));
+	HubspotPipeline pipeline = {.client = client,.operation = HUBSPOT_BATCH_READ,
+	.raise = true,.missing_ok = true,.tells_ends = true};
+
+	reading->context = context;
+	reading->table = table;
+	reading->client = client;
+	reading->side = side;
+	reading->forward = forward && side == HUBSPOT_SIDE_TO;
+	reading->records = records;
+	reading->nrecords = nrecords;
+	initStringInfo(&reading->last_id);
+	pipeline.from_type = *hubspot_table_type(table, side);
+	pipeline.to_type = *hubspot_table_type(table, side == HUBSPOT_SIDE_FROM ?
+										   HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM);
+	reading->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_input, reading),
+									 true);
+	MemoryContextSwitchTo(old);
+	return reading;
+}
+
+/* The next record to be read. */
+static bool
+make_input(void *state, HubspotInput *input, const HubspotError **error)
+{
+	HubspotTableReading *reading = state;
+
+	if (reading->nput == reading->nrecords)
+		return false;
+	input->from_id = reading->records[reading->nput++];
+	input->to_id.data = "";
+	input->no = reading->nput;
+	return true;
+}
+
+/*
+ * The next row, valid until the one after it, or as long as the current memory context.
+ * False: there is none, or, if not to wait, none so far.
+ */
+bool
+hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
+{
+	MemoryContext old = MemoryContextSwitchTo(reading->context);
+	HubspotOutcome outcome;
+	bool		any;
+
+	if (reading->forward)
+		any = next_forward(reading, row, wait);
+	else
+	{
+		any = next_outcome(reading, &outcome, wait);
+		MemoryContextSwitchTo(old);
+		if (any)
+			set_row(reading, &outcome, row);
+	}
+	MemoryContextSwitchTo(old);
+	return any;
+}
+
+/* The next outcome of the run that is an association, or the end of a record. */
+static bool
+next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait)
+{
+	while (!reading->over)
+	{
+		bool		any = wait ? hubspot_run_next(reading->run, outcome) :
+		hubspot_run_get(reading->run, outcome);
+
+		if (!any)
+		{
+			reading->over = wait;
+			return false;
+		}
+		/* a key that has no record has no rows, and that is its end */
+		if (outcome->error)
+			outcome->ended = true;
+		if (outcome->ended || !is_repeated(reading, outcome))
+			return true;
+	}
+	return false;
+}
+
+/* Is it another type of the last pair, and types do not count? */
+static bool
+is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome)
+{
+	HubspotSlice id = outcome->association->to_id;
+	HubspotSlice last = {reading->last_id.data, reading->last_id.len};
+
+	if (reading->table->typed && !reading->forward)
+		return false;
+	if (reading->last_record == outcome->input_no && hubspot_same_id(id, last))
+		return true;
+	reading->last_record = outcome->input_no;
+	resetStringInfo(&reading->last_id);
+	appendBinaryStringInfo(&reading->last_id, id.data, id.len);
+	return false;
+}
+
+/* Make a row of an outcome. */
+static void
+set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTableRow *row)
+{
+	HubspotTableSide other = reading->side == HUBSPOT_SIDE_FROM ?
+	HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM;
+	HubspotSlice given = outcome->from_id;
+	HubspotSlice found = {NULL, 0};
+
+	row->record = outcome->input_no - 1;
+	row->ended = outcome->ended;
+	row->type = NULL;
+	if (!outcome->ended)
+	{
+		found = outcome->name ?
+			normal_form(hubspot_table_type(reading->table, other), outcome->to_id,
+						reading->buffer[0]) :
+			outcome->association->to_id;
+		if (reading->side == HUBSPOT_SIDE_FROM)
+			row->type = outcome->association->type;
+	}
+	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
+	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
+}
+
+/*
+ * A value of a record's property as the table has it, in the buffer, in the value, or
+ * palloc'd.  What cannot be a key is left as it is.
+ */
+static HubspotSlice
+normal_form(const HubspotObjectType *type, HubspotSlice value, char *buffer)
+{
+	HubspotSlice normal;
+
+	if (value.data == NULL || hubspot_key_problem(value) != NULL)
+		return value;
+	normal = hubspot_key_normalize(type, value, buffer);
+	if (normal.data == NULL)
+		return value;
+	normal.data = hubspot_text_from_utf8(normal.data, normal.len);
+	normal.len = strlen(normal.data);
+	return normal;
+}
+
+/* The next row of records of the to side, with its types from the forward reading. */
+static bool
+next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
+{
+	for (;;)
+	{
+		if (reading->slice.run == NULL && !find_pairs(reading, wait))
+			return false;
+		if (next_of_slice(reading, row, wait))
+			return true;
+		if (reading->slice.run)
+			return false;		/* not so far */
+	}
+}
+
+/* Find pairs for a slice, and begin to read it.  False: there are none (so far). */
+static bool
+find_pairs(HubspotTableReading *reading, bool wait)
+{
+	HubspotOutcome outcome;
+
+	if (reading->slice.context == NULL)
+		begin_slice(reading);
+	while (reading->slice.npairs < SLICE_PAIRS)
+	{
+		if (!next_outcome(reading, &outcome, wait))
+		{
+			if (!reading->over)
+				return false;
+			break;
+		}
+		if (outcome.ended)
+			add_ended(reading, outcome.input_no - 1);
+		else
+			add_found(reading, &outcome);
+	}
+	if (reading->slice.npairs == 0 && reading->slice.nended == 0)
+		return false;
+	read_slice(reading);
+	return true;
+}
+
+static void
+begin_slice(HubspotTableReading *reading)
+{
+	Slice	   *slice = &reading->slice;
+	HASHCTL		hash = {.keysize = sizeof(HubspotSlice),.entrysize = sizeof(Found),
+	.hash = hash_slice,.match = compare_slices};
+
+	memset(slice, 0, sizeof(Slice));
+	slice->context = AllocSetContextCreate(reading->context, "hubspot_assoc table slice",
+										   ALLOCSET_DEFAULT_SIZES);
+	slice->last = &slice->first;
+	hash.hcxt = slice->context;
+	slice->records = hash_create("hubspot_assoc table slice", SLICE_PAIRS, &hash,
+								 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+static uint32
+hash_slice(const void *key, Size keysize)
+{
+	const HubspotSlice *slice = key;
+
+	return hash_bytes((const unsigned char *) slice->data, slice->len);
+}
+
+static int
+compare_slices(const void *a, const void *b, Size keysize)
+{
+	return hubspot_same_id(*(const HubspotSlice *) a, *(const HubspotSlice *) b) ? 0 : 1;
+}
+
+static HubspotSlice
+copy_slice(HubspotSlice slice)
+{
+	if (slice.data)
+		slice.data = pnstrdup(slice.data, slice.len);
+	return slice;
+}
+
+/* Add a pair, found on the way back, to the slice. */
+static void
+add_found(HubspotTableReading *reading, const HubspotOutcome *outcome)
+{
+	Slice	   *slice = &reading->slice;
+	MemoryContext old = MemoryContextSwitchTo(slice->context);
+	FoundPair  *pair = palloc(sizeof(FoundPair));
+	bool		has_property = reading->table->to_type.property != NULL;
+	Found	   *found;
+	bool		exists;
+
+	found = hash_search(slice->records, &outcome->association->to_id, HASH_ENTER, &exists);
+	if (!exists)
+	{
+		HubspotSlice name = outcome->name ?
+		normal_form(&reading->table->from_type, outcome->to_id, reading->buffer[0]) :
+		outcome->association->to_id;
+
+		found->record = copy_slice(outcome->association->to_id);
+		found->name = copy_slice(name);
+		found->pairs = NULL;
+		found->next = NULL;
+		*slice->last = found;
+		slice->last = &found->next;
+	}
+	pair->given = copy_slice(outcome->from_id);
+	pair->record = has_property ? copy_slice(outcome->from_record) : pair->given;
+	pair->no = outcome->input_no - 1;
+	pair->next = found->pairs;
+	found->pairs = pair;
+	slice->npairs++;
+	MemoryContextSwitchTo(old);
+}
+
+/* Take note that a record of the to side was read to its end. */
+static void
+add_ended(HubspotTableReading *reading, int64 no)
+{
+	Slice	   *slice = &reading->slice;
+
+	if (slice->nended == slice->maxended)
+	{
+		slice->maxended = Max(64, slice->maxended * 2);
+		slice->ended = slice->ended ?
+			repalloc_huge(slice->ended, sizeof(int64) * slice->maxended) :
+			MemoryContextAlloc(slice->context, sizeof(int64) * slice->maxended);
+	}
+	slice->ended[slice->nended++] = no;
+}
+
+/* Begin to read the records of the slice forward. */
+static void
+read_slice(HubspotTableReading *reading)
+{
+	Slice	   *slice = &reading->slice;
+	MemoryContext old;
+	HubspotPipeline pipeline = {.client = reading->client,.operation = HUBSPOT_BATCH_READ,
+	.raise = true};
+
+	slice->run_context = AllocSetContextCreate(slice->context,
+											   "hubspot_assoc table slice run",
+											   ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(slice->run_context);
+	slice->put = slice->first;
+	slice->numbered = palloc(sizeof(Found *) * Max(slice->npairs, 1));
+	pipeline.from_type.name = reading->table->from_type.name;
+	pipeline.to_type.name = reading->table->to_type.name;
+	slice->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_forward, slice),
+								   true);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+make_forward(void *state, HubspotInput *input, const HubspotError **error)
+{
+	Slice	   *slice = state;
+
+	if (slice->put == NULL)
+		return false;
+	slice->numbered[slice->nput++] = slice->put;
+	input->from_id = slice->put->record;
+	input->to_id.data = "";
+	input->no = slice->nput;
+	slice->put = slice->put->next;
+	return true;
+}
+
+/*
+ * The next row of the slice, or one of its ends.  False: there is none, and the slice is
+ * gone; or none so far, and its run goes on.
+ */
+static bool
+next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
+{
+	Slice	   *slice = &reading->slice;
+
+	for (;;)
+	{
+		HubspotOutcome outcome;
+		MemoryContext old = MemoryContextSwitchTo(slice->run_context);
+		bool		any = wait ? hubspot_run_next(slice->run, &outcome) :
+		hubspot_run_get(slice->run, &outcome);
+		Found	   *found;
+		FoundPair  *pair;
+
+		MemoryContextSwitchTo(old);
+		if (!any && !wait && !hubspot_batch_is_over(hubspot_run_batch(slice->run)))
+			return false;
+		if (!any)
+			return end_slice(reading, row);
+		found = slice->numbered[outcome.input_no - 1];
+		pair = find_pair(found, outcome.association->to_id);
+		if (pair == NULL)
+			continue;
+		row->record = pair->no;
+		row->ended = false;
+		row->from_id = found->name;
+		row->to_id = pair->given;
+		row->type = outcome.association->type;
+		return true;
+	}
+}
+
+static FoundPair *
+find_pair(Found *found, HubspotSlice id)
+{
+	FoundPair  *pair = found->pairs;
+
+	while (pair && !hubspot_same_id(pair->record, id))
+		pair = pair->next;
+	return pair;
+}
+
+/* After the last row of the slice, tell which records ended in it; then it is gone. */
+static bool
+end_slice(HubspotTableReading *reading, HubspotTableRow *row)
+{
+	Slice	   *slice = &reading->slice;
+
+	if (slice->nended > 0)
+	{
+		memset(row, 0, sizeof(*row));
+		row->record = slice->ended[--slice->nended];
+		row->ended = true;
+		return true;
+	}
+	add_counts(&reading->counts, slice->run);
+	hubspot_run_end(slice->run);
+	MemoryContextDelete(slice->context);
+	memset(slice, 0, sizeof(Slice));
+	return false;
+}
+
+/* What the reading has cost so far. */
+void
+hubspot_table_reading_counts(const HubspotTableReading *reading,
+							 HubspotBatchCounts *counts)
+{
+	*counts = reading->counts;
+	add_counts(counts, reading->run);
+	if (reading->slice.run)
+		add_counts(counts, reading->slice.run);
+}
+
+static void
+add_counts(HubspotBatchCounts *counts, const HubspotRun *run)
+{
+	HubspotBatchCounts more;
+
+	hubspot_batch_counts(hubspot_run_batch(run), &more);
+	counts->requests += more.requests;
+	counts->retries += more.retries;
+	counts->rate_limited += more.rate_limited;
+	counts->throttled_time += more.throttled_time;
+}
+
+/* End it, wherever it is; what is in flight is broken off. */
+void
+hubspot_table_reading_end(HubspotTableReading *reading)
+{
+	MemoryContextDelete(reading->context);
+}

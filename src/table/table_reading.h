@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_reading.h
+ *	  Rows of a foreign table, read from HubSpot by the records of one side.
+ *
+ * IDENTIFICATION
+ *	  src/table/table_reading.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_TABLE_TABLE_READING_H
+#define HUBSPOT_TABLE_TABLE_READING_H
+
+#include "account/client.h"
+#include "call/batch.h"
+#include "table/table_definition.h"
+
+/* See table_reading.c. */
+typedef struct HubspotTableReading HubspotTableReading;
+
+/* A row, or that there are no more of a record. */
+typedef struct HubspotTableRow
+{
+	int64		record;			/* which of those that are read */
+	bool		ended;			/* it has no more rows, and this is none */
+	HubspotSlice from_id;		/* no data: NULL */
+	HubspotSlice to_id;
+	const HubspotAssociationType *type; /* NULL: it is not read */
+} HubspotTableRow;
+
+extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *table,
+														const HubspotClient *client,
+														HubspotTableSide side,
+														bool forward,
+														const HubspotSlice *records,
+														int64 nrecords);
+extern bool hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row,
+									   bool wait);
+extern void hubspot_table_reading_counts(const HubspotTableReading *reading,
+										 HubspotBatchCounts *counts);
+extern void hubspot_table_reading_end(HubspotTableReading *reading);
+
+#endif							/* HUBSPOT_TABLE_TABLE_READING_H */

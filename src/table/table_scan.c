@@ -1,0 +1,472 @@
+/*-------------------------------------------------------------------------
+ *
+ * table_scan.c
+ *	  A scan of a foreign table, in the executor.
+ *
+ * The values of its conditions are computed when the first row is asked for, and anew for
+ * each further scan (in a nested loop, or after MOVE).  They name the records to be read.
+ *
+ * A scan that is done once gives each row as it comes, and keeps none.  One that is done
+ * again and again keeps them (row_store.c), and HubSpot is asked for what is not known yet:
+ *
+ *		record:	UNKNOWN --> READING --> READ
+ *				   ^-----------'		   a scan for others comes before its last page
+ *
+ * A row is given as soon as it is there, so that whoever stops early (LIMIT, EXISTS) saves the
+ * pages that follow.
+ *
+ * Everything is in a memory context of the query's, whose deletion, after an ERROR or a
+ * cancel, breaks off what is in flight.
+ *
+ * IDENTIFICATION
+ *	  src/table/table_scan.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "api/association_type.h"
+#include "table/row_store.h"
+#include "table/table_keys.h"
+#include "table/table_path.h"
+#include "table/table_reading.h"
+#include "table/table_scan.h"
+
+typedef struct TableScan
+{
+	MemoryContext context;
+	const HubspotTable *table;
+	Oid			user;			/* as whom it reads */
+	HubspotClient *client;		/* NULL: nothing was asked for so far */
+	int			side;			/* a HubspotTableSide; -1: no records are
+								 * named */
+	bool		forward;
+	bool		repeated;		/* it keeps its rows */
+	List	   *values;			/* of the conditions: ExprStates */
+	List	   *value_types;
+
+	bool		begun;			/* the records are known */
+	uint64		turn;			/* how many scans there were */
+	HubspotRowStore *store;
+	HubspotTableRecord **records;
+	int64		nrecords;
+	int64		maxrecords;
+	int64		next;			/* the one to come */
+	HubspotTableRecord *current;	/* whose rows are given, if they are kept */
+	HubspotRowPlace place;		/* of the next one that is kept */
+
+	HubspotTableReading *reading;	/* or NULL */
+	MemoryContext reading_context;
+	HubspotTableRecord **read;	/* what it reads */
+	int64		nread;
+	HubspotBatchCounts counts;	/* of those before */
+} TableScan;
+
+static void begin_records(TableScan *scan, ExprContext * econtext);
+static void take_record(void *state, HubspotSlice id);
+static bool next_row(TableScan *scan, TupleTableSlot *slot);
+static bool next_kept_row(TableScan *scan, TupleTableSlot *slot);
+static void read_records(TableScan *scan, int64 first);
+static void keep_row(TableScan *scan, HubspotTableRow *row, TupleTableSlot *slot);
+static void set_slot(const TableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot);
+static void end_reading(TableScan *scan);
+static void forget_reading(TableScan *scan, TupleTableSlot *slot);
+static void throw_no_records(const TableScan *scan) pg_attribute_noreturn();
+static void explain_request(const TableScan *scan, bool back, const char *label,
+							struct ExplainState *es);
+static void explain_costs(const TableScan *scan, struct ExplainState *es);
+
+/* Begin a scan. */
+void
+hubspot_table_scan_begin(ForeignScanState * node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	MemoryContext context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
+												  "hubspot_assoc table scan",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TableScan  *scan = palloc0(sizeof(TableScan));
+	ListCell   *lc;
+
+	scan->context = context;
+	scan->table = hubspot_table_read(RelationGetRelid(node->ss.ss_currentRelation));
+	scan->user = hubspot_scan_user(node);
+	scan->side = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_SIDE);
+	scan->forward = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_FORWARD);
+	scan->repeated = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_REPEATED) ||
+		(eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD)) != 0;
+	MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+	scan->values = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	MemoryContextSwitchTo(context);
+	foreach(lc, plan->fdw_exprs)
+		scan->value_types = lappend_oid(scan->value_types, exprType(lfirst(lc)));
+	scan->store = hubspot_row_store_create(context);
+	node->fdw_state = scan;
+	MemoryContextSwitchTo(old);
+}
+
+/* The next row of a scan, in its slot, which is empty if there is none. */
+TupleTableSlot *
+hubspot_table_scan_next(ForeignScanState * node)
+{
+	TableScan  *scan = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (scan->side < 0)
+		throw_no_records(scan);
+	if (!scan->begun)
+		begin_records(scan, node->ss.ps.ps_ExprContext);
+	if (scan->repeated)
+		(void) next_kept_row(scan, slot);
+	else
+		(void) next_row(scan, slot);
+	return slot;
+}
+
+/* Compute which records are to be read. */
+static void
+begin_records(TableScan *scan, ExprContext * econtext)
+{
+	ListCell   *lc;
+	ListCell   *type;
+
+	scan->turn++;
+	scan->nrecords = 0;
+	scan->next = 0;
+	scan->current = NULL;
+	if (hubspot_row_store_is_full(scan->store))
+	{
+		end_reading(scan);
+		hubspot_row_store_clear(scan->store);
+	}
+	forboth(lc, scan->values, type, scan->value_types)
+	{
+		bool		isnull;
+		Datum		value = ExecEvalExpr((ExprState *) lfirst(lc), econtext, &isnull);
+
+		if (!isnull)
+			hubspot_table_take_keys(scan->table, (HubspotTableSide) scan->side, value,
+									lfirst_oid(type), take_record, scan);
+	}
+	scan->begun = true;
+}
+
+/* Take a record that is to be read; once, however often it is named. */
+static void
+take_record(void *state, HubspotSlice id)
+{
+	TableScan  *scan = state;
+	HubspotTableRecord *record = hubspot_row_store_get(scan->store, id);
+
+	if (record->turn == scan->turn)
+		return;
+	record->turn = scan->turn;
+	if (scan->nrecords == scan->maxrecords)
+	{
+		scan->maxrecords = Max(64, scan->maxrecords * 2);
+		scan->records = scan->records ?
+			repalloc_huge(scan->records, sizeof(HubspotTableRecord *) * scan->maxrecords) :
+			MemoryContextAlloc(scan->context, sizeof(HubspotTableRecord *) * scan->maxrecords);
+	}
+	scan->records[scan->nrecords++] = record;
+}
+
+/* The next row of a scan that keeps none. */
+static bool
+next_row(TableScan *scan, TupleTableSlot *slot)
+{
+	HubspotTableRow row;
+
+	if (scan->nrecords == 0)
+		return false;
+	if (scan->reading == NULL)
+		read_records(scan, 0);
+	do
+	{
+		if (!hubspot_table_reading_next(scan->reading, &row, true))
+			return false;
+	} while (row.ended);
+	set_slot(scan, &row, slot);
+	return true;
+}
+
+/* The next row of a scan that keeps them. */
+static bool
+next_kept_row(TableScan *scan, TupleTableSlot *slot)
+{
+	for (;;)
+	{
+		HubspotTableRow row;
+		MinimalTuple tuple;
+
+		CHECK_FOR_INTERRUPTS();
+		if (scan->current == NULL)
+		{
+			if (scan->next == scan->nrecords)
+				return false;
+			scan->current = scan->records[scan->next++];
+			scan->place = scan->current->last;
+		}
+
+		/* those that have come before, and then those that come */
+		tuple = hubspot_row_store_fetch(scan->store, &scan->place);
+		if (tuple)
+		{
+			ExecForceStoreMinimalTuple(tuple, slot, false);
+			return true;
+		}
+		if (scan->current->state == HUBSPOT_RECORD_READ)
+		{
+			scan->current = NULL;
+			continue;
+		}
+		if (scan->current->state == HUBSPOT_RECORD_UNKNOWN)
+		{
+			forget_reading(scan, slot);
+			read_records(scan, scan->next - 1);
+		}
+		if (!hubspot_table_reading_next(scan->reading, &row, true))
+			elog(ERROR, "record \"%s\" was not read to its end", scan->current->id.data);
+		keep_row(scan, &row, slot);
+		if (!row.ended && scan->read[row.record] == scan->current)
+			return true;
+	}
+}
+
+/* Begin to read the records that are not known, from one of them on. */
+static void
+read_records(TableScan *scan, int64 first)
+{
+	MemoryContext old;
+	HubspotSlice *ids;
+
+	if (scan->client == NULL)
+	{
+		old = MemoryContextSwitchTo(scan->context);
+		scan->client = hubspot_connect_table(scan->table->server, scan->table->owner,
+											 scan->user);
+		MemoryContextSwitchTo(old);
+	}
+	scan->reading_context = AllocSetContextCreate(scan->context,
+												  "hubspot_assoc table records read",
+												  ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(scan->reading_context);
+	scan->read = palloc_extended(sizeof(HubspotTableRecord *) * (scan->nrecords - first),
+								 MCXT_ALLOC_HUGE);
+	ids = palloc_extended(sizeof(HubspotSlice) * (scan->nrecords - first), MCXT_ALLOC_HUGE);
+	scan->nread = 0;
+	for (int64 i = first; i < scan->nrecords; i++)
+	{
+		HubspotTableRecord *record = scan->records[i];
+
+		if (record->state != HUBSPOT_RECORD_UNKNOWN)
+			continue;
+		record->state = HUBSPOT_RECORD_READING;
+		ids[scan->nread] = record->id;
+		scan->read[scan->nread++] = record;
+	}
+	scan->reading = hubspot_table_reading_begin(scan->table, scan->client,
+												(HubspotTableSide) scan->side,
+												scan->forward, ids, scan->nread);
+	MemoryContextSwitchTo(old);
+}
+
+/* Keep a row, which also goes into the slot; or take note of the end of a record. */
+static void
+keep_row(TableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
+{
+	HubspotTableRecord *record = scan->read[row->record];
+	MinimalTuple tuple;
+
+	if (row->ended)
+	{
+		record->state = HUBSPOT_RECORD_READ;
+		return;
+	}
+	ExecClearTuple(slot);
+	set_slot(scan, row, slot);
+	tuple = hubspot_form_minimal_tuple(slot->tts_tupleDescriptor, slot->tts_values,
+									   slot->tts_isnull);
+	hubspot_row_store_add(scan->store, record, tuple);
+	heap_free_minimal_tuple(tuple);
+}
+
+/* Put a row into an empty slot, in the current memory context. */
+static void
+set_slot(const TableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot)
+{
+	const HubspotTable *table = scan->table;
+	const HubspotAssociationType *type = row->type;
+
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	memset(slot->tts_values, 0, sizeof(Datum) * slot->tts_tupleDescriptor->natts);
+
+#define SET(role, condition, datum) \
+	do { \
+		if (table->columns[role] > 0 && (condition)) \
+		{ \
+			slot->tts_values[table->columns[role] - 1] = (datum); \
+			slot->tts_isnull[table->columns[role] - 1] = false; \
+		} \
+	} while (0)
+
+	SET(HUBSPOT_ROLE_FROM_ID, row->from_id.data,
+		hubspot_table_id_datum(table, HUBSPOT_SIDE_FROM, row->from_id));
+	SET(HUBSPOT_ROLE_TO_ID, row->to_id.data,
+		hubspot_table_id_datum(table, HUBSPOT_SIDE_TO, row->to_id));
+	SET(HUBSPOT_ROLE_CATEGORY, type && type->category, CStringGetTextDatum(type->category));
+	SET(HUBSPOT_ROLE_TYPE_ID, type && type->type_id != 0, Int32GetDatum(type->type_id));
+	SET(HUBSPOT_ROLE_LABEL, type && type->label, CStringGetTextDatum(type->label));
+	SET(HUBSPOT_ROLE_IS_PRIMARY, type, BoolGetDatum(hubspot_is_primary(type)));
+#undef SET
+	ExecStoreVirtualTuple(slot);
+}
+
+/* End the reading, if there is one; what is in flight is broken off. */
+static void
+end_reading(TableScan *scan)
+{
+	HubspotBatchCounts counts;
+
+	if (scan->reading == NULL)
+		return;
+	hubspot_table_reading_counts(scan->reading, &counts);
+	scan->counts.requests += counts.requests;
+	scan->counts.retries += counts.retries;
+	scan->counts.throttled_time += counts.throttled_time;
+	hubspot_table_reading_end(scan->reading);
+	scan->reading = NULL;
+	for (int64 i = 0; i < scan->nread; i++)
+	{
+		if (scan->read[i]->state == HUBSPOT_RECORD_READING)
+			hubspot_row_store_forget(scan->read[i]);
+	}
+	MemoryContextDelete(scan->reading_context);
+}
+
+/*
+ * End the reading, since other records are to be read.  What has come is kept; the rows of
+ * records that have more pages are forgotten.
+ */
+static void
+forget_reading(TableScan *scan, TupleTableSlot *slot)
+{
+	HubspotTableRow row;
+
+	while (scan->reading && hubspot_table_reading_next(scan->reading, &row, false))
+		keep_row(scan, &row, slot);
+	ExecClearTuple(slot);
+	end_reading(scan);
+}
+
+/* Begin a further scan, with other values, maybe. */
+void
+hubspot_table_scan_again(ForeignScanState * node)
+{
+	TableScan  *scan = node->fdw_state;
+
+	/* nobody expected it, so from now on rows are kept */
+	if (scan->begun && !scan->repeated)
+	{
+		end_reading(scan);
+		scan->repeated = true;
+	}
+	scan->begun = false;
+}
+
+/* End a scan. */
+void
+hubspot_table_scan_end(ForeignScanState * node)
+{
+	TableScan  *scan = node->fdw_state;
+
+	if (scan == NULL)
+		return;
+	end_reading(scan);
+	hubspot_row_store_clear(scan->store);
+	MemoryContextDelete(scan->context);
+	node->fdw_state = NULL;
+}
+
+/* ERROR: no condition says which records to read. */
+static void
+throw_no_records(const TableScan *scan)
+{
+	const char *from = quote_identifier(hubspot_table_column(scan->table, HUBSPOT_ROLE_FROM_ID));
+	const char *to = quote_identifier(hubspot_table_column(scan->table, HUBSPOT_ROLE_TO_ID));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("foreign table %s cannot be read without a condition that names records",
+					scan->table->name),
+			 errdetail("HubSpot gives the associations of records that are named."),
+			 errhint("Add a condition on %s or %s, such as %s = '...' or %s = ANY (ARRAY(SELECT ...)).",
+					 from, to, from, from)));
+}
+
+/* Explain a scan. */
+void
+hubspot_table_scan_explain(ForeignScanState * node, struct ExplainState *es)
+{
+	TableScan  *scan = node->fdw_state;
+	bool		back = (scan->side == HUBSPOT_SIDE_TO);
+
+	ExplainPropertyText("HubSpot Records", scan->side < 0 ? "none named: an error" :
+						quote_identifier(hubspot_table_column(scan->table, scan->side)), es);
+	if (es->verbose && scan->side >= 0)
+	{
+		explain_request(scan, back, "HubSpot Request", es);
+		if (scan->forward)
+			explain_request(scan, false, "HubSpot Second Request", es);
+	}
+	if (es->analyze)
+		explain_costs(scan, es);
+}
+
+static void
+explain_request(const TableScan *scan, bool back, const char *label, struct ExplainState *es)
+{
+	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
+	const char *types[2];
+	StringInfoData request;
+
+	types[back ? 1 : 0] = scan->table->from_type.name;
+	types[back ? 0 : 1] = scan->table->to_type.name;
+	initStringInfo(&request);
+	appendStringInfo(&request, "%s ", endpoint->method);
+	hubspot_append_path(&request, endpoint, hubspot_server_api_version(scan->table->server),
+						types);
+	ExplainPropertyText(label, request.data, es);
+}
+
+static void
+explain_costs(const TableScan *scan, struct ExplainState *es)
+{
+	HubspotBatchCounts counts = scan->counts;
+
+	if (scan->reading)
+	{
+		HubspotBatchCounts more;
+
+		hubspot_table_reading_counts(scan->reading, &more);
+		counts.requests += more.requests;
+		counts.retries += more.retries;
+		counts.throttled_time += more.throttled_time;
+	}
+	ExplainPropertyInteger("HubSpot Requests", NULL, counts.requests, es);
+	if (counts.retries > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyInteger("HubSpot Retries", NULL, counts.retries, es);
+	if (counts.throttled_time > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyFloat("HubSpot Throttled Time", "ms", counts.throttled_time / 1000.0,
+							 3, es);
+}

@@ -1,0 +1,300 @@
+# Foreign tables: what is asked for, by how many requests, with whose rights, and what is
+# refused.
+
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $node = start_node('jit' => 'off', 'log_temp_files' => '-1');
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, key_cache => '0s');
+my $session = start_session($node);
+$session->query(q{
+CREATE FOREIGN TABLE t (from_id text, to_id text, category text, type_id int, label text)
+	SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+CREATE FOREIGN TABLE pairs (a bigint OPTIONS (role 'from_id'), b bigint OPTIONS (role 'to_id'))
+	SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies', rows_per_key '2');
+CREATE FOREIGN TABLE keyed (from_id text, to_id text, is_primary boolean)
+	SERVER hubspot OPTIONS (from_type 'contacts:email', to_type 'companies:domain');
+CREATE TABLE l (id text, n int);
+INSERT INTO l SELECT i, i % 3 FROM generate_series(1, 50) i;
+ANALYZE l;
+});
+generate('contacts', 'companies', first_from => 1, count => 3000, per_from => 2, first_to => 1);
+
+#
+# Which records are asked for, and by how many requests
+#
+asks("SELECT * FROM t WHERE from_id = '7'", 1, "7|13|HUBSPOT_DEFINED|279|\n7|14|HUBSPOT_DEFINED|279|", 'one record');
+asks("SELECT * FROM t WHERE '7' = from_id AND to_id = '14'", 1, '7|14|HUBSPOT_DEFINED|279|', 'one, and a further condition');
+asks("SELECT b FROM pairs WHERE a = 7", 1, "13\n14", 'numbers');
+asks("SELECT b FROM pairs WHERE a = 7::smallint", 1, "13\n14", '... of another size');
+asks("SELECT count(*) FROM t WHERE from_id = ANY (ARRAY(SELECT i::text FROM generate_series(1, 2500) i))", 3, '5000', '2,500 records');
+asks("SELECT count(*) FROM pairs WHERE a IN (1, 2, 3)", 1, '6', 'a list');
+asks("SELECT count(*) FROM t WHERE from_id = '1' OR from_id IN ('2', '3') AND label IS NULL", 1, '6', 'with OR');
+asks("SELECT count(*) FROM t WHERE from_id = '1' OR to_id = '1'", undef, qr/cannot be read/, '... of both sides');
+asks("SELECT count(*) FROM t WHERE (from_id, to_id) IN (('1', '1'), ('2', '4'), ('3', '1'))", 1, '2', 'rows');
+asks("SELECT from_id, to_id FROM t WHERE to_id = '14'", 1, '7|14', 'from the other side');
+asks("SELECT * FROM t WHERE to_id IN ('14', '1')", 2, "1|1|HUBSPOT_DEFINED|279|\n7|14|HUBSPOT_DEFINED|279|", '... with types, which are those of from -> to');
+asks("SELECT a FROM pairs WHERE b = 14", 1, '7', '... and pairs');
+asks("SELECT t FROM t WHERE to_id = '14'", 2, '(7,14,HUBSPOT_DEFINED,279,)', '... and whole rows');
+asks("SELECT count(*) FROM pairs WHERE a = ANY (ARRAY(SELECT generate_series(1, 600))) AND b = 5", 1, '1', 'the side with fewer');
+
+# Nothing, twice the same, and what is no id
+asks("SELECT * FROM t WHERE from_id = NULL", 0, '', 'null');
+asks("SELECT * FROM t WHERE from_id = ANY (NULL)", 0, '', 'a null array');
+asks("SELECT * FROM t WHERE from_id = ANY ('{}')", 0, '', 'an empty array');
+asks("SELECT * FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l WHERE n > 5))", 0, '', 'an empty query');
+asks("SELECT to_id FROM t WHERE from_id = ANY ('{7,NULL,7}')", 1, "13\n14", 'nulls, and the same twice');
+asks("SELECT to_id FROM t WHERE from_id = ANY ('{{7},{8}}')", 1, "13\n14\n15\n16", 'two dimensions');
+asks("SELECT count(*) FROM t WHERE from_id IN ('', 'no id', 'é', '..')", 0, '0', 'what no record can be called');
+asks("SELECT count(*) FROM t WHERE from_id = ' 7'", 0, qr/22023: a condition on from_id of foreign table public\.t has " 7", which the column holds in another form.*btrim/s, 'white space');
+asks("SELECT count(*) FROM t WHERE from_id = '999999'", 1, '0', 'a record that has none');
+asks("SELECT count(*) FROM t WHERE from_id = (random() * 0 + 7)::int::text", undef, qr/0A000: foreign table public\.t cannot be read without a condition that names records.*from_id = ANY \(ARRAY\(SELECT/s, 'what changes from row to row');
+asks("SELECT count(*) FROM t WHERE from_id <> ALL ('{1}')", undef, qr/cannot be read/, 'all others');
+asks("SELECT count(*) FROM t", undef, qr/cannot be read/, 'all');
+asks("SELECT count(*) FROM t WHERE from_id = current_setting('my.id')", 1, '2', 'a setting, which is stable', "SET my.id = '7'");
+
+# Parameters, in custom and generic plans
+foreach my $mode (qw(force_custom_plan force_generic_plan))
+{
+	$session->query("SET plan_cache_mode = $mode; DEALLOCATE ALL");
+	$session->query("PREPARE one(text) AS SELECT to_id FROM t WHERE from_id = \$1; PREPARE many_(bigint[]) AS SELECT count(*) FROM pairs WHERE a = ANY (\$1)");
+	asks("EXECUTE one('7')", 1, "13\n14", "$mode: a parameter");
+	asks("EXECUTE one(NULL)", 0, '', "$mode: null");
+	asks("EXECUTE many_('{7,8}')", 1, '4', "$mode: an array");
+	asks("EXECUTE many_(NULL)", 0, '0', "$mode: a null array");
+}
+$session->query('RESET plan_cache_mode');
+
+# LIMIT: no further pages
+generate('deals', 'contacts', first_from => 1, count => 1, per_from => 60000, first_to => 1);
+$session->query(q{CREATE FOREIGN TABLE many (from_id text, to_id text, label text) SERVER hubspot OPTIONS (from_type 'deals', to_type 'contacts')});
+asks("SELECT count(*) FROM (SELECT FROM many WHERE from_id = '1' LIMIT 10) s", 1, '10', '10 of 60,000');
+asks("SELECT count(*), count(DISTINCT to_id) FROM many WHERE from_id = '1'", 120, '60000|60000', 'all of them');
+asks("SELECT count(*) FROM (VALUES ('1'), ('2')) v(id), LATERAL (SELECT FROM many WHERE from_id = id LIMIT 600) s", 3, '600', 'some of them for a row of another table');
+asks("SELECT EXISTS (SELECT FROM many WHERE from_id = '1')", 1, 't', 'is there any');
+
+# Again and again
+asks("SELECT count(*), sum(n) FROM l JOIN t ON from_id = CASE WHEN n = 0 THEN '7' ELSE '8' END", 2, '100|102', 'a join that needs two records: not asked for twice', 'SET enable_memoize = off');
+asks("SELECT (SELECT count(*) FROM t WHERE from_id = (n + 1)::text) FROM l WHERE id::int < 7", 3, "2\n2\n2\n2\n2\n2", 'a subquery for each row');
+asks("SELECT count(*) FROM l WHERE EXISTS (SELECT FROM t WHERE from_id = (5000 * n + 1)::text)", undef, '16', 'whether there is any');
+asks("SELECT count(*) FROM l a, t x, t y WHERE x.from_id = '1' AND y.from_id = '2' AND a.id = '5'", 2, '4', 'two scans at once');
+asks("BEGIN; DECLARE c SCROLL CURSOR FOR SELECT to_id FROM t WHERE from_id IN ('1', '2'); FETCH 3 FROM c; MOVE ABSOLUTE 0 FROM c; FETCH ALL FROM c; FETCH BACKWARD 2 FROM c; COMMIT",
+	1, "1\n2\n3\n1\n2\n3\n4\n4\n3", 'a cursor that goes back');
+asks("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT to_id FROM t WHERE from_id IN ('1', '2'); FETCH 1 FROM c; COMMIT; FETCH ALL FROM c; CLOSE c", undef, "1\n2\n3\n4", 'a cursor that outlives its transaction');
+asks("BEGIN; DECLARE c CURSOR FOR SELECT to_id FROM t WHERE from_id IN ('1', '2'); FETCH 1 FROM c; SAVEPOINT s; SELECT 1/0; ROLLBACK TO s; FETCH 1 FROM c; SAVEPOINT s2; FETCH 1 FROM c; RELEASE s2; FETCH 5 FROM c; COMMIT",
+	1, qr/^1\n2\n3\n4(psql|$)/, 'a subtransaction that fails in the middle of a scan');
+$session->query("SET work_mem = '64kB'");
+asks("SELECT count(*), count(DISTINCT to_id) FROM (VALUES ('1'), ('1')) v(id) JOIN LATERAL (SELECT * FROM many WHERE from_id = id OFFSET 0) s ON true", 120, '120000|60000', 'more rows than work_mem holds, twice');
+asks("SELECT count(*) FROM generate_series(1, 2000) i JOIN LATERAL (SELECT * FROM t WHERE from_id = (i % 1000 + 1)::text OFFSET 0) s ON true", undef, '4000', 'more records than work_mem holds');
+$session->query('RESET work_mem');
+
+# What belongs to rows
+asks("SELECT tableoid::regclass, to_id FROM t WHERE from_id = '7'", 1, "t|13\nt|14", 'tableoid');
+asks("SELECT ctid FROM t WHERE from_id = '7'", 1, "(4294967295,0)\n(4294967295,0)", 'ctid, which means nothing');
+$session->query(q{
+ALTER FOREIGN TABLE pairs DROP COLUMN a, ADD COLUMN x text OPTIONS (role 'label'), ADD COLUMN c text OPTIONS (role 'from_id');
+CREATE TABLE parent (from_id text, to_id text, label text) PARTITION BY LIST (label);
+CREATE FOREIGN TABLE part PARTITION OF parent DEFAULT SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+CREATE TABLE part_local PARTITION OF parent FOR VALUES IN ('here');
+INSERT INTO parent VALUES ('7', '99', 'here');
+});
+asks("SELECT * FROM pairs WHERE c = '7'", 1, "13||7\n14||7", 'columns that were dropped and added');
+asks("SELECT * FROM parent WHERE from_id = '7' ORDER BY to_id::int", 1, "7|13|\n7|14|\n7|99|here", 'a partition');
+asks("SELECT p FROM parent p WHERE from_id = '7' ORDER BY to_id::int LIMIT 1", 1, '(7,13,)', '... and its whole rows');
+asks("SELECT count(*) FROM parent JOIN l ON from_id = l.id WHERE l.id IN ('7', '8')", undef, '5', '... in a join');
+$session->query('ALTER FOREIGN TABLE pairs ALTER COLUMN c TYPE bigint');
+asks("SELECT c FROM pairs WHERE c = 7 LIMIT 1", 1, '7', 'a column of another type');
+asks("ANALYZE t", 0, qr/WARNING:.*skipping "t"/s, 'ANALYZE');
+asks("SELECT label FROM t WHERE from_id = '1' FOR UPDATE", 1, "\n", 'FOR UPDATE');
+
+# Labels; a row for each type, or for each pair
+$session->query(q{SELECT FROM hs_assoc_label_create('contacts', 'companies', 'Billing', 'billing');
+	SELECT FROM hs_assoc_create('contacts', '7', 'companies', '13', labels => '{Billing}')});
+asks("SELECT to_id, label FROM t WHERE from_id = '7' ORDER BY 1, 2 NULLS FIRST", 1, "13|\n13|Billing\n14|", 'a row for each type');
+asks("SELECT count(*) FROM t WHERE to_id = '13'", 1, '2', '... from the other side, too');
+asks("SELECT from_id, label FROM t WHERE to_id = '13' AND label = 'Billing'", 2, '7|Billing', '... and their labels');
+$session->query("ALTER FOREIGN TABLE pairs DROP COLUMN x");
+asks("SELECT * FROM pairs WHERE c = 7", 1, "13|7\n14|7", 'a row for each pair');
+
+# Keys
+$hubspot->put_records(contacts => [ { id => '7', properties => { email => 'ann@example.com' } }, { id => '8', properties => { email => 'bob@example.com' } } ]);
+$hubspot->put_records(companies => [ { id => '13', properties => { domain => 'ACME.com' } }, { id => '14', properties => {} },
+	{ id => '15', properties => { domain => 'dup.example' } }, { id => '17', properties => { domain => 'dup.example' } } ]);
+asks("SELECT * FROM keyed WHERE from_id = 'ann\@example.com' ORDER BY to_id, 3", 3, "ann\@example.com|acme.com|f\nann\@example.com|acme.com|f\nann\@example.com||f", 'keys, in their normal form');
+asks("SELECT DISTINCT from_id, to_id FROM keyed WHERE to_id = 'acme.com' AND NOT is_primary", undef, "ann\@example.com|acme.com", '... from the other side');
+asks("SELECT * FROM keyed WHERE from_id = 'nobody\@example.com'", 1, '', '... of nobody');
+asks("SELECT * FROM keyed WHERE from_id = ' Ann\@Example.com'", 0, qr/22023.*The column holds "ann\@example\.com".*Compare from_id with lower\(btrim\(\.\.\.\)\)/s, '... in another form');
+asks("SELECT * FROM keyed WHERE from_id = ''", 0, '', '... that none can be');
+asks("SELECT * FROM keyed WHERE to_id = 'dup.example'", undef, qr/P0003|21000|ERROR/, '... of two records');
+
+# What cannot be read is an error
+$hubspot->rules({ match => { path => 'batch/read' }, action => { status => 500 } });
+asks("SELECT * FROM t WHERE from_id = '7'", 1, qr/ERROR:  38000: could not read the associations of contacts 7 with companies/, 'a failure');
+$hubspot->clear_rules;
+$hubspot->settings({ bad_batch => 'partial' });
+asks("SELECT count(*) FROM t WHERE from_id IN ('7', 'abc')", undef, qr/ERROR:.*could not read the associations of contacts abc/, 'an id that HubSpot refuses');
+$hubspot->rules({ match => { path => 'batch/read' }, action => { results => ['numbers', 'double', 'foreign'] } });
+asks("SELECT b FROM pairs WHERE c = 7", 1, "13\n14", 'odd answers');
+$hubspot->clear_rules;
+
+#
+# EXPLAIN
+#
+is(explained("SELECT count(*) FROM t"), 'HubSpot Records: none named: an error', 'EXPLAIN of what cannot be read');
+is(explained("SELECT * FROM t WHERE from_id = '7'"), 'HubSpot Records: from_id', 'EXPLAIN asks for nothing');
+is(explained("SELECT label FROM t WHERE to_id = '7'", 'VERBOSE'), "HubSpot Records: to_id\nHubSpot Request: POST /crm/associations/2026-03/companies/contacts/batch/read\nHubSpot Second Request: POST /crm/associations/2026-03/contacts/companies/batch/read", 'EXPLAIN (VERBOSE)');
+$hubspot->rules({ match => { first => 1 }, action => { status => 503 } });
+$session->query("ALTER SERVER hubspot OPTIONS (SET max_retries '3', ADD max_retry_delay '20ms')");
+is(explained("SELECT * FROM t WHERE from_id = '7'", 'ANALYZE, TIMING off, SUMMARY off'), "HubSpot Records: from_id\nHubSpot Requests: 2\nHubSpot Retries: 1", 'EXPLAIN (ANALYZE)');
+$hubspot->clear_rules;
+$session->query("ALTER SERVER hubspot OPTIONS (SET rate_limit '1')");
+$session->query("SELECT FROM t WHERE from_id = '7'");
+{
+	$session->query("SET statement_timeout = '300ms'");
+	$session->send("SELECT FROM t WHERE from_id = '8'");
+	my (undef, $err) = $session->finish;
+	like($err, qr/57014/, 'a scan that waits for the rate limit is canceled');
+	$session->query("RESET statement_timeout");
+}
+$session->query("ALTER SERVER hubspot OPTIONS (SET rate_limit '0')");
+like($session->query("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM t WHERE from_id = '7'"),
+	qr/"HubSpot Requests": 1,\s+"HubSpot Retries": 0,\s+"HubSpot Throttled Time": 0\.000/, '... in other formats');
+
+# A cancel, in flight
+$hubspot->rules({ match => { path => 'batch/read' }, action => { hang => 1 } });
+$session->send("SELECT FROM t WHERE from_id = '8'");
+wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+$session->cancel;
+like(($session->finish)[1], qr/57014/, 'a scan in flight is canceled');
+$hubspot->clear_rules;
+asks("SELECT to_id FROM t WHERE from_id = '7' AND to_id = '14'", 1, '14', '... and the next one works');
+
+#
+# Whose rights
+#
+$session->query(q{
+CREATE ROLE owner; CREATE ROLE reader; CREATE ROLE stranger;
+CREATE SCHEMA own AUTHORIZATION owner; GRANT USAGE ON SCHEMA own TO PUBLIC;
+GRANT USAGE ON FOREIGN SERVER hubspot TO owner;
+SET ROLE owner;
+CREATE FOREIGN TABLE own.t (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+CREATE VIEW own.v AS SELECT * FROM own.t;
+CREATE VIEW own.invoker WITH (security_invoker) AS SELECT * FROM own.t;
+CREATE VIEW own.barrier WITH (security_barrier) AS SELECT * FROM own.t WHERE to_id <> '14';
+GRANT SELECT ON own.t TO reader;
+GRANT SELECT ON own.v, own.invoker, own.barrier TO reader, stranger;
+RESET ROLE;
+DROP USER MAPPING FOR PUBLIC SERVER hubspot;
+CREATE USER MAPPING FOR reader SERVER hubspot OPTIONS (access_token 'test-token');
+});
+as(reader => "SELECT count(*) FROM own.t WHERE from_id = '7'", '2', 'a reader without USAGE on the server');
+as(reader => "SELECT FROM hs_assoc_list('contacts', 7, 'companies')", qr/42501: permission denied for foreign server/, '... who may do nothing else with the token');
+as(stranger => "SELECT count(*) FROM own.t WHERE from_id = '7'", qr/42501: permission denied for foreign table t/, 'one without the privilege');
+as(reader => "SELECT count(*) FROM own.v WHERE from_id = '7'", qr/user mapping for user "owner" and server "hubspot" not found/, "a view reads with its owner's mapping");
+as(reader => "SELECT count(*) FROM own.invoker WHERE from_id = '7'", '2', "... and one of security_invoker with the caller's");
+as(stranger => "SELECT count(*) FROM own.invoker WHERE from_id = '7'", qr/42501/, '... and privilege');
+$session->query("DROP USER MAPPING FOR reader SERVER hubspot; CREATE USER MAPPING FOR owner SERVER hubspot OPTIONS (access_token 'test-token')");
+as(stranger => "SELECT count(*) FROM own.v WHERE from_id = '7'", '2', 'a view that its owner may read');
+as(reader => "SELECT count(*) FROM own.t WHERE from_id = '7'", qr/42704: user mapping for user "reader"/, 'a reader without a mapping');
+as(reader => "EXPLAIN (COSTS off) SELECT FROM own.t WHERE from_id = '7'", qr/HubSpot Records: from_id/, '... may EXPLAIN');
+$session->query(q{CREATE FUNCTION own.leak(text) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE 'leak %', $1; RETURN true; END$$});
+as(stranger => "SELECT to_id FROM own.barrier WHERE from_id = '7' AND own.leak(to_id)", "13", 'a barrier holds', qr/leak 14/);
+$session->query("REVOKE USAGE ON FOREIGN SERVER hubspot FROM owner");
+as(owner => "SELECT count(*) FROM own.t WHERE from_id = '7'", qr/42501: permission denied for foreign server hubspot.*GRANT USAGE ON FOREIGN SERVER hubspot TO owner/s, "an owner who may no longer use the server");
+as(owner => "CREATE FOREIGN TABLE own.u (from_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies')", qr/42501/, '... makes no further table');
+$session->query("CREATE USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (access_token 'test-token')");
+
+#
+# What is refused when a table is made, or when it is used
+#
+my $n = 0;
+refused("from_id text", "from_type 'contacts'", qr/HV00J|HV00.*missing option "to_type"/, 'no to_type');
+refused("from_id text", "from_type 'contacts', to_typ 'companies'", qr/HV00D: invalid option "to_typ".*Perhaps you meant the option "to_type"/s, 'a misspelt option');
+refused("from_id text", "from_type 'contacts', to_type 'companies', concurrency '4'", qr/It is an option of servers, not of foreign tables/, "a server's option");
+refused("from_id text", "from_type 'contacts', to_type ''", qr/HV00D: invalid value for option "to_type": "".*It is empty/s, 'an empty object type');
+refused("from_id text", "from_type 'contacts:Email', to_type 'companies'", qr/capital letters.*write "email"/s, 'a property');
+refused("from_id text", "from_type 'contacts', to_type 'companies', rows_per_key '0'", qr/from 1 to 1000000/, 'a number');
+refused("from_id text OPTIONS (rol 'from_id')", "from_type 'contacts', to_type 'companies'", qr/Perhaps you meant the option "role"/, 'an option of a column');
+refused("from_id text OPTIONS (role 'from')", "from_type 'contacts', to_type 'companies'", qr/invalid value for option "role"/, 'a role');
+my $usual = "from_type 'contacts', to_type 'companies'";
+unusable("from_id text", qr/HV005: foreign table public\.w\d+ has no column for to_id/, 'a column is missing');
+unusable("from_id text, to_id text, lable text", qr/HV007: column "lable".*Perhaps it is meant to be label/s, 'a misspelt column');
+unusable("from_id text, to_id text, remarks text", qr/column "remarks".*Give it the option role, with from_id, to_id,/s, 'another column');
+unusable("from_id text, to_id int", qr/HV004: column "to_id".*of type integer.*must be of type text or bigint/s, 'a type');
+unusable("from_id text, to_id text, x text OPTIONS (role 'to_id')", qr/two columns for to_id: "to_id" and "x"/, 'two for one');
+unusable("from_id text, to_id text, label text GENERATED ALWAYS AS ('x') STORED", qr/is a generated column/, 'a generated column');
+
+$session->quit;
+done_testing();
+
+sub generate { my ($from, $to, %what) = @_; return $hubspot->control('POST', '/associations', { from_type => $from, to_type => $to, generate => {%what} }) }
+
+# A statement gives these rows, in their order where it has one, or this error, for so many requests
+sub asks
+{
+	my ($sql, $requests, $expected, $name, $before) = @_;
+	$session->query($before) if $before;
+	my $count = $hubspot->stats->{requests};
+	$session->send($sql);
+	my ($out, $err) = $session->finish;
+	$count = $hubspot->stats->{requests} - $count;
+	if (ref $expected) { like("$out$err", $expected, $name) }
+	else
+	{
+		my @got = split /\n/, $out, -1;
+		@got = sort @got unless $sql =~ /ORDER BY|FETCH/;
+		my @expected = split /\n/, $expected, -1;
+		@expected = sort @expected unless $sql =~ /ORDER BY|FETCH/;
+		is_deeply(\@got, \@expected, $name) or diag($err);
+	}
+	is($count, $requests, "... $requests requests") if defined $requests;
+	$session->query('ROLLBACK') if $sql =~ /^BEGIN/ && $err =~ /ERROR/;
+	return;
+}
+
+# What EXPLAIN says of HubSpot
+sub explained
+{
+	my ($sql, $options) = @_;
+	my $plan = $session->query("EXPLAIN (COSTS off" . ($options ? ", $options" : '') . ") $sql");
+	return join "\n", map { s/^\s+//r } grep { /HubSpot/ } split /\n/, $plan;
+}
+
+sub as
+{
+	my ($role, $sql, $expected, $name, $never) = @_;
+	$session->query("SET ROLE $role");
+	$session->send($sql);
+	my ($out, $err) = $session->finish;
+	$session->query('RESET ROLE');
+	ref $expected ? like("$out$err", $expected, $name) : is(join("\n", sort split /\n/, $out), $expected, $name) || diag($err);
+	unlike($err, $never, "... and $name") if $never;
+	return;
+}
+
+sub refused
+{
+	my ($columns, $options, $error, $name) = @_;
+	$session->send("CREATE FOREIGN TABLE w ($columns) SERVER hubspot OPTIONS ($options)");
+	my (undef, $err) = $session->finish;
+	like($err, $error, "refused: $name");
+	return;
+}
+
+sub unusable
+{
+	my ($columns, $error, $name) = @_;
+	my $table = 'w' . ++$n;
+	$session->query("CREATE FOREIGN TABLE $table ($columns) SERVER hubspot OPTIONS ($usual)");
+	$session->send("EXPLAIN SELECT FROM $table WHERE from_id = '1'");
+	my (undef, $err) = $session->finish;
+	like($err, $error, "unusable: $name");
+	return;
+}
