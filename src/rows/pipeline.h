@@ -15,6 +15,7 @@
 
 #include "account/client.h"
 #include "api/endpoint.h"
+#include "base/compat.h"
 #include "rows/result.h"
 #include "rows/source.h"
 
