@@ -157,6 +157,13 @@ def foreign_results(results):
     return copies
 
 
+def twins(results):
+    """Each result, and a copy with an id that nobody has: of records, with
+    the same values."""
+    return [twin for result in results
+            for twin in (result, {**result, "id": "77701%s" % result["id"]})]
+
+
 def with_number_ids(value):
     """The same JSON, with record ids as numbers."""
     if isinstance(value, list):
@@ -178,6 +185,7 @@ RESULT_CHANGES = {
                                   for r in (result, result)],
     "foreign": lambda results, _: foreign_results(results[:2]) + results,
     "others": lambda results, _: foreign_results(results),
+    "twins": lambda results, _: twins(results),
     "unknown_keys": lambda results, _: [
         {"unknownKey": UNKNOWN_VALUE, **r} for r in results],
     "drop": without_each_nth,

@@ -32,7 +32,7 @@ action, combinable:
                         taken effect; types are added, [] takes the two apart
     results             list of changes to the reply's results: shuffle,
                         reverse, drop:N, drop_pair:FROM:TO, double, foreign,
-                        others, numbers, unknown_keys, empty
+                        others, twins, numbers, unknown_keys, empty
     errors              list of items appended to the reply's errors
     envelope            keys to set in the reply, or with null to remove
     nest, pad           an unknown key that holds the results N brackets
@@ -80,7 +80,7 @@ CHANGING_KEYS = frozenset(["results", "errors", "envelope", "nest", "pad"])
 BODY_KEYS = frozenset(["body", "text", "base64"])
 TRANSFORMS = re.compile(
     "shuffle|reverse|drop:[1-9][0-9]*|drop_pair:[^:]+:[^:]+|double|foreign|"
-    "others|numbers|unknown_keys|empty")
+    "others|twins|numbers|unknown_keys|empty")
 
 
 class Rule:

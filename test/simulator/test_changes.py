@@ -108,6 +108,18 @@ class ResultsTest(SimulatorTest):
         self.assertEqual(len(others), 6)
         self.assertFalse(set(others) & set(plain))
 
+    def test_twins(self):
+        self.control("POST", "/records", {"type": "contacts", "records": [
+            {"id": "1", "properties": {"email": "a@example.com"}}]})
+        self.rule({"results": ["twins"]})
+        found = self.api("POST", "/crm/objects/2026-03/contacts/batch/read", {
+            "idProperty": "email", "properties": ["email"],
+            "propertiesWithHistory": [],
+            "inputs": [{"id": "a@example.com"}]}).json()["results"]
+        self.assertEqual(
+            [(str(r["id"]), r["properties"]["email"]) for r in found],
+            [("1", "a@example.com"), ("777011", "a@example.com")])
+
     def test_changed_values(self):
         value = self.changed({"results": ["numbers", "unknown_keys"]})
         self.assertEqual(value["results"][0]["fromObjectId"], 1)

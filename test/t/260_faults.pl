@@ -12,6 +12,7 @@
 # - one row for each input, with its number; ok only if the simulator holds the
 #   association afterwards (a removal: holds it no longer); a record that was
 #   not read in full is a row that says so, never one with nothing associated
+# - a key has its own record or none, and nothing is associated but what was to be
 # - what may not be done twice is not sent again once HubSpot may have acted
 # - an ERROR has the SQLSTATE of its cause
 # - what is sent again succeeds, unless the fault lasts; what lasts fails
@@ -98,12 +99,12 @@ create_account($node, $hubspot, %options, %{ $accounts{$_} }, name => $_, token 
 #   path        the request that the operation is about
 #   before      requests that go before it: {name of the phase => path}
 #   keys        its records are called by keys, which are ids with something after them
+#   looks_up    its requests look up keys
 #   requests    one, or many
 #   raises      choice (on_error), always, or never
 #   once        it is not repeatable
 #   silent      nothing in its answer names an input
-#   setup       requests to the simulator's control port, without rules
-#   check       what is wrong with the outcome
+#   holds       given the case, the types of the pair and the row: is it done?
 #
 my ($objects, $associations) = ('^/crm/objects/2026-03/', '^/crm/associations/2026-03/');
 my $batch = "${associations}contacts/companies/batch";
@@ -227,6 +228,28 @@ my @operations = (
 			row_of('read', $_[0]), join(', ', map { "'$_\@example.com'" } @{ $_[0]{from} }), ending($_[0]) },
 	},
 	{
+		name => 'outbox, create, keys', path => "$batch/create\$", inputs => 8, raises => 'never', %keyed,
+		max_retries => 1,
+		sql => sub { outbox('create', $_[0], ', 1 AS type_id') },
+		holds => sub { $_[1]{'HUBSPOT_DEFINED=1'} },
+	},
+	{
+		name => 'outbox, archive, keys', path => "$batch/archive\$", inputs => 8, raises => 'never', %keyed,
+		has => 'default', removes => 1, silent => 1, max_retries => 1,
+		sql => sub { outbox('archive', $_[0]) },
+		holds => sub { !%{ $_[1] } },
+	},
+	{
+		name => 'resolve, read', path => $keyed{before}{read}, inputs => 8, %keyed, before => {}, looks_up => 1,
+		sql => sub { resolve('contacts:email', 'from', $_[0]) },
+		holds => sub { defined $_[2]{fr} },
+	},
+	{
+		name => 'resolve, search', path => $keyed{before}{search}, inputs => 8, %keyed, before => {}, looks_up => 1,
+		sql => sub { resolve('companies:domain', 'to', $_[0]) },
+		holds => sub { defined $_[2]{tr} },
+	},
+	{
 		name => 'labels', path => "${associations}contacts/companies/labels\$", raises => 'always',
 		labels => 1, lists => 1,
 		sql => sub { definition('labels', 'type_id', $_[0]) },
@@ -327,6 +350,9 @@ my @operations = (
 #   keeps_errors  it spares records that the answer says have no associations
 #   empty       what names nothing takes it for a success
 #   asks_again  keys are asked for again, since it is a list, but not all of it
+#   lookup      it is met by look-ups of keys alone
+#   lies        it says of a record that is there that it is not: a removal takes that
+#               for done
 #   any_wire    it depends on what libcurl makes of it
 #   moments     these alone
 #   halves      a batch that is refused so is sent again in parts
@@ -405,6 +431,11 @@ fault('429, Retry-After 1, waited for', 'retry', '53400', action => { status => 
 	only => sub { $_[0]{name} =~ /^(create|batch_archive|limit_create|request, POST)$/ });
 fault('429, DAILY', 'final', '53400', acts => [0],
 	action => { status => 429, body => { message => 'You have reached your daily limit.', policyName => 'DAILY', category => 'RATE_LIMITS' } });
+foreach (qw(TEN_SECONDLY_ROLLING SECONDLY))
+{
+	fault("429, $_", 'retry', '53400', unsent => 1, acts => [0],
+		action => { status => 429, body => { message => 'You have reached your secondly limit.', policyName => $_, category => 'RATE_LIMITS' } });
+}
 fault('429, HTML', 'retry', '53400', action => { status => 429, text => '<html>slow down</html>' }, unsent => 1, acts => [0]);
 fault(401, 'final', '28000', action => { status => 401 }, acts => [0]);
 fault(530, 'final', '28000', action => { status => 530 }, acts => [0]);
@@ -430,6 +461,7 @@ fault('102 and 103 ahead of the answer', 'harmless', '', action => { information
 fault("$_ for an answer", 'retry', '08006 08P01', action => { status => $_ }, account => 'hasty', any_wire => 1) foreach 101, 103;
 fault('204', 'any', '08P01', action => { status => 204 }, acts => [1], empty => 1);
 fault('206', 'harmless', '', action => with_body(status => 206), acts => [1]);
+fault('JSON that is called HTML', 'harmless', '', action => with_body(content_type => 'text/html'), acts => [1]);
 fault('headers that are too long', 'garbage', '08P01', halves => 1, action => { headers => { 'X-Long' => 'x' x 70_000 } });
 
 # Bodies of a success
@@ -477,6 +509,22 @@ fault('ids that are numbers', 'harmless', '', action => { results => ['numbers']
 fault('unknown keys', 'harmless', '', action => { results => ['unknown_keys'], nest => 500 }, acts => [1]);
 fault('errors that name nobody', 'garbage', '08P01 22023', keeps_errors => 1, only => sub { $named->(@_) && !$_[0]{one_result} }, acts => [1],
 	action => { results => ['empty'], status => 207, errors => [ { status => 'error', category => 'X', message => 'Odd' } ] });
+
+# Records
+fault('records of others', 'garbage', 'P0002', lookup => 1, lies => 1, asks_again => 1, action => { results => ['others'] });
+fault('records of others as well', 'harmless', '', lookup => 1, action => { results => ['foreign'] });
+fault('no records', 'garbage', 'P0002 08P01', lookup => 1, lies => 1, asks_again => 1, action => { results => ['empty'] });
+fault('records of half of the keys', 'harmless', '', lookup => 1, action => { results => ['drop:2'] });
+fault('records that are there twice', 'harmless', '', lookup => 1, action => { results => ['double'] });
+fault('records in another order', 'harmless', '', lookup => 1, action => { results => ['reverse'] });
+fault('two records of each key', 'garbage', 'P0003', lookup => 1, action => { results => ['twins'] });
+fault('further pages', 'garbage', 'P0003', lookup => 1, asks_again => 1, action => { envelope => { paging => { next => { after => '200' } } } });
+fault('a total of more', 'garbage', 'P0003', lookup => 1, asks_again => 1, action => { envelope => { total => 10_000 } });
+fault('no records, and an error that names nobody', 'garbage', '08P01 22023', lookup => 1, asks_again => 1,
+	action => { results => ['empty'], status => 207, errors => [ { status => 'error', category => 'X', message => 'Odd' } ] });
+fault('no records, and an error that names others', 'garbage', 'P0002 08P01', lookup => 1, lies => 1, asks_again => 1,
+	action => { results => ['empty'], status => 207,
+		errors => [ { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'None', context => { ids => ['77700'] } } ] });
 
 #
 # The moments of a fault: which requests of the phase it meets, how many
@@ -591,8 +639,9 @@ sub choices
 	foreach my $phase (@phases)
 	{
 		# a list of labels is what is read then
-		my $reads = $phase ne 'main';
+		my $reads = $phase ne 'main' || $operation->{looks_up};
 		next if $reads && $fault->{only} && $fault->{name} !~ /waited/;
+		next if $fault->{lookup} && !looks_up($operation, $phase) || $fault->{lies} && $operation->{removes};
 
 		foreach my $moment (@moments)
 		{
@@ -610,6 +659,9 @@ sub choices
 	}
 	return @cases;
 }
+
+# Do the requests of this phase look up keys?
+sub looks_up { my ($operation, $phase) = @_; return $phase =~ /^(read|search)$/ || $operation->{looks_up} }
 
 # Are there several requests of this phase?
 sub has_many
@@ -655,6 +707,7 @@ sub run_case
 
 	my @problems = (
 		$operation->{inputs} ? check_rows($case, $outcome) : check_done($case, $outcome),
+		check_others($case),
 		check_error($case, $outcome),
 		check_expected($case, $outcome),
 		check_requests($case),
@@ -771,6 +824,7 @@ sub check_rows
 		push @problems, "a row that is no input's: $row->{n}" if $i < 0 || $i >= $n;
 		push @problems, "input $row->{n} has other ids: $row->{f}, $row->{t}"
 		  unless $row->{f} eq ($case->{from}[$i] // '') && $row->{t} eq ($case->{to}[$i] // '');
+		push @problems, other_records($case, $row);
 		if (!defined $row->{ok})
 		{
 			push @problems, "input $row->{n}: ok is null";
@@ -778,7 +832,7 @@ sub check_rows
 		elsif ($row->{ok})
 		{
 			push @problems, "input $row->{n} is ok, but HubSpot has not done it"
-			  unless $operation->{holds}->($case, types_of($case, $i));
+			  unless $operation->{holds}->($case, types_of($case, $i), $row);
 			push @problems, "input $row->{n} is ok, with an error" if defined $row->{c} || defined $row->{m};
 		}
 		else
@@ -788,6 +842,30 @@ sub check_rows
 	}
 	push @problems, scalar(keys %seen) . " of $n inputs have a row" if keys %seen != $n;
 	return (@problems, check_kept($case));
+}
+
+# Records that were found for keys, and are those of others.
+sub other_records
+{
+	my ($case, $row) = @_;
+	my %own = (fr => 'from', tr => 'to');
+	return map { "input $row->{n} has another record: $row->{$_}" }
+	  grep { defined $row->{$_} && $row->{$_} ne ($case->{ $own{$_} }[ $row->{n} - 1 ] // '') } sort keys %own;
+}
+
+# What is associated and was not to be.
+sub check_others
+{
+	my ($case) = @_;
+	my %own = map { ("@$_" => 1) } @{ pairs_of($case) };
+	my @others;
+
+	return if $case->{operation}{reads};
+	foreach my $from (sort keys %{ $case->{held} })
+	{
+		push @others, grep { !$own{$_} } map { "$from $_" } sort keys %{ $case->{held}{$from} };
+	}
+	return @others ? 'other records are associated: ' . join ', ', @others : ();
 }
 
 # What a pair has besides stays.
@@ -826,6 +904,7 @@ sub check_read
 			push @problems, "input $row->{n} failed twice" if $failed[ $row->{n} - 1 ]++;
 			push @problems, "input $row->{n} failed without a reason" unless defined $row->{c} && defined $row->{m};
 		}
+		push @problems, other_records($case, $row);
 		push @problems, "input $row->{n} has another id: $row->{f}" unless $row->{f} eq $case->{from}[ $row->{n} - 1 ];
 	}
 	push @problems, 'a row that is no input\'s' if @found > $operation->{inputs} || @failed > $operation->{inputs};
@@ -863,7 +942,7 @@ sub check_error
 	if ($outcome->{state})
 	{
 		# rows come in their order, and the keys of the first may be those that had the 477
-		my @states = (@{ $case->{fault}{states} }, $moments{ $case->{moment} }{ahead} && $case->{phase} =~ /read|search/ ? '53400' : ());
+		my @states = (@{ $case->{fault}{states} }, $moments{ $case->{moment} }{ahead} && looks_up(@$case{qw(operation phase)}) ? '53400' : ());
 		push @problems, "an ERROR with SQLSTATE $outcome->{state}, not @states"
 		  unless grep { $_ eq $outcome->{state} } @states;
 		push @problems, 'an ERROR although it was to be a row' if $case->{on_error} eq 'row';
@@ -926,7 +1005,7 @@ sub expected
 	my $partial = $fault->{partial} || $fault->{keeps_errors} && $operation->{reads};
 	return 'none' if $case->{moment} eq 'always' && !$partial;
 	return 'any' if $fault->{halves} && $many;
-	return 'any' if $fault->{asks_again} && $many && $case->{phase} =~ /^(read|search)$/;
+	return 'any' if $fault->{asks_again} && $many && looks_up($operation, $case->{phase});
 	return $many ? $some : 'none';
 }
 
@@ -984,8 +1063,27 @@ sub row_of
 {
 	my ($kind, $case) = @_;
 	my $ok = $kind eq 'read' ? '' : "'ok', ok, ";
-	my ($from, $to) = $case && $case->{operation}{keys} ? map { "substring($_ from '^[0-9]+')" } qw(from_id to_id) : qw(from_id to_id);
-	return "jsonb_build_object('n', input_no, 'f', $from, 't', $to, ${ok}'c', error_category, 'm', error_message)";
+	my $keys = $case && $case->{operation}{keys};
+	my ($from, $to) = map { $keys ? digits_of($_) : $_ } qw(from_id to_id);
+	my $records = $keys ? "'fr', from_record, 'tr', to_record, " : '';
+	return "jsonb_build_object('n', input_no, 'f', $from, 't', $to, ${ok}${records}'c', error_category, 'm', error_message)";
+}
+
+# The id that a key begins with.
+sub digits_of { return "substring($_[0] from '^[0-9]+')" }
+
+# Keys of one side without a pair; the ids of the other side are only shown.
+sub resolve
+{
+	my ($type, $side, $case) = @_;
+	my $end = $side eq 'from' ? '@example.com' : '.example';
+	my %shown = map { $_ => '(ARRAY[' . join(', ', map { "'$_'" } @{ $case->{$_} }) . '])[input_no]' } qw(from to);
+
+	$shown{$side} = digits_of('key');
+	return sprintf q{SELECT jsonb_build_object('n', input_no, 'f', %s, 't', %s, 'ok', error_category IS NULL, '%s', record_id,
+			'c', error_category, 'm', error_message)
+		FROM hs_assoc_resolve('%s', ARRAY[%s], %s) AS r},
+	  @shown{qw(from to)}, $side eq 'from' ? 'fr' : 'tr', $type, join(', ', map { "'$_$end'" } @{ $case->{$side} }), ending($case);
 }
 
 sub single
@@ -1013,21 +1111,26 @@ sub many
 	  row_of('write', $case), $function, @{ types($case) }, query_of($case, $columns), join ', ', $more // (), ending($case);
 }
 
-# What becomes of the rows of an outbox: sent, or not.
+# What becomes of the rows of an outbox: sent, or not. Where there are keys, their records' ids
+# have taken their places once they are known.
 sub outbox
 {
 	my ($operation, $case, $columns, $more) = @_;
 	my $query = query_of($case, $columns);
 	$query =~ s/(AS from_id)/::text $1/;
 	$query =~ s/(AS to_id)/::text $1/;
+	my ($from, $to) = map { digits_of("coalesce(${_}_key, ${_}_id)") } qw(from to);
+	my $rows = 'from_id, from_key, to_id, to_key';
 	return sprintf q{
-		DO $do$ BEGIN PERFORM hs_assoc_enqueue('%s', 'contacts', 'companies', '%s', %s); END $do$;
+		DO $do$ BEGIN PERFORM hs_assoc_enqueue('%s', '%s', '%s', '%s', %s); END $do$;
 		CALL hs_assoc_flush(server => '%s');
-		SELECT jsonb_build_object('n', from_id::bigint - %d, 'f', from_id, 't', to_id, 'ok', ok, 'c', c, 'm', m)
-		FROM (SELECT from_id, to_id, true AS ok, null AS c, null AS m FROM hs_assoc_sent
-			UNION ALL SELECT from_id, to_id, false, 'waits', 'waits' FROM hs_assoc_outbox
-			UNION ALL SELECT from_id, to_id, false, error_category, error_message FROM hs_assoc_dead_letter) AS r},
-	  $operation, $query, join(', ', $more // (), "server => '$case->{server}'"), $case->{server}, $case->{number} * 100;
+		SELECT jsonb_build_object('n', %s::bigint - %d, 'f', %s, 't', %s, 'ok', ok, 'c', c, 'm', m,
+			'fr', CASE WHEN from_key IS NOT NULL THEN from_id END, 'tr', CASE WHEN to_key IS NOT NULL THEN to_id END)
+		FROM (SELECT %s, true AS ok, null AS c, null AS m FROM hs_assoc_sent
+			UNION ALL SELECT %s, false, 'waits', 'waits' FROM hs_assoc_outbox
+			UNION ALL SELECT %s, false, error_category, error_message FROM hs_assoc_dead_letter) AS r},
+	  $operation, @{ types($case) }, $query, join(', ', $more // (), "server => '$case->{server}'"), $case->{server},
+	  $from, $case->{number} * 100, $from, $to, ($rows) x 3;
 }
 
 sub definition
