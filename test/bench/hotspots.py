@@ -21,6 +21,7 @@ import shutil
 import signal
 import subprocess
 
+import keys
 from apparatus import (HERE, STEP_TIMEOUT, Failure, Session, expect, note,
                        output_of)
 
@@ -41,11 +42,12 @@ QUERY = "reading the query"
 REQUESTS = "collecting inputs and building requests"
 NETWORK = "libcurl, and what drives it"
 ANSWERS = "reading answers and matching them"
+KEYS = "keys, their look-ups, and the rows that wait for them"
 RESULT = "result rows and their tuplestore"
 AROUND = "the statement around it (here count(*)), PostgreSQL"
 OTHER = "the rest of the extension"
 KERNEL = "kernel: network, memory, temporary file"
-TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, RESULT, AROUND, OTHER, KERNEL)
+TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, KEYS, RESULT, AROUND, OTHER, KERNEL)
 
 # By source file, ...
 FILES = {
@@ -53,6 +55,7 @@ FILES = {
     REQUESTS: "batch batch_request intake chunk unit request endpoint association_type",
     NETWORK: "transport easy received sockets call throttle",
     ANSWERS: "response definition json jsonb lexer text match blame error keep_labels",
+    KEYS: "key keys key_ring key_cache key_match key_way key_error lookup resolver record fold",
     RESULT: "result pipeline stencil",
 }
 
@@ -75,9 +78,11 @@ def run(bench):
     if not shutil.which("perf"):
         raise Failure("perf is missing; its package is linux-perf")
     bench.simulator.start_over(latency_ms=0)
+    statement = bench.jobs["create"].statement
+    if bench.options.profile == "keys":
+        statement = keys.prepare(bench)
     bench.set_concurrency(CONCURRENCY)
     files = source_files()
-    statement = bench.jobs["create"].statement
     split = [0, 0]
     topics = collections.Counter()
     functions = collections.Counter()
@@ -217,7 +222,8 @@ def report_shares(bench, split, topics, functions):
     shares = {topic: count * part for topic, count in topics.items()}
     shares[KERNEL] = kernel / (user + kernel)
     runs = bench.options.repeat
-    report.heading(f"Profile: {bench.rows:,} rows created, no latency, "
+    report.heading(f"Profile: {bench.rows:,} rows created by "
+                   f"{bench.options.profile}, no latency, "
                    f"{CONCURRENCY} in flight; {samples:,} samples of "
                    f"{runs} runs; CPU without perf "
                    f"{(user + kernel) / hertz / runs:.2f} s")

@@ -66,7 +66,7 @@ def run(bench):
     size = Size(bench.rows)
     small = Size(-(-bench.rows // 10))
     make_records(bench, size)
-    make_tables(bench, size, small)
+    make_tables(bench, [("keyed", size), ("keyed_small", small)])
     bench.set_concurrency(CONCURRENCY)
     for _ in range(bench.cpu_rounds):
         for which in ("ids", "keys"):
@@ -79,6 +79,14 @@ def run(bench):
                                                    size.rows)})
     bench.report.keep("A", create_limited(bench, small))
     report(bench, size, small)
+
+
+def prepare(bench):
+    """For a statement that creates the pairs by keys, which is returned."""
+    size = Size(bench.rows)
+    make_records(bench, size)
+    make_tables(bench, [("keyed", size)])
+    return statement("keys")
 
 
 def make_records(bench, size):
@@ -96,10 +104,10 @@ def make_records(bench, size):
                 "properties": properties}})
 
 
-def make_tables(bench, size, small):
+def make_tables(bench, tables):
     """Pairs, none twice, in no order."""
     with Session() as session:
-        for name, of in (("keyed", size), ("keyed_small", small)):
+        for name, of in tables:
             bench.make_table(session, name, of.rows, f"""
                 SELECT {FIRST_CONTACT} + contact AS contact,
                     {FIRST_COMPANY} + company AS company,
