@@ -922,6 +922,9 @@ CREATE TABLE hs_assoc_outbox (
 	to_key			text COLLATE "C",
 	wait_for_records interval,
 	waited			interval,
+	enqueued_by		text COLLATE "C",
+	application_name text COLLATE "C",
+	history_for		interval,
 	-- what is enqueued keeps to these; see HUBSPOT_MAX_TEXT
 	CONSTRAINT hs_assoc_outbox_bounds CHECK (
 		hs_assoc_is_bounded(server, operation, from_type, from_id, to_type, to_id, category, type_ids, labels))
@@ -965,6 +968,10 @@ COMMENT ON COLUMN hs_assoc_outbox.wait_for_records IS
 'for how long the operation waits for records that HubSpot does not have, or null if it names none by keys';
 COMMENT ON COLUMN hs_assoc_outbox.waited IS
 'for how long it will have waited for them at not_before, without pauses; null if its records are known';
+COMMENT ON COLUMN hs_assoc_outbox.enqueued_by IS
+'session user who has enqueued it, if the history of its server is kept; likewise application_name';
+COMMENT ON COLUMN hs_assoc_outbox.history_for IS
+'for how long hs_assoc_history keeps what became of it, or null';
 COMMENT ON COLUMN hs_assoc_outbox.keep_labels IS
 'for create: the pair keeps the USER_DEFINED types that it has';
 COMMENT ON COLUMN hs_assoc_outbox.link_table IS
@@ -1002,7 +1009,10 @@ CREATE TABLE hs_assoc_dead_letter (
 	from_key		text COLLATE "C",
 	to_property		text COLLATE "C",
 	to_key			text COLLATE "C",
-	wait_for_records interval
+	wait_for_records interval,
+	enqueued_by		text COLLATE "C",
+	application_name text COLLATE "C",
+	history_for		interval
 );
 CREATE INDEX hs_assoc_dead_letter_server_idx ON hs_assoc_dead_letter (server, died_at);
 CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
@@ -1044,6 +1054,69 @@ COMMENT ON TABLE hs_assoc_sent IS
 'operations of the outbox that HubSpot has confirmed, kept for as long as their server''s option sent_retention says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
 'when its last request was about to be sent';
+
+-- what is settled together, and differs in nothing but records and times, is a row
+CREATE TABLE hs_assoc_history_batch (
+	server			text COLLATE "C" NOT NULL,
+	role			regrole NOT NULL,
+	enqueued_by		text COLLATE "C",
+	application_name text COLLATE "C",
+	operation		text COLLATE "C" NOT NULL,
+	from_type		text COLLATE "C" NOT NULL,
+	from_property	text COLLATE "C",
+	to_type			text COLLATE "C" NOT NULL,
+	to_property		text COLLATE "C",
+	type_ids		int[],
+	category		text COLLATE "C",
+	labels			text[],
+	keep_labels		boolean NOT NULL,
+	link_table		regclass,
+	attempts		int NOT NULL,
+	outcome			text COLLATE "C" NOT NULL,
+	http_status		int,
+	error_category	text,
+	settled_at		timestamptz NOT NULL,
+	keep_until		timestamptz NOT NULL,
+	ids				bigint[] NOT NULL,
+	from_ids		text[] NOT NULL,
+	to_ids			text[] NOT NULL,
+	enqueued_at		timestamptz[] NOT NULL,
+	from_keys		text[],
+	to_keys			text[]
+);
+-- to compress them would take longer than all else that is done for the history
+ALTER TABLE hs_assoc_history_batch ALTER ids SET STORAGE EXTERNAL, ALTER from_ids SET STORAGE EXTERNAL,
+	ALTER to_ids SET STORAGE EXTERNAL, ALTER enqueued_at SET STORAGE EXTERNAL,
+	ALTER from_keys SET STORAGE EXTERNAL, ALTER to_keys SET STORAGE EXTERNAL;
+CREATE INDEX hs_assoc_history_batch_keep_until_idx ON hs_assoc_history_batch (keep_until);
+CREATE INDEX hs_assoc_history_batch_settled_at_idx ON hs_assoc_history_batch (settled_at);
+-- there is no key; yet rows can be deleted where all tables are published
+ALTER TABLE hs_assoc_history_batch REPLICA IDENTITY FULL;
+COMMENT ON TABLE hs_assoc_history_batch IS
+'what hs_assoc_history shows: a row for what was settled together and differs in nothing but records and times';
+COMMENT ON COLUMN hs_assoc_history_batch.ids IS
+'of the rows of the outbox; the arrays below have an element for each of them, and are null if none has a key';
+
+-- The tables of the outbox have the same condition as a policy.
+CREATE VIEW hs_assoc_history WITH (security_barrier) AS
+SELECT r.id, b.server, b.role, b.enqueued_by, b.application_name, b.operation, b.from_type, r.from_id, b.to_type, r.to_id,
+	b.type_ids, b.category, b.labels, b.keep_labels, b.link_table, r.enqueued_at, b.settled_at, b.keep_until,
+	b.outcome, b.attempts, b.http_status, b.error_category, b.from_property, r.from_key, b.to_property, r.to_key
+FROM hs_assoc_history_batch AS b,
+	ROWS FROM (pg_catalog.unnest(b.ids), pg_catalog.unnest(b.from_ids), pg_catalog.unnest(b.to_ids),
+		pg_catalog.unnest(b.enqueued_at), pg_catalog.unnest(b.from_keys), pg_catalog.unnest(b.to_keys))
+		AS r (id, from_id, to_id, enqueued_at, from_key, to_key)
+WHERE pg_catalog.pg_has_role(b.role, 'USAGE');
+COMMENT ON VIEW hs_assoc_history IS
+'who had what associated by way of the outbox, when, and what came of it, for as long as the server''s history_retention says';
+COMMENT ON COLUMN hs_assoc_history.enqueued_by IS
+'session user of the transaction that enqueued it';
+COMMENT ON COLUMN hs_assoc_history.application_name IS
+'the setting of that session';
+COMMENT ON COLUMN hs_assoc_history.settled_at IS
+'when its outcome was recorded';
+COMMENT ON COLUMN hs_assoc_history.outcome IS
+'confirmed or dead_letter';
 
 CREATE TABLE hs_assoc_outdated (
 	server			text COLLATE "C" NOT NULL,
@@ -1554,7 +1627,7 @@ GRANT SELECT (server, role, failures, retry_at, since, http_status, error_catego
 
 -- Somebody's column of the type of one of these would keep later versions from
 -- adding a column to it.
-REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_lease, hs_assoc_backoff,
+REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_history_batch, hs_assoc_history, hs_assoc_lease, hs_assoc_backoff,
 	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_event, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
 	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
 
@@ -1565,6 +1638,7 @@ SELECT pg_catalog.pg_extension_config_dump('hs_assoc_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_outbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sent', '');
+SELECT pg_catalog.pg_extension_config_dump('hs_assoc_history_batch', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_account_pause', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_origin', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sync_config', '');

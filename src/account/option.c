@@ -115,6 +115,17 @@ hubspot_all_servers(void)
 	return servers;
 }
 
+/* For how many minutes a server's history is kept; 0: it has none, or there is no server. */
+int
+hubspot_history_retention(const char *server_name)
+{
+	Oid			serverid = get_foreign_server_oid(server_name, true);
+	const ForeignServer *server =
+	OidIsValid(serverid) ? GetForeignServerExtended(serverid, FSV_MISSING_OK) : NULL;
+
+	return server ? server_options(server)->history_retention : 0;
+}
+
 static int
 compare_servers(const ListCell *a, const ListCell *b)
 {
@@ -228,6 +239,7 @@ set_option(void *options, const HubspotOption *option, const char *value)
 	switch (option->kind)
 	{
 		case HUBSPOT_OPTION_DURATION:
+		case HUBSPOT_OPTION_RETENTION:
 			(void) hubspot_option_duration(option, value, (int *) member);
 			break;
 		case HUBSPOT_OPTION_INTEGER:

@@ -21,6 +21,7 @@ extern const char *hubspot_server_api_version(Oid serverid);
 extern void hubspot_get_table_options(const List *list, HubspotTableOptions *options);
 extern int	hubspot_get_column_role(const List *list);
 extern List *hubspot_all_servers(void);
+extern int	hubspot_history_retention(const char *server_name);
 extern void hubspot_set_refresh_token(const HubspotOptions *options,
 									  const char *refresh_token);
 

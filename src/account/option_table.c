@@ -43,6 +43,8 @@
 #define MINUTE	(60 * 1000)
 #define HOUR	(60 * MINUTE)
 
+#define DAY_IN_MINUTES	(24 * 60)
+
 /* in the order of HubspotNotify */
 static const char *const notify_choices[] = {"off", "on", "records", NULL};
 
@@ -64,6 +66,7 @@ const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(key_cache, HUBSPOT_OPTION_DURATION, "1min", 0, HOUR, false),
 	SERVER_OPTION(max_attempts, HUBSPOT_OPTION_INTEGER, "20", 1, 1000, false),
 	SERVER_OPTION(sent_retention, HUBSPOT_OPTION_DURATION, "0s", 0, 24 * 24 * HOUR, false),
+	SERVER_OPTION(history_retention, HUBSPOT_OPTION_RETENTION, "0min", 0, 3660 * DAY_IN_MINUTES, false),
 	SERVER_CHOICE(notify, "on", notify_choices),
 	SERVER_OPTION(proxy, HUBSPOT_OPTION_PROXY, NULL, 0, 0, true),
 	SERVER_OPTION(ca_file, HUBSPOT_OPTION_FILE, NULL, 0, 0, true),
@@ -100,7 +103,7 @@ hubspot_find_option(const char *name, Oid catalog)
 }
 
 /*
- * Read a duration with PostgreSQL's units, in milliseconds; false: it is not one,
+ * Read a duration with PostgreSQL's units, in the option's; false: it is not one,
  * or too short or too long for the option.  A bare number is refused: it would be
  * read as seconds by some and as milliseconds by others.
  */
@@ -112,7 +115,9 @@ hubspot_option_duration(const HubspotOption *option, const char *value, int *res
 	unit += strspn(unit, " ");
 	return isdigit((unsigned char) value[0]) && *unit != '\0' &&
 		unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
-		parse_int(value, result, GUC_UNIT_MS, NULL) &&
+		parse_int(value, result,
+				  option->kind == HUBSPOT_OPTION_RETENTION ? GUC_UNIT_MIN : GUC_UNIT_MS,
+				  NULL) &&
 		*result >= option->min && *result <= option->max;
 }
 

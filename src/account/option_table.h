@@ -23,6 +23,7 @@ typedef enum HubspotOptionKind
 	HUBSPOT_OPTION_URL,
 	HUBSPOT_OPTION_VERSION,
 	HUBSPOT_OPTION_DURATION,	/* with a unit; in ms */
+	HUBSPOT_OPTION_RETENTION,	/* likewise; in minutes */
 	HUBSPOT_OPTION_INTEGER,
 	HUBSPOT_OPTION_CHOICE,		/* one of some words; the number of it */
 	HUBSPOT_OPTION_TEXT,		/* printable ASCII, may go into a header */
@@ -41,7 +42,8 @@ typedef struct HubspotOption
 	HubspotOptionKind kind;
 	size_t		offset;			/* in HubspotOptions, or HubspotTableOptions */
 	const char *default_value;	/* or NULL: none */
-	int			min,			/* of a DURATION (ms) or an INTEGER */
+	int			min,			/* of a DURATION (ms), a RETENTION (min) or an
+								 * INTEGER */
 				max;
 	bool		superuser_only;
 	const char *const *choices; /* of a CHOICE, up to a NULL */
@@ -94,6 +96,8 @@ typedef struct HubspotOptions
 	int			key_cache;		/* ms that records of keys are known, 0: none */
 	int			max_attempts;	/* of a row of the outbox */
 	int			sent_retention; /* ms that a sent row of the outbox is kept */
+	int			history_retention;	/* min that the history of a row is kept;
+									 * 0: there is none */
 	int			notify;			/* a HubspotNotify */
 	const char *proxy;			/* or NULL */
 	const char *ca_file;		/* or NULL */

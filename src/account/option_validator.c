@@ -72,6 +72,7 @@ static const size_t max_lengths[] = {
 	[HUBSPOT_OPTION_URL] = 2000,
 	[HUBSPOT_OPTION_VERSION] = 100,
 	[HUBSPOT_OPTION_DURATION] = 100,
+	[HUBSPOT_OPTION_RETENTION] = 100,
 	[HUBSPOT_OPTION_INTEGER] = 100,
 	[HUBSPOT_OPTION_CHOICE] = 100,
 	[HUBSPOT_OPTION_TEXT] = HUBSPOT_MAX_TEXT_LEN,
@@ -241,6 +242,7 @@ is_allowed(const HubspotOption *option, const char *value)
 		case HUBSPOT_OPTION_VERSION:
 			return hubspot_is_api_version(value);
 		case HUBSPOT_OPTION_DURATION:
+		case HUBSPOT_OPTION_RETENTION:
 			return hubspot_option_duration(option, value, &number);
 		case HUBSPOT_OPTION_INTEGER:
 			return value[strspn(value, "0123456789")] == '\0' &&
@@ -273,6 +275,9 @@ hint_for(const HubspotOption *option, const char *value)
 	if (option->kind == HUBSPOT_OPTION_DURATION)
 		return psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %dms to %ds.",
 						option->min, option->max / 1000);
+	if (option->kind == HUBSPOT_OPTION_RETENTION)
+		return psprintf("It must be a number with a unit (s, min, h, d), from %dmin to %dd.",
+						option->min, option->max / (24 * 60));
 	if (option->kind == HUBSPOT_OPTION_INTEGER)
 		return psprintf("It must be a whole number from %d to %d.",
 						option->min, option->max);

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 
 #include "base/closest.h"
+#include "outbox/history.h"
 #include "outbox/outbox.h"
 #include "outbox/precedence.h"
 #include "schema/prepared.h"
@@ -37,15 +38,17 @@ enum
 	INSERT_TO_TYPE,
 	INSERT_KEEP_LABELS,
 	INSERT_INPUTS,
-	INSERT_WAIT_FOR_RECORDS		/* null: no record is named by a key */
+	INSERT_WAIT_FOR_RECORDS,	/* null: no record is named by a key */
+	INSERT_WHO
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_outbox (server, role, operation, from_type, from_id,"
-	" to_type, to_id, type_ids, category, labels, keep_labels, wait_for_records, waited) "
+	" to_type, to_id, type_ids, category, labels, keep_labels, wait_for_records, waited,"
+	" " HUBSPOT_SQL_WHO ") "
 	"SELECT $1, $2, $3, $4, i.from_id, $5, i.to_id, i.type_ids, i.category,"
-	" i.labels, $6, $8, $8 - $8 "
+	" i.labels, $6, $8, $8 - $8, $9, $10, $11 "
 	"FROM unnest($7) WITH ORDINALITY"
 	" AS i (from_id, to_id, type_ids, category, labels, no) "
 	"ORDER BY i.no",
@@ -57,7 +60,8 @@ static HubspotStatement insert_statement = {
 		[INSERT_TO_TYPE] = TEXTOID,
 		[INSERT_KEEP_LABELS] = BOOLOID,
 		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
-		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID
+		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
+		HUBSPOT_WHO_TYPES(INSERT_WHO)
 	}
 };
 
@@ -118,11 +122,11 @@ static HubspotStatement retry_statement = {
 	" RETURNING id, server, role, operation, from_type, from_id, to_type, to_id,"
 	"  type_ids, category, labels, keep_labels, link_table, enqueued_at,"
 	"  http_status, error_category, error_message, correlation_id,"
-	"  from_property, from_key, to_property, to_key, wait_for_records) "
+	"  from_property, from_key, to_property, to_key, wait_for_records, " HUBSPOT_SQL_WHO ") "
 	"INSERT INTO %1$s.hs_assoc_outbox (id, server, role, operation, from_type,"
 	"  from_id, to_type, to_id, type_ids, category, labels, keep_labels, link_table,"
 	"  enqueued_at, http_status, error_category, error_message, correlation_id,"
-	"  wait_for_records, waited) "
+	"  wait_for_records, waited, " HUBSPOT_SQL_WHO ") "
 	"SELECT CASE WHEN later.id IS NULL THEN t.id"
 	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o),"
 	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
@@ -132,7 +136,8 @@ static HubspotStatement retry_statement = {
 	" " HUBSPOT_SQL_GIVEN_TYPE("t", "to") ", " HUBSPOT_SQL_GIVEN_ID("t", "to") ","
 	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,"
 	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id,"
-	" t.wait_for_records, t.wait_for_records - t.wait_for_records"
+	" t.wait_for_records, t.wait_for_records - t.wait_for_records,"
+	" t.enqueued_by, t.application_name, t.history_for"
 	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id",
 	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
@@ -187,6 +192,7 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 	if (enqueue->wait_for_records)
 		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
 						  IntervalPGetDatum(enqueue->wait_for_records));
+	hubspot_history_who(&values, INSERT_WHO, enqueue->server);
 	hubspot_execute(&insert_statement, &values);
 }
 

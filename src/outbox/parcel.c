@@ -340,7 +340,9 @@ hubspot_parcel_record(HubspotParcel *parcel)
 	if (parcel->ndone > 0 && parcel->answers->has_doubts)
 		parcel->ndone = hubspot_doubt_defer(parcel->done, parcel->ndone);
 	if (parcel->ndone > 0)
-		hubspot_settle_done(parcel->done, parcel->ndone, parcel->sent_at, retention(parcel));
+		hubspot_settle_done(parcel->chosen->claimant, &parcel->lot->lane, parcel->done,
+							parcel->ndone, parcel->sent_at, retention(parcel),
+							parcel->client.options->history_retention > 0);
 	parcel->ndoubtful = 0;
 	parcel->ndone = 0;
 	hubspot_undone_settle(parcel->undone);

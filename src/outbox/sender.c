@@ -36,6 +36,7 @@
 #include "outbox/delivery.h"
 #include "outbox/doubt.h"
 #include "outbox/fault.h"
+#include "outbox/history.h"
 #include "outbox/horizon.h"
 #include "outbox/lease.h"
 #include "outbox/notifier.h"
@@ -570,6 +571,7 @@ forget_sent(HubspotSender *sender)
 		return;
 	sender->forgetting = true;
 	hubspot_settle_forget();
+	hubspot_history_forget();
 	hubspot_doubt_forget();
 	sender->forgetting = false;
 }

@@ -20,6 +20,7 @@
 
 #include "api/error.h"
 #include "outbox/event.h"
+#include "outbox/history.h"
 #include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "outbox/settle.h"
@@ -36,6 +37,9 @@
 
 /* attempts, increased by one; a user may have set it to the largest integer */
 #define ONE_MORE	"attempts + (attempts < 2147483647)::int"
+
+/* The most rows that are together in the history: an array of their texts has a bound. */
+#define MAX_IN_HISTORY	2000
 
 /* How long a row that cannot become a dead letter yet waits, in microseconds. */
 #define NO_ROOM_DELAY	(60 * INT64CONST(1000000))
@@ -141,7 +145,15 @@ enum
 	DONE_IDS,
 	DONE_TIDS,
 	DONE_SENT_AT,
-	DONE_KEEP					/* ms */
+	DONE_KEEP,					/* ms */
+	/* of all rows, for the history */
+	DONE_SERVER,
+	DONE_ROLE,
+	DONE_OPERATION,
+	DONE_FROM_TYPE,
+	DONE_TO_TYPE,
+	DONE_KEEP_LABELS,
+	DONE_ATTEMPTS
 };
 
 /* Delete rows by their place, unless somebody has changed them since. */
@@ -154,23 +166,44 @@ enum
 #define DELETE_BY_ID \
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
 
+/* Into the history, and into hs_assoc_sent, or both; how many there were */
+#define INTO_HISTORY \
+	HUBSPOT_SQL_INTO_HISTORY("done", "$5, $6, $7, $8, $9, $10, $11", "confirmed", "NULL", "NULL", "")
+
+#define HISTORY(delete) \
+	"WITH done AS (" delete " RETURNING id, from_id, to_id, from_key, to_key, from_property, to_property," \
+	"  type_ids, category, labels, link_table, enqueued_at, " HUBSPOT_SQL_WHO ")," \
+	" historic AS (" INTO_HISTORY ") SELECT FROM done"
+
 #define KEEP(delete) \
-	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts) " \
+	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts, " HUBSPOT_SQL_WHO ")," \
+	" historic AS (" INTO_HISTORY ") " \
 	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)" \
-	" SELECT done.*, $3, $3 + $4 * interval '1 ms' FROM done ON CONFLICT DO NOTHING"
+	" SELECT " ROW_COLUMNS ", attempts, $3, $3 + $4 * interval '1 ms' FROM done ON CONFLICT DO NOTHING"
 
 #define DONE_TYPES \
 	.types = { \
 		[DONE_IDS] = INT8ARRAYOID, \
 		[DONE_TIDS] = TIDARRAYOID, \
 		[DONE_SENT_AT] = TIMESTAMPTZOID, \
-		[DONE_KEEP] = INT4OID \
+		[DONE_KEEP] = INT4OID, \
+		[DONE_SERVER] = TEXTOID, \
+		[DONE_ROLE] = REGROLEOID, \
+		[DONE_OPERATION] = TEXTOID, \
+		[DONE_FROM_TYPE] = TEXTOID, \
+		[DONE_TO_TYPE] = TEXTOID, \
+		[DONE_KEEP_LABELS] = BOOLOID, \
+		[DONE_ATTEMPTS] = INT4OID \
 	}
 
 /* The statements, each once by place and once by id */
 static HubspotStatement done_statements[] = {
 	{.text = DELETE_IN_PLACE, DONE_TYPES},
 	{.text = DELETE_BY_ID, DONE_TYPES}
+};
+static HubspotStatement done_history_statements[] = {
+	{.text = HISTORY(DELETE_IN_PLACE), DONE_TYPES},
+	{.text = HISTORY(DELETE_BY_ID), DONE_TYPES}
 };
 static HubspotStatement done_keep_statements[] = {
 	{.text = KEEP(DELETE_IN_PLACE), DONE_TYPES},
@@ -260,11 +293,18 @@ static HubspotStatement dead_statement = {
 	"WITH dead AS (DELETE FROM %1$s.hs_assoc_outbox AS o USING " HUBSPOT_SQL_FAILED
 	"  WHERE o.id = k.failed_id"
 	"  AND NOT EXISTS (SELECT FROM %1$s.hs_assoc_dead_letter AS d WHERE d.id = o.id)"
-	" RETURNING " ROW_COLUMNS ", wait_for_records, " ONE_MORE " AS attempts_made, reason),"
+	" RETURNING " ROW_COLUMNS ", wait_for_records, " HUBSPOT_SQL_WHO ","
+	"  " ONE_MORE " AS attempts_made, reason),"
+	" historic AS (" HUBSPOT_SQL_INTO_HISTORY("dead",
+											  "server, role, operation, from_type, to_type, keep_labels, attempts_made",
+											  "dead_letter",
+											  HUBSPOT_SQL_FAILED_STATUS("reason"),
+											  HUBSPOT_SQL_FAILED_CATEGORY("reason"),
+											  ", server, role, operation, from_type, to_type, keep_labels, attempts_made, reason") "),"
 	" noted AS (" HUBSPOT_SQL_NOTE_EVENTS(HUBSPOT_EVENT_DEAD_LETTER, "dead") ") "
-	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", wait_for_records, attempts, died_at,"
+	"INSERT INTO %1$s.hs_assoc_dead_letter (" ROW_COLUMNS ", wait_for_records, " HUBSPOT_SQL_WHO ", attempts, died_at,"
 	" http_status, error_category, error_message, correlation_id, error)"
-	" SELECT " ROW_COLUMNS ", wait_for_records, attempts_made, clock_timestamp(),"
+	" SELECT " ROW_COLUMNS ", wait_for_records, " HUBSPOT_SQL_WHO ", attempts_made, clock_timestamp(),"
 	"  " HUBSPOT_SQL_FAILED_STATUS("reason") ", " HUBSPOT_SQL_FAILED_CATEGORY("reason") ","
 	"  " HUBSPOT_SQL_FAILED_MESSAGE("reason") ", " HUBSPOT_SQL_FAILED_CORRELATION_ID("reason") ","
 	"  CASE WHEN ($8)[reason] AND id <> first_value(id) OVER of_reason"
@@ -370,20 +410,38 @@ hubspot_settle_confirmed(const HubspotClaimant *claimant,
 						&remember_statement);
 }
 
-/* These rows are done.  They are kept for that many milliseconds. */
+/*
+ * These rows of a lane are done.  They are kept for that many milliseconds.  history: it is
+ * kept of some of them, perhaps.
+ */
 void
-hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
-					TimestampTz sent_at, int keep)
+hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
+					const HubspotClaim *const *claims, int nclaims,
+					TimestampTz sent_at, int keep, bool history)
 {
-	HubspotStatement *statements = keep > 0 ? done_keep_statements : done_statements;
+	HubspotStatement *statements = keep > 0 ? done_keep_statements :
+	history ? done_history_statements : done_statements;
+	int			most = keep > 0 || history ? MAX_IN_HISTORY : nclaims;
 	HubspotValues values = {0};
 
-	hubspot_set_datum(&values, DONE_IDS, hubspot_claim_ids(claims, nclaims));
-	hubspot_set_datum(&values, DONE_TIDS, hubspot_claim_tids(claims, nclaims));
 	hubspot_set_time(&values, DONE_SENT_AT, sent_at);
 	hubspot_set_int32(&values, DONE_KEEP, keep);
-	if (hubspot_execute(&statements[0], &values) < (uint64) nclaims)
-		(void) hubspot_execute(&statements[1], &values);
+	hubspot_set_text(&values, DONE_SERVER, claimant->server);
+	hubspot_set_oid(&values, DONE_ROLE, claimant->role);
+	hubspot_set_text(&values, DONE_OPERATION, lane->operation);
+	hubspot_set_text(&values, DONE_FROM_TYPE, lane->from_type);
+	hubspot_set_text(&values, DONE_TO_TYPE, lane->to_type);
+	hubspot_set_bool(&values, DONE_KEEP_LABELS, lane->keep_labels);
+	hubspot_set_int32(&values, DONE_ATTEMPTS, lane->attempts);
+	for (int first = 0; first < nclaims; first += most)
+	{
+		int			count = Min(most, nclaims - first);
+
+		hubspot_set_datum(&values, DONE_IDS, hubspot_claim_ids(claims + first, count));
+		hubspot_set_datum(&values, DONE_TIDS, hubspot_claim_tids(claims + first, count));
+		if (hubspot_execute(&statements[0], &values) < (uint64) count)
+			(void) hubspot_execute(&statements[1], &values);
+	}
 }
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */

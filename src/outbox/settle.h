@@ -25,8 +25,9 @@
 extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
 									 const HubspotClaim *const *claims,
 									 int nclaims);
-extern void hubspot_settle_done(const HubspotClaim *const *claims, int nclaims,
-								TimestampTz sent_at, int keep);
+extern void hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
+								const HubspotClaim *const *claims, int nclaims,
+								TimestampTz sent_at, int keep, bool history);
 extern void hubspot_settle_outdated(const char *server);
 extern void hubspot_settle_apart(const HubspotFailure *failures,
 								 int nfailures);

@@ -49,6 +49,7 @@
 #include "utils/rel.h"
 
 #include "account/account.h"
+#include "outbox/history.h"
 #include "schema/prepared.h"
 #include "sync/change.h"
 #include "sync/change_sql.h"
@@ -74,7 +75,8 @@ enum
 	PARAMETER_TRANSACTIONS,		/* this transaction's numbers that have
 								 * removed */
 	PARAMETER_WAIT_FOR_RECORDS, /* null: no record is named by a key */
-	NPARAMETERS
+	PARAMETER_WHO,
+	NPARAMETERS = PARAMETER_WHO + HUBSPOT_NWHO
 };
 
 static const Oid parameter_types[NPARAMETERS] = {
@@ -90,7 +92,8 @@ static const Oid parameter_types[NPARAMETERS] = {
 	[PARAMETER_KEEP_LABELS] = BOOLOID,
 	[PARAMETER_LINK_TABLE] = REGCLASSOID,
 	[PARAMETER_TRANSACTIONS] = XIDARRAYOID,
-	[PARAMETER_WAIT_FOR_RECORDS] = INTERVALOID
+	[PARAMETER_WAIT_FOR_RECORDS] = INTERVALOID,
+	HUBSPOT_WHO_TYPES(PARAMETER_WHO)
 };
 
 /* Where the rows of an insertion come from. */
@@ -404,6 +407,7 @@ insert(HubspotChange *change, int source, bool net, QueryEnvironment *environmen
 		hubspot_set_datum(&change->values, PARAMETER_TRANSACTIONS, transactions);
 	else
 		hubspot_set_null(&change->values, PARAMETER_TRANSACTIONS);
+	hubspot_history_who(&change->values, PARAMETER_WHO, change->delta.sync->server);
 	/* the outbox may be empty now, and long when the plan is used */
 	for (size_t i = 0; net && i < lengthof(scans_of_all); i++)
 		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,

@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "hubspot.h"
+#include "outbox/history.h"
 #include "sync/change_sql.h"
 
 /*
@@ -438,11 +439,11 @@ hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
 	return psprintf("%sINSERT INTO %s.hs_assoc_outbox (server, role, operation,"
 					" from_type, from_id, to_type, to_id,"
 					" type_ids, category, labels, keep_labels, link_table,"
-					" wait_for_records, waited) "
+					" wait_for_records, waited, " HUBSPOT_SQL_WHO ") "
 					"SELECT $1, $2, CASE WHEN r.added THEN $3 ELSE $4 END,"
 					" $5, r.from_id, $6, r.to_id,"
 					" %s, $8, %s, r.added AND $10, $11,"
-					" $13, $13 OPERATOR(pg_catalog.-) $13 "
+					" $13, $13 OPERATOR(pg_catalog.-) $13, $14, $15, $16 "
 					"FROM (%s) AS r",
 					net ? undone_removals(delta, schema, rows) : "",
 					schema,

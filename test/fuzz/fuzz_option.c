@@ -290,6 +290,7 @@ check_options(void)
 	fuzz_check(options->max_attempts >= 1 && options->max_attempts <= 1000);
 	fuzz_check(options->key_cache >= 0 && options->key_cache <= 60 * 60 * 1000);
 	fuzz_check(options->sent_retention >= 0);
+	fuzz_check(options->history_retention >= 0 && options->history_retention <= 3660 * 24 * 60);
 	fuzz_check(options->notify >= HUBSPOT_NOTIFY_OFF && options->notify <= HUBSPOT_NOTIFY_RECORDS);
 	check_text(options->user_agent, ' ');
 	if (options->proxy)

@@ -118,9 +118,9 @@ $node->safe_psql('source', qq{
 my $before = state_of('source', $node);
 like($before, qr/^hs_assoc_$_\|/m, "there are rows in hs_assoc_$_") foreach qw(outbox dead_letter sent account_pause sync_config);
 like($before, qr/^hs_assoc_outbox\|.*\|3\|500\|/m, '... one that has failed');
-my $grants = q{SELECT oid::regclass, relacl FROM pg_class WHERE relname LIKE 'hs\_assoc\_%' UNION ALL
-	SELECT oid::regprocedure, proacl FROM pg_proc WHERE proname LIKE 'hs\_assoc\_%' UNION ALL
-	SELECT oid::regtype::text, typacl FROM pg_type WHERE typname LIKE 'hs\_assoc\_%' ORDER BY 1};
+my $grants = q{SELECT oid::regclass, relacl::text FROM pg_class WHERE relname LIKE 'hs\_assoc\_%' UNION ALL
+	SELECT oid::regprocedure, proacl::text FROM pg_proc WHERE proname LIKE 'hs\_assoc\_%' UNION ALL
+	SELECT oid::regtype::text, typacl::text FROM pg_type WHERE typname LIKE 'hs\_assoc\_%' ORDER BY 1, 2};
 my $granted = $node->safe_psql('source', $grants =~ s/regclass|regprocedure/$&::text/gr);
 
 $node->command_ok([ 'pg_dump', '-f', "$dir/$_->[0]", @$_[ 1 .. $#$_ ], $source ], "pg_dump, $_->[0]")

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.h
+ *	  Who had what associated, when, and what came of it.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/history.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_OUTBOX_HISTORY_H
+#define HUBSPOT_OUTBOX_HISTORY_H
+
+#include "schema/values.h"
+
+/* Columns of a row of the outbox, and parameters of statements that insert it. */
+#define HUBSPOT_SQL_WHO			"enqueued_by, application_name, history_for"
+#define HUBSPOT_NWHO			3
+#define HUBSPOT_WHO_TYPES(first) \
+	[(first)] = TEXTOID, \
+	[(first) + 1] = TEXTOID, \
+	[(first) + 2] = INTERVALOID
+
+/* Columns of the history that are the same for all rows of one of its own. */
+#define HUBSPOT_SQL_ALIKE \
+	"server, role, operation, from_type, to_type, keep_labels, attempts"
+
+/*
+ * A part of a statement that puts rows of a CTE into the history, those of which it is to be
+ * kept.  alike: what HUBSPOT_SQL_ALIKE names, as expressions that are the same for all of
+ * them, or as columns, which are to be grouped by then.
+ */
+#define HUBSPOT_SQL_INTO_HISTORY(rows, alike, outcome, status, category, group_by) \
+	"INSERT INTO %1$s.hs_assoc_history_batch (" HUBSPOT_SQL_ALIKE "," \
+	"  outcome, http_status, error_category, settled_at, keep_until," \
+	"  enqueued_by, application_name, type_ids, category, labels, link_table," \
+	"  from_property, to_property, ids, from_ids, to_ids, enqueued_at, from_keys, to_keys)" \
+	" SELECT " alike ", '" outcome "', " status ", " category ", now(), now() + history_for," \
+	"  left(enqueued_by, 63), left(application_name, 63), type_ids, category, labels, link_table," \
+	"  from_property, to_property, array_agg(id), array_agg(from_id), array_agg(to_id)," \
+	"  array_agg(enqueued_at), array_agg(from_key) FILTER (WHERE from_property IS NOT NULL)," \
+	"  array_agg(to_key) FILTER (WHERE to_property IS NOT NULL)" \
+	" FROM " rows " WHERE history_for IS NOT NULL" \
+	" GROUP BY history_for, enqueued_by, application_name, type_ids, category, labels, link_table," \
+	"  from_property, to_property" group_by
+
+extern void hubspot_history_who(HubspotValues *values, int first, const char *server);
+extern void hubspot_history_forget(void);
+
+#endif							/* HUBSPOT_OUTBOX_HISTORY_H */

@@ -1,0 +1,171 @@
+# The history: who had what associated, when, and what came of it, if the server's option
+# asks for it; whom it is for, how long it is kept, and that no row of it stops others.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node(shared_preload_libraries => 'hubspot_assoc', 'hubspot_assoc.workers' => 0);
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0);
+my $session = start_session($node);
+$hubspot->objects({ type => 'contacts', missing => ['666'] });
+
+sub history
+{
+	my ($columns, $where) = @_;
+	$where //= 'true';
+	return $session->query("SELECT $columns FROM hs_assoc_history WHERE $where ORDER BY enqueued_at, from_id::bigint, id, settled_at");
+}
+sub flush { $session->query('CALL hs_assoc_flush()'); return }
+
+# an operation of that contact's
+sub enqueue
+{
+	my ($who, $from, $to) = @_;
+	$who->query(qq{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT $from AS from_id, $to AS to_id')});
+	return;
+}
+
+#
+# Off
+#
+enqueue($session, 1, 1);
+is($session->query('SELECT count(*) FROM hs_assoc_outbox WHERE enqueued_by IS NULL AND application_name IS NULL AND history_for IS NULL'), 1,
+	'nobody is noted without the option');
+flush();
+is($session->query('SELECT count(*) FROM hs_assoc_history'), 0, 'nor is anything kept');
+
+#
+# The option
+#
+foreach my $value ('12 months', '4000d', '5', '-1d', 'x')
+{
+	my (undef, undef, $err) = $node->psql('postgres', "ALTER SERVER hubspot OPTIONS (ADD history_retention '$value')");
+	like($err, qr/invalid value for option "history_retention": "\Q$value\E"\nHINT:  It must be a number with a unit \(s, min, h, d\), from 0min to 3660d\./, "$value is refused");
+}
+enqueue($session, 2, 1);
+$session->query(q{ALTER SERVER hubspot OPTIONS (ADD history_retention '365d')});
+flush();
+is($session->query('SELECT count(*) FROM hs_assoc_history'), 0, 'what was enqueued before is not in it');
+
+#
+# Who, when, what, and what came of it
+#
+$session->query(q{CREATE ROLE etl LOGIN; CREATE ROLE ann LOGIN; GRANT etl TO ann; CREATE ROLE bob LOGIN;
+	GRANT USAGE ON FOREIGN SERVER hubspot TO etl, bob; GRANT SELECT ON hs_assoc_history TO etl, bob;
+	CREATE TABLE links (a bigint, b bigint, PRIMARY KEY (a, b)); GRANT ALL ON links TO bob});
+$session->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'companies', 'b')});
+my $ann = start_session($node);
+$ann->query(q{SET SESSION AUTHORIZATION ann});
+$ann->query(q{SET application_name = 'nightly job'});
+$ann->query('SET ROLE etl');
+my $bob = start_session($node);
+$bob->query(q{SET SESSION AUTHORIZATION bob});
+$bob->query(q{SET application_name = 'first'});
+$bob->query('INSERT INTO links VALUES (20, 1), (21, 1)');
+$bob->query(q{SET application_name = 'second'});
+$bob->query('DELETE FROM links WHERE a = 21');
+enqueue($ann, 666, 7);
+enqueue($ann, 30, 7);
+flush();
+is(history('enqueued_by, role, application_name, operation, from_type, from_id, to_type, to_id, link_table, outcome, attempts, http_status, error_category'), join("\n",
+		'bob|postgres|first|create_default|contacts|20|companies|1|links|confirmed|0||',
+		'bob|postgres|second|archive|contacts|21|companies|1|links|confirmed|0||',
+		'ann|etl|nightly job|create_default|contacts|666|companies|7||dead_letter|1|200|OBJECT_NOT_FOUND',
+		'ann|etl|nightly job|create_default|contacts|30|companies|7||confirmed|0||'),
+	'who, by which program, on whose behalf, what, and what came of it; what was overridden is not in it');
+is($session->query(q{SELECT count(*) FROM hs_assoc_history WHERE keep_until - settled_at = '365 d' AND settled_at BETWEEN enqueued_at AND now()}), 4, 'when, and for how long');
+
+# a second time
+$session->query('SELECT hs_assoc_retry()');
+is($session->query('SELECT enqueued_by, application_name, history_for FROM hs_assoc_outbox'), "ann|nightly job|8760:00:00", 'hs_assoc_retry: who it was');
+flush();
+is(history('outcome', q{from_id = '666'}), "dead_letter\ndead_letter", '... and each outcome');
+$session->query('SELECT hs_assoc_discard()');
+
+# with what was sent
+$session->query(q{ALTER SERVER hubspot OPTIONS (ADD sent_retention '1d')});
+enqueue($session, 40, 1);
+flush();
+is($session->query(q{SELECT (SELECT count(*) FROM hs_assoc_sent WHERE from_id = '40'), (SELECT count(*) FROM hs_assoc_history WHERE from_id = '40')}), '1|1', 'both are kept');
+$session->query(q{ALTER SERVER hubspot OPTIONS (DROP sent_retention)});
+
+# types, labels and keys
+$hubspot->put_records('contacts', [ { id => '70100401', properties => { email => 'ann@example.com' } } ]);
+$session->query(q{SELECT hs_assoc_enqueue('create', 'contacts:email', 'companies', 'SELECT ''Ann@example.com'' AS from_id, 9001019 AS to_id, 279 AS type_id, ''HUBSPOT_DEFINED'' AS category', keep_labels => true)});
+flush();
+is(history('from_type, from_id, from_property, from_key, type_ids, category, keep_labels', q{from_id = '70100401'}),
+	'contacts|70100401|email|Ann@example.com|{279}|HUBSPOT_DEFINED|t', 'types, and the key by which a record was named');
+
+#
+# Whom it is for
+#
+is($bob->query('SELECT count(*) FROM hs_assoc_history'), 0, 'a role does not see the others\'');
+is($ann->query('SELECT DISTINCT role FROM hs_assoc_history'), 'etl', '... but its own');
+foreach my $what ('SELECT FROM hs_assoc_history_batch', 'DELETE FROM hs_assoc_history_batch', q{UPDATE hs_assoc_history_batch SET outcome = 'x'}, 'TRUNCATE hs_assoc_history_batch')
+{
+	$ann->send($what);
+	my (undef, $err) = $ann->finish;
+	like($err, qr/42501: permission denied for table hs_assoc_history_batch/, "may not: $what");
+}
+
+#
+# How long it is kept
+#
+$session->query(q{UPDATE hs_assoc_history_batch SET keep_until = now() - interval '1 s' WHERE '20' = ANY (from_ids)});
+flush();
+is($session->query(q{SELECT count(*) FILTER (WHERE from_id = '20'), count(*) > 0 FROM hs_assoc_history}), '0|t', 'it is forgotten when its time is over');
+$session->query(q{INSERT INTO hs_assoc_history_batch SELECT h.* FROM hs_assoc_history_batch AS h, generate_series(1, 2500) WHERE from_ids = '{40}'});
+$session->query(q{UPDATE hs_assoc_history_batch SET keep_until = now() - interval '1 s' WHERE from_ids = '{40}'});
+flush() foreach 1 .. 3;
+is($session->query(q{SELECT count(*) FROM hs_assoc_history WHERE from_id = '40'}), 0, 'much of it, piece by piece');
+
+#
+# A row that cannot be put into it
+#
+$session->query(q{ALTER TABLE hs_assoc_history_batch ADD CONSTRAINT mine CHECK ('55' <> ALL (from_ids))});
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(51, 59) AS i')});
+$session->query('SELECT hs_assoc_resume()') while (flush(), $session->query('SELECT count(*) FROM hs_assoc_outbox') > 1);
+is(history('from_id', q{from_id BETWEEN '51' AND '59' AND length(from_id) = 2}), join("\n", 51 .. 54, 56 .. 59), 'one row does not stop the others');
+is($session->query('SELECT from_id, attempts > 0 FROM hs_assoc_outbox'), '55|t', '... and is charged for it');
+$session->query('ALTER TABLE hs_assoc_history_batch DROP CONSTRAINT mine');
+$session->query('SELECT hs_assoc_resume()');
+flush();
+is(history('count(*)', q{from_id = '55' GROUP BY enqueued_at, from_id, id, settled_at}), 1, '... until it can be');
+
+# texts that somebody has put into the outbox
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, enqueued_by, application_name, history_for)
+	VALUES ('hubspot', 'postgres'::regrole, 'create_default', 'contacts', '60', 'companies', '1', repeat('x', 1000000), repeat('y', 1000000), '1 d')});
+flush();
+is(history('length(enqueued_by), length(application_name)', q{from_id = '60'}), '63|63', 'texts are bounded');
+
+# what was enqueued at a time is together, but not without end
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(100001, 105000) AS i')});
+flush();
+is($session->query(q{SELECT count(*), count(DISTINCT from_id) FROM hs_assoc_history WHERE from_id LIKE '10____'}), '5000|5000', 'many rows');
+is($session->query('SELECT max(cardinality(ids)) FROM hs_assoc_history_batch'), 2000, '... in few');
+
+# what is rolled back
+$bob->query('BEGIN');
+$bob->query('INSERT INTO links VALUES (70, 1)');
+$bob->query('ROLLBACK');
+is($session->query(q{SELECT count(*) FROM hs_assoc_history WHERE from_id = '70'}), 0, 'what is rolled back never was');
+
+#
+# Dumps
+#
+my $before = history('*');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
+command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'a dump');
+command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', $dump, $node->connstr('copy') ], '... restored');
+same_lines($node->safe_psql('copy', 'SELECT * FROM hs_assoc_history ORDER BY enqueued_at, from_id::bigint, id, settled_at'), $before, '... has the history');
+
+$_->quit foreach $session, $ann, $bob;
+done_testing();
