@@ -114,8 +114,18 @@ SELECT labels FROM hs_assoc_label_usage('2-77', 'companies', 'hubspot');
 SELECT request, status FROM sim.requests();
 SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('contacts')$$) \gx
 SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('contacts:email', 'companies')$$) \gx
--- HubSpot takes ids here
+-- HubSpot takes ids here: those of names are looked up
+CALL sim.forget_requests();
+SELECT labels FROM hs_assoc_label_usage('p8001_machine', 'companies');
+SELECT labels FROM hs_assoc_label_usage('companies', 'p_machine');
+SELECT count(*) FROM hs_assoc_records_near_limit('p8001_machine', 'p_site');
+SELECT request, status FROM sim.requests();
+SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('p8001_machina', 'companies')$$) \gx
+SELECT outcome FROM sim.outcome($$SELECT hs_assoc_label_usage('p9_', 'companies')$$);
+SELECT outcome FROM sim.outcome($$SELECT hs_assoc_label_usage('widgets', 'companies')$$);
+CALL sim.rule('{"status": 403, "body": {"status": "error", "message": "no scope", "category": "MISSING_SCOPES"}}', '{"path": "schemas"}');
 SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('p8001_machine', 'companies')$$) \gx
+CALL sim.no_rule();
 CALL sim.rule('{"status": 200, "body": {"results": [{"fromObjectType": {"objectTypeId": "0-1"}, "toObjectType": {"objectTypeId": "0-2"}}]}}');
 SELECT * FROM hs_assoc_label_usage() \gx (null='(null)')
 CALL sim.rule('{"status": 200, "body": {"results": [{"fromObjectType": {"objectTypeId": "0-1"}, "limit": 50, "usage": 1}]}}');

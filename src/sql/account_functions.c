@@ -28,7 +28,9 @@
 #include "api/error.h"
 #include "api/object_type.h"
 #include "api/usage.h"
+#include "base/closest.h"
 #include "base/iso_time.h"
+#include "base/shown.h"
 #include "rows/report.h"
 #include "sql/argument.h"
 #include "sql/task.h"
@@ -40,6 +42,9 @@ PG_FUNCTION_INFO_V1(hs_assoc_label_usage);
 PG_FUNCTION_INFO_V1(hs_assoc_records_near_limit);
 
 static void set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task);
+static bool is_custom_name(const char *type);
+static List *custom_objects(const HubspotTask *task);
+static const char *type_id(const char *type, const List *objects);
 static void put_object_type(FunctionCallInfo fcinfo, const char *id,
 							const char *name, const char *label);
 static void warn_of_missing_objects(const HubspotError *error);
@@ -291,15 +296,72 @@ put_record(FunctionCallInfo fcinfo, const HubspotRecordUsage *usage,
 }
 
 /*
- * Set the object types of a task; the path has their ids, as far as these are
- * the same in all accounts.
+ * Set the object types of a task; the path has their ids.  Those of custom objects differ
+ * from account to account: a request more tells those of names.
  */
 static void
 set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task)
 {
+	List	   *objects = NIL;
+
 	hubspot_task_set_direction(fcinfo, task);
-	task->arguments[0] = hubspot_object_type_id(task->from_type);
-	task->arguments[1] = hubspot_object_type_id(task->to_type);
+	if (is_custom_name(task->from_type) || is_custom_name(task->to_type))
+		objects = custom_objects(task);
+	task->arguments[0] = type_id(task->from_type, objects);
+	task->arguments[1] = type_id(task->to_type, objects);
+}
+
+/* Is it the name of a custom object: p, perhaps the account's number, and _? */
+static bool
+is_custom_name(const char *type)
+{
+	return type[0] == 'p' && type[1 + strspn(type + 1, "0123456789")] == '_';
+}
+
+/* The account's custom objects: a list of HubspotCustomObject. */
+static List *
+custom_objects(const HubspotTask *task)
+{
+	HubspotTask look_up = {
+		.operation = HUBSPOT_CUSTOM_OBJECTS,
+		.server = task->server,
+		.failure = "could not look up the custom objects"
+	};
+	List	   *objects;
+
+	hubspot_task_perform(&look_up);
+	if (!hubspot_read_custom_objects(look_up.call.reply, &objects))
+		hubspot_task_fail_unreadable(&look_up, "the answer is not a list of object types");
+	return objects;
+}
+
+/* The id of an object type; ERROR if it is the name of a custom object that isn't there. */
+static const char *
+type_id(const char *type, const List *objects)
+{
+	HubspotClosest closest = {.name = type};
+	const ListCell *lc;
+
+	if (!is_custom_name(type))
+		return hubspot_object_type_id(type);
+	foreach(lc, objects)
+	{
+		const HubspotCustomObject *object = lfirst(lc);
+
+		if (object->name == NULL)
+			continue;
+		/* p_name is p123_name, whatever the account's number */
+		if (strcmp(object->name, type) == 0 ||
+			(type[1] == '_' && is_custom_name(object->name) &&
+			 strcmp(strchr(object->name, '_'), type + 1) == 0))
+			return object->id;
+		hubspot_closest_try(&closest, object->name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("custom object \"%s\" does not exist in the account", hubspot_shown(type)),
+			 closest.found ? errhint("Perhaps you meant \"%s\".", closest.found) :
+			 errhint("hs_assoc_object_types lists those that there are.")));
 }
 
 static Datum

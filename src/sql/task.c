@@ -157,7 +157,7 @@ where_to_look(HubspotOperation operation)
 			return "See hs_assoc_limits for the limits that there are, and hs_assoc_labels for the association types.";
 		case HUBSPOT_LABEL_USAGE:
 		case HUBSPOT_RECORD_USAGE:
-			return "HubSpot takes the ids of custom objects here: hs_assoc_object_types lists them.";
+			return "See hs_assoc_object_types for the object types that there are.";
 		default:
 			return NULL;
 	}
