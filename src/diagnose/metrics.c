@@ -8,7 +8,8 @@
  *
  * It is asked every few seconds, so nothing here reads what waits: how much that
  * is comes from the server's own statistics, and how late it is from one end of
- * an index.  Dead letters are counted up to a bound, which their help tells.
+ * an index.  Dead letters, and rows that wait for records, are counted up to a bound,
+ * which their help tells.
  *
  * IDENTIFICATION
  *	  src/diagnose/metrics.c
@@ -34,6 +35,7 @@
 #include "worker/slot.h"
 
 #define COUNTED_DEAD_LETTERS	"1000"
+#define COUNTED_WAITING			"1000"
 
 typedef enum Figure
 {
@@ -57,6 +59,7 @@ typedef enum Figure
 	WORKERS,
 	OUTBOX_ROWS,
 	OUTBOX_LAG,
+	ROWS_WITHOUT_RECORDS,
 	DEAD_LETTERS,
 	BACKOFF,
 	PAUSED,
@@ -91,6 +94,7 @@ static const struct
 	[WORKERS] = {"hubspot_assoc_workers", "gauge", "Workers in this database."},
 	[OUTBOX_ROWS] = {"hubspot_assoc_outbox_rows", "gauge", "Rows in the outbox, as the server's statistics estimate it."},
 	[OUTBOX_LAG] = {"hubspot_assoc_outbox_lag_seconds", "gauge", "For how long the oldest row of the outbox has been due."},
+	[ROWS_WITHOUT_RECORDS] = {"hubspot_assoc_rows_waiting_for_records", "gauge", "Rows of the outbox that wait for records which HubSpot does not have; of each server up to " COUNTED_WAITING "."},
 	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
 	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; nothing: it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
@@ -119,6 +123,20 @@ static HubspotStatement lag_statement = {
 	"SELECT a.server, NULL::text, max(greatest(0, extract(epoch FROM clock_timestamp() - ("
 	"SELECT o.not_before FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.role::oid = a.role"
 	" ORDER BY o.not_before LIMIT 1))))::float8 FROM account AS a GROUP BY a.server"
+};
+
+/* In the order of their index, so that no more of it is read than is counted. */
+static HubspotStatement waiting_statement = {
+	.text =
+	"WITH RECURSIVE account AS ("
+	"(SELECT server FROM %1$s.hs_assoc_outbox WHERE waited IS NOT NULL ORDER BY server LIMIT 1)"
+	" UNION ALL "
+	"SELECT n.server FROM account AS a, LATERAL (SELECT o.server FROM %1$s.hs_assoc_outbox AS o"
+	" WHERE o.waited IS NOT NULL AND o.server > a.server ORDER BY o.server LIMIT 1) AS n) "
+	"SELECT a.server, NULL::text, count(*)::float8 FROM account AS a, LATERAL ("
+	"SELECT FROM unnest(ARRAY['create_default', 'create', 'archive', 'archive_labels']) AS p (operation), LATERAL ("
+	"SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.operation = p.operation"
+	" AND o.waited > '0' ORDER BY o.waited LIMIT " COUNTED_WAITING ") AS r LIMIT " COUNTED_WAITING ") AS w GROUP BY a.server"
 };
 
 static HubspotStatement dead_statement = {
@@ -199,6 +217,7 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	put_faults(&sink);
 	put_rows(&sink, OUTBOX_ROWS, NULL, &live_statement, schema->outbox, NIL);
 	put_rows(&sink, OUTBOX_LAG, NULL, &lag_statement, InvalidOid, servers);
+	put_rows(&sink, ROWS_WITHOUT_RECORDS, NULL, &waiting_statement, InvalidOid, servers);
 	put_rows(&sink, DEAD_LETTERS, "category", &dead_statement, InvalidOid, NIL);
 	put_rows(&sink, BACKOFF, "category", &backoff_statement, InvalidOid, NIL);
 	put_rows(&sink, PAUSED, NULL, &pause_statement, InvalidOid, servers);

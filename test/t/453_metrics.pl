@@ -74,6 +74,18 @@ $session->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'compani
 $session->query('ALTER TABLE links DISABLE TRIGGER USER');
 is(figure('syncs(server=hubspot)') . figure('inactive_syncs(server=hubspot)') . figure('syncs(server=second)'), '110', 'syncs');
 
+# rows that wait for records, of each server and operation
+$session->query(q{SELECT hs_assoc_pause(), hs_assoc_pause('second')});
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, waited, wait_for_records)
+	SELECT s, 'postgres'::regrole, o, 'contacts:email', 'x' || i, 'companies', '1', w::interval, '1 d'
+	FROM unnest('{hubspot,second}'::text[]) AS s, unnest('{create_default,archive}'::text[]) AS o,
+		(VALUES (1, '0'), (2, '5 s'), (3, '1 h')) AS v (i, w) WHERE s = 'hubspot' OR o = 'archive' AND i < 3});
+is(figure('rows_waiting_for_records(server=hubspot)'), 4, 'rows that wait for records, not those that were not looked up yet');
+is(figure('rows_waiting_for_records(server=second)'), 1, '... of each server');
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, waited, wait_for_records)
+	SELECT 'hubspot', 'postgres'::regrole, 'create_default', 'contacts:email', 'y' || i, 'companies', '1', '1 h', '1 d' FROM generate_series(1, 5000) AS i});
+is(figure('rows_waiting_for_records(server=hubspot)'), 1000, '... up to a bound');
+
 #
 # What it costs does not depend on what waits: pages that are read
 #
@@ -91,10 +103,12 @@ sub pages
 $session->query('SELECT hs_assoc_pause()');
 my $few = pages();
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 7 AS to_id FROM generate_series(1, 50000) AS i')});
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, waited, wait_for_records)
+	SELECT 'hubspot', 'postgres'::regrole, 'create_default', 'contacts:email', 'z' || i, 'companies', '1', '1 h', '1 d' FROM generate_series(1, 50000) AS i});
 $session->query(q{INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts, error_category)
 	SELECT 1000000 + i, 'hubspot', 'postgres'::regrole, 'create', 'contacts', '1', 'companies', '1', false, now(), 1, 'C' || i % 3 FROM generate_series(1, 5000) AS i});
 my $many = pages();
-cmp_ok($many, '<', $few + 400, "with 50,000 rows and 5,000 dead letters, $many pages are read, after $few");
+cmp_ok($many, '<', $few + 400, "with 100,000 rows, half of which wait for records, and 5,000 dead letters, $many pages are read, after $few");
 is($session->query(q{SELECT sum(value) FROM hs_assoc_metrics() WHERE name = 'hubspot_assoc_dead_letters' AND labels->>'server' = 'hubspot'}), 1000,
 	'dead letters are counted up to a bound');
 
