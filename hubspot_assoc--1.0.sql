@@ -894,6 +894,9 @@ COMMENT ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text
 -- new operations would come before the dead letters that there are.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
 GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO pg_checkpoint;
+-- of what repairs a difference from HubSpot: before all others, see src/drift/repair.c
+CREATE SEQUENCE hs_assoc_repair_id_seq INCREMENT -2;
+GRANT USAGE ON SEQUENCE hs_assoc_repair_id_seq TO pg_checkpoint;
 CREATE TABLE hs_assoc_outbox (
 	id				bigint DEFAULT pg_catalog.nextval('hs_assoc_outbox_id_seq') PRIMARY KEY,
 	server			text COLLATE "C" NOT NULL,
@@ -1149,6 +1152,8 @@ COMMENT ON COLUMN hs_assoc_event.notified_at IS
 
 COMMENT ON SEQUENCE hs_assoc_outbox_id_seq IS
 'the order in which operations were enqueued';
+COMMENT ON SEQUENCE hs_assoc_repair_id_seq IS
+'ids of operations that put differences from HubSpot right, which come before all others';
 
 -- A role sees its own rows, and those of the roles whose privileges it has.
 ALTER TABLE hs_assoc_outbox ENABLE ROW LEVEL SECURITY;
@@ -1488,6 +1493,44 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_disable_sync(regclass) IS
 'Ends all syncs of a table, and returns how many it had; what is enqueued is still sent.';
 
+CREATE FUNCTION hs_assoc_drift(
+	link_table regclass,
+	scope text DEFAULT NULL,
+	OUT sync bigint,
+	OUT from_type text,
+	OUT to_type text,
+	OUT change_no bigint,
+	OUT action text,
+	OUT from_id text,
+	OUT to_id text,
+	OUT from_record text,
+	OUT to_record text,
+	OUT category text,
+	OUT type_id int,
+	OUT label text,
+	OUT ok boolean,
+	OUT http_status int,
+	OUT error_category text,
+	OUT error_message text,
+	OUT correlation_id text,
+	OUT error jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_drift(regclass, text) IS
+'Tells in what HubSpot differs from a table in sync; changes nothing.';
+
+CREATE FUNCTION hs_assoc_repair(
+	link_table regclass,
+	scope text DEFAULT NULL,
+	mode text DEFAULT 'add',
+	max_removals int DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_repair(regclass, text, text, int) IS
+'Enqueues what makes HubSpot hold what a table in sync says, unless that would remove more than it should.';
+
 CREATE FUNCTION hs_assoc_sync_rows()
 RETURNS trigger
 AS 'MODULE_PATHNAME'
@@ -1636,6 +1679,7 @@ REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_as
 --
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_outbox_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('hs_assoc_repair_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_sent', '');
 SELECT pg_catalog.pg_extension_config_dump('hs_assoc_history_batch', '');

@@ -210,6 +210,17 @@ has_secondary(const HubspotObjectType *type)
 		hubspot_same_object_type(type->name, "contacts");
 }
 
+/*
+ * The property whose value has further keys of a record, and what is between two of them.
+ * NULL: there is none.
+ */
+const char *
+hubspot_secondary_property(const HubspotObjectType *type, char *separator)
+{
+	*separator = VALUE_SEPARATOR;
+	return has_secondary(type) ? SECONDARY_EMAILS : NULL;
+}
+
 /* Append which properties of each record are wanted. */
 static void
 append_properties(StringInfo body, const HubspotObjectType *type)

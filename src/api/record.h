@@ -65,6 +65,7 @@ extern void hubspot_record_values(const HubspotRecord *record,
 								  const HubspotObjectType *type, void *state,
 								  void (*value) (void *state, HubspotValueKind kind,
 												 HubspotSlice value));
+extern const char *hubspot_secondary_property(const HubspotObjectType *type, char *separator);
 extern char *hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total,
 									   bool more);
 extern List *hubspot_error_candidates(const HubspotError *error);

@@ -34,7 +34,7 @@
 /* A block of this size is full.  (Arrays have to stay far below 1 GB.) */
 #define BLOCK_SIZE		(1024 * 1024)
 
-typedef struct Block
+struct HubspotBlock
 {
 	const HubspotEnqueue *enqueue;
 	MemoryContext context;		/* of the rows */
@@ -44,12 +44,12 @@ typedef struct Block
 	Datum		rows[BLOCK_ROWS];
 	int64		enqueued;		/* in all blocks */
 	int64		skipped;		/* likewise */
-} Block;
+};
 
 static void take_row(void *state, const HubspotRawInput *raw);
 static void check_length(const HubspotRawInput *raw, const char *name, HubspotSlice id);
 static Datum form_input(TupleDesc tupdesc, const HubspotRawInput *raw);
-static void insert_block(Block *block);
+static void insert_block(HubspotBlock *block);
 
 /*
  * Put the rows of a query into the outbox.  Returns how many; *skipped is how
@@ -60,7 +60,7 @@ int64
 hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 					  int64 *skipped)
 {
-	Block	   *block = palloc0(sizeof(Block));
+	HubspotBlock *block;
 	HubspotSource *source;
 	HubspotOperation operation;
 	HubspotDirection direction = {.all_primary = enqueue->all_primary};
@@ -71,18 +71,36 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 		hubspot_parse_object_type(enqueue->to_type, &direction.to_type, &hint))
 		elog(ERROR, "unexpected operation: %s, from %s to %s", enqueue->operation,
 			 enqueue->from_type, enqueue->to_type);
+	block = hubspot_block_begin(enqueue);
+	source = hubspot_source_query(query, hubspot_endpoint(operation)->input_shape,
+								  &direction, NULL);
+	while (hubspot_source_read(source, BLOCK_ROWS, take_row, block))
+		insert_block(block);
+	hubspot_source_close(source);
+	*skipped = block->skipped;
+	return hubspot_block_end(block);
+}
+
+/* Begin to put rows into the outbox, palloc'd. */
+HubspotBlock *
+hubspot_block_begin(const HubspotEnqueue *enqueue)
+{
+	HubspotBlock *block = palloc0(sizeof(HubspotBlock));
+
 	block->enqueue = enqueue;
 	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
-	source = hubspot_source_query(query, hubspot_endpoint(operation)->input_shape,
-								  &direction, NULL);
-	while (hubspot_source_read(source, BLOCK_ROWS, take_row, block))
-		insert_block(block);
+	return block;
+}
+
+/* Insert the rows that were put; how many there were in all. */
+int64
+hubspot_block_end(HubspotBlock *block)
+{
 	insert_block(block);
-	hubspot_source_close(source);
-	*skipped = block->skipped;
+	MemoryContextDelete(block->context);
 	return block->enqueued;
 }
 
@@ -90,9 +108,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 static void
 take_row(void *state, const HubspotRawInput *raw)
 {
-	Block	   *block = state;
-	MemoryContext old;
-	Datum		input;
+	HubspotBlock *block = state;
 
 	if (raw->input.from_id.data == NULL || raw->input.to_id.data == NULL)
 	{
@@ -106,7 +122,17 @@ take_row(void *state, const HubspotRawInput *raw)
 						(long long) raw->input.no, raw->error->message)));
 	check_length(raw, "from_id", raw->input.from_id);
 	check_length(raw, "to_id", raw->input.to_id);
-	if (block->size >= BLOCK_SIZE)
+	hubspot_block_put(block, raw);
+}
+
+/* Put a row, which is copied, and fit for the outbox. */
+void
+hubspot_block_put(HubspotBlock *block, const HubspotRawInput *raw)
+{
+	MemoryContext old;
+	Datum		input;
+
+	if (block->size >= BLOCK_SIZE || block->nrows == BLOCK_ROWS)
 		insert_block(block);
 	old = MemoryContextSwitchTo(block->context);
 	input = form_input(block->tupdesc, raw);
@@ -167,7 +193,7 @@ form_input(TupleDesc tupdesc, const HubspotRawInput *raw)
 
 /* Insert the rows of the block, if there are some, and empty it. */
 static void
-insert_block(Block *block)
+insert_block(HubspotBlock *block)
 {
 	MemoryContext old = MemoryContextSwitchTo(block->context);
 

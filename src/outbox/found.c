@@ -91,11 +91,15 @@ enum
 	OVERTAKEN_ROLE
 };
 
-/* Rows that would undo something of a later operation, which was confirmed for a role */
+/*
+ * Rows that would undo something of a later operation, which was confirmed for a role.  What
+ * has an id below 0 comes before what waits beside it, but not before what was sent by then.
+ */
 static HubspotStatement overtaken_statement = {
 	.text =
 	"SELECT o.id, n.role::oid FROM %1$s.hs_assoc_outbox AS o, %1$s.hs_assoc_sent AS n"
-	" WHERE o.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR " AND " HUBSPOT_SQL_OUTDATES,
+	" WHERE o.id = ANY ($1) AND " HUBSPOT_SQL_SAME_PAIR
+	" AND (o.id >= 0 OR n.sent_at > o.enqueued_at) AND " HUBSPOT_SQL_OUTDATES,
 	.types = {[OVERTAKEN_IDS] = INT8ARRAYOID}
 };
 

@@ -157,6 +157,19 @@ hubspot_lease_take(const char *server)
 	return true;
 }
 
+/*
+ * Wait for the lease of a server, and hold it until the end of the transaction, not to send
+ * but to have nobody send meanwhile.
+ */
+void
+hubspot_lease_wait(const char *server)
+{
+	LOCKTAG		tag;
+
+	lease_tag(&tag, server);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 /* Keep the lease, which this transaction has, beyond its end. */
 void
 hubspot_lease_keep(const char *server)

@@ -17,6 +17,7 @@
 #define HUBSPOT_MAX_LEASES	64
 
 extern bool hubspot_lease_take(const char *server);
+extern void hubspot_lease_wait(const char *server);
 extern void hubspot_lease_keep(const char *server);
 extern bool hubspot_lease_is_kept(const char *server);
 extern void hubspot_lease_let_go(const char *server);

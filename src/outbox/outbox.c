@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
 
 #include "base/closest.h"
 #include "outbox/history.h"
@@ -39,19 +40,23 @@ enum
 	INSERT_KEEP_LABELS,
 	INSERT_INPUTS,
 	INSERT_WAIT_FOR_RECORDS,	/* null: no record is named by a key */
-	INSERT_WHO
+	INSERT_WHO,
+	INSERT_LINK_TABLE = INSERT_WHO + HUBSPOT_NWHO,
+	INSERT_SEQUENCE				/* of ids before all others */
 };
 
+#define INSERT_ROWS(columns, values) \
+	"INSERT INTO %1$s.hs_assoc_outbox (" columns "server, role, operation, from_type, from_id," \
+	" to_type, to_id, type_ids, category, labels, keep_labels, wait_for_records, waited," \
+	" " HUBSPOT_SQL_WHO ") " \
+	"SELECT " values "$1, $2, $3, $4, i.from_id, $5, i.to_id, i.type_ids, i.category," \
+	" i.labels, $6, $8, $8 - $8, $9, $10, $11 " \
+	"FROM unnest($7) WITH ORDINALITY" \
+	" AS i (from_id, to_id, type_ids, category, labels, no) " \
+	"ORDER BY i.no"
+
 static HubspotStatement insert_statement = {
-	.text =
-	"INSERT INTO %1$s.hs_assoc_outbox (server, role, operation, from_type, from_id,"
-	" to_type, to_id, type_ids, category, labels, keep_labels, wait_for_records, waited,"
-	" " HUBSPOT_SQL_WHO ") "
-	"SELECT $1, $2, $3, $4, i.from_id, $5, i.to_id, i.type_ids, i.category,"
-	" i.labels, $6, $8, $8 - $8, $9, $10, $11 "
-	"FROM unnest($7) WITH ORDINALITY"
-	" AS i (from_id, to_id, type_ids, category, labels, no) "
-	"ORDER BY i.no",
+	.text = INSERT_ROWS("", ""),
 	.types = {
 		[INSERT_SERVER] = TEXTOID,
 		[INSERT_ROLE] = REGROLEOID,
@@ -62,6 +67,27 @@ static HubspotStatement insert_statement = {
 		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
 		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
 		HUBSPOT_WHO_TYPES(INSERT_WHO)
+	}
+};
+
+/*
+ * Such rows come before whatever else is known of their pairs, also what others have written
+ * and not committed yet.
+ */
+static HubspotStatement insert_before_statement = {
+	.text = INSERT_ROWS("id, link_table, enqueued_at, ", "nextval($13), $12, clock_timestamp(), "),
+	.types = {
+		[INSERT_SERVER] = TEXTOID,
+		[INSERT_ROLE] = REGROLEOID,
+		[INSERT_OPERATION] = TEXTOID,
+		[INSERT_FROM_TYPE] = TEXTOID,
+		[INSERT_TO_TYPE] = TEXTOID,
+		[INSERT_KEEP_LABELS] = BOOLOID,
+		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
+		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
+		HUBSPOT_WHO_TYPES(INSERT_WHO),
+		[INSERT_LINK_TABLE] = REGCLASSOID,
+		[INSERT_SEQUENCE] = REGCLASSOID
 	}
 };
 
@@ -113,7 +139,7 @@ enum
 
 /*
  * Dead letters go back to their old place.  Their id may belong to a later row
- * by now; then they get one below all others.  Records that were found by keys are
+ * by now; then they get one below all others, an even one (see outbox.h).  Records that were found by keys are
  * looked up anew.
  */
 static HubspotStatement retry_statement = {
@@ -129,8 +155,8 @@ static HubspotStatement retry_statement = {
 	"  wait_for_records, waited, " HUBSPOT_SQL_WHO ") "
 	"SELECT CASE WHEN later.id IS NULL THEN t.id"
 	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o),"
-	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
-	"   - row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END,"
+	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) / 2 * 2"
+	"   - 2 * row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END,"
 	" t.server, t.role, t.operation,"
 	" " HUBSPOT_SQL_GIVEN_TYPE("t", "from") ", " HUBSPOT_SQL_GIVEN_ID("t", "from") ","
 	" " HUBSPOT_SQL_GIVEN_TYPE("t", "to") ", " HUBSPOT_SQL_GIVEN_ID("t", "to") ","
@@ -193,7 +219,16 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
 						  IntervalPGetDatum(enqueue->wait_for_records));
 	hubspot_history_who(&values, INSERT_WHO, enqueue->server);
-	hubspot_execute(&insert_statement, &values);
+	if (!enqueue->before)
+	{
+		hubspot_execute(&insert_statement, &values);
+		return;
+	}
+	hubspot_set_oid(&values, INSERT_LINK_TABLE, enqueue->link_table);
+	hubspot_set_oid(&values, INSERT_SEQUENCE,
+					get_relname_relid("hs_assoc_repair_id_seq",
+									  hubspot_outbox_schema(false)->namespace));
+	hubspot_execute(&insert_before_statement, &values);
 }
 
 /*

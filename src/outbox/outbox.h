@@ -31,6 +31,13 @@ typedef struct HubspotEnqueue
 	bool		keep_labels;
 	bool		all_primary;	/* the type of each row is the primary one */
 	const Interval *wait_for_records;	/* NULL: no record is named by a key */
+
+	/*
+	 * They come before all others: their ids are odd ones below 0, where ids
+	 * of dead letters that have to give way are even.
+	 */
+	bool		before;
+	Oid			link_table;		/* of such rows */
 } HubspotEnqueue;
 
 extern bool hubspot_outbox_operation(const char *name,

@@ -269,13 +269,14 @@ static HubspotStatement longer_statement = {
 
 /*
  * An earlier dead letter may have the id already, after setval or a restore of
- * one table: it is moved to a lower id, unless somebody has locked it.
+ * one table: it is moved to a lower id, an even one (see outbox.h), unless somebody has
+ * locked it.
  */
 static HubspotStatement make_room_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_dead_letter AS o SET id = k.below"
-	" FROM (SELECT l.id, least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0)"
-	"   - row_number() OVER (ORDER BY l.id DESC) AS below"
+	" FROM (SELECT l.id, least((SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) / 2 * 2"
+	"   - 2 * row_number() OVER (ORDER BY l.id DESC) AS below"
 	"  FROM (SELECT u.id FROM %1$s.hs_assoc_dead_letter AS u WHERE u.id = ANY ($1)"
 	"   FOR UPDATE SKIP LOCKED) AS l) AS k"
 	" WHERE o.id = k.id",

@@ -45,12 +45,11 @@ hubspot_plan_make(HubspotPlan *plan)
 
 /*
  * ERROR if a plan removes more than max_removals, or, if that is HUBSPOT_USUAL_REMOVALS,
- * more than one would think that somebody means.
+ * more than one would think that somebody means.  look: the function that shows them.
  */
 void
-hubspot_plan_guard(const HubspotPlan *plan, int64 max_removals)
+hubspot_plan_guard(const HubspotPlanCounts *counts, int64 max_removals, const char *look)
 {
-	const HubspotPlanCounts *counts = &plan->counts;
 	const char *reason;
 
 	if (counts->removed == 0)
@@ -77,8 +76,8 @@ hubspot_plan_guard(const HubspotPlan *plan, int64 max_removals)
 						   "the plan removes %lld associations",
 						   (unsigned long) counts->removed, (long long) counts->removed),
 			 errdetail("%s Nothing was changed.", reason),
-			 errhint("Look at them with hs_assoc_plan; to have them removed, pass max_removals => %lld.",
-					 (long long) counts->removed)));
+			 errhint("Look at them with %s; to have them removed, pass max_removals => %lld.",
+					 look, (long long) counts->removed)));
 }
 
 /* Tell people what a plan has come to, or, if it was applied, what has been done. */

@@ -14,7 +14,8 @@
 #include "plan/plan_task.h"
 
 extern void hubspot_plan_make(HubspotPlan *plan);
-extern void hubspot_plan_guard(const HubspotPlan *plan, int64 max_removals);
+extern void hubspot_plan_guard(const HubspotPlanCounts *counts, int64 max_removals,
+							   const char *look);
 extern void hubspot_plan_tell(const HubspotPlan *plan, bool applied);
 
 /* No number of removals is given. */

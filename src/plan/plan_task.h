@@ -16,6 +16,7 @@
 #include "call/labels.h"
 #include "plan/packed_sort.h"
 #include "plan/spared.h"
+#include "rows/source.h"
 
 /* How many there are of what a plan is about. */
 typedef struct HubspotPlanCounts
@@ -45,12 +46,16 @@ typedef struct HubspotPlan
 	const HubspotClient *client;
 	HubspotObjectType from_type;
 	HubspotObjectType to_type;
-	const char *wanted_query;
+	const char *wanted_query;	/* or NULL: the rows come from wanted_rows */
+	HubspotSource *wanted_rows; /* or NULL */
 	const char *scope_query;	/* or NULL: the records of the wanted rows */
+	bool		selects;		/* wanted rows outside of the scope are left
+								 * out; else they are an ERROR */
 	bool		mirrors;		/* what is not wanted is removed */
 	bool		raise;			/* on_error => 'raise' */
 	bool		symmetric;		/* both sides have one object type */
 	const HubspotTypeList *managed; /* types that may be removed, or NULL */
+	bool		manages_all;	/* any may be, of typed associations */
 	HubspotLabels *labels;
 
 	bool		typed;			/* as the columns of the wanted rows say */

@@ -240,7 +240,7 @@ take_rows(Reading *reading, Record *record)
 			 memcmp(reading->row.data, record->id.data, record->id.len) == 0);
 	if (plan->scope_query == NULL)
 		return is_wanted;
-	if (is_wanted && !in_scope)
+	if (is_wanted && !in_scope && !plan->selects)
 		throw_outside(plan, record, given_key(record));
 	return in_scope;
 }
@@ -397,7 +397,7 @@ held_flags(const HubspotPlan *plan, const HubspotAssociationType *type)
 
 	if ((type->label == NULL || type->label[0] == '\0') && !hubspot_is_primary(type))
 		flags |= HUBSPOT_ENTRY_DEFAULT;
-	if (type->category && hubspot_has_type(plan->managed, type))
+	if (type->category && (plan->manages_all || hubspot_has_type(plan->managed, type)))
 		flags |= HUBSPOT_ENTRY_MANAGED;
 	return flags;
 }

@@ -113,8 +113,9 @@ hubspot_read_wanted(HubspotPlan *plan)
 
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	wanted = hubspot_source_query_at(plan->wanted_query, HUBSPOT_INPUT_ANY_PAIR, &direction,
-									 snapshot);
+	wanted = plan->wanted_rows ? plan->wanted_rows :
+		hubspot_source_query_at(plan->wanted_query, HUBSPOT_INPUT_ANY_PAIR, &direction,
+								snapshot);
 	if (plan->scope_query)
 		scope = hubspot_source_query_at(plan->scope_query, HUBSPOT_INPUT_RECORD, &direction,
 										snapshot);

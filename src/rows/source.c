@@ -78,6 +78,7 @@ struct HubspotSource
 
 	/* inputs that the caller makes */
 	HubspotMakeInput make;		/* or NULL */
+	HubspotMakeRawInput make_raw;	/* likewise, before they are checked */
 	void	   *make_state;
 };
 
@@ -94,6 +95,7 @@ static void receiver_startup(DestReceiver *self, int operation,
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_made(HubspotSource *source);
+static bool put_row(HubspotSource *source);
 static bool put_element(HubspotSource *source);
 static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
 
@@ -136,10 +138,28 @@ hubspot_source_query_at(const char *query, HubspotInputShape shape,
 	return source;
 }
 
-/* Does the query have columns that name types? */
+/*
+ * A source of the rows that make(state, ...) makes, to be read with hubspot_source_read():
+ * they are checked, as those of a query are.
+ */
+HubspotSource *
+hubspot_source_rows(HubspotMakeRawInput make, void *state, HubspotInputShape shape,
+					const HubspotDirection *direction)
+{
+	HubspotSource *source = create_source(shape, direction, NULL);
+
+	source->count = -1;
+	source->make_raw = make;
+	source->make_state = state;
+	return source;
+}
+
+/* Do the rows name types, as the columns of a query, or their maker, says? */
 bool
 hubspot_source_is_typed(const HubspotSource *source)
 {
+	if (source->query == NULL)
+		return source->shape == HUBSPOT_INPUT_TYPED_PAIR;
 	return hubspot_columns_are_typed(hubspot_query_columns(source->query));
 }
 
@@ -263,7 +283,8 @@ read_rows(HubspotSource *source, int count)
 			source->paused;
 	while (count-- > 0 && !source->paused)
 	{
-		if (!(source->make ? put_made(source) : put_element(source)))
+		if (!(source->make ? put_made(source) :
+			  source->make_raw ? put_row(source) : put_element(source)))
 			return false;
 	}
 	return true;
@@ -378,6 +399,24 @@ put_made(HubspotSource *source)
 	hubspot_batch_put(source->batch, &input, error);
 	drive(source);
 	return true;
+}
+
+/* Put the next row that is made.  False: there are no more. */
+static bool
+put_row(HubspotSource *source)
+{
+	MemoryContext old;
+	HubspotRawInput raw = {0};
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(source->row_context);
+	old = MemoryContextSwitchTo(source->row_context);
+	found = source->make_raw(source->make_state, &raw);
+	if (found)
+		put_raw_input(source, &raw);
+	MemoryContextSwitchTo(old);
+	return found;
 }
 
 /* Put the next element of an array, or the one input.  False: there are no more. */

@@ -22,6 +22,12 @@ typedef struct HubspotSource HubspotSource;
 typedef void (*HubspotTakeRawInput) (void *state, const HubspotRawInput *raw);
 
 /*
+ * Makes the next row, in the current memory context, which lives as long as the row; what it
+ * does not set is zero.  False: there are no more.
+ */
+typedef bool (*HubspotMakeRawInput) (void *state, HubspotRawInput *raw);
+
+/*
  * Makes the next input of a batch, or its error; both need to be valid only until the one
  * after it.  False: there are no more.
  */
@@ -36,6 +42,9 @@ extern HubspotSource *hubspot_source_query_at(const char *query,
 											  HubspotInputShape shape,
 											  const HubspotDirection *direction,
 											  Snapshot snapshot);
+extern HubspotSource *hubspot_source_rows(HubspotMakeRawInput make, void *state,
+										  HubspotInputShape shape,
+										  const HubspotDirection *direction);
 extern bool hubspot_source_is_typed(const HubspotSource *source);
 extern HubspotSource *hubspot_source_made(HubspotMakeInput make, void *state);
 extern HubspotSource *hubspot_source_array(ArrayType *inputs,

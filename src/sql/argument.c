@@ -14,12 +14,16 @@
  */
 #include "postgres.h"
 
+#include "catalog/objectaddress.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "account/server.h"
 #include "api/endpoint.h"
+#include "base/compat.h"
 #include "base/shown.h"
 #include "hubspot.h"
 #include "rows/query.h"
@@ -250,6 +254,22 @@ hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument)
 	return on_error[1] == 'a';
 }
 
+/* Is what is not wanted removed? */
+bool
+hubspot_mode_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *mode = PG_ARGISNULL(argument) ? "" :
+	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	if (strcmp(mode, "mirror") != 0 && strcmp(mode, "add") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "mode",
+						hubspot_shown(mode)),
+				 errhint("It must be \"mirror\" (what is not wanted is removed) or \"add\" (nothing is removed).")));
+	return mode[0] == 'm';
+}
+
 /* Is it true?  Null counts as false, since the value may come from a column. */
 bool
 hubspot_flag_argument(FunctionCallInfo fcinfo, int argument)
@@ -306,6 +326,31 @@ hubspot_oid_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	refuse_null(fcinfo, argument, name, NULL);
 	return PG_GETARG_OID(argument);
+}
+
+/* A relation that the current role owns. */
+Oid
+hubspot_link_table_argument(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			link_table = hubspot_oid_argument(fcinfo, argument, "link_table");
+
+	hubspot_check_owner(link_table);
+	return link_table;
+}
+
+/* ERROR unless the current role owns the relation. */
+void
+hubspot_check_owner(Oid link_table)
+{
+	char	   *name = get_rel_name(link_table);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", link_table)));
+	if (!hubspot_table_ownercheck(link_table, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(link_table)), name);
 }
 
 ArrayType *

@@ -43,11 +43,14 @@ extern bool hubspot_bool_argument(FunctionCallInfo fcinfo, int argument,
 extern int64 hubspot_count_argument(FunctionCallInfo fcinfo, int argument,
 									const char *name);
 extern bool hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument);
+extern bool hubspot_mode_argument(FunctionCallInfo fcinfo, int argument);
 extern bool hubspot_flag_argument(FunctionCallInfo fcinfo, int argument);
 extern const char *hubspot_name_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name);
 extern Oid	hubspot_oid_argument(FunctionCallInfo fcinfo, int argument,
 								 const char *name);
+extern Oid	hubspot_link_table_argument(FunctionCallInfo fcinfo, int argument);
+extern void hubspot_check_owner(Oid relation);
 extern ArrayType *hubspot_array_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name);
 extern const char *hubspot_server_argument(FunctionCallInfo fcinfo,

@@ -27,27 +27,7 @@
 #include "plan/plan.h"
 #include "schema/origin.h"
 #include "sql/argument.h"
-
-/* The columns of hs_assoc_change. */
-enum
-{
-	CHANGE_NO,
-	CHANGE_ACTION,
-	CHANGE_FROM_ID,
-	CHANGE_TO_ID,
-	CHANGE_FROM_RECORD,
-	CHANGE_TO_RECORD,
-	CHANGE_CATEGORY,
-	CHANGE_TYPE_ID,
-	CHANGE_LABEL,
-	CHANGE_OK,
-	CHANGE_HTTP_STATUS,
-	CHANGE_ERROR_CATEGORY,
-	CHANGE_ERROR_MESSAGE,
-	CHANGE_CORRELATION_ID,
-	CHANGE_ERROR,
-	CHANGE_NCOLUMNS
-};
+#include "sql/change_row.h"
 
 /* The arguments that both functions have, by their places. */
 enum
@@ -141,7 +121,7 @@ hs_assoc_apply(PG_FUNCTION_ARGS)
 	hubspot_origin_require();
 	set_plan(fcinfo, &plan);
 	hubspot_plan_make(&plan);
-	hubspot_plan_guard(&plan, max_removals);
+	hubspot_plan_guard(&plan.counts, max_removals, "hs_assoc_plan");
 	hubspot_apply(&plan, put_row, rows);
 	hubspot_plan_tell(&plan, true);
 	MemoryContextSwitchTo(old);
@@ -152,20 +132,12 @@ hs_assoc_apply(PG_FUNCTION_ARGS)
 static void
 set_plan(FunctionCallInfo fcinfo, HubspotPlan *plan)
 {
-	char	   *mode;
-
 	hubspot_record_type_argument(fcinfo, ARGUMENT_FROM_TYPE, "from_type", &plan->from_type);
 	hubspot_record_type_argument(fcinfo, ARGUMENT_TO_TYPE, "to_type", &plan->to_type);
 	plan->wanted_query = hubspot_query_argument(fcinfo, ARGUMENT_WANTED, "wanted", NULL);
 	if (!PG_ARGISNULL(ARGUMENT_SCOPE))
 		plan->scope_query = hubspot_query_argument(fcinfo, ARGUMENT_SCOPE, "scope", NULL);
-	mode = PG_ARGISNULL(ARGUMENT_MODE) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODE));
-	if (strcmp(mode, "mirror") != 0 && strcmp(mode, "add") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"%s\": \"%s\"", "mode", hubspot_shown(mode)),
-				 errhint("It must be \"mirror\" (what is not wanted is removed) or \"add\" (nothing is removed).")));
-	plan->mirrors = (mode[0] == 'm');
+	plan->mirrors = hubspot_mode_argument(fcinfo, ARGUMENT_MODE);
 	plan->client = hubspot_connect(hubspot_server_argument(fcinfo, PG_NARGS() - 1));
 	plan->labels = hubspot_labels_create(plan->client, plan->from_type.name, plan->to_type.name);
 	if (!PG_ARGISNULL(ARGUMENT_MANAGED))
@@ -264,67 +236,23 @@ begin_rows(FunctionCallInfo fcinfo, const HubspotPlan *plan)
 	rows->row_context = AllocSetContextCreate(CurrentMemoryContext,
 											  "hubspot_assoc row of a plan",
 											  ALLOCSET_DEFAULT_SIZES);
-	if (rows->tupdesc->natts != CHANGE_NCOLUMNS)
+	if (rows->tupdesc->natts != HUBSPOT_CHANGE_NCOLUMNS)
 		elog(ERROR, "unexpected row type of %d columns", rows->tupdesc->natts);
 	return rows;
 }
-
-static Datum
-slice_datum(HubspotSlice text)
-{
-	return PointerGetDatum(cstring_to_text_with_len(text.data, text.len));
-}
-
-#define SET(column, condition, datum) \
-	do { \
-		if (condition) \
-		{ \
-			values[column] = (datum); \
-			isnull[column] = false; \
-		} \
-	} while (0)
 
 /* Put a change into the result, with what has become of it; the row context is reset. */
 static void
 put_row(void *state, int64 no, const HubspotPlanChange *change, HubspotFate fate)
 {
 	ChangeRows *rows = state;
-	const HubspotPlan *plan = rows->plan;
-	const HubspotError *error = change->error;
-	bool		from_keys = (plan->from_type.property != NULL);
-	bool		to_keys = (plan->to_type.property != NULL);
-	HubspotSlice from = change->from_given.data || from_keys ? change->from_given : change->from;
-	HubspotSlice to = change->to_given.data || to_keys ? change->to_given : change->to;
 	MemoryContext old = MemoryContextSwitchTo(rows->row_context);
-	Datum		values[CHANGE_NCOLUMNS] = {0};
-	bool		isnull[CHANGE_NCOLUMNS];
+	Datum		values[HUBSPOT_CHANGE_NCOLUMNS];
+	bool		isnull[HUBSPOT_CHANGE_NCOLUMNS];
 
-	memset(isnull, true, sizeof(isnull));
-	SET(CHANGE_NO, true, Int64GetDatum(no));
-	SET(CHANGE_ACTION, true, CStringGetTextDatum(hubspot_action_name(change->action)));
-	SET(CHANGE_FROM_ID, from.data, slice_datum(from));
-	SET(CHANGE_TO_ID, to.data, slice_datum(to));
-	SET(CHANGE_FROM_RECORD, from_keys && change->from.data, slice_datum(change->from));
-	SET(CHANGE_TO_RECORD, to_keys && change->to.data, slice_datum(change->to));
-	SET(CHANGE_CATEGORY, change->type.category, CStringGetTextDatum(change->type.category));
-	SET(CHANGE_TYPE_ID, change->type.type_id != 0, Int32GetDatum(change->type.type_id));
-	SET(CHANGE_LABEL, change->type.label, CStringGetTextDatum(change->type.label));
-	SET(CHANGE_OK, fate != HUBSPOT_FATE_PLANNED, BoolGetDatum(fate == HUBSPOT_FATE_DONE));
-	SET(CHANGE_HTTP_STATUS, change->http_status != 0, Int32GetDatum(change->http_status));
-	if (error)
-	{
-		Jsonb	   *object = hubspot_error_object(error);
-
-		SET(CHANGE_HTTP_STATUS, error->http_status != 0, Int32GetDatum(error->http_status));
-		SET(CHANGE_ERROR_CATEGORY, error->category, CStringGetTextDatum(error->category));
-		SET(CHANGE_ERROR_MESSAGE, error->message, CStringGetTextDatum(error->message));
-		SET(CHANGE_CORRELATION_ID, error->correlation_id,
-			CStringGetTextDatum(error->correlation_id));
-		SET(CHANGE_ERROR, object, JsonbPGetDatum(object));
-	}
+	hubspot_change_row(rows->plan, no, hubspot_action_name(change->action), change, fate,
+					   values, isnull);
 	tuplestore_putvalues(rows->tupstore, rows->tupdesc, values, isnull);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(rows->row_context);
 }
-
-#undef SET

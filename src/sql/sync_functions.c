@@ -57,9 +57,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_sync_problem);
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
 static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
 static int32 primary_type(const HubspotSync *sync);
-static Oid	link_table_argument(FunctionCallInfo fcinfo, int argument);
 static void lock_link_table(Oid link_table, LOCKMODE lock);
-static void check_owner(Oid link_table);
 static void check_sync(const HubspotSchema *schema, const HubspotSync *sync);
 static char *column_list(const HubspotSync *sync);
 static bool same_sync(const HubspotSync *a, const HubspotSync *b);
@@ -112,7 +110,7 @@ sync_arguments(FunctionCallInfo fcinfo)
 	HubspotSync *sync = palloc0(sizeof(HubspotSync));
 	bool		has_keys = false;
 
-	sync->link_table = link_table_argument(fcinfo, ENABLE_LINK_TABLE);
+	sync->link_table = hubspot_link_table_argument(fcinfo, ENABLE_LINK_TABLE);
 	sync->from_type = hubspot_given_type_argument(fcinfo, ENABLE_FROM_TYPE, "from_type", &has_keys);
 	sync->from_column = hubspot_name_argument(fcinfo, ENABLE_FROM_COLUMN, "from_column");
 	sync->to_type = hubspot_given_type_argument(fcinfo, ENABLE_TO_TYPE, "to_type", &has_keys);
@@ -190,30 +188,6 @@ primary_type(const HubspotSync *sync)
 	return type_id;
 }
 
-/* A relation that the current role owns. */
-static Oid
-link_table_argument(FunctionCallInfo fcinfo, int argument)
-{
-	Oid			link_table = hubspot_oid_argument(fcinfo, argument, "link_table");
-
-	check_owner(link_table);
-	return link_table;
-}
-
-static void
-check_owner(Oid link_table)
-{
-	char	   *name = get_rel_name(link_table);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", link_table)));
-	if (!hubspot_table_ownercheck(link_table, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(get_rel_relkind(link_table)), name);
-}
-
 /*
  * Lock the table until the end of the transaction; ERROR if the role no longer
  * owns it.
@@ -222,7 +196,7 @@ static void
 lock_link_table(Oid link_table, LOCKMODE lock)
 {
 	LockRelationOid(link_table, lock);
-	check_owner(link_table);
+	hubspot_check_owner(link_table);
 }
 
 /* ERROR unless the table is fit for the sync. */
@@ -301,7 +275,7 @@ Datum
 hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 {
 	const HubspotSchema *schema = hubspot_outbox_schema(false);
-	Oid			link_table = link_table_argument(fcinfo, 0);
+	Oid			link_table = hubspot_link_table_argument(fcinfo, 0);
 	Oid			root;
 	List	   *syncs;
 	ListCell   *lc;

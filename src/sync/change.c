@@ -485,6 +485,18 @@ hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
 	return insert_collected(change, what == HUBSPOT_TABLE_ADDED, rows);
 }
 
+/*
+ * All rows of a table as they are now, those with nulls as well, read with the privileges of
+ * a role; ERROR if row-level security hides some from it.
+ */
+Tuplestorestate *
+hubspot_link_rows(const HubspotDelta *delta, Oid reader)
+{
+	Reading		reading = {.delta = delta,.added = true,.reader = reader};
+
+	return collect(&reading, delta->table, NULL);
+}
+
 static int64
 count_collected_nulls(const HubspotChange *change, Tuplestorestate *rows)
 {
@@ -564,6 +576,14 @@ write_reading(const void *state)
 	return reading->checked ?
 		hubspot_delta_checked_rows(reading->delta, reading->source) :
 		hubspot_delta_all_rows(reading->delta, reading->added);
+}
+
+/* Let statements name a tuplestore whose rows have that form. */
+void
+hubspot_name_rows(QueryEnvironment *environment, const char *name, TupleDesc tupdesc,
+				  Tuplestorestate *rows)
+{
+	add_rows(environment, name, InvalidOid, tupdesc, rows);
 }
 
 /* Insert collected rows without a null, and forget them; returns how many. */

@@ -13,7 +13,7 @@
 
 #include "commands/trigger.h"
 
-#include "sync/link_table.h"
+#include "sync/change_sql.h"
 
 /* What one sync makes of the changes of a table. */
 typedef struct HubspotChange HubspotChange;
@@ -35,6 +35,9 @@ extern void hubspot_change_enqueue(HubspotChange *change,
 								   QueryEnvironment *environment, bool check);
 extern int64 hubspot_change_enqueue_table(HubspotChange *change,
 										  HubspotTableChange what);
+extern Tuplestorestate *hubspot_link_rows(const HubspotDelta *delta, Oid reader);
+extern void hubspot_name_rows(QueryEnvironment *environment, const char *name,
+							  TupleDesc tupdesc, Tuplestorestate *rows);
 extern void hubspot_change_count_skipped(const HubspotChange *change,
 										 TriggerData *trigdata);
 

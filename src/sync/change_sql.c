@@ -53,6 +53,9 @@ static char *id_text(const char *alias, const HubspotDeltaColumn *column);
 static char *folded(const char *label);
 static char *full_text(const char *alias, const HubspotDeltaColumn *column);
 static char *type_value(const HubspotDelta *delta, const char *alias);
+static char *has_name(const HubspotDelta *delta, int column, const char *object_type,
+					  const char *names);
+static char *same_type(const HubspotDelta *delta);
 static void find_keys(const HubspotDelta *delta, Oid *keys);
 static char *undone_removals(const HubspotDelta *delta, const char *schema,
 							 const char *rows);
@@ -418,6 +421,78 @@ char *
 hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
 {
 	return rows_of(delta, hubspot_link_name(delta->table), added ? "true AS added" : "false AS added", true, NULL);
+}
+
+/*
+ * The numbers of the differences whose pair and type the table has, as it is now; reverse:
+ * the pair, in the direction of the differences.  A pair as a whole is there with any
+ * type, and so is the default type where another one is.
+ */
+char *
+hubspot_delta_matching(const HubspotDelta *delta, bool reverse)
+{
+	const HubspotSync *sync = delta->sync;
+	const char *types = "true";
+
+	if (!reverse && (sync->type_id || sync->label || delta->ncolumns > HUBSPOT_COLUMN_TYPE))
+		types = psprintf("(d.type_id IS NULL OR d.is_default OR %s)", same_type(delta));
+	else if (!reverse)
+		types = "(d.type_id IS NULL OR d.is_default)";
+	return psprintf("SELECT d.no FROM " HUBSPOT_DIFFERENCES " AS d"
+					" JOIN " HUBSPOT_FROM_NAMES " AS f ON f.no OPERATOR(pg_catalog.=) d.no"
+					" JOIN " HUBSPOT_TO_NAMES " AS t ON t.no OPERATOR(pg_catalog.=) d.no"
+					" WHERE EXISTS (SELECT FROM %s AS l WHERE %s AND %s AND %s)",
+					hubspot_link_name(delta->table),
+					has_name(delta, HUBSPOT_COLUMN_FROM, sync->from_type, "f"),
+					has_name(delta, HUBSPOT_COLUMN_TO, sync->to_type, "t"),
+					types);
+}
+
+/* The numbers of the differences whose type the table has for any pair. */
+char *
+hubspot_delta_types_matching(const HubspotDelta *delta)
+{
+	return psprintf("SELECT d.no FROM " HUBSPOT_DIFFERENCES " AS d"
+					" WHERE (d.label IS NOT NULL OR %s)"
+					" AND EXISTS (SELECT FROM %s AS l WHERE %s)",
+					hubspot_delta_is_label(delta) ? "false" : "true",
+					hubspot_link_name(delta->table), same_type(delta));
+}
+
+/* Is a column's value in l one of these names, in any spelling? */
+static char *
+has_name(const HubspotDelta *delta, int column, const char *object_type, const char *names)
+{
+	char	   *value = id_text("l", &delta->columns[column]);
+	char	   *name = psprintf("%s.name COLLATE pg_catalog.\"C\"", names);
+	char	   *normal = normal_key(object_type, value);
+
+	if (normal == NULL)
+		return psprintf("%s OPERATOR(pg_catalog.=) %s", value, name);
+	return psprintf("%s OPERATOR(pg_catalog.=) %s", normal, normal_key(object_type, name));
+}
+
+/* Is the type of the sync, or that of the row l, the one of d, as far as d's is known? */
+static char *
+same_type(const HubspotDelta *delta)
+{
+	const HubspotSync *sync = delta->sync;
+	const char *label = sync->label ? quote_literal_cstr(sync->label) : NULL;
+	const char *category = sync->category ? sync->category :
+	sync->type_id || sync->type_id_column ? HUBSPOT_DEFINED_CATEGORY : NULL;
+	const char *in_category = "";
+
+	if (category)
+		in_category = psprintf(" AND d.category OPERATOR(pg_catalog.=) %s",
+							   quote_literal_cstr(category));
+	if (hubspot_delta_is_label(delta))
+		label = type_value(delta, "l");
+	if (label)
+		return psprintf("(d.label IS NULL OR %s OPERATOR(pg_catalog.=) %s)%s",
+						folded(label), folded("d.label"), in_category);
+	return psprintf("d.type_id OPERATOR(pg_catalog.=) %s%s",
+					sync->type_id ? psprintf("%d", sync->type_id) : type_value(delta, "l"),
+					in_category);
 }
 
 /*

@@ -45,6 +45,15 @@ typedef struct HubspotDelta
 								 * spellings? */
 } HubspotDelta;
 
+/*
+ * Tuplestores that queries about differences from HubSpot name: the differences, with the
+ * columns no, removes, category, type_id, label and is_default; and what their records may
+ * be called in the sync's columns, with no and name.
+ */
+#define HUBSPOT_DIFFERENCES	"differences"
+#define HUBSPOT_FROM_NAMES	"from_names"
+#define HUBSPOT_TO_NAMES	"to_names"
+
 /* Where its rows come from. */
 typedef enum HubspotDeltaSource
 {
@@ -64,6 +73,8 @@ extern char *hubspot_delta_rows(const HubspotDelta *delta,
 extern char *hubspot_delta_checked_rows(const HubspotDelta *delta,
 										HubspotDeltaSource source);
 extern char *hubspot_delta_all_rows(const HubspotDelta *delta, bool added);
+extern char *hubspot_delta_matching(const HubspotDelta *delta, bool reverse);
+extern char *hubspot_delta_types_matching(const HubspotDelta *delta);
 extern char *hubspot_delta_insertion(const HubspotDelta *delta,
 									 const char *rows, bool net);
 

@@ -153,6 +153,22 @@ SELECT from_id, to_id, label
 FROM hs_assoc_batch_read('deals', 'companies', '{5200011,5200012,5200013,5200014}'::text[])
 ORDER BY 1, 2;
 
+-- Somebody changes two associations by hand, in HubSpot
+
+SELECT ok FROM hs_assoc_archive('deals', 5200013, 'companies', 9001004);
+SELECT ok FROM hs_assoc_create_default('deals', 5200013, 'companies', 9001007);
+
+-- What differs from the table
+
+SELECT sync, action, from_id, to_id FROM hs_assoc_drift('deal_companies') ORDER BY change_no;
+
+-- Put right, by the outbox
+
+SELECT hs_assoc_repair('deal_companies', mode => 'mirror');
+CALL until_sent();
+
+SELECT count(*) AS differences FROM hs_assoc_drift('deal_companies');
+
 -- The leads in sync, by e-mail and domain: who isn't in HubSpot yet is waited for
 
 CREATE TABLE lead_links (email text, domain text, PRIMARY KEY (email, domain));

@@ -1,0 +1,465 @@
+/*-------------------------------------------------------------------------
+ *
+ * confirm.c
+ *	  Which differences are still there, when tables and outbox are looked at again.
+ *
+ * HubSpot was read after the table, and while both went on changing.  So each difference is
+ * looked at again, by what is committed now:
+ *
+ * - what is missing in HubSpot must be in the table;
+ * - what HubSpot has beyond it must not be, nor in any other table that is in sync with
+ *   these object types of the account, in either direction;
+ * - nothing of the pair may wait in the outbox, or have waited when the table was read: what
+ *   was sent since then, HubSpot may have had after it was read.
+ *
+ * Other tables are read without regard to privileges: what they say only keeps HubSpot from
+ * losing it.
+ *
+ * IDENTIFICATION
+ *	  src/drift/confirm.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "api/key.h"
+#include "api/object_type.h"
+#include "drift/confirm.h"
+#include "drift/names.h"
+#include "schema/prepared.h"
+#include "sync/change.h"
+
+/* A sync that may want what HubSpot holds. */
+typedef struct Claim
+{
+	const HubspotSync *sync;
+	bool		reverse;		/* its direction is the other one */
+} Claim;
+
+/* A query about a table in sync. */
+typedef struct Look
+{
+	const HubspotDelta *delta;
+	bool		reverse;
+	bool		types;			/* is its type there at all? */
+} Look;
+
+/* Marks the differences whose numbers a query gives. */
+typedef struct Marker
+{
+	DestReceiver receiver;		/* must be first */
+	HubspotDifferences *differences;
+	uint8		mark;
+} Marker;
+
+/* How such queries are planned, whatever the session or a sender has set. */
+static const char *const own_settings[][2] = {
+	{"row_security", "off"},
+	{"enable_seqscan", "on"},
+	{"enable_hashjoin", "on"},
+	{"enable_mergejoin", "on"},
+	{"enable_bitmapscan", "on"}
+};
+
+static void parse(const char *text, HubspotObjectType *type);
+static bool same_types(const HubspotObjectType *from, const HubspotObjectType *to,
+					   const HubspotObjectType *other_from, const HubspotObjectType *other_to);
+static List *add_claim(List *claims, const HubspotSync *sync, bool reverse);
+static void add_names(HubspotDrift *drift, const HubspotSync *sync, bool reverse, bool given);
+static HubspotRecordNames *find_names(const HubspotDrift *drift, HubspotSide side,
+									  const HubspotObjectType *type);
+static HubspotSide side_of(HubspotSide side, bool reverse);
+static void look_for_claims(HubspotDrift *drift);
+static bool is_readable(const HubspotSync *sync);
+static void look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark);
+static char *write_look(const void *state);
+static QueryEnvironment *make_environment(const HubspotDrift *drift, const HubspotSync *sync,
+										  bool reverse);
+static Marker make_marker(HubspotDrift *drift, uint8 mark);
+static void marker_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
+static bool mark_row(TupleTableSlot *slot, DestReceiver *self);
+static void marker_nothing(DestReceiver *self);
+static void keep_defaults(HubspotDrift *drift);
+
+/*
+ * All syncs that may want what HubSpot holds of the pairs of a sync: those of its server
+ * and its object types, in either direction; but not itself.
+ */
+List *
+hubspot_claims_on(const HubspotSync *sync)
+{
+	HubspotObjectType from;
+	HubspotObjectType to;
+	List	   *claims = NIL;
+	ListCell   *lc;
+
+	parse(sync->from_type, &from);
+	parse(sync->to_type, &to);
+	foreach(lc, hubspot_syncs(hubspot_outbox_schema(false), InvalidOid))
+	{
+		const HubspotSync *other = lfirst(lc);
+		HubspotObjectType other_from;
+		HubspotObjectType other_to;
+
+		if (strcmp(other->server, sync->server) != 0)
+			continue;
+		parse(other->from_type, &other_from);
+		parse(other->to_type, &other_to);
+		if (other->id != sync->id && same_types(&from, &to, &other_from, &other_to))
+			claims = add_claim(claims, other, false);
+		if (same_types(&from, &to, &other_to, &other_from))
+			claims = add_claim(claims, other, true);
+	}
+	return claims;
+}
+
+static void
+parse(const char *text, HubspotObjectType *type)
+{
+	char	   *hint;
+	char	   *problem = hubspot_parse_object_type(text, type, &hint);
+
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid object type \"%s\" of a sync: %s", text, problem)));
+}
+
+static bool
+same_types(const HubspotObjectType *from, const HubspotObjectType *to,
+		   const HubspotObjectType *other_from, const HubspotObjectType *other_to)
+{
+	return hubspot_same_object_type(from->name, other_from->name) &&
+		hubspot_same_object_type(to->name, other_to->name);
+}
+
+static List *
+add_claim(List *claims, const HubspotSync *sync, bool reverse)
+{
+	Claim	   *claim = palloc(sizeof(Claim));
+
+	claim->sync = sync;
+	claim->reverse = reverse;
+	return lappend(claims, claim);
+}
+
+/* Find out what the records of the differences may be called in any of the tables. */
+void
+hubspot_drift_name(HubspotDrift *drift)
+{
+	ListCell   *lc;
+
+	add_names(drift, drift->sync, false, true);
+	foreach(lc, drift->differences->nremovals > 0 ? drift->claims : NIL)
+	{
+		const Claim *claim = lfirst(lc);
+
+		add_names(drift, claim->sync, claim->reverse, false);
+	}
+}
+
+static void
+add_names(HubspotDrift *drift, const HubspotSync *sync, bool reverse, bool given)
+{
+	for (HubspotSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
+	{
+		HubspotObjectType type;
+
+		parse(side_of(side, reverse) == HUBSPOT_SIDE_FROM ? sync->from_type : sync->to_type,
+			  &type);
+		if (find_names(drift, side, &type) == NULL)
+			drift->names = lappend(drift->names,
+								   hubspot_names_create(drift->differences,
+														drift->plan.client, side, &type,
+														given));
+	}
+}
+
+/* The names of one side's records by a type's property; NULL: they are not known. */
+static HubspotRecordNames *
+find_names(const HubspotDrift *drift, HubspotSide side, const HubspotObjectType *type)
+{
+	ListCell   *lc;
+
+	foreach(lc, drift->names)
+	{
+		HubspotRecordNames *names = lfirst(lc);
+
+		if (names->side == side &&
+			(type->property == NULL ? names->property == NULL :
+			 names->property && strcmp(names->property, type->property) == 0))
+			return names;
+	}
+	return NULL;
+}
+
+/* Which side of a sync of the other direction is one of ours? */
+static HubspotSide
+side_of(HubspotSide side, bool reverse)
+{
+	return reverse == (side == HUBSPOT_SIDE_FROM) ? HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM;
+}
+
+/* What the outbox is asked for. */
+void
+hubspot_drift_pending(const HubspotDrift *drift, HubspotPending *pending)
+{
+	pending->server = drift->sync->server;
+	pending->role = drift->sync->role;
+	pending->from_type = drift->plan.from_type.name;
+	pending->to_type = drift->plan.to_type.name;
+	pending->from_given = drift->sync->from_type;
+	pending->to_given = drift->sync->to_type;
+}
+
+/*
+ * Lock all tables that hubspot_drift_confirm() will read, as these reads do, until the end
+ * of the transaction.
+ */
+void
+hubspot_drift_lock(const HubspotDrift *drift)
+{
+	ListCell   *lc;
+
+	LockRelationOid(drift->sync->link_table, AccessShareLock);
+	foreach(lc, drift->differences->nremovals > 0 ? drift->claims : NIL)
+		LockRelationOid(((const Claim *) lfirst(lc))->sync->link_table, AccessShareLock);
+}
+
+/* Look at the differences again, by what is committed now, and mark them. */
+void
+hubspot_drift_confirm(HubspotDrift *drift)
+{
+	HubspotDifferences *differences = drift->differences;
+	Look		own = {.delta = &drift->delta};
+	HubspotPending pending;
+	Marker		marker;
+	QueryEnvironment *environment;
+	int			nest_level = NewGUCNestLevel();
+	Oid			owner;
+
+	if (differences->count == 0)
+		return;
+	for (size_t i = 0; i < lengthof(own_settings); i++)
+		(void) set_config_option(own_settings[i][0], own_settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	owner = hubspot_link_owner(drift->sync->link_table);
+	look(drift, &own, owner, HUBSPOT_DIFFERENCE_THERE);
+	own.types = true;
+	if (differences->nremovals > 0 && drift->plan.manages_all)
+		look(drift, &own, owner, HUBSPOT_DIFFERENCE_MANAGED);
+	if (differences->nremovals > 0)
+		look_for_claims(drift);
+
+	hubspot_drift_pending(drift, &pending);
+	environment = make_environment(drift, drift->sync, false);
+	marker = make_marker(drift, HUBSPOT_DIFFERENCE_WAITS);
+	hubspot_pending_waiting(&pending, environment, &marker.receiver);
+	drift->dead = hubspot_pending_dead(&pending, environment);
+	AtEOXact_GUC(false, nest_level);
+	if (differences->nremovals > 0)
+		keep_defaults(drift);
+}
+
+/* Mark what other syncs want. */
+static void
+look_for_claims(HubspotDrift *drift)
+{
+	ListCell   *lc;
+
+	foreach(lc, drift->claims)
+	{
+		const Claim *claim = lfirst(lc);
+		HubspotDelta delta;
+		Look		other = {.delta = &delta,.reverse = claim->reverse};
+
+		if (!is_readable(claim->sync))
+			continue;
+		hubspot_delta_init(&delta, claim->sync, claim->sync->link_table);
+		look(drift, &other, BOOTSTRAP_SUPERUSERID, HUBSPOT_DIFFERENCE_WANTED);
+	}
+}
+
+/* Are the table and its columns still there?  If not, the sync wants nothing any more. */
+static bool
+is_readable(const HubspotSync *sync)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(sync->link_table)))
+		return false;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (get_attnum(sync->link_table, columns[i]) == InvalidAttrNumber)
+			return false;
+	}
+	return true;
+}
+
+/* Mark the differences that a query gives the numbers of. */
+static void
+look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc look at a table",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotSubject subject = {
+		.write = write_look,
+		.state = query,
+		.relation = query->delta->table,
+		.reader = reader
+	};
+	Marker		marker = make_marker(drift, mark);
+
+	(void) hubspot_run(hubspot_prepare(&subject), NULL,
+					   make_environment(drift, query->delta->sync, query->reverse), true,
+					   &marker.receiver);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+static char *
+write_look(const void *state)
+{
+	const Look *query = state;
+
+	return query->types ? hubspot_delta_types_matching(query->delta) :
+		hubspot_delta_matching(query->delta, query->reverse);
+}
+
+/* The tuplestores that queries name, for a sync's columns. */
+static QueryEnvironment *
+make_environment(const HubspotDrift *drift, const HubspotSync *sync, bool reverse)
+{
+	QueryEnvironment *environment = create_queryEnv();
+	HubspotObjectType from;
+	HubspotObjectType to;
+
+	parse(sync->from_type, &from);
+	parse(sync->to_type, &to);
+	hubspot_name_rows(environment, HUBSPOT_DIFFERENCES, drift->differences->tupdesc,
+					  drift->differences->rows);
+	hubspot_name_rows(environment, HUBSPOT_FROM_NAMES, hubspot_names_tupdesc(),
+					  find_names(drift, side_of(HUBSPOT_SIDE_FROM, reverse), &from)->rows);
+	hubspot_name_rows(environment, HUBSPOT_TO_NAMES, hubspot_names_tupdesc(),
+					  find_names(drift, side_of(HUBSPOT_SIDE_TO, reverse), &to)->rows);
+	hubspot_name_rows(environment, HUBSPOT_PENDING_BEFORE, hubspot_pending_tupdesc(),
+					  drift->pending);
+	return environment;
+}
+
+static Marker
+make_marker(HubspotDrift *drift, uint8 mark)
+{
+	Marker		marker = {.differences = drift->differences,.mark = mark};
+
+	marker.receiver.receiveSlot = mark_row;
+	marker.receiver.rStartup = marker_startup;
+	marker.receiver.rShutdown = marker_nothing;
+	marker.receiver.rDestroy = marker_nothing;
+	marker.receiver.mydest = DestNone;
+	return marker;
+}
+
+static void
+marker_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+	/* its only column is the number */
+}
+
+static bool
+mark_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	Marker	   *marker = (Marker *) self;
+	bool		isnull;
+	int64		no = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+
+	marker->differences->marks[no] |= marker->mark;
+	return true;
+}
+
+static void
+marker_nothing(DestReceiver *self)
+{
+}
+
+/*
+ * Is a difference still there, with these marks?  What cannot be resolved or read is, as
+ * long as nothing waits that may change that.
+ */
+bool
+hubspot_is_open(const HubspotPlanChange *change, uint8 marks)
+{
+	if (marks & (HUBSPOT_DIFFERENCE_WAITS | HUBSPOT_DIFFERENCE_UNSURE |
+				 HUBSPOT_DIFFERENCE_STAYS))
+		return false;
+	if (hubspot_is_notice(change->action))
+		return true;
+	if (!hubspot_is_removal(change->action))
+		return (marks & HUBSPOT_DIFFERENCE_THERE) != 0;
+	return (marks & (HUBSPOT_DIFFERENCE_THERE | HUBSPOT_DIFFERENCE_WANTED)) == 0;
+}
+
+/*
+ * Types that the table has for no pair are not its own to take away.  And a pair's default
+ * type goes only with all others: it stays where one of these does.
+ */
+static void
+keep_defaults(HubspotDrift *drift)
+{
+	HubspotDifferences *differences = drift->differences;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc removal",
+												  ALLOCSET_SMALL_SIZES);
+	StringInfoData pair;
+	HubspotSlice packed;
+	int64		no;
+	int64		default_no = -1;	/* of the pair's default type, if it is to
+									 * go */
+	bool		stays = false;	/* another type of the pair */
+
+	initStringInfo(&pair);
+	hubspot_differences_rewind(differences);
+	while (hubspot_differences_next(differences, &no, &packed))
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int			len = hubspot_skip_id(hubspot_change_to(packed)) - packed.data;
+		HubspotUnpackedChange unpacked;
+
+		MemoryContextReset(context);
+		hubspot_unpack_change(packed, &unpacked);
+		MemoryContextSwitchTo(old);
+		if (unpacked.change.action != HUBSPOT_ACTION_REMOVE)
+			continue;
+		if (len != pair.len || memcmp(packed.data, pair.data, len) != 0)
+		{
+			if (stays && default_no >= 0)
+				differences->marks[default_no] |= HUBSPOT_DIFFERENCE_STAYS;
+			resetStringInfo(&pair);
+			appendBinaryStringInfo(&pair, packed.data, len);
+			default_no = -1;
+			stays = false;
+		}
+		if (drift->plan.manages_all &&
+			!(differences->marks[no] & HUBSPOT_DIFFERENCE_MANAGED))
+			differences->marks[no] |= HUBSPOT_DIFFERENCE_STAYS;
+		if (unpacked.change.is_default)
+			default_no = no;
+		else
+			stays |= !hubspot_is_open(&unpacked.change, differences->marks[no]);
+	}
+	if (stays && default_no >= 0)
+		differences->marks[default_no] |= HUBSPOT_DIFFERENCE_STAYS;
+	MemoryContextDelete(context);
+}

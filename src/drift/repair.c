@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * repair.c
+ *	  Differences from HubSpot, put right through the outbox.
+ *
+ * What is found out about a table is old at once: somebody inserts a row whose association
+ * was about to be removed, as one that is in no table.  Two things keep a repair from undoing
+ * that, and nobody who writes waits for it:
+ *
+ * - Between the last look at the tables and the end of the transaction, nobody sends to the
+ *   server: we hold its lease.  So what is committed after that look is sent after it, too.
+ * - What is enqueued has ids below those of everything else, whoever has written that, and
+ *   when.  Of two operations on a pair the one with the higher id wins.  So each operation
+ *   that the look has not seen, since it was not committed, overrides ours.
+ *
+ * What was committed and sent before that look, the tables show.  What was committed and is
+ * yet to be sent is left out, with its pair.
+ *
+ * IDENTIFICATION
+ *	  src/drift/repair.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "drift/confirm.h"
+#include "drift/repair.h"
+#include "outbox/enqueue.h"
+#include "outbox/lease.h"
+#include "plan/plan.h"
+
+/* The operations on the outbox of one sync. */
+typedef enum RepairKind
+{
+	REPAIR_ADD,					/* by the names that the table has */
+	REPAIR_REMOVE,				/* by ids of records */
+	REPAIR_NKINDS
+} RepairKind;
+
+typedef struct Repair
+{
+	bool		typed;
+	HubspotEnqueue enqueues[REPAIR_NKINDS];
+	HubspotBlock *blocks[REPAIR_NKINDS];	/* NULL: nothing so far */
+} Repair;
+
+static void take_leases(const List *drifts);
+static int	compare_names(const ListCell *a, const ListCell *b);
+static void guard(const List *drifts, int64 max_removals);
+static int64 enqueue(HubspotDrift *drift);
+static void set_enqueues(const HubspotDrift *drift, Repair *repair);
+static void enqueue_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
+static void set_type(const HubspotDrift *drift, const HubspotPlanChange *change,
+					 HubspotRawInput *raw);
+
+/*
+ * Enqueue what puts the differences right that were read; returns how many operations.
+ * ERROR if they remove more than max_removals (see hubspot_plan_guard()).  Until the end of
+ * the transaction, nothing is sent to the servers.
+ */
+int64
+hubspot_repair(List *drifts, int64 max_removals)
+{
+	int64		enqueued = 0;
+	ListCell   *lc;
+
+	/* nobody who sends is to wait for somebody who has locked a table */
+	foreach(lc, drifts)
+		hubspot_drift_lock(lfirst(lc));
+	take_leases(drifts);
+	foreach(lc, drifts)
+	{
+		HubspotDrift *drift = lfirst(lc);
+
+		hubspot_drift_confirm(drift);
+		hubspot_drift_rows(drift, NULL, NULL);
+	}
+	guard(drifts, max_removals);
+	foreach(lc, drifts)
+		enqueued += enqueue(lfirst(lc));
+	return enqueued;
+}
+
+/* Take the leases of all servers, in the order of their names. */
+static void
+take_leases(const List *drifts)
+{
+	List	   *servers = NIL;
+	const char *last = NULL;
+	ListCell   *lc;
+
+	foreach(lc, drifts)
+	{
+		const HubspotDrift *drift = lfirst(lc);
+
+		if (drift->differences->count > 0)
+			servers = lappend(servers, unconstify(char *, drift->sync->server));
+	}
+	list_sort(servers, compare_names);
+	foreach(lc, servers)
+	{
+		if (last == NULL || strcmp(last, lfirst(lc)) != 0)
+			hubspot_lease_wait(lfirst(lc));
+		last = lfirst(lc);
+	}
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+static void
+guard(const List *drifts, int64 max_removals)
+{
+	HubspotPlanCounts sum = {0};
+	ListCell   *lc;
+
+	foreach(lc, drifts)
+	{
+		const HubspotDrift *drift = lfirst(lc);
+
+		sum.wanted += drift->plan.counts.wanted;
+		sum.held += drift->plan.counts.held;
+		sum.removed += drift->counts.extra;
+	}
+	hubspot_plan_guard(&sum, max_removals, "hs_assoc_drift");
+}
+
+/* Enqueue what one sync differs in; how many operations. */
+static int64
+enqueue(HubspotDrift *drift)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc repair",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Repair		repair = {0};
+	int64		enqueued = 0;
+
+	set_enqueues(drift, &repair);
+	for (int i = 0; i < REPAIR_NKINDS; i++)
+		repair.blocks[i] = hubspot_block_begin(&repair.enqueues[i]);
+	hubspot_drift_rows(drift, enqueue_row, &repair);
+	for (int i = 0; i < REPAIR_NKINDS; i++)
+		enqueued += hubspot_block_end(repair.blocks[i]);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return enqueued;
+}
+
+static void
+set_enqueues(const HubspotDrift *drift, Repair *repair)
+{
+	const HubspotSync *sync = drift->sync;
+	HubspotEnqueue *add = &repair->enqueues[REPAIR_ADD];
+	HubspotEnqueue *remove = &repair->enqueues[REPAIR_REMOVE];
+
+	repair->typed = drift->plan.typed;
+	add->server = sync->server;
+	add->role = sync->role;
+	add->before = true;
+	add->link_table = sync->link_table;
+	*remove = *add;
+	add->operation = repair->typed ? "create" : "create_default";
+	add->keep_labels = repair->typed;
+	add->from_type = sync->from_type;
+	add->to_type = sync->to_type;
+	add->wait_for_records = sync->wait_for_records;
+	remove->operation = repair->typed ? "archive_labels" : "archive";
+	remove->from_type = drift->plan.from_type.name;
+	remove->to_type = drift->plan.to_type.name;
+}
+
+/* Callback: put a difference right, if it can be. */
+static void
+enqueue_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row)
+{
+	Repair	   *repair = state;
+	const HubspotPlanChange *change = &row->unpacked.change;
+	bool		removes = hubspot_is_removal(change->action);
+	HubspotRawInput raw = {.input = {.from_id = change->from,.to_id = change->to}};
+
+	if (row->dead || hubspot_is_notice(change->action))
+		return;
+	if (!removes && drift->plan.from_type.property)
+		raw.input.from_id = change->from_given;
+	if (!removes && drift->plan.to_type.property)
+		raw.input.to_id = change->to_given;
+	if (repair->typed)
+		set_type(drift, change, &raw);
+	hubspot_block_put(repair->blocks[removes ? REPAIR_REMOVE : REPAIR_ADD], &raw);
+}
+
+/* Give an operation its type as the sync's triggers would, as far as that is known. */
+static void
+set_type(const HubspotDrift *drift, const HubspotPlanChange *change, HubspotRawInput *raw)
+{
+	const HubspotSync *sync = drift->sync;
+	const char *label = sync->label ? sync->label :
+	sync->label_column ? change->type.label : NULL;
+
+	if (label)
+	{
+		raw->category = sync->category;
+		hubspot_raw_input_label(raw, pstrdup(label));
+		return;
+	}
+	raw->category = change->type.category;
+	raw->type_id = change->type.type_id;
+	raw->type_ids = &raw->type_id;
+	raw->ntype_ids = 1;
+}
