@@ -64,9 +64,11 @@ enum
 	" " side "_id = CASE WHEN k." side "_record = '' THEN o." side "_id" \
 	"  ELSE k." side "_record END"
 
+/* What has waited goes on from now: any number of rows that still wait may be due before. */
 static HubspotStatement resolve_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox AS o SET" SIDE_RESOLVED("from") "," SIDE_RESOLVED("to") ","
+	" not_before = CASE WHEN o.waited > '0' THEN clock_timestamp() ELSE o.not_before END,"
 	" waited = NULL"
 	" FROM (SELECT l.id, f.from_record, f.to_record"
 	"  FROM unnest($1, $2, $3) AS f (id, from_record, to_record)"

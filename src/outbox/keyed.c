@@ -125,6 +125,21 @@ hubspot_keyed_is_full(const HubspotLot *lot)
 	return nkeys[FROM] + nkeys[TO] >= Min(MAX_KEYS, lot->nclaims);
 }
 
+/* Have all rows of a pick waited for their records before? */
+bool
+hubspot_keyed_have_waited(const HubspotPick *pick)
+{
+	for (int i = 0; i < pick->nlots; i++)
+	{
+		for (int j = 0; j < pick->lots[i].nclaims; j++)
+		{
+			if (pick->lots[i].claims[j].waited == 0)
+				return false;
+		}
+	}
+	return pick->nlots > 0;
+}
+
 /* Take out of lots those rows whose keys are not looked up in this round. */
 void
 hubspot_keyed_limit(HubspotReask *reask, HubspotLot *lots, int nlots)

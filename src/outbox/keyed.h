@@ -15,6 +15,7 @@
 
 extern char *hubspot_keyed_problem(const HubspotLane *lane);
 extern bool hubspot_keyed_is_full(const HubspotLot *lot);
+extern bool hubspot_keyed_have_waited(const HubspotPick *pick);
 extern void hubspot_keyed_limit(HubspotReask *reask, HubspotLot *lots, int nlots);
 extern void hubspot_keyed_hold(HubspotLot *lot);
 

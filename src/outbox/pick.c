@@ -46,8 +46,10 @@ enum
 {
 	PICK_ROLES = HUBSPOT_WINDOW_NPARAMETERS,	/* the roles whose rows of its
 												 * pairs count */
-	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS	/* where to look, in place of
+	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS, /* where to look, in place of
 											 * these */
+	PICK_UNASKED = HUBSPOT_WINDOW_NPARAMETERS	/* only rows that HubSpot was
+												 * not asked about, instead */
 };
 
 /* A column of the last row of the same pair before w */
@@ -132,6 +134,20 @@ static HubspotStatement pick_alone_of_statement = {
 	.text = PICK_ALONE("ctid = ANY ($6) AND server IS NOT DISTINCT FROM $1"
 					   " AND role IS NOT DISTINCT FROM $2 AND not_before <= $3"),
 	.types = {HUBSPOT_WINDOW_TYPES,[PICK_TIDS] = TIDARRAYOID}
+};
+
+/*
+ * Of the window's size, but of the rows that have become due last; or of ten times as many,
+ * those that do not wait for their records.
+ */
+static HubspotStatement pick_latest_statement = {
+	.text = PICK_ALONE("id = ANY (ARRAY("
+					   " SELECT l.id FROM (SELECT k.id, k.waited FROM %1$s.hs_assoc_outbox AS k"
+					   "   WHERE k.server = $1 AND k.role = $2 AND k.not_before >= $5 AND k.not_before <= $3"
+					   "   ORDER BY k.not_before DESC, k.id DESC LIMIT CASE WHEN $6 THEN 10 * $4 ELSE $4 END) AS l"
+					   "  WHERE NOT $6 OR l.waited IS NULL OR l.waited = '0' LIMIT $4))"
+					   " ORDER BY not_before, id"),
+	.types = {HUBSPOT_WINDOW_TYPES,[PICK_UNASKED] = BOOLOID}
 };
 
 static HubspotStatement pick_statement = {
@@ -222,6 +238,23 @@ hubspot_pick_alone_of(const HubspotClaimant *claimant, ItemPointerData * tids, i
 	read_picked(pick, false);
 	hubspot_rows_free(&rows);
 	pfree(places);
+}
+
+/*
+ * Likewise, but of so many rows that have become due last; or, if unasked, of ten times as
+ * many, only such as HubSpot was not asked about, or that have ids.
+ */
+void
+hubspot_pick_latest(const HubspotClaimant *claimant, int window, bool unasked,
+					HubspotPick *pick)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_window(&values, claimant, window);
+	hubspot_set_bool(&values, PICK_UNASKED, unasked);
+	hubspot_query(&pick_latest_statement, &values, &rows);
+	read_picked(pick, false);
+	hubspot_rows_free(&rows);
 }
 
 /*

@@ -62,6 +62,8 @@ extern void hubspot_pick_alone(const HubspotClaimant *claimant, int window,
 extern void hubspot_pick_alone_of(const HubspotClaimant *claimant,
 								  ItemPointerData * tids, int ntids,
 								  HubspotPick *pick);
+extern void hubspot_pick_latest(const HubspotClaimant *claimant, int window,
+								bool unasked, HubspotPick *pick);
 extern void hubspot_pick(const HubspotClaimant *claimant, int window,
 						 bool single, HubspotPick *pick);
 

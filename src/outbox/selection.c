@@ -48,6 +48,9 @@
 /* How many rows are looked at first, which fills the smallest requests. */
 #define FIRST_WINDOW		500
 
+/* How many of the rows that became due last are looked at, where many wait in vain. */
+#define LATEST_WINDOW		2000
+
 /*
  * Where there are several lanes, the lanes of at most this many rows are
  * looked at.
@@ -98,6 +101,7 @@ static void set_policy(HubspotCallPolicy *policy);
 static int	window_size(const HubspotClient *client, int64 max_rows);
 static Decision keep_pace(Choice *choice);
 static Decision pick_alone(Choice *choice);
+static void pick_out_of_crowd(Choice *choice, HubspotPick *pick);
 static bool fill_requests(const HubspotClient *client, const HubspotLot *lot);
 static bool have_full_requests(const HubspotClient *client, const HubspotPick *pick);
 static void pick_of_lanes(Choice *choice, int most, HubspotPick *pick);
@@ -238,6 +242,11 @@ pick_alone(Choice *choice)
 	{
 		choice->progress->nrows = choice->window;
 		hubspot_pick_alone(selection->claimant, choice->window, choice->single, &pick);
+		if (pick.nlooked_at == choice->window && hubspot_keyed_have_waited(&pick))
+		{
+			pick_out_of_crowd(choice, &pick);
+			break;
+		}
 		if (pick.nlots != 1 || pick.nlooked_at < choice->window ||
 			choice->window == most || fill_requests(selection->client, &pick.lots[0]))
 			break;
@@ -251,6 +260,25 @@ pick_alone(Choice *choice)
 		return take_picked(choice, &pick);
 	choice->window = most;
 	return GO_ON;
+}
+
+/*
+ * The oldest rows wait for records that HubSpot did not have, and there may be any number of
+ * these.  So that nobody queues behind them, pick from what has become due last: other rows,
+ * if there are any; else those that may have their records by now, if HubSpot may be asked
+ * again, or they would be put off.
+ */
+static void
+pick_out_of_crowd(Choice *choice, HubspotPick *pick)
+{
+	const HubspotClaimant *claimant = choice->selection->claimant;
+	HubspotPick latest;
+
+	hubspot_pick_latest(claimant, LATEST_WINDOW, true, &latest);
+	if (latest.nlots == 0 && hubspot_reask_room(claimant->reask, hubspot_now()) > 0)
+		hubspot_pick_latest(claimant, LATEST_WINDOW, false, &latest);
+	if (latest.nlots > 0)
+		*pick = latest;
 }
 
 /* Are there rows for as many requests as can be in flight? */
