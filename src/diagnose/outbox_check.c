@@ -120,6 +120,9 @@ static const struct
 	{"hs_assoc_outbox_pkey", "ALTER TABLE hs_assoc_outbox ADD PRIMARY KEY (id);"},
 	{"hs_assoc_outbox_due_idx", "CREATE INDEX hs_assoc_outbox_due_idx ON hs_assoc_outbox (server, role, not_before, id);"},
 	{"hs_assoc_outbox_pair_idx", "CREATE INDEX hs_assoc_outbox_pair_idx ON hs_assoc_outbox (hs_assoc_pair(server, from_type, from_id, to_type, to_id), id);"},
+	{"hs_assoc_outbox_keyed_idx", "CREATE INDEX hs_assoc_outbox_keyed_idx ON hs_assoc_outbox (server, operation, waited, enqueued_at) WHERE waited IS NOT NULL;"},
+	{"hs_assoc_outbox_unasked_idx", "CREATE INDEX hs_assoc_outbox_unasked_idx ON hs_assoc_outbox (server, id) WHERE waited = '0';"},
+	{"hs_assoc_history_batch_keep_until_idx", "CREATE INDEX hs_assoc_history_batch_keep_until_idx ON hs_assoc_history_batch (keep_until);"},
 	{"hs_assoc_dead_letter_pkey", "ALTER TABLE hs_assoc_dead_letter ADD PRIMARY KEY (id);"},
 	{"hs_assoc_dead_letter_server_idx", "CREATE INDEX hs_assoc_dead_letter_server_idx ON hs_assoc_dead_letter (server, died_at);"},
 	{"hs_assoc_dead_letter_pair_idx", "CREATE INDEX hs_assoc_dead_letter_pair_idx ON hs_assoc_dead_letter (hs_assoc_pair(server, from_type, from_id, to_type, to_id));"}

@@ -307,7 +307,8 @@ is_healthy('the syncs are mended');
 #
 broken("index $_ is gone", /pkey/ ? "ALTER TABLE hs_assoc_outbox DROP CONSTRAINT $_" : "DROP INDEX $_", sub { }, objects => [ 'problem', qr/index $_ is missing/, qr/$_|PRIMARY KEY/ ]),
   $admin->query(diagnose($admin)->{objects}[2] =~ s/ \(with the schema.*//r)
-  foreach 'hs_assoc_outbox_due_idx', 'hs_assoc_outbox_pair_idx', 'hs_assoc_outbox_pkey', 'hs_assoc_dead_letter_server_idx';
+  foreach 'hs_assoc_outbox_due_idx', 'hs_assoc_outbox_pair_idx', 'hs_assoc_outbox_pkey', 'hs_assoc_outbox_keyed_idx', 'hs_assoc_outbox_unasked_idx',
+	'hs_assoc_history_batch_keep_until_idx', 'hs_assoc_dead_letter_server_idx';
 broken('nobody is woken', 'ALTER TABLE hs_assoc_outbox DISABLE TRIGGER hs_assoc_outbox_wake', 'ALTER TABLE hs_assoc_outbox ENABLE TRIGGER ALL',
 	objects => [ 'problem', qr/trigger hs_assoc_outbox_wake is disabled/, qr/ENABLE TRIGGER/ ]);
 broken('it is a copy', 'UPDATE hs_assoc_identity SET database = 1', 'UPDATE hs_assoc_identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())',
