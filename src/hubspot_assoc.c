@@ -23,6 +23,7 @@
 #include "outbox/damper.h"
 #include "outbox/fault.h"
 #include "outbox/horizon.h"
+#include "table/table_join.h"
 #include "worker/launcher.h"
 #include "worker/slot.h"
 #include "worker/utility_hook.h"
@@ -36,6 +37,7 @@ void
 _PG_init(void)
 {
 	hubspot_define_settings();
+	hubspot_table_joins_add();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		hubspot_accounts_add();

@@ -274,7 +274,7 @@ hubspot_tuplesort_getdatum(Tuplesortstate *sort, Datum *datum, bool *isnull)
  * 18 counts nodes that the user has disabled.
  */
 static inline ForeignPath *
-hubspot_foreign_path(PlannerInfo * root, RelOptInfo * rel, double rows, Cost startup_cost,
+hubspot_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost startup_cost,
 					 Cost total_cost, Relids required_outer, List *fdw_private)
 {
 #if PG_VERSION_NUM >= 180000
@@ -291,7 +291,7 @@ hubspot_foreign_path(PlannerInfo * root, RelOptInfo * rel, double rows, Cost sta
 
 /* How many elements an array probably has.  17 looks at statistics, too. */
 static inline double
-hubspot_estimate_array_length(PlannerInfo * root, Node *array)
+hubspot_estimate_array_length(PlannerInfo *root, Node *array)
 {
 #if PG_VERSION_NUM >= 170000
 	return estimate_array_length(root, array);
@@ -302,7 +302,7 @@ hubspot_estimate_array_length(PlannerInfo * root, Node *array)
 
 /* As whom a scan of a foreign table reads.  16 keeps that in the plan. */
 static inline Oid
-hubspot_scan_user(ForeignScanState * node)
+hubspot_scan_user(ForeignScanState *node)
 {
 #if PG_VERSION_NUM >= 160000
 	Oid			user = ((ForeignScan *) node->ss.ps.plan)->checkAsUser;
@@ -316,7 +316,7 @@ hubspot_scan_user(ForeignScanState * node)
 
 /* Read exactly so many bytes.  16 has a function for it. */
 static inline void
-hubspot_buffile_read(BufFile * file, void *data, size_t size)
+hubspot_buffile_read(BufFile *file, void *data, size_t size)
 {
 #if PG_VERSION_NUM >= 160000
 	BufFileReadExact(file, data, size);

@@ -128,8 +128,8 @@ static bool lock_relations(const HubspotPrepared *prepared);
 static void make_plan(HubspotPrepared *prepared, QueryEnvironment *environment);
 static PlannedStmt *plan_for_long_tables(Query * query, const char *text,
 										 const Expected *expected);
-static void make_long(PlannerInfo * root, Oid relid, bool inherited,
-					  RelOptInfo * relation);
+static void make_long(PlannerInfo *root, Oid relid, bool inherited,
+					  RelOptInfo *relation);
 static void discard_plan(HubspotPrepared *prepared);
 static Query * bind_names(const HubspotSubject *subject,
 						  QueryEnvironment *environment, Expected *expected,
@@ -325,7 +325,7 @@ plan_for_long_tables(Query * query, const char *text, const Expected *expected)
 
 /* A hook of the planner, which may say what a table is like. */
 static void
-make_long(PlannerInfo * root, Oid relid, bool inherited, RelOptInfo * relation)
+make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
 {
 	ListCell   *lc;
 

@@ -31,21 +31,21 @@
 #include "base/compat.h"
 #include "table/table_condition.h"
 
-static bool match_comparison(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel,
+static bool match_comparison(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel,
 							 Oid function, Oid collation, List *arguments, bool is_array,
 							 HubspotTableCondition *condition);
-static bool match_operands(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel,
+static bool match_operands(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel,
 						   Node *column, Node *value, bool is_array,
 						   HubspotTableCondition *condition);
-static bool match_any(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, List *clauses,
+static bool match_any(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, List *clauses,
 					  HubspotTableCondition *condition);
-static bool match_all(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, List *clauses,
+static bool match_all(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, List *clauses,
 					  HubspotTableCondition *condition);
 static bool is_equality(Oid function);
 
 /* Does a condition on the rows of a foreign table name records?  Then say which. */
 bool
-hubspot_condition_match(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, Expr * clause,
+hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, Expr * clause,
 						HubspotTableCondition *condition)
 {
 	if (IsA(clause, OpExpr))
@@ -71,7 +71,7 @@ hubspot_condition_match(PlannerInfo * root, const HubspotTable *table, const Rel
 
 /* column = value, value = column, or column = ANY (array) */
 static bool
-match_comparison(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, Oid function,
+match_comparison(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, Oid function,
 				 Oid collation, List *arguments, bool is_array,
 				 HubspotTableCondition *condition)
 {
@@ -86,7 +86,7 @@ match_comparison(PlannerInfo * root, const HubspotTable *table, const RelOptInfo
 }
 
 static bool
-match_operands(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, Node *column, Node *value,
+match_operands(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, Node *column, Node *value,
 			   bool is_array, HubspotTableCondition *condition)
 {
 	Var		   *var = (Var *) column;
@@ -110,7 +110,7 @@ match_operands(PlannerInfo * root, const HubspotTable *table, const RelOptInfo *
 
 /* One of the conditions that hold together. */
 static bool
-match_any(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, List *clauses,
+match_any(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, List *clauses,
 		  HubspotTableCondition *condition)
 {
 	ListCell   *lc;
@@ -125,7 +125,7 @@ match_any(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel,
 
 /* Conditions of which one holds: all must name records, of one side. */
 static bool
-match_all(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel, List *clauses,
+match_all(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, List *clauses,
 		  HubspotTableCondition *condition)
 {
 	HubspotTableCondition one = {0};
@@ -164,7 +164,7 @@ is_equality(Oid function)
 
 /* How many records a condition names, as far as is known. */
 double
-hubspot_condition_records(PlannerInfo * root, const HubspotTableCondition *condition)
+hubspot_condition_records(PlannerInfo *root, const HubspotTableCondition *condition)
 {
 	double		records = 0;
 	ListCell   *lc;

@@ -23,8 +23,8 @@ typedef struct HubspotTableCondition
 								 * these */
 } HubspotTableCondition;
 
-extern bool hubspot_condition_match(PlannerInfo * root, const HubspotTable *table, const RelOptInfo * rel,
+extern bool hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel,
 									Expr * clause, HubspotTableCondition *condition);
-extern double hubspot_condition_records(PlannerInfo * root, const HubspotTableCondition *condition);
+extern double hubspot_condition_records(PlannerInfo *root, const HubspotTableCondition *condition);
 
 #endif							/* HUBSPOT_TABLE_TABLE_CONDITION_H */

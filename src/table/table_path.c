@@ -71,18 +71,18 @@ typedef struct JoinSearch
 	List	   *used;			/* those that were */
 } JoinSearch;
 
-static bool best_condition(PlannerInfo * root, RelOptInfo * rel, HubspotTableSide side,
+static bool best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide side,
 						   HubspotTableCondition *best);
-static void add_path_for(PlannerInfo * root, RelOptInfo * rel,
+static void add_path_for(PlannerInfo *root, RelOptInfo *rel,
 						 const HubspotTableCondition *condition, Relids required_outer);
-static void add_join_paths(PlannerInfo * root, RelOptInfo * rel);
-static void try_join_clause(PlannerInfo * root, RelOptInfo * rel, RestrictInfo * clause);
-static bool is_current_member(PlannerInfo * root, RelOptInfo * rel, EquivalenceClass * ec,
-							  EquivalenceMember * em, void *arg);
-static bool needs_types(const HubspotTable *table, const RelOptInfo * rel,
+static void add_join_paths(PlannerInfo *root, RelOptInfo *rel);
+static void try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause);
+static bool is_current_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+							  EquivalenceMember *em, void *arg);
+static bool needs_types(const HubspotTable *table, const RelOptInfo *rel,
 						const List *clauses);
 static bool has_changing_param(Node *node, void *context);
-static bool is_initplan_output(PlannerInfo * root, int paramid);
+static bool is_initplan_output(PlannerInfo *root, int paramid);
 
 /*
  * Set how many rows a foreign table has, for the conditions of a query on it.  Without
@@ -90,7 +90,7 @@ static bool is_initplan_output(PlannerInfo * root, int paramid);
  * rows each as the table's options say, make its estimates of joins come out at that.
  */
 void
-hubspot_table_size(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	HubspotTable *table = hubspot_table_read(relid);
 	double		rows_per_key = table->options.rows_per_key;
@@ -118,7 +118,7 @@ hubspot_table_size(PlannerInfo * root, RelOptInfo * rel, Oid relid)
 
 /* The condition on a side that names the fewest records.  False: none does. */
 static bool
-best_condition(PlannerInfo * root, RelOptInfo * rel, HubspotTableSide side,
+best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide side,
 			   HubspotTableCondition *best)
 {
 	double		fewest = -1;
@@ -146,7 +146,7 @@ best_condition(PlannerInfo * root, RelOptInfo * rel, HubspotTableSide side,
 
 /* Add the paths of a foreign table. */
 void
-hubspot_table_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	bool		possible = false;
 
@@ -169,7 +169,7 @@ hubspot_table_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid)
 
 /* Add the path by a condition, whose values are other relations' columns, in a join. */
 static void
-add_path_for(PlannerInfo * root, RelOptInfo * rel, const HubspotTableCondition *condition,
+add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *condition,
 			 Relids required_outer)
 {
 	const HubspotTable *table = rel->fdw_private;
@@ -199,9 +199,26 @@ add_path_for(PlannerInfo * root, RelOptInfo * rel, const HubspotTableCondition *
 												required_outer, list_make1(copy)));
 }
 
+/*
+ * A path as it is if it is told ahead, by that number, which records so many scans of it
+ * will ask for: these share a request.
+ */
+Path *
+hubspot_table_path_ahead(const ForeignPath *path, int number, double rows)
+{
+	ForeignPath *copy = makeNode(ForeignPath);
+
+	*copy = *path;
+	copy->path.total_cost -= copy->path.startup_cost;
+	copy->path.startup_cost /= Max(rows, 1);
+	copy->path.total_cost += copy->path.startup_cost;
+	copy->fdw_private = list_make2(linitial(path->fdw_private), makeInteger(number));
+	return &copy->path;
+}
+
 /* Add the paths by conditions that join the table to others. */
 static void
-add_join_paths(PlannerInfo * root, RelOptInfo * rel)
+add_join_paths(PlannerInfo *root, RelOptInfo *rel)
 {
 	ListCell   *lc;
 
@@ -230,7 +247,7 @@ add_join_paths(PlannerInfo * root, RelOptInfo * rel)
 
 /* Add a path by a condition that joins the table to others, if it names records. */
 static void
-try_join_clause(PlannerInfo * root, RelOptInfo * rel, RestrictInfo * clause)
+try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause)
 {
 	HubspotTableCondition condition;
 	Relids		required_outer;
@@ -247,8 +264,8 @@ try_join_clause(PlannerInfo * root, RelOptInfo * rel, RestrictInfo * clause)
 
 /* Is a member of an equivalence class one of our ids, and the one to look at now? */
 static bool
-is_current_member(PlannerInfo * root, RelOptInfo * rel, EquivalenceClass * ec,
-				  EquivalenceMember * em, void *arg)
+is_current_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+				  EquivalenceMember *em, void *arg)
 {
 	JoinSearch *search = arg;
 	const		Var *var = (const Var *) em->em_expr;
@@ -266,7 +283,7 @@ is_current_member(PlannerInfo * root, RelOptInfo * rel, EquivalenceClass * ec,
 
 /* Does a query use columns of types, in its output or its conditions? */
 static bool
-needs_types(const HubspotTable *table, const RelOptInfo * rel, const List *clauses)
+needs_types(const HubspotTable *table, const RelOptInfo *rel, const List *clauses)
 {
 	Bitmapset  *used = NULL;
 	ListCell   *lc;
@@ -291,8 +308,8 @@ needs_types(const HubspotTable *table, const RelOptInfo * rel, const List *claus
 
 /* The plan of a path. */
 ForeignScan *
-hubspot_table_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid, ForeignPath * path,
-				   List *tlist, List *clauses, Plan * outer_plan)
+hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+				   List *tlist, List *clauses, Plan *outer_plan)
 {
 	const HubspotTableCondition *condition = path->fdw_private ?
 	linitial(path->fdw_private) : NULL;
@@ -305,6 +322,8 @@ hubspot_table_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid, ForeignPath 
 	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side : -1;
 	plan[HUBSPOT_PLAN_FORWARD] = condition && condition->side == HUBSPOT_SIDE_TO &&
 		needs_types(rel->fdw_private, rel, clauses);
+	plan[HUBSPOT_PLAN_NUMBER] = list_length(path->fdw_private) > 1 ?
+		intVal(lsecond(path->fdw_private)) : 0;
 	plan[HUBSPOT_PLAN_REPEATED] = walk.changing || path->path.param_info != NULL;
 	for (int i = 0; i < HUBSPOT_NPLAN; i++)
 		fdw_private = lappend_int(fdw_private, plan[i]);
@@ -329,7 +348,7 @@ has_changing_param(Node *node, void *context)
 
 /* Is it the output of an InitPlan, which is computed once? */
 static bool
-is_initplan_output(PlannerInfo * root, int paramid)
+is_initplan_output(PlannerInfo *root, int paramid)
 {
 	ListCell   *lc;
 

@@ -22,13 +22,16 @@ enum
 	HUBSPOT_PLAN_FORWARD,		/* what is found from to_id is read forward:
 								 * its types are needed */
 	HUBSPOT_PLAN_REPEATED,		/* it is probably done again, for others */
+	HUBSPOT_PLAN_NUMBER,		/* by which it is told ahead what it will be
+								 * asked for; 0: it is not */
 	HUBSPOT_NPLAN
 };
 
-extern void hubspot_table_size(PlannerInfo * root, RelOptInfo * rel, Oid relid);
-extern void hubspot_table_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid);
-extern ForeignScan * hubspot_table_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid,
-										ForeignPath * path, List *tlist, List *clauses,
-										Plan * outer_plan);
+extern void hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern void hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern Path *hubspot_table_path_ahead(const ForeignPath *path, int number, double rows);
+extern ForeignScan *hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+									   ForeignPath *path, List *tlist, List *clauses,
+									   Plan *outer_plan);
 
 #endif							/* HUBSPOT_TABLE_TABLE_PATH_H */

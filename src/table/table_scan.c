@@ -12,6 +12,9 @@
  *		record:	UNKNOWN --> READING --> READ
  *				   ^-----------'		   a scan for others comes before its last page
  *
+ * It may be told ahead for which records it will be done again (table_join.c): then these
+ * are read together.
+ *
  * A row is given as soon as it is there, so that whoever stops early (LIMIT, EXISTS) saves the
  * pages that follow.
  *
@@ -28,6 +31,7 @@
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
@@ -41,7 +45,7 @@
 #include "table/table_reading.h"
 #include "table/table_scan.h"
 
-typedef struct TableScan
+struct HubspotTableScan
 {
 	MemoryContext context;
 	const HubspotTable *table;
@@ -53,6 +57,16 @@ typedef struct TableScan
 	bool		repeated;		/* it keeps its rows */
 	List	   *values;			/* of the conditions: ExprStates */
 	List	   *value_types;
+
+	/* of one that is told ahead which records it will be asked for */
+	int			number;			/* 0: it is not */
+	const EState *estate;
+	dlist_node	node;			/* in scans_ahead */
+	MemoryContextCallback callback;
+	HubspotTableRecord **ahead;
+	int			nahead;
+	bool		told;			/* and so knows when to forget records */
+	int			maxahead;
 
 	bool		begun;			/* the records are known */
 	uint64		turn;			/* how many scans there were */
@@ -69,32 +83,39 @@ typedef struct TableScan
 	HubspotTableRecord **read;	/* what it reads */
 	int64		nread;
 	HubspotBatchCounts counts;	/* of those before */
-} TableScan;
+};
 
-static void begin_records(TableScan *scan, ExprContext * econtext);
+/* The scans of this session that are told ahead. */
+static dlist_head scans_ahead = DLIST_STATIC_INIT(scans_ahead);
+
+static void forget_scan(void *arg);
+static void clear_if_full(HubspotTableScan *scan);
+static void take_ahead(void *state, HubspotSlice id);
+static void begin_records(HubspotTableScan *scan, ExprContext *econtext);
 static void take_record(void *state, HubspotSlice id);
-static bool next_row(TableScan *scan, TupleTableSlot *slot);
-static bool next_kept_row(TableScan *scan, TupleTableSlot *slot);
-static void read_records(TableScan *scan, int64 first);
-static void keep_row(TableScan *scan, HubspotTableRow *row, TupleTableSlot *slot);
-static void set_slot(const TableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot);
-static void end_reading(TableScan *scan);
-static void forget_reading(TableScan *scan, TupleTableSlot *slot);
-static void throw_no_records(const TableScan *scan) pg_attribute_noreturn();
-static void explain_request(const TableScan *scan, bool back, const char *label,
+static bool next_row(HubspotTableScan *scan, TupleTableSlot *slot);
+static bool next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot);
+static void read_records(HubspotTableScan *scan, int64 first);
+static void read_record(HubspotTableScan *scan, HubspotTableRecord *record);
+static void keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot);
+static void set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot);
+static void end_reading(HubspotTableScan *scan);
+static void forget_reading(HubspotTableScan *scan, TupleTableSlot *slot);
+static void throw_no_records(const HubspotTableScan *scan) pg_attribute_noreturn();
+static void explain_request(const HubspotTableScan *scan, bool back, const char *label,
 							struct ExplainState *es);
-static void explain_costs(const TableScan *scan, struct ExplainState *es);
+static void explain_costs(const HubspotTableScan *scan, struct ExplainState *es);
 
 /* Begin a scan. */
 void
-hubspot_table_scan_begin(ForeignScanState * node, int eflags)
+hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	MemoryContext context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
 												  "hubspot_assoc table scan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	TableScan  *scan = palloc0(sizeof(TableScan));
+	HubspotTableScan *scan = palloc0(sizeof(HubspotTableScan));
 	ListCell   *lc;
 
 	scan->context = context;
@@ -110,15 +131,97 @@ hubspot_table_scan_begin(ForeignScanState * node, int eflags)
 	foreach(lc, plan->fdw_exprs)
 		scan->value_types = lappend_oid(scan->value_types, exprType(lfirst(lc)));
 	scan->store = hubspot_row_store_create(context);
+	scan->number = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_NUMBER);
+	if (scan->number > 0)
+	{
+		scan->estate = node->ss.ps.state;
+		dlist_push_head(&scans_ahead, &scan->node);
+		scan->callback.func = forget_scan;
+		scan->callback.arg = scan;
+		MemoryContextRegisterResetCallback(context, &scan->callback);
+	}
 	node->fdw_state = scan;
 	MemoryContextSwitchTo(old);
 }
 
+/* Callback of a scan's memory context. */
+static void
+forget_scan(void *arg)
+{
+	dlist_delete(&((HubspotTableScan *) arg)->node);
+}
+
+/* The scan that has a number in a statement; NULL: it has not begun. */
+HubspotTableScan *
+hubspot_table_scan_find(const EState *estate, int number)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &scans_ahead)
+	{
+		HubspotTableScan *scan = dlist_container(HubspotTableScan, node, iter.cur);
+
+		if (scan->estate == estate && scan->number == number)
+			return scan;
+	}
+	return NULL;
+}
+
+/* Forget what was told ahead, before it is told what comes next. */
+void
+hubspot_table_scan_announce_begin(HubspotTableScan *scan)
+{
+	scan->nahead = 0;
+	scan->told = true;
+	clear_if_full(scan);
+}
+
+/* Tell a scan which records a later one of its scans will ask for. */
+void
+hubspot_table_scan_announce(HubspotTableScan *scan, Datum value, Oid type)
+{
+	hubspot_table_take_keys(scan->table, (HubspotTableSide) scan->side, value, type,
+							take_ahead, scan);
+}
+
+/* Take a record that is going to be asked for; it may be there twice. */
+static void
+take_ahead(void *state, HubspotSlice id)
+{
+	HubspotTableScan *scan = state;
+	HubspotTableRecord *record = hubspot_row_store_get(scan->store, id);
+
+	if (record->state != HUBSPOT_RECORD_UNKNOWN)
+		return;
+	if (scan->nahead == scan->maxahead)
+	{
+		scan->maxahead = Max(64, scan->maxahead * 2);
+		scan->ahead = scan->ahead ?
+			repalloc_huge(scan->ahead, sizeof(HubspotTableRecord *) * scan->maxahead) :
+			MemoryContextAlloc(scan->context, sizeof(HubspotTableRecord *) * scan->maxahead);
+	}
+	scan->ahead[scan->nahead++] = record;
+}
+
+/* Begin anew if the records take too much memory. */
+static void
+clear_if_full(HubspotTableScan *scan)
+{
+	if (!hubspot_row_store_is_full(scan->store))
+		return;
+	end_reading(scan);
+	scan->nrecords = 0;
+	scan->next = 0;
+	scan->current = NULL;
+	scan->nahead = 0;
+	hubspot_row_store_clear(scan->store);
+}
+
 /* The next row of a scan, in its slot, which is empty if there is none. */
 TupleTableSlot *
-hubspot_table_scan_next(ForeignScanState * node)
+hubspot_table_scan_next(ForeignScanState *node)
 {
-	TableScan  *scan = node->fdw_state;
+	HubspotTableScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
@@ -135,7 +238,7 @@ hubspot_table_scan_next(ForeignScanState * node)
 
 /* Compute which records are to be read. */
 static void
-begin_records(TableScan *scan, ExprContext * econtext)
+begin_records(HubspotTableScan *scan, ExprContext *econtext)
 {
 	ListCell   *lc;
 	ListCell   *type;
@@ -144,11 +247,8 @@ begin_records(TableScan *scan, ExprContext * econtext)
 	scan->nrecords = 0;
 	scan->next = 0;
 	scan->current = NULL;
-	if (hubspot_row_store_is_full(scan->store))
-	{
-		end_reading(scan);
-		hubspot_row_store_clear(scan->store);
-	}
+	if (!scan->told)
+		clear_if_full(scan);
 	forboth(lc, scan->values, type, scan->value_types)
 	{
 		bool		isnull;
@@ -165,7 +265,7 @@ begin_records(TableScan *scan, ExprContext * econtext)
 static void
 take_record(void *state, HubspotSlice id)
 {
-	TableScan  *scan = state;
+	HubspotTableScan *scan = state;
 	HubspotTableRecord *record = hubspot_row_store_get(scan->store, id);
 
 	if (record->turn == scan->turn)
@@ -183,7 +283,7 @@ take_record(void *state, HubspotSlice id)
 
 /* The next row of a scan that keeps none. */
 static bool
-next_row(TableScan *scan, TupleTableSlot *slot)
+next_row(HubspotTableScan *scan, TupleTableSlot *slot)
 {
 	HubspotTableRow row;
 
@@ -202,7 +302,7 @@ next_row(TableScan *scan, TupleTableSlot *slot)
 
 /* The next row of a scan that keeps them. */
 static bool
-next_kept_row(TableScan *scan, TupleTableSlot *slot)
+next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot)
 {
 	for (;;)
 	{
@@ -245,10 +345,11 @@ next_kept_row(TableScan *scan, TupleTableSlot *slot)
 
 /* Begin to read the records that are not known, from one of them on. */
 static void
-read_records(TableScan *scan, int64 first)
+read_records(HubspotTableScan *scan, int64 first)
 {
 	MemoryContext old;
 	HubspotSlice *ids;
+	int64		most;
 
 	if (scan->client == NULL)
 	{
@@ -261,29 +362,36 @@ read_records(TableScan *scan, int64 first)
 												  "hubspot_assoc table records read",
 												  ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(scan->reading_context);
-	scan->read = palloc_extended(sizeof(HubspotTableRecord *) * (scan->nrecords - first),
-								 MCXT_ALLOC_HUGE);
-	ids = palloc_extended(sizeof(HubspotSlice) * (scan->nrecords - first), MCXT_ALLOC_HUGE);
+	most = scan->nrecords - first + scan->nahead;
+	scan->read = palloc_extended(sizeof(HubspotTableRecord *) * most, MCXT_ALLOC_HUGE);
 	scan->nread = 0;
 	for (int64 i = first; i < scan->nrecords; i++)
-	{
-		HubspotTableRecord *record = scan->records[i];
-
-		if (record->state != HUBSPOT_RECORD_UNKNOWN)
-			continue;
-		record->state = HUBSPOT_RECORD_READING;
-		ids[scan->nread] = record->id;
-		scan->read[scan->nread++] = record;
-	}
+		read_record(scan, scan->records[i]);
+	for (int i = 0; i < scan->nahead; i++)
+		read_record(scan, scan->ahead[i]);
+	scan->nahead = 0;
+	ids = palloc_extended(sizeof(HubspotSlice) * scan->nread, MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < scan->nread; i++)
+		ids[i] = scan->read[i]->id;
 	scan->reading = hubspot_table_reading_begin(scan->table, scan->client,
 												(HubspotTableSide) scan->side,
 												scan->forward, ids, scan->nread);
 	MemoryContextSwitchTo(old);
 }
 
+/* Read a record, unless it is known. */
+static void
+read_record(HubspotTableScan *scan, HubspotTableRecord *record)
+{
+	if (record->state != HUBSPOT_RECORD_UNKNOWN)
+		return;
+	record->state = HUBSPOT_RECORD_READING;
+	scan->read[scan->nread++] = record;
+}
+
 /* Keep a row, which also goes into the slot; or take note of the end of a record. */
 static void
-keep_row(TableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
+keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 {
 	HubspotTableRecord *record = scan->read[row->record];
 	MinimalTuple tuple;
@@ -303,7 +411,7 @@ keep_row(TableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 
 /* Put a row into an empty slot, in the current memory context. */
 static void
-set_slot(const TableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot)
+set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot)
 {
 	const HubspotTable *table = scan->table;
 	const HubspotAssociationType *type = row->type;
@@ -334,7 +442,7 @@ set_slot(const TableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot
 
 /* End the reading, if there is one; what is in flight is broken off. */
 static void
-end_reading(TableScan *scan)
+end_reading(HubspotTableScan *scan)
 {
 	HubspotBatchCounts counts;
 
@@ -359,7 +467,7 @@ end_reading(TableScan *scan)
  * records that have more pages are forgotten.
  */
 static void
-forget_reading(TableScan *scan, TupleTableSlot *slot)
+forget_reading(HubspotTableScan *scan, TupleTableSlot *slot)
 {
 	HubspotTableRow row;
 
@@ -371,9 +479,9 @@ forget_reading(TableScan *scan, TupleTableSlot *slot)
 
 /* Begin a further scan, with other values, maybe. */
 void
-hubspot_table_scan_again(ForeignScanState * node)
+hubspot_table_scan_again(ForeignScanState *node)
 {
-	TableScan  *scan = node->fdw_state;
+	HubspotTableScan *scan = node->fdw_state;
 
 	/* nobody expected it, so from now on rows are kept */
 	if (scan->begun && !scan->repeated)
@@ -386,9 +494,9 @@ hubspot_table_scan_again(ForeignScanState * node)
 
 /* End a scan. */
 void
-hubspot_table_scan_end(ForeignScanState * node)
+hubspot_table_scan_end(ForeignScanState *node)
 {
-	TableScan  *scan = node->fdw_state;
+	HubspotTableScan *scan = node->fdw_state;
 
 	if (scan == NULL)
 		return;
@@ -400,7 +508,7 @@ hubspot_table_scan_end(ForeignScanState * node)
 
 /* ERROR: no condition says which records to read. */
 static void
-throw_no_records(const TableScan *scan)
+throw_no_records(const HubspotTableScan *scan)
 {
 	const char *from = quote_identifier(hubspot_table_column(scan->table, HUBSPOT_ROLE_FROM_ID));
 	const char *to = quote_identifier(hubspot_table_column(scan->table, HUBSPOT_ROLE_TO_ID));
@@ -416,9 +524,9 @@ throw_no_records(const TableScan *scan)
 
 /* Explain a scan. */
 void
-hubspot_table_scan_explain(ForeignScanState * node, struct ExplainState *es)
+hubspot_table_scan_explain(ForeignScanState *node, struct ExplainState *es)
 {
-	TableScan  *scan = node->fdw_state;
+	HubspotTableScan *scan = node->fdw_state;
 	bool		back = (scan->side == HUBSPOT_SIDE_TO);
 
 	ExplainPropertyText("HubSpot Records", scan->side < 0 ? "none named: an error" :
@@ -434,7 +542,7 @@ hubspot_table_scan_explain(ForeignScanState * node, struct ExplainState *es)
 }
 
 static void
-explain_request(const TableScan *scan, bool back, const char *label, struct ExplainState *es)
+explain_request(const HubspotTableScan *scan, bool back, const char *label, struct ExplainState *es)
 {
 	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_BATCH_READ);
 	const char *types[2];
@@ -450,7 +558,7 @@ explain_request(const TableScan *scan, bool back, const char *label, struct Expl
 }
 
 static void
-explain_costs(const TableScan *scan, struct ExplainState *es)
+explain_costs(const HubspotTableScan *scan, struct ExplainState *es)
 {
 	HubspotBatchCounts counts = scan->counts;
 

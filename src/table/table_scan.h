@@ -15,10 +15,16 @@
 
 #include "base/compat.h"
 
-extern void hubspot_table_scan_begin(ForeignScanState * node, int eflags);
-extern TupleTableSlot *hubspot_table_scan_next(ForeignScanState * node);
-extern void hubspot_table_scan_again(ForeignScanState * node);
-extern void hubspot_table_scan_end(ForeignScanState * node);
-extern void hubspot_table_scan_explain(ForeignScanState * node, struct ExplainState *es);
+/* See table_scan.c. */
+typedef struct HubspotTableScan HubspotTableScan;
+
+extern HubspotTableScan *hubspot_table_scan_find(const EState *estate, int number);
+extern void hubspot_table_scan_announce_begin(HubspotTableScan *scan);
+extern void hubspot_table_scan_announce(HubspotTableScan *scan, Datum value, Oid type);
+extern void hubspot_table_scan_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *hubspot_table_scan_next(ForeignScanState *node);
+extern void hubspot_table_scan_again(ForeignScanState *node);
+extern void hubspot_table_scan_end(ForeignScanState *node);
+extern void hubspot_table_scan_explain(ForeignScanState *node, struct ExplainState *es);
 
 #endif							/* HUBSPOT_TABLE_TABLE_SCAN_H */

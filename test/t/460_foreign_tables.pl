@@ -81,7 +81,7 @@ asks("SELECT count(*) FROM (VALUES ('1'), ('2')) v(id), LATERAL (SELECT FROM man
 asks("SELECT EXISTS (SELECT FROM many WHERE from_id = '1')", 1, 't', 'is there any');
 
 # Again and again
-asks("SELECT count(*), sum(n) FROM l JOIN t ON from_id = CASE WHEN n = 0 THEN '7' ELSE '8' END", 2, '100|102', 'a join that needs two records: not asked for twice', 'SET enable_memoize = off');
+asks("SELECT count(*), sum(n) FROM l JOIN t ON from_id = CASE WHEN n = 0 THEN '7' ELSE '8' END", 1, '100|102', 'a join that needs two records: not asked for twice', 'SET enable_memoize = off');
 asks("SELECT (SELECT count(*) FROM t WHERE from_id = (n + 1)::text) FROM l WHERE id::int < 7", 3, "2\n2\n2\n2\n2\n2", 'a subquery for each row');
 asks("SELECT count(*) FROM l WHERE EXISTS (SELECT FROM t WHERE from_id = (5000 * n + 1)::text)", undef, '16', 'whether there is any');
 asks("SELECT count(*) FROM l a, t x, t y WHERE x.from_id = '1' AND y.from_id = '2' AND a.id = '5'", 2, '4', 'two scans at once');
@@ -93,6 +93,24 @@ asks("BEGIN; DECLARE c CURSOR FOR SELECT to_id FROM t WHERE from_id IN ('1', '2'
 $session->query("SET work_mem = '64kB'");
 asks("SELECT count(*), count(DISTINCT to_id) FROM (VALUES ('1'), ('1')) v(id) JOIN LATERAL (SELECT * FROM many WHERE from_id = id OFFSET 0) s ON true", 120, '120000|60000', 'more rows than work_mem holds, twice');
 asks("SELECT count(*) FROM generate_series(1, 2000) i JOIN LATERAL (SELECT * FROM t WHERE from_id = (i % 1000 + 1)::text OFFSET 0) s ON true", undef, '4000', 'more records than work_mem holds');
+$session->query('RESET work_mem');
+
+# Joins: the records of a thousand rows at once
+$session->query(q{CREATE TABLE many_l (id text, n int); INSERT INTO many_l SELECT i, i % 7 FROM generate_series(1, 5000) i; ANALYZE many_l});
+asks("SELECT count(*), count(DISTINCT from_id) FROM many_l JOIN t ON from_id = id", 5, '6000|3000', 'a join of 5,000 rows');
+asks("SELECT count(*), count(from_id) FROM many_l LEFT JOIN t ON from_id = id AND to_id <> '1'", 5, '7999|5999', '... an outer one');
+asks("SELECT count(*) FROM many_l WHERE EXISTS (SELECT FROM t WHERE from_id = id)", 5, '3000', '... whether there is any');
+asks("SELECT count(*) FROM many_l WHERE NOT EXISTS (SELECT FROM t WHERE from_id = id)", 5, '2000', '... or none');
+asks("SELECT count(*) FROM t WHERE from_id IN (SELECT id FROM many_l WHERE n = 3)", 1, '858', '... IN');
+asks("SELECT id FROM many_l JOIN t ON from_id = id ORDER BY id::int LIMIT 2", 5, "1\n1", '... in order');
+asks("SELECT count(*) FROM (SELECT FROM many_l JOIN t ON from_id = id LIMIT 10) s", 1, '10', '... 10 of them');
+asks("SELECT count(*) FROM many_l JOIN t ON to_id = id", 5, '5000', '... from the other side');
+asks("SELECT count(*) FROM many_l a JOIN t ON from_id = a.id JOIN many_l b ON b.id = to_id WHERE a.n = 1", undef, qr/^\d+$/, '... of three');
+asks("SELECT count(*) FROM t x JOIN t y ON x.to_id = y.to_id WHERE x.from_id IN ('1', '2', '3')", undef, '6', '... with itself');
+like($session->query("EXPLAIN SELECT FROM many_l JOIN t ON from_id = id"), qr/HubspotAhead/, '... which EXPLAIN shows');
+asks("SELECT count(*), sum((SELECT count(*) FROM l JOIN t ON from_id = l.id WHERE l.n = m.n)) FROM (VALUES (0), (1), (2), (0)) m(n)", 3, '4|132', '... again and again');
+$session->query("SET work_mem = '64kB'");
+asks("SELECT count(*), count(DISTINCT from_id) FROM many_l JOIN t ON from_id = id", 5, '6000|3000', '... of more records than work_mem holds');
 $session->query('RESET work_mem');
 
 # What belongs to rows
