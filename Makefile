@@ -120,7 +120,7 @@ ONLY = $(if $(findstring command,$(origin REGRESS)),regress) \
 	$(if $(findstring command,$(origin PROVE_TESTS)),tap)
 
 test:
-	@WERROR=1 test/with_cluster test/run $(ONLY); status=$$?; \
+	@WERROR=1 test/with_cluster -c hubspot_assoc.workers=0 test/run $(ONLY); status=$$?; \
 	if [ $$status = 125 ]; then echo '0 passed, 1 failed'; fi; exit $$status
 
 check: quick-check

@@ -1284,6 +1284,21 @@ COMMENT ON PROCEDURE hs_assoc_flush(bigint, name) IS
 'Sends what is due in the outbox, as a worker does, and commits as it goes.';
 REVOKE ALL ON PROCEDURE hs_assoc_flush(bigint, name) FROM PUBLIC;
 
+CREATE FUNCTION hs_assoc_start()
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_start() IS
+'Has a worker look at the outbox of this database now; true if it had to be started.';
+REVOKE ALL ON FUNCTION hs_assoc_start() FROM PUBLIC;
+
+CREATE FUNCTION hs_assoc_sender()
+RETURNS text
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_sender() IS
+'Who sends the outbox of this database, or why nobody does.';
+
 CREATE FUNCTION hs_assoc_retry(
 	ids bigint[] DEFAULT NULL,
 	server name DEFAULT NULL)
@@ -1423,7 +1438,8 @@ SELECT q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table,
 	pg_catalog.min(f.since) AS fault_since,
 	pg_catalog.max(f.sqlstate) AS fault_sqlstate,
 	pg_catalog.max(f.message) AS fault_message,
-	(SELECT hs_assoc_held()) AS held
+	(SELECT hs_assoc_held()) AS held,
+	(SELECT hs_assoc_sender()) AS sender
 FROM queue AS q
 	LEFT JOIN hs_assoc_account_pause AS p ON p.server OPERATOR(pg_catalog.=) q.server
 	LEFT JOIN hs_assoc_backoff AS b

@@ -38,13 +38,11 @@ _PG_init(void)
 {
 	hubspot_define_settings();
 	hubspot_table_joins_add();
+	hubspot_accounts_add();
+	hubspot_damper_add();
+	hubspot_faults_add();
 	if (process_shared_preload_libraries_in_progress)
-	{
-		hubspot_accounts_add();
 		hubspot_shared_tokens_add();
-		hubspot_damper_add();
-		hubspot_faults_add();
-	}
 	/* what pg_upgrade does is no reason to send anything */
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{

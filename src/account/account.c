@@ -5,8 +5,9 @@
  *
  * An account here is a foreign server of a database, whichever role uses it:
  * HubSpot counts the requests of all of them together.  If the library is
- * preloaded, what is known of an account is in shared memory, with one budget
- * and one sum for all processes; otherwise each session has its own.
+ * preloaded, or PostgreSQL is 17 or later, what is known of an account is in
+ * shared memory, with one budget and one sum for all processes; otherwise each
+ * session has its own.
  *
  * The shared memory has slots for hubspot_assoc.max_accounts accounts.  An
  * account gets one when a session connects to it, and keeps it; when all are
@@ -79,7 +80,7 @@ typedef struct Slot
 
 /*
  * The shared memory: all keys, which are searched, and then the slots.  lock is
- * NULL if the library isn't preloaded.
+ * NULL if there is none.
  */
 static struct
 {
@@ -157,6 +158,7 @@ hubspot_account(Oid serverid)
 	HubspotAccount *account;
 	bool		found;
 
+	(void) hubspot_shmem_is_there();
 	if (accounts == NULL)
 	{
 		HASHCTL		control = {0};
@@ -605,7 +607,7 @@ hubspot_account_read(Oid serverid, HubspotAccountCounts *counts,
 	const HubspotAccount *account;
 	int			slot = NO_SLOT;
 
-	if (shared.lock)
+	if (hubspot_shmem_is_there())
 	{
 		LWLockAcquire(shared.lock, LW_SHARED);
 		slot = search_keys(serverid);
@@ -647,7 +649,7 @@ hubspot_accounts_reset(Oid serverid)
 	HASH_SEQ_STATUS scan;
 	HubspotAccount *account;
 
-	if (shared.lock)
+	if (hubspot_shmem_is_there())
 	{
 		LWLockAcquire(shared.lock, LW_SHARED);
 		for (int i = 0; i < hubspot_max_accounts; i++)

@@ -21,6 +21,14 @@
 #include "base/clock.h"
 #include "base/compat.h"
 
+/* What this process looks at now and then while it waits; look is NULL: nothing. */
+static struct
+{
+	void		(*look) (void);
+	int64		interval;
+	int64		next;
+}			watch;
+
 /* Microseconds since an arbitrary start. */
 int64
 hubspot_now(void)
@@ -49,15 +57,46 @@ hubspot_coarse_now(void)
 }
 
 /*
- * Wait until the latch is set or the time has come, and reset the latch.  The
- * caller checks for interrupts.
+ * Wait until the latch is set or the time has come, and reset the latch; it may
+ * also end earlier.  The caller checks for interrupts.
  */
 void
 hubspot_wait_until(int64 when)
 {
-	int64		ms = Max(when - hubspot_now(), 0) / 1000 + 1;
+	int64		until = Min(when, hubspot_next_watch());
+	int64		ms = Max(until - hubspot_now(), 0) / 1000 + 1;
 
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 Min(ms, INT_MAX), hubspot_wait_event());
 	ResetLatch(MyLatch);
+	hubspot_keep_watch();
+}
+
+/*
+ * From now on, wherever this process waits for the latch or the network, it calls
+ * look at such intervals (in microseconds).  That may end the process.
+ */
+void
+hubspot_watch(void (*look) (void), int64 interval)
+{
+	watch.look = look;
+	watch.interval = interval;
+	watch.next = hubspot_now() + interval;
+}
+
+/* When that is to be called the next time. */
+int64
+hubspot_next_watch(void)
+{
+	return watch.look ? watch.next : HUBSPOT_NEVER;
+}
+
+/* Call it, if it is time. */
+void
+hubspot_keep_watch(void)
+{
+	if (watch.look == NULL || hubspot_now() < watch.next)
+		return;
+	watch.next = hubspot_now() + watch.interval;
+	watch.look();
 }

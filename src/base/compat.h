@@ -43,6 +43,9 @@
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#endif
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
@@ -184,6 +187,62 @@ hubspot_process_transaction(const PGPROC * process)
 	return process->vxid.lxid;
 #else
 	return process->lxid;
+#endif
+}
+
+/*
+ * Has a process that lock, in that partition of the lock manager, which the caller
+ * has locked?  16 has other lists.
+ */
+static inline bool
+hubspot_process_has_lock(PGPROC * process, int partition, const LOCKTAG *tag)
+{
+#if PG_VERSION_NUM >= 160000
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &process->myProcLocks[partition])
+	{
+		const		PROCLOCK *held = dlist_container(PROCLOCK, procLink, iter.cur);
+
+		if (held->holdMask != 0 &&
+			memcmp(&held->tag.myLock->tag, tag, sizeof(LOCKTAG)) == 0)
+			return true;
+	}
+#else
+	SHM_QUEUE  *locks = &process->myProcLocks[partition];
+	const		PROCLOCK *held = (const PROCLOCK *)
+	SHMQueueNext(locks, locks, offsetof(PROCLOCK, procLink));
+
+	while (held)
+	{
+		if (held->holdMask != 0 &&
+			memcmp(&held->tag.myLock->tag, tag, sizeof(LOCKTAG)) == 0)
+			return true;
+		held = (const PROCLOCK *)
+			SHMQueueNext(locks, &held->procLink, offsetof(PROCLOCK, procLink));
+	}
+#endif
+	return false;
+}
+
+/*
+ * Shared memory of that name, which the first process has made by init: 17 has
+ * such; ERROR if there is no more memory to be had.
+ */
+#if PG_VERSION_NUM >= 170000
+#define HUBSPOT_HAS_NAMED_SEGMENTS	true
+#else
+#define HUBSPOT_HAS_NAMED_SEGMENTS	false
+#endif
+
+static inline void *
+hubspot_named_segment(const char *name, Size size, void (*init) (void *memory), bool *found)
+{
+#if PG_VERSION_NUM >= 170000
+	return GetNamedDSMSegment(name, size, init, found);
+#else
+	elog(ERROR, "this version of PostgreSQL has no segments with names");
+	return NULL;
 #endif
 }
 

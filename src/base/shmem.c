@@ -1,13 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.c
- *	  Areas of shared memory, if the library is preloaded.
+ *	  Areas of shared memory.
  *
- * An area is asked for while the postmaster loads the library.  The postmaster
- * makes its memory and its lock with the rest of the shared memory, at its
- * start and after each crash of a process, and then calls the area's init
- * function.  A process that is not forked attaches to the area itself, and
- * calls that function, too.
+ * If the library is preloaded, an area is asked for while the postmaster loads
+ * the library.  The postmaster makes its memory and its lock with the rest of
+ * the shared memory, at its start and after each crash of a process, and then
+ * calls the area's init function.  A process that is not forked attaches to the
+ * area itself, and calls that function, too.
+ *
+ * If it is not, PostgreSQL 17 and later have named segments, which the first
+ * process that needs them makes, and which are there until the server ends.
+ * Their names have the version of the layout and the size: a library that has
+ * been replaced since shares nothing with the new one.  15 and 16 have none, and
+ * neither has a server that can make no segment: then there are no areas.
  *
  * IDENTIFICATION
  *	  src/base/shmem.c
@@ -16,13 +22,22 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
+#include "base/compat.h"
 #include "base/shmem.h"
+
+/*
+ * To be changed with the contents of any area, or with what processes do to
+ * them.
+ */
+#define LAYOUT_VERSION	1
 
 typedef struct Area
 {
@@ -31,16 +46,31 @@ typedef struct Area
 	HubspotShmemInit init;
 } Area;
 
+/* The named segment: a lock for each area, and then the areas. */
+typedef struct Segment
+{
+	bool		ready;
+	LWLock		locks[FLEXIBLE_ARRAY_MEMBER];
+} Segment;
+
 static List *areas = NIL;		/* of Area, in TopMemoryContext */
+static bool preloaded = false;
+static bool attached = false;	/* to the named segment, or there is none */
+static bool shared = false;		/* there are areas */
 static shmem_request_hook_type earlier_request_hook = NULL;
 static shmem_startup_hook_type earlier_startup_hook = NULL;
 
 static void request_areas(void);
 static void start_areas(void);
+static void attach(void);
+static void attach_segment(void);
+static Size segment_size(void);
+static void init_segment(void *memory);
+static void start_in_segment(Segment *segment, bool found);
 
 /*
  * Ask for an area of that size in shared memory, with a lock of that name.
- * For _PG_init, while the library is preloaded.  name must live on.
+ * For _PG_init.  name must live on.
  */
 void
 hubspot_shmem_add(const char *name, Size size, HubspotShmemInit init)
@@ -48,9 +78,9 @@ hubspot_shmem_add(const char *name, Size size, HubspotShmemInit init)
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Area	   *area = palloc(sizeof(Area));
 
-	Assert(process_shared_preload_libraries_in_progress);
-	if (areas == NIL)
+	if (areas == NIL && process_shared_preload_libraries_in_progress)
 	{
+		preloaded = true;
 		earlier_request_hook = shmem_request_hook;
 		shmem_request_hook = request_areas;
 		earlier_startup_hook = shmem_startup_hook;
@@ -96,5 +126,124 @@ start_areas(void)
 		memory = ShmemInitStruct(area->name, area->size, &found);
 		area->init(memory, &GetNamedLWLockTranche(area->name)->lock, found);
 		LWLockRelease(AddinShmemInitLock);
+	}
+	shared = true;
+}
+
+/*
+ * Does this process share areas with others?  If it has not looked yet, it
+ * attaches to them now, provided that it is in a transaction.  The room of an
+ * area calls this before it uses the area.
+ */
+bool
+hubspot_shmem_is_there(void)
+{
+	if (!preloaded && !attached && IsTransactionState())
+		attach();
+	return shared;
+}
+
+/*
+ * Attach to the named segment, once.  It is no ERROR if there is none to be had:
+ * each process does without.
+ */
+static void
+attach(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	attached = true;
+	if (!HUBSPOT_HAS_NAMED_SEGMENTS || !IsUnderPostmaster || IsBinaryUpgrade)
+		return;
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		attach_segment();
+		ReleaseCurrentSubTransaction();
+		shared = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		{
+			attached = false;
+			PG_RE_THROW();
+		}
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not share the rates of accounts with other sessions"),
+				 errdetail("%s", error->message),
+				 errhint("This session keeps to the rate of an account by itself, without counting the requests of others.")));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static void
+attach_segment(void)
+{
+	char		name[NAMEDATALEN];
+	Size		size = segment_size();
+	Segment    *segment;
+	bool		found;
+
+	snprintf(name, sizeof(name), "hubspot_assoc %d %zu", LAYOUT_VERSION, size);
+	segment = hubspot_named_segment(name, size, init_segment, &found);
+	if (!segment->ready)
+		elog(ERROR, "segment \"%s\" of shared memory was not initialized", name);
+	LWLockRegisterTranche(segment->locks[0].tranche, "hubspot_assoc");
+	if (found)
+		start_in_segment(segment, true);
+}
+
+static Size
+segment_size(void)
+{
+	Size		size = offsetof(Segment, locks);
+	ListCell   *lc;
+
+	size = MAXALIGN(add_size(size, mul_size(list_length(areas), sizeof(LWLock))));
+	foreach(lc, areas)
+		size = add_size(size, MAXALIGN(((const Area *) lfirst(lc))->size));
+	return size;
+}
+
+/* The first process has made it. */
+static void
+init_segment(void *memory)
+{
+	Segment    *segment = memory;
+	int			tranche = LWLockNewTrancheId();
+
+	segment->ready = false;
+	for (int i = 0; i < list_length(areas); i++)
+		LWLockInitialize(&segment->locks[i], tranche);
+	start_in_segment(segment, false);
+	segment->ready = true;
+}
+
+static void
+start_in_segment(Segment *segment, bool found)
+{
+	char	   *memory = (char *) segment +
+	MAXALIGN(offsetof(Segment, locks) + list_length(areas) * sizeof(LWLock));
+	int			i = 0;
+	ListCell   *lc;
+
+	foreach(lc, areas)
+	{
+		const Area *area = lfirst(lc);
+
+		area->init(memory, &segment->locks[i++], found);
+		memory += MAXALIGN(area->size);
 	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.h
- *	  Areas of shared memory, if the library is preloaded.
+ *	  Areas of shared memory.
  *
  * IDENTIFICATION
  *	  src/base/shmem.h
@@ -15,12 +15,14 @@
 
 /*
  * Called with an area and its lock when there is shared memory: in the
- * postmaster, again after each crash, and in processes that it doesn't fork;
- * found: the area has been initialized already.
+ * postmaster, again after each crash, and in processes that it doesn't fork, or
+ * where the library is not preloaded; found: the area has been initialized
+ * already.
  */
 typedef void (*HubspotShmemInit) (void *area, LWLock *lock, bool found);
 
 extern void hubspot_shmem_add(const char *name, Size size,
 							  HubspotShmemInit init);
+extern bool hubspot_shmem_is_there(void);
 
 #endif							/* HUBSPOT_BASE_SHMEM_H */

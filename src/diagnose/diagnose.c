@@ -183,8 +183,7 @@ note_unseen(HubspotDiagnosis *diagnosis)
 	initStringInfo(&unseen);
 	for (int topic = 0; topic < HUBSPOT_TOPIC_UNSEEN; topic++)
 	{
-		/* without workers of its own there is nothing to be said of them */
-		if (diagnosis->findings[topic].found || topic == HUBSPOT_TOPIC_WORKERS)
+		if (diagnosis->findings[topic].found)
 			continue;
 		appendStringInfo(&unseen, "%s%s", unseen.len > 0 ? ", " : "",
 						 hubspot_topic_name(topic));

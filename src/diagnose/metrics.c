@@ -32,6 +32,8 @@
 #include "diagnose/metrics.h"
 #include "outbox/fault.h"
 #include "schema/prepared.h"
+#include "worker/dynamic_lock.h"
+#include "worker/sending.h"
 #include "worker/slot.h"
 
 #define COUNTED_DEAD_LETTERS	"1000"
@@ -299,17 +301,12 @@ static void
 put_processes(const Sink *sink)
 {
 	bool		preloaded = hubspot_slots_are_there();
-	int			workers = 0;
+	int			workers;
 
 	if (preloaded)
-	{
-		int			nslots;
-		const HubspotSlot *slots = hubspot_slots_copy(&nslots);
-
-		for (int i = 0; i < nslots; i++)
-			workers += slots[i].database == MyDatabaseId &&
-				slots[i].state != HUBSPOT_SLOT_FREE && slots[i].state != HUBSPOT_SLOT_ENDED;
-	}
+		(void) hubspot_count_workers(&workers);
+	else
+		workers = hubspot_dynamic_pid(MyDatabaseId) != 0;
 	put(sink, PRELOADED, NULL, NULL, NULL, preloaded);
 	put(sink, LAUNCHER_UP, NULL, NULL, NULL, preloaded && hubspot_launcher_is_there());
 	put(sink, WORKERS, NULL, NULL, NULL, workers);

@@ -10,15 +10,17 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
 #include "account/account.h"
 #include "base/clock.h"
 #include "base/setting.h"
+#include "base/shmem.h"
 #include "diagnose/check.h"
 #include "outbox/fault.h"
+#include "worker/dynamic_lock.h"
+#include "worker/sending.h"
 #include "worker/slot.h"
 
 /* How long a row may be overdue before somebody should have come, in seconds. */
@@ -27,20 +29,19 @@
 /* How long an account may have to wait, in microseconds, before it is said. */
 #define LONG_WAIT	INT64CONST(2000000)
 
-static int	count_workers(int *own);
+static bool nobody_has_come(const HubspotDiagnosis *diagnosis);
+static void check_dynamic(HubspotDiagnosis *diagnosis);
 
-/* Is there a process that sends by itself? */
+/* Is the library in every process, or only where it is called? */
 void
 hubspot_check_preload(HubspotDiagnosis *diagnosis)
 {
-	static const char advice[] = "Add hubspot_assoc to shared_preload_libraries and restart, or CALL hs_assoc_flush() from a job.";
-
 	if (hubspot_slots_are_there())
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_OK, NULL,
 					 "the library is preloaded");
 	else if (diagnosis->in_use)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_PROBLEM, advice,
-					 "the library is not preloaded: no worker sends the outbox");
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_OK, NULL,
+					 "not preloaded: a commit that enqueues starts a worker, but a restart, a promotion or COMMIT PREPARED does not");
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_PRELOAD, HUBSPOT_STATE_OK, NULL,
 					 "not preloaded, which functions do not need");
@@ -53,53 +54,66 @@ hubspot_check_workers(HubspotDiagnosis *diagnosis)
 	int			own;
 	int			all;
 
-	if (!hubspot_slots_are_there())
-		return;
-	all = count_workers(&own);
-	if (RecoveryInProgress())
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_WARNING,
-					 "Run this on the primary server.",
-					 "this is a standby: workers run on the primary server alone");
-	else if (hubspot_workers == 0)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
-					 "ALTER SYSTEM SET hubspot_assoc.workers = 4; SELECT pg_reload_conf();",
-					 "hubspot_assoc.workers is 0: nothing sends the outbox");
-	else if (!hubspot_launcher_is_there())
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
-					 "It comes back within 5 s of ending; if it does not, the server's log says why.",
-					 "the launcher of the workers is not running");
-	else if (own == 0 && diagnosis->overdue > PATIENCE &&
-			 diagnosis->findings[HUBSPOT_TOPIC_COPY].state == HUBSPOT_STATE_OK &&
-			 diagnosis->findings[HUBSPOT_TOPIC_PAUSE].state == HUBSPOT_STATE_OK &&
-			 diagnosis->findings[HUBSPOT_TOPIC_BACKOFF].state == HUBSPOT_STATE_OK)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
-					 "Look for warnings of hubspot_assoc in the server's log; raise max_worker_processes if it is used up.",
-					 "no worker is in this database, though rows are due; %d of %d run, max_worker_processes is %d",
-					 all, hubspot_workers, max_worker_processes);
-	else
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
-					 "the launcher runs; %d of %d workers, %d in this database",
-					 all, hubspot_workers, own);
+	switch (hubspot_sending())
+	{
+		case HUBSPOT_SENDING_STANDBY:
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_WARNING,
+						 "Run this on the primary server.",
+						 "this is a standby: workers run on the primary server alone");
+			break;
+		case HUBSPOT_SENDING_OFF:
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
+						 "ALTER SYSTEM SET hubspot_assoc.workers = 4; SELECT pg_reload_conf();",
+						 "hubspot_assoc.workers is 0: nothing sends the outbox");
+			break;
+		case HUBSPOT_SENDING_NO_LAUNCHER:
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, bad,
+						 "It comes back within 5 s of ending; if it does not, the server's log says why.",
+						 "the launcher of the workers is not running");
+			break;
+		case HUBSPOT_SENDING_DYNAMIC:
+		case HUBSPOT_SENDING_AT_COMMIT:
+			check_dynamic(diagnosis);
+			break;
+		case HUBSPOT_SENDING_WORKERS:
+			all = hubspot_count_workers(&own);
+			if (own == 0 && nobody_has_come(diagnosis))
+				hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
+							 "Look for warnings of hubspot_assoc in the server's log; raise max_worker_processes if it is used up.",
+							 "no worker is in this database, though rows are due; %d of %d run, max_worker_processes is %d",
+							 all, hubspot_workers, max_worker_processes);
+			else
+				hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
+							 "the launcher runs; %d of %d workers, %d in this database",
+							 all, hubspot_workers, own);
+	}
 }
 
-/* How many workers there are, and in this database. */
-static int
-count_workers(int *own)
+/* Are rows overdue for no reason that is known by now? */
+static bool
+nobody_has_come(const HubspotDiagnosis *diagnosis)
 {
-	int			nslots;
-	const HubspotSlot *slots = hubspot_slots_copy(&nslots);
-	int			all = 0;
+	return diagnosis->overdue > PATIENCE &&
+		diagnosis->findings[HUBSPOT_TOPIC_COPY].state == HUBSPOT_STATE_OK &&
+		diagnosis->findings[HUBSPOT_TOPIC_PAUSE].state == HUBSPOT_STATE_OK &&
+		diagnosis->findings[HUBSPOT_TOPIC_BACKOFF].state == HUBSPOT_STATE_OK;
+}
 
-	*own = 0;
-	for (int i = 0; i < nslots; i++)
-	{
-		if (slots[i].state == HUBSPOT_SLOT_FREE || slots[i].state == HUBSPOT_SLOT_ENDED)
-			continue;
-		all++;
-		if (slots[i].database == MyDatabaseId)
-			(*own)++;
-	}
-	return all;
+static void
+check_dynamic(HubspotDiagnosis *diagnosis)
+{
+	int			pid = hubspot_dynamic_pid(MyDatabaseId);
+
+	if (pid != 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
+					 "a dynamic worker is in this database: process %d", pid);
+	else if (nobody_has_come(diagnosis))
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
+					 "SELECT hs_assoc_start(); raise max_worker_processes if that says that it is used up.",
+					 "no worker is in this database, though rows are due, and none comes before the next commit that enqueues");
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
+					 "no worker is in this database; the next commit that enqueues starts one");
 }
 
 /* How much of the rate is used, and whether HubSpot has asked to wait. */
@@ -122,7 +136,7 @@ hubspot_check_throttle(HubspotDiagnosis *diagnosis)
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
 					 "%d of %d requests in 10 s, %s", hubspot_throttle_used(&throttle, now), limit,
-					 hubspot_slots_are_there() ? "shared by all sessions of this database" :
+					 hubspot_shmem_is_there() ? "shared by all sessions of this database" :
 					 "of this session alone");
 }
 

@@ -41,6 +41,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "http/sockets.h"
 
@@ -276,20 +277,28 @@ hubspot_is_watched(int socket)
 
 /*
  * Wait for the sockets, no longer than timeout (ms; 0: not at all, -1: for
- * ever), and serve interrupts.  Returns how many events there are; the latch
- * is not one of them.
+ * ever), or until this process has to look at something else, and serve
+ * interrupts.  Returns how many events there are; the latch is not one of them.
  */
 int
 hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents,
 					 bool *latch_set)
 {
+	int64		watch = hubspot_next_watch();
 	int			nevents;
 	int			nsockets = 0;
 
 	*latch_set = false;
+	if (watch != HUBSPOT_NEVER)
+	{
+		int64		ms = Max(watch - hubspot_now(), 0) / 1000 + 1;
+
+		timeout = (timeout < 0) ? ms : Min(timeout, ms);
+	}
 	update_set();
 	nevents = WaitEventSetWait(set, timeout, events, maxevents,
 							   hubspot_wait_event());
+	hubspot_keep_watch();
 	for (int i = 0; i < nevents; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

@@ -14,8 +14,8 @@
  *
  * The pairs that were sent lately are in a table with one place for each hash
  * value, where a newer pair replaces another: a forgotten pair is damped less.
- * The table is in shared memory if the library is preloaded, because the
- * workers take turns; otherwise each sender has its own.
+ * The table is in shared memory, where there is some, because the workers take
+ * turns; otherwise each sender has its own.
  *
  * IDENTIFICATION
  *	  src/outbox/damper.c
@@ -66,6 +66,8 @@ hubspot_damper_add(void)
 static void
 attach_table(void *shared, LWLock *shared_lock, bool found)
 {
+	if (table && lock == NULL)
+		pfree(table);
 	table = shared;
 	lock = shared_lock;
 	if (!found)
@@ -76,6 +78,7 @@ attach_table(void *shared, LWLock *shared_lock, bool found)
 void
 hubspot_damper_begin(void)
 {
+	(void) hubspot_shmem_is_there();
 	if (table == NULL)
 		table = MemoryContextAlloc(TopMemoryContext,
 								   sizeof(DampedPair) * TABLE_SIZE);

@@ -5,8 +5,8 @@
  *
  * An ERROR for want of disk, memory or descriptors may be impossible to write
  * into a table.  So the last one of each account is kept in shared memory, if
- * the library is preloaded, until something is sent for the account again.  If
- * there are more of them than places, the oldest one makes room.
+ * there is some, until something is sent for the account again.  If there are
+ * more of them than places, the oldest one makes room.
  *
  * IDENTIFICATION
  *	  src/outbox/fault.c
@@ -28,7 +28,7 @@
  */
 #define MAX_FAULTS		64
 
-/* NULL: not preloaded */
+/* NULL: there is no shared memory */
 static HubspotFault *table = NULL;
 static LWLock *lock;
 
@@ -144,7 +144,7 @@ hubspot_faults(HubspotFault **faults)
 	int			n = 0;
 
 	*faults = palloc(sizeof(HubspotFault) * MAX_FAULTS);
-	if (table == NULL)
+	if (!hubspot_shmem_is_there())
 		return 0;
 	LWLockAcquire(lock, LW_SHARED);
 	for (int i = 0; i < MAX_FAULTS; i++)

@@ -16,6 +16,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -30,11 +31,14 @@
 #include "outbox/sender.h"
 #include "schema/origin.h"
 #include "sql/argument.h"
+#include "worker/sending.h"
 #include "worker/wake.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
 PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
 PG_FUNCTION_INFO_V1(hs_assoc_flush);
+PG_FUNCTION_INFO_V1(hs_assoc_start);
+PG_FUNCTION_INFO_V1(hs_assoc_sender);
 PG_FUNCTION_INFO_V1(hs_assoc_pause);
 PG_FUNCTION_INFO_V1(hs_assoc_resume);
 PG_FUNCTION_INFO_V1(hs_assoc_retry);
@@ -261,6 +265,31 @@ wait_until(TimestampTz time)
 		hubspot_wait_until(hubspot_now() + (int64) timeout * 1000);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/*
+ * hs_assoc_start(): has a worker look at the outbox of this database now.
+ *
+ * Returns true if it had to be started.  If the library is preloaded, the launcher
+ * sees to that, and it is false.  In a copy of a database, a WARNING says that
+ * nothing is sent.  ERROR if there can be no worker: 55000 by a setting or on a
+ * standby, 53400 if there is no room for it.
+ */
+Datum
+hs_assoc_start(PG_FUNCTION_ARGS)
+{
+	bool		started = hubspot_sending_start();
+
+	if (hubspot_origin_problem())
+		hubspot_origin_warn();
+	PG_RETURN_BOOL(started);
+}
+
+/* hs_assoc_sender(): who sends the outbox of this database, or why nobody does. */
+Datum
+hs_assoc_sender(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(hubspot_sending_text()));
 }
 
 /*

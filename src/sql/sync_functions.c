@@ -30,6 +30,7 @@
 #include "sync/link_state.h"
 #include "sync/link_trigger.h"
 #include "sync/removal.h"
+#include "worker/sending.h"
 
 /* The arguments of hs_assoc_enable_sync. */
 enum
@@ -72,7 +73,8 @@ static bool same_text(const char *a, const char *b);
  * the current role.  With backfill, so are the rows that exist already: the
  * lock that is taken for the triggers waits for all writers, and none goes on
  * before the transaction has ended.  Returns how many rows.  In a copy of a
- * database, a WARNING says that nothing is sent.
+ * database, a WARNING says that nothing is sent; so it does, once a session, where
+ * there can be no worker.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  */
@@ -94,6 +96,8 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 
 	if (!hubspot_origin_claim())
 		hubspot_origin_warn();
+	else
+		hubspot_sending_warn();
 	hubspot_sync_insert(sync);
 	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))

@@ -12,6 +12,9 @@
  * before it looks, never after.  If there is no room for another mark, the
  * launcher is told to have all databases looked at.
  *
+ * If the library is not preloaded, there are no marks: the writer looks for the
+ * dynamic worker of its database, or has one started (dynamic_lock.c).
+ *
  * IDENTIFICATION
  *	  src/worker/wake.c
  *
@@ -24,6 +27,7 @@
 #include "port/atomics.h"
 
 #include "base/shmem.h"
+#include "worker/dynamic_lock.h"
 #include "worker/slot.h"
 #include "worker/wake.h"
 
@@ -69,17 +73,15 @@ attach_area(void *shared, LWLock *shared_lock, bool found)
 }
 
 /*
- * Have this database's outbox looked at when the transaction commits, if the
- * library is preloaded.  If the transaction is prepared for two-phase commit, that
- * is for COMMIT PREPARED to do (utility_hook.c).
+ * Have this database's outbox looked at when the transaction commits.  If the
+ * transaction is prepared for two-phase commit, that is for COMMIT PREPARED to do
+ * (utility_hook.c), if the library is preloaded, or else for the next commit.
  */
 void
 hubspot_wake_at_commit(void)
 {
 	static bool registered = false;
 
-	if (area == NULL)
-		return;
 	if (!registered)
 	{
 		/* once only: each callback is called at every commit */
@@ -95,8 +97,10 @@ end_transaction(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			if (wakes_at_commit)
+			if (wakes_at_commit && area)
 				hubspot_wake(MyDatabaseId);
+			else if (wakes_at_commit)
+				(void) hubspot_dynamic_rouse(MyDatabaseId);
 			wakes_at_commit = false;
 			break;
 		case XACT_EVENT_ABORT:

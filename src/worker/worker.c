@@ -14,6 +14,9 @@
  * surest way to leave nothing behind; the launcher has another one started
  * after a delay that grows with each failure.
  *
+ * All of this needs the launcher, and so the library to be preloaded; without
+ * that, there is dynamic_worker.c.
+ *
  * IDENTIFICATION
  *	  src/worker/worker.c
  *
@@ -77,10 +80,8 @@ static bool ends(bool installed, int64 next_due, bool waits);
 static bool had_its_share(const Worker *worker);
 static bool wait_for_work(Worker *worker);
 static int64 next_look(const Worker *worker);
-static int64 monotonic(TimestampTz time);
 static void wait_until(int64 when);
 static bool end_waiting(const Worker *worker);
-static void take_settings(void);
 
 /*
  * Ask for a process that takes that slot; false if there are no more
@@ -123,7 +124,7 @@ hubspot_worker_main(Datum main_arg)
 	if (!OidIsValid(database))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	take_settings();
+	hubspot_worker_take_settings();
 	serve();
 	proc_exit(0);
 }
@@ -132,8 +133,8 @@ hubspot_worker_main(Datum main_arg)
  * Override what a database or role may have set for its sessions and what
  * would hinder this process.
  */
-static void
-take_settings(void)
+void
+hubspot_worker_take_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
@@ -200,7 +201,7 @@ look(Worker *worker)
 	}
 	PG_END_TRY();
 	disable_timeout(worker->patience, false);
-	worker->due = monotonic(worker->round.next_due);
+	worker->due = hubspot_worker_monotonic(worker->round.next_due);
 
 	/* autovacuum has to learn of the rows that are gone */
 	pgstat_report_stat(false);
@@ -295,8 +296,8 @@ wait_until(int64 when)
 }
 
 /* That time on the monotonic clock, as far as can be foreseen. */
-static int64
-monotonic(TimestampTz time)
+int64
+hubspot_worker_monotonic(TimestampTz time)
 {
 	TimestampTz now = GetCurrentTimestamp();
 

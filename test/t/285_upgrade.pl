@@ -241,7 +241,7 @@ my @statements = (
 	q{ALTER FUNCTION hs_assoc_throttle() SET search_path = pg_catalog},
 	q{CREATE OR REPLACE VIEW hs_assoc_outbox_stat AS SELECT server, role, operation, from_type, to_type, link_table,
 		1::bigint AS waiting, 1::bigint AS in_flight, 1::bigint AS waiting_for_records, 1::bigint AS retrying, 1::bigint AS dead, '1 s'::interval AS oldest_age,
-		true AS paused, pg_catalog.now() AS retry_at, 1 AS http_status, ''::text AS error_category, ''::text AS error_message, pg_catalog.now() AS fault_since, ''::text AS fault_sqlstate, ''::text AS fault_message, ''::text AS held,
+		true AS paused, pg_catalog.now() AS retry_at, 1 AS http_status, ''::text AS error_category, ''::text AS error_message, pg_catalog.now() AS fault_since, ''::text AS fault_sqlstate, ''::text AS fault_message, ''::text AS held, ''::text AS sender,
 		1 AS note FROM hs_assoc_outbox},
 	q{ALTER TYPE hs_assoc_limit ADD ATTRIBUTE note text},
 	q{ALTER EVENT TRIGGER hs_assoc_sync_drop ENABLE},

@@ -360,9 +360,11 @@ broken('no background worker is left', q{SELECT hs_assoc_resume('hubspot'); UPDA
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\nshared_preload_libraries = ''");
 $node->restart;
 sessions();
-$admin->query(q{SELECT hs_assoc_resume('hubspot')});
-broken('the library is not preloaded', 'SELECT 1', 'CALL hs_assoc_flush()',
-	preload => [ 'problem', qr/no worker sends the outbox/, qr/shared_preload_libraries/ ]);
+broken('not preloaded, and nobody has come since a restart', 'SELECT 1', 'SELECT hs_assoc_start()',
+	workers => [ 'problem', qr/though rows are due, and none comes before the next commit that enqueues/, qr/hs_assoc_start/ ]);
+wait_until(sub { $admin->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $patience);
+like(diagnose($admin)->{workers}[1], qr/a dynamic worker is in this database: process \d+/, 'without preloading there is a worker, too');
+like(diagnose($admin)->{preload}[1], qr/not preloaded: a commit that enqueues starts a worker/, '... which is said');
 $admin->query(q{SELECT hs_assoc_disable_sync('links')});
 {
 	my $topics = diagnose($admin);

@@ -59,7 +59,8 @@ my @nodes;
 =item start_node([initdb => [options],] [fuse => fuse,] setting => value, ...)
 
 A running PostgreSQL::Test::Cluster with these settings; by default without a
-locale, in UTF8; test/template/initdb makes it. A fuse is one of start_fuse(). At the test's end it is stopped
+locale, in UTF8; test/template/initdb makes it. Where the library is not preloaded, no
+worker sends, unless hubspot_assoc.workers is given. A fuse is one of start_fuse(). At the test's end it is stopped
 at once, and with the environment variable TEST_STOP=fast so that its processes
 come to a regular end, which is when they say what they have counted.
 
@@ -75,6 +76,7 @@ sub start_node
 	# Where all takes longer, a batch is not to speak of its progress earlier.
 	# What comes with the years is no test's but one's.
 	%settings = ('hubspot_assoc.progress_interval' => patience(10) . 's', 'hubspot_assoc.version_warnings' => 'off', %settings);
+	$settings{'hubspot_assoc.workers'} //= 0 unless ($settings{shared_preload_libraries} // '') =~ /hubspot_assoc/;
 
 	local @ENV{ 'FAILING_CALLS', 'LD_PRELOAD' } = (
 		$fuse->{file}, join ' ', grep { $_ } $ENV{LD_PRELOAD}, $fuse->{library})

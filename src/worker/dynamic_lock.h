@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * dynamic_lock.h
+ *	  The dynamic worker of a database, where the library is not preloaded.
+ *
+ * IDENTIFICATION
+ *	  src/worker/dynamic_lock.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_WORKER_DYNAMIC_LOCK_H
+#define HUBSPOT_WORKER_DYNAMIC_LOCK_H
+
+/* What has come of an attempt to have a worker look at the outbox. */
+typedef enum HubspotDynamicStart
+{
+	HUBSPOT_DYNAMIC_THERE,		/* it was there, and looks once more */
+	HUBSPOT_DYNAMIC_STARTED,
+	HUBSPOT_DYNAMIC_OFF,		/* by a setting, or in this kind of server */
+	HUBSPOT_DYNAMIC_NO_SLOT		/* max_worker_processes is used up */
+} HubspotDynamicStart;
+
+/* for everybody */
+extern HubspotDynamicStart hubspot_dynamic_rouse(Oid database);
+extern int	hubspot_dynamic_pid(Oid database);
+
+/* for the worker */
+extern bool hubspot_dynamic_enter(Oid database);
+extern void hubspot_dynamic_leave(Oid database);
+extern bool hubspot_dynamic_is_wanted(Oid database);
+
+#endif							/* HUBSPOT_WORKER_DYNAMIC_LOCK_H */

@@ -1,0 +1,264 @@
+/*-------------------------------------------------------------------------
+ *
+ * dynamic_worker.c
+ *	  A process that sends the outbox of a database, without preloading.
+ *
+ * There is one for a database at most (dynamic_lock.c), which serves all of its
+ * accounts.  Nobody else knows when a row will be due.  So it stays as long as some
+ * row will be, and beyond that a few seconds for the next commit.  Then it gives up
+ * its lock, looks once more, and ends.
+ *
+ * It ends with exit code 0 if it need not come back, and else with 1, upon which
+ * the postmaster starts it again some seconds later: after an ERROR that is nobody's
+ * (see sender.c), when it was terminated, and when it has made way for a statement
+ * that wants the database for itself.  Such a statement waits no longer than 5 s, so
+ * it is looked for even while requests are in flight; these may have been sent, and
+ * will be sent again.  A database that is gone when the process comes back, or does
+ * not let it in, is left alone.
+ *
+ * IDENTIFICATION
+ *	  src/worker/dynamic_worker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+
+#include "base/clock.h"
+#include "base/setting.h"
+#include "outbox/horizon.h"
+#include "outbox/sender.h"
+#include "worker/dynamic_lock.h"
+#include "worker/dynamic_worker.h"
+#include "worker/worker.h"
+
+#define MS INT64CONST(1000)
+
+/* As of worker.c */
+#define ROWS_PER_ROUND 10000
+#define LINGER (5000 * MS)
+#define REST (100 * MS)
+#define LOOK_AFTER_OTHERS (1000 * MS)
+
+/* How often it is looked whether a statement wants the database. */
+#define LOOK_AROUND (500 * MS)
+
+/*
+ * What triggers tell of rows that are due earlier (horizon.c) does not reach this
+ * process.  So horizons are dropped when it is woken, but not more often than that.
+ */
+#define HORIZON_AGE (1000 * MS)
+
+typedef struct Worker
+{
+	HubspotSender *sender;
+	int64		linger_until;
+	int64		looked_at;
+	int64		dropped_at;		/* the horizons */
+	bool		was_woken;		/* since then */
+	HubspotRound round;
+} Worker;
+
+static volatile sig_atomic_t is_woken = false;
+static bool connected = false;
+
+static void be_woken(SIGNAL_ARGS);
+static void end_without_database(int code, Datum arg);
+static void make_way(void);
+static void serve(Worker *worker);
+static void look(Worker *worker);
+static bool found_something(const Worker *worker);
+static int64 next_look(const Worker *worker);
+static bool waits_for_something(const Worker *worker);
+static void wait_until(int64 when);
+static void take_reload(void);
+
+/* The entry point of the process. */
+void
+hubspot_dynamic_main(Datum main_arg)
+{
+	Oid			database = DatumGetObjectId(main_arg);
+	Worker		worker = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGUSR2, be_woken);
+	on_proc_exit(end_without_database, 0);
+	BackgroundWorkerUnblockSignals();
+
+	if (hubspot_workers == 0 || !hubspot_dynamic_enter(database))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	connected = true;
+	hubspot_worker_take_settings();
+	hubspot_watch(make_way, LOOK_AROUND);
+
+	worker.sender = hubspot_sender_create(HUBSPOT_SENDER_WORKER);
+	worker.linger_until = hubspot_now() + LINGER;
+	do
+	{
+		serve(&worker);
+		hubspot_dynamic_leave(database);
+		look(&worker);
+	} while (waits_for_something(&worker) && hubspot_dynamic_enter(database));
+	hubspot_sender_end(worker.sender);
+	proc_exit(0);
+}
+
+/* Something was committed.  Unlike the latch, this lasts until it is looked at. */
+static void
+be_woken(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	is_woken = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/*
+ * The process ends before it could connect.  It would fail again and again, so the
+ * postmaster is not to start it once more; this goes on with the end.
+ */
+static void
+end_without_database(int code, Datum arg)
+{
+	if (!connected && code != 0)
+		proc_exit(0);
+}
+
+/* Leave the database to a statement that wants it, and come back later. */
+static void
+make_way(void)
+{
+	if (InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
+		hubspot_dynamic_is_wanted(MyDatabaseId))
+		proc_exit(1);
+}
+
+/* Send until nothing has been left for a while, and nothing will be due. */
+static void
+serve(Worker *worker)
+{
+	for (;;)
+	{
+		int64		until;
+
+		look(worker);
+		if (found_something(worker))
+			continue;
+		pgstat_report_stat(true);
+		pgstat_report_activity(STATE_IDLE, NULL);
+		if (!worker->round.installed)
+			return;
+		until = next_look(worker);
+		while (!is_woken && hubspot_now() < until)
+		{
+			if (!waits_for_something(worker))
+			{
+				if (hubspot_now() >= worker->linger_until)
+					return;
+				until = Min(until, worker->linger_until);
+			}
+			wait_until(until);
+		}
+	}
+}
+
+/* Run a round. */
+static void
+look(Worker *worker)
+{
+	CHECK_FOR_INTERRUPTS();
+	take_reload();
+	if (is_woken)
+	{
+		is_woken = false;
+		worker->was_woken = true;
+		worker->linger_until = hubspot_now() + LINGER;
+	}
+	worker->looked_at = hubspot_now();
+	if (worker->was_woken && worker->looked_at >= worker->dropped_at + HORIZON_AGE)
+	{
+		hubspot_horizon_begin();
+		worker->dropped_at = worker->looked_at;
+		worker->was_woken = false;
+	}
+	pgstat_report_activity(STATE_RUNNING, "looking at the outbox");
+	hubspot_sender_round(worker->sender, NULL, ROWS_PER_ROUND, NULL, &worker->round);
+
+	/* autovacuum has to learn of the rows that are gone */
+	pgstat_report_stat(false);
+	if (found_something(worker))
+		worker->linger_until = hubspot_now() + LINGER;
+}
+
+/* Should the next round follow at once? */
+static bool
+found_something(const Worker *worker)
+{
+	const HubspotRound *round = &worker->round;
+
+	return round->installed && (round->rows + round->removed > 0 || round->failed);
+}
+
+/* When to look again if nothing is committed before. */
+static int64
+next_look(const Worker *worker)
+{
+	const HubspotRound *round = &worker->round;
+	int64		when = Min(hubspot_worker_monotonic(round->next_due),
+						   worker->looked_at + hubspot_poll_interval * MS);
+
+	if (round->waiting_accounts > 0)
+		when = Min(when, worker->looked_at + LOOK_AFTER_OTHERS);
+	if (worker->was_woken)
+		when = Min(when, worker->dropped_at + HORIZON_AGE);
+	/* what is due already and was not taken will not be taken at once */
+	return Max(when, worker->looked_at + REST);
+}
+
+/* Will there be something to do without another commit? */
+static bool
+waits_for_something(const Worker *worker)
+{
+	const HubspotRound *round = &worker->round;
+
+	return round->installed && !round->held &&
+		(found_something(worker) || round->waiting_accounts > 0 || round->paced ||
+		 worker->was_woken || is_woken || !TIMESTAMP_IS_NOEND(round->next_due));
+}
+
+static void
+wait_until(int64 when)
+{
+	hubspot_wait_until(when);
+	if (ProcDiePending)
+		proc_exit(1);			/* without a message; the postmaster starts it
+								 * again */
+	CHECK_FOR_INTERRUPTS();
+	take_reload();
+}
+
+/* New settings; with no workers allowed, this one ends. */
+static void
+take_reload(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (hubspot_workers == 0)
+		proc_exit(0);
+}
