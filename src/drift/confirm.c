@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_inherits.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -43,6 +44,7 @@ typedef struct Claim
 {
 	const HubspotSync *sync;
 	bool		reverse;		/* its direction is the other one */
+	bool		locked;			/* by us, to be read */
 } Claim;
 
 /* A query about a table in sync. */
@@ -78,7 +80,9 @@ static void add_names(HubspotDrift *drift, const HubspotSync *sync, bool reverse
 static HubspotRecordNames *find_names(const HubspotDrift *drift, HubspotSide side,
 									  const HubspotObjectType *type);
 static HubspotSide side_of(HubspotSide side, bool reverse);
+static bool try_lock(Oid link_table);
 static void look_for_claims(HubspotDrift *drift);
+static void keep_all(HubspotDrift *drift);
 static bool is_readable(const HubspotSync *sync);
 static void look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark);
 static char *write_look(const void *state);
@@ -149,6 +153,7 @@ add_claim(List *claims, const HubspotSync *sync, bool reverse)
 
 	claim->sync = sync;
 	claim->reverse = reverse;
+	claim->locked = false;
 	return lappend(claims, claim);
 }
 
@@ -222,8 +227,9 @@ hubspot_drift_pending(const HubspotDrift *drift, HubspotPending *pending)
 }
 
 /*
- * Lock all tables that hubspot_drift_confirm() will read, as these reads do, until the end
- * of the transaction.
+ * Lock all tables that hubspot_drift_confirm() is to read, as these reads do, until the end
+ * of the transaction.  Nobody waits for the owners of others: what they have locked is not
+ * read.
  */
 void
 hubspot_drift_lock(const HubspotDrift *drift)
@@ -232,7 +238,27 @@ hubspot_drift_lock(const HubspotDrift *drift)
 
 	LockRelationOid(drift->sync->link_table, AccessShareLock);
 	foreach(lc, drift->differences->nremovals > 0 ? drift->claims : NIL)
-		LockRelationOid(((const Claim *) lfirst(lc))->sync->link_table, AccessShareLock);
+	{
+		Claim	   *claim = lfirst(lc);
+
+		claim->locked = try_lock(claim->sync->link_table);
+	}
+}
+
+/* Lock a table and its partitions, unless somebody keeps others from reading one. */
+static bool
+try_lock(Oid link_table)
+{
+	ListCell   *lc;
+
+	if (!ConditionalLockRelationOid(link_table, AccessShareLock))
+		return false;
+	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			return false;
+	}
+	return true;
 }
 
 /* Look at the differences again, by what is committed now, and mark them. */
@@ -282,11 +308,42 @@ look_for_claims(HubspotDrift *drift)
 		HubspotDelta delta;
 		Look		other = {.delta = &delta,.reverse = claim->reverse};
 
+		if (!claim->locked)
+		{
+			keep_all(drift);
+			return;
+		}
 		if (!is_readable(claim->sync))
 			continue;
 		hubspot_delta_init(&delta, claim->sync, claim->sync->link_table);
 		look(drift, &other, BOOTSTRAP_SUPERUSERID, HUBSPOT_DIFFERENCE_WANTED);
 	}
+}
+
+/* It is not known what others want: nothing is to be removed. */
+static void
+keep_all(HubspotDrift *drift)
+{
+	HubspotDifferences *differences = drift->differences;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc kept difference",
+												  ALLOCSET_SMALL_SIZES);
+	HubspotSlice packed;
+	int64		no;
+
+	hubspot_differences_rewind(differences);
+	while (hubspot_differences_next(differences, &no, &packed))
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		HubspotUnpackedChange unpacked;
+
+		MemoryContextReset(context);
+		hubspot_unpack_change(packed, &unpacked);
+		MemoryContextSwitchTo(old);
+		if (hubspot_is_removal(unpacked.change.action))
+			differences->marks[no] |= HUBSPOT_DIFFERENCE_UNSURE;
+	}
+	MemoryContextDelete(context);
 }
 
 /* Are the table and its columns still there?  If not, the sync wants nothing any more. */

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "drift/differences.h"
+#include "drift/stored_row.h"
 
 /* Room for marks at first. */
 #define FIRST_MARKS		64
@@ -170,9 +171,8 @@ hubspot_differences_next(HubspotDifferences *differences, int64 *no, HubspotSlic
 	const		bytea *packed;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!tuplestore_gettupleslot(differences->changes, true, false, differences->slot))
+	if (!hubspot_next_stored(differences->changes, differences->slot))
 		return false;
-	slot_getallattrs(differences->slot);
 	*no = DatumGetInt64(differences->slot->tts_values[CHANGE_NO]);
 	packed = DatumGetByteaPP(differences->slot->tts_values[CHANGE_PACKED]);
 	change->data = VARDATA_ANY(packed);

@@ -31,6 +31,7 @@
 #include "drift/confirm.h"
 #include "drift/drift.h"
 #include "drift/link_source.h"
+#include "drift/stored_row.h"
 #include "plan/plan.h"
 #include "sync/change.h"
 
@@ -221,10 +222,7 @@ hubspot_drift_rows(HubspotDrift *drift, HubspotTakeDriftRow take, void *state)
 static bool
 next_dead(TupleTableSlot *slot, Tuplestorestate *dead)
 {
-	if (dead == NULL || !tuplestore_gettupleslot(dead, true, false, slot))
-		return false;
-	slot_getallattrs(slot);
-	return true;
+	return dead && hubspot_next_stored(dead, slot);
 }
 
 /*

@@ -19,12 +19,13 @@
 #include "utils/tuplestore.h"
 
 #include "drift/link_source.h"
+#include "drift/stored_row.h"
 
 typedef struct LinkSource
 {
 	const HubspotDelta *delta;
 	Tuplestorestate *rows;
-	TupleTableSlot *slot;		/* NULL: there was no row yet */
+	TupleTableSlot *slot;		/* NULL: there are no more rows */
 } LinkSource;
 
 static bool make_row(void *state, HubspotRawInput *raw);
@@ -75,17 +76,18 @@ make_row(void *state, HubspotRawInput *raw)
 static bool
 next_row(LinkSource *source)
 {
-	while (tuplestore_gettupleslot(source->rows, true, false, source->slot))
+	while (source->slot && hubspot_next_stored(source->rows, source->slot))
 	{
 		int			i = 0;
 
-		slot_getallattrs(source->slot);
 		while (i < source->delta->ncolumns && !source->slot->tts_isnull[i])
 			i++;
 		if (i == source->delta->ncolumns)
 			return true;
 	}
-	ExecDropSingleTupleTableSlot(source->slot);
+	if (source->slot)
+		ExecDropSingleTupleTableSlot(source->slot);
+	source->slot = NULL;
 	return false;
 }
 

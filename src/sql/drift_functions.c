@@ -88,6 +88,7 @@ hs_assoc_drift(PG_FUNCTION_ARGS)
 	drifts = read_drifts(fcinfo, true);
 	foreach(lc, drifts)
 	{
+		hubspot_drift_lock(lfirst(lc));
 		hubspot_drift_confirm(lfirst(lc));
 		hubspot_drift_rows(lfirst(lc), put_row, &rows);
 	}

@@ -103,6 +103,19 @@ $session->query(q{ALTER TABLE links RENAME COLUMN t TO company; ALTER TABLE link
 drain();
 is($session->query(q{SELECT count(*) FROM hs_assoc_drift('links')}), 0, 'a column with another name, a partition that has gone');
 
+# Who locks a table of their own stops nobody
+$session->query(q{SELECT hs_assoc_disable_sync('leads')});
+$session->query(q{GRANT USAGE ON FOREIGN SERVER hubspot TO owner1; SET ROLE owner1; CREATE TABLE locked (c int, f int, UNIQUE (c, f)) PARTITION BY LIST (c);
+	CREATE TABLE locked1 PARTITION OF locked DEFAULT; INSERT INTO locked VALUES (209, 102);
+	SELECT hs_assoc_enable_sync('locked', 'companies', 'c', 'contacts', 'f'); RESET ROLE});
+associate([ [ 101, 208 ], [ 102, 209 ] ]);
+$other->query('SET ROLE owner1; BEGIN; LOCK TABLE locked1 IN ACCESS EXCLUSIVE MODE');
+is($session->query(q{SET statement_timeout = '20s'; SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 2); RESET statement_timeout}), 0, 'then nothing is removed');
+$other->query('COMMIT');
+is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id), ', ') FROM hs_assoc_drift('links')}), 'archive 101 208', 'and what it has is not, later on');
+$session->query(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1); SELECT hs_assoc_disable_sync('locked'); DROP TABLE locked});
+drain();
+
 # Killed at any moment, a repair has enqueued all or nothing, and nobody is kept from sending
 my ($killed, $repaired) = (0, 0);
 $session->query('SELECT hs_assoc_repair(\'links\')');
