@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 
+#include "table/table_import.h"
 #include "table/table_path.h"
 #include "table/table_scan.h"
 
@@ -32,5 +33,6 @@ hs_assoc_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = hubspot_table_scan_again;
 	routine->EndForeignScan = hubspot_table_scan_end;
 	routine->ExplainForeignScan = hubspot_table_scan_explain;
+	routine->ImportForeignSchema = hubspot_table_import;
 	PG_RETURN_POINTER(routine);
 }
