@@ -367,7 +367,7 @@ is(difference(held('deals'), pairs_of('parts')), '', 'and what waited during the
 $_->quit foreach $old, $new_session;
 
 # A worker, in the middle of sending
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'hubspot_assoc'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'hubspot_assoc'\nhubspot_assoc.workers = 4");
 $node->restart;
 create_live();
 my $offset = -s $node->logfile;
