@@ -13,8 +13,8 @@
  * and lock them in another order.  So we lock the extension first, as DROP
  * EXTENSION does; a sender's short transactions have that lock, too, so the
  * two cannot deadlock.  All of this needs the library in
- * shared_preload_libraries; without it, only hs_assoc_flush sends, and may
- * deadlock with one of them.
+ * shared_preload_libraries; without it, a dynamic worker makes way by itself
+ * (dynamic_worker.c), and a sender may deadlock with ALTER EXTENSION.
  *
  * CREATE EXTENSION has the database looked at; from then on, the launcher
  * knows that it has the extension.  So has COMMIT PREPARED, where the extension
