@@ -256,7 +256,7 @@ foreach my $role (qw(db_owner postgres))
 	my $text = slurp_file($dump);
 	like($text, qr/^CREATE EXTENSION IF NOT EXISTS hubspot_assoc WITH SCHEMA public;/m, "$role: the extension");
 	unlike($text, qr/CREATE (?:TABLE|FUNCTION|VIEW|SEQUENCE)/, "$role: but not what belongs to it");
-	is(() = $text =~ /^(?:COPY|SELECT pg_catalog\.setval\().*hs_assoc_/mg, @without ? 0 : 8, "$role: or the rows of its tables");
+	is(() = $text =~ /^(?:COPY|SELECT pg_catalog\.setval\().*hs_assoc_/mg, @without ? 0 : 10, "$role: or the rows of its tables");
 	like($text, qr/^CREATE SERVER hubspot FOREIGN DATA WRAPPER hubspot_assoc OPTIONS \(/m, "$role: the server");
 	like($text, qr/^CREATE USER MAPPING FOR public SERVER hubspot OPTIONS \(\n    access_token '$token'\n\);/m,
 		"$role: PUBLIC's mapping");
