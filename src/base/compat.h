@@ -330,14 +330,16 @@ hubspot_tuplesort_getdatum(Tuplesortstate *sort, Datum *datum, bool *isnull)
 
 /*
  * The path of a foreign scan.  17 tells which conditions were pushed down, for joins, and
- * 18 counts nodes that the user has disabled.
+ * 18 counts nodes that the user has disabled, before costs: what only raises (without
+ * fdw_private) has more of them than any other plan.
  */
 static inline ForeignPath *
 hubspot_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost startup_cost,
 					 Cost total_cost, Relids required_outer, List *fdw_private)
 {
 #if PG_VERSION_NUM >= 180000
-	return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost, total_cost, NIL,
+	return create_foreignscan_path(root, rel, NULL, rows, fdw_private == NIL ? 1000 : 0,
+								   startup_cost, total_cost, NIL,
 								   required_outer, NULL, NIL, fdw_private);
 #elif PG_VERSION_NUM >= 170000
 	return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,

@@ -125,7 +125,12 @@ add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	{
 		Path	   *path = lfirst(lc);
 
-		if (IsA(path, ForeignPath) && PATH_REQ_OUTER(path) != NULL &&
+		/*
+		 * without a condition, it is the path that raises; LATERAL gives it
+		 * outer columns
+		 */
+		if (IsA(path, ForeignPath) && ((ForeignPath *) path)->fdw_private != NIL &&
+			PATH_REQ_OUTER(path) != NULL &&
 			bms_is_subset(PATH_REQ_OUTER(path), outerrel->relids))
 			add_path_ahead(root, joinrel, outerrel, jointype, extra, (ForeignPath *) path);
 	}

@@ -119,7 +119,7 @@ static void add_ended(HubspotTableReading *reading, int64 no);
 static void read_slice(HubspotTableReading *reading);
 static bool make_forward(void *state, HubspotInput *input, const HubspotError **error);
 static bool next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
-static FoundPair *find_pair(Found *found, HubspotSlice id);
+static FoundPair *find_pair(FoundPair *pair, HubspotSlice id);
 static bool end_slice(HubspotTableReading *reading, HubspotTableRow *row);
 static void add_counts(HubspotBatchCounts *counts, const HubspotRun *run);
 
@@ -457,38 +457,35 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 {
 	Slice	   *slice = &reading->slice;
 
-	for (;;)
+	while (slice->pair == NULL)
 	{
 		HubspotOutcome outcome;
 		MemoryContext old = MemoryContextSwitchTo(slice->run_context);
 		bool		any = wait ? hubspot_run_next(slice->run, &outcome) :
 		hubspot_run_get(slice->run, &outcome);
-		Found	   *found;
-		FoundPair  *pair;
 
 		MemoryContextSwitchTo(old);
 		if (!any && !wait && !hubspot_batch_is_over(hubspot_run_batch(slice->run)))
 			return false;
 		if (!any)
 			return end_slice(reading, row);
-		found = slice->numbered[outcome.input_no - 1];
-		pair = find_pair(found, outcome.association->to_id);
-		if (pair == NULL)
-			continue;
-		row->record = pair->no;
-		row->ended = false;
-		row->from_id = found->name;
-		row->to_id = pair->given;
-		row->type = outcome.association->type;
-		return true;
+		slice->current = slice->numbered[outcome.input_no - 1];
+		slice->association = *outcome.association;
+		slice->pair = find_pair(slice->current->pairs, outcome.association->to_id);
 	}
+	row->record = slice->pair->no;
+	row->ended = false;
+	row->from_id = slice->current->name;
+	row->to_id = slice->pair->given;
+	row->type = slice->association.type;
+	slice->pair = find_pair(slice->pair->next, slice->pair->record);
+	return true;
 }
 
+/* The first of some pairs with a record, which may have come by several of its keys. */
 static FoundPair *
-find_pair(Found *found, HubspotSlice id)
+find_pair(FoundPair *pair, HubspotSlice id)
 {
-	FoundPair  *pair = found->pairs;
-
 	while (pair && !hubspot_same_id(pair->record, id))
 		pair = pair->next;
 	return pair;

@@ -313,7 +313,11 @@ next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot)
 		if (scan->current == NULL)
 		{
 			if (scan->next == scan->nrecords)
+			{
+				/* it may have held a row of another record */
+				ExecClearTuple(slot);
 				return false;
+			}
 			scan->current = scan->records[scan->next++];
 			scan->place = scan->current->last;
 		}

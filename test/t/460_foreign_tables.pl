@@ -249,6 +249,21 @@ unusable("from_id text, to_id int", qr/HV004: column "to_id".*of type integer.*m
 unusable("from_id text, to_id text, x text OPTIONS (role 'to_id')", qr/two columns for to_id: "to_id" and "x"/, 'two for one');
 unusable("from_id text, to_id text, label text GENERATED ALWAYS AS ('x') STORED", qr/is a generated column/, 'a generated column');
 
+# A LATERAL subquery gives the scan without a condition columns of the outer side
+$session->query('CREATE TABLE outer_rows AS SELECT i AS id, i AS x FROM generate_series(1, 3) AS i; CREATE ROLE nobody');
+as(nobody => 'EXPLAIN SELECT o.id, s.* FROM outer_rows AS o LEFT JOIN LATERAL (SELECT f.to_id, o.x AS y FROM t AS f) AS s ON true',
+	qr/permission denied/, 'it is planned before privileges are checked');
+asks('SELECT o.id, s.* FROM outer_rows AS o LEFT JOIN LATERAL (SELECT f.to_id, o.x AS y FROM t AS f) AS s ON true', 0,
+	qr/without a condition that names records/, 'LATERAL without a condition');
+
+# Two keys of one record, with types: each has its rows
+$hubspot->put_records(companies => [ { id => '77', properties => { domain => 'two.example' } } ]);
+$hubspot->put_records(contacts => [ { id => '99001', properties => { email => 'old@x.example', hs_additional_emails => 'new@x.example' } } ]);
+$hubspot->control('POST', '/associations', { from_type => 'companies', to_type => 'contacts', pairs => [ [ '77', '99001' ] ] });
+$session->query(q{CREATE FOREIGN TABLE by_mail (from_id text, to_id text, type_id int) SERVER hubspot OPTIONS (from_type 'companies', to_type 'contacts:email')});
+asks(q{SELECT from_id, to_id, type_id FROM by_mail WHERE to_id IN ('old@x.example', 'new@x.example')}, undef,
+	"77|new\@x.example|280\n77|old\@x.example|280", 'two keys of one record');
+
 $session->quit;
 done_testing();
 
