@@ -63,6 +63,9 @@ typedef struct Marker
 	uint8		mark;
 } Marker;
 
+/* The beginning of the ids of custom object types */
+#define CUSTOM_ID	"2-"
+
 /* How such queries are planned, whatever the session or a sender has set. */
 static const char *const own_settings[][2] = {
 	{"row_security", "off"},
@@ -75,6 +78,7 @@ static const char *const own_settings[][2] = {
 static void parse(const char *text, HubspotObjectType *type);
 static bool same_types(const HubspotObjectType *from, const HubspotObjectType *to,
 					   const HubspotObjectType *other_from, const HubspotObjectType *other_to);
+static bool may_be_same_type(const char *name, const char *other);
 static List *add_claim(List *claims, const HubspotSync *sync, bool reverse);
 static void add_names(HubspotDrift *drift, const HubspotSync *sync, bool reverse, bool given);
 static HubspotRecordNames *find_names(const HubspotDrift *drift, HubspotSide side,
@@ -82,6 +86,8 @@ static HubspotRecordNames *find_names(const HubspotDrift *drift, HubspotSide sid
 static HubspotSide side_of(HubspotSide side, bool reverse);
 static bool try_lock(Oid link_table);
 static void look_for_claims(HubspotDrift *drift);
+static bool have_changed(const HubspotDrift *drift);
+static bool is_same_sync(const HubspotSync *sync, const HubspotSync *other);
 static void keep_all(HubspotDrift *drift);
 static bool is_readable(const HubspotSync *sync);
 static void look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark);
@@ -142,8 +148,23 @@ static bool
 same_types(const HubspotObjectType *from, const HubspotObjectType *to,
 		   const HubspotObjectType *other_from, const HubspotObjectType *other_to)
 {
-	return hubspot_same_object_type(from->name, other_from->name) &&
-		hubspot_same_object_type(to->name, other_to->name);
+	return may_be_same_type(from->name, other_from->name) &&
+		may_be_same_type(to->name, other_to->name);
+}
+
+/* May two names be of one object type?  A custom one has several names, and an id. */
+static bool
+may_be_same_type(const char *name, const char *other)
+{
+	HubspotSlice slices[] = {{name, strlen(name)}, {other, strlen(other)}};
+	int			number = hubspot_standard_number(slices[0]);
+
+	if (pg_strcasecmp(name, other) == 0)
+		return true;
+	if (number != hubspot_standard_number(slices[1]))
+		return false;
+	return number != 0 || strncmp(name, CUSTOM_ID, strlen(CUSTOM_ID)) != 0 ||
+		strncmp(other, CUSTOM_ID, strlen(CUSTOM_ID)) != 0;
 }
 
 static List *
@@ -270,11 +291,12 @@ hubspot_drift_confirm(HubspotDrift *drift)
 	HubspotPending pending;
 	Marker		marker;
 	QueryEnvironment *environment;
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level;
 	Oid			owner;
 
 	if (differences->count == 0)
 		return;
+	nest_level = NewGUCNestLevel();
 	for (size_t i = 0; i < lengthof(own_settings); i++)
 		(void) set_config_option(own_settings[i][0], own_settings[i][1], PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -296,28 +318,75 @@ hubspot_drift_confirm(HubspotDrift *drift)
 		keep_defaults(drift);
 }
 
-/* Mark what other syncs want. */
+/* Mark what other syncs want, or all, if that is not to be known. */
 static void
 look_for_claims(HubspotDrift *drift)
 {
 	ListCell   *lc;
 
+	if (have_changed(drift))
+	{
+		keep_all(drift);
+		return;
+	}
 	foreach(lc, drift->claims)
 	{
 		const Claim *claim = lfirst(lc);
 		HubspotDelta delta;
 		Look		other = {.delta = &delta,.reverse = claim->reverse};
 
-		if (!claim->locked)
+		if (!claim->locked || !is_readable(claim->sync))
 		{
 			keep_all(drift);
 			return;
 		}
-		if (!is_readable(claim->sync))
-			continue;
 		hubspot_delta_init(&delta, claim->sync, claim->sync->link_table);
 		look(drift, &other, BOOTSTRAP_SUPERUSERID, HUBSPOT_DIFFERENCE_WANTED);
 	}
+}
+
+/*
+ * Are the syncs that may want something other ones by now than when HubspotDrift began, which
+ * may be long ago?  The names of what they want were looked up for those.
+ */
+static bool
+have_changed(const HubspotDrift *drift)
+{
+	List	   *claims = hubspot_claims_on(drift->sync);
+	ListCell   *old;
+	ListCell   *lc;
+
+	if (list_length(claims) != list_length(drift->claims))
+		return true;
+	forboth(lc, claims, old, drift->claims)
+	{
+		const Claim *claim = lfirst(lc);
+		const Claim *before = lfirst(old);
+
+		if (claim->reverse != before->reverse || !is_same_sync(claim->sync, before->sync))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_same_sync(const HubspotSync *sync, const HubspotSync *other)
+{
+	const char *columns[HUBSPOT_SYNC_COLUMNS];
+	const char *others[HUBSPOT_SYNC_COLUMNS];
+	int			ncolumns = hubspot_sync_columns(sync, columns);
+
+	if (sync->id != other->id || sync->link_table != other->link_table ||
+		strcmp(sync->from_type, other->from_type) != 0 ||
+		strcmp(sync->to_type, other->to_type) != 0 ||
+		ncolumns != hubspot_sync_columns(other, others))
+		return false;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (strcmp(columns[i], others[i]) != 0)
+			return false;
+	}
+	return true;
 }
 
 /* It is not known what others want: nothing is to be removed. */
@@ -346,7 +415,7 @@ keep_all(HubspotDrift *drift)
 	MemoryContextDelete(context);
 }
 
-/* Are the table and its columns still there?  If not, the sync wants nothing any more. */
+/* Are the table and its columns still there? */
 static bool
 is_readable(const HubspotSync *sync)
 {

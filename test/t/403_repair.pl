@@ -20,7 +20,7 @@ use List::Util qw(max min);
 use Test::More;
 
 my $json = JSON::PP->new->utf8;
-my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} // max(6, int(12 / ($ENV{TEST_SLOWDOWN} // 1)));
+my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} // max(3, int(4 / ($ENV{TEST_SLOWDOWN} // 1)));
 my $first = $ENV{SEED} // int(rand(2**31));
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc', max_connections => 30);
 my $hubspot = start_simulator(latency => 3);

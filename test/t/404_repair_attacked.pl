@@ -116,6 +116,31 @@ is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id), '
 $session->query(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1); SELECT hs_assoc_disable_sync('locked'); DROP TABLE locked});
 drain();
 
+# Nor a sync that comes, or changes, while HubSpot is read: what it wants was not looked up
+$session->query('CREATE TABLE late (f int, t int, UNIQUE (f, t)); INSERT INTO late VALUES (101, 208)');
+associate([ [ 101, 208 ] ]);
+foreach my $change (q{SELECT hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 't')}, 'ALTER TABLE late RENAME COLUMN t TO company')
+{
+	$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 1000 } });
+	$hubspot->clear_log;
+	$session->send(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1)});
+	wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+	$other->query("RESET ROLE; $change");
+	is(($session->finish)[0], 0, "$change: then nothing is removed");
+	$hubspot->clear_rules;
+}
+is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id), ', ') FROM hs_assoc_drift('links')}), 'archive 102 209', 'nor later on, but what nobody has');
+$session->query(q{SELECT hs_assoc_disable_sync('late'); SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 2)});
+drain();
+
+# One object type under two names
+$session->query(q{CREATE TABLE cars (f int, t int, UNIQUE (f, t)); CREATE TABLE machines (LIKE cars INCLUDING ALL);
+	INSERT INTO cars VALUES (101, 901); INSERT INTO machines VALUES (101, 902);
+	SELECT hs_assoc_enable_sync('cars', 'contacts', 'f', '2-77', 't'); SELECT hs_assoc_enable_sync('machines', 'contacts', 'f', 'p8001_machine', 't')});
+$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => '2-77', pairs => [ [ 101, 901 ], [ 101, 902 ], [ 101, 903 ] ] });
+is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id), ', ') FROM hs_assoc_drift('cars')}), 'archive 101 903', 'what a sync has under another name of the object type stays');
+$session->query(q{SELECT hs_assoc_disable_sync('cars'); SELECT hs_assoc_disable_sync('machines')});
+
 # Killed at any moment, a repair has enqueued all or nothing, and nobody is kept from sending
 my ($killed, $repaired) = (0, 0);
 $session->query('SELECT hs_assoc_repair(\'links\')');
