@@ -242,8 +242,10 @@ pick_alone(Choice *choice)
 	{
 		choice->progress->nrows = choice->window;
 		hubspot_pick_alone(selection->claimant, choice->window, choice->single, &pick);
-		if (pick.nlooked_at == choice->window && hubspot_keyed_have_waited(&pick))
+		if (!choice->single && choice->max_rows >= LATEST_WINDOW &&
+			pick.nlooked_at == choice->window && hubspot_keyed_have_waited(&pick))
 		{
+			choice->progress->nrows = LATEST_WINDOW;
 			pick_out_of_crowd(choice, &pick);
 			break;
 		}
@@ -266,7 +268,8 @@ pick_alone(Choice *choice)
  * The oldest rows wait for records that HubSpot did not have, and there may be any number of
  * these.  So that nobody queues behind them, pick from what has become due last: other rows,
  * if there are any; else those that may have their records by now, if HubSpot may be asked
- * again, or they would be put off.
+ * again, or they would be put off.  Not where fewer rows are asked for, as to find out which
+ * one is to blame for an ERROR.
  */
 static void
 pick_out_of_crowd(Choice *choice, HubspotPick *pick)
