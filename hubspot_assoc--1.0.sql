@@ -1109,7 +1109,7 @@ FROM hs_assoc_history_batch AS b,
 	ROWS FROM (pg_catalog.unnest(b.ids), pg_catalog.unnest(b.from_ids), pg_catalog.unnest(b.to_ids),
 		pg_catalog.unnest(b.enqueued_at), pg_catalog.unnest(b.from_keys), pg_catalog.unnest(b.to_keys))
 		AS r (id, from_id, to_id, enqueued_at, from_key, to_key)
-WHERE pg_catalog.pg_has_role(b.role, 'USAGE');
+WHERE pg_catalog.pg_has_role(b.role, 'USAGE') AND b.keep_until > pg_catalog.now();
 COMMENT ON VIEW hs_assoc_history IS
 'who had what associated by way of the outbox, when, and what came of it, for as long as the server''s history_retention says';
 COMMENT ON COLUMN hs_assoc_history.enqueued_by IS

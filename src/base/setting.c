@@ -58,7 +58,7 @@ hubspot_define_settings(void)
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.workers",
 							"Most background workers that send outboxes, of all databases together.",
-							"0: none is started. They need the library in shared_preload_libraries.",
+							"0: none is started, nor the one that a commit starts where the library is not preloaded.",
 							&hubspot_workers, 4, 0, 1000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.poll_interval",

@@ -169,13 +169,13 @@ attach(void)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		{
 			attached = false;
-			PG_RE_THROW();
+			ReThrowError(error);
 		}
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not share the rates of accounts with other sessions"),

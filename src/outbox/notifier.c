@@ -168,13 +168,13 @@ typedef struct Taken
 	TimestampTz notified_at;	/* 0: never */
 } Taken;
 
-/* The lock of those who notify. */
-typedef enum Lock
+/* A NOTIFY, once all that it tells of was read. */
+typedef struct Telling
 {
-	UNTRIED,
-	OURS,
-	BUSY						/* another process has it */
-} Lock;
+	const Event *event;
+	Taken		taken;
+	const char *payload;
+} Telling;
 
 static void look_safely(HubspotNotifier *notifier, HubspotTransaction *transaction,
 						MemoryContext fault_context);
@@ -186,8 +186,9 @@ static int64 interval(const Event *event);
 static bool is_due(const Event *event, TimestampTz now);
 static bool may_notify(void);
 static void keep(const Event *event, int64 count, TimestampTz since, TimestampTz notified_at);
-static void tell(const Event *event, HubspotNotify what, Lock *lock);
-static void notify(const Event *event, bool records);
+static Telling *prepare(const Event *event, HubspotNotify what);
+static bool notify(const List *tellings);
+static void put_back(const Event *event, const Taken *taken);
 static void compact(const Event *event, bool forget);
 static Taken take(const Event *event);
 static HubspotNotify choice(const List *servers, const char *server);
@@ -243,7 +244,8 @@ look(HubspotNotifier *notifier, HubspotTransaction *transaction)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOEND;
-	Lock		lock = UNTRIED;
+	List	   *tellings = NIL;
+	bool		busy;
 	List	   *servers;
 	List	   *events;
 	ListCell   *lc;
@@ -258,7 +260,12 @@ look(HubspotNotifier *notifier, HubspotTransaction *transaction)
 		const Event *event = lfirst(lc);
 
 		if (is_due(event, now))
-			tell(event, choice(servers, event->server), &lock);
+		{
+			Telling    *telling = prepare(event, choice(servers, event->server));
+
+			if (telling)
+				tellings = lappend(tellings, telling);
+		}
 		else
 		{
 			if (event->count > 0)
@@ -267,32 +274,79 @@ look(HubspotNotifier *notifier, HubspotTransaction *transaction)
 				compact(event, false);
 		}
 	}
+	busy = !notify(tellings);
 	hubspot_transaction_end(transaction);
 
-	if (lock == BUSY)
+	if (busy)
 		next = now + BUSY_DELAY;
 	notifier->due = TIMESTAMP_IS_NOEND(next) ? 0 : next;
 	if (notifier->due)
 		notifier->look_at = Min(notifier->look_at, hubspot_now() + Max(next - now, BUSY_DELAY));
 }
 
-/* Do what is due about an event. */
-static void
-tell(const Event *event, HubspotNotify what, Lock *lock)
+/* Do what is due about an event; if that is to tell of it, prepare this.  NULL: it is not. */
+static Telling *
+prepare(const Event *event, HubspotNotify what)
 {
+	Telling    *telling;
+	Taken		taken;
+
 	if (what == HUBSPOT_NOTIFY_OFF)
-		(void) take(event);
-	else if (event->count + event->untabled == 0)
-		compact(event, true);
-	else
 	{
-		if (*lock == UNTRIED)
-			*lock = may_notify() ? OURS : BUSY;
-		if (*lock == OURS)
-			notify(event, what == HUBSPOT_NOTIFY_RECORDS);
-		else if (event->rows > MANY_EVENTS)
-			compact(event, false);
+		(void) take(event);
+		return NULL;
 	}
+	if (event->count + event->untabled == 0)
+	{
+		compact(event, true);
+		return NULL;
+	}
+	taken = take(event);
+	if (taken.count + event->untabled == 0 || taken.notified_at > event->notified_at)
+	{
+		/* somebody has locked them, or another sender was faster */
+		put_back(event, &taken);
+		return NULL;
+	}
+	telling = palloc(sizeof(Telling));
+	telling->event = event;
+	telling->taken = taken;
+	telling->payload = payload(event, taken.count + event->untabled, taken.since,
+							   what == HUBSPOT_NOTIFY_RECORDS);
+	return telling;
+}
+
+/*
+ * Tell of all that was prepared; false: another process has the lock.  It is taken last, so
+ * that nothing is waited for with it.
+ */
+static bool
+notify(const List *tellings)
+{
+	bool		ours = (tellings == NIL || may_notify());
+	const ListCell *lc;
+
+	foreach(lc, tellings)
+	{
+		const Telling *telling = lfirst(lc);
+
+		if (!ours)
+		{
+			put_back(telling->event, &telling->taken);
+			continue;
+		}
+		Async_Notify(CHANNEL, telling->payload);
+		keep(telling->event, 0, 0, GetCurrentTimestamp());
+	}
+	return ours;
+}
+
+/* Put back what was taken, as one row, if it was anything. */
+static void
+put_back(const Event *event, const Taken *taken)
+{
+	if (taken->count > 0 || taken->notified_at != 0)
+		keep(event, taken->count, taken->since, taken->notified_at);
 }
 
 /* What there is to be told of, and what was: a list of Events. */
@@ -389,20 +443,6 @@ may_notify(void)
 
 	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, InvalidOid, 0);
 	return LockAcquire(&tag, AccessExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-/* Tell of an event. */
-static void
-notify(const Event *event, bool records)
-{
-	Taken		taken = take(event);
-	int64		count = taken.count + event->untabled;
-
-	/* somebody has locked them, or was faster */
-	if (count == 0)
-		return;
-	Async_Notify(CHANNEL, payload(event, count, taken.since, records));
-	keep(event, 0, 0, GetCurrentTimestamp());
 }
 
 /*

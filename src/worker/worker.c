@@ -142,12 +142,17 @@ hubspot_worker_take_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},	/* from 17 on */
+		{"exit_on_error", "off"},
 		{"session_replication_role", "origin"}
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
-						PGC_S_OVERRIDE);
+	{
+		if (GetConfigOption(settings[i][0], true, false))
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
+							PGC_S_OVERRIDE);
+	}
 }
 
 static void
