@@ -227,6 +227,17 @@ foreach my $retention ('0s', '1h')
 	$session->query('ALTER SERVER hubspot OPTIONS (DROP sent_retention)');
 }
 
+# Who asks for one row gets no more, also behind one that waits
+start_over();
+enqueue('create_default', [ [ 'c9@example.com', 'd1.example' ] ]);
+flush();
+due();
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 100 + i AS from_id, 201 AS to_id FROM generate_series(1, 5) AS i')});
+$session->query('CALL hs_assoc_flush(1)');
+is($session->query('SELECT count(*) FROM hs_assoc_outbox') >= 5, 1, 'one row at most');
+flush();
+is(held(), join(' ', map { "10$_,201" } 1 .. 5), 'and then the others');
+
 # The same pair, from its other side
 start_over();
 $session->query(q{BEGIN;
