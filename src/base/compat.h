@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/appendinfo.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "parser/parsetree.h"
@@ -347,6 +348,18 @@ hubspot_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost start
 #else
 	return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
 								   required_outer, NULL, fdw_private);
+#endif
+}
+
+/* An expression with the columns of a partition in place of those of the whole. */
+static inline Node *
+hubspot_adjust_for_child(PlannerInfo *root, Node *node, RelOptInfo *child)
+{
+#if PG_VERSION_NUM >= 160000
+	return adjust_appendrel_attrs_multilevel(root, node, child, child->top_parent);
+#else
+	return adjust_appendrel_attrs_multilevel(root, node, child->relids,
+											 child->top_parent_relids);
 #endif
 }
 

@@ -55,19 +55,20 @@ enum
 	" AS i (from_id, to_id, type_ids, category, labels, no) " \
 	"ORDER BY i.no"
 
+#define INSERT_TYPES \
+	[INSERT_SERVER] = TEXTOID, \
+	[INSERT_ROLE] = REGROLEOID, \
+	[INSERT_OPERATION] = TEXTOID, \
+	[INSERT_FROM_TYPE] = TEXTOID, \
+	[INSERT_TO_TYPE] = TEXTOID, \
+	[INSERT_KEEP_LABELS] = BOOLOID, \
+	[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY, \
+	[INSERT_WAIT_FOR_RECORDS] = INTERVALOID, \
+	HUBSPOT_WHO_TYPES(INSERT_WHO)
+
 static HubspotStatement insert_statement = {
 	.text = INSERT_ROWS("", ""),
-	.types = {
-		[INSERT_SERVER] = TEXTOID,
-		[INSERT_ROLE] = REGROLEOID,
-		[INSERT_OPERATION] = TEXTOID,
-		[INSERT_FROM_TYPE] = TEXTOID,
-		[INSERT_TO_TYPE] = TEXTOID,
-		[INSERT_KEEP_LABELS] = BOOLOID,
-		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
-		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
-		HUBSPOT_WHO_TYPES(INSERT_WHO)
-	}
+	.types = {INSERT_TYPES}
 };
 
 /*
@@ -77,15 +78,7 @@ static HubspotStatement insert_statement = {
 static HubspotStatement insert_before_statement = {
 	.text = INSERT_ROWS("id, link_table, enqueued_at, ", "nextval($13), $12, clock_timestamp(), "),
 	.types = {
-		[INSERT_SERVER] = TEXTOID,
-		[INSERT_ROLE] = REGROLEOID,
-		[INSERT_OPERATION] = TEXTOID,
-		[INSERT_FROM_TYPE] = TEXTOID,
-		[INSERT_TO_TYPE] = TEXTOID,
-		[INSERT_KEEP_LABELS] = BOOLOID,
-		[INSERT_INPUTS] = HUBSPOT_INPUT_ARRAY,
-		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
-		HUBSPOT_WHO_TYPES(INSERT_WHO),
+		INSERT_TYPES,
 		[INSERT_LINK_TABLE] = REGCLASSOID,
 		[INSERT_SEQUENCE] = REGCLASSOID
 	}

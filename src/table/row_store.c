@@ -137,7 +137,9 @@ hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, Minima
 	}
 	/* it may have been read meanwhile */
 	if (BufFileSeek(store->file, store->end.file, store->end.offset, SEEK_SET) != 0)
-		elog(ERROR, "could not seek in a temporary file");
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not seek in a temporary file: %m")));
 	record->last = store->end;
 	BufFileWrite(store->file, &head, sizeof(head));
 	BufFileWrite(store->file, tuple, tuple->t_len);
@@ -171,7 +173,9 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place)
 	if (place->file < 0)
 		return NULL;
 	if (BufFileSeek(store->file, place->file, place->offset, SEEK_SET) != 0)
-		elog(ERROR, "could not seek in a temporary file");
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not seek in a temporary file: %m")));
 	hubspot_buffile_read(store->file, &head, sizeof(head));
 	if (head.len > store->fetched_size)
 	{

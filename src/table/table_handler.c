@@ -27,6 +27,7 @@ hs_assoc_fdw_handler(PG_FUNCTION_ARGS)
 
 	routine->GetForeignRelSize = hubspot_table_size;
 	routine->GetForeignPaths = hubspot_table_paths;
+	routine->ReparameterizeForeignPathByChild = hubspot_table_path_for_child;
 	routine->GetForeignPlan = hubspot_table_plan;
 	routine->BeginForeignScan = hubspot_table_scan_begin;
 	routine->IterateForeignScan = hubspot_table_scan_next;

@@ -216,6 +216,26 @@ hubspot_table_path_ahead(const ForeignPath *path, int number, double rows)
 	return &copy->path;
 }
 
+/*
+ * The fdw_private of a path that is used for a join with a partition, whose columns take the
+ * place of those of the whole table.
+ */
+List *
+hubspot_table_path_for_child(PlannerInfo *root, List *fdw_private, RelOptInfo *child)
+{
+	HubspotTableCondition *condition;
+
+	if (fdw_private == NIL)
+		return NIL;
+	condition = palloc(sizeof(HubspotTableCondition));
+	*condition = *(const HubspotTableCondition *) linitial(fdw_private);
+	condition->values = castNode(List, hubspot_adjust_for_child(root, (Node *) condition->values,
+																child));
+	fdw_private = list_copy(fdw_private);
+	linitial(fdw_private) = condition;
+	return fdw_private;
+}
+
 /* Add the paths by conditions that join the table to others. */
 static void
 add_join_paths(PlannerInfo *root, RelOptInfo *rel)

@@ -30,6 +30,8 @@ enum
 extern void hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 extern void hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 extern Path *hubspot_table_path_ahead(const ForeignPath *path, int number, double rows);
+extern List *hubspot_table_path_for_child(PlannerInfo *root, List *fdw_private,
+										  RelOptInfo *child);
 extern ForeignScan *hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 									   ForeignPath *path, List *tlist, List *clauses,
 									   Plan *outer_plan);

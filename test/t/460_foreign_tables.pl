@@ -256,6 +256,19 @@ as(nobody => 'EXPLAIN SELECT o.id, s.* FROM outer_rows AS o LEFT JOIN LATERAL (S
 asks('SELECT o.id, s.* FROM outer_rows AS o LEFT JOIN LATERAL (SELECT f.to_id, o.x AS y FROM t AS f) AS s ON true', 0,
 	qr/without a condition that names records/, 'LATERAL without a condition');
 
+# A join of the partitions of two tables, one by one
+$session->query(q{CREATE TABLE pt (id text) PARTITION BY LIST (id); CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN ('7'); CREATE TABLE pt2 PARTITION OF pt FOR VALUES IN ('8');
+	INSERT INTO pt VALUES ('7'), ('8'); ANALYZE pt;
+	CREATE TABLE pf (from_id text, to_id text) PARTITION BY LIST (from_id);
+	CREATE FOREIGN TABLE pf1 PARTITION OF pf FOR VALUES IN ('7') SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+	CREATE FOREIGN TABLE pf2 PARTITION OF pf FOR VALUES IN ('8') SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+	SET enable_partitionwise_join = on});
+my $pairs = $session->query(q{SELECT count(DISTINCT (from_id, to_id)) FROM t WHERE from_id IN ('7', '8')});
+cmp_ok($pairs, '>', 0, 'there are some');
+asks('SELECT count(*) FROM pt JOIN pf ON pf.from_id = pt.id', 2, $pairs, 'a join of partitions');
+asks('SELECT count(*) FROM pt LEFT JOIN pf ON pf.from_id = pt.id', 2, $pairs, '... from outside');
+$session->query('RESET enable_partitionwise_join');
+
 # Two keys of one record, with types: each has its rows
 $hubspot->put_records(companies => [ { id => '77', properties => { domain => 'two.example' } } ]);
 $hubspot->put_records(contacts => [ { id => '99001', properties => { email => 'old@x.example', hs_additional_emails => 'new@x.example' } } ]);
