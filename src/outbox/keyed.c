@@ -6,7 +6,9 @@
  * A round looks up no more keys than take it a moment, since other rows of the account
  * wait for its end.  Keys that HubSpot did not have before share a part of the rate
  * (reask.c), those first that have waited least, and of these the latest: what was
- * enqueued just now may come to be any moment, however many rows have waited in vain.
+ * enqueued just now may come to be any moment, however many rows have waited in vain.  Those
+ * that come next wait for the next request, all others behind what is planned; but of a crowd,
+ * out of which the latest are picked when there is room, all do.
  *
  * All functions here need a transaction with a snapshot.
  *
@@ -31,6 +33,9 @@
 
 /* How many keys are looked up in a round, of all lanes together. */
 #define MAX_KEYS		2000
+
+/* So many rows are a crowd: at least as many are looked at first (selection.c). */
+#define CROWD			500
 
 /* The sides of a row */
 enum
@@ -80,8 +85,9 @@ typedef struct Room
 static HubspotRows rows;
 
 static void limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room);
+static int64 next_turn(HubspotReask *reask, const Room *room, bool is_next);
 static void choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys,
-						 Room *room);
+						 HTAB *next, Room *room);
 static int	compare_waited(const void *a, const void *b);
 static HTAB *create_keys(int nclaims);
 static void add_keys(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim,
@@ -158,11 +164,12 @@ static void
 limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 {
 	HTAB	   *keys = create_keys(lot->nclaims);
+	HTAB	   *next = create_keys(lot->nclaims);
 	HubspotDeferral *deferrals = palloc(sizeof(HubspotDeferral) * lot->nclaims);
 	int			ndeferrals = 0;
 	int			nclaims = 0;
 
-	choose_again(reask, lot, keys, room);
+	choose_again(reask, lot, keys, next, room);
 	for (int i = 0; i < lot->nclaims; i++)
 	{
 		const HubspotClaim *claim = &lot->claims[i];
@@ -173,10 +180,10 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 			continue;			/* it has its turn in another round */
 		if (!chosen && claim->waited > 0)
 		{
-			int64		planned = hubspot_reask_plan(reask, reask->free_at, room->now);
+			int64		turn = next_turn(reask, room, are_among(next, &lot->lane, claim));
 
 			deferrals[ndeferrals].id = claim->id;
-			deferrals[ndeferrals++].not_before = room->time + (planned - room->now);
+			deferrals[ndeferrals++].not_before = room->time + (turn - room->now);
 			continue;
 		}
 		add_keys(keys, &lot->lane, claim, nnew);
@@ -187,16 +194,31 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 	if (ndeferrals > 0)
 		hubspot_claim_defer(deferrals, ndeferrals);
 	hash_destroy(keys);
+	hash_destroy(next);
 	pfree(deferrals);
 }
 
-/* Add the keys that may be asked for again now, of rows that have waited least. */
+/* When is a row's turn that may not be asked for again now? */
+static int64
+next_turn(HubspotReask *reask, const Room *room, bool is_next)
+{
+	return is_next ? hubspot_reask_next(reask, room->now) :
+		hubspot_reask_plan(reask, reask->free_at, room->now);
+}
+
+/*
+ * Add the keys that may be asked for again now, of rows that have waited least; and to next
+ * those that fill another request.
+ */
 static void
-choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys, Room *room)
+choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys, HTAB *next,
+			 Room *room)
 {
 	const HubspotClaim **waiting = palloc(sizeof(HubspotClaim *) * lot->nclaims);
 	int			nwaiting = 0;
+	int			nchosen;
 	int			nkeys[NSIDES] = {0};
+	int			nnext[NSIDES] = {0};
 
 	for (int i = 0; i < lot->nclaims; i++)
 	{
@@ -204,8 +226,12 @@ choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys, Room *room)
 			waiting[nwaiting++] = &lot->claims[i];
 	}
 	qsort(waiting, nwaiting, sizeof(HubspotClaim *), compare_waited);
-	for (int i = 0; i < nwaiting && nkeys[FROM] + nkeys[TO] < Min(room->again, room->keys); i++)
-		add_keys(keys, &lot->lane, waiting[i], nkeys);
+	for (nchosen = 0; nchosen < nwaiting &&
+		 nkeys[FROM] + nkeys[TO] < Min(room->again, room->keys); nchosen++)
+		add_keys(keys, &lot->lane, waiting[nchosen], nkeys);
+	for (int i = nchosen; i < nwaiting && nwaiting < CROWD &&
+		 nnext[FROM] + nnext[TO] < HUBSPOT_REASK_KEYS; i++)
+		add_keys(next, &lot->lane, waiting[i], nnext);
 
 	/* requests are for keys of one side */
 	for (int side = 0; side < NSIDES; side++)

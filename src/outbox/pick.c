@@ -109,13 +109,13 @@ enum
 
 /*
  * Most pairs have one row.  Then there is nothing to prune, and nothing to
- * wait for, and one look at the pair is enough; a row that was a dead letter
+ * wait for, and one look at the pair is enough; a row that is no longer of use
  * does not count as such.  Rows that somebody has locked are not in this
  * window.
  */
 #define PICK_ALONE(where) \
 	"SELECT " PICKED_COLUMNS("w.tid", "w.pair") ", NULL::bigint," \
-	" w.error_category IS NOT NULL AND coalesce(w.waited = '0', true) OR (SELECT true FROM %1$s.hs_assoc_outbox AS b" \
+	" NOT " IS_OF_USE " OR (SELECT true FROM %1$s.hs_assoc_outbox AS b" \
 	"  WHERE " HUBSPOT_SQL_PAIR("b") " = w.pair AND b.id <> w.id" \
 	"  ORDER BY " HUBSPOT_SQL_PAIR("b") ", b.id LIMIT 1) IS NOT NULL" \
 	" FROM (SELECT ctid AS tid, " HUBSPOT_SQL_PAIR("o") " AS pair, o.*" \

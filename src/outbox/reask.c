@@ -4,9 +4,11 @@
  *	  How often HubSpot is asked again for records that it does not have.
  *
  * Any number of rows may wait for records that never come.  To ask for them may use a
- * tenth of the account's rate, and of what is left of its day, so that nothing else has to wait for it.  When a key is to
- * be asked for again, it gets a time at which that can be done at this rate; and where more
- * come at once all the same, as when a sender has begun anew, the others get another time.
+ * tenth of the account's rate, and of what is left of its day, so that nothing else has to
+ * wait for it.  When a key is to be asked for again, it gets a time at which that can be done
+ * at this rate; and where more come at once all the same, as when a sender has begun anew,
+ * the others get another time: a request's worth of them the next one, the rest a later one,
+ * behind all that is planned.
  *
  * IDENTIFICATION
  *	  src/outbox/reask.c
@@ -26,9 +28,6 @@
 
 /* The rate of an account that has none: that of servers by default. */
 #define USUAL_RATE		100
-
-/* The keys of a request. */
-#define KEYS_OF_REQUEST	100
 
 /* How many requests may go at once, if none have gone for a while. */
 #define BURST			5
@@ -62,14 +61,21 @@ hubspot_reask_room(const HubspotReask *reask, int64 now)
 {
 	int64		left = now + BURST * reask->spacing - Max(reask->free_at, now);
 
-	return left < reask->spacing ? 0 : (int) (left / reask->spacing) * KEYS_OF_REQUEST;
+	return left < reask->spacing ? 0 : (int) (left / reask->spacing) * HUBSPOT_REASK_KEYS;
+}
+
+/* When is there room for a request, at the latest? */
+int64
+hubspot_reask_next(const HubspotReask *reask, int64 now)
+{
+	return Max(reask->free_at - (BURST - 1) * reask->spacing, now);
 }
 
 /* So many are. */
 void
 hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now)
 {
-	int			nrequests = (nkeys + KEYS_OF_REQUEST - 1) / KEYS_OF_REQUEST;
+	int			nrequests = (nkeys + HUBSPOT_REASK_KEYS - 1) / HUBSPOT_REASK_KEYS;
 
 	reask->free_at = Max(reask->free_at, now) + nrequests * reask->spacing;
 }
@@ -78,7 +84,7 @@ hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now)
 int64
 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now)
 {
-	reask->planned_until = Max(reask->planned_until, now) + reask->spacing / KEYS_OF_REQUEST;
+	reask->planned_until = Max(reask->planned_until, now) + reask->spacing / HUBSPOT_REASK_KEYS;
 	reask->planned_until = Min(reask->planned_until, now + MAX_PLAN);
 	return Max(Min(earliest, now + MAX_PLAN), reask->planned_until);
 }

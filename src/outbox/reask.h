@@ -11,6 +11,9 @@
 #ifndef HUBSPOT_OUTBOX_REASK_H
 #define HUBSPOT_OUTBOX_REASK_H
 
+/* The keys of a request. */
+#define HUBSPOT_REASK_KEYS	100
+
 /* An account's; all zeroes at first.  Times are those of hubspot_now(). */
 typedef struct HubspotReask
 {
@@ -22,6 +25,7 @@ typedef struct HubspotReask
 extern void hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left,
 								   int64 now);
 extern int	hubspot_reask_room(const HubspotReask *reask, int64 now);
+extern int64 hubspot_reask_next(const HubspotReask *reask, int64 now);
 extern void hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now);
 extern int64 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now);
 
