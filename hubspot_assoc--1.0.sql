@@ -1567,9 +1567,9 @@ CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
 CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
--- afterwards, there is no row left
+-- afterwards, there is no row left; and a table is locked that a sender waits for
 CREATE EVENT TRIGGER hs_assoc_sync_before_drop ON ddl_command_start
-	WHEN TAG IN ('DROP TABLE')
+	WHEN TAG IN ('DROP TABLE', 'ALTER EXTENSION')
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
 -- also where DDL is replicated to
 ALTER EVENT TRIGGER hs_assoc_sync_ddl ENABLE ALWAYS;
@@ -1580,7 +1580,7 @@ COMMENT ON EVENT TRIGGER hs_assoc_sync_ddl IS
 COMMENT ON EVENT TRIGGER hs_assoc_sync_drop IS
 'follows what is dropped';
 COMMENT ON EVENT TRIGGER hs_assoc_sync_before_drop IS
-'enqueues the rows of partitions that are about to be dropped';
+'enqueues the rows of partitions that are about to be dropped, and has ALTER EXTENSION wait for senders';
 
 CREATE FUNCTION hs_assoc_sync_problem(
 	id int,

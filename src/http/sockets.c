@@ -298,7 +298,8 @@ hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents,
 	update_set();
 	nevents = WaitEventSetWait(set, timeout, events, maxevents,
 							   hubspot_wait_event());
-	hubspot_keep_watch();
+	if (timeout != 0)			/* or else this was a look, not a wait */
+		hubspot_keep_watch();
 	for (int i = 0; i < nevents; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

@@ -16,6 +16,11 @@
  * been dropped, and ddl_retype.c at what may have changed the values of all
  * rows.
  *
+ * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use, and
+ * lock them in another order.  So the extension is locked first, as DROP EXTENSION
+ * does; a sender's short transactions have that lock, too, so the two cannot
+ * deadlock.
+ *
  * IDENTIFICATION
  *	  src/sync/ddl_trigger.c
  *
@@ -25,9 +30,12 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -42,6 +50,8 @@
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_ddl);
 
+static void before_command(const HubspotSchema *schema, Node *command);
+static bool changes_extension(Node *command);
 static void after_command(const HubspotSchema *schema, Node *command);
 static List *touched_objects(Oid catalog);
 static void rename_column(const HubspotSchema *schema, Oid relid,
@@ -57,7 +67,7 @@ static void check_enums(const HubspotSchema *schema);
 
 /*
  * hs_assoc_sync_ddl(): the function of the event triggers, on ddl_command_start
- * (of DROP TABLE), ddl_command_end and sql_drop
+ * (of DROP TABLE and ALTER EXTENSION), ddl_command_end and sql_drop
  */
 Datum
 hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
@@ -74,12 +84,35 @@ hs_assoc_sync_ddl(PG_FUNCTION_ARGS)
 	/* NULL if the command was about the extension itself */
 	schema = hubspot_outbox_schema(true);
 	if (schema && strcmp(trigdata->event, "ddl_command_start") == 0)
-		hubspot_before_drop(schema, trigdata->parsetree);
+		before_command(schema, trigdata->parsetree);
 	else if (schema && strcmp(trigdata->event, "sql_drop") == 0)
 		hubspot_after_drop(schema, trigdata->parsetree);
 	else if (schema)
 		after_command(schema, trigdata->parsetree);
 	PG_RETURN_NULL();
+}
+
+static void
+before_command(const HubspotSchema *schema, Node *command)
+{
+	if (IsA(command, DropStmt))
+		hubspot_before_drop(schema, command);
+	else if (changes_extension(command) && hubspot_owns_extension(schema->extension, GetUserId()))
+		LockDatabaseObject(ExtensionRelationId, schema->extension, 0, AccessExclusiveLock);
+}
+
+/* Is it ALTER EXTENSION UPDATE or SET SCHEMA, for ours? */
+static bool
+changes_extension(Node *command)
+{
+	const char *name = NULL;
+
+	if (IsA(command, AlterExtensionStmt))
+		name = castNode(AlterExtensionStmt, command)->extname;
+	else if (IsA(command, AlterObjectSchemaStmt) &&
+			 castNode(AlterObjectSchemaStmt, command)->objectType == OBJECT_EXTENSION)
+		name = strVal(castNode(AlterObjectSchemaStmt, command)->object);
+	return name && strcmp(name, "hubspot_assoc") == 0;
 }
 
 static void

@@ -19,9 +19,13 @@
  * All of that is done after a commit, when an ERROR would be a PANIC: nothing here
  * that sessions call allocates, waits for more than an LWLock, or throws.
  *
- * The postmaster starts the worker again some seconds after it has ended with an
- * error or by a signal, and after a crash of the server's processes; not after a
- * restart of the server.
+ * What fails must not take more and more of max_worker_processes.  So the process
+ * that a session asks for is never started again by the postmaster: if it cannot
+ * even load the library, nothing of it remains.  It has only to have a lasting one
+ * started, which the postmaster brings back after a crash of the server's processes
+ * (though not after a restart of the server).  That one always ends with exit code
+ * 0, which frees its place, and has a successor started, if there has to be one: it
+ * takes the lock before it rests, so sessions that commit meanwhile find it there.
  *
  * IDENTIFICATION
  *	  src/worker/dynamic_lock.c
@@ -47,12 +51,11 @@
 /* What tells our lock from those of other code ("hw"), and from a lease's. */
 #define WORKER_KEY	0x6877
 
-/* After how many seconds the postmaster starts it again. */
+/* After a crash it is started at once; any number does. */
 #define RESTART_TIME 5
 
 static void worker_tag(LOCKTAG *tag, Oid database);
 static int	find_process(Oid database, int signal);
-static bool start(Oid database);
 static void release_all(int code, Datum arg);
 
 /*
@@ -66,7 +69,7 @@ hubspot_dynamic_rouse(Oid database)
 		return HUBSPOT_DYNAMIC_THERE;
 	if (hubspot_workers == 0 || !IsUnderPostmaster || IsBinaryUpgrade || RecoveryInProgress())
 		return HUBSPOT_DYNAMIC_OFF;
-	return start(database) ? HUBSPOT_DYNAMIC_STARTED : HUBSPOT_DYNAMIC_NO_SLOT;
+	return hubspot_dynamic_start(database, HUBSPOT_DYNAMIC_FIRST) ? HUBSPOT_DYNAMIC_STARTED : HUBSPOT_DYNAMIC_NO_SLOT;
 }
 
 /* The process id of the worker of a database; 0: there is none. */
@@ -119,8 +122,8 @@ find_process(Oid database, int signal)
 }
 
 /* Ask the postmaster for a process; false: there are no more background workers. */
-static bool
-start(Oid database)
+bool
+hubspot_dynamic_start(Oid database, HubspotDynamicKind kind)
 {
 	BackgroundWorker worker = {0};
 
@@ -132,9 +135,17 @@ start(Oid database)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
 		BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = RESTART_TIME;
+	worker.bgw_restart_time = kind == HUBSPOT_DYNAMIC_FIRST ? BGW_NEVER_RESTART : RESTART_TIME;
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_extra[0] = (char) kind;
 	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+/* What this process was started for. */
+HubspotDynamicKind
+hubspot_dynamic_kind(void)
+{
+	return (HubspotDynamicKind) MyBgworkerEntry->bgw_extra[0];
 }
 
 /*

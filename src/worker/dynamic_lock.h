@@ -20,11 +20,21 @@ typedef enum HubspotDynamicStart
 	HUBSPOT_DYNAMIC_NO_SLOT		/* max_worker_processes is used up */
 } HubspotDynamicStart;
 
+/* What a process is started for. */
+typedef enum HubspotDynamicKind
+{
+	HUBSPOT_DYNAMIC_FIRST,		/* by a session, to have a lasting one started */
+	HUBSPOT_DYNAMIC_LASTING,
+	HUBSPOT_DYNAMIC_SUCCESSOR	/* of one that has failed: begins with a rest */
+} HubspotDynamicKind;
+
 /* for everybody */
 extern HubspotDynamicStart hubspot_dynamic_rouse(Oid database);
 extern int	hubspot_dynamic_pid(Oid database);
 
 /* for the worker */
+extern HubspotDynamicKind hubspot_dynamic_kind(void);
+extern bool hubspot_dynamic_start(Oid database, HubspotDynamicKind kind);
 extern bool hubspot_dynamic_enter(Oid database);
 extern void hubspot_dynamic_leave(Oid database);
 extern bool hubspot_dynamic_is_wanted(Oid database);

@@ -8,13 +8,16 @@
  * row will be, and beyond that a few seconds for the next commit.  Then it gives up
  * its lock, looks once more, and ends.
  *
- * It ends with exit code 0 if it need not come back, and else with 1, upon which
- * the postmaster starts it again some seconds later: after an ERROR that is nobody's
- * (see sender.c), when it was terminated, and when it has made way for a statement
- * that wants the database for itself.  Such a statement waits no longer than 5 s, so
- * it is looked for even while requests are in flight; these may have been sent, and
- * will be sent again.  A database that is gone when the process comes back, or does
- * not let it in, is left alone.
+ * It has a successor started, which goes on after some seconds' rest, where it has
+ * to come back: after an ERROR that is nobody's (see sender.c), when it was
+ * terminated, and when it has made way for a statement that wants the database for
+ * itself.  Such a statement waits no longer than 5 s, so it is looked for wherever
+ * this process waits, even while requests are in flight; these may have been sent,
+ * and will be sent again.  A database that is gone when the successor comes, or does
+ * not let it in, is left alone; what else keeps it out may pass, and is tried again.
+ *
+ * To the server it is a process of the database's owner, who may therefore end it, as
+ * DROP DATABASE ... WITH (FORCE) does.
  *
  * IDENTIFICATION
  *	  src/worker/dynamic_worker.c
@@ -25,16 +28,21 @@
 
 #include <signal.h>
 
+#include "access/htup_details.h"
+#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
+#include "utils/syscache.h"
 
+#include "base/catalog_access.h"
 #include "base/clock.h"
 #include "base/setting.h"
 #include "outbox/horizon.h"
@@ -50,6 +58,9 @@
 #define LINGER (5000 * MS)
 #define REST (100 * MS)
 #define LOOK_AFTER_OTHERS (1000 * MS)
+
+/* How long a successor waits before it begins. */
+#define REST_OF_SUCCESSOR (5000 * MS)
 
 /* How often it is looked whether a statement wants the database. */
 #define LOOK_AROUND (500 * MS)
@@ -71,10 +82,17 @@ typedef struct Worker
 } Worker;
 
 static volatile sig_atomic_t is_woken = false;
-static bool connected = false;
+static bool comes_back = false; /* if it ends now with an exit code */
+static emit_log_hook_type former_log_hook = NULL;
 
 static void be_woken(SIGNAL_ARGS);
-static void end_without_database(int code, Datum arg);
+static void see_to_successor(int code, Datum database);
+static void end_with_zero(int code, Datum arg);
+static void hand_over(Oid database);
+static void rest(void);
+static void connect_to(Oid database);
+static void hear_refusal(ErrorData *error);
+static void belong_to_owner(void);
 static void make_way(void);
 static void serve(Worker *worker);
 static void look(Worker *worker);
@@ -94,13 +112,17 @@ hubspot_dynamic_main(Datum main_arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGUSR2, be_woken);
-	on_proc_exit(end_without_database, 0);
+	on_proc_exit(end_with_zero, 0);
+	before_shmem_exit(see_to_successor, main_arg);
 	BackgroundWorkerUnblockSignals();
 
 	if (hubspot_workers == 0 || !hubspot_dynamic_enter(database))
 		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	connected = true;
+	if (hubspot_dynamic_kind() == HUBSPOT_DYNAMIC_FIRST)
+		hand_over(database);
+	if (hubspot_dynamic_kind() == HUBSPOT_DYNAMIC_SUCCESSOR)
+		rest();
+	connect_to(database);
 	hubspot_worker_take_settings();
 	hubspot_watch(make_way, LOOK_AROUND);
 
@@ -127,15 +149,89 @@ be_woken(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* This process ends; it has given up the lock (dynamic_lock.c). */
+static void
+see_to_successor(int code, Datum database)
+{
+	if (code != 0 && comes_back)
+		(void) hubspot_dynamic_start(DatumGetObjectId(database), HUBSPOT_DYNAMIC_SUCCESSOR);
+}
+
+/* The postmaster is not to start it once more; this goes on with the end. */
+static void
+end_with_zero(int code, Datum arg)
+{
+	if (code != 0)
+		proc_exit(0);
+}
+
 /*
- * The process ends before it could connect.  It would fail again and again, so the
- * postmaster is not to start it once more; this goes on with the end.
+ * Have a lasting process started, and end.  If there is no room for another one,
+ * this one does its work; after a crash, it is the next commit that brings one.
  */
 static void
-end_without_database(int code, Datum arg)
+hand_over(Oid database)
 {
-	if (!connected && code != 0)
+	hubspot_dynamic_leave(database);
+	if (hubspot_dynamic_start(database, HUBSPOT_DYNAMIC_LASTING) ||
+		!hubspot_dynamic_enter(database))
 		proc_exit(0);
+}
+
+/* What has failed is not to be tried again at once. */
+static void
+rest(void)
+{
+	int64		until = hubspot_now() + REST_OF_SUCCESSOR;
+
+	comes_back = true;
+	while (hubspot_now() < until)
+		wait_until(until);
+	comes_back = false;
+}
+
+/* Once it is connected, whatever ends it is no reason to stay away. */
+static void
+connect_to(Oid database)
+{
+	former_log_hook = emit_log_hook;
+	emit_log_hook = hear_refusal;
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	emit_log_hook = former_log_hook;
+	comes_back = true;
+	belong_to_owner();
+}
+
+/*
+ * Why it could not connect.  There is no other way to learn that; if it is not
+ * logged, the next commit has it tried again.
+ */
+static void
+hear_refusal(ErrorData *error)
+{
+	if (error->elevel == FATAL)
+		comes_back = error->sqlerrcode != ERRCODE_UNDEFINED_DATABASE &&
+			error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	if (former_log_hook)
+		former_log_hook(error);
+}
+
+/*
+ * Whose process is it, for those who want to end it?  A process without a role is a
+ * superuser's.  That says nothing of the rights with which this one runs.
+ */
+static void
+belong_to_owner(void)
+{
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+
+	if (HeapTupleIsValid(tuple))
+	{
+		MyProc->roleId = ((Form_pg_database) GETSTRUCT(tuple))->datdba;
+		ReleaseSysCache(tuple);
+	}
+	hubspot_end_catalog_access(access);
 }
 
 /* Leave the database to a statement that wants it, and come back later. */
@@ -245,8 +341,7 @@ wait_until(int64 when)
 {
 	hubspot_wait_until(when);
 	if (ProcDiePending)
-		proc_exit(1);			/* without a message; the postmaster starts it
-								 * again */
+		proc_exit(1);			/* without a message; a successor comes */
 	CHECK_FOR_INTERRUPTS();
 	take_reload();
 }

@@ -9,12 +9,8 @@
  * So they are told to end before such a statement runs, and kept out until it
  * is over, whatever its outcome.
  *
- * ALTER EXTENSION UPDATE and SET SCHEMA change the tables that senders use,
- * and lock them in another order.  So we lock the extension first, as DROP
- * EXTENSION does; a sender's short transactions have that lock, too, so the
- * two cannot deadlock.  All of this needs the library in
- * shared_preload_libraries; without it, a dynamic worker makes way by itself
- * (dynamic_worker.c), and a sender may deadlock with ALTER EXTENSION.
+ * All of this needs the library in shared_preload_libraries; without it, a
+ * dynamic worker makes way by itself (dynamic_worker.c).
  *
  * CREATE EXTENSION has the database looked at; from then on, the launcher
  * knows that it has the extension.  So has COMMIT PREPARED, where the extension
@@ -29,14 +25,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 
@@ -71,8 +64,6 @@ static bool moves(const AlterDatabaseStmt *statement);
 static bool may_create_databases(Oid role);
 static bool is_template(Oid database);
 static void wait_until_clear(void);
-static Oid	extension_to_change(const Node *statement);
-static const char *name_of_extension(const Node *statement);
 static bool creates_extension(const Node *statement);
 static bool commits_prepared(const Node *statement);
 
@@ -93,11 +84,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	ProcessUtility_hook_type run = previous_hook ? previous_hook :
 	standard_ProcessUtility;
 	Oid			database = database_to_clear(pstmt->utilityStmt);
-	Oid			extension = extension_to_change(pstmt->utilityStmt);
 	bool		wakes = creates_extension(pstmt->utilityStmt);
 
-	if (OidIsValid(extension))
-		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
 	if (OidIsValid(database))
 	{
 		hubspot_hold(database);
@@ -246,43 +234,6 @@ wait_until_clear(void)
 	{
 		hubspot_wait_until(give_up);
 		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-/*
- * Our extension, if the statement changes its tables and the user may do that;
- * else InvalidOid.  A standby has no such locks, and refuses the statement by
- * itself.
- */
-static Oid
-extension_to_change(const Node *statement)
-{
-	const char *name = name_of_extension(statement);
-	Oid			extension;
-
-	if (name == NULL || strcmp(name, "hubspot_assoc") != 0 || RecoveryInProgress())
-		return InvalidOid;
-	extension = get_extension_oid(name, true);
-	return OidIsValid(extension) &&
-		hubspot_owns_extension(extension, GetUserId()) ? extension : InvalidOid;
-}
-
-/*
- * The extension that ALTER EXTENSION UPDATE or SET SCHEMA is for; NULL:
- * another statement.
- */
-static const char *
-name_of_extension(const Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_AlterExtensionStmt:
-			return ((const AlterExtensionStmt *) statement)->extname;
-		case T_AlterObjectSchemaStmt:
-			return ((const AlterObjectSchemaStmt *) statement)->objectType == OBJECT_EXTENSION ?
-				strVal(((const AlterObjectSchemaStmt *) statement)->object) : NULL;
-		default:
-			return NULL;
 	}
 }
 

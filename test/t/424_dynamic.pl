@@ -164,7 +164,7 @@ ok(holds($id), 'hs_assoc_resume brings it back');
 kill 'TERM', $first;
 end_of($first);
 wait_until(sub { workers('postgres') == 1 }, patience(20));
-pass('terminated: the postmaster brings it back');
+pass('terminated: a successor comes');
 
 # while a request is in flight
 $hubspot->rules({ match => { path => 'batch' }, action => { delay_ms => 60000 } });
