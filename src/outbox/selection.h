@@ -22,6 +22,8 @@ typedef struct HubspotRound
 	bool		installed;		/* the database has the extension */
 	bool		held;			/* it is a copy, of which nothing is sent */
 	int64		rows;			/* that were sent, whatever came of them */
+	int64		done;			/* that were confirmed */
+	int64		dead;			/* that became dead letters */
 	int64		removed;		/* that later ones had made needless */
 	int			waiting_accounts;	/* due, but not served in this round:
 									 * another process sends to them, or too

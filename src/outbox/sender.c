@@ -98,6 +98,7 @@ struct HubspotSender
 	List	   *visits;			/* of accounts that have something to be sent */
 	Visit	   *visit;			/* whose an ERROR would be, or NULL */
 	bool		forgetting;		/* it would be that of forgetting sent rows */
+	HubspotSettled settled;		/* rows of transactions that were committed */
 
 	/* whose the ERROR was in this round */
 	HubspotTurn *turn;			/* that account's, or NULL */
@@ -127,6 +128,8 @@ static bool is_ready(const HubspotSender *sender, const HubspotClaimant *claiman
 					 const Visit *visit, HubspotRound *round);
 static void take_turns(HubspotSender *sender, List *claimants);
 static int	compare_turns(const ListCell *a, const ListCell *b);
+static void commit(HubspotSender *sender);
+static void count(HubspotSender *sender);
 static void forget_sent(HubspotSender *sender);
 static void take_fault(HubspotSender *sender, const ErrorData *fault,
 					   HubspotRound *round);
@@ -186,6 +189,8 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	sender->turn = NULL;
 	sender->several = false;
 	sender->forgetting = false;
+	memset(&sender->settled, 0, sizeof(HubspotSettled));
+	(void) hubspot_settle_counted();	/* an ERROR has undone these */
 	sender->may_serve = may_serve;
 	sending = true;
 	PG_TRY();
@@ -205,6 +210,7 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 				(sender->visits != NIL && linitial(sender->visits) != sender->visit) ||
 				(sender->visit->chosen && sender->visit->chosen->nlots > 1);
 		}
+		(void) hubspot_settle_counted();
 		fault = hubspot_catch(&sender->transaction, sender->fault_context,
 							  sender->turn || sender->forgetting);
 	}
@@ -212,6 +218,9 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	hubspot_leases_let_go();
 	if (fault)
 		take_fault(sender, fault, round);
+	count(sender);				/* what an ERROR was charged to */
+	round->done = sender->settled.done;
+	round->dead = sender->settled.dead;
 	hubspot_notify(&sender->notifier, &sender->transaction, sender->fault_context, round);
 	MemoryContextSwitchTo(old);
 }
@@ -282,7 +291,7 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 			break;
 		if (++ntried % MAX_LEASES == 0)
 		{
-			hubspot_transaction_end(transaction);
+			commit(sender);
 			if (!hubspot_transaction_begin(transaction))
 				return false;
 		}
@@ -291,7 +300,7 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 		sender->visit = NULL;
 	}
 	forget_sent(sender);
-	hubspot_transaction_end(transaction);
+	commit(sender);
 	return sender->visits != NIL;
 }
 
@@ -490,7 +499,7 @@ move(HubspotSender *sender, const List *due)
 		if (hubspot_delivery_move(sender->visit->delivery))
 			finished = lappend(finished, sender->visit);
 	}
-	hubspot_transaction_end(&sender->transaction);
+	commit(sender);
 	if (finished != NIL && !hubspot_transaction_begin(&sender->transaction))
 		return false;
 	foreach(lc, finished)
@@ -499,10 +508,27 @@ move(HubspotSender *sender, const List *due)
 		hubspot_delivery_finish(sender->visit->delivery);
 	}
 	if (finished != NIL)
-		hubspot_transaction_end(&sender->transaction);
+		commit(sender);
 	foreach(lc, due)
 		hubspot_delivery_moved(((const Visit *) lfirst(lc))->delivery);
 	return true;
+}
+
+/* End the transaction, and count what was settled in it. */
+static void
+commit(HubspotSender *sender)
+{
+	hubspot_transaction_end(&sender->transaction);
+	count(sender);
+}
+
+static void
+count(HubspotSender *sender)
+{
+	HubspotSettled settled = hubspot_settle_counted();
+
+	sender->settled.done += settled.done;
+	sender->settled.dead += settled.dead;
 }
 
 /*

@@ -377,6 +377,9 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
+/* Since it was last asked for; the transaction may be undone. */
+static HubspotSettled settled;
+
 static bool is_refusal(HubspotVerdict verdict);
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
@@ -443,6 +446,17 @@ hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
 		if (hubspot_execute(&statements[0], &values) < (uint64) count)
 			(void) hubspot_execute(&statements[1], &values);
 	}
+	settled.done += nclaims;
+}
+
+/* How many rows this process has settled since it was last asked. */
+HubspotSettled
+hubspot_settle_counted(void)
+{
+	HubspotSettled result = settled;
+
+	memset(&settled, 0, sizeof(settled));
+	return result;
 }
 
 /* Delete outdated dead letters wherever they are, if nobody has locked them. */
@@ -577,12 +591,15 @@ void
 hubspot_settle_dead_each(const HubspotFailure *failures, int nfailures)
 {
 	HubspotValues values = {0};
+	int64		ndead;
 
 	hubspot_set_failures(&values, failures, nfailures);
 	hubspot_set_failure_objects(&values, DEAD_OBJECTS, DEAD_ONCE, failures, nfailures);
 	hubspot_execute(&make_room_statement, &values);
 	hubspot_event_noted();
-	if (hubspot_execute(&dead_statement, &values) < (uint64) nfailures)
+	ndead = hubspot_execute(&dead_statement, &values);
+	settled.dead += ndead;
+	if (ndead < nfailures)
 		hubspot_settle_later(failures, nfailures,
 							 GetCurrentTimestamp() + NO_ROOM_DELAY);
 }

@@ -22,6 +22,14 @@
 #define HUBSPOT_MIN_BACKOFF		5
 #define HUBSPOT_MAX_BACKOFF		300
 
+/* How many rows were settled. */
+typedef struct HubspotSettled
+{
+	int64		done;
+	int64		dead;			/* given up: they are dead letters */
+} HubspotSettled;
+
+extern HubspotSettled hubspot_settle_counted(void);
 extern void hubspot_settle_confirmed(const HubspotClaimant *claimant,
 									 const HubspotClaim *const *claims,
 									 int nclaims);

@@ -10,8 +10,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+
 #include "outbox/waiting.h"
 #include "schema/prepared.h"
+
+/* How many rows are looked at, and how many reasons are told. */
+#define MAX_ROWS	"100000"
+#define MAX_REASONS	20
 
 enum
 {
@@ -20,6 +26,43 @@ enum
 
 static HubspotStatement count_statement = {
 	.text = "SELECT count(*) FROM %1$s.hs_assoc_outbox"
+};
+
+enum
+{
+	REASONS_SERVER
+};
+
+enum
+{
+	REASON_SERVER,
+	REASON_ROWS,
+	REASON_TEXT
+};
+
+/* Why rows of a server, or of all (null), wait; nothing that names a record. */
+static HubspotStatement reasons_statement = {
+	.text =
+	"SELECT w.server, count(*), w.reason FROM ("
+	"SELECT o.server, CASE"
+	" WHEN p.server IS NOT NULL THEN 'the account is paused'"
+	" WHEN b.retry_at > clock_timestamp() THEN"
+	" concat('the account failed', ' (' || left(coalesce(b.http_status::text, b.error_category), 100) || ')',"
+	" ', and is tried again at ', date_trunc('second', b.retry_at))"
+	" WHEN o.not_before > clock_timestamp() AND o.waited > '0' THEN 'for records that HubSpot does not have'"
+	" WHEN o.not_before > clock_timestamp() THEN 'to be tried again later'"
+	" ELSE 'another process sends them, or has something to send before them' END AS reason"
+	" FROM (SELECT * FROM %1$s.hs_assoc_outbox AS r WHERE $1 IS NULL OR r.server = $1 LIMIT " MAX_ROWS ") AS o"
+	" LEFT JOIN %1$s.hs_assoc_account_pause AS p ON p.server = o.server"
+	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = o.server AND b.role = o.role) AS w"
+	" GROUP BY w.server, w.reason ORDER BY count(*) DESC, w.server, w.reason",
+	.types = {[REASONS_SERVER] = TEXTOID}
+};
+
+/* Is a server paused, or any (null)? */
+static HubspotStatement paused_statement = {
+	.text = "SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE $1 IS NULL OR p.server = $1 LIMIT 1",
+	.types = {[REASONS_SERVER] = TEXTOID}
 };
 
 static HubspotStatement discard_statement = {
@@ -48,6 +91,49 @@ hubspot_waiting_count(void)
 	count = hubspot_get_int64(&row, COUNTED_ROWS);
 	hubspot_rows_free(&rows);
 	return count;
+}
+
+/* May operations of a server wait, or of any (NULL), because it is paused? */
+bool
+hubspot_waiting_is_paused(const char *server)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_text(&values, REASONS_SERVER, server);
+	return hubspot_execute(&paused_statement, &values) > 0;
+}
+
+/*
+ * How many operations of a server, or of all (NULL), wait, and why, a line for each
+ * server and reason.  If there are very many, it is some of them, and the number is
+ * negative.
+ */
+int64
+hubspot_waiting_tell(const char *server, StringInfo reasons)
+{
+	HubspotValues values = {0};
+	HubspotRows rows;
+	int64		count = 0;
+
+	hubspot_set_text(&values, REASONS_SERVER, server);
+	hubspot_query(&reasons_statement, &values, &rows);
+	for (uint64 i = 0; i < rows.count; i++)
+	{
+		HubspotRow	row;
+
+		hubspot_read_row(&rows, i, &row);
+		count += hubspot_get_int64(&row, REASON_ROWS);
+		if (i < MAX_REASONS)
+			appendStringInfo(reasons, "%s%s: " INT64_FORMAT " wait: %s.", i > 0 ? "\n" : "",
+							 hubspot_get_text(&row, REASON_SERVER),
+							 hubspot_get_int64(&row, REASON_ROWS),
+							 hubspot_get_text(&row, REASON_TEXT));
+	}
+	if (rows.count > MAX_REASONS)
+		appendStringInfo(reasons, "\nThere are " UINT64_FORMAT " more reasons; hs_assoc_outbox_stat and hs_assoc_backoff have them all.",
+						 rows.count - MAX_REASONS);
+	hubspot_rows_free(&rows);
+	return count >= atoi(MAX_ROWS) ? -count : count;
 }
 
 /* Delete all of them; how many there were. */

@@ -22,6 +22,7 @@
 
 #include "account/account.h"
 #include "account/server.h"
+#include "base/catalog_access.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/shown.h"
@@ -29,6 +30,7 @@
 #include "outbox/horizon.h"
 #include "outbox/outbox.h"
 #include "outbox/sender.h"
+#include "outbox/waiting.h"
 #include "schema/origin.h"
 #include "sql/argument.h"
 #include "worker/sending.h"
@@ -50,6 +52,7 @@ static bool keep_labels_argument(FunctionCallInfo fcinfo, int argument,
 static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
 								const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
+static void tell(const char *server, int64 done, int64 dead, bool waits);
 static void wait_until(TimestampTz time);
 static void warn_of_copy(void);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
@@ -197,8 +200,9 @@ is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation
  *
  * Sends what is due in the outbox, and commits as it goes.  Rounds follow each
  * other until nothing is due that this process may send.  It waits for what an
- * account's rate holds back, but not for what has failed.  In a copy of a
- * database it sends nothing, and says so in a WARNING.
+ * account's rate holds back, but not for what has failed.  In the end, a NOTICE says
+ * what was sent, what failed, and what still waits, and why.  In a copy of a database
+ * it sends nothing, and says so in a WARNING.
  */
 Datum
 hs_assoc_flush(PG_FUNCTION_ARGS)
@@ -239,6 +243,8 @@ static void
 flush(HubspotSender *sender, const char *server, int64 max_rows)
 {
 	HubspotRound round;
+	int64		done = 0;
+	int64		dead = 0;
 
 	SPI_commit();				/* the CALL's snapshot ends here, too */
 	do
@@ -246,12 +252,43 @@ flush(HubspotSender *sender, const char *server, int64 max_rows)
 		CHECK_FOR_INTERRUPTS();
 		hubspot_sender_round(sender, server, max_rows, NULL, &round);
 		max_rows -= round.rows;
+		done += round.done;
+		dead += round.dead;
 		if (round.paced && round.next_due > 0 && !round.failed)
 			wait_until(round.next_due);
 	} while (max_rows > 0 && round.installed &&
 			 (round.paced || round.next_due == 0 || round.failed));
 	if (round.held)
 		hubspot_origin_warn();
+	else if (round.installed)
+		tell(server, done, dead, !TIMESTAMP_IS_NOEND(round.next_due) || round.waiting_accounts > 0);
+}
+
+/*
+ * Say what was done, and what still waits, and why; nothing, if there is nothing.  Unless
+ * the last round knows of something that waits, or an account is paused, rows are not
+ * looked for: there may be many dead ones.
+ */
+static void
+tell(const char *server, int64 done, int64 dead, bool waits)
+{
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
+	const char *waiting;
+	StringInfoData reasons;
+	int64		count = 0;
+
+	initStringInfo(&reasons);
+	if (hubspot_outbox_schema(true) && (waits || hubspot_waiting_is_paused(server)))
+		count = hubspot_waiting_tell(server, &reasons);
+	hubspot_end_catalog_access(access);
+	if (done == 0 && dead == 0 && count == 0)
+		return;
+	waiting = count >= 0 ? psprintf(INT64_FORMAT, count) : psprintf(INT64_FORMAT " or more", -count);
+	ereport(NOTICE,
+			(errmsg("outbox: " INT64_FORMAT " sent, " INT64_FORMAT " failed, %s still waiting",
+					done, dead, waiting),
+			 reasons.len > 0 ? errdetail("%s", reasons.data) : 0,
+			 dead > 0 ? errhint("The table hs_assoc_dead_letter says why they failed.") : 0));
 }
 
 /* Wait until a time has come. */

@@ -86,7 +86,7 @@ foreach my $name (sort keys %locks)
 		enqueue('create_default', 5, 15);
 		enqueue('create_default', 6, 16, 'second');
 		my ($out, $err) = do { $sender->send('CALL hs_assoc_flush()'); $sender->finish };
-		is($err, '', "$name: a sender does not wait");
+		unlike($err, qr/ERROR|WARNING/, "$name: a sender does not wait");
 		is(outbox(), $locked ? 'create_default 3, create_default 4' : 'create_default 3', "$name: all that is due is sent, but what is locked");
 		is($hubspot->association_count('contacts', 'companies', token => 'second-token'), 1, "$name: another account's, too");
 		is(sent() - $before, $locked ? 3 : 4, "$name: each once");

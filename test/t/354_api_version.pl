@@ -95,7 +95,7 @@ foreach my $version (sort keys %near, sort keys %past)
 	create_account($node, $hubspot, name => 'other', api_version => $version);
 	like(told($session, $call =~ s/\)$/, server => 'other')/r), qr/WARNING:.*server "other"/, 'another server');
 	is(told($session, $call =~ s/\)$/, server => 'other')/r), '', 'once');
-	is(told($session, "SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id'); CALL hs_assoc_flush()"), '', 'nor by other functions');
+	unlike(told($session, "SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id'); CALL hs_assoc_flush()"), qr/WARNING/, 'nor by other functions');
 	$session->quit;
 
 	$session = session_of("$version" eq 'v4' ? 'v4' : "$version-beta");

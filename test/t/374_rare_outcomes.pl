@@ -45,7 +45,7 @@ $sender->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} == 1 });
 $session->query(q{UPDATE hs_assoc_outbox SET attempts = 1 WHERE from_id = '2'});
 my (undef, $err) = $sender->finish;
-is($err, '', 'a row is changed in flight: no error');
+unlike($err, qr/ERROR|WARNING/, 'a row is changed in flight: no error');
 is(outbox(), 0, 'it is done');
 is(held() . ' ' . $hubspot->log_count('associate'), '3 1', 'and was sent once');
 

@@ -47,7 +47,7 @@ foreach my $mode (qw(copy link))
 	{
 		is($new->safe_psql($db, 'SELECT hs_assoc_held()'), '', 'another database is not held');
 		($status, $out, $err) = $new->psql($db, 'CALL hs_assoc_flush()');
-		is("$err" . $new->safe_psql($db, 'SELECT count(*) FROM hs_assoc_outbox'), 0, '... and sends what waited');
+		is(join('', $err =~ /ERROR|WARNING/g) . $new->safe_psql($db, 'SELECT count(*) FROM hs_assoc_outbox'), 0, '... and sends what waited');
 	}
 	is($hubspot->association_table('contacts', 'companies'), "1,2,HUBSPOT_DEFINED=279\n3,4,HUBSPOT_DEFINED=279\n", '... which is there');
 	$new->stop;
