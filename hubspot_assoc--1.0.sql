@@ -1259,6 +1259,11 @@ CREATE TRIGGER hs_assoc_outbox_moved AFTER UPDATE OF not_before, server, role ON
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
 CREATE TRIGGER hs_assoc_outbox_wake AFTER DELETE ON hs_assoc_account_pause
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
+-- also for what a subscription applies
+ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_wake;
+ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_backdated;
+ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_moved;
+ALTER TABLE hs_assoc_account_pause ENABLE ALWAYS TRIGGER hs_assoc_outbox_wake;
 
 CREATE FUNCTION hs_assoc_enqueue(
 	operation text,
@@ -1469,10 +1474,13 @@ CREATE TABLE hs_assoc_sync_config (
 	role			regrole NOT NULL,
 	enabled_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	table_name		name,
-	wait_for_records interval
+	wait_for_records interval,
+	replicated		boolean NOT NULL DEFAULT false
 );
 COMMENT ON COLUMN hs_assoc_sync_config.wait_for_records IS
 'for how long its operations wait for records that HubSpot does not have, or null if it names none by keys';
+COMMENT ON COLUMN hs_assoc_sync_config.replicated IS
+'whether what a subscription applies to the table is sent, too';
 COMMENT ON COLUMN hs_assoc_sync_config.table_name IS
 'the name that the table had when its sync was enabled';
 COMMENT ON SEQUENCE hs_assoc_sync_config_id_seq IS
@@ -1494,11 +1502,12 @@ CREATE FUNCTION hs_assoc_enable_sync(
 	backfill boolean DEFAULT false,
 	is_primary boolean DEFAULT false,
 	wait_for_records interval DEFAULT NULL,
+	replicated boolean DEFAULT false,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, interval, name) IS
+COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, interval, boolean, name) IS
 'Keeps the associations in HubSpot in sync with the rows of a table, from now on.';
 
 CREATE FUNCTION hs_assoc_disable_sync(
@@ -1552,7 +1561,7 @@ RETURNS trigger
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sync_rows() IS
-'Enqueues what a statement has changed in a table that is kept in sync, as its trigger.';
+'Enqueues what a statement, or a subscription, has changed in a table that is kept in sync, as its trigger.';
 
 CREATE FUNCTION hs_assoc_sync_ddl()
 RETURNS event_trigger
@@ -1594,7 +1603,7 @@ COMMENT ON FUNCTION hs_assoc_sync_problem(int, regclass) IS
 CREATE VIEW hs_assoc_sync AS
 SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 	c.type_id, c.label, c.type_id_column, c.label_column, c.category,
-	c.server, c.role, c.enabled_at, c.wait_for_records, c.problem IS NULL AS active, c.problem
+	c.server, c.role, c.enabled_at, c.wait_for_records, c.replicated, c.problem IS NULL AS active, c.problem
 FROM (SELECT *, hs_assoc_sync_problem(id, link_table) AS problem FROM hs_assoc_sync_config) AS c;
 COMMENT ON VIEW hs_assoc_sync IS
 'tables that are kept in sync; active is false where changes are not sent, and problem says why';

@@ -48,6 +48,7 @@ enum
 	ENABLE_BACKFILL,
 	ENABLE_IS_PRIMARY,
 	ENABLE_WAIT_FOR_RECORDS,
+	ENABLE_REPLICATED,
 	ENABLE_SERVER
 };
 
@@ -67,7 +68,7 @@ static bool same_text(const char *a, const char *b);
 /*
  * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
  * type_id, label, type_id_column, label_column, category, backfill, is_primary,
- * wait_for_records, server)
+ * wait_for_records, replicated, server)
  *
  * From now on, what happens to the rows of the table is enqueued, on behalf of
  * the current role.  With backfill, so are the rows that exist already: the
@@ -75,6 +76,9 @@ static bool same_text(const char *a, const char *b);
  * before the transaction has ended.  Returns how many rows.  In a copy of a
  * database, a WARNING says that nothing is sent; so it does, once a session, where
  * there can be no worker.
+ *
+ * replicated: so is what a subscription applies to the table; without that, a WARNING
+ * says that it is not, where there is one.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  */
@@ -101,7 +105,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	hubspot_sync_insert(sync);
 	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
-		hubspot_link_add_triggers(schema, lfirst_oid(lc));
+		hubspot_link_add_triggers(schema, lfirst_oid(lc), sync->replicated);
 	if (with_backfill)
 		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table),
 												HUBSPOT_TABLE_BACKFILLED);
@@ -121,6 +125,7 @@ sync_arguments(FunctionCallInfo fcinfo)
 	sync->to_column = hubspot_name_argument(fcinfo, ENABLE_TO_COLUMN, "to_column");
 	sync->wait_for_records = hubspot_wait_argument(fcinfo, ENABLE_WAIT_FOR_RECORDS,
 												   "wait_for_records", has_keys);
+	sync->replicated = hubspot_flag_argument(fcinfo, ENABLE_REPLICATED);
 	set_type(fcinfo, sync);
 	return sync;
 }
@@ -211,7 +216,7 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 	ListCell   *lc;
 
 	hubspot_link_check(sync->link_table);
-	hubspot_link_check_writers(schema, sync->link_table);
+	hubspot_link_check_writers(schema, sync);
 	hubspot_sync_check_columns(sync);
 	foreach(lc, hubspot_syncs(schema, sync->link_table))
 	{

@@ -55,7 +55,8 @@ enum
 	CONFIG_ENABLED_AT,
 	CONFIG_TABLE_NAME,
 	CONFIG_WAIT_FOR_RECORDS,
-	CONFIG_NCOLUMNS = CONFIG_WAIT_FOR_RECORDS
+	CONFIG_REPLICATED,
+	CONFIG_NCOLUMNS = CONFIG_REPLICATED
 };
 
 /* The columns that hold the name of a column of the link table. */
@@ -78,15 +79,16 @@ enum
 	INSERT_SERVER,
 	INSERT_ROLE,
 	INSERT_TABLE_NAME,
-	INSERT_WAIT_FOR_RECORDS
+	INSERT_WAIT_FOR_RECORDS,
+	INSERT_REPLICATED
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role, table_name, wait_for_records) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	" category, server, role, table_name, wait_for_records, replicated) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 	.types = {
 		[INSERT_LINK_TABLE] = REGCLASSOID,
 		[INSERT_FROM_TYPE] = TEXTOID,
@@ -101,7 +103,8 @@ static HubspotStatement insert_statement = {
 		[INSERT_SERVER] = TEXTOID,
 		[INSERT_ROLE] = REGROLEOID,
 		[INSERT_TABLE_NAME] = TEXTOID,
-		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID
+		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
+		[INSERT_REPLICATED] = BOOLOID
 	}
 };
 
@@ -189,6 +192,8 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	sync->table_name = name_or_null(VALUE(CONFIG_TABLE_NAME));
 	if (!isnull[CONFIG_WAIT_FOR_RECORDS - 1])
 		sync->wait_for_records = copy_interval(values[CONFIG_WAIT_FOR_RECORDS - 1]);
+	sync->replicated = !isnull[CONFIG_REPLICATED - 1] &&
+		DatumGetBool(values[CONFIG_REPLICATED - 1]);
 	return sync;
 }
 
@@ -220,6 +225,20 @@ copy_interval(Datum value)
 	return memcpy(copy, DatumGetIntervalP(value), sizeof(Interval));
 }
 
+/* Does one of them send what a subscription applies? */
+bool
+hubspot_syncs_are_replicated(const List *syncs)
+{
+	ListCell   *lc;
+
+	foreach(lc, syncs)
+	{
+		if (((const HubspotSync *) lfirst(lc))->replicated)
+			return true;
+	}
+	return false;
+}
+
 /* Add a sync; the table sets its id. */
 void
 hubspot_sync_insert(const HubspotSync *sync)
@@ -243,6 +262,7 @@ hubspot_sync_insert(const HubspotSync *sync)
 	if (sync->wait_for_records)
 		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
 						  IntervalPGetDatum(sync->wait_for_records));
+	hubspot_set_bool(&values, INSERT_REPLICATED, sync->replicated);
 	hubspot_execute(&insert_statement, &values);
 	CacheInvalidateRelcacheByRelid(sync->link_table);
 }

@@ -34,12 +34,14 @@ typedef struct HubspotSync
 	const char *category;
 	const char *server;			/* not NULL */
 	Oid			role;
+	bool		replicated;		/* also what a subscription applies */
 	const Interval *wait_for_records;	/* NULL: no record is named by a key */
 	const char *table_name;		/* the table's name when the sync was enabled;
 								 * or NULL */
 } HubspotSync;
 
 extern List *hubspot_syncs(const HubspotSchema *schema, Oid link_table);
+extern bool hubspot_syncs_are_replicated(const List *syncs);
 extern void hubspot_sync_insert(const HubspotSync *sync);
 extern void hubspot_sync_delete(const HubspotSchema *schema, int32 id);
 extern void hubspot_sync_rename(const HubspotSchema *schema, Oid link_table,

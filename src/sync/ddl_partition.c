@@ -141,6 +141,7 @@ newest_child(Oid parent)
 void
 hubspot_table_joined(const HubspotSchema *schema, Oid relid)
 {
+	List	   *syncs;
 	ListCell   *lc;
 
 	if (!get_rel_relispartition(relid))
@@ -155,12 +156,13 @@ hubspot_table_joined(const HubspotSchema *schema, Oid relid)
 						get_rel_name(relid)),
 				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync('%s').",
 						 schema->name, hubspot_link_name(relid))));
-	if (hubspot_syncs(schema, hubspot_link_root(relid)) == NIL)
+	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
+	if (syncs == NIL)
 		return;
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
 	{
 		hubspot_link_check_persistence(lfirst_oid(lc));
-		hubspot_link_add_triggers(schema, lfirst_oid(lc));
+		hubspot_link_add_triggers(schema, lfirst_oid(lc), hubspot_syncs_are_replicated(syncs));
 	}
 }
 

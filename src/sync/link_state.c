@@ -6,7 +6,8 @@
  * A sync is by triggers of statements.  They don't fire for what comes another
  * way: rows that a subscription applies, or that a distributed engine writes into
  * the shards of the table; nor where somebody has disabled them, or has them
- * disabled by session_replication_role.  The view hs_assoc_sync asks here, so that
+ * disabled by session_replication_role.  For a sync that is to send what a subscription
+ * applies there are others, which have to be there, too.  The view hs_assoc_sync asks here, so that
  * it calls no sync active whose changes are not sent.
  *
  * Only catalogs are read, with no lock but theirs: a table may change at any
@@ -49,8 +50,8 @@ static const char *const event_triggers[] = {
 	"hs_assoc_sync_ddl", "hs_assoc_sync_drop", "hs_assoc_sync_before_drop"
 };
 
-static const char *table_problem(const HubspotSchema *schema, Oid link_table);
-static const char *trigger_problem(const HubspotSchema *schema, Oid table);
+static const char *table_problem(const HubspotSchema *schema, const HubspotSync *sync);
+static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool replicated);
 static const char *event_trigger_problem(void);
 static const char *column_problem(const HubspotSync *sync);
 static bool is_replaced(const HubspotSchema *schema, const HubspotSync *sync);
@@ -68,7 +69,7 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 
 	if (get_rel_name(sync->link_table) == NULL)
 		return "The table does not exist any more.";
-	problem = table_problem(schema, sync->link_table);
+	problem = table_problem(schema, sync);
 	if (problem == NULL)
 		problem = column_problem(sync);
 	if (problem == NULL)
@@ -85,9 +86,9 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 
 /* The same, as far as the table and its partitions are concerned. */
 static const char *
-table_problem(const HubspotSchema *schema, Oid link_table)
+table_problem(const HubspotSchema *schema, const HubspotSync *sync)
 {
-	List	   *tables = find_all_inheritors(link_table, NoLock, NULL);
+	List	   *tables = find_all_inheritors(sync->link_table, NoLock, NULL);
 	const char *problem = NULL;
 	ListCell   *lc;
 
@@ -98,11 +99,11 @@ table_problem(const HubspotSchema *schema, Oid link_table)
 		if (is_distributed(table))
 			problem = psprintf("Table \"%s\" is distributed: what is written into its shards fires no trigger here.",
 							   get_rel_name(table));
-		else if (is_subscribed(table))
+		else if (!sync->replicated && is_subscribed(table))
 			problem = psprintf("Table \"%s\" is filled by a subscription: what that applies fires no trigger.",
 							   get_rel_name(table));
 		else
-			problem = trigger_problem(schema, table);
+			problem = trigger_problem(schema, table, sync->replicated);
 		if (problem)
 			break;
 	}
@@ -110,7 +111,7 @@ table_problem(const HubspotSchema *schema, Oid link_table)
 }
 
 static const char *
-trigger_problem(const HubspotSchema *schema, Oid table)
+trigger_problem(const HubspotSchema *schema, Oid table, bool replicated)
 {
 	bool		always;
 	const char *role = GetConfigOptionResetString("session_replication_role");
@@ -120,8 +121,12 @@ trigger_problem(const HubspotSchema *schema, Oid table)
 	if (!hubspot_link_is_followed(schema, table, &always))
 		return psprintf("A trigger of table \"%s\" is missing, disabled, or not as hs_assoc_enable_sync makes it.",
 						get_rel_name(table));
-	if (!always && (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
-					(role && strcmp(role, "replica") == 0)))
+	if (replicated && !hubspot_link_is_replicated(schema, table))
+		return psprintf("A trigger of table \"%s\" that follows what a subscription applies is missing, disabled, or not as hs_assoc_enable_sync makes it.",
+						get_rel_name(table));
+	if (!always && !replicated &&
+		(SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
+		 (role && strcmp(role, "replica") == 0)))
 		return psprintf("The setting session_replication_role is \"replica\": triggers of table \"%s\" do not fire.",
 						get_rel_name(table));
 	return NULL;
@@ -192,8 +197,9 @@ is_replaced(const HubspotSchema *schema, const HubspotSync *sync)
  * it is filled by a subscription, beside which it may be written to.
  */
 void
-hubspot_link_check_writers(const HubspotSchema *schema, Oid link_table)
+hubspot_link_check_writers(const HubspotSchema *schema, const HubspotSync *sync)
 {
+	Oid			link_table = sync->link_table;
 	const char *name = get_rel_name(link_table);
 	ListCell   *lc;
 
@@ -206,12 +212,12 @@ hubspot_link_check_writers(const HubspotSchema *schema, Oid link_table)
 						 quote_literal_cstr(hubspot_link_name(link_table)), schema->name)));
 	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
 	{
-		if (is_subscribed(lfirst_oid(lc)))
+		if (!sync->replicated && is_subscribed(lfirst_oid(lc)))
 			ereport(WARNING,
 					(errmsg("table \"%s\" is filled by a subscription, and what that applies is not sent",
 							get_rel_name(lfirst_oid(lc))),
 					 errdetail("It fires no triggers of statements."),
-					 errhint("Enable the sync where the rows are written.")));
+					 errhint("Enable the sync with replicated => true, or where the rows are written.")));
 	}
 }
 

@@ -16,6 +16,6 @@
 extern const char *hubspot_sync_problem(const HubspotSchema *schema,
 										const HubspotSync *sync);
 extern void hubspot_link_check_writers(const HubspotSchema *schema,
-									   Oid link_table);
+									   const HubspotSync *sync);
 
 #endif							/* HUBSPOT_SYNC_LINK_STATE_H */

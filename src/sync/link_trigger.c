@@ -6,6 +6,10 @@
  * They are statement triggers, which fire only for the table that a statement
  * names; therefore each partition has them, too.
  *
+ * What a subscription applies fires no trigger of statements but that of TRUNCATE.
+ * For a sync that sends it there is a trigger of rows as well, which fires for nothing
+ * else; partitions have it from their table.
+ *
  * They do not depend on the columns that a sync uses: PostgreSQL would then
  * refuse to change the type of these, and could not tell one sync of a table
  * from another.  ddl_trigger.c makes sure that no column, index or trigger
@@ -40,10 +44,11 @@
 #include "schema/rights.h"
 #include "sync/link_trigger.h"
 
-/* Our triggers; all are statement triggers. */
+/* Our triggers */
 typedef struct SyncTrigger
 {
 	const char *name;
+	bool		for_row;		/* or else for a statement */
 	int16		timing;			/* as in pg_trigger */
 	int16		event;			/* likewise */
 	const char *old_rows;		/* transition tables, or NULL */
@@ -51,15 +56,21 @@ typedef struct SyncTrigger
 } SyncTrigger;
 
 static const SyncTrigger triggers[] = {
-	{"hs_assoc_sync_insert", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT,
+	{"hs_assoc_sync_insert", false, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT,
 	NULL, HUBSPOT_NEW_ROWS},
-	{"hs_assoc_sync_update", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE,
+	{"hs_assoc_sync_update", false, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE,
 	HUBSPOT_OLD_ROWS, HUBSPOT_NEW_ROWS},
-	{"hs_assoc_sync_delete", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_DELETE,
+	{"hs_assoc_sync_delete", false, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_DELETE,
 	HUBSPOT_OLD_ROWS, NULL},
-	{"hs_assoc_sync_truncate", TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_TRUNCATE,
+	{"hs_assoc_sync_truncate", false, TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_TRUNCATE,
+	NULL, NULL},
+	{"hs_assoc_sync_replicated", true, TRIGGER_TYPE_AFTER,
+		TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE,
 	NULL, NULL}
 };
+
+/* Those that every table in sync has: all but the last. */
+#define STATEMENT_TRIGGERS	((1 << (lengthof(triggers) - 1)) - 1)
 
 /* A trigger that calls our function, or has one of our names. */
 typedef struct FoundTrigger
@@ -68,6 +79,7 @@ typedef struct FoundTrigger
 	const char *name;
 	bool		calls_ours;
 	bool		enabled;
+	bool		replicated;		/* fires where changes are applied */
 	bool		always;			/* whatever session_replication_role is */
 	bool		fires;			/* in this session */
 	int			shape;			/* which of ours it is like; -1: none */
@@ -78,15 +90,16 @@ static bool has_our_name(const FormData_pg_trigger * trigger);
 static int	shape_of(HeapTuple tuple, TupleDesc tupdesc);
 static bool same_name(Datum value, bool isnull, const char *expected);
 static void refuse_trigger(Oid link_table, const FoundTrigger *trigger);
+static void drop_trigger(const FoundTrigger *trigger);
 static void create_trigger(const SyncTrigger *trigger, Oid link_table,
-						   Oid function);
+						   Oid function, bool replicated);
 static TriggerTransition *transition(const char *name, bool is_new);
 
 /* Has the table all of our triggers, enabled or not?  It need not be locked. */
 bool
 hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 {
-	int			missing = (1 << lengthof(triggers)) - 1;
+	int			missing = STATEMENT_TRIGGERS;
 	ListCell   *lc;
 
 	foreach(lc, find_triggers(schema, link_table))
@@ -106,7 +119,7 @@ hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 bool
 hubspot_link_is_followed(const HubspotSchema *schema, Oid link_table, bool *always)
 {
-	int			missing = (1 << lengthof(triggers)) - 1;
+	int			missing = STATEMENT_TRIGGERS;
 	int			sometimes = missing;
 	ListCell   *lc;
 
@@ -122,6 +135,26 @@ hubspot_link_is_followed(const HubspotSchema *schema, Oid link_table, bool *alwa
 	}
 	*always = (sometimes == 0);
 	return missing == 0;
+}
+
+/* Has it those that fire where a subscription applies changes, and do they? */
+bool
+hubspot_link_is_replicated(const HubspotSchema *schema, Oid link_table)
+{
+	bool		rows = false;
+	bool		truncate = false;
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(schema, link_table))
+	{
+		const FoundTrigger *found = lfirst(lc);
+
+		if (!found->calls_ours || found->shape < 0 || !found->replicated)
+			continue;
+		rows |= triggers[found->shape].for_row;
+		truncate |= triggers[found->shape].event == TRIGGER_TYPE_TRUNCATE;
+	}
+	return rows && truncate;
 }
 
 /* Would our trigger fire if the table were truncated by this session? */
@@ -142,30 +175,36 @@ hubspot_link_heeds_truncate(const HubspotSchema *schema, Oid link_table)
 }
 
 /*
- * Create those of our triggers that the table lacks.  ERROR if it has other
- * triggers that call our function, or one that is disabled.
+ * Create those of our triggers that the table lacks; replicated: also those for what
+ * a subscription applies.  ERROR if it has other triggers that call our function, or
+ * one that is disabled.
  */
 void
-hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table)
+hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table, bool replicated)
 {
 	Oid			function = hubspot_link_trigger_function(schema);
-	int			missing = (1 << lengthof(triggers)) - 1;
+	int			missing = STATEMENT_TRIGGERS;
 	HubspotFormerUser former;
 	ListCell   *lc;
 
+	if (replicated && !get_rel_relispartition(link_table))
+		missing = (1 << lengthof(triggers)) - 1;
 	foreach(lc, find_triggers(schema, link_table))
 	{
 		const FoundTrigger *found = lfirst(lc);
 
 		if (!found->calls_ours || found->shape < 0 || !found->enabled)
 			refuse_trigger(link_table, found);
-		missing &= ~(1 << found->shape);
+		if (replicated && triggers[found->shape].event == TRIGGER_TYPE_TRUNCATE && !found->replicated)
+			drop_trigger(found);	/* and make it as it has to be */
+		else
+			missing &= ~(1 << found->shape);
 	}
 	former = hubspot_act_as(hubspot_link_owner(link_table));
 	for (size_t i = 0; i < lengthof(triggers); i++)
 	{
 		if (missing & (1 << i))
-			create_trigger(&triggers[i], link_table, function);
+			create_trigger(&triggers[i], link_table, function, replicated);
 	}
 	hubspot_act_as_before(former);
 }
@@ -185,13 +224,20 @@ hubspot_link_drop_triggers(const HubspotSchema *schema, Oid link_table)
 	foreach(lc, find_triggers(schema, link_table))
 	{
 		const FoundTrigger *found = lfirst(lc);
-		ObjectAddress address;
 
-		if (!found->calls_ours)
-			continue;
-		ObjectAddressSet(address, TriggerRelationId, found->oid);
-		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+		if (found->calls_ours)
+			drop_trigger(found);
 	}
+}
+
+static void
+drop_trigger(const FoundTrigger *trigger)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, TriggerRelationId, trigger->oid);
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
 }
 
 /*
@@ -223,13 +269,15 @@ find_triggers(const HubspotSchema *schema, Oid link_table)
 		found->oid = trigger->oid;
 		found->name = pstrdup(NameStr(trigger->tgname));
 		found->calls_ours = (trigger->tgfoid == function);
-		found->enabled = (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
-						  trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
 		found->always = (trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+		found->replicated = found->always || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA;
 		found->fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
 			trigger->tgenabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ?
 								   TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN);
 		found->shape = shape_of(tuple, RelationGetDescr(catalog));
+		found->enabled = found->always ||
+			trigger->tgenabled == (found->shape >= 0 && triggers[found->shape].for_row ?
+								   TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN);
 		list = lappend(list, found);
 	}
 	systable_endscan(scan);
@@ -268,7 +316,8 @@ shape_of(HeapTuple tuple, TupleDesc tupdesc)
 		return -1;
 	for (size_t i = 0; i < lengthof(triggers); i++)
 	{
-		if (trigger->tgtype == (triggers[i].timing | triggers[i].event) &&
+		if (trigger->tgtype == (triggers[i].timing | triggers[i].event |
+								(triggers[i].for_row ? TRIGGER_TYPE_ROW : 0)) &&
 			same_name(old_rows, old_null, triggers[i].old_rows) &&
 			same_name(new_rows, new_null, triggers[i].new_rows))
 			return i;
@@ -299,7 +348,8 @@ refuse_trigger(Oid link_table, const FoundTrigger *trigger)
 			 errmsg("trigger \"%s\" of table \"%s\" differs from what hs_assoc_enable_sync creates",
 					trigger->name, get_rel_name(link_table)),
 			 disabled ?
-			 errhint("Enable it with ALTER TABLE %s ENABLE TRIGGER %s.", table, name) :
+			 errhint("Enable it with ALTER TABLE %s ENABLE %sTRIGGER %s.", table,
+					 triggers[trigger->shape].for_row ? "REPLICA " : "", name) :
 			 errhint("Drop it with DROP TRIGGER %s ON %s.", name, table)));
 }
 
@@ -308,11 +358,18 @@ refuse_trigger(Oid link_table, const FoundTrigger *trigger)
  * our schema; so this is not done by SQL.
  */
 static void
-create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function)
+create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function, bool replicated)
 {
 	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	char		fires_when = TRIGGER_FIRES_ON_ORIGIN;
+
+	if (trigger->for_row)
+		fires_when = TRIGGER_FIRES_ON_REPLICA;
+	else if (replicated && trigger->event == TRIGGER_TYPE_TRUNCATE)
+		fires_when = TRIGGER_FIRES_ALWAYS;
 
 	stmt->trigname = pstrdup(trigger->name);
+	stmt->row = trigger->for_row;
 	stmt->timing = trigger->timing;
 	stmt->events = trigger->event;
 	if (trigger->old_rows)
@@ -321,8 +378,8 @@ create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function)
 	if (trigger->new_rows)
 		stmt->transitionRels = lappend(stmt->transitionRels,
 									   transition(trigger->new_rows, true));
-	CreateTrigger(stmt, NULL, link_table, InvalidOid, InvalidOid, InvalidOid,
-				  function, InvalidOid, NULL, false, false);
+	CreateTriggerFiringOn(stmt, NULL, link_table, InvalidOid, InvalidOid, InvalidOid,
+						  function, InvalidOid, NULL, false, false, fires_when);
 	CommandCounterIncrement();
 }
 

@@ -17,10 +17,12 @@ extern bool hubspot_link_has_triggers(const HubspotSchema *schema,
 									  Oid link_table);
 extern bool hubspot_link_is_followed(const HubspotSchema *schema,
 									 Oid link_table, bool *always);
+extern bool hubspot_link_is_replicated(const HubspotSchema *schema,
+									   Oid link_table);
 extern bool hubspot_link_heeds_truncate(const HubspotSchema *schema,
 										Oid link_table);
 extern void hubspot_link_add_triggers(const HubspotSchema *schema,
-									  Oid link_table);
+									  Oid link_table, bool replicated);
 extern void hubspot_link_drop_triggers(const HubspotSchema *schema,
 									   Oid link_table);
 extern Oid	hubspot_link_trigger_function(const HubspotSchema *schema);

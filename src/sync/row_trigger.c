@@ -7,6 +7,12 @@
  * the table has changed: a change of hs_assoc_sync_config sends the same
  * invalidation as a change of the table.
  *
+ * The trigger of rows fires for what a subscription applies (and where somebody has set
+ * session_replication_role to replica).  Such rows are collected (replicated.c), without
+ * the columns that no sync has, as rows of the table that is in sync: those of different
+ * partitions have to be seen together.  So are, before a TRUNCATE, all rows.  At the end of
+ * the transaction they are like those of one UPDATE.
+ *
  * hs_assoc_sync_config and the rows alone decide what is enqueued.  Any role
  * that may make a trigger for the table can make one with this function;
  * therefore it serves only triggers of the shape that hs_assoc_enable_sync
@@ -19,8 +25,14 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "miscadmin.h"
+#include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -29,6 +41,16 @@
 #include "utils/snapmgr.h"
 
 #include "sync/change.h"
+#include "sync/replicated.h"
+
+/* A column that a sync sends of what a subscription applies. */
+typedef struct LinkColumn
+{
+	AttrNumber	own;			/* its number in the table */
+	AttrNumber	root;			/* and in the root */
+	bool		by_value;
+	int16		length;
+} LinkColumn;
 
 /* What is to be done for a table with our triggers. */
 typedef struct LinkTable
@@ -39,6 +61,9 @@ typedef struct LinkTable
 	MemoryContext context;		/* of what follows; or NULL */
 	int			nsyncs;
 	HubspotChange **changes;	/* one of each sync */
+	const HubspotSync **syncs;	/* likewise */
+	int			ncolumns;
+	LinkColumn *columns;
 
 	/* of a root: the command that has changed it last, or a later one */
 	FullTransactionId transaction;
@@ -64,12 +89,22 @@ static void refuse_table(Oid relid, Oid root);
 static void enqueue_rows(const LinkTable *table, TriggerData *trigdata);
 static void enqueue_changes(const LinkTable *table, TriggerData *trigdata);
 static bool changed_since(const LinkTable *table);
+static void set_columns(LinkTable *table, List *syncs);
+static void collect_row(TriggerData *trigdata);
+static bool same_row(const LinkTable *table, TupleTableSlot *a, TupleTableSlot *b);
+static void collect_all(Relation relation);
+static void put(Tuplestorestate *rows, const HubspotReplicated *replicated,
+				const LinkTable *table, TupleTableSlot *slot);
+static void enqueue_replicated(HubspotReplicated *rows);
+static bool same_columns(TupleDesc a, TupleDesc b);
+static void enqueue_net(LinkTable *table, TriggerData *trigdata);
 
 /*
  * hs_assoc_sync_rows(): the trigger function
  *
  * Enqueues what a statement has changed in the table, or in a partition that
- * the statement names, and before a TRUNCATE the removal of all rows.
+ * the statement names, and before a TRUNCATE the removal of all rows; or, for a row,
+ * keeps it until the transaction commits.
  */
 Datum
 hs_assoc_sync_rows(PG_FUNCTION_ARGS)
@@ -82,8 +117,10 @@ hs_assoc_sync_rows(PG_FUNCTION_ARGS)
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ||
-		has_rows(trigdata->tg_newtable) || has_rows(trigdata->tg_oldtable))
+	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		collect_row(trigdata);
+	else if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ||
+			 has_rows(trigdata->tg_newtable) || has_rows(trigdata->tg_oldtable))
 	{
 		LinkTable  *table = find_table(RelationGetRelid(trigdata->tg_relation));
 
@@ -120,8 +157,9 @@ trigger_data(FunctionCallInfo fcinfo)
 		const Trigger *trigger = trigdata->tg_trigger;
 		TriggerEvent event = trigdata->tg_event;
 
-		if (!TRIGGER_FIRED_FOR_STATEMENT(event))
-			ours = false;
+		if (TRIGGER_FIRED_FOR_ROW(event))
+			ours = trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT |
+									   TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE);
 		else if (TRIGGER_FIRED_BY_TRUNCATE(event))
 			ours = TRIGGER_FIRED_BEFORE(event);
 		else
@@ -221,6 +259,7 @@ read_table(LinkTable *table)
 	Oid			root = hubspot_link_root(table->table);
 	List	   *list = hubspot_syncs(hubspot_outbox_schema(false), root);
 	HubspotChange **changes = palloc(sizeof(HubspotChange *) * list_length(list));
+	const HubspotSync **syncs = palloc(sizeof(HubspotSync *) * list_length(list));
 	int			nsyncs = 0;
 	ListCell   *lc;
 
@@ -229,8 +268,11 @@ read_table(LinkTable *table)
 	foreach(lc, list)
 	{
 		hubspot_sync_check_columns(lfirst(lc));
+		syncs[nsyncs] = lfirst(lc);
 		changes[nsyncs++] = hubspot_change_create(lfirst(lc), table->table);
 	}
+	table->root = root;
+	set_columns(table, list);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, TopMemoryContext);
 
@@ -238,9 +280,9 @@ read_table(LinkTable *table)
 	if (table->context && depth == 0)
 		MemoryContextDelete(table->context);
 	table->context = context;
-	table->root = root;
 	table->nsyncs = nsyncs;
 	table->changes = changes;
+	table->syncs = syncs;
 
 	/* reading took in messages, too */
 	table->valid = (messages == messages_before);
@@ -268,8 +310,14 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 	/* TRUNCATE fires the triggers of its partitions as well */
 	if (trigdata->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return;
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA && table->ncolumns > 0)
+		collect_all(trigdata->tg_relation);
 	for (int i = 0; i < table->nsyncs; i++)
-		(void) hubspot_change_enqueue_table(table->changes[i], HUBSPOT_TABLE_REMOVED);
+	{
+		if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA ||
+			table->ncolumns == 0)
+			(void) hubspot_change_enqueue_table(table->changes[i], HUBSPOT_TABLE_REMOVED);
+	}
 }
 
 static void
@@ -313,4 +361,208 @@ changed_since(const LinkTable *table)
 	if (!changed)
 		root->command = command;
 	return changed;
+}
+
+/* The columns of those syncs that send what a subscription applies. */
+static void
+set_columns(LinkTable *table, List *syncs)
+{
+	ListCell   *lc;
+
+	table->columns = palloc0(sizeof(LinkColumn) * HUBSPOT_SYNC_COLUMNS * list_length(syncs));
+	table->ncolumns = 0;
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+		const char *names[HUBSPOT_SYNC_COLUMNS];
+		int			nnames = sync->replicated ? hubspot_sync_columns(sync, names) : 0;
+
+		for (int i = 0; i < nnames; i++)
+		{
+			LinkColumn *column = &table->columns[table->ncolumns++];
+
+			column->own = get_attnum(table->table, names[i]);
+			column->root = get_attnum(table->root, names[i]);
+			get_typlenbyval(get_atttype(table->table, column->own), &column->length,
+							&column->by_value);
+		}
+	}
+}
+
+/* Keep what a subscription has done to a row. */
+static void
+collect_row(TriggerData *trigdata)
+{
+	TriggerEvent event = trigdata->tg_event;
+	LinkTable  *table;
+	TupleTableSlot *old_row = TRIGGER_FIRED_BY_INSERT(event) ? NULL : trigdata->tg_trigslot;
+	TupleTableSlot *new_row = trigdata->tg_trigslot;
+	HubspotReplicated *rows;
+
+	/* else the triggers of statements have it */
+	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA)
+		return;
+	table = find_table(RelationGetRelid(trigdata->tg_relation));
+	if (TRIGGER_FIRED_BY_UPDATE(event))
+		new_row = trigdata->tg_newslot;
+	else if (TRIGGER_FIRED_BY_DELETE(event))
+		new_row = NULL;
+	if (table->ncolumns == 0 || (old_row && new_row && same_row(table, old_row, new_row)))
+		return;
+	rows = hubspot_replicated_rows(table->root, enqueue_replicated);
+	if (old_row)
+		put(rows->old_rows, rows, table, old_row);
+	if (new_row)
+		put(rows->new_rows, rows, table, new_row);
+}
+
+/* Do two rows have the same values in all columns that matter, byte for byte? */
+static bool
+same_row(const LinkTable *table, TupleTableSlot *a, TupleTableSlot *b)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const LinkColumn *column = &table->columns[i];
+		bool		a_null;
+		bool		b_null;
+		Datum		a_value = slot_getattr(a, column->own, &a_null);
+		Datum		b_value = slot_getattr(b, column->own, &b_null);
+
+		if (a_null != b_null || (!a_null && !datum_image_eq(a_value, b_value,
+															column->by_value, column->length)))
+			return false;
+	}
+	return true;
+}
+
+/* All rows of a table are about to go: keep them, as it shows them by now. */
+static void
+collect_all(Relation relation)
+{
+	LinkTable  *table = find_table(RelationGetRelid(relation));
+	HubspotReplicated *rows = hubspot_replicated_rows(table->root, enqueue_replicated);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		put(rows->old_rows, rows, table, slot);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+}
+
+/*
+ * Put a row of a table with the others of its root.  Values that are elsewhere are
+ * fetched: they may be gone by the time that they are looked at.
+ */
+static void
+put(Tuplestorestate *rows, const HubspotReplicated *replicated, const LinkTable *table,
+	TupleTableSlot *slot)
+{
+	static MemoryContext context = NULL;
+	int			natts = replicated->tupdesc->natts;
+	MemoryContext old;
+	Datum	   *values;
+	bool	   *isnull;
+
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "hubspot_assoc replicated row",
+										ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	values = palloc0(sizeof(Datum) * natts);
+	isnull = palloc(sizeof(bool) * natts);
+	memset(isnull, true, sizeof(bool) * natts);
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const LinkColumn *column = &table->columns[i];
+		int			n = column->root - 1;
+
+		values[n] = slot_getattr(slot, column->own, &isnull[n]);
+		if (!isnull[n] && column->length == -1)
+			values[n] = PointerGetDatum(detoast_external_attr((struct varlena *)
+															  DatumGetPointer(values[n])));
+	}
+	tuplestore_putvalues(rows, replicated->tupdesc, values, isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(context);
+}
+
+/*
+ * Enqueue what was kept of a table, before the transaction commits.  If it was dropped
+ * meanwhile, or is no longer in sync, nothing is to be done.
+ */
+static void
+enqueue_replicated(HubspotReplicated *rows)
+{
+	bool		has_new = has_rows(rows->new_rows);
+	bool		has_old = has_rows(rows->old_rows);
+	Relation	relation = has_new || has_old ? try_table_open(rows->table, AccessShareLock) : NULL;
+	TriggerData trigdata = {.type = T_TriggerData};
+
+	if (relation == NULL)
+		return;
+	if (hubspot_syncs(hubspot_outbox_schema(false), rows->table) != NIL)
+	{
+		/* as nobody alters a table in such a transaction */
+		if (!same_columns(rows->tupdesc, RelationGetDescr(relation)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" was altered by the transaction that has changed its rows as a replica",
+							RelationGetRelationName(relation)),
+					 errhint("Alter it in a transaction of its own.")));
+		trigdata.tg_relation = relation;
+		trigdata.tg_event = !has_old ? TRIGGER_EVENT_INSERT :
+			!has_new ? TRIGGER_EVENT_DELETE : TRIGGER_EVENT_UPDATE;
+		trigdata.tg_newtable = has_new ? rows->new_rows : NULL;
+		trigdata.tg_oldtable = has_old ? rows->old_rows : NULL;
+		depth++;
+		PG_TRY();
+		{
+			enqueue_net(find_table(rows->table), &trigdata);
+		}
+		PG_FINALLY();
+		{
+			depth--;
+		}
+		PG_END_TRY();
+	}
+	table_close(relation, NoLock);
+}
+
+static bool
+same_columns(TupleDesc a, TupleDesc b)
+{
+	bool		same = a->natts == b->natts;
+
+	for (int i = 0; same && i < a->natts; i++)
+		same = TupleDescAttr(a, i)->atttypid == TupleDescAttr(b, i)->atttypid;
+	return same;
+}
+
+/*
+ * As of one statement.  If triggers of statements have enqueued something for the table
+ * in this transaction, what this has done comes before or after that, or both: so it is
+ * looked at what the table shows.
+ */
+static void
+enqueue_net(LinkTable *table, TriggerData *trigdata)
+{
+	bool		check = FullTransactionIdEquals(table->transaction,
+												GetTopFullTransactionIdIfAny());
+	QueryEnvironment *environment = NULL;
+
+	for (int i = 0; i < table->nsyncs; i++)
+	{
+		if (!table->syncs[i]->replicated ||
+			!hubspot_change_matters(table->changes[i], trigdata))
+			continue;
+		if (environment == NULL)
+			environment = hubspot_change_environment(trigdata);
+		hubspot_change_enqueue(table->changes[i], trigdata, environment, check);
+		hubspot_change_count_skipped(table->changes[i], trigdata);
+	}
 }

@@ -44,10 +44,12 @@ sub look
 # A row of which no trigger tells
 enqueue('steady', 1, 1);
 $sender->query(q{CALL hs_assoc_flush(server => 'steady')});
-$session->query(q{SET session_replication_role = replica;
+$session->query(q{ALTER TABLE hs_assoc_outbox DISABLE TRIGGER USER;
 	INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, not_before)
 	VALUES ('steady', 'postgres', 'create_default', 'contacts', '2', 'companies', '2', now() - interval '1 hour');
-	RESET session_replication_role});
+	ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_wake;
+	ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_backdated;
+	ALTER TABLE hs_assoc_outbox ENABLE ALWAYS TRIGGER hs_assoc_outbox_moved});
 $sender->query(q{CALL hs_assoc_flush(server => 'steady')});
 is($session->query(q{SELECT from_id FROM hs_assoc_outbox}), 2, 'a row below the horizon, of which nobody was told, waits');
 

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * replicated.h
+ *	  Rows that a subscription applies, until its transaction commits.
+ *
+ * IDENTIFICATION
+ *	  src/sync/replicated.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_SYNC_REPLICATED_H
+#define HUBSPOT_SYNC_REPLICATED_H
+
+#include "access/tupdesc.h"
+#include "utils/tuplestore.h"
+
+/* Rows of a table in sync, as its own, that are new and that are gone. */
+typedef struct HubspotReplicated
+{
+	Oid			table;
+	TupleDesc	tupdesc;
+	Tuplestorestate *new_rows;
+	Tuplestorestate *old_rows;
+} HubspotReplicated;
+
+/* What is done with them before the transaction commits. */
+typedef void (*HubspotReplicatedSink) (HubspotReplicated *rows);
+
+extern HubspotReplicated *hubspot_replicated_rows(Oid table, HubspotReplicatedSink sink);
+
+#endif							/* HUBSPOT_SYNC_REPLICATED_H */
