@@ -1556,6 +1556,104 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_repair(regclass, text, text, int) IS
 'Enqueues what makes HubSpot hold what a table in sync says, unless that would remove more than it should.';
 
+-- What changes on a server without the extension is written down there by
+-- managed/hubspot_changes.sql; a foreign table shows that here. The rows of a batch are
+-- applied in one transaction, and deleted there in the next one. If that is not reached,
+-- they are applied once more, which changes nothing, since of each row only the last change
+-- in the batch counts. It runs with the caller's rights; a SET clause would not let it commit.
+CREATE PROCEDURE hs_assoc_pull(
+	link_table regclass,
+	changes regclass,
+	link text DEFAULT NULL,
+	all_rows regclass DEFAULT NULL,
+	max_rows int DEFAULT 10000)
+LANGUAGE plpgsql
+AS $pull$
+DECLARE
+	source text := link;
+	columns text;
+	same text;
+	ids bigint[];
+	old_rows jsonb[];
+	new_rows jsonb[];
+	action text;
+	emptied bigint;
+	pulled bigint := 0;
+BEGIN
+	IF link_table IS NULL OR changes IS NULL THEN
+		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
+			USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF coalesce(max_rows OPERATOR(pg_catalog.<) 1, true) THEN
+		RAISE EXCEPTION 'invalid value for argument "max_rows": %', coalesce(max_rows::pg_catalog.text, 'null')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It must be at least 1.';
+	END IF;
+	IF source IS NULL THEN
+		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) INTO source
+		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE c.oid OPERATOR(pg_catalog.=) link_table;
+	END IF;
+	SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),
+		pg_catalog.string_agg(CASE WHEN a.attnotnull THEN pg_catalog.format('l.%1$I OPERATOR(pg_catalog.=) r.%1$I', a.attname)
+			ELSE pg_catalog.format('(l.%1$I OPERATOR(pg_catalog.=) r.%1$I OR (l.%1$I IS NULL AND r.%1$I IS NULL))', a.attname) END, ' AND ')
+	INTO columns, same
+	FROM pg_catalog.pg_attribute AS a
+	WHERE a.attrelid OPERATOR(pg_catalog.=) link_table AND a.attnum OPERATOR(pg_catalog.>) 0
+		AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '';
+	LOOP
+		-- one at a time, until its commit
+		EXECUTE pg_catalog.format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', link_table);
+		IF all_rows IS NULL THEN
+			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id), pg_catalog.array_agg(c.old_row ORDER BY c.id),
+					pg_catalog.array_agg(c.new_row ORDER BY c.id),
+					pg_catalog.max(c.id) FILTER (WHERE c.old_row IS NULL AND c.new_row IS NULL)
+				FROM (SELECT id, old_row, new_row FROM %s WHERE link OPERATOR(pg_catalog.=) $1 ORDER BY id LIMIT $2) AS c', changes)
+			INTO ids, old_rows, new_rows, emptied USING source, max_rows;
+		ELSE
+			-- what was written down by now is in the rows that the same snapshot shows
+			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', changes)
+			INTO ids USING source;
+			EXECUTE pg_catalog.format('DELETE FROM %s AS l WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) AS r WHERE %s)',
+				link_table, columns, all_rows, same);
+			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
+				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', link_table, columns, all_rows, same);
+		END IF;
+		IF emptied IS NOT NULL THEN
+			EXECUTE pg_catalog.format('DELETE FROM %s', link_table);
+		END IF;
+		IF all_rows IS NULL AND ids IS NOT NULL THEN
+			-- removals first: a row may have taken the place of another
+			FOREACH action IN ARRAY ARRAY[
+				'DELETE FROM %1$s AS l USING latest AS r WHERE NOT r.added AND %3$s',
+				'INSERT INTO %1$s (%2$s) SELECT %2$s FROM latest AS r WHERE r.added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
+			LOOP
+				EXECUTE pg_catalog.format(pg_catalog.concat('WITH events AS (
+						SELECT c.id, false AS added, r.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (id, image)
+							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
+						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
+						UNION ALL
+						SELECT c.id, true, r.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS c (id, image)
+							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
+						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
+					), latest AS (
+						SELECT DISTINCT ON (%2$s) added, %2$s FROM events ORDER BY %2$s, id DESC, added DESC
+					) ', action), link_table, columns, same)
+				USING ids, old_rows, new_rows, emptied;
+			END LOOP;
+		END IF;
+		COMMIT;
+		EXIT WHEN ids IS NULL;
+		EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', changes) USING ids;
+		COMMIT;
+		pulled := pulled OPERATOR(pg_catalog.+) pg_catalog.cardinality(ids);
+		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
+	END LOOP;
+	RAISE NOTICE 'pulled % changes of %', pulled, source;
+END
+$pull$;
+COMMENT ON PROCEDURE hs_assoc_pull(regclass, regclass, text, regclass, int) IS
+'Applies to a table what was written down on a server without the extension, and commits as it goes.';
+
 CREATE FUNCTION hs_assoc_sync_rows()
 RETURNS trigger
 AS 'MODULE_PATHNAME'

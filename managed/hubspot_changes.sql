@@ -1,0 +1,82 @@
+-- hubspot_changes.sql: what changes in link tables, written down on a server that takes no
+-- extension, for hs_assoc_pull on another one
+--
+-- Plain SQL and PL/pgSQL, for PostgreSQL 12 or later; no superuser is needed. In the
+-- database of the link tables, as their owner:
+--
+--     psql -f hubspot_changes.sql
+--     SELECT hubspot_changes.follow('contact_company', 'contact_id', 'company_id');
+--
+-- and SELECT hubspot_changes.unfollow('contact_company') ends it. DROP SCHEMA
+-- hubspot_changes CASCADE removes all of it.
+\set ON_ERROR_STOP on
+BEGIN;
+CREATE SCHEMA hubspot_changes;
+
+-- A row for each row that was changed, in the order of the changes of each; both are null
+-- where all rows were removed.
+CREATE TABLE hubspot_changes.changes (
+	id			bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	link		text NOT NULL,
+	old_row		jsonb,
+	new_row		jsonb
+);
+CREATE INDEX ON hubspot_changes.changes (link, id);
+
+-- The columns that are named, of a row.
+CREATE FUNCTION hubspot_changes.of_interest(changed jsonb, columns text[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT pg_catalog.jsonb_object_agg(c, changed -> c) FROM pg_catalog.unnest(columns) AS c
+$$;
+
+-- The trigger of a link table, with the names of its columns. Whoever writes to the table
+-- needs no privilege here.
+CREATE FUNCTION hubspot_changes.record() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	link text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+	before jsonb;
+	after jsonb;
+BEGIN
+	IF TG_OP IN ('UPDATE', 'DELETE') THEN
+		before := hubspot_changes.of_interest(to_jsonb(OLD), TG_ARGV);
+	END IF;
+	IF TG_OP IN ('INSERT', 'UPDATE') THEN
+		after := hubspot_changes.of_interest(to_jsonb(NEW), TG_ARGV);
+	END IF;
+	IF TG_OP = 'TRUNCATE' OR before IS DISTINCT FROM after THEN
+		INSERT INTO hubspot_changes.changes (link, old_row, new_row) VALUES (link, before, after);
+	END IF;
+	RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION hubspot_changes.record() FROM PUBLIC;
+
+CREATE FUNCTION hubspot_changes.follow(link regclass, VARIADIC columns text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing text;
+	arguments text;
+BEGIN
+	SELECT string_agg(quote_literal(c), ', '),
+		string_agg(c, ', ') FILTER (WHERE NOT EXISTS (SELECT FROM pg_attribute
+			WHERE attrelid = link AND attname = c AND attnum > 0 AND NOT attisdropped))
+	INTO arguments, missing FROM unnest(columns) AS c;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'table % has no column %', link, missing USING ERRCODE = 'undefined_column';
+	END IF;
+	EXECUTE format('CREATE TRIGGER hubspot_changes AFTER INSERT OR UPDATE OR DELETE ON %s
+		FOR EACH ROW EXECUTE FUNCTION hubspot_changes.record(%s)', link, arguments);
+	EXECUTE format('CREATE TRIGGER hubspot_changes_truncate AFTER TRUNCATE ON %s
+		FOR EACH STATEMENT EXECUTE FUNCTION hubspot_changes.record()', link);
+END
+$$;
+
+CREATE FUNCTION hubspot_changes.unfollow(link regclass) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('DROP TRIGGER hubspot_changes ON %s', link);
+	EXECUTE format('DROP TRIGGER hubspot_changes_truncate ON %s', link);
+END
+$$;
+COMMIT;

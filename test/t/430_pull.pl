@@ -1,0 +1,160 @@
+# A link table on a server that takes no extension, whose changes are written down there
+# by plain SQL, and pulled by another one, over postgres_fdw: nothing is lost or doubled,
+# whoever is killed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use HubSpotTest;
+use Test::More;
+
+my $soon = patience(60);
+my $node = start_node('hubspot_assoc.workers' => 0);
+plan(skip_all => 'postgres_fdw is missing')
+  if $node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'}) == 0;
+my $hubspot = start_simulator();
+create_account($node, $hubspot, rate_limit => 0);
+
+# The managed server: its owner of tables is no superuser
+$node->safe_psql('postgres', 'CREATE ROLE owner LOGIN CREATEDB; CREATE ROLE writer LOGIN');
+$node->safe_psql('postgres', 'CREATE DATABASE managed OWNER owner', extra_params => [ '-U', 'owner' ]);
+my $script = "$FindBin::Bin/../../managed/hubspot_changes.sql";
+$node->command_ok([ 'psql', '-X', '-q', '-U', 'owner', '-d', 'managed', '-f', $script ], 'the script, by the owner of the database');
+my $managed = start_session($node, 'managed');
+$managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
+	CREATE TABLE links (contact_id int, company_id int, note text, PRIMARY KEY (contact_id, company_id));
+	CREATE TABLE "My Labels" (contact_id int, company_id int, label text, id int PRIMARY KEY);
+	SELECT hubspot_changes.follow('links', 'contact_id', 'company_id');
+	SELECT hubspot_changes.follow('"My Labels"', 'contact_id', 'company_id', 'label');
+	GRANT ALL ON ALL TABLES IN SCHEMA public TO writer});
+$managed->send(q{SELECT hubspot_changes.follow('links', 'contact_id', 'nothing')});
+like(($managed->finish)[1], qr/ERROR:  42703: table public\.links has no column nothing|table links has no column nothing/, 'a column that is not there');
+sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
+
+my $car;
+sub connect_car { $car = start_session($node); return }
+connect_car();
+my $port = $node->port;
+my $host = $node->host;
+$car->query(qq{
+	CREATE EXTENSION postgres_fdw; CREATE SCHEMA managed;
+	CREATE SERVER managed FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$host', port '$port', dbname 'managed');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER managed OPTIONS (user 'owner');
+	CREATE FOREIGN TABLE managed.changes (id bigint, link text, old_row jsonb, new_row jsonb) SERVER managed OPTIONS (schema_name 'hubspot_changes', table_name 'changes');
+	CREATE FOREIGN TABLE managed.links (contact_id int, company_id int) SERVER managed OPTIONS (schema_name 'public', table_name 'links');
+	CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
+	CREATE TABLE labels (contact_id int, company_id int, label text, UNIQUE (contact_id, company_id, label));
+	SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
+	SELECT hs_assoc_enable_sync('labels', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label')});
+
+sub pull { my ($more) = @_; $car->send(q{CALL hs_assoc_pull('links', 'managed.changes'} . ($more // '') . ')'); return ($car->finish)[1] }
+sub waiting
+{
+	my $waiting = $car->query(q{SELECT coalesce(string_agg(concat_ws(' ', replace(operation, 'create_default', '+'), from_id, to_id, labels[1]), ', '
+		ORDER BY operation, from_id, to_id, labels[1]), 'nothing') FROM hs_assoc_outbox}) =~ s/archive(_labels)?/-/gr;
+	$car->query('DELETE FROM hs_assoc_outbox');
+	return $waiting;
+}
+sub pulled { my ($more) = @_; my $err = pull($more); unlike($err, qr/ERROR/, 'pulled'); return waiting() }
+
+like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'nothing yet');
+$managed->query('RESET ROLE; SET ROLE writer; INSERT INTO links VALUES (1, 1), (2, 1), (3, 1); RESET ROLE');
+is(written(), 3, 'a writer without privileges there has his changes written down');
+like(pull(), qr/pulled 3 changes/, 'and they are pulled');
+is(waiting(), '+ 1 1, + 2 1, + 3 1', 'INSERT');
+is(written(), 0, '... and nothing of it is left over there');
+$managed->query('UPDATE links SET note = $$x$$; UPDATE links SET company_id = 2 WHERE contact_id = 1; DELETE FROM links WHERE contact_id = 2');
+is(written(), 2, 'a column that is not followed is not written down');
+is(pulled(), '- 1 1, - 2 1, + 1 2', 'UPDATE, DELETE');
+$managed->query('INSERT INTO links VALUES (4, 1); DELETE FROM links WHERE contact_id = 4; DELETE FROM links WHERE contact_id = 3; INSERT INTO links VALUES (3, 1)');
+is(pulled(), 'nothing', 'what comes to nothing');
+$managed->query('INSERT INTO links VALUES (5, 1); TRUNCATE links; INSERT INTO links VALUES (3, 1), (6, 1)');
+is(pulled(), '- 1 2, + 6 1', 'TRUNCATE, and what comes after it');
+$managed->query('BEGIN; INSERT INTO links VALUES (7, 1); ROLLBACK');
+is(pulled(), 'nothing', 'what is rolled back');
+$managed->query('INSERT INTO links SELECT i, 1 FROM generate_series(101, 125) AS i; DELETE FROM links WHERE contact_id > 120');
+like(pull(', max_rows => 7'), qr/pulled 30 changes/, 'in several batches');
+is($car->query('SELECT count(*) FROM links WHERE contact_id > 100'), 20, '... all of them');
+$car->query('DELETE FROM hs_assoc_outbox');
+
+$managed->query('INSERT INTO "My Labels" VALUES (1, 1, $$Boss$$, 1), (2, 1, NULL, 2); UPDATE "My Labels" SET label = $$Clerk$$ WHERE id = 1; UPDATE "My Labels" SET label = $$Boss$$ WHERE id = 2');
+$car->query(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')});
+is(waiting(), 'create 1 1 Clerk, create 2 1 Boss', 'another table, of another name, with labels');
+is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
+
+# All rows
+$managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
+is(pulled(), '+ 201 1', 'what was not written down is not pulled');
+$managed->query('INSERT INTO links VALUES (202, 1)');
+is(pulled(q{, all_rows => 'managed.links'}), join(', ', map({ "- $_ 1" } sort (101 .. 109, 3, 6)), '+ 200 1', '+ 202 1'), 'all rows: what differs');
+is(written(), 0, '... with what was written down');
+$managed->query('DELETE FROM links WHERE contact_id < 1000');
+pull();
+$car->query('DELETE FROM hs_assoc_outbox');
+
+# Errors
+foreach my $case (
+	[ q{CALL hs_assoc_pull(NULL, 'managed.changes')}, qr/22004: argument "link_table" must not be null/ ],
+	[ q{CALL hs_assoc_pull('links', NULL)}, qr/22004: argument "changes" must not be null/ ],
+	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 0)}, qr/22023: invalid value for argument "max_rows": 0\n/ ],
+	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => NULL)}, qr/22023: invalid value for argument "max_rows": null\n/ ],
+	[ q{BEGIN; CALL hs_assoc_pull('links', 'managed.changes')}, qr/2D000: invalid transaction termination/ ],
+	[ q{CREATE ROLE eve; SET ROLE eve; CALL hs_assoc_pull('links', 'managed.changes')}, qr/42501: permission denied/ ])
+{
+	$car->send($case->[0]);
+	like(($car->finish)[1], $case->[1], $case->[0]);
+	$car->query('ROLLBACK; RESET ROLE');
+}
+$car->query('DROP ROLE eve');
+
+#
+# Nothing is lost or doubled, whoever is killed: each pair is enqueued once
+#
+my $next = 10_000;
+foreach my $kill (1 .. 16)
+{
+	foreach (1 .. 20)
+	{
+		$managed->query("INSERT INTO links SELECT i, 1 FROM generate_series($next, @{[ $next + 24 ]}) AS i");
+		$next += 25;
+	}
+	# the first ones of every few go away again, perhaps after they were pulled
+	my $pid = $car->pid;
+	my $before = $car->query('SELECT count(*) FROM links');
+	$car->send(q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 20)});
+	wait_until(sub { $managed->query(q{SELECT count(*) FROM hubspot_changes.changes}) < 500 - 20 * ($kill % 5) }, $soon);
+	if ($kill % 4 == 0)
+	{
+		$node->stop('immediate');
+		$node->start;
+		$managed = start_session($node, 'managed');
+	}
+	else
+	{
+		$managed->query("SELECT pg_terminate_backend($pid)");
+	}
+	connect_car();
+}
+like(pull(), qr/NOTICE:  00000: pulled \d+ changes/, 'the rest');
+is($car->query('SELECT count(*), count(DISTINCT from_id), min(from_id::int), max(from_id::int) FROM hs_assoc_outbox'),
+	join('|', (16 * 20 * 25) x 2, 10_000, $next - 1), 'each change is enqueued once');
+is($car->query('SELECT count(*) FROM links'), $managed->query('SELECT count(*) FROM links'), 'and the tables are the same');
+
+# Stopped between the two transactions of a batch, and again: what is applied twice is
+# no change, also where a row has gone meanwhile
+$car->query('DELETE FROM hs_assoc_outbox');
+$managed->query('INSERT INTO links VALUES (1, 1), (2, 1)');
+$managed->query('CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION $x$not now$x$; END$$; CREATE TRIGGER refuse BEFORE DELETE ON hubspot_changes.changes EXECUTE FUNCTION refuse()');
+like(pull(), qr/not now/, 'applied, but not deleted over there');
+is($car->query('SELECT count(*) FROM hs_assoc_outbox'), 2, '... and enqueued');
+$managed->query('DELETE FROM links WHERE contact_id = 2; DROP TRIGGER refuse ON hubspot_changes.changes');
+pull();
+is(waiting(), '- 2 1, + 1 1, + 2 1', 'the next time, only what is new');
+is($car->query('SELECT count(*) FROM links WHERE contact_id < 100'), 1, '... as over there');
+
+$managed->query('SET ROLE owner; SELECT hubspot_changes.unfollow($$links$$); INSERT INTO links VALUES (300, 1); RESET ROLE');
+is(written(), 0, 'no longer followed');
+
+done_testing();
