@@ -1347,7 +1347,8 @@ REVOKE ALL ON FUNCTION hs_assoc_resume(name) FROM PUBLIC;
 --
 CREATE TABLE hs_assoc_identity (
 	token			uuid NOT NULL,
-	database		oid NOT NULL
+	database		oid NOT NULL,
+	timeline		bigint
 );
 CREATE TABLE hs_assoc_origin (
 	token			uuid NOT NULL,
@@ -1364,6 +1365,8 @@ COMMENT ON TABLE hs_assoc_identity IS
 'that this database is the one that sends: not in a dump, and of another database in a copy';
 COMMENT ON COLUMN hs_assoc_identity.database IS
 'OID of the database';
+COMMENT ON COLUMN hs_assoc_identity.timeline IS
+'the server''s timeline when that was decided; see the setting hubspot_assoc.hold_after_promotion';
 COMMENT ON TABLE hs_assoc_origin IS
 'the database in which what the extension keeps was enqueued: in a dump, too';
 COMMENT ON COLUMN hs_assoc_origin.token IS

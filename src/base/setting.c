@@ -27,6 +27,7 @@ int			hubspot_max_requests = 0;
 bool		hubspot_version_warnings = true;
 char	   *hubspot_server_setting = NULL;
 char	   *hubspot_instance = NULL;
+bool		hubspot_hold_after_promotion = false;
 static char *allowed_hosts_setting = NULL;
 
 static bool check_allowed_hosts(char **newval, void **extra, GucSource source);
@@ -76,6 +77,11 @@ hubspot_define_settings(void)
 							   "Where it differs from what it was when a database began to send, that database sends nothing.",
 							   &hubspot_instance, "",
 							   PGC_SIGHUP, 0, check_instance, NULL, NULL);
+	DefineCustomBoolVariable("hubspot_assoc.hold_after_promotion",
+							 "Whether databases send nothing after the server was promoted, or restored to an earlier time.",
+							 "They do again when hs_assoc_adopt is called in them.",
+							 &hubspot_hold_after_promotion, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	/* the size of shared memory cannot change later */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("hubspot_assoc.max_accounts",

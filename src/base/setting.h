@@ -13,6 +13,7 @@
 
 extern char *hubspot_server_setting;
 extern char *hubspot_instance;	/* never NULL */
+extern bool hubspot_hold_after_promotion;
 extern int	hubspot_progress_interval;	/* ms, 0: off */
 extern int	hubspot_workers;	/* at the most, 0: none */
 extern int	hubspot_poll_interval;	/* ms */

@@ -20,7 +20,9 @@
  * crash, a new name, a failover, a restore to an earlier time and pg_upgrade
  * change neither the OID nor a row.  A clone of the data directory has both as
  * they were: nothing in there tells it from a failover, so hubspot_assoc.instance,
- * which is outside, is compared, too.
+ * which is outside, is compared, too.  Where people would rather have a failover hold
+ * than a clone send, hubspot_assoc.hold_after_promotion has the timeline compared, which
+ * changes by a promotion and by a restore to an earlier time.
  *
  * Both rows are written by the first function that enqueues, and only if there
  * are none.  Sessions that do so at the same time don't wait for each other: each
@@ -59,7 +61,8 @@ enum
 {
 	IDENTITY_TOKEN = 1,
 	IDENTITY_DATABASE,
-	IDENTITY_NCOLUMNS = IDENTITY_DATABASE
+	IDENTITY_TIMELINE,
+	IDENTITY_NCOLUMNS = IDENTITY_TIMELINE
 };
 
 enum
@@ -83,7 +86,8 @@ typedef enum Finding
 	FINDING_DUMP,
 	FINDING_OTHERS_TOO,
 	FINDING_LOST,
-	FINDING_INSTANCE
+	FINDING_INSTANCE,
+	FINDING_TIMELINE
 } Finding;
 
 typedef struct Origin
@@ -100,35 +104,38 @@ enum
 	CLAIM_SYSTEM,
 	CLAIM_DATABASE,
 	CLAIM_MADE_AT,
-	CLAIM_INSTANCE
+	CLAIM_INSTANCE,
+	CLAIM_TIMELINE
 };
 
 static HubspotStatement claim_statement = {
 	.text =
 	"WITH token AS MATERIALIZED (SELECT gen_random_uuid() AS token),"
-	" identity AS (INSERT INTO %1$s.hs_assoc_identity (token, database)"
-	"  SELECT t.token, $2 FROM token AS t)"
+	" identity AS (INSERT INTO %1$s.hs_assoc_identity (token, database, timeline)"
+	"  SELECT t.token, $2, $5 FROM token AS t)"
 	"INSERT INTO %1$s.hs_assoc_origin (token, system, database, made_at, instance)"
 	" SELECT t.token, $1, $2, $3, $4 FROM token AS t",
 	.types = {
 		[CLAIM_SYSTEM] = INT8OID,
 		[CLAIM_DATABASE] = OIDOID,
 		[CLAIM_MADE_AT] = TIMESTAMPTZOID,
-		[CLAIM_INSTANCE] = TEXTOID
+		[CLAIM_INSTANCE] = TEXTOID,
+		[CLAIM_TIMELINE] = INT8OID
 	}
 };
 
-/* The parameter of the statement below */
+/* The parameters of the statement below */
 enum
 {
-	SETTLE_DATABASE
+	SETTLE_DATABASE,
+	SETTLE_TIMELINE
 };
 
 static HubspotStatement settle_statement = {
 	.text =
-	"INSERT INTO %1$s.hs_assoc_identity (token, database)"
-	" SELECT o.token, $1 FROM %1$s.hs_assoc_origin AS o",
-	.types = {[SETTLE_DATABASE] = OIDOID}
+	"INSERT INTO %1$s.hs_assoc_identity (token, database, timeline)"
+	" SELECT o.token, $1, $2 FROM %1$s.hs_assoc_origin AS o",
+	.types = {[SETTLE_DATABASE] = OIDOID,[SETTLE_TIMELINE] = INT8OID}
 };
 
 static HubspotStatement forget_identity_statement = {
@@ -142,7 +149,8 @@ static HubspotStatement forget_origin_statement = {
 static Finding look(const char **instance);
 static Relation open_table(const HubspotSchema *schema, const char *name,
 						   int ncolumns);
-static List *read_identity(Relation table, bool *copied);
+static List *read_identity(Relation table, bool *copied, int64 *timeline);
+static int64 current_timeline(void);
 static List *read_origin(Relation table);
 static bool is_here(const Origin *origin);
 static TimestampTz made_at(void);
@@ -253,8 +261,8 @@ report(int elevel)
 }
 
 /*
- * What the tables say.  *instance is what hubspot_assoc.instance was, where that
- * is the finding.  Without the extension's SQL there is nothing to copy.
+ * What the tables say.  *instance is what hubspot_assoc.instance was, or the timeline,
+ * where that is the finding.  Without the extension's SQL there is nothing to copy.
  */
 static Finding
 look(const char **instance)
@@ -272,9 +280,15 @@ look(const char **instance)
 	if (identity && origin)
 	{
 		bool		copied = false;
-		List	   *tokens = read_identity(identity, &copied);
+		int64		timeline = 0;
+		List	   *tokens = read_identity(identity, &copied, &timeline);
 
 		finding = copied ? FINDING_COPY : compare(tokens, read_origin(origin), instance);
+		if (finding == FINDING_OURS && timeline != 0)
+		{
+			finding = FINDING_TIMELINE;
+			*instance = psprintf(INT64_FORMAT, timeline);
+		}
 	}
 	if (identity)
 		table_close(identity, AccessShareLock);
@@ -299,34 +313,48 @@ open_table(const HubspotSchema *schema, const char *name, int ncolumns)
 }
 
 /*
- * The tokens, a list of pg_uuid_t.  *copied: one is another database's.  Rows are
+ * The tokens, a list of pg_uuid_t.  *copied: one is another database's.  *timeline: one
+ * is of that timeline, which is no longer the server's, if that matters.  Rows are
  * read as those of a catalog, so that an old snapshot finds what is committed
  * now; there are few.
  */
 static List *
-read_identity(Relation table, bool *copied)
+read_identity(Relation table, bool *copied, int64 *timeline)
 {
+	int64		current = current_timeline();
 	List	   *tokens = NIL;
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull[2];
+		bool		isnull[3];
 		Datum		token = heap_getattr(tuple, IDENTITY_TOKEN, RelationGetDescr(table),
 										 &isnull[0]);
 		Datum		database = heap_getattr(tuple, IDENTITY_DATABASE,
 											RelationGetDescr(table), &isnull[1]);
+		Datum		its_timeline = heap_getattr(tuple, IDENTITY_TIMELINE,
+												RelationGetDescr(table), &isnull[2]);
 		pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
 
 		if (isnull[0] || isnull[1])
 			continue;
+		if (current != 0 && !isnull[2] && DatumGetInt64(its_timeline) != current)
+			*timeline = DatumGetInt64(its_timeline);
 		*copied |= DatumGetObjectId(database) != MyDatabaseId;
 		*copy = *DatumGetUUIDP(token);
 		tokens = lappend(tokens, copy);
 	}
 	systable_endscan(scan);
 	return tokens;
+}
+
+/* The server's timeline; 0: it does not matter, or there is none yet. */
+static int64
+current_timeline(void)
+{
+	return hubspot_hold_after_promotion && !RecoveryInProgress() ?
+		(int64) GetWALInsertionTimeLine() : 0;
 }
 
 /* A list of Origin. */
@@ -443,6 +471,9 @@ reason(Finding finding, const char *instance)
 		case FINDING_INSTANCE:
 			return psprintf("The setting hubspot_assoc.instance is \"%s\", and was \"%s\" when this database began to send.",
 							hubspot_instance, instance);
+		case FINDING_TIMELINE:
+			return psprintf("This server was promoted, or restored to an earlier time: its timeline is " INT64_FORMAT ", and was %s when this database began to send.",
+							current_timeline(), instance);
 		case FINDING_NOTHING:
 			return "No function of the extension has enqueued anything in this database.";
 		default:
@@ -459,6 +490,7 @@ write_rows(void)
 	hubspot_set_oid(&values, CLAIM_DATABASE, MyDatabaseId);
 	hubspot_set_time(&values, CLAIM_MADE_AT, made_at());
 	hubspot_set_text(&values, CLAIM_INSTANCE, hubspot_instance);
+	hubspot_set_int64(&values, CLAIM_TIMELINE, (int64) GetWALInsertionTimeLine());
 	hubspot_execute(&claim_statement, &values);
 }
 
@@ -468,5 +500,6 @@ settle(void)
 	HubspotValues values = {0};
 
 	hubspot_set_oid(&values, SETTLE_DATABASE, MyDatabaseId);
+	hubspot_set_int64(&values, SETTLE_TIMELINE, (int64) GetWALInsertionTimeLine());
 	hubspot_execute(&settle_statement, &values);
 }
