@@ -216,6 +216,9 @@ typedef struct HubspotOutcome
 	const HubspotTypeList *types;	/* or NULL */
 	const HubspotLabelList *labels; /* or NULL */
 	const HubspotAssociation *association;	/* of an operation that reads */
+	int			nbefore;		/* how many of the record's stand before and
+								 * after that one, in the same answer */
+	int			nafter;
 	const struct HubspotKey *name;	/* of that one's record, or NULL:
 									 * namer.c's */
 	bool		doubtful;		/* an attempt before may still be worked on */

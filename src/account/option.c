@@ -298,6 +298,13 @@ get_user_mapping(const ForeignServer *server, Oid userid)
 	return GetUserMapping(userid, server->serverid);
 }
 
+/* ERROR if the user has no mapping for the server, nor has PUBLIC. */
+void
+hubspot_require_mapping(Oid serverid, Oid userid)
+{
+	(void) get_user_mapping(GetForeignServer(serverid), userid);
+}
+
 /* Does the user have a mapping?  InvalidOid stands for PUBLIC. */
 static bool
 has_own_mapping(const ForeignServer *server, Oid userid)

@@ -16,6 +16,7 @@
 #include "account/option_table.h"
 
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
+extern void hubspot_require_mapping(Oid serverid, Oid userid);
 extern Oid	hubspot_login(const char *server_name, Oid userid);
 extern const char *hubspot_server_api_version(Oid serverid);
 extern void hubspot_get_table_options(const List *list, HubspotTableOptions *options);

@@ -53,6 +53,9 @@ const char *const hubspot_role_names[] = {
 	"from_id", "to_id", "category", "type_id", "label", "is_primary", NULL
 };
 
+/* in the order of HubspotWrites */
+const char *const hubspot_writes_names[] = {"outbox", "direct", "off", NULL};
+
 const HubspotOption hubspot_option_table[] = {
 	SERVER_OPTION(base_url, HUBSPOT_OPTION_URL, "https://api.hubapi.com", 0, 0, false),
 	SERVER_OPTION(api_version, HUBSPOT_OPTION_VERSION, "2026-03", 0, 0, false),
@@ -84,6 +87,7 @@ const HubspotOption hubspot_option_table[] = {
 	TABLE_OPTION(from_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
 	TABLE_OPTION(to_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
 	TABLE_OPTION(rows_per_key, ForeignTableRelationId, HUBSPOT_OPTION_INTEGER, "5", 1, 1000000, NULL, false),
+	TABLE_OPTION(writes, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "outbox", 0, 0, hubspot_writes_names, false),
 	TABLE_OPTION(role, AttributeRelationId, HUBSPOT_OPTION_CHOICE, NULL, 0, 0, hubspot_role_names, false)
 };
 

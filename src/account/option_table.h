@@ -70,12 +70,21 @@ typedef enum HubspotTableRole
 	HUBSPOT_NROLES
 } HubspotTableRole;
 
+/* Where what is written to a foreign table goes: the choices of its option writes. */
+typedef enum HubspotWrites
+{
+	HUBSPOT_WRITES_OUTBOX,
+	HUBSPOT_WRITES_DIRECT,		/* to HubSpot, at once */
+	HUBSPOT_WRITES_OFF			/* it cannot be written to */
+} HubspotWrites;
+
 /* The options of a foreign table, or of a column, with the defaults filled in. */
 typedef struct HubspotTableOptions
 {
 	const char *from_type;
 	const char *to_type;
 	int			rows_per_key;	/* of one record, for the planner */
+	int			writes;			/* a HubspotWrites */
 	int			role;			/* of a column: a HubspotTableRole; -1: as its
 								 * name says */
 } HubspotTableOptions;
@@ -125,6 +134,7 @@ typedef struct HubspotOptions
 extern const HubspotOption hubspot_option_table[];
 extern const size_t hubspot_noptions;
 extern const char *const hubspot_role_names[];
+extern const char *const hubspot_writes_names[];
 
 extern const HubspotOption *hubspot_find_option(const char *name, Oid catalog);
 extern bool hubspot_option_duration(const HubspotOption *option,

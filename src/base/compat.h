@@ -388,6 +388,21 @@ hubspot_scan_user(ForeignScanState *node)
 	return OidIsValid(user) ? user : GetUserId();
 }
 
+/* As whom rows are written to a table, which may be a partition.  16 keeps that elsewhere. */
+static inline Oid
+hubspot_result_user(ResultRelInfo *relation, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecGetResultRelCheckAsUser(relation, estate);
+#else
+	Index		rti = relation->ri_RangeTableIndex != 0 || relation->ri_RootResultRelInfo == NULL ?
+	relation->ri_RangeTableIndex : relation->ri_RootResultRelInfo->ri_RangeTableIndex;
+	Oid			user = exec_rt_fetch(rti, estate)->checkAsUser;
+
+	return OidIsValid(user) ? user : GetUserId();
+#endif
+}
+
 /* Read exactly so many bytes.  16 has a function for it. */
 static inline void
 hubspot_buffile_read(BufFile *file, void *data, size_t size)

@@ -62,6 +62,8 @@ static const HubspotTypeList *share_types(HubspotChunk *chunk,
 static const HubspotRowRange *current_rows(const HubspotChunk *chunk,
 										   const HubspotUnit *unit);
 static void next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit);
+static inline void set_outcome(const HubspotChunk *chunk, const HubspotUnit *unit,
+							   HubspotOutcome *outcome);
 static uint64 kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome);
 
 /*
@@ -424,19 +426,15 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 			else
 				chunk->association_position = 0;
 		}
-		outcome->input_no = current_rows(chunk, unit)->first + chunk->row_position;
-		outcome->from_id = unit->input.from_id;
-		outcome->to_id = unit->input.to_id;
-		outcome->from_record.data = outcome->to_record.data = NULL;
-		outcome->error = unit->error;
-		outcome->http_status = unit->http_status;
-		outcome->correlation_id = unit->correlation_id;
-		outcome->types = unit->types;
-		outcome->labels = unit->labels;
+		set_outcome(chunk, unit, outcome);
 		outcome->association = association;
+		if (association)
+		{
+			outcome->nbefore = association - unit->page->associations;
+			outcome->nafter = unit->page->nassociations - outcome->nbefore - 1;
+		}
 		outcome->name = name;
 		outcome->ended = (reads && association == NULL);
-		outcome->doubtful = unit->doubtful;
 		outcome->kind = kind_of(chunk, outcome);
 		if (association == NULL)
 			next_row_of_unit(chunk, unit);
@@ -445,6 +443,22 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 	chunk->unit_position = 0;	/* others may be settled when this is asked
 								 * again */
 	return false;
+}
+
+/* Set what is the same for all outcomes of a unit. */
+static inline void
+set_outcome(const HubspotChunk *chunk, const HubspotUnit *unit, HubspotOutcome *outcome)
+{
+	outcome->input_no = current_rows(chunk, unit)->first + chunk->row_position;
+	outcome->from_id = unit->input.from_id;
+	outcome->to_id = unit->input.to_id;
+	outcome->from_record.data = outcome->to_record.data = NULL;
+	outcome->error = unit->error;
+	outcome->http_status = unit->http_status;
+	outcome->correlation_id = unit->correlation_id;
+	outcome->types = unit->types;
+	outcome->labels = unit->labels;
+	outcome->doubtful = unit->doubtful;
 }
 
 /*

@@ -95,6 +95,13 @@ hubspot_block_begin(const HubspotEnqueue *enqueue)
 	return block;
 }
 
+/* Insert the rows that were put so far. */
+void
+hubspot_block_flush(HubspotBlock *block)
+{
+	insert_block(block);
+}
+
 /* Insert the rows that were put; how many there were in all. */
 int64
 hubspot_block_end(HubspotBlock *block)

@@ -22,6 +22,7 @@ extern int64 hubspot_enqueue_query(const HubspotEnqueue *enqueue,
 
 extern HubspotBlock *hubspot_block_begin(const HubspotEnqueue *enqueue);
 extern void hubspot_block_put(HubspotBlock *block, const HubspotRawInput *raw);
+extern void hubspot_block_flush(HubspotBlock *block);
 extern int64 hubspot_block_end(HubspotBlock *block);
 
 #endif							/* HUBSPOT_OUTBOX_ENQUEUE_H */

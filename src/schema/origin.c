@@ -217,6 +217,22 @@ hubspot_origin_claim(void)
 }
 
 /*
+ * Likewise, and if it is not, a WARNING says so; as that is in the server's log, too, it
+ * comes once a session.
+ */
+void
+hubspot_origin_claim_or_warn(void)
+{
+	static bool warned = false;
+
+	if (hubspot_origin_claim())
+		return;
+	if (!warned)
+		hubspot_origin_warn();
+	warned = true;
+}
+
+/*
  * ERROR if this database is a copy: something is about to be sent at once.
  * Where nothing was ever enqueued, nobody can have copied anything.
  */

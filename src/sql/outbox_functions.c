@@ -54,7 +54,6 @@ static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void tell(const char *server, int64 done, int64 dead, bool waits);
 static void wait_until(TimestampTz time);
-static void warn_of_copy(void);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
 
@@ -125,25 +124,13 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	serverid = hubspot_usable_server_argument(fcinfo, 7);
 	enqueue.server = GetForeignServer(serverid)->servername;
 
-	if (!hubspot_origin_claim())
-		warn_of_copy();
+	hubspot_origin_claim_or_warn();
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
 	if (skipped > 0)
 		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	PG_RETURN_INT64(enqueued);
-}
-
-/* As the WARNING is in the server's log, too, it comes once a session. */
-static void
-warn_of_copy(void)
-{
-	static bool warned = false;
-
-	if (!warned)
-		hubspot_origin_warn();
-	warned = true;
 }
 
 /* The name of an operation of the outbox. */

@@ -30,6 +30,7 @@
 typedef struct HubspotKeptRow
 {
 	HubspotRowPlace before;		/* the one before, of the same record */
+	ItemPointerData tid;
 	MinimalTupleData tuple;		/* and what follows it */
 } HubspotKeptRow;
 
@@ -37,6 +38,7 @@ typedef struct HubspotKeptRow
 typedef struct FileRow
 {
 	HubspotRowPlace before;
+	ItemPointerData tid;
 	uint32		len;			/* of the tuple that follows */
 } FileRow;
 
@@ -109,11 +111,12 @@ hubspot_row_store_get(HubspotRowStore *store, HubspotSlice id)
 	return record;
 }
 
-/* Add a row of a record. */
+/* Add a row of a record, with its ctid. */
 void
-hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, MinimalTuple tuple)
+hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, MinimalTuple tuple,
+					  const ItemPointerData * tid)
 {
-	FileRow		head = {record->last, tuple->t_len};
+	FileRow		head = {record->last, *tid, tuple->t_len};
 
 	if (store->file == NULL &&
 		MemoryContextMemAllocated(store->rows_context, false) < (Size) work_mem * 1024)
@@ -122,6 +125,7 @@ hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, Minima
 												 offsetof(HubspotKeptRow, tuple) + tuple->t_len);
 
 		row->before = record->last;
+		row->tid = *tid;
 		memcpy(&row->tuple, tuple, tuple->t_len);
 		record->last = nowhere;
 		record->last.row = row;
@@ -155,11 +159,11 @@ hubspot_row_store_forget(HubspotTableRecord *record)
 }
 
 /*
- * The row at a place, valid until the next one, and the place before it, of the same
- * record.  NULL: there is none.
+ * The row at a place, valid until the next one, its ctid, and the place before it, of the
+ * same record.  NULL: there is none.
  */
 MinimalTuple
-hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place)
+hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place, ItemPointerData * tid)
 {
 	FileRow		head;
 
@@ -168,6 +172,7 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place)
 		HubspotKeptRow *row = place->row;
 
 		*place = row->before;
+		*tid = row->tid;
 		return &row->tuple;
 	}
 	if (place->file < 0)
@@ -185,6 +190,7 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place)
 	}
 	hubspot_buffile_read(store->file, store->fetched, head.len);
 	*place = head.before;
+	*tid = head.tid;
 	return store->fetched;
 }
 

@@ -46,9 +46,10 @@ typedef struct HubspotTableRecord
 extern HubspotRowStore *hubspot_row_store_create(MemoryContext context);
 extern HubspotTableRecord *hubspot_row_store_get(HubspotRowStore *store, HubspotSlice id);
 extern void hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record,
-								  MinimalTuple tuple);
+								  MinimalTuple tuple, const ItemPointerData * tid);
 extern void hubspot_row_store_forget(HubspotTableRecord *record);
-extern MinimalTuple hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place);
+extern MinimalTuple hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place,
+											ItemPointerData * tid);
 extern bool hubspot_row_store_is_full(const HubspotRowStore *store);
 extern void hubspot_row_store_clear(HubspotRowStore *store);
 

@@ -14,6 +14,7 @@
 #include "foreign/fdwapi.h"
 
 #include "table/table_import.h"
+#include "table/table_modify.h"
 #include "table/table_path.h"
 #include "table/table_scan.h"
 
@@ -34,6 +35,7 @@ hs_assoc_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = hubspot_table_scan_again;
 	routine->EndForeignScan = hubspot_table_scan_end;
 	routine->ExplainForeignScan = hubspot_table_scan_explain;
+	hubspot_table_modify_add(routine);
 	routine->ImportForeignSchema = hubspot_table_import;
 	PG_RETURN_POINTER(routine);
 }

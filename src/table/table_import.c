@@ -54,6 +54,7 @@ typedef struct ImportOptions
 	bool		types;			/* columns of types */
 	bool		bigints;		/* ids are bigint */
 	const char *rows_per_key;	/* or NULL */
+	const char *writes;			/* likewise */
 } ImportOptions;
 
 static void read_options(const List *list, ImportOptions *options);
@@ -115,6 +116,8 @@ read_options(const List *list, ImportOptions *options)
 		}
 		else if (strcmp(def->defname, "rows_per_key") == 0)
 			options->rows_per_key = defGetString(def);
+		else if (strcmp(def->defname, "writes") == 0)
+			options->writes = defGetString(def);
 		else
 			refuse_option(def->defname);
 	}
@@ -128,12 +131,13 @@ refuse_option(const char *name)
 	hubspot_closest_try(&closest, "types");
 	hubspot_closest_try(&closest, "ids");
 	hubspot_closest_try(&closest, "rows_per_key");
+	hubspot_closest_try(&closest, "writes");
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", hubspot_shown(name)),
 			 closest.found ?
 			 errhint("Perhaps you meant the option \"%s\".", closest.found) :
-			 errhint("The valid options are: types, ids, rows_per_key.")));
+			 errhint("The valid options are: types, ids, rows_per_key, writes.")));
 }
 
 /* HubSpot's own object types. */
@@ -336,6 +340,8 @@ make_command(const char *server, const char *table, const ImportType *from,
 	if (options->rows_per_key)
 		appendStringInfo(&command, ", rows_per_key %s",
 						 quote_literal_cstr(options->rows_per_key));
+	if (options->writes)
+		appendStringInfo(&command, ", writes %s", quote_literal_cstr(options->writes));
 	appendStringInfoChar(&command, ')');
 	return command.data;
 }

@@ -81,6 +81,7 @@ static bool is_current_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceCla
 							  EquivalenceMember *em, void *arg);
 static bool needs_types(const HubspotTable *table, const RelOptInfo *rel,
 						const List *clauses);
+static void refuse_current_of(const HubspotTable *table, const List *clauses);
 static bool has_changing_param(Node *node, void *context);
 static bool is_initplan_output(PlannerInfo *root, int paramid);
 
@@ -338,6 +339,7 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 	List	   *fdw_private = NIL;
 
 	clauses = extract_actual_clauses(clauses, false);
+	refuse_current_of(rel->fdw_private, clauses);
 	(void) has_changing_param((Node *) clauses, &walk);
 	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side : -1;
 	plan[HUBSPOT_PLAN_FORWARD] = condition && condition->side == HUBSPOT_SIDE_TO &&
@@ -350,6 +352,22 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 	return make_foreignscan(tlist, clauses, rel->relid,
 							condition ? condition->values : NIL, fdw_private, NIL, NIL,
 							outer_plan);
+}
+
+/* ERROR if the row is wanted at which a cursor stands: nothing of it leads back to a record. */
+static void
+refuse_current_of(const HubspotTable *table, const List *clauses)
+{
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		if (IsA(lfirst(lc), CurrentOfExpr))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("WHERE CURRENT OF is not supported for foreign table %s", table->name),
+					 errhint("Name the row by its columns.")));
+	}
 }
 
 /* Is there a parameter that may have another value in a later scan? */

@@ -33,6 +33,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "api/association_type.h"
 #include "json/text.h"
 #include "rows/pipeline.h"
 #include "table/table_reading.h"
@@ -78,6 +79,7 @@ typedef struct Slice
 	Found	   *current;		/* of the last outcome */
 	FoundPair  *pair;			/* that it matches */
 	HubspotAssociation association;
+	HubspotTypePlace place;
 } Slice;
 
 struct HubspotTableReading
@@ -99,6 +101,7 @@ struct HubspotTableReading
 	int64		last_record;
 	StringInfoData last_id;
 	char		buffer[2][HUBSPOT_NORMAL_SIZE]; /* of keys in a row */
+	bool		tells_places;	/* of types among their pair's */
 };
 
 static bool make_input(void *state, HubspotInput *input, const HubspotError **error);
@@ -106,6 +109,7 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
+static void find_place(const HubspotOutcome *outcome, HubspotTypePlace *place);
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
 static bool next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
@@ -157,6 +161,13 @@ hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *clie
 									 true);
 	MemoryContextSwitchTo(old);
 	return reading;
+}
+
+/* Have the place of each row's type told. */
+void
+hubspot_table_reading_tell_places(HubspotTableReading *reading)
+{
+	reading->tells_places = true;
 }
 
 /* The next record to be read. */
@@ -251,6 +262,8 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	row->type = NULL;
 	if (!outcome->ended)
 	{
+		if (reading->tells_places)
+			find_place(outcome, &row->place);
 		found = outcome->name ?
 			normal_form(hubspot_table_type(reading->table, other), outcome->to_id,
 						reading->buffer[0]) :
@@ -260,6 +273,26 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
+}
+
+/* The place of a type among those of its pair, which an answer has together. */
+static void
+find_place(const HubspotOutcome *outcome, HubspotTypePlace *place)
+{
+	const HubspotAssociation *association = outcome->association;
+	const HubspotAssociationType *type = association->type;
+	int			nafter = 0;
+
+	place->number = 0;
+	while (place->number < outcome->nbefore &&
+		   hubspot_same_id(association[-place->number - 1].to_id, association->to_id))
+		place->number++;
+	while (nafter < outcome->nafter &&
+		   hubspot_same_id(association[nafter + 1].to_id, association->to_id))
+		nafter++;
+	place->ntypes = place->number + 1 + nafter;
+	place->is_default = (type->label == NULL || type->label[0] == '\0') &&
+		!hubspot_is_primary(type);
 }
 
 /*
@@ -471,6 +504,8 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 			return end_slice(reading, row);
 		slice->current = slice->numbered[outcome.input_no - 1];
 		slice->association = *outcome.association;
+		if (reading->tells_places)
+			find_place(&outcome, &slice->place);
 		slice->pair = find_pair(slice->current->pairs, outcome.association->to_id);
 	}
 	row->record = slice->pair->no;
@@ -478,6 +513,7 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 	row->from_id = slice->current->name;
 	row->to_id = slice->pair->given;
 	row->type = slice->association.type;
+	row->place = slice->place;
 	slice->pair = find_pair(slice->pair->next, slice->pair->record);
 	return true;
 }

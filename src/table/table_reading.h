@@ -13,7 +13,7 @@
 
 #include "account/client.h"
 #include "call/batch.h"
-#include "table/table_definition.h"
+#include "table/table_change.h"
 
 /* See table_reading.c. */
 typedef struct HubspotTableReading HubspotTableReading;
@@ -26,6 +26,8 @@ typedef struct HubspotTableRow
 	HubspotSlice from_id;		/* no data: NULL */
 	HubspotSlice to_id;
 	const HubspotAssociationType *type; /* NULL: it is not read */
+	HubspotTypePlace place;		/* of that among the pair's; not if rows are
+								 * only pairs */
 } HubspotTableRow;
 
 extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *table,
@@ -34,6 +36,7 @@ extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *tabl
 														bool forward,
 														const HubspotSlice *records,
 														int64 nrecords);
+extern void hubspot_table_reading_tell_places(HubspotTableReading *reading);
 extern bool hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row,
 									   bool wait);
 extern void hubspot_table_reading_counts(const HubspotTableReading *reading,

@@ -55,6 +55,8 @@ struct HubspotTableScan
 								 * named */
 	bool		forward;
 	bool		repeated;		/* it keeps its rows */
+	bool		is_target;		/* of an UPDATE or DELETE: its ctids tell the
+								 * places of types */
 	List	   *values;			/* of the conditions: ExprStates */
 	List	   *value_types;
 
@@ -125,6 +127,8 @@ hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 	scan->forward = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_FORWARD);
 	scan->repeated = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_REPEATED) ||
 		(eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD)) != 0;
+	scan->is_target = scan->table->typed &&
+		list_member_int(node->ss.ps.state->es_plannedstmt->resultRelations, plan->scan.scanrelid);
 	MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 	scan->values = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	MemoryContextSwitchTo(context);
@@ -308,6 +312,7 @@ next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot)
 	{
 		HubspotTableRow row;
 		MinimalTuple tuple;
+		ItemPointerData tid;
 
 		CHECK_FOR_INTERRUPTS();
 		if (scan->current == NULL)
@@ -323,10 +328,11 @@ next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot)
 		}
 
 		/* those that have come before, and then those that come */
-		tuple = hubspot_row_store_fetch(scan->store, &scan->place);
+		tuple = hubspot_row_store_fetch(scan->store, &scan->place, &tid);
 		if (tuple)
 		{
 			ExecForceStoreMinimalTuple(tuple, slot, false);
+			slot->tts_tid = tid;
 			return true;
 		}
 		if (scan->current->state == HUBSPOT_RECORD_READ)
@@ -380,6 +386,8 @@ read_records(HubspotTableScan *scan, int64 first)
 	scan->reading = hubspot_table_reading_begin(scan->table, scan->client,
 												(HubspotTableSide) scan->side,
 												scan->forward, ids, scan->nread);
+	if (scan->is_target)
+		hubspot_table_reading_tell_places(scan->reading);
 	MemoryContextSwitchTo(old);
 }
 
@@ -409,7 +417,7 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 	set_slot(scan, row, slot);
 	tuple = hubspot_form_minimal_tuple(slot->tts_tupleDescriptor, slot->tts_values,
 									   slot->tts_isnull);
-	hubspot_row_store_add(scan->store, record, tuple);
+	hubspot_row_store_add(scan->store, record, tuple, &slot->tts_tid);
 	heap_free_minimal_tuple(tuple);
 }
 
@@ -442,6 +450,8 @@ set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlo
 	SET(HUBSPOT_ROLE_IS_PRIMARY, type, BoolGetDatum(hubspot_is_primary(type)));
 #undef SET
 	ExecStoreVirtualTuple(slot);
+	if (scan->is_target)
+		hubspot_type_place_set(&slot->tts_tid, &row->place);
 }
 
 /* End the reading, if there is one; what is in flight is broken off. */

@@ -33,6 +33,7 @@ fails('IMPORT FOREIGN SCHEMA hubspot LIMIT TO (everything) FROM SERVER hubspot I
 fails(q{IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs OPTIONS (id 'text')}, qr/HV00D: invalid option "id"/, 'another option');
 fails(q{IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs OPTIONS (type 'true')}, qr/Perhaps you meant the option "types"/, 'a misspelt option');
 fails(q{IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs OPTIONS (ids 'int')}, qr/invalid value for option "ids": "int".*"text" or "bigint"/s, 'a type');
+fails(q{IMPORT FOREIGN SCHEMA hubspot LIMIT TO (deals_contacts) FROM SERVER hubspot INTO hs OPTIONS (writes 'no')}, qr/invalid value for option "writes": "no"/, 'a word');
 fails(q{IMPORT FOREIGN SCHEMA hubspot LIMIT TO (deals_contacts) FROM SERVER hubspot INTO hs OPTIONS (rows_per_key '0')}, qr/invalid value for option "rows_per_key": "0"/, 'a number');
 is($session->query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'hs'::regnamespace AND relkind = 'f'}), '1', '... and nothing is made');
 
