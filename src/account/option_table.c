@@ -50,8 +50,12 @@ static const char *const notify_choices[] = {"off", "on", "records", NULL};
 
 /* By their numbers, as in HubspotTableRole. */
 const char *const hubspot_role_names[] = {
-	"from_id", "to_id", "category", "type_id", "label", "is_primary", NULL
+	"from_id", "to_id", "category", "type_id", "label", "is_primary", "from_type", "to_type",
+	"object_type_id", "name", NULL
 };
+
+/* in the order of HubspotTableKind */
+const char *const hubspot_kind_names[] = {"associations", "object_types", "labels", NULL};
 
 /* in the order of HubspotWrites */
 const char *const hubspot_writes_names[] = {"outbox", "direct", "off", NULL};
@@ -84,6 +88,7 @@ const HubspotOption hubspot_option_table[] = {
 	MAPPING_OPTION(proxy_username, HUBSPOT_OPTION_USERNAME, true),
 	MAPPING_OPTION(proxy_password, HUBSPOT_OPTION_SECRET, true),
 
+	TABLE_OPTION(kind, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "associations", 0, 0, hubspot_kind_names, false),
 	TABLE_OPTION(from_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
 	TABLE_OPTION(to_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
 	TABLE_OPTION(rows_per_key, ForeignTableRelationId, HUBSPOT_OPTION_INTEGER, "5", 1, 1000000, NULL, false),

@@ -67,8 +67,21 @@ typedef enum HubspotTableRole
 	HUBSPOT_ROLE_TYPE_ID,
 	HUBSPOT_ROLE_LABEL,
 	HUBSPOT_ROLE_IS_PRIMARY,
+	HUBSPOT_ROLE_FROM_TYPE,
+	HUBSPOT_ROLE_TO_TYPE,
+	HUBSPOT_ROLE_OBJECT_TYPE_ID,
+	HUBSPOT_ROLE_NAME,
 	HUBSPOT_NROLES
 } HubspotTableRole;
+
+/* What the rows of a foreign table are: the choices of its option kind. */
+typedef enum HubspotTableKind
+{
+	HUBSPOT_KIND_ASSOCIATIONS,
+	HUBSPOT_KIND_OBJECT_TYPES,
+	HUBSPOT_KIND_LABELS,
+	HUBSPOT_NKINDS
+} HubspotTableKind;
 
 /* Where what is written to a foreign table goes: the choices of its option writes. */
 typedef enum HubspotWrites
@@ -81,6 +94,8 @@ typedef enum HubspotWrites
 /* The options of a foreign table, or of a column, with the defaults filled in. */
 typedef struct HubspotTableOptions
 {
+	int			kind;			/* a HubspotTableKind; only associations have
+								 * the others */
 	const char *from_type;
 	const char *to_type;
 	int			rows_per_key;	/* of one record, for the planner */
@@ -135,6 +150,7 @@ extern const HubspotOption hubspot_option_table[];
 extern const size_t hubspot_noptions;
 extern const char *const hubspot_role_names[];
 extern const char *const hubspot_writes_names[];
+extern const char *const hubspot_kind_names[];
 
 extern const HubspotOption *hubspot_find_option(const char *name, Oid catalog);
 extern bool hubspot_option_duration(const HubspotOption *option,

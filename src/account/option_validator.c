@@ -95,6 +95,7 @@ static const char *hint_for(const HubspotOption *option, const char *value);
 static const char *object_type_hint(const char *value);
 static const char *choice_hint(const HubspotOption *option, const char *value);
 static void check_required(const List *list, Oid catalog);
+static void check_kind(const List *list);
 static void check_mapping(const List *list);
 static bool has_option(const List *list, const char *name);
 
@@ -115,7 +116,10 @@ hs_assoc_fdw_validator(PG_FUNCTION_ARGS)
 			refuse_option(def->defname, catalog);
 		check_option(option, defGetString(def));
 	}
-	check_required(list, catalog);
+	if (catalog == ForeignTableRelationId && has_option(list, "kind"))
+		check_kind(list);
+	else
+		check_required(list, catalog);
 	if (catalog == UserMappingRelationId)
 		check_mapping(list);
 	PG_RETURN_VOID();
@@ -336,6 +340,32 @@ check_required(const List *list, Oid catalog)
 					 errmsg("missing option \"%s\"", option->name),
 					 errhint("A foreign table has OPTIONS (from_type 'contacts', to_type 'companies'), for example.")));
 	}
+}
+
+/* Refuse options that a foreign table's kind does not have, and one that lacks others. */
+static void
+check_kind(const List *list)
+{
+	const char *kind = NULL;
+	const char *other = NULL;
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "kind") == 0)
+			kind = defGetString(def);
+		else
+			other = def->defname;
+	}
+	if (hubspot_find_choice(hubspot_kind_names, kind) == HUBSPOT_KIND_ASSOCIATIONS)
+		check_required(list, ForeignTableRelationId);
+	else if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", other),
+				 errhint("A foreign table whose kind is \"%s\" has no other option.", kind)));
 }
 
 /*

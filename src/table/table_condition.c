@@ -91,19 +91,16 @@ match_operands(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *r
 {
 	Var		   *var = (Var *) column;
 	Oid			type = is_array ? get_base_element_type(exprType(value)) : exprType(value);
-	HubspotTableRole role;
 
 	if (!IsA(column, Var) || !bms_is_member(var->varno, rel->relids) || var->varlevelsup > 0)
 		return false;
-	role = hubspot_table_role(table, var->varattno);
-	if (role != HUBSPOT_ROLE_FROM_ID && role != HUBSPOT_ROLE_TO_ID)
+	if (!hubspot_table_side(table, var->varattno, &condition->side))
 		return false;
 	if (type != TEXTOID && type != INT8OID && type != INT4OID && type != INT2OID)
 		return false;
 	if (bms_overlap(pull_varnos(root, value), rel->relids) ||
 		contain_volatile_functions(value) || contain_subplans(value))
 		return false;
-	condition->side = (HubspotTableSide) role;
 	condition->values = list_make1(value);
 	return true;
 }

@@ -30,11 +30,14 @@
 
 static void set_object_type(const HubspotTable *table, const char *option, const char *text,
 							HubspotObjectType *type);
+static void require_columns(const HubspotTable *table, HubspotTableRole first,
+							HubspotTableRole last, const char *types);
 static void take_column(HubspotTable *table, const FormData_pg_attribute * column);
 static int	column_role(const HubspotTable *table, const FormData_pg_attribute * column);
 static void check_type(const HubspotTable *table, const FormData_pg_attribute * column,
 					   HubspotTableRole role);
-static const char *role_hint(const char *name);
+static bool has_role(HubspotTableKind kind, HubspotTableRole role);
+static const char *role_hint(HubspotTableKind kind, const char *name);
 
 /*
  * The definition of a foreign table, which the caller has locked, palloc'd.  ERROR if its
@@ -54,8 +57,12 @@ hubspot_table_read(Oid relid)
 	table->server = foreign->serverid;
 	table->owner = relation->rd_rel->relowner;
 	hubspot_get_table_options(foreign->options, &table->options);
-	set_object_type(table, "from_type", table->options.from_type, &table->from_type);
-	set_object_type(table, "to_type", table->options.to_type, &table->to_type);
+	table->kind = table->options.kind;
+	if (table->kind == HUBSPOT_KIND_ASSOCIATIONS)
+	{
+		set_object_type(table, "from_type", table->options.from_type, &table->from_type);
+		set_object_type(table, "to_type", table->options.to_type, &table->to_type);
+	}
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		const		FormData_pg_attribute *column = TupleDescAttr(tupdesc, i);
@@ -66,17 +73,28 @@ hubspot_table_read(Oid relid)
 	}
 	table_close(relation, NoLock);
 
-	for (HubspotTableRole id = HUBSPOT_ROLE_FROM_ID; id <= HUBSPOT_ROLE_TO_ID; id++)
+	if (table->kind == HUBSPOT_KIND_ASSOCIATIONS)
+		require_columns(table, HUBSPOT_ROLE_FROM_ID, HUBSPOT_ROLE_TO_ID, "text or bigint");
+	else if (table->kind == HUBSPOT_KIND_LABELS)
+		require_columns(table, HUBSPOT_ROLE_FROM_TYPE, HUBSPOT_ROLE_TO_TYPE, "text");
+	return table;
+}
+
+/* ERROR if a table lacks one of some columns. */
+static void
+require_columns(const HubspotTable *table, HubspotTableRole first, HubspotTableRole last,
+				const char *types)
+{
+	for (HubspotTableRole id = first; id <= last; id++)
 	{
 		if (table->columns[id] == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
 					 errmsg("foreign table %s has no column for %s", table->name,
 							hubspot_role_names[id]),
-					 errhint("Add a column %s of type text or bigint, or give one the option role '%s'.",
-							 hubspot_role_names[id], hubspot_role_names[id])));
+					 errhint("Add a column %s of type %s, or give one the option role '%s'.",
+							 hubspot_role_names[id], types, hubspot_role_names[id])));
 	}
-	return table;
 }
 
 /* Read an object type, which has passed the validator. */
@@ -111,7 +129,7 @@ take_column(HubspotTable *table, const FormData_pg_attribute * column)
 	table->columns[role] = column->attnum;
 	if (role == HUBSPOT_ROLE_FROM_ID || role == HUBSPOT_ROLE_TO_ID)
 		table->id_types[role] = column->atttypid;
-	else
+	else if (table->kind == HUBSPOT_KIND_ASSOCIATIONS)
 		table->typed = true;
 }
 
@@ -119,17 +137,22 @@ take_column(HubspotTable *table, const FormData_pg_attribute * column)
 static int
 column_role(const HubspotTable *table, const FormData_pg_attribute * column)
 {
+	static const char *const things[HUBSPOT_NKINDS] = {
+		[HUBSPOT_KIND_ASSOCIATIONS] = "an association",
+		[HUBSPOT_KIND_OBJECT_TYPES] = "an object type",
+		[HUBSPOT_KIND_LABELS] = "a label"
+	};
 	int			role = hubspot_get_column_role(GetForeignColumnOptions(table->relid,
 																	   column->attnum));
 
 	if (role < 0)
 		role = hubspot_find_choice(hubspot_role_names, NameStr(column->attname));
-	if (role < 0)
+	if (role < 0 || !has_role(table->kind, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-				 errmsg("column \"%s\" of foreign table %s is none of an association",
-						NameStr(column->attname), table->name),
-				 errhint("%s", role_hint(NameStr(column->attname)))));
+				 errmsg("column \"%s\" of foreign table %s is none of %s",
+						NameStr(column->attname), table->name, things[table->kind]),
+				 errhint("%s", role_hint(table->kind, NameStr(column->attname)))));
 	if (column->attgenerated)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
@@ -137,6 +160,24 @@ column_role(const HubspotTable *table, const FormData_pg_attribute * column)
 						NameStr(column->attname), table->name),
 				 errhint("HubSpot stores no generated columns. Compute it in a view.")));
 	return role;
+}
+
+/* Can a column of a table of that kind hold this? */
+static bool
+has_role(HubspotTableKind kind, HubspotTableRole role)
+{
+	static const int roles[HUBSPOT_NKINDS] = {
+		[HUBSPOT_KIND_ASSOCIATIONS] = 1 << HUBSPOT_ROLE_FROM_ID | 1 << HUBSPOT_ROLE_TO_ID |
+		1 << HUBSPOT_ROLE_CATEGORY | 1 << HUBSPOT_ROLE_TYPE_ID | 1 << HUBSPOT_ROLE_LABEL |
+		1 << HUBSPOT_ROLE_IS_PRIMARY,
+		[HUBSPOT_KIND_OBJECT_TYPES] = 1 << HUBSPOT_ROLE_OBJECT_TYPE_ID | 1 << HUBSPOT_ROLE_NAME |
+		1 << HUBSPOT_ROLE_LABEL,
+		[HUBSPOT_KIND_LABELS] = 1 << HUBSPOT_ROLE_FROM_TYPE | 1 << HUBSPOT_ROLE_TO_TYPE |
+		1 << HUBSPOT_ROLE_CATEGORY | 1 << HUBSPOT_ROLE_TYPE_ID | 1 << HUBSPOT_ROLE_LABEL |
+		1 << HUBSPOT_ROLE_IS_PRIMARY
+	};
+
+	return (roles[kind] >> role & 1) != 0;
 }
 
 /* ERROR if a column is not of a type that its role may have. */
@@ -150,7 +191,11 @@ check_type(const HubspotTable *table, const FormData_pg_attribute * column,
 		[HUBSPOT_ROLE_CATEGORY] = {TEXTOID},
 		[HUBSPOT_ROLE_TYPE_ID] = {INT4OID},
 		[HUBSPOT_ROLE_LABEL] = {TEXTOID},
-		[HUBSPOT_ROLE_IS_PRIMARY] = {BOOLOID}
+		[HUBSPOT_ROLE_IS_PRIMARY] = {BOOLOID},
+		[HUBSPOT_ROLE_FROM_TYPE] = {TEXTOID},
+		[HUBSPOT_ROLE_TO_TYPE] = {TEXTOID},
+		[HUBSPOT_ROLE_OBJECT_TYPE_ID] = {TEXTOID},
+		[HUBSPOT_ROLE_NAME] = {TEXTOID}
 	};
 	const Oid  *allowed = types[role];
 
@@ -167,22 +212,39 @@ check_type(const HubspotTable *table, const FormData_pg_attribute * column,
 
 /* Which role a column may be meant for, or all of them. */
 static const char *
-role_hint(const char *name)
+role_hint(HubspotTableKind kind, const char *name)
 {
 	HubspotClosest closest = {.name = name};
 	StringInfoData roles;
+	int			last = HUBSPOT_NROLES - 1;
 
+	while (!has_role(kind, last))
+		last--;
 	initStringInfo(&roles);
-	for (int i = 0; i < HUBSPOT_NROLES; i++)
+	for (int i = 0; i <= last; i++)
 	{
+		if (!has_role(kind, i))
+			continue;
 		hubspot_closest_try(&closest, hubspot_role_names[i]);
-		appendStringInfo(&roles, "%s%s", i == 0 ? "" : i == HUBSPOT_NROLES - 1 ? " or " : ", ",
+		appendStringInfo(&roles, "%s%s", roles.len == 0 ? "" : i == last ? " or " : ", ",
 						 hubspot_role_names[i]);
 	}
 	if (closest.found)
 		return psprintf("Perhaps it is meant to be %s: name it so, or give it the option role '%s'.",
 						closest.found, closest.found);
 	return psprintf("Give it the option role, with %s, or drop it.", roles.data);
+}
+
+/* Does a column name what HubSpot is asked for, of one side? */
+bool
+hubspot_table_side(const HubspotTable *table, AttrNumber column, HubspotTableSide *side)
+{
+	HubspotTableRole role = hubspot_table_role(table, column);
+
+	*side = (role == HUBSPOT_ROLE_FROM_ID || role == HUBSPOT_ROLE_FROM_TYPE) ?
+		HUBSPOT_SIDE_FROM : HUBSPOT_SIDE_TO;
+	return role == HUBSPOT_ROLE_FROM_ID || role == HUBSPOT_ROLE_TO_ID ||
+		role == HUBSPOT_ROLE_FROM_TYPE || role == HUBSPOT_ROLE_TO_TYPE;
 }
 
 /* What a column holds. */

@@ -18,12 +18,13 @@
 
 typedef struct HubspotTable
 {
+	HubspotTableKind kind;
 	Oid			relid;
 	char	   *name;			/* with its schema, quoted: for messages */
 	Oid			server;
 	Oid			owner;
 	HubspotTableOptions options;
-	HubspotObjectType from_type;
+	HubspotObjectType from_type;	/* of associations */
 	HubspotObjectType to_type;
 	AttrNumber	columns[HUBSPOT_NROLES];	/* where each is; 0: nowhere */
 	Oid			id_types[2];	/* of from_id and to_id: text or bigint */
@@ -39,6 +40,8 @@ typedef enum HubspotTableSide
 } HubspotTableSide;
 
 extern HubspotTable *hubspot_table_read(Oid relid);
+extern bool hubspot_table_side(const HubspotTable *table, AttrNumber column,
+							   HubspotTableSide *side);
 extern HubspotTableRole hubspot_table_role(const HubspotTable *table, AttrNumber column);
 extern const char *hubspot_table_column(const HubspotTable *table, HubspotTableRole role);
 

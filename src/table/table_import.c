@@ -6,7 +6,7 @@
  * The one schema of an account is "hubspot".  It has a table for each pair of contacts,
  * companies, deals, tickets and the account's custom objects, in each direction, called
  * by their names: contacts_companies.  LIMIT TO may also name pairs with HubSpot's other
- * object types.  HubSpot is asked for the custom objects where they may be meant.
+ * object types.  Besides, there are tables of the object types and of their labels.  HubSpot is asked for the custom objects where they may be meant.
  *
  * IDENTIFICATION
  *	  src/table/table_import.c
@@ -25,14 +25,12 @@
 
 #include "account/client.h"
 #include "account/option_table.h"
-#include "api/endpoint.h"
 #include "api/object_type.h"
 #include "api/usage.h"
 #include "base/closest.h"
 #include "base/compat.h"
 #include "base/shown.h"
-#include "call/perform.h"
-#include "rows/report.h"
+#include "table/object_list.h"
 #include "table/table_import.h"
 
 #define SCHEMA		"hubspot"
@@ -60,7 +58,7 @@ typedef struct ImportOptions
 static void read_options(const List *list, ImportOptions *options);
 static void refuse_option(const char *name) pg_attribute_noreturn();
 static List *standard_types(void);
-static List *custom_types(const char *server);
+static List *add_custom_types(List *types, const char *server);
 static List *import_all(const ImportForeignSchemaStmt *statement, const char *server,
 						const ImportOptions *options);
 static List *import_some(const ImportForeignSchemaStmt *statement, const char *server,
@@ -69,6 +67,7 @@ static bool find_pair(const List *types, const char *table, const ImportType **f
 					  const ImportType **to);
 static const ImportType *find_type(const List *types, const char *name, int len);
 static void throw_unknown(const List *types, const char *table) pg_attribute_noreturn();
+static char *make_list_command(const char *server, HubspotTableKind kind);
 static char *make_command(const char *server, const char *table, const ImportType *from,
 						  const ImportType *to, const ImportOptions *options);
 
@@ -158,32 +157,13 @@ standard_types(void)
 	return types;
 }
 
-/* The account's own object types.  A token that may not list them has none: a WARNING. */
+/* Add the account's own object types. */
 static List *
-custom_types(const char *server)
+add_custom_types(List *types, const char *server)
 {
-	HubspotCall call = {0};
-	List	   *objects = NIL;
-	List	   *types = NIL;
-	const HubspotError *error;
 	ListCell   *lc;
 
-	error = hubspot_call_operation(hubspot_connect(server), HUBSPOT_CUSTOM_OBJECTS, NULL,
-								   NULL, false, &call);
-	if (error && error->verdict != HUBSPOT_VERDICT_SCOPE)
-		hubspot_throw_error(error, "could not list the custom objects", HUBSPOT_NOTHING_DONE);
-	if (error)
-		ereport(WARNING,
-				(errcode(error->sqlstate),
-				 errmsg("custom objects are left out, because the token may not read them"),
-				 errdetail("%s", hubspot_error_detail(error)),
-				 errhint("Give the token's app or service key the scope crm.schemas.custom.read.")));
-	else if (!hubspot_read_custom_objects(call.reply, &objects))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("could not list the custom objects"),
-				 errdetail("The answer is not a list of object types.")));
-	foreach(lc, objects)
+	foreach(lc, hubspot_custom_objects(hubspot_connect(server)))
 	{
 		const HubspotCustomObject *object = lfirst(lc);
 		const char *name = object->name ? object->name : object->id;
@@ -193,12 +173,14 @@ custom_types(const char *server)
 		/* p123_cars are called cars */
 		if (name[0] == 'p' && isdigit((unsigned char) name[1]) && strchr(name, '_'))
 			name = strchr(name, '_') + 1;
-		type->name = pstrdup(name);
-		type->type = pstrdup(object->id);
+		/* where two are called the same, the id tells them apart */
+		if (find_type(types, name, strlen(name)))
+			name = object->id;
+		type->name = name;
+		type->type = object->id;
 		type->usual = true;
 		types = lappend(types, type);
 	}
-	hubspot_call_free(&call);
 	return types;
 }
 
@@ -207,11 +189,17 @@ static List *
 import_all(const ImportForeignSchemaStmt *statement, const char *server,
 		   const ImportOptions *options)
 {
-	List	   *types = list_concat(standard_types(), custom_types(server));
+	List	   *types = add_custom_types(standard_types(), server);
 	List	   *commands = NIL;
 	ListCell   *lc;
 	ListCell   *other;
 
+	for (HubspotTableKind kind = HUBSPOT_KIND_OBJECT_TYPES; kind < HUBSPOT_NKINDS; kind++)
+	{
+		if (IsImportableForeignTable(hubspot_kind_names[kind],
+									 unconstify(ImportForeignSchemaStmt *, statement)))
+			commands = lappend(commands, make_list_command(server, kind));
+	}
 	foreach(lc, types)
 	{
 		const ImportType *from = lfirst(lc);
@@ -247,11 +235,18 @@ import_some(const ImportForeignSchemaStmt *statement, const char *server,
 		const char *table = lfirst_node(RangeVar, lc)->relname;
 		const ImportType *from;
 		const ImportType *to;
-		bool		found = find_pair(types, table, &from, &to);
+		int			kind = hubspot_find_choice(hubspot_kind_names, table);
+		bool		found;
 
+		if (kind > HUBSPOT_KIND_ASSOCIATIONS)
+		{
+			commands = lappend(commands, make_list_command(server, kind));
+			continue;
+		}
+		found = find_pair(types, table, &from, &to);
 		if (!found && !asked)
 		{
-			types = list_concat(types, custom_types(server));
+			types = add_custom_types(types, server);
 			asked = true;
 			found = find_pair(types, table, &from, &to);
 		}
@@ -317,6 +312,21 @@ throw_unknown(const List *types, const char *table)
 			 closest.found ?
 			 errhint("Perhaps you meant \"%s\".", closest.found) :
 			 errhint("A table is called by two object types in the plural, such as \"contacts_companies\".")));
+}
+
+/* The command that makes the table of what the account defines. */
+static char *
+make_list_command(const char *server, HubspotTableKind kind)
+{
+	const char *columns = kind == HUBSPOT_KIND_OBJECT_TYPES ?
+	"object_type_id pg_catalog.text NOT NULL, name pg_catalog.text, label pg_catalog.text" :
+	"from_type pg_catalog.text NOT NULL, to_type pg_catalog.text NOT NULL,"
+	" category pg_catalog.text, type_id pg_catalog.int4, label pg_catalog.text,"
+	" is_primary pg_catalog.bool";
+
+	return psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (kind '%s')",
+					hubspot_kind_names[kind], columns, quote_identifier(server),
+					hubspot_kind_names[kind]);
 }
 
 /* The command that makes the table of a pair. */

@@ -116,7 +116,8 @@ add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		former_hook(root, joinrel, outerrel, innerrel, jointype, extra);
 	if (innerrel->fdwroutine == NULL ||
 		innerrel->fdwroutine->IterateForeignScan != hubspot_table_scan_next ||
-		!IS_SIMPLE_REL(innerrel))
+		!IS_SIMPLE_REL(innerrel) ||
+		((const HubspotTable *) innerrel->fdw_private)->kind != HUBSPOT_KIND_ASSOCIATIONS)
 		return;
 	if (jointype != JOIN_INNER && jointype != JOIN_LEFT && jointype != JOIN_SEMI &&
 		jointype != JOIN_ANTI && jointype != JOIN_UNIQUE_OUTER)

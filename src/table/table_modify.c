@@ -98,7 +98,7 @@ updatable(Relation relation)
 {
 	const HubspotTable *table = hubspot_table_read(RelationGetRelid(relation));
 
-	if (table->options.writes == HUBSPOT_WRITES_OFF)
+	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS || table->options.writes == HUBSPOT_WRITES_OFF)
 		return 0;
 	return (1 << CMD_INSERT) | (1 << CMD_DELETE) | (table->typed ? 1 << CMD_UPDATE : 0);
 }
@@ -121,6 +121,12 @@ plan(PlannerInfo *root, ModifyTable * node, Index rti, int subplan)
 {
 	const HubspotTable *table = hubspot_table_read(planner_rt_fetch(rti, root)->relid);
 
+	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign table %s cannot be written to", table->name),
+				 errdetail("It shows what the account defines."),
+				 errhint("hs_assoc_label_create, hs_assoc_label_update and hs_assoc_label_delete change labels.")));
 	if (table->options.writes == HUBSPOT_WRITES_OFF)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -35,6 +35,7 @@
 
 #include "api/endpoint.h"
 #include "base/compat.h"
+#include "table/list_table.h"
 #include "table/table_condition.h"
 #include "table/table_path.h"
 
@@ -97,6 +98,11 @@ hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	double		rows_per_key = table->options.rows_per_key;
 
 	rel->fdw_private = table;
+	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
+	{
+		hubspot_list_size(root, rel);
+		return;
+	}
 	rel->tuples = 200.0 * rows_per_key;
 	set_baserel_size_estimates(root, rel);
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
@@ -149,8 +155,14 @@ best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide side,
 void
 hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
+	const HubspotTable *table = rel->fdw_private;
 	bool		possible = false;
 
+	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
+	{
+		hubspot_list_paths(root, rel);
+		return;
+	}
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{
 		HubspotTableCondition condition;
@@ -226,8 +238,9 @@ hubspot_table_path_for_child(PlannerInfo *root, List *fdw_private, RelOptInfo *c
 {
 	HubspotTableCondition *condition;
 
-	if (fdw_private == NIL)
-		return NIL;
+	/* a list's path has no condition */
+	if (fdw_private == NIL || IsA(linitial(fdw_private), Integer))
+		return fdw_private;
 	condition = palloc(sizeof(HubspotTableCondition));
 	*condition = *(const HubspotTableCondition *) linitial(fdw_private);
 	condition->values = castNode(List, hubspot_adjust_for_child(root, (Node *) condition->values,
@@ -332,14 +345,17 @@ ForeignScan *
 hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 				   List *tlist, List *clauses, Plan *outer_plan)
 {
+	const HubspotTable *table = rel->fdw_private;
 	const HubspotTableCondition *condition = path->fdw_private ?
 	linitial(path->fdw_private) : NULL;
 	ParamWalk	walk = {.root = root};
 	int			plan[HUBSPOT_NPLAN];
 	List	   *fdw_private = NIL;
 
+	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
+		return hubspot_list_plan(root, rel, tlist, clauses);
 	clauses = extract_actual_clauses(clauses, false);
-	refuse_current_of(rel->fdw_private, clauses);
+	refuse_current_of(table, clauses);
 	(void) has_changing_param((Node *) clauses, &walk);
 	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side : -1;
 	plan[HUBSPOT_PLAN_FORWARD] = condition && condition->side == HUBSPOT_SIDE_TO &&

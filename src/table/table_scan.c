@@ -39,6 +39,7 @@
 #include "utils/rel.h"
 
 #include "api/association_type.h"
+#include "table/list_table.h"
 #include "table/row_store.h"
 #include "table/table_keys.h"
 #include "table/table_path.h"
@@ -113,13 +114,20 @@ void
 hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	MemoryContext context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
-												  "hubspot_assoc table scan",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	HubspotTableScan *scan = palloc0(sizeof(HubspotTableScan));
+	MemoryContext context;
+	MemoryContext old;
+	HubspotTableScan *scan;
 	ListCell   *lc;
 
+	if (hubspot_is_list_scan(node))
+	{
+		hubspot_list_scan_begin(node);
+		return;
+	}
+	context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "hubspot_assoc table scan",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	scan = palloc0(sizeof(HubspotTableScan));
 	scan->context = context;
 	scan->table = hubspot_table_read(RelationGetRelid(node->ss.ss_currentRelation));
 	scan->user = hubspot_scan_user(node);
@@ -228,6 +236,8 @@ hubspot_table_scan_next(ForeignScanState *node)
 	HubspotTableScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
+	if (hubspot_is_list_scan(node))
+		return hubspot_list_scan_next(node);
 	ExecClearTuple(slot);
 	if (scan->side < 0)
 		throw_no_records(scan);
@@ -497,6 +507,12 @@ hubspot_table_scan_again(ForeignScanState *node)
 {
 	HubspotTableScan *scan = node->fdw_state;
 
+	if (hubspot_is_list_scan(node))
+	{
+		hubspot_list_scan_again(node);
+		return;
+	}
+
 	/* nobody expected it, so from now on rows are kept */
 	if (scan->begun && !scan->repeated)
 	{
@@ -514,6 +530,11 @@ hubspot_table_scan_end(ForeignScanState *node)
 
 	if (scan == NULL)
 		return;
+	if (hubspot_is_list_scan(node))
+	{
+		hubspot_list_scan_end(node);
+		return;
+	}
 	end_reading(scan);
 	hubspot_row_store_clear(scan->store);
 	MemoryContextDelete(scan->context);
@@ -541,8 +562,14 @@ void
 hubspot_table_scan_explain(ForeignScanState *node, struct ExplainState *es)
 {
 	HubspotTableScan *scan = node->fdw_state;
-	bool		back = (scan->side == HUBSPOT_SIDE_TO);
+	bool		back;
 
+	if (hubspot_is_list_scan(node))
+	{
+		hubspot_list_scan_explain(node, es);
+		return;
+	}
+	back = (scan->side == HUBSPOT_SIDE_TO);
 	ExplainPropertyText("HubSpot Records", scan->side < 0 ? "none named: an error" :
 						quote_identifier(hubspot_table_column(scan->table, scan->side)), es);
 	if (es->verbose && scan->side >= 0)

@@ -20,8 +20,8 @@ imports('LIMIT TO (contacts_companies, line_items_deals)', 0, "contacts_companie
 is($session->query("SELECT to_id, type_id FROM hs.contacts_companies WHERE from_id = '2' ORDER BY to_id"), "3|279\n4|279", '... which can be read');
 is($session->query("SELECT string_agg(attname || ' ' || atttypid::regtype || CASE WHEN attnotnull THEN '!' ELSE '' END, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'hs.contacts_companies'::regclass AND attnum > 0"),
 	'from_id text!, to_id text!, category text, type_id integer, label text', '... and its columns');
-imports('', 1, join("\n", sort map { my $f = $_; map { my $t = $_; ($f =~ s/2-77/machine/r) . '_' . ($t =~ s/2-77/machine/r) . " $f $t" } qw(contacts companies deals tickets 2-77) } qw(contacts companies deals tickets 2-77)), 'all');
-imports('EXCEPT (contacts_contacts, machine_machine)', 1, qr/^companies_companies companies companies\n(?!.*(contacts_contacts|machine_machine))(.*\n){21}.*$/s, 'all but some');
+imports('', 1, join("\n", sort 'labels ', 'object_types ', map { my $f = $_; map { my $t = $_; ($f =~ s/2-77/machine/r) . '_' . ($t =~ s/2-77/machine/r) . " $f $t" } qw(contacts companies deals tickets 2-77) } qw(contacts companies deals tickets 2-77)), 'all');
+imports('EXCEPT (contacts_contacts, machine_machine)', 1, qr/^companies_companies companies companies\n(?!.*(contacts_contacts|machine_machine))(.*\n){23}.*$/s, 'all but some');
 imports('LIMIT TO (contacts_machine)', 1, 'contacts_machine contacts 2-77', "the account's own");
 imports(q{LIMIT TO (contacts_companies) OPTIONS (ids 'bigint', types 'false', rows_per_key '2')}, 0, 'contacts_companies contacts companies', 'with options', 'keep');
 is($session->query("SELECT from_id + 1, to_id FROM hs.contacts_companies WHERE from_id = 2 ORDER BY to_id"), "3|3\n3|4", '... as they say');
@@ -37,6 +37,15 @@ fails(q{IMPORT FOREIGN SCHEMA hubspot LIMIT TO (deals_contacts) FROM SERVER hubs
 fails(q{IMPORT FOREIGN SCHEMA hubspot LIMIT TO (deals_contacts) FROM SERVER hubspot INTO hs OPTIONS (rows_per_key '0')}, qr/invalid value for option "rows_per_key": "0"/, 'a number');
 is($session->query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'hs'::regnamespace AND relkind = 'f'}), '1', '... and nothing is made');
 
+imports('LIMIT TO (labels, object_types)', 0, "labels \nobject_types ", 'what the account defines');
+imports('EXCEPT (labels, object_types)', 1, qr/^(?!.*object_types)companies_companies/s, '... or all but that');
+
+# Two that are called alike
+$hubspot->control('POST', '/schemas', { type => '2-90', name => 'machine', singular => 'M', plural => 'M' });
+$hubspot->control('POST', '/schemas', { type => '2-91', name => 'deals', singular => 'M', plural => 'M' });
+imports('', 1, qr/\n2-90_contacts 2-90 contacts\n.*\n2-91_contacts 2-91 contacts\n.*\ndeals_contacts deals contacts\n.*\nmachine_contacts 2-77 contacts\n/s, 'object types of one name: one by its id');
+$hubspot->control('DELETE', "/schemas?type=$_") foreach qw(2-90 2-91);
+
 # A name that would be SQL, and a token that may not list objects
 $hubspot->control('POST', '/schemas', { type => '2-78', name => 'a_b', singular => 'A', plural => 'B' });
 imports('LIMIT TO (a_b_contacts)', 1, 'a_b_contacts 2-78 contacts', 'a name with an underscore');
@@ -49,7 +58,7 @@ $hubspot->rules({ match => { path => 'schemas' }, action => { status => 403, bod
 $session->query('DROP SCHEMA hs CASCADE; CREATE SCHEMA hs');
 $session->send('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs');
 like(($session->finish)[1], qr/WARNING:  42501: custom objects are left out.*crm\.schemas\.custom\.read/s, 'a token that may not list custom objects: a WARNING');
-is($session->query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'hs'::regnamespace AND relkind = 'f'}), '16', '... and the others are made');
+is($session->query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'hs'::regnamespace AND relkind = 'f'}), '18', '... and the others are made');
 $hubspot->rules({ match => { path => 'schemas' }, action => { status => 500 } });
 $hubspot->clear_rules;
 $session->query('CREATE ROLE nobody');
@@ -68,7 +77,7 @@ sub imports
 	my $count = $hubspot->stats->{requests};
 	$session->query("SET client_min_messages = error; IMPORT FOREIGN SCHEMA hubspot $list FROM SERVER hubspot INTO hs " . ($options // '') . '; RESET client_min_messages');
 	is($hubspot->stats->{requests} - $count, $requests, "$name: $requests requests");
-	my $got = $session->query(q{SELECT relname || ' ' || (SELECT string_agg(substr(o, strpos(o, '=') + 1), ' ' ORDER BY o) FROM unnest(ftoptions) o WHERE o ~ '_type=')
+	my $got = $session->query(q{SELECT relname || ' ' || coalesce((SELECT string_agg(substr(o, strpos(o, '=') + 1), ' ' ORDER BY o) FROM unnest(ftoptions) o WHERE o ~ '_type='), '')
 		FROM pg_foreign_table JOIN pg_class c ON c.oid = ftrelid WHERE relnamespace = 'hs'::regnamespace});
 	$got = join "\n", sort split /\n/, $got;
 	ref $expected ? like($got, $expected, $name) : is($got, $expected, $name);
