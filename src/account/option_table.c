@@ -51,11 +51,14 @@ static const char *const notify_choices[] = {"off", "on", "records", NULL};
 /* By their numbers, as in HubspotTableRole. */
 const char *const hubspot_role_names[] = {
 	"from_id", "to_id", "category", "type_id", "label", "is_primary", "from_type", "to_type",
-	"object_type_id", "name", NULL
+	"object_type_id", "name", "error_category", "error_message", NULL
 };
 
 /* in the order of HubspotTableKind */
 const char *const hubspot_kind_names[] = {"associations", "object_types", "labels", NULL};
+
+/* in the order of HubspotOnError */
+static const char *const on_error_names[] = {"raise", "row", NULL};
 
 /* in the order of HubspotWrites */
 const char *const hubspot_writes_names[] = {"outbox", "direct", "off", NULL};
@@ -93,6 +96,7 @@ const HubspotOption hubspot_option_table[] = {
 	TABLE_OPTION(to_type, ForeignTableRelationId, HUBSPOT_OPTION_OBJECT_TYPE, NULL, 0, 0, NULL, true),
 	TABLE_OPTION(rows_per_key, ForeignTableRelationId, HUBSPOT_OPTION_INTEGER, "5", 1, 1000000, NULL, false),
 	TABLE_OPTION(writes, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "outbox", 0, 0, hubspot_writes_names, false),
+	TABLE_OPTION(on_error, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "raise", 0, 0, on_error_names, false),
 	TABLE_OPTION(role, AttributeRelationId, HUBSPOT_OPTION_CHOICE, NULL, 0, 0, hubspot_role_names, false)
 };
 

@@ -71,6 +71,8 @@ typedef enum HubspotTableRole
 	HUBSPOT_ROLE_TO_TYPE,
 	HUBSPOT_ROLE_OBJECT_TYPE_ID,
 	HUBSPOT_ROLE_NAME,
+	HUBSPOT_ROLE_ERROR_CATEGORY,
+	HUBSPOT_ROLE_ERROR_MESSAGE,
 	HUBSPOT_NROLES
 } HubspotTableRole;
 
@@ -82,6 +84,13 @@ typedef enum HubspotTableKind
 	HUBSPOT_KIND_LABELS,
 	HUBSPOT_NKINDS
 } HubspotTableKind;
+
+/* What a record is that cannot be read: the choices of a foreign table's option on_error. */
+typedef enum HubspotOnError
+{
+	HUBSPOT_ON_ERROR_RAISE,
+	HUBSPOT_ON_ERROR_ROW
+} HubspotOnError;
 
 /* Where what is written to a foreign table goes: the choices of its option writes. */
 typedef enum HubspotWrites
@@ -100,6 +109,7 @@ typedef struct HubspotTableOptions
 	const char *to_type;
 	int			rows_per_key;	/* of one record, for the planner */
 	int			writes;			/* a HubspotWrites */
+	int			on_error;		/* a HubspotOnError */
 	int			role;			/* of a column: a HubspotTableRole; -1: as its
 								 * name says */
 } HubspotTableOptions;

@@ -64,6 +64,8 @@ hubspot_given_row_read(const HubspotTable *table, TupleTableSlot *slot, HubspotG
 		type->has_primary = !isnull;
 		type->is_primary = !isnull && DatumGetBool(value);
 	}
+	row->has_error = read_text(table, HUBSPOT_ROLE_ERROR_CATEGORY, slot) ||
+		read_text(table, HUBSPOT_ROLE_ERROR_MESSAGE, slot);
 }
 
 static HubspotSlice
@@ -127,10 +129,15 @@ hubspot_given_row_create(const HubspotTable *table, const HubspotGivenRow *row,
 	return typed ? HUBSPOT_ACTION_CREATE : HUBSPOT_ACTION_CREATE_DEFAULT;
 }
 
-/* ERROR if a row does not say which pair it is. */
+/* ERROR if a row does not say which pair it is, or says more. */
 static void
 require_ids(const HubspotTable *table, const HubspotGivenRow *row)
 {
+	if (row->has_error)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("columns for errors of foreign table %s cannot be written", table->name),
+				 errhint("Leave them null.")));
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{
 		if ((side == HUBSPOT_SIDE_FROM ? row->from_id : row->to_id).data == NULL)

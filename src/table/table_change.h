@@ -43,6 +43,7 @@ typedef struct HubspotGivenRow
 	HubspotSlice from_id;
 	HubspotSlice to_id;
 	HubspotGivenType type;
+	bool		has_error;		/* a column for errors is not null */
 } HubspotGivenRow;
 
 /* Which of a pair's types a row that was read has, of how many: in its ctid. */

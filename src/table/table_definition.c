@@ -75,7 +75,9 @@ hubspot_table_read(Oid relid)
 
 	if (table->kind == HUBSPOT_KIND_ASSOCIATIONS)
 		require_columns(table, HUBSPOT_ROLE_FROM_ID, HUBSPOT_ROLE_TO_ID, "text or bigint");
-	else if (table->kind == HUBSPOT_KIND_LABELS)
+	if (table->options.on_error == HUBSPOT_ON_ERROR_ROW)
+		require_columns(table, HUBSPOT_ROLE_ERROR_CATEGORY, HUBSPOT_ROLE_ERROR_CATEGORY, "text");
+	if (table->kind == HUBSPOT_KIND_LABELS)
 		require_columns(table, HUBSPOT_ROLE_FROM_TYPE, HUBSPOT_ROLE_TO_TYPE, "text");
 	return table;
 }
@@ -129,7 +131,7 @@ take_column(HubspotTable *table, const FormData_pg_attribute * column)
 	table->columns[role] = column->attnum;
 	if (role == HUBSPOT_ROLE_FROM_ID || role == HUBSPOT_ROLE_TO_ID)
 		table->id_types[role] = column->atttypid;
-	else if (table->kind == HUBSPOT_KIND_ASSOCIATIONS)
+	else if (table->kind == HUBSPOT_KIND_ASSOCIATIONS && role <= HUBSPOT_ROLE_IS_PRIMARY)
 		table->typed = true;
 }
 
@@ -169,7 +171,8 @@ has_role(HubspotTableKind kind, HubspotTableRole role)
 	static const int roles[HUBSPOT_NKINDS] = {
 		[HUBSPOT_KIND_ASSOCIATIONS] = 1 << HUBSPOT_ROLE_FROM_ID | 1 << HUBSPOT_ROLE_TO_ID |
 		1 << HUBSPOT_ROLE_CATEGORY | 1 << HUBSPOT_ROLE_TYPE_ID | 1 << HUBSPOT_ROLE_LABEL |
-		1 << HUBSPOT_ROLE_IS_PRIMARY,
+		1 << HUBSPOT_ROLE_IS_PRIMARY | 1 << HUBSPOT_ROLE_ERROR_CATEGORY |
+		1 << HUBSPOT_ROLE_ERROR_MESSAGE,
 		[HUBSPOT_KIND_OBJECT_TYPES] = 1 << HUBSPOT_ROLE_OBJECT_TYPE_ID | 1 << HUBSPOT_ROLE_NAME |
 		1 << HUBSPOT_ROLE_LABEL,
 		[HUBSPOT_KIND_LABELS] = 1 << HUBSPOT_ROLE_FROM_TYPE | 1 << HUBSPOT_ROLE_TO_TYPE |
@@ -195,7 +198,9 @@ check_type(const HubspotTable *table, const FormData_pg_attribute * column,
 		[HUBSPOT_ROLE_FROM_TYPE] = {TEXTOID},
 		[HUBSPOT_ROLE_TO_TYPE] = {TEXTOID},
 		[HUBSPOT_ROLE_OBJECT_TYPE_ID] = {TEXTOID},
-		[HUBSPOT_ROLE_NAME] = {TEXTOID}
+		[HUBSPOT_ROLE_NAME] = {TEXTOID},
+		[HUBSPOT_ROLE_ERROR_CATEGORY] = {TEXTOID},
+		[HUBSPOT_ROLE_ERROR_MESSAGE] = {TEXTOID}
 	};
 	const Oid  *allowed = types[role];
 

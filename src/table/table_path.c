@@ -331,7 +331,7 @@ needs_types(const HubspotTable *table, const RelOptInfo *rel, const List *clause
 		return false;
 	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used))
 		return true;			/* the whole row */
-	for (HubspotTableRole role = HUBSPOT_ROLE_CATEGORY; role < HUBSPOT_NROLES; role++)
+	for (HubspotTableRole role = HUBSPOT_ROLE_CATEGORY; role <= HUBSPOT_ROLE_IS_PRIMARY; role++)
 	{
 		if (table->columns[role] != 0 &&
 			bms_is_member(table->columns[role] - FirstLowInvalidHeapAttributeNumber, used))

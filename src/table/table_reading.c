@@ -19,7 +19,9 @@
  * - In a table without columns of types, a pair is one row.  HubSpot lists the types of a
  *	 pair together.
  *
- * A failure is an ERROR, but for keys without a record, which have no rows.
+ * A failure is an ERROR, but for keys without a record, which have no rows.  If a table is to
+ * have failures as rows, that of a record is one; one of the account or the network still is
+ * an ERROR, and so is each while something is read forward.
  *
  * IDENTIFICATION
  *	  src/table/table_reading.c
@@ -102,6 +104,7 @@ struct HubspotTableReading
 	StringInfoData last_id;
 	char		buffer[2][HUBSPOT_NORMAL_SIZE]; /* of keys in a row */
 	bool		tells_places;	/* of types among their pair's */
+	HubspotPipeline pipeline;
 };
 
 static bool make_input(void *state, HubspotInput *input, const HubspotError **error);
@@ -109,6 +112,7 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
+static bool is_of_record(const HubspotError *error);
 static void find_place(const HubspotOutcome *outcome, HubspotTypePlace *place);
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
@@ -130,12 +134,13 @@ static void add_counts(HubspotBatchCounts *counts, const HubspotRun *run);
 /*
  * Begin to read the rows of some records of a side, each of which stands there once, and
  * is an id, or a key in its normal form; they must live as long as this does.  forward: the
- * types of the rows are needed, whatever the side.  All of it is in a child of the current
+ * types of the rows are needed, whatever the side.  gives_errors: a record that cannot be
+ * read is a row.  All of it is in a child of the current
  * memory context, and ends with it.
  */
 HubspotTableReading *
 hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *client,
-							HubspotTableSide side, bool forward,
+							HubspotTableSide side, bool forward, bool gives_errors,
 							const HubspotSlice *records, int64 nrecords)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -154,9 +159,11 @@ hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *clie
 	reading->records = records;
 	reading->nrecords = nrecords;
 	initStringInfo(&reading->last_id);
+	pipeline.raise = !gives_errors || reading->forward;
 	pipeline.from_type = *hubspot_table_type(table, side);
 	pipeline.to_type = *hubspot_table_type(table, side == HUBSPOT_SIDE_FROM ?
 										   HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM);
+	reading->pipeline = pipeline;
 	reading->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_input, reading),
 									 true);
 	MemoryContextSwitchTo(old);
@@ -260,7 +267,15 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	row->record = outcome->input_no - 1;
 	row->ended = outcome->ended;
 	row->type = NULL;
-	if (!outcome->ended)
+	row->error = NULL;
+	if (outcome->error && outcome->error->verdict != HUBSPOT_VERDICT_NO_RECORD)
+	{
+		if (!is_of_record(outcome->error))
+			hubspot_throw_outcome(&reading->pipeline, outcome);
+		row->error = outcome->error;
+		row->ended = false;
+	}
+	else if (!outcome->ended)
 	{
 		if (reading->tells_places)
 			find_place(outcome, &row->place);
@@ -273,6 +288,14 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
+}
+
+/* Is it the failure of one record, whatever becomes of others? */
+static bool
+is_of_record(const HubspotError *error)
+{
+	return error->verdict == HUBSPOT_VERDICT_INVALID || error->verdict == HUBSPOT_VERDICT_INPUT ||
+		error->verdict == HUBSPOT_VERDICT_MANY_RECORDS;
 }
 
 /* The place of a type among those of its pair, which an answer has together. */
@@ -514,6 +537,7 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 	row->to_id = slice->pair->given;
 	row->type = slice->association.type;
 	row->place = slice->place;
+	row->error = NULL;
 	slice->pair = find_pair(slice->pair->next, slice->pair->record);
 	return true;
 }

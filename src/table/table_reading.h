@@ -28,12 +28,15 @@ typedef struct HubspotTableRow
 	const HubspotAssociationType *type; /* NULL: it is not read */
 	HubspotTypePlace place;		/* of that among the pair's; not if rows are
 								 * only pairs */
+	const HubspotError *error;	/* why the record cannot be read, whose one
+								 * row this is; or NULL */
 } HubspotTableRow;
 
 extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *table,
 														const HubspotClient *client,
 														HubspotTableSide side,
 														bool forward,
+														bool gives_errors,
 														const HubspotSlice *records,
 														int64 nrecords);
 extern void hubspot_table_reading_tell_places(HubspotTableReading *reading);

@@ -56,6 +56,7 @@ struct HubspotTableScan
 								 * named */
 	bool		forward;
 	bool		repeated;		/* it keeps its rows */
+	bool		gives_errors;	/* a record that cannot be read is a row */
 	bool		is_target;		/* of an UPDATE or DELETE: its ctids tell the
 								 * places of types */
 	List	   *values;			/* of the conditions: ExprStates */
@@ -135,8 +136,12 @@ hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 	scan->forward = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_FORWARD);
 	scan->repeated = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_REPEATED) ||
 		(eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD)) != 0;
-	scan->is_target = scan->table->typed &&
-		list_member_int(node->ss.ps.state->es_plannedstmt->resultRelations, plan->scan.scanrelid);
+	scan->is_target = list_member_int(node->ss.ps.state->es_plannedstmt->resultRelations,
+									  plan->scan.scanrelid);
+	/* nothing is written by what cannot be read */
+	scan->gives_errors = !scan->is_target &&
+		scan->table->options.on_error == HUBSPOT_ON_ERROR_ROW;
+	scan->is_target &= scan->table->typed;
 	MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 	scan->values = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	MemoryContextSwitchTo(context);
@@ -395,7 +400,8 @@ read_records(HubspotTableScan *scan, int64 first)
 		ids[i] = scan->read[i]->id;
 	scan->reading = hubspot_table_reading_begin(scan->table, scan->client,
 												(HubspotTableSide) scan->side,
-												scan->forward, ids, scan->nread);
+												scan->forward, scan->gives_errors, ids,
+												scan->nread);
 	if (scan->is_target)
 		hubspot_table_reading_tell_places(scan->reading);
 	MemoryContextSwitchTo(old);
@@ -429,6 +435,8 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 									   slot->tts_isnull);
 	hubspot_row_store_add(scan->store, record, tuple, &slot->tts_tid);
 	heap_free_minimal_tuple(tuple);
+	if (row->error)
+		record->state = HUBSPOT_RECORD_READ;
 }
 
 /* Put a row into an empty slot, in the current memory context. */
@@ -458,6 +466,9 @@ set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlo
 	SET(HUBSPOT_ROLE_TYPE_ID, type && type->type_id != 0, Int32GetDatum(type->type_id));
 	SET(HUBSPOT_ROLE_LABEL, type && type->label, CStringGetTextDatum(type->label));
 	SET(HUBSPOT_ROLE_IS_PRIMARY, type, BoolGetDatum(hubspot_is_primary(type)));
+	SET(HUBSPOT_ROLE_ERROR_CATEGORY, row->error,
+		CStringGetTextDatum(row->error->category ? row->error->category : "HubSpot"));
+	SET(HUBSPOT_ROLE_ERROR_MESSAGE, row->error, CStringGetTextDatum(row->error->message));
 #undef SET
 	ExecStoreVirtualTuple(slot);
 	if (scan->is_target)
