@@ -1625,21 +1625,26 @@ BEGIN
 			EXECUTE pg_catalog.format('DELETE FROM %s', link_table);
 		END IF;
 		IF all_rows IS NULL AND ids IS NOT NULL THEN
-			-- removals first: a row may have taken the place of another
+			-- removals first: a row may have taken the place of another; the names are such as
+			-- no table and no column has
 			FOREACH action IN ARRAY ARRAY[
-				'DELETE FROM %1$s AS l USING latest AS r WHERE NOT r.added AND %3$s',
-				'INSERT INTO %1$s (%2$s) SELECT %2$s FROM latest AS r WHERE r.added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
+				'DELETE FROM %1$s AS l USING hs_assoc_latest AS r WHERE NOT r.hs_assoc_added AND %3$s',
+				'INSERT INTO %1$s (%2$s) SELECT %2$s FROM hs_assoc_latest AS r
+					WHERE r.hs_assoc_added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
 			LOOP
-				EXECUTE pg_catalog.format(pg_catalog.concat('WITH events AS (
-						SELECT c.id, false AS added, r.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (id, image)
+				EXECUTE pg_catalog.format(pg_catalog.concat('WITH hs_assoc_changed AS (
+						SELECT c.id AS hs_assoc_change, false AS hs_assoc_added, r.*
+						FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (id, image)
 							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
 						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
 						UNION ALL
-						SELECT c.id, true, r.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS c (id, image)
+						SELECT c.id, true, r.*
+						FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS c (id, image)
 							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
 						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
-					), latest AS (
-						SELECT DISTINCT ON (%2$s) added, %2$s FROM events ORDER BY %2$s, id DESC, added DESC
+					), hs_assoc_latest AS (
+						SELECT DISTINCT ON (%2$s) hs_assoc_added, %2$s FROM hs_assoc_changed
+						ORDER BY %2$s, hs_assoc_change DESC, hs_assoc_added DESC
 					) ', action), link_table, columns, same)
 				USING ids, old_rows, new_rows, emptied;
 			END LOOP;

@@ -84,6 +84,16 @@ $car->query(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."M
 is(waiting(), 'create 1 1 Clerk, create 2 1 Boss', 'another table, of another name, with labels');
 is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
 
+# Names that the statements could have for something else
+$managed->query('CREATE TABLE latest (id int, added int, image text); SELECT hubspot_changes.follow($$latest$$, $$id$$, $$added$$, $$image$$); INSERT INTO latest VALUES (1, 1, $$x$$), (2, 1, NULL); DELETE FROM latest WHERE id = 1; INSERT INTO latest VALUES (3, 1, $$y$$)');
+foreach my $name (qw(latest events))
+{
+	$car->query(qq{CREATE TABLE $name (id int, added int, image text); INSERT INTO $name VALUES (1, 1, 'x')});
+	$managed->query('UPDATE latest SET image = $$z$$ WHERE id = 3; INSERT INTO latest VALUES (1, 1, $$x$$); DELETE FROM latest WHERE id = 1') if $name eq 'events';
+	$car->query(qq{CALL hs_assoc_pull('$name', 'managed.changes', link => 'public.latest')});
+	is($car->query(qq{SELECT string_agg(concat_ws(' ', id, added, image), ', ' ORDER BY id) FROM $name}), $name eq 'events' ? '3 1 z' : '2 1, 3 1 y', "a table named $name with columns named id, added, image");
+}
+
 # All rows
 $managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
 is(pulled(), '+ 201 1', 'what was not written down is not pulled');
