@@ -194,11 +194,12 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place, ItemPoin
 	return store->fetched;
 }
 
-/* Do the records take more memory than they should? */
+/* Do the records take more memory than they should, or than so much, if that is more? */
 bool
-hubspot_row_store_is_full(const HubspotRowStore *store)
+hubspot_row_store_is_full(const HubspotRowStore *store, Size least)
 {
-	return MemoryContextMemAllocated(store->records_context, true) > (Size) work_mem * 1024;
+	return MemoryContextMemAllocated(store->records_context, true) >
+		Max((Size) work_mem * 1024, least);
 }
 
 /* Forget all records and their rows. */

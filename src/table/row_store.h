@@ -50,7 +50,7 @@ extern void hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *re
 extern void hubspot_row_store_forget(HubspotTableRecord *record);
 extern MinimalTuple hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place,
 											ItemPointerData * tid);
-extern bool hubspot_row_store_is_full(const HubspotRowStore *store);
+extern bool hubspot_row_store_is_full(const HubspotRowStore *store, Size least);
 extern void hubspot_row_store_clear(HubspotRowStore *store);
 
 #endif							/* HUBSPOT_TABLE_ROW_STORE_H */

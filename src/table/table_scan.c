@@ -46,6 +46,10 @@
 #include "table/table_reading.h"
 #include "table/table_scan.h"
 
+/* What can be told ahead in any case, however small work_mem is: as many records as a request has. */
+#define AHEAD_RECORDS	1000
+#define AHEAD_SIZE		(1024 * 1024)
+
 struct HubspotTableScan
 {
 	MemoryContext context;
@@ -79,6 +83,7 @@ struct HubspotTableScan
 	int64		nrecords;
 	int64		maxrecords;
 	int64		next;			/* the one to come */
+	MemoryContext row_context;	/* of rows that are kept, and not given */
 	HubspotTableRecord *current;	/* whose rows are given, if they are kept */
 	HubspotRowPlace place;		/* of the next one that is kept */
 
@@ -93,7 +98,7 @@ struct HubspotTableScan
 static dlist_head scans_ahead = DLIST_STATIC_INIT(scans_ahead);
 
 static void forget_scan(void *arg);
-static void clear_if_full(HubspotTableScan *scan);
+static void clear_if_full(HubspotTableScan *scan, Size least);
 static void take_ahead(void *state, HubspotSlice id);
 static void begin_records(HubspotTableScan *scan, ExprContext *econtext);
 static void take_record(void *state, HubspotSlice id);
@@ -101,6 +106,7 @@ static bool next_row(HubspotTableScan *scan, TupleTableSlot *slot);
 static bool next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot);
 static void read_records(HubspotTableScan *scan, int64 first);
 static void read_record(HubspotTableScan *scan, HubspotTableRecord *record);
+static bool read_row(HubspotTableScan *scan, HubspotTableRow *row, bool wait);
 static void keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot);
 static void set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot);
 static void end_reading(HubspotTableScan *scan);
@@ -148,6 +154,8 @@ hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 	foreach(lc, plan->fdw_exprs)
 		scan->value_types = lappend_oid(scan->value_types, exprType(lfirst(lc)));
 	scan->store = hubspot_row_store_create(context);
+	scan->row_context = AllocSetContextCreate(context, "hubspot_assoc table row kept",
+											  ALLOCSET_SMALL_SIZES);
 	scan->number = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_NUMBER);
 	if (scan->number > 0)
 	{
@@ -190,7 +198,7 @@ hubspot_table_scan_announce_begin(HubspotTableScan *scan)
 {
 	scan->nahead = 0;
 	scan->told = true;
-	clear_if_full(scan);
+	clear_if_full(scan, 0);
 }
 
 /* Tell a scan which records a later one of its scans will ask for. */
@@ -201,13 +209,19 @@ hubspot_table_scan_announce(HubspotTableScan *scan, Datum value, Oid type)
 							take_ahead, scan);
 }
 
-/* Take a record that is going to be asked for; it may be there twice. */
+/*
+ * Take a record that is going to be asked for; it may be there twice.  Those that are too many
+ * to be kept are asked for when their scan comes.
+ */
 static void
 take_ahead(void *state, HubspotSlice id)
 {
 	HubspotTableScan *scan = state;
-	HubspotTableRecord *record = hubspot_row_store_get(scan->store, id);
+	HubspotTableRecord *record;
 
+	if (scan->nahead >= AHEAD_RECORDS && hubspot_row_store_is_full(scan->store, 0))
+		return;
+	record = hubspot_row_store_get(scan->store, id);
 	if (record->state != HUBSPOT_RECORD_UNKNOWN)
 		return;
 	if (scan->nahead == scan->maxahead)
@@ -220,11 +234,11 @@ take_ahead(void *state, HubspotSlice id)
 	scan->ahead[scan->nahead++] = record;
 }
 
-/* Begin anew if the records take too much memory. */
+/* Begin anew if the records take more memory than they should, and than the least. */
 static void
-clear_if_full(HubspotTableScan *scan)
+clear_if_full(HubspotTableScan *scan, Size least)
 {
-	if (!hubspot_row_store_is_full(scan->store))
+	if (!hubspot_row_store_is_full(scan->store, least))
 		return;
 	end_reading(scan);
 	scan->nrecords = 0;
@@ -266,8 +280,12 @@ begin_records(HubspotTableScan *scan, ExprContext *econtext)
 	scan->nrecords = 0;
 	scan->next = 0;
 	scan->current = NULL;
-	if (!scan->told)
-		clear_if_full(scan);
+
+	/*
+	 * what is told ahead is not to be forgotten, unless the scans themselves
+	 * need much more
+	 */
+	clear_if_full(scan, scan->told ? Max((Size) work_mem * 2 * 1024, AHEAD_SIZE) : 0);
 	forboth(lc, scan->values, type, scan->value_types)
 	{
 		bool		isnull;
@@ -360,7 +378,7 @@ next_kept_row(HubspotTableScan *scan, TupleTableSlot *slot)
 			forget_reading(scan, slot);
 			read_records(scan, scan->next - 1);
 		}
-		if (!hubspot_table_reading_next(scan->reading, &row, true))
+		if (!read_row(scan, &row, true))
 			elog(ERROR, "record \"%s\" was not read to its end", scan->current->id.data);
 		keep_row(scan, &row, slot);
 		if (!row.ended && scan->read[row.record] == scan->current)
@@ -417,11 +435,29 @@ read_record(HubspotTableScan *scan, HubspotTableRecord *record)
 	scan->read[scan->nread++] = record;
 }
 
-/* Keep a row, which also goes into the slot; or take note of the end of a record. */
+/* Read the next row that is to be kept, in a memory context that is reset by the one after. */
+static bool
+read_row(HubspotTableScan *scan, HubspotTableRow *row, bool wait)
+{
+	MemoryContext old;
+	bool		any;
+
+	MemoryContextReset(scan->row_context);
+	old = MemoryContextSwitchTo(scan->row_context);
+	any = hubspot_table_reading_next(scan->reading, row, wait);
+	MemoryContextSwitchTo(old);
+	return any;
+}
+
+/*
+ * Keep a row, which also goes into the slot, if it is of the record whose rows are given; or
+ * take note of the end of a record.
+ */
 static void
 keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 {
 	HubspotTableRecord *record = scan->read[row->record];
+	MemoryContext old = CurrentMemoryContext;
 	MinimalTuple tuple;
 
 	if (row->ended)
@@ -430,6 +466,8 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 		return;
 	}
 	ExecClearTuple(slot);
+	if (record != scan->current)
+		MemoryContextSwitchTo(scan->row_context);
 	set_slot(scan, row, slot);
 	tuple = hubspot_form_minimal_tuple(slot->tts_tupleDescriptor, slot->tts_values,
 									   slot->tts_isnull);
@@ -437,6 +475,9 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 	heap_free_minimal_tuple(tuple);
 	if (row->error)
 		record->state = HUBSPOT_RECORD_READ;
+	if (record != scan->current)
+		ExecClearTuple(slot);
+	MemoryContextSwitchTo(old);
 }
 
 /* Put a row into an empty slot, in the current memory context. */
@@ -506,7 +547,7 @@ forget_reading(HubspotTableScan *scan, TupleTableSlot *slot)
 {
 	HubspotTableRow row;
 
-	while (scan->reading && hubspot_table_reading_next(scan->reading, &row, false))
+	while (scan->reading && read_row(scan, &row, false))
 		keep_row(scan, &row, slot);
 	ExecClearTuple(slot);
 	end_reading(scan);
