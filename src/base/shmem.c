@@ -150,12 +150,14 @@ hubspot_shmem_is_there(void)
 static void
 attach(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext context;
+	ResourceOwner owner;
 
 	attached = true;
 	if (!HUBSPOT_HAS_NAMED_SEGMENTS || !IsUnderPostmaster || IsBinaryUpgrade)
 		return;
+	context = CurrentMemoryContext;
+	owner = CurrentResourceOwner;
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{

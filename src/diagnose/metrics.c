@@ -328,7 +328,7 @@ put_faults(const Sink *sink)
 			older = j != i && strcmp(faults[j].server, faults[i].server) == 0 &&
 				faults[j].sqlstate == faults[i].sqlstate &&
 				(faults[j].since < faults[i].since ||
-				 (faults[j].since == faults[i].since && j < i));
+				 (j < i && faults[j].since == faults[i].since));
 		if (!older)
 			put(sink, FAULT, faults[i].server, "sqlstate",
 				unpack_sql_state(faults[i].sqlstate),

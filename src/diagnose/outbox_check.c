@@ -152,7 +152,10 @@ query_row(HubspotDiagnosis *diagnosis, HubspotStatement *statement, HubspotRow *
 	}
 	hubspot_query(statement, &values, &rows);
 	if (rows.count == 0)
+	{
+		memset(row, 0, sizeof(HubspotRow));
 		return false;
+	}
 	/* its memory goes with the check */
 	hubspot_read_row(&rows, 0, row);
 	return true;

@@ -94,6 +94,8 @@ static void look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark)
 static char *write_look(const void *state);
 static QueryEnvironment *make_environment(const HubspotDrift *drift, const HubspotSync *sync,
 										  bool reverse);
+static Tuplestorestate *names_of(const HubspotDrift *drift, HubspotSide side,
+								 const HubspotObjectType *type);
 static Marker make_marker(HubspotDrift *drift, uint8 mark);
 static void marker_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
 static bool mark_row(TupleTableSlot *slot, DestReceiver *self);
@@ -477,12 +479,22 @@ make_environment(const HubspotDrift *drift, const HubspotSync *sync, bool revers
 	hubspot_name_rows(environment, HUBSPOT_DIFFERENCES, drift->differences->tupdesc,
 					  drift->differences->rows);
 	hubspot_name_rows(environment, HUBSPOT_FROM_NAMES, hubspot_names_tupdesc(),
-					  find_names(drift, side_of(HUBSPOT_SIDE_FROM, reverse), &from)->rows);
+					  names_of(drift, side_of(HUBSPOT_SIDE_FROM, reverse), &from));
 	hubspot_name_rows(environment, HUBSPOT_TO_NAMES, hubspot_names_tupdesc(),
-					  find_names(drift, side_of(HUBSPOT_SIDE_TO, reverse), &to)->rows);
+					  names_of(drift, side_of(HUBSPOT_SIDE_TO, reverse), &to));
 	hubspot_name_rows(environment, HUBSPOT_PENDING_BEFORE, hubspot_pending_tupdesc(),
 					  drift->pending);
 	return environment;
+}
+
+/* Those names, which are known by now. */
+static Tuplestorestate *
+names_of(const HubspotDrift *drift, HubspotSide side, const HubspotObjectType *type)
+{
+	const HubspotRecordNames *names = find_names(drift, side, type);
+
+	Assert(names != NULL);
+	return names->rows;
 }
 
 static Marker

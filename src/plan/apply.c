@@ -286,7 +286,6 @@ make_change(void *state, HubspotInput *input, const HubspotError **error)
 	HubspotChangeSlice *slice = &applying->slice;
 	const HubspotSliceChange *change;
 	const HubspotPlanChange *planned;
-	MemoryContext old;
 
 	while (applying->position < slice->nchanges &&
 		   slice->changes[applying->position]->step != applying->step)
@@ -300,6 +299,8 @@ make_change(void *state, HubspotInput *input, const HubspotError **error)
 	input->to_id = planned->to;
 	if (plan->typed)
 	{
+		MemoryContext old;
+
 		MemoryContextReset(applying->input_context);
 		old = MemoryContextSwitchTo(applying->input_context);
 		input->types = hubspot_slice_types(slice, change, !plan->symmetric);

@@ -113,7 +113,7 @@ hubspot_difference_take(HubspotDifference *difference, const char *entry)
 		begin_pair(difference, entry, len);
 	}
 	old = MemoryContextSwitchTo(difference->context);
-	hubspot_unpack_entry(difference->plan, entry, &unpacked, NULL);
+	hubspot_unpack_entry(difference->plan, entry, &unpacked);
 	MemoryContextSwitchTo(old);
 	if (unpacked.to_given.data && difference->to_given.len == 0)
 		appendBinaryStringInfo(&difference->to_given, unpacked.to_given.data,
@@ -159,11 +159,10 @@ is_same_type(const HubspotAssociationType *a, const HubspotAssociationType *b)
 static void
 take_type(HubspotDifference *difference, const HubspotEntry *entry)
 {
-	PairType   *type = NULL;
+	PairType   *type;
 
-	if (difference->ntypes > 0)
-		type = &difference->types[difference->ntypes - 1];
-	if (type == NULL || !is_same_type(&type->type, &entry->type))
+	if (difference->ntypes == 0 ||
+		!is_same_type(&difference->types[difference->ntypes - 1].type, &entry->type))
 	{
 		if (difference->ntypes == difference->maxtypes)
 		{
@@ -175,6 +174,8 @@ take_type(HubspotDifference *difference, const HubspotEntry *entry)
 		memset(type, 0, sizeof(PairType));
 		type->type = entry->type;
 	}
+	else
+		type = &difference->types[difference->ntypes - 1];
 	if (entry->kind == HUBSPOT_ENTRY_WANTED)
 		type->wanted = true;
 	else

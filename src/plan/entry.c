@@ -96,13 +96,9 @@ hubspot_pack_type(char *to, const HubspotAssociationType *type)
 	return hubspot_pack_text(to, hubspot_slice(type->category));
 }
 
-/*
- * Unpack a type, without its label.  Its category is a constant, or the last one, which
- * may be NULL, or palloc'd.
- */
+/* Unpack a type, without its label.  Its category is a constant, or palloc'd. */
 const char *
-hubspot_unpack_type(const char *from, HubspotAssociationType *type,
-					const char *last_category)
+hubspot_unpack_type(const char *from, HubspotAssociationType *type)
 {
 	HubspotSlice category;
 	uint32		type_id;
@@ -121,11 +117,7 @@ hubspot_unpack_type(const char *from, HubspotAssociationType *type,
 		return from;
 	}
 	from = hubspot_unpack_text(from, &category);
-	if (last_category && (int) strlen(last_category) == category.len &&
-		memcmp(last_category, category.data, category.len) == 0)
-		type->category = last_category;
-	else
-		type->category = pnstrdup(category.data, category.len);
+	type->category = pnstrdup(category.data, category.len);
 	return from;
 }
 
@@ -134,16 +126,15 @@ hubspot_unpack_type(const char *from, HubspotAssociationType *type,
  * the entry; for its category see hubspot_unpack_type().
  */
 void
-hubspot_unpack_entry(const HubspotPlan *plan, const char *from, HubspotEntry *entry,
-					 const char *last_category)
+hubspot_unpack_entry(const HubspotPlan *plan, const char *from, HubspotEntry *entry)
 {
 	const HubspotSlice none = {NULL, 0};
 
 	from = hubspot_unpack_id(from, &entry->to, &entry->digits[1]);
 	if (plan->typed)
-		from = hubspot_unpack_type(from, &entry->type, last_category);
-	entry->kind = *from++;
-	entry->flags = *from++;
+		from = hubspot_unpack_type(from, &entry->type);
+	entry->kind = (unsigned char) *from++;
+	entry->flags = (unsigned char) *from++;
 	entry->from_given = entry->to_given = none;
 	if (entry->kind == HUBSPOT_ENTRY_HELD)
 		return;

@@ -49,10 +49,9 @@ extern char *hubspot_pack_entry(const HubspotPlan *plan, const HubspotEntry *ent
 extern void hubspot_put_entry(const HubspotPlan *plan, HubspotPackedSort *sort,
 							  const HubspotEntry *entry);
 extern char *hubspot_pack_type(char *to, const HubspotAssociationType *type);
-extern const char *hubspot_unpack_type(const char *from, HubspotAssociationType *type,
-									   const char *last_category);
+extern const char *hubspot_unpack_type(const char *from, HubspotAssociationType *type);
 extern void hubspot_unpack_entry(const HubspotPlan *plan, const char *from,
-								 HubspotEntry *entry, const char *last_category);
+								 HubspotEntry *entry);
 extern int	hubspot_type_size(const HubspotAssociationType *type);
 extern const char *hubspot_unpack_key(const char *end_of_place, uint64 *key_hash,
 									  HubspotSlice *from_given);

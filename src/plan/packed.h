@@ -82,13 +82,13 @@ hubspot_packed_id_size(HubspotSlice id)
 static inline char *
 hubspot_pack_id(char *to, HubspotSlice id)
 {
-	uint64		number = 0;
-
 	if (id.data == NULL)
 		return hubspot_pack_uint64(to, 0);
 	if (id.len > 0 && id.len <= HUBSPOT_PACKED_DIGITS && id.data[0] != '0' &&
 		hubspot_all_digits(id.data, id.len))
 	{
+		uint64		number = 0;
+
 		for (int i = 0; i < id.len; i++)
 			number = number * 10 + (id.data[i] - '0');
 		return hubspot_pack_uint64(to, number);

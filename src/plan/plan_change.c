@@ -98,8 +98,8 @@ hubspot_unpack_change(HubspotSlice row, HubspotUnpackedChange *unpacked)
 	from = hubspot_unpack_uint64(from + 1, &row_no);
 	change->row_no = row_no;
 	from = hubspot_unpack_id(from, &change->to, &unpacked->digits[1]);
-	from = hubspot_unpack_type(from, &change->type, NULL);
-	change->action = *from++;
+	from = hubspot_unpack_type(from, &change->type);
+	change->action = (unsigned char) *from++;
 	change->is_default = *from++;
 	has_error = *from++;
 	from = hubspot_unpack_text(from, &change->from_given);

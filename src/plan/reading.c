@@ -217,7 +217,7 @@ take_rows(Reading *reading, Record *record)
 	do
 	{
 		int			place_len = hubspot_packed_place_len(plan, reading->rest.data);
-		HubspotEntryKind kind = reading->rest.data[place_len - 1];
+		HubspotEntryKind kind = (unsigned char) reading->rest.data[place_len - 1];
 
 		if (plan->from_type.property && kind != HUBSPOT_ENTRY_REVERSE)
 		{
@@ -292,7 +292,7 @@ take_record(Reading *reading)
 static void
 make_room(Bytes *bytes, int more)
 {
-	if (bytes->len + more <= bytes->size)
+	if (bytes->data && bytes->len + more <= bytes->size)
 		return;
 	bytes->size = Max(Max(bytes->len + more, 2 * bytes->size), FIRST_BYTES);
 	bytes->data = bytes->data ? repalloc(bytes->data, bytes->size) : palloc(bytes->size);
@@ -602,12 +602,12 @@ compare_spilled(Reading *reading)
 		HubspotEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (id.len != rest - row.data || memcmp(id.data, row.data, id.len) != 0)
+		if (id.data == NULL || id.len != rest - row.data || memcmp(id.data, row.data, id.len) != 0)
 		{
 			/* the first entry says how it was read */
 			if (compares)
 				hubspot_difference_end(difference);
-			hubspot_unpack_entry(plan, rest, &entry, NULL);
+			hubspot_unpack_entry(plan, rest, &entry);
 			if (entry.kind != HUBSPOT_ENTRY_READ)
 				elog(ERROR, "a record was spilled, but not read");
 			id.len = given.len = 0;

@@ -125,7 +125,6 @@ note_range(HubspotChangeSlice *slice, int first, int end, const char *to,
 		 i < end && compare_places(slice->changes[i]->to, to) == 0; i++)
 	{
 		HubspotSliceChange *change = slice->changes[i];
-		MemoryContext old;
 
 		change->nheld++;
 		if (type == NULL || type->category == NULL)
@@ -134,9 +133,9 @@ note_range(HubspotChangeSlice *slice, int first, int end, const char *to,
 		if (change->step == HUBSPOT_STEP_ADD &&
 			strcmp(type->category, HUBSPOT_REPLACED_CATEGORY) == 0)
 		{
+			MemoryContext old = MemoryContextSwitchTo(slice->context);
 			HubspotAssociationType *kept;
 
-			old = MemoryContextSwitchTo(slice->context);
 			kept = palloc(sizeof(HubspotAssociationType));
 			kept->category = HUBSPOT_REPLACED_CATEGORY;
 			kept->type_id = type->type_id;

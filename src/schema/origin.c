@@ -344,18 +344,20 @@ read_identity(Relation table, bool *copied, int64 *timeline)
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull[3];
+		bool		no_token;
+		bool		no_database;
+		bool		no_timeline;
 		Datum		token = heap_getattr(tuple, IDENTITY_TOKEN, RelationGetDescr(table),
-										 &isnull[0]);
+										 &no_token);
 		Datum		database = heap_getattr(tuple, IDENTITY_DATABASE,
-											RelationGetDescr(table), &isnull[1]);
+											RelationGetDescr(table), &no_database);
 		Datum		its_timeline = heap_getattr(tuple, IDENTITY_TIMELINE,
-												RelationGetDescr(table), &isnull[2]);
+												RelationGetDescr(table), &no_timeline);
 		pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
 
-		if (isnull[0] || isnull[1])
+		if (no_token || no_database)
 			continue;
-		if (current != 0 && !isnull[2] && DatumGetInt64(its_timeline) != current)
+		if (current != 0 && !no_timeline && DatumGetInt64(its_timeline) != current)
 			*timeline = DatumGetInt64(its_timeline);
 		*copied |= DatumGetObjectId(database) != MyDatabaseId;
 		*copy = *DatumGetUUIDP(token);

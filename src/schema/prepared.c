@@ -314,6 +314,7 @@ plan_for_long_tables(Query * query, const char *text, const Expected *expected)
 		planned = outer;
 	}
 	PG_END_TRY();
+	Assert(plan != NULL);
 
 	/*
 	 * what looks expensive by these numbers is not worth half a second of

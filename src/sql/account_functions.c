@@ -43,6 +43,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_records_near_limit);
 
 static void set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task);
 static bool is_custom_name(const char *type);
+static const char *short_name(const char *type);
 static List *custom_objects(const HubspotTask *task);
 static const char *type_id(const char *type, const List *objects);
 static void put_object_type(FunctionCallInfo fcinfo, const char *id,
@@ -315,7 +316,16 @@ set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task)
 static bool
 is_custom_name(const char *type)
 {
-	return type[0] == 'p' && type[1 + strspn(type + 1, "0123456789")] == '_';
+	return short_name(type) != NULL;
+}
+
+/* Such a name from its _ on; NULL: it is none. */
+static const char *
+short_name(const char *type)
+{
+	const char *rest = type[0] == 'p' ? type + 1 + strspn(type + 1, "0123456789") : "";
+
+	return rest[0] == '_' ? rest : NULL;
 }
 
 /* The account's custom objects: a list of HubspotCustomObject. */
@@ -347,13 +357,14 @@ type_id(const char *type, const List *objects)
 	foreach(lc, objects)
 	{
 		const HubspotCustomObject *object = lfirst(lc);
+		const char *own;
 
 		if (object->name == NULL)
 			continue;
+		own = short_name(object->name);
 		/* p_name is p123_name, whatever the account's number */
 		if (strcmp(object->name, type) == 0 ||
-			(type[1] == '_' && is_custom_name(object->name) &&
-			 strcmp(strchr(object->name, '_'), type + 1) == 0))
+			(type[1] == '_' && own && strcmp(own, type + 1) == 0))
 			return object->id;
 		hubspot_closest_try(&closest, object->name);
 	}

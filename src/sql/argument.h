@@ -50,7 +50,7 @@ extern const char *hubspot_name_argument(FunctionCallInfo fcinfo, int argument,
 extern Oid	hubspot_oid_argument(FunctionCallInfo fcinfo, int argument,
 								 const char *name);
 extern Oid	hubspot_link_table_argument(FunctionCallInfo fcinfo, int argument);
-extern void hubspot_check_owner(Oid relation);
+extern void hubspot_check_owner(Oid link_table);
 extern ArrayType *hubspot_array_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name);
 extern const char *hubspot_server_argument(FunctionCallInfo fcinfo,

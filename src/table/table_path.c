@@ -128,7 +128,8 @@ static bool
 best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide side,
 			   HubspotTableCondition *best)
 {
-	double		fewest = -1;
+	double		fewest = 0;
+	bool		found = false;
 	ListCell   *lc;
 
 	foreach(lc, rel->baserestrictinfo)
@@ -142,13 +143,14 @@ best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide side,
 			condition.side != side)
 			continue;
 		records = hubspot_condition_records(root, &condition);
-		if (fewest < 0 || records < fewest)
+		if (!found || records < fewest)
 		{
+			found = true;
 			fewest = records;
 			*best = condition;
 		}
 	}
-	return fewest >= 0;
+	return found;
 }
 
 /* Add the paths of a foreign table. */
