@@ -20,7 +20,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use List::Util qw(max);
+use List::Util qw(max min);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -148,8 +148,9 @@ foreach my $slot (grep { $_->{survives} } @slots)
 
 	cmp_ok($slot->{ended}, '>=', 100, "a session lived through $slot->{ended} of them");
 	cmp_ok($descriptors, '<=', $most_descriptors, "no more descriptors than are kept: $descriptors");
-	# a session keeps plans and types for each kind of call, the first of which may come late
-	takes_at_most($slot->{memory}[-1] - max(@{ $slot->{memory} }[ 20 .. 69 ]), 2048, 'memory that is left over');
+	# a session keeps plans and types for each kind of call, the first of which may come late;
+	# and malloc may not have given back yet what the last ones took
+	takes_at_most(min(@{ $slot->{memory} }[ -10 .. -1 ]) - max(@{ $slot->{memory} }[ 20 .. 69 ]), 2048, 'memory that is left over');
 }
 $hubspot->clear_rules;
 $_->{session}->quit foreach @slots;

@@ -38,7 +38,7 @@ use warnings;
 use Carp;
 use Exporter 'import';
 use File::Basename;
-use List::Util qw(max);
+use List::Util qw(max min);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -46,7 +46,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors cpu_time anonymous_memory measure takes_at_most same_lines
+  wait_until descriptors cpu_time anonymous_memory measure leaks takes_at_most same_lines
   patience instrumented start_stopwatch create_own_reading);
 
 my $nodes = 0;
@@ -369,6 +369,25 @@ sub measure
 	my $peak = <$read>;
 	waitpid $sampler, 0;
 	return ($out, max($peak, $after) - $before, $after - $before);
+}
+
+=item leaks($session, $calls, sub { a call })
+
+Makes the call twice as often as said; how much more memory, in kB, of the session's
+backend is left at the least after one of the second half than after one of the first. What
+malloc has not given back yet comes and goes; what leaks adds up, and so many calls' leak is
+what this returns.
+
+=cut
+
+sub leaks
+{
+	my ($session, $calls, $call) = @_;
+	my @least = map {
+		min map { $call->(); anonymous_memory($session->pid) } 1 .. $calls
+	} 1 .. 2;
+
+	return $least[1] - $least[0];
 }
 
 =item start_stopwatch($node)
