@@ -125,6 +125,10 @@ SELECT outcome FROM sim.outcome($$SELECT hs_assoc_label_usage('p9_', 'companies'
 SELECT outcome FROM sim.outcome($$SELECT hs_assoc_label_usage('widgets', 'companies')$$);
 CALL sim.rule('{"status": 403, "body": {"status": "error", "message": "no scope", "category": "MISSING_SCOPES"}}', '{"path": "schemas"}');
 SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('p8001_machine', 'companies')$$) \gx
+CALL sim.rule('{"status": 200, "body": {"results": 7}}', '{"path": "schemas"}');
+SELECT * FROM sim.outcome($$SELECT hs_assoc_label_usage('p8001_machine', 'companies')$$) \gx
+CALL sim.rule('{"status": 200, "body": {"results": [{"objectTypeId": "2-9"}, {"objectTypeId": "2-77", "fullyQualifiedName": "p8001_machine"}]}}', '{"path": "schemas"}');
+SELECT labels FROM hs_assoc_label_usage('p8001_machine', 'companies');
 CALL sim.no_rule();
 CALL sim.rule('{"status": 200, "body": {"results": [{"fromObjectType": {"objectTypeId": "0-1"}, "toObjectType": {"objectTypeId": "0-2"}}]}}');
 SELECT * FROM hs_assoc_label_usage() \gx (null='(null)')

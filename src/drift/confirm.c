@@ -274,8 +274,9 @@ try_lock(Oid link_table)
 {
 	ListCell   *lc;
 
-	if (!ConditionalLockRelationOid(link_table, AccessShareLock))
-		return false;
+	if (!ConditionalLockRelationOid(link_table, AccessShareLock) ||
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(link_table)))
+		return false;			/* or it was dropped since */
 	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
 	{
 		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
@@ -417,15 +418,13 @@ keep_all(HubspotDrift *drift)
 	MemoryContextDelete(context);
 }
 
-/* Are the table and its columns still there? */
+/* Are the columns of a table that is locked still there? */
 static bool
 is_readable(const HubspotSync *sync)
 {
 	const char *columns[HUBSPOT_SYNC_COLUMNS];
 	int			ncolumns = hubspot_sync_columns(sync, columns);
 
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(sync->link_table)))
-		return false;
 	for (int i = 0; i < ncolumns; i++)
 	{
 		if (get_attnum(sync->link_table, columns[i]) == InvalidAttrNumber)

@@ -81,6 +81,8 @@ sub wait_for_more_requests
 my $load = start_load($primary);
 wait_for_more_requests(20);
 is($standby->safe_psql('postgres', $processes), 0, 'a standby has no launcher and no worker');
+is($standby->safe_psql('postgres', q{SELECT hs_assoc_sender() || '; ' || state || ': ' || replace(detail, E'\n', ' ') FROM hs_assoc_diagnose('hubspot') WHERE topic = 'workers'}),
+	'nobody: this is a standby; warning: this is a standby: workers run on the primary server alone', '... which is said there');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM links'), '>', 0, 'but what was written');
 
 {

@@ -124,8 +124,16 @@ is(told('operator', q{SELECT string_agg(server || ' ' || fault_sqlstate, ', ' OR
 	'hubspot 53100, second 53100', 'each account has its own');
 is(told('monitor', q{SELECT string_agg(labels->>'server', ' ' ORDER BY labels->>'server') FROM hs_assoc_metrics() WHERE labels->>'sqlstate' = '53100' AND value >= 0}),
 	'hubspot second', 'and its own figure');
+
+# Another role, which lacks the same: one figure for both, of the first one
+$preloaded->safe_psql('postgres', q{CREATE ROLE more; GRANT USAGE ON FOREIGN SERVER hubspot TO more; SET ROLE more;
+	SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100403 AS from_id, 9001001 AS to_id')});
+wait_until(sub { $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') == 3 });
+is($preloaded->safe_psql('postgres', q{SELECT count(*), bool_and(abs(value - extract(epoch FROM clock_timestamp() - (SELECT min(since) FROM hs_assoc_fault() WHERE server = 'hubspot'))) < 0.5 * extract(epoch FROM (SELECT max(since) - min(since) FROM hs_assoc_fault() WHERE server = 'hubspot')))
+	FROM hs_assoc_metrics() WHERE labels->>'sqlstate' = '53100' AND labels->>'server' = 'hubspot'}), '1|t', 'of two roles, the figure of the one that lacks it for longer');
+
 lacks_disk($preloaded, 0);
-wait_until(sub { $hubspot->association_count('contacts', 'companies') == 2
+wait_until(sub { $hubspot->association_count('contacts', 'companies') == 3
 	  && $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') eq '0' });
 pass('when something is sent again, that is over');
 is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_outbox'), 0, 'and all is sent');

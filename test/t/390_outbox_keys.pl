@@ -227,6 +227,21 @@ foreach my $retention ('0s', '1h')
 	$session->query('ALTER SERVER hubspot OPTIONS (DROP sent_retention)');
 }
 
+# A removal beside one of another transaction: that one alone waits until all keys of its own are
+# looked up
+start_over();
+$session->query(q{SELECT hs_assoc_batch_create_default('contacts', 'companies', 'SELECT 106 + i AS from_id, 201 AS to_id FROM generate_series(0, 1) i')});
+$session->query(q{SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 106 AS from_id, 201 AS to_id')});
+$session->query(q{BEGIN;
+	SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 107 AS from_id, 201 AS to_id');
+	SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', $$SELECT 'nobody@example.com' AS from_id, 201 AS to_id$$);
+	COMMIT});
+$session->query('CALL hs_assoc_flush(2)');
+is(held(), '107,201', 'a removal beside one that waits for keys of its transaction');
+due();
+flush();
+is(held(), '', '... which has its turn then');
+
 # Who asks for one row gets no more, also behind one that waits
 start_over();
 enqueue('create_default', [ [ 'c9@example.com', 'd1.example' ] ]);

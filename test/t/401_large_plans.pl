@@ -73,6 +73,12 @@ $hubspot->clear_rules;
 is(kinds('hs_assoc_plan', "$wanted UNION ALL SELECT 4, NULL", ''),
 	"create|4|-|-|900000|30001|930000\nunresolved|4|-|INVALID_INPUT|1||", 'if one of its rows is not understood, it loses nothing');
 
+# The same, called by its key
+$hubspot->put_records(contacts => [ { id => 4, properties => { email => 'c4@x.example' } } ]);
+is($session->query(q{SELECT action, from_id, from_record, error_category, count(*), min(to_id), max(to_id) FROM hs_assoc_plan('contacts:email', 'companies',
+	'SELECT ''c4@x.example'' AS from_id, i::text AS to_id FROM generate_series(100001, 899999) AS i UNION ALL SELECT ''c4@x.example'', NULL') GROUP BY 1, 2, 3, 4 ORDER BY 1}),
+	"create|c4\@x.example|4||799999|100001|899999\nunresolved|c4\@x.example||INVALID_INPUT|1||", '... and so does one that is called by its key');
+
 # More records with a row that is not understood than are remembered: then nobody loses anything
 is($session->query(q{SELECT action, count(*), count(*) FILTER (WHERE from_id = '4') FROM hs_assoc_plan('contacts', 'companies',
 	'SELECT i AS from_id, CASE WHEN i <> 4 THEN NULL ELSE 3 END AS to_id FROM generate_series(4, 100010) AS i') GROUP BY 1 ORDER BY 1}),
@@ -105,6 +111,27 @@ is($session->query("SELECT count(*), count(*) FILTER (WHERE ok) FROM hs_assoc_ap
 is($session->query("SELECT count(*) FROM hs_assoc_plan('contacts', 'companies', \$\$ $wanted \$\$)"), '0', '... all of them');
 cmp_ok($hubspot->log_count('batch/read'), '<=', 11 + 13 + 11, 'each record was read twice, and once by the plan after it')
   or diag($hubspot->log_count('batch/read'));
+
+# Where the login is refused, nothing more is sent: neither in that slice nor in the next ones,
+# whose rows say so
+foreach my $path ('associate/default', 'batch/archive', 'batch/read')
+{
+	my $archives = $path eq 'batch/archive';
+	my $plan = q{hs_assoc_%s('contacts', 'companies', 'SELECT i AS from_id, } . ($archives ? '1 AS to_id FROM generate_series(1, 0) i' : '19999 AS to_id FROM generate_series(2001, 11000) i')
+	  . q{', scope => 'SELECT i AS from_id FROM generate_series(2001, 11000) i', mode => '} . ($archives ? 'mirror' : 'add') . q{'%s)};
+	my $planned = $session->query('SELECT count(*) FROM ' . sprintf $plan, 'plan', '');
+
+	$hubspot->rules({ match => { path => $path, after => $path eq 'batch/read' ? 9 : 2 }, action => { status => 401 } });
+	$hubspot->clear_log;
+	my ($rows, $done, $unsent) = split /\|/, $session->query('SELECT count(*), count(*) FILTER (WHERE ok), count(*) FILTER (WHERE error_category = \'NOT_SENT\') FROM '
+		  . sprintf $plan, 'apply', ', max_removals => 20000');
+	my $sent = $hubspot->log_count($path);
+	$hubspot->clear_rules;
+	is($rows, $planned, "a login that is refused, $path: each of $planned changes has its row");
+	cmp_ok($unsent, '>=', 900, "... $unsent of them, since they were not sent") or diag($rows);
+	cmp_ok($sent, '<=', ($path eq 'batch/read' ? 9 : 2) + 4, '... no request follows those in flight');
+	is($session->query('SELECT count(*) FROM ' . sprintf $plan, 'plan', ''), $planned - $done, "... $done were made");
+}
 
 #
 # Broken off

@@ -119,7 +119,8 @@ drain();
 # Nor a sync that comes, or changes, while HubSpot is read: what it wants was not looked up
 $session->query('CREATE TABLE late (f int, t int, UNIQUE (f, t)); INSERT INTO late VALUES (101, 208)');
 associate([ [ 101, 208 ] ]);
-foreach my $change (q{SELECT hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 't')}, 'ALTER TABLE late RENAME COLUMN t TO company')
+foreach my $change (q{SELECT hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 't')}, 'ALTER TABLE late RENAME COLUMN t TO company',
+	q{SELECT hs_assoc_disable_sync('late'), hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 'company')})
 {
 	$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 1000 } });
 	$hubspot->clear_log;

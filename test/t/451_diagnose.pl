@@ -311,6 +311,11 @@ broken("index $_ is gone", /pkey/ ? "ALTER TABLE hs_assoc_outbox DROP CONSTRAINT
 	'hs_assoc_history_batch_keep_until_idx', 'hs_assoc_dead_letter_server_idx';
 broken('nobody is woken', 'ALTER TABLE hs_assoc_outbox DISABLE TRIGGER hs_assoc_outbox_wake', 'ALTER TABLE hs_assoc_outbox ENABLE TRIGGER ALL',
 	objects => [ 'problem', qr/trigger hs_assoc_outbox_wake is disabled/, qr/ENABLE TRIGGER/ ]);
+{
+	my $wake = $admin->query(q{SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'hs_assoc_outbox_wake' AND tgrelid = 'hs_assoc_outbox'::regclass});
+	broken('... and nobody can be', 'DROP TRIGGER hs_assoc_outbox_wake ON hs_assoc_outbox', $wake,
+		objects => [ 'problem', qr/trigger hs_assoc_outbox_wake is disabled or missing/, qr/create it as the extension's script does/ ]);
+}
 broken('it is a copy', 'UPDATE hs_assoc_identity SET database = 1', 'UPDATE hs_assoc_identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())',
 	copy => [ 'problem', qr/cop/, qr/hs_assoc_adopt\('send'\)/ ]);
 broken('the outbox is paused', q{SELECT hs_assoc_pause('hubspot')}, \'pause',

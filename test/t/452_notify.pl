@@ -120,6 +120,8 @@ is(scalar heard(), 0, 'no more than that');
 #
 my ($code, undef, $err) = $node->psql('postgres', q{ALTER SERVER hubspot OPTIONS (ADD notify 'yes')});
 like($err, qr/invalid value for option "notify": "yes"\nHINT:  It must be "off", "on" or "records"/, 'a wrong value');
+($code, undef, $err) = $node->psql('postgres', q{ALTER SERVER hubspot OPTIONS (ADD notify 'record')});
+like($err, qr/invalid value for option "notify": "record"\nHINT:  Perhaps you meant "records"/, '... that is nearly right');
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD notify 'records')});
 go_by('61 s');
 enqueue(61, 2);
@@ -130,6 +132,13 @@ is(join(' ', map { "$$_{operation} $$_{from_type} $$_{from_id} $$_{to_type} $$_{
 	'ids of records, if they are asked for');
 is_deeply([ map { $$_{id} } @{ $records->{dead_letters} } ],
 	[ split /\n/, $session->query(q{SELECT id FROM hs_assoc_dead_letter WHERE from_id IN ('61', '62') ORDER BY id}) ], 'ids of dead letters');
+enqueue(63, 1);
+$session->query('CALL hs_assoc_flush()');
+$session->query(q{UPDATE hs_assoc_dead_letter SET error_category = NULL WHERE from_id = '63'});
+go_by('61 s');
+$session->query('CALL hs_assoc_flush()');
+($records) = next_ones(1);
+is(join(' ', map { sort keys %$_ } @{ $records->{dead_letters} }), 'from_id from_type id operation to_id to_type', 'what a dead letter lacks is not told');
 go_by('61 s');
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
 	SELECT 'hubspot', 'postgres'::regrole, 'create_default', 'contacts', repeat('"', 900), 'companies', i::text FROM generate_series(1, 100) AS i});
@@ -177,6 +186,27 @@ $hubspot->clear_rules;
 $session->query('SELECT hs_assoc_resume()');
 $session->query('CALL hs_assoc_flush()');
 settled();
+
+# A server that is dropped meanwhile: of what has waited, listeners are told
+create_account($node, $hubspot, name => 'third', rate_limit => 0);
+foreach my $id (201, 202)
+{
+	enqueue($id, 1, 'third');
+	$session->query('CALL hs_assoc_flush()');
+}
+is((next_ones(1))[0]{server}, 'third', 'another server');
+$session->query('SET client_min_messages = error; DROP SERVER third CASCADE; RESET client_min_messages');
+go_by('61 s');
+$session->query('CALL hs_assoc_flush()');
+my ($late) = next_ones(1);
+is("$late->{kind} $late->{server} $late->{count}", 'dead_letter third 1', '... which is dropped before all is told');
+
+# A quota that is none
+$hubspot->rules({ match => { path => 'default' }, action => { act => JSON::PP::true, headers => { 'X-HubSpot-RateLimit-Daily' => '250000', 'X-HubSpot-RateLimit-Daily-Remaining' => '0x' } } });
+$session->query(q{SELECT hs_assoc_create_default('contacts', 4001, 'companies', 1); CALL hs_assoc_flush()});
+is($hubspot->hits->{rules}[0]{hits}, 1, 'a quota that is no number');
+is(scalar heard(), 0, '... is none');
+$hubspot->clear_rules;
 
 #
 # Quota, used up by calls that are no sender's
@@ -243,7 +273,9 @@ is((next_ones(1))[0]{count}, 3, '... and is tried again');
 my $other = start_session($node);
 go_by('61 s');
 $session->query(q{INSERT INTO hs_assoc_event (server, kind, count) VALUES ('hubspot', 'dead_letter', 5)});
-$other->query('BEGIN; SELECT count FROM hs_assoc_event WHERE count = 5 FOR UPDATE');
+$other->query('BEGIN; SELECT count FROM hs_assoc_event FOR UPDATE');
+$session->query('CALL hs_assoc_flush()');
+is(scalar heard(), 0, 'what somebody has locked');
 enqueue(121, 1);
 $session->query('CALL hs_assoc_flush()');
 is((next_ones(1))[0]{count}, 1, 'nobody waits for a lock');

@@ -38,6 +38,9 @@ asks("SELECT count(*) FROM t WHERE from_id = ANY (ARRAY(SELECT i::text FROM gene
 asks("SELECT count(*) FROM pairs WHERE a IN (1, 2, 3)", 1, '6', 'a list');
 asks("SELECT count(*) FROM t WHERE from_id = '1' OR from_id IN ('2', '3') AND label IS NULL", 1, '6', 'with OR');
 asks("SELECT count(*) FROM t WHERE from_id = '1' OR to_id = '1'", undef, qr/cannot be read/, '... of both sides');
+asks("SELECT count(*) FROM t WHERE from_id = '1' OR label = 'x' AND type_id = 3", undef, qr/cannot be read/, '... with AND that names none');
+asks("SELECT count(*) FROM t WHERE from_id = ANY ('{" . join(',', 1 .. 300) . "}')", 1, '600', 'a list that is longer than the planner takes for all');
+like($session->query("EXPLAIN SELECT FROM t WHERE from_id = ANY ('{" . join(',', 1 .. 300) . "}')"), qr/rows=1\d\d\d\b/, '... whose records have rows each, as it knows');
 asks("SELECT count(*) FROM t WHERE (from_id, to_id) IN (('1', '1'), ('2', '4'), ('3', '1'))", 1, '2', 'rows');
 asks("SELECT from_id, to_id FROM t WHERE to_id = '14'", 1, '7|14', 'from the other side');
 asks("SELECT * FROM t WHERE to_id IN ('14', '1')", 2, "1|1|HUBSPOT_DEFINED|279|\n7|14|HUBSPOT_DEFINED|279|", '... with types, which are those of from -> to');
@@ -54,6 +57,7 @@ asks("SELECT to_id FROM t WHERE from_id = ANY ('{7,NULL,7}')", 1, "13\n14", 'nul
 asks("SELECT to_id FROM t WHERE from_id = ANY ('{{7},{8}}')", 1, "13\n14\n15\n16", 'two dimensions');
 asks("SELECT count(*) FROM t WHERE from_id IN ('', 'no id', 'é', '..')", 0, '0', 'what no record can be called');
 asks("SELECT count(*) FROM t WHERE from_id = ' 7'", 0, qr/22023: a condition on from_id of foreign table public\.t has " 7", which the column holds in another form.*btrim/s, 'white space');
+asks("SELECT count(*) FROM t WHERE from_id = E'7 \\t'", 0, qr/which the column holds in another form.*The column holds "7"/s, '... at its end');
 asks("SELECT count(*) FROM t WHERE from_id = '999999'", 1, '0', 'a record that has none');
 asks("SELECT count(*) FROM t WHERE from_id = (random() * 0 + 7)::int::text", undef, qr/0A000: foreign table public\.t cannot be read without a condition that names records.*from_id = ANY \(ARRAY\(SELECT/s, 'what changes from row to row');
 asks("SELECT count(*) FROM t WHERE from_id <> ALL ('{1}')", undef, qr/cannot be read/, 'all others');
@@ -74,7 +78,7 @@ $session->query('RESET plan_cache_mode');
 
 # LIMIT: no further pages
 generate('deals', 'contacts', first_from => 1, count => 1, per_from => 60000, first_to => 1);
-$session->query(q{CREATE FOREIGN TABLE many (from_id text, to_id text, label text) SERVER hubspot OPTIONS (from_type 'deals', to_type 'contacts')});
+$session->query(q{CREATE FOREIGN TABLE many (from_id text, to_id text, label text, type_id int) SERVER hubspot OPTIONS (from_type 'deals', to_type 'contacts')});
 asks("SELECT count(*) FROM (SELECT FROM many WHERE from_id = '1' LIMIT 10) s", 1, '10', '10 of 60,000');
 asks("SELECT count(*), count(DISTINCT to_id) FROM many WHERE from_id = '1'", 120, '60000|60000', 'all of them');
 asks("SELECT count(*) FROM (VALUES ('1'), ('2')) v(id), LATERAL (SELECT FROM many WHERE from_id = id LIMIT 600) s", 3, '600', 'some of them for a row of another table');
@@ -83,6 +87,11 @@ asks("SELECT EXISTS (SELECT FROM many WHERE from_id = '1')", 1, 't', 'is there a
 # Again and again
 asks("SELECT count(*), sum(n) FROM l JOIN t ON from_id = CASE WHEN n = 0 THEN '7' ELSE '8' END", 1, '100|102', 'a join that needs two records: not asked for twice', 'SET enable_memoize = off');
 asks("SELECT (SELECT count(*) FROM t WHERE from_id = (n + 1)::text) FROM l WHERE id::int < 7", 3, "2\n2\n2\n2\n2\n2", 'a subquery for each row');
+asks("SELECT (SELECT count(*) FROM t WHERE from_id = '1' AND to_id <> l.id) FROM l WHERE id::int < 5", 1, "1\n1\n2\n2", '... of which only the filter differs');
+asks("SELECT (SELECT count(*) FROM t WHERE from_id = '1' HAVING count(*) > n) FROM l WHERE id::int < 5", 2, "\n2\n2\n2", '... that nobody has expected to come again: asked for twice, and then kept');
+generate('deals', 'contacts', first_from => 1000, count => 9000, per_from => 1, first_to => 70000, to_count => 1);
+asks("SELECT count(*), count(type_id) FROM (VALUES ('70000'), ('1')) v(id), LATERAL (SELECT type_id FROM many WHERE to_id = id LIMIT 4000) s", undef, '4001|4001', '... in the middle of what is read from the other side');
+asks("SELECT id, label FROM (VALUES ('1'), ('2')) v(id), LATERAL (SELECT label FROM many WHERE to_id = id LIMIT 1) s", undef, "1|\n2|", '... from the other side, of records with many, which are left in the middle');
 asks("SELECT count(*) FROM l WHERE EXISTS (SELECT FROM t WHERE from_id = (5000 * n + 1)::text)", undef, '16', 'whether there is any');
 asks("SELECT count(*) FROM l a, t x, t y WHERE x.from_id = '1' AND y.from_id = '2' AND a.id = '5'", 2, '4', 'two scans at once');
 asks("BEGIN; DECLARE c SCROLL CURSOR FOR SELECT to_id FROM t WHERE from_id IN ('1', '2'); FETCH 3 FROM c; MOVE ABSOLUTE 0 FROM c; FETCH ALL FROM c; FETCH BACKWARD 2 FROM c; COMMIT",
@@ -105,6 +114,10 @@ asks("SELECT count(*) FROM t WHERE from_id IN (SELECT id FROM many_l WHERE n = 3
 asks("SELECT id FROM many_l JOIN t ON from_id = id ORDER BY id::int LIMIT 2", 5, "1\n1", '... in order');
 asks("SELECT count(*) FROM (SELECT FROM many_l JOIN t ON from_id = id LIMIT 10) s", 1, '10', '... 10 of them');
 asks("SELECT count(*) FROM many_l JOIN t ON to_id = id", 5, '5000', '... from the other side');
+asks("SELECT count(type_id), count(label) FROM many_l JOIN t ON to_id = id", 10, '5000|0', '... and with its types');
+asks("SELECT count(*) FROM many_l JOIN t ON from_id = id AND to_id = (2 * id::int)::text", undef, '3000', '... by both sides');
+asks("SELECT count(*) FROM l a, LATERAL (SELECT a.id AS x FROM generate_series(1, 2) OFFSET 0) b JOIN t ON from_id = b.x", undef, '200', '... of rows that each come from another one');
+asks("SELECT count(*), count(type_id) FROM many_l LEFT JOIN LATERAL (SELECT type_id FROM t WHERE to_id IN (id, (id::int + 1)::text) LIMIT 1) s ON true WHERE id::int < 20", undef, '19|19', '... one of each, from the other side');
 asks("SELECT count(*) FROM many_l a JOIN t ON from_id = a.id JOIN many_l b ON b.id = to_id WHERE a.n = 1", undef, qr/^\d+$/, '... of three');
 asks("SELECT count(*) FROM t x JOIN t y ON x.to_id = y.to_id WHERE x.from_id IN ('1', '2', '3')", undef, '6', '... with itself');
 like($session->query("EXPLAIN SELECT FROM many_l JOIN t ON from_id = id"), qr/HubspotAhead/, '... which EXPLAIN shows');
@@ -147,6 +160,8 @@ $hubspot->put_records(companies => [ { id => '13', properties => { domain => 'AC
 	{ id => '15', properties => { domain => 'dup.example' } }, { id => '17', properties => { domain => 'dup.example' } } ]);
 asks("SELECT * FROM keyed WHERE from_id = 'ann\@example.com' ORDER BY to_id, 3", 3, "ann\@example.com|acme.com|f\nann\@example.com|acme.com|f\nann\@example.com||f", 'keys, in their normal form');
 asks("SELECT DISTINCT from_id, to_id FROM keyed WHERE to_id = 'acme.com' AND NOT is_primary", undef, "ann\@example.com|acme.com", '... from the other side');
+$session->query(q{CREATE FOREIGN TABLE numbered (from_id text, to_id bigint) SERVER hubspot OPTIONS (from_type 'contacts:email', to_type 'companies:domain')});
+asks("SELECT * FROM numbered WHERE from_id = 'ann\@example.com'", undef, qr/22003: column to_id of foreign table public\.numbered is of type bigint, and "acme\.com" is none.*Make the column of type text/s, '... which the column cannot hold');
 asks("SELECT * FROM keyed WHERE from_id = 'nobody\@example.com'", 1, '', '... of nobody');
 asks("SELECT * FROM keyed WHERE from_id = ' Ann\@Example.com'", 0, qr/22023.*The column holds "ann\@example\.com".*Compare from_id with lower\(btrim\(\.\.\.\)\)/s, '... in another form');
 asks("SELECT * FROM keyed WHERE from_id = ''", 0, '', '... that none can be');
@@ -249,6 +264,12 @@ unusable("from_id text, to_id int", qr/HV004: column "to_id".*of type integer.*m
 unusable("from_id text, to_id text, x text OPTIONS (role 'to_id')", qr/two columns for to_id: "to_id" and "x"/, 'two for one');
 unusable("from_id text, to_id text, label text GENERATED ALWAYS AS ('x') STORED", qr/is a generated column/, 'a generated column');
 
+# A table whose options were changed behind the validator's back
+$session->query(q{CREATE FOREIGN TABLE odd (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies'); SET allow_system_table_mods = on;
+	UPDATE pg_foreign_table SET ftoptions = '{from_type=contacts}' WHERE ftrelid = 'odd'::regclass; RESET allow_system_table_mods});
+asks("SELECT FROM odd WHERE from_id = '1'", 0, qr/HV00J: foreign table public\.odd has no valid option "to_type".*ALTER FOREIGN TABLE public\.odd OPTIONS \(ADD to_type/s, 'no to_type');
+$session->query(q{DROP FOREIGN TABLE odd});
+
 # A LATERAL subquery gives the scan without a condition columns of the outer side
 $session->query('CREATE TABLE outer_rows AS SELECT i AS id, i AS x FROM generate_series(1, 3) AS i; CREATE ROLE nobody');
 as(nobody => 'EXPLAIN SELECT o.id, s.* FROM outer_rows AS o LEFT JOIN LATERAL (SELECT f.to_id, o.x AS y FROM t AS f) AS s ON true',
@@ -267,6 +288,12 @@ my $pairs = $session->query(q{SELECT count(DISTINCT (from_id, to_id)) FROM t WHE
 cmp_ok($pairs, '>', 0, 'there are some');
 asks('SELECT count(*) FROM pt JOIN pf ON pf.from_id = pt.id', 2, $pairs, 'a join of partitions');
 asks('SELECT count(*) FROM pt LEFT JOIN pf ON pf.from_id = pt.id', 2, $pairs, '... from outside');
+$session->query(q{CREATE TABLE pl (from_id text, to_id text, label text) PARTITION BY LIST (label);
+	CREATE FOREIGN TABLE pl1 PARTITION OF pl FOR VALUES IN ('7') SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+	CREATE FOREIGN TABLE pl2 PARTITION OF pl FOR VALUES IN ('8') SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies')});
+asks('SELECT * FROM pt LEFT JOIN LATERAL (SELECT f.label, f.to_id, pt.id AS y FROM pl AS f) AS s ON s.label = pt.id', 0, qr/without a condition that names records/, '... by what names no records');
+asks('SELECT count(*) FROM t JOIN l ON from_id = to_id AND label = l.id', 0, qr/without a condition that names records/, '... nor does a join by a label');
+asks('SELECT count(*) FROM pt LEFT JOIN LATERAL (SELECT f.from_id, f.to_id, pt.id AS y FROM pf AS f) AS s ON s.from_id = pt.id', undef, $pairs, '... with LATERAL');
 $session->query('RESET enable_partitionwise_join');
 
 # Two keys of one record, with types: each has its rows
