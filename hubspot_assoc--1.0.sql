@@ -1144,7 +1144,7 @@ ALTER TABLE hs_assoc_event REPLICA IDENTITY FULL;
 COMMENT ON TABLE hs_assoc_event IS
 'what the next NOTIFY on channel hs_assoc will tell of, and when the last one was';
 COMMENT ON COLUMN hs_assoc_event.kind IS
-'dead_letter, account_refused or quota_low';
+'dead_letter, account_refused, quota_low or drift';
 COMMENT ON COLUMN hs_assoc_event.count IS
 'how many of them; 0 in a row that only says when they were told of';
 COMMENT ON COLUMN hs_assoc_event.notified_at IS
@@ -1478,8 +1478,14 @@ CREATE TABLE hs_assoc_sync_config (
 	enabled_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	table_name		name,
 	wait_for_records interval,
-	replicated		boolean NOT NULL DEFAULT false
+	replicated		boolean NOT NULL DEFAULT false,
+	verify			interval,
+	on_drift		text
 );
+COMMENT ON COLUMN hs_assoc_sync_config.verify IS
+'how often its table is compared with HubSpot, or null: never';
+COMMENT ON COLUMN hs_assoc_sync_config.on_drift IS
+'what becomes of the differences: report, add or mirror';
 COMMENT ON COLUMN hs_assoc_sync_config.wait_for_records IS
 'for how long its operations wait for records that HubSpot does not have, or null if it names none by keys';
 COMMENT ON COLUMN hs_assoc_sync_config.replicated IS
@@ -1506,11 +1512,13 @@ CREATE FUNCTION hs_assoc_enable_sync(
 	is_primary boolean DEFAULT false,
 	wait_for_records interval DEFAULT NULL,
 	replicated boolean DEFAULT false,
+	verify interval DEFAULT NULL,
+	on_drift text DEFAULT NULL,
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, interval, boolean, name) IS
+COMMENT ON FUNCTION hs_assoc_enable_sync(regclass, text, name, text, name, int, text, name, name, text, boolean, boolean, interval, boolean, interval, text, name) IS
 'Keeps the associations in HubSpot in sync with the rows of a table, from now on.';
 
 CREATE FUNCTION hs_assoc_disable_sync(
@@ -1709,10 +1717,112 @@ COMMENT ON FUNCTION hs_assoc_sync_problem(int, regclass) IS
 CREATE VIEW hs_assoc_sync AS
 SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 	c.type_id, c.label, c.type_id_column, c.label_column, c.category,
-	c.server, c.role, c.enabled_at, c.wait_for_records, c.replicated, c.problem IS NULL AS active, c.problem
+	c.server, c.role, c.enabled_at, c.wait_for_records, c.replicated, c.verify, c.on_drift, c.problem IS NULL AS active, c.problem
 FROM (SELECT *, hs_assoc_sync_problem(id, link_table) AS problem FROM hs_assoc_sync_config) AS c;
 COMMENT ON VIEW hs_assoc_sync IS
 'tables that are kept in sync; active is false where changes are not sent, and problem says why';
+
+--
+-- Tables in sync, compared with HubSpot now and then
+--
+CREATE TABLE hs_assoc_verify (
+	sync			int PRIMARY KEY,
+	repairs			boolean NOT NULL DEFAULT false,
+	place			text COLLATE "C",
+	size			int NOT NULL DEFAULT 1000,
+	next_at			timestamptz NOT NULL DEFAULT '-infinity',
+	looked_at		timestamptz,
+	began_at		timestamptz,
+	records			bigint NOT NULL DEFAULT 0,
+	wanted			bigint NOT NULL DEFAULT 0,
+	held			bigint NOT NULL DEFAULT 0,
+	missing			bigint NOT NULL DEFAULT 0,
+	extra			bigint NOT NULL DEFAULT 0,
+	logged			bigint NOT NULL DEFAULT 0,
+	unknown			bigint NOT NULL DEFAULT 0,
+	last_began_at	timestamptz,
+	last_ended_at	timestamptz,
+	last_records	bigint,
+	last_missing	bigint,
+	last_extra		bigint,
+	last_unknown	bigint,
+	held_back		text,
+	failures		int NOT NULL DEFAULT 0,
+	sqlstate		text,
+	error_message	text,
+	all_records		bigint NOT NULL DEFAULT 0,
+	all_differences	bigint NOT NULL DEFAULT 0,
+	all_repaired	bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE hs_assoc_verify IS
+'how far workers have come in comparing tables in sync with HubSpot; see the view hs_assoc_verify_stat';
+
+CREATE TABLE hs_assoc_difference (
+	sync			int NOT NULL,
+	from_id			text COLLATE "C" NOT NULL,
+	to_id			text COLLATE "C" NOT NULL,
+	removes			boolean NOT NULL,
+	category		text COLLATE "C" NOT NULL,
+	type_id			int NOT NULL,
+	label			text,
+	from_key		text,
+	to_key			text,
+	place			text COLLATE "C",
+	pair			bigint NOT NULL,
+	state			text COLLATE "C" NOT NULL DEFAULT 'open',
+	found_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	seen_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	repairs			int NOT NULL DEFAULT 0,
+	repaired_at		timestamptz,
+	repaired_before	timestamptz,
+	PRIMARY KEY (sync, from_id, to_id, removes, category, type_id)
+);
+COMMENT ON TABLE hs_assoc_difference IS
+'differences between tables in sync and HubSpot that workers have found; see the view hs_assoc_drift_log';
+
+-- The tables of the outbox have the same condition as a policy.
+CREATE VIEW hs_assoc_drift_log WITH (security_barrier) AS
+SELECT c.id AS sync, c.link_table, c.server, c.role, c.from_type, c.to_type,
+	CASE WHEN d.category OPERATOR(pg_catalog.=) '' THEN CASE WHEN d.removes THEN 'archive' ELSE 'create' END
+		WHEN d.removes THEN 'remove' ELSE 'add' END AS action,
+	d.from_id, d.to_id, d.from_key, d.to_key,
+	nullif(d.category, '') AS category, nullif(d.type_id, 0) AS type_id, d.label,
+	d.state, d.found_at, d.seen_at, d.repairs, d.repaired_at
+FROM hs_assoc_difference AS d
+	JOIN hs_assoc_sync_config AS c ON c.id OPERATOR(pg_catalog.=) d.sync
+WHERE pg_catalog.pg_has_role(c.role, 'USAGE');
+COMMENT ON VIEW hs_assoc_drift_log IS
+'differences from HubSpot that workers have found in tables whose sync has verify, and what has become of them';
+COMMENT ON COLUMN hs_assoc_drift_log.state IS
+'open, repaired (what puts it right was enqueued), or contested: it came back after two repairs, and is left alone';
+COMMENT ON COLUMN hs_assoc_drift_log.from_key IS
+'the key by which the table names the record from_id, where that is known; likewise to_key';
+COMMENT ON COLUMN hs_assoc_drift_log.seen_at IS
+'when it was there the last time';
+
+CREATE VIEW hs_assoc_verify_stat AS
+SELECT c.id AS sync, c.link_table, c.server, c.role, c.verify, c.on_drift,
+	v.began_at, v.records, v.missing, v.extra, v.unknown, v.next_at,
+	v.last_began_at, v.last_ended_at, v.last_records, v.last_missing, v.last_extra, v.last_unknown,
+	coalesce(d.open, 0) AS open, coalesce(d.contested, 0) AS contested,
+	v.held_back, v.failures, v.sqlstate,
+	-- messages may name records
+	CASE WHEN pg_catalog.pg_has_role(c.role, 'USAGE') THEN v.error_message END AS error_message,
+	v.all_records, v.all_differences, v.all_repaired
+FROM hs_assoc_sync_config AS c
+	LEFT JOIN hs_assoc_verify AS v ON v.sync OPERATOR(pg_catalog.=) c.id
+	LEFT JOIN (SELECT sync, pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'open') AS open,
+			pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'contested') AS contested
+		FROM hs_assoc_difference GROUP BY sync) AS d ON d.sync OPERATOR(pg_catalog.=) c.id
+WHERE c.verify IS NOT NULL;
+COMMENT ON VIEW hs_assoc_verify_stat IS
+'syncs with verify: how far workers have come in comparing their tables with HubSpot, and what they have found';
+COMMENT ON COLUMN hs_assoc_verify_stat.unknown IS
+'records that could not be read, and rows whose records are not known';
+COMMENT ON COLUMN hs_assoc_verify_stat.held_back IS
+'why the last pass has put nothing right: the guard''s reason';
+COMMENT ON COLUMN hs_assoc_verify_stat.all_records IS
+'records that were compared since the sync was enabled; likewise all_differences and all_repaired';
 
 --
 -- Statistics
@@ -1793,7 +1903,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_diagnose(name) IS
 'Looks at an account, its tables in sync and its outbox, and says what is wrong and what to do, a row for each topic.';
 
-GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_lease, hs_assoc_account_pause
+GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify_stat, hs_assoc_lease, hs_assoc_account_pause
 	TO pg_monitor;
 -- not error_message, which may name records
 GRANT SELECT (server, role, failures, retry_at, since, http_status, error_category) ON hs_assoc_backoff
@@ -1803,7 +1913,8 @@ GRANT SELECT (server, role, failures, retry_at, since, http_status, error_catego
 -- adding a column to it.
 REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_history_batch, hs_assoc_history, hs_assoc_lease, hs_assoc_backoff,
 	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_event, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
-	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync FROM PUBLIC;
+	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify, hs_assoc_difference, hs_assoc_drift_log,
+	hs_assoc_verify_stat FROM PUBLIC;
 
 --
 -- What pg_dump takes along

@@ -29,6 +29,7 @@ extern void hubspot_check_resources(HubspotDiagnosis *diagnosis);
 /* sync_check.c */
 extern void hubspot_check_syncs(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_triggers(HubspotDiagnosis *diagnosis);
+extern void hubspot_check_drift(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_labels(HubspotDiagnosis *diagnosis);
 
 /* outbox_check.c */

@@ -63,6 +63,7 @@ static const struct
 	{HUBSPOT_TOPIC_OBJECTS, NEEDS_SCHEMA, hubspot_check_objects},
 	{HUBSPOT_TOPIC_SYNCS, NEEDS_SCHEMA, hubspot_check_syncs},
 	{HUBSPOT_TOPIC_TRIGGERS, NEEDS_SCHEMA, hubspot_check_triggers},
+	{HUBSPOT_TOPIC_DRIFT, NEEDS_SCHEMA, hubspot_check_drift},
 	{HUBSPOT_TOPIC_PAUSE, NEEDS_SCHEMA, hubspot_check_pause},
 	{HUBSPOT_TOPIC_BACKOFF, NEEDS_SCHEMA, hubspot_check_backoff},
 	{HUBSPOT_TOPIC_WAITING, NEEDS_SCHEMA, hubspot_check_waiting},

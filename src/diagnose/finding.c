@@ -97,6 +97,7 @@ hubspot_topic_name(HubspotTopic topic)
 		[HUBSPOT_TOPIC_SYNCS] = "syncs",
 		[HUBSPOT_TOPIC_LABELS] = "labels",
 		[HUBSPOT_TOPIC_TRIGGERS] = "triggers",
+		[HUBSPOT_TOPIC_DRIFT] = "drift",
 		[HUBSPOT_TOPIC_PAUSE] = "pause",
 		[HUBSPOT_TOPIC_BACKOFF] = "back-off",
 		[HUBSPOT_TOPIC_WAITING] = "waiting",

@@ -38,6 +38,7 @@
 
 #define COUNTED_DEAD_LETTERS	"1000"
 #define COUNTED_WAITING			"1000"
+#define COUNTED_DIFFERENCES		"1000"
 
 typedef enum Figure
 {
@@ -67,6 +68,12 @@ typedef enum Figure
 	PAUSED,
 	SYNCS,
 	INACTIVE_SYNCS,
+	COMPARED_RECORDS,
+	DIFFERENCES,
+	REPAIRED,
+	OPEN_DIFFERENCES,
+	CONTESTED,
+	VERIFY_LATE,
 	FAULT
 } Figure;
 
@@ -102,6 +109,12 @@ static const struct
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
 	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs of tables."},
 	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Syncs whose changes are not sent, as hs_assoc_sync shows."},
+	[COMPARED_RECORDS] = {"hubspot_assoc_compared_records_total", "counter", "Records of tables in sync that workers have compared with HubSpot, as verify says."},
+	[DIFFERENCES] = {"hubspot_assoc_differences_total", "counter", "Differences from HubSpot that workers have found."},
+	[REPAIRED] = {"hubspot_assoc_repaired_differences_total", "counter", "Differences for which they have enqueued what puts them right."},
+	[OPEN_DIFFERENCES] = {"hubspot_assoc_open_differences", "gauge", "Differences in hs_assoc_drift_log that are open; of each server up to " COUNTED_DIFFERENCES "."},
+	[CONTESTED] = {"hubspot_assoc_contested_differences", "gauge", "Differences that came back after two repairs, and are left alone; up to " COUNTED_DIFFERENCES "."},
+	[VERIFY_LATE] = {"hubspot_assoc_verify_late_seconds", "gauge", "For how much longer than verify says the table that is the latest was not compared to its end."},
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 
@@ -172,6 +185,33 @@ static HubspotStatement inactive_statement = {
 	.text = "SELECT server, NULL::text, count(*)::float8 FROM %1$s.hs_assoc_sync WHERE NOT active GROUP BY server"
 };
 
+/* What workers have compared and found. */
+#define VERIFY_SUM(column) \
+	"SELECT c.server, NULL::text, sum(v." column ")::float8 FROM %1$s.hs_assoc_verify AS v" \
+	" JOIN %1$s.hs_assoc_sync_config AS c ON c.id = v.sync GROUP BY c.server"
+
+static HubspotStatement compared_statement = {.text = VERIFY_SUM("all_records")};
+static HubspotStatement differences_statement = {.text = VERIFY_SUM("all_differences")};
+static HubspotStatement repaired_statement = {.text = VERIFY_SUM("all_repaired")};
+
+/* By the index, sync by sync. */
+#define DIFFERENCES_IN(state) \
+	"SELECT c.server, NULL::text, sum((SELECT count(*) FROM (SELECT FROM %1$s.hs_assoc_difference AS d" \
+	" WHERE d.sync = c.id AND d.state = '" state "' LIMIT " COUNTED_DIFFERENCES ") AS d))::float8" \
+	" FROM %1$s.hs_assoc_sync_config AS c WHERE c.verify IS NOT NULL GROUP BY c.server"
+
+static HubspotStatement open_statement = {.text = DIFFERENCES_IN("open")};
+static HubspotStatement contested_statement = {.text = DIFFERENCES_IN("contested")};
+
+/* A pass is over after its period, if verify is long enough. */
+static HubspotStatement late_statement = {
+	.text =
+	"SELECT c.server, NULL::text, max(greatest(0, extract(epoch FROM clock_timestamp()"
+	" - coalesce(v.last_ended_at, c.enabled_at) - 2 * c.verify)))::float8"
+	" FROM %1$s.hs_assoc_sync_config AS c LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = c.id"
+	" WHERE c.verify IS NOT NULL GROUP BY c.server"
+};
+
 enum
 {
 	LIVE_TABLE
@@ -225,6 +265,12 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	put_rows(&sink, PAUSED, NULL, &pause_statement, InvalidOid, servers);
 	put_rows(&sink, SYNCS, NULL, &sync_statement, InvalidOid, servers);
 	put_rows(&sink, INACTIVE_SYNCS, NULL, &inactive_statement, InvalidOid, servers);
+	put_rows(&sink, COMPARED_RECORDS, NULL, &compared_statement, InvalidOid, servers);
+	put_rows(&sink, DIFFERENCES, NULL, &differences_statement, InvalidOid, servers);
+	put_rows(&sink, REPAIRED, NULL, &repaired_statement, InvalidOid, servers);
+	put_rows(&sink, OPEN_DIFFERENCES, NULL, &open_statement, InvalidOid, servers);
+	put_rows(&sink, CONTESTED, NULL, &contested_statement, InvalidOid, servers);
+	put_rows(&sink, VERIFY_LATE, NULL, &late_statement, InvalidOid, servers);
 }
 
 /* One figure, of a server or of none (NULL), with one label more or none. */

@@ -37,6 +37,9 @@
  */
 #define MAX_PAIRS	5
 
+/* How many seconds later than it should be a comparison is not late. */
+#define LATE		60
+
 /* What is asked where no table is in sync. */
 static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "companies"};
 
@@ -49,9 +52,35 @@ static HubspotStatement inactive_statement = {
 	.text = "SELECT id FROM %1$s.hs_assoc_sync WHERE NOT active"
 };
 
+enum
+{
+	VERIFY_SYNC,
+	VERIFY_PERIOD,				/* in seconds, and the next two */
+	VERIFY_TOOK,
+	VERIFY_AGE,
+	VERIFY_FAILURES,
+	VERIFY_ERROR,
+	VERIFY_HELD_BACK,
+	VERIFY_OPEN,
+	VERIFY_CONTESTED
+};
+
+static HubspotStatement verify_statement = {
+	.text =
+	"SELECT s.sync, extract(epoch FROM s.verify)::int8, extract(epoch FROM greatest("
+	"  s.last_ended_at - s.last_began_at,"
+	"  CASE WHEN s.failures = 0 THEN clock_timestamp() - s.began_at END))::int8,"
+	" extract(epoch FROM clock_timestamp() - coalesce(s.last_ended_at, c.enabled_at))::int8,"
+	" s.failures, v.error_message, s.held_back, s.open, s.contested"
+	" FROM %1$s.hs_assoc_verify_stat AS s JOIN %1$s.hs_assoc_sync_config AS c ON c.id = s.sync"
+	" LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = s.sync"
+};
+
 static List *visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
+static void check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync,
+						 const HubspotRow *row);
 static bool is_inactive(const HubspotRows *inactive, int32 id);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
 static const char *type_name(const char *given);
@@ -204,6 +233,82 @@ is_inactive(const HubspotRows *inactive, int32 id)
 			return true;
 	}
 	return false;
+}
+
+/* What have workers found that compare tables with HubSpot, and can they? */
+void
+hubspot_check_drift(HubspotDiagnosis *diagnosis)
+{
+	HubspotRows rows;
+	int			ncompared = 0;
+	ListCell   *lc;
+
+	hubspot_query(&verify_statement, NULL, &rows);
+	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
+	{
+		const HubspotSync *sync = lfirst(lc);
+
+		for (uint64 i = 0; i < rows.count; i++)
+		{
+			HubspotRow	row;
+
+			hubspot_read_row(&rows, i, &row);
+			if (hubspot_get_int32(&row, VERIFY_SYNC) != sync->id)
+				continue;
+			ncompared++;
+			check_verify(diagnosis, sync, &row);
+		}
+	}
+	hubspot_rows_free(&rows);
+	if (ncompared == 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
+					 "no sync has verify, by which its table is compared with HubSpot%s",
+					 hubspot_whose(diagnosis));
+	else
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
+					 "the tables of %d syncs are compared with HubSpot, and do not differ%s",
+					 ncompared, hubspot_whose(diagnosis));
+}
+
+static void
+check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync, const HubspotRow *row)
+{
+	const char *table = table_text(sync);
+	int64		period = hubspot_get_int64(row, VERIFY_PERIOD);
+	int64		took = hubspot_get_int64(row, VERIFY_TOOK);
+	int64		age = hubspot_get_int64(row, VERIFY_AGE);
+	const char *error = hubspot_get_text(row, VERIFY_ERROR);
+	const char *held_back = hubspot_get_text(row, VERIFY_HELD_BACK);
+	const char *repair = psprintf("See hs_assoc_drift_log. SELECT hs_assoc_repair(%s, mode => 'mirror', max_removals => ...) puts it right.",
+								  quote_literal_cstr(table));
+
+	if (hubspot_get_int32(row, VERIFY_FAILURES) > 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
+					 "It is tried again, later each time. See hs_assoc_verify_stat.",
+					 "table %s cannot be compared with HubSpot: %s", table,
+					 error && has_privs_of_role(diagnosis->user, sync->role) ? error :
+					 "its role can see why");
+	else if (took > period)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
+					 "Enable the sync anew with a longer verify, or raise the server's rate_limit, if HubSpot allows that.",
+					 "to compare table %s takes %s, and verify is %s", table,
+					 hubspot_duration_text(took), hubspot_duration_text(period));
+	else if (age > 2 * period + LATE)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
+					 "See the topics workers and pause.",
+					 "table %s was not compared for %s, and verify is %s", table,
+					 hubspot_duration_text(age), hubspot_duration_text(period));
+	if (held_back)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
+					 "nothing of table %s was put right: %s", table, held_back);
+	if (hubspot_get_int64(row, VERIFY_CONTESTED) > 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
+					 "differences of table %s that came back after two repairs, and are left alone: %lld",
+					 table, (long long) hubspot_get_int64(row, VERIFY_CONTESTED));
+	if (hubspot_get_int64(row, VERIFY_OPEN) > 0)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
+					 "HubSpot differs from table %s: %lld", table,
+					 (long long) hubspot_get_int64(row, VERIFY_OPEN));
 }
 
 /* Those that follow DDL. */

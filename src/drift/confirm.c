@@ -100,7 +100,6 @@ static Marker make_marker(HubspotDrift *drift, uint8 mark);
 static void marker_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
 static bool mark_row(TupleTableSlot *slot, DestReceiver *self);
 static void marker_nothing(DestReceiver *self);
-static void keep_defaults(HubspotDrift *drift);
 
 /*
  * All syncs that may want what HubSpot holds of the pairs of a sync: those of its server
@@ -239,14 +238,19 @@ side_of(HubspotSide side, bool reverse)
 
 /* What the outbox is asked for. */
 void
-hubspot_drift_pending(const HubspotDrift *drift, HubspotPending *pending)
+hubspot_drift_pending(const HubspotSync *sync, HubspotPending *pending)
 {
-	pending->server = drift->sync->server;
-	pending->role = drift->sync->role;
-	pending->from_type = drift->plan.from_type.name;
-	pending->to_type = drift->plan.to_type.name;
-	pending->from_given = drift->sync->from_type;
-	pending->to_given = drift->sync->to_type;
+	HubspotObjectType from;
+	HubspotObjectType to;
+
+	parse(sync->from_type, &from);
+	parse(sync->to_type, &to);
+	pending->server = sync->server;
+	pending->role = sync->role;
+	pending->from_type = from.name;
+	pending->to_type = to.name;
+	pending->from_given = sync->from_type;
+	pending->to_given = sync->to_type;
 }
 
 /*
@@ -311,14 +315,14 @@ hubspot_drift_confirm(HubspotDrift *drift)
 	if (differences->nremovals > 0)
 		look_for_claims(drift);
 
-	hubspot_drift_pending(drift, &pending);
+	hubspot_drift_pending(drift->sync, &pending);
 	environment = make_environment(drift, drift->sync, false);
 	marker = make_marker(drift, HUBSPOT_DIFFERENCE_WAITS);
 	hubspot_pending_waiting(&pending, environment, &marker.receiver);
 	drift->dead = hubspot_pending_dead(&pending, environment);
 	AtEOXact_GUC(false, nest_level);
 	if (differences->nremovals > 0)
-		keep_defaults(drift);
+		hubspot_drift_keep_defaults(drift);
 }
 
 /* Mark what other syncs want, or all, if that is not to be known. */
@@ -552,8 +556,8 @@ hubspot_is_open(const HubspotPlanChange *change, uint8 marks)
  * Types that the table has for no pair are not its own to take away.  And a pair's default
  * type goes only with all others: it stays where one of these does.
  */
-static void
-keep_defaults(HubspotDrift *drift)
+void
+hubspot_drift_keep_defaults(HubspotDrift *drift)
 {
 	HubspotDifferences *differences = drift->differences;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,

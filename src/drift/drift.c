@@ -31,6 +31,7 @@
 #include "drift/confirm.h"
 #include "drift/drift.h"
 #include "drift/link_source.h"
+#include "drift/names.h"
 #include "drift/stored_row.h"
 #include "plan/plan.h"
 #include "sync/change.h"
@@ -107,19 +108,32 @@ void
 hubspot_drift_read(HubspotDrift *drift)
 {
 	MemoryContext old = MemoryContextSwitchTo(drift->context);
-	HubspotPlan *plan = &drift->plan;
-	HubspotDirection direction = {plan->from_type, plan->to_type, false};
 	HubspotPending pending;
 	Tuplestorestate *rows;
 
 	rows = hubspot_link_rows(&drift->delta, hubspot_link_owner(drift->sync->link_table));
 	/* what is committed in between waits, or was sent before HubSpot is read */
-	hubspot_drift_pending(drift, &pending);
-	drift->pending = hubspot_pending_pairs(&pending);
+	hubspot_drift_pending(drift->sync, &pending);
+	drift->pending = hubspot_pending_pairs(&pending, false);
+	hubspot_drift_compare(drift, rows);
+	tuplestore_end(rows);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Read what HubSpot holds, and find the differences from these rows of the table, which have
+ * all of each record; drift->pending is what waited when they were read.
+ */
+void
+hubspot_drift_compare(HubspotDrift *drift, Tuplestorestate *rows)
+{
+	MemoryContext old = MemoryContextSwitchTo(drift->context);
+	HubspotPlan *plan = &drift->plan;
+	HubspotDirection direction = {plan->from_type, plan->to_type, false};
+
 	set_types(drift);
 	plan->wanted_rows = hubspot_link_source(&drift->delta, &direction, rows);
 	hubspot_plan_make(plan);
-	tuplestore_end(rows);
 	collect_differences(drift);
 	hubspot_drift_name(drift);
 	MemoryContextSwitchTo(old);
@@ -192,7 +206,7 @@ hubspot_drift_rows(HubspotDrift *drift, HubspotTakeDriftRow take, void *state)
 	while (hubspot_differences_next(differences, &no, &packed))
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
-		HubspotDriftRow row = {.dead = false};
+		HubspotDriftRow row = {.no = no};
 		uint8		marks = differences->marks[no];
 		HubspotError error;
 
@@ -266,6 +280,20 @@ count(HubspotDriftCounts *counts, const HubspotDriftRow *row)
 		counts->extra++;
 	else if (!hubspot_is_notice(action))
 		counts->missing++;
+}
+
+/* Free its tuplestores, but for drift->pending, before its transaction ends. */
+void
+hubspot_drift_end(HubspotDrift *drift)
+{
+	ListCell   *lc;
+
+	foreach(lc, drift->names)
+		tuplestore_end(((HubspotRecordNames *) lfirst(lc))->rows);
+	tuplestore_end(drift->differences->rows);
+	tuplestore_end(drift->differences->changes);
+	if (drift->dead)
+		tuplestore_end(drift->dead);
 }
 
 /* Tell people what the comparison of some syncs has come to. */

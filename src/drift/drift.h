@@ -16,6 +16,7 @@
 /* A difference that is left. */
 typedef struct HubspotDriftRow
 {
+	int64		no;				/* by which its marks are found */
 	HubspotUnpackedChange unpacked;
 	bool		dead;			/* its pair has a dead letter, whose error the
 								 * row has */
@@ -29,7 +30,9 @@ extern HubspotDrift *hubspot_drift_create(const HubspotSync *sync,
 										  const HubspotClient *client,
 										  const char *scope, bool mirrors);
 extern void hubspot_drift_read(HubspotDrift *drift);
+extern void hubspot_drift_compare(HubspotDrift *drift, Tuplestorestate *rows);
 extern void hubspot_drift_rows(HubspotDrift *drift, HubspotTakeDriftRow take, void *state);
+extern void hubspot_drift_end(HubspotDrift *drift);
 extern void hubspot_drift_tell(const List *drifts);
 
 #endif							/* HUBSPOT_DRIFT_DRIFT_H */

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "drift/confirm.h"
+#include "drift/difference_log.h"
 #include "drift/repair.h"
 #include "outbox/enqueue.h"
 #include "outbox/lease.h"
@@ -50,7 +51,6 @@ typedef struct Repair
 static void take_leases(const List *drifts);
 static int	compare_names(const ListCell *a, const ListCell *b);
 static void guard(const List *drifts, int64 max_removals);
-static int64 enqueue(HubspotDrift *drift);
 static void set_enqueues(const HubspotDrift *drift, Repair *repair);
 static void enqueue_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
 static void set_type(const HubspotDrift *drift, const HubspotPlanChange *change,
@@ -80,7 +80,13 @@ hubspot_repair(List *drifts, int64 max_removals)
 	}
 	guard(drifts, max_removals);
 	foreach(lc, drifts)
-		enqueued += enqueue(lfirst(lc));
+	{
+		const HubspotSync *sync = ((const HubspotDrift *) lfirst(lc))->sync;
+
+		enqueued += hubspot_repair_enqueue(lfirst(lc));
+		if (sync->verify)
+			hubspot_log_settle(sync->id, sync->server);
+	}
 	return enqueued;
 }
 
@@ -131,9 +137,12 @@ guard(const List *drifts, int64 max_removals)
 	hubspot_plan_guard(&sum, max_removals, "hs_assoc_drift");
 }
 
-/* Enqueue what one sync differs in; how many operations. */
-static int64
-enqueue(HubspotDrift *drift)
+/*
+ * Enqueue what one sync differs in; how many operations.  Since the differences were confirmed,
+ * we have the lease of the server.
+ */
+int64
+hubspot_repair_enqueue(HubspotDrift *drift)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc repair",
 												  ALLOCSET_DEFAULT_SIZES);

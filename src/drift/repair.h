@@ -14,5 +14,6 @@
 #include "drift/drift.h"
 
 extern int64 hubspot_repair(List *drifts, int64 max_removals);
+extern int64 hubspot_repair_enqueue(HubspotDrift *drift);
 
 #endif							/* HUBSPOT_DRIFT_REPAIR_H */

@@ -23,26 +23,28 @@
 enum
 {
 	NOTE_SERVER,
-	NOTE_KIND
+	NOTE_KIND,
+	NOTE_COUNT
 };
 
 static HubspotStatement note_statement = {
 	.text =
-	"INSERT INTO %1$s.hs_assoc_event (server, kind, count) VALUES ($1, $2, 1)",
-	.types = {[NOTE_SERVER] = TEXTOID,[NOTE_KIND] = TEXTOID}
+	"INSERT INTO %1$s.hs_assoc_event (server, kind, count) VALUES ($1, $2, $3)",
+	.types = {[NOTE_SERVER] = TEXTOID,[NOTE_KIND] = TEXTOID,[NOTE_COUNT] = INT8OID}
 };
 
 /* Has this process noted something since it was last asked? */
 static bool is_new = false;
 
-/* Note an event of a server. */
+/* Note so many events of a server. */
 void
-hubspot_event_note(const char *server, const char *kind)
+hubspot_event_note(const char *server, const char *kind, int64 count)
 {
 	HubspotValues values = {0};
 
 	hubspot_set_text(&values, NOTE_SERVER, server);
 	hubspot_set_text(&values, NOTE_KIND, kind);
+	hubspot_set_int64(&values, NOTE_COUNT, count);
 	hubspot_execute(&note_statement, &values);
 	is_new = true;
 }

@@ -15,6 +15,7 @@
 #define HUBSPOT_EVENT_DEAD_LETTER		"dead_letter"
 #define HUBSPOT_EVENT_ACCOUNT_REFUSED	"account_refused"
 #define HUBSPOT_EVENT_QUOTA_LOW			"quota_low"
+#define HUBSPOT_EVENT_DRIFT				"drift"
 
 /*
  * A part of a statement that notes events of a kind, as many as rows are in a CTE that has
@@ -24,7 +25,7 @@
 	"INSERT INTO %1$s.hs_assoc_event (server, kind, count)" \
 	" SELECT server, '" kind "', count(*) FROM " rows " GROUP BY server"
 
-extern void hubspot_event_note(const char *server, const char *kind);
+extern void hubspot_event_note(const char *server, const char *kind, int64 count);
 extern void hubspot_event_noted(void);
 extern bool hubspot_event_is_new(void);
 

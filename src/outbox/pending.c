@@ -86,7 +86,7 @@ PAIRS
 static void run(const char *text, const HubspotPending *pending,
 				QueryEnvironment *environment, DestReceiver *receiver);
 static Tuplestorestate *collect(const char *text, const HubspotPending *pending,
-								QueryEnvironment *environment);
+								QueryEnvironment *environment, bool outlives);
 static char *write_text(const void *state);
 
 /* The form of pairs, palloc'd. */
@@ -113,11 +113,11 @@ hubspot_dead_tupdesc(void)
 	return tupdesc;
 }
 
-/* All pairs of which something waits now. */
+/* All pairs of which something waits now; outlives: beyond the transaction. */
 Tuplestorestate *
-hubspot_pending_pairs(const HubspotPending *pending)
+hubspot_pending_pairs(const HubspotPending *pending, bool outlives)
 {
-	return collect(all_pairs, pending, NULL);
+	return collect(all_pairs, pending, NULL, outlives);
 }
 
 /*
@@ -137,13 +137,14 @@ hubspot_pending_waiting(const HubspotPending *pending, QueryEnvironment *environ
 Tuplestorestate *
 hubspot_pending_dead(const HubspotPending *pending, QueryEnvironment *environment)
 {
-	return collect(dead, pending, environment);
+	return collect(dead, pending, environment, false);
 }
 
 static Tuplestorestate *
-collect(const char *text, const HubspotPending *pending, QueryEnvironment *environment)
+collect(const char *text, const HubspotPending *pending, QueryEnvironment *environment,
+		bool outlives)
 {
-	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, outlives, work_mem);
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 
 	SetTuplestoreDestReceiverParams(receiver, rows, CurrentMemoryContext, true, NULL, NULL);

@@ -42,7 +42,7 @@ enum
 
 extern TupleDesc hubspot_pending_tupdesc(void);
 extern TupleDesc hubspot_dead_tupdesc(void);
-extern Tuplestorestate *hubspot_pending_pairs(const HubspotPending *pending);
+extern Tuplestorestate *hubspot_pending_pairs(const HubspotPending *pending, bool outlives);
 extern void hubspot_pending_waiting(const HubspotPending *pending,
 									QueryEnvironment *environment,
 									DestReceiver *receiver);

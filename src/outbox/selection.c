@@ -641,7 +641,7 @@ tell(const Choice *choice, Decision decision, HubspotRound *round)
 			break;
 		case FAILED:
 			hubspot_event_note(choice->selection->claimant->server,
-							   HUBSPOT_EVENT_ACCOUNT_REFUSED);
+							   HUBSPOT_EVENT_ACCOUNT_REFUSED, 1);
 			round->unrecorded = !hubspot_settle_account(choice->selection->claimant,
 														choice->error);
 			round->next_due = 0;

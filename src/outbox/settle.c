@@ -622,7 +622,7 @@ hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *erro
 	hubspot_set_text(&values, ACCOUNT_CATEGORY, error->category);
 	hubspot_set_text(&values, ACCOUNT_MESSAGE, error->message);
 	if (is_refusal(error->verdict))
-		hubspot_event_note(claimant->server, HUBSPOT_EVENT_ACCOUNT_REFUSED);
+		hubspot_event_note(claimant->server, HUBSPOT_EVENT_ACCOUNT_REFUSED, 1);
 	return hubspot_execute(&account_failed_again_statement, &values) > 0 ||
 		hubspot_execute(&account_failed_statement, &values) > 0;
 }

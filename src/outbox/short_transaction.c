@@ -53,6 +53,7 @@ static const struct
 	{"jit", "off"}
 };
 
+static void take_settings(HubspotTransaction *transaction);
 static void end_nested(HubspotTransaction *transaction);
 
 /*
@@ -94,6 +95,17 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 		MemoryContextSwitchTo(transaction->context);
 		return false;
 	}
+	take_settings(transaction);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	transaction->looking = true;
+	MemoryContextSwitchTo(transaction->context);
+	return true;
+}
+
+/* Whose rights and which settings the transaction has. */
+static void
+take_settings(HubspotTransaction *transaction)
+{
 	transaction->former = transaction->procedure ? hubspot_act_restricted() :
 		hubspot_act_as_nobody();
 	transaction->guc_level = NewGUCNestLevel();
@@ -101,7 +113,37 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 		(void) set_config_option(own_settings[i].name, own_settings[i].value,
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
+}
+
+/*
+ * Begin a transaction of a worker for what needs one and takes long: it has neither a
+ * snapshot nor a lock, so that it holds nothing back and nobody up.
+ */
+void
+hubspot_transaction_begin_blind(HubspotTransaction *transaction)
+{
+	Assert(!transaction->open && !transaction->procedure);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
+	transaction->open = true;
+	transaction->looking = false;
+	take_settings(transaction);
+	MemoryContextSwitchTo(transaction->context);
+}
+
+/*
+ * From now on it has what the others have, too.  False: there is no extension; the
+ * transaction is to be ended.
+ */
+bool
+hubspot_transaction_look(HubspotTransaction *transaction)
+{
+	Assert(transaction->open && !transaction->looking);
+	if (hubspot_outbox_lock() == NULL)
+		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
+	transaction->looking = true;
 	MemoryContextSwitchTo(transaction->context);
 	return true;
 }
@@ -111,7 +153,8 @@ void
 hubspot_transaction_end(HubspotTransaction *transaction)
 {
 	Assert(transaction->open);
-	PopActiveSnapshot();
+	if (transaction->looking)
+		PopActiveSnapshot();
 	AtEOXact_GUC(false, transaction->guc_level);
 	hubspot_act_as_before(transaction->former);
 	transaction->open = false;

@@ -23,6 +23,7 @@ typedef struct HubspotTransaction
 	bool		asynchronous;	/* the next one's commit waits neither for the
 								 * disk nor for a standby */
 	bool		open;
+	bool		looking;		/* it has a snapshot */
 	bool		nested;			/* it is a subtransaction, as in a procedure,
 								 * so that it can be undone */
 	int			guc_level;
@@ -30,6 +31,8 @@ typedef struct HubspotTransaction
 } HubspotTransaction;
 
 extern bool hubspot_transaction_begin(HubspotTransaction *transaction);
+extern void hubspot_transaction_begin_blind(HubspotTransaction *transaction);
+extern bool hubspot_transaction_look(HubspotTransaction *transaction);
 extern void hubspot_transaction_end(HubspotTransaction *transaction);
 extern void hubspot_transaction_abort(HubspotTransaction *transaction);
 

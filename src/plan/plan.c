@@ -15,8 +15,7 @@
 #include "plan/reading.h"
 #include "plan/wanted.h"
 
-/* So many removals need no number, nor so large a part of what is held: one in that. */
-#define USUAL_REMOVALS	1000
+/* So large a part of what is held needs no number to be removed: one in that. */
 #define USUAL_PART		2
 
 static void append_count(StringInfo text, const char *before, int64 count, const char *one,
@@ -44,31 +43,35 @@ hubspot_plan_make(HubspotPlan *plan)
 }
 
 /*
- * ERROR if a plan removes more than max_removals, or, if that is HUBSPOT_USUAL_REMOVALS,
- * more than one would think that somebody means.  look: the function that shows them.
+ * Why a plan removes more than max_removals, or, if that is HUBSPOT_USUAL_REMOVALS, more
+ * than one would think that somebody means: a sentence, palloc'd.  NULL: it does not.
  */
+char *
+hubspot_plan_excess(const HubspotPlanCounts *counts, int64 max_removals)
+{
+	if (counts->removed == 0)
+		return NULL;
+	if (max_removals != HUBSPOT_USUAL_REMOVALS)
+		return counts->removed <= max_removals ? NULL :
+			psprintf("Argument max_removals allows %lld.", (long long) max_removals);
+	if (counts->wanted == 0)
+		return pstrdup("Nothing is wanted.");
+	if (counts->removed > HUBSPOT_MOST_USUAL_REMOVALS)
+		return psprintf("Without the argument max_removals at most %d are removed.",
+						HUBSPOT_MOST_USUAL_REMOVALS);
+	if (counts->removed > counts->held / USUAL_PART)
+		return psprintf("Without the argument max_removals at most half of the %lld that the scope holds are removed.",
+						(long long) counts->held);
+	return NULL;
+}
+
+/* ERROR if a plan removes too much; look: the function that shows what. */
 void
 hubspot_plan_guard(const HubspotPlanCounts *counts, int64 max_removals, const char *look)
 {
-	const char *reason;
+	const char *reason = hubspot_plan_excess(counts, max_removals);
 
-	if (counts->removed == 0)
-		return;
-	if (max_removals != HUBSPOT_USUAL_REMOVALS)
-	{
-		if (counts->removed <= max_removals)
-			return;
-		reason = psprintf("Argument max_removals allows %lld.", (long long) max_removals);
-	}
-	else if (counts->wanted == 0)
-		reason = "Nothing is wanted.";
-	else if (counts->removed > USUAL_REMOVALS)
-		reason = psprintf("Without the argument max_removals at most %d are removed.",
-						  USUAL_REMOVALS);
-	else if (counts->removed > counts->held / USUAL_PART)
-		reason = psprintf("Without the argument max_removals at most half of the %lld that the scope holds are removed.",
-						  (long long) counts->held);
-	else
+	if (reason == NULL)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

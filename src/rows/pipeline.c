@@ -154,7 +154,9 @@ look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
 	if (outcome->error && run->pipeline.raise &&
 		!(run->pipeline.missing_ok && outcome->error->verdict == HUBSPOT_VERDICT_NO_RECORD))
 		hubspot_throw_outcome(&run->pipeline, outcome);
-	if (outcome->error && !run->warned && hubspot_is_not_sent(outcome->error->verdict))
+	/* who works for others has nobody to warn */
+	if (outcome->error && !run->warned && !run->pipeline.client->policy.impatient &&
+		hubspot_is_not_sent(outcome->error->verdict))
 		warn_not_sent(run, outcome->error);
 }
 

@@ -21,7 +21,7 @@
 
 #include "hubspot.h"
 
-#define HUBSPOT_MAX_PARAMETERS	16
+#define HUBSPOT_MAX_PARAMETERS	20
 #define HUBSPOT_MAX_COLUMNS		20
 
 /* Values of a statement's parameters.  All zeroes: each is null until it is set. */

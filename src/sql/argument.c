@@ -34,6 +34,9 @@
 /* The longest that operations may wait for records. */
 #define MAX_WAIT_YEARS	10
 
+/* The longest between two comparisons of a table with HubSpot. */
+#define MAX_PERIOD_DAYS	365
+
 static char *read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
 							  HubspotObjectType *type);
 static bool is_word(const char *text);
@@ -304,6 +307,39 @@ hubspot_wait_argument(FunctionCallInfo fcinfo, int argument, const char *name, b
 						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(argument)))),
 				 errhint("It is from 0 to %d years, such as '1 day'.", MAX_WAIT_YEARS)));
 	return wait;
+}
+
+/* How often something is done. */
+const Interval *
+hubspot_period_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	static const Interval least = {.time = USECS_PER_SEC};
+	static const Interval most = {.day = MAX_PERIOD_DAYS};
+	const Interval *period = PG_GETARG_INTERVAL_P(argument);
+
+	if (compare_intervals(period, &least) < 0 || compare_intervals(period, &most) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
+						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(argument)))),
+				 errhint("It is from 1 second to %d days, such as '1 day'.", MAX_PERIOD_DAYS)));
+	return period;
+}
+
+/* What becomes of differences from HubSpot that workers find. */
+const char *
+hubspot_on_drift_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	if (strcmp(value, "report") != 0 && strcmp(value, "add") != 0 &&
+		strcmp(value, "mirror") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "on_drift",
+						hubspot_shown(value)),
+				 errhint("It must be \"report\" (nothing is changed), \"add\" (what is missing is added) or \"mirror\" (what is not in the table is removed, too).")));
+	return value;
 }
 
 static int

@@ -23,6 +23,9 @@ extern char *hubspot_given_type_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name, bool *has_keys);
 extern const Interval *hubspot_wait_argument(FunctionCallInfo fcinfo, int argument,
 											 const char *name, bool has_keys);
+extern const Interval *hubspot_period_argument(FunctionCallInfo fcinfo, int argument,
+											   const char *name);
+extern const char *hubspot_on_drift_argument(FunctionCallInfo fcinfo, int argument);
 extern bool hubspot_all_directions(FunctionCallInfo fcinfo, const char *things);
 extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name, HubspotObjectType *type);

@@ -31,6 +31,7 @@
 #include "sync/link_trigger.h"
 #include "sync/removal.h"
 #include "worker/sending.h"
+#include "worker/wake.h"
 
 /* The arguments of hs_assoc_enable_sync. */
 enum
@@ -49,6 +50,8 @@ enum
 	ENABLE_IS_PRIMARY,
 	ENABLE_WAIT_FOR_RECORDS,
 	ENABLE_REPLICATED,
+	ENABLE_VERIFY,
+	ENABLE_ON_DRIFT,
 	ENABLE_SERVER
 };
 
@@ -57,6 +60,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
 PG_FUNCTION_INFO_V1(hs_assoc_sync_problem);
 
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
+static void set_verify(FunctionCallInfo fcinfo, HubspotSync *sync);
 static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
 static int32 primary_type(const HubspotSync *sync);
 static void lock_link_table(Oid link_table, LOCKMODE lock);
@@ -68,7 +72,7 @@ static bool same_text(const char *a, const char *b);
 /*
  * hs_assoc_enable_sync(link_table, from_type, from_column, to_type, to_column,
  * type_id, label, type_id_column, label_column, category, backfill, is_primary,
- * wait_for_records, replicated, server)
+ * wait_for_records, replicated, verify, on_drift, server)
  *
  * From now on, what happens to the rows of the table is enqueued, on behalf of
  * the current role.  With backfill, so are the rows that exist already: the
@@ -81,6 +85,9 @@ static bool same_text(const char *a, const char *b);
  * says that it is not, where there is one.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
+ *
+ * verify: a worker compares the table with HubSpot that often, a slice at a time, and does
+ * what on_drift says ('report', 'add' or 'mirror') about the differences.
  */
 Datum
 hs_assoc_enable_sync(PG_FUNCTION_ARGS)
@@ -103,6 +110,8 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	else
 		hubspot_sending_warn();
 	hubspot_sync_insert(sync);
+	if (sync->verify)
+		hubspot_wake_at_commit();
 	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc), sync->replicated);
@@ -126,8 +135,28 @@ sync_arguments(FunctionCallInfo fcinfo)
 	sync->wait_for_records = hubspot_wait_argument(fcinfo, ENABLE_WAIT_FOR_RECORDS,
 												   "wait_for_records", has_keys);
 	sync->replicated = hubspot_flag_argument(fcinfo, ENABLE_REPLICATED);
+	set_verify(fcinfo, sync);
 	set_type(fcinfo, sync);
 	return sync;
+}
+
+/* How often the table is compared with HubSpot, and to what end. */
+static void
+set_verify(FunctionCallInfo fcinfo, HubspotSync *sync)
+{
+	if (!PG_ARGISNULL(ENABLE_VERIFY))
+	{
+		sync->verify = hubspot_period_argument(fcinfo, ENABLE_VERIFY, "verify");
+		sync->on_drift = "report";
+	}
+	if (PG_ARGISNULL(ENABLE_ON_DRIFT))
+		return;
+	sync->on_drift = hubspot_on_drift_argument(fcinfo, ENABLE_ON_DRIFT);
+	if (sync->verify == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" needs the argument \"%s\"", "on_drift", "verify"),
+				 errhint("It says how often the table is compared with HubSpot, as in verify => '1 day'.")));
 }
 
 /*

@@ -42,6 +42,8 @@
 #define NEWEST(value)	"(pg_catalog.array_agg(" value " ORDER BY c.sign DESC))[1]"
 
 static bool has_spellings(const HubspotDelta *delta);
+static char *placed_rows(const HubspotDelta *delta);
+static char *place_of(const HubspotDelta *delta, bool parameter);
 static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
 static char *changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 						  const Oid *keys);
@@ -118,6 +120,8 @@ set_column(HubspotDeltaColumn *column, Oid table, const char *name)
 	column->not_null = attribute->attnotnull;
 	column->by_value = attribute->attbyval;
 	column->length = attribute->attlen;
+	column->sorts_by_text = OidIsValid(attribute->attcollation) &&
+		get_collation_isdeterministic(attribute->attcollation);
 	ReleaseSysCache(tuple);
 }
 
@@ -421,6 +425,75 @@ char *
 hubspot_delta_all_rows(const HubspotDelta *delta, bool added)
 {
 	return rows_of(delta, hubspot_link_name(delta->table), added ? "true AS added" : "false AS added", true, NULL);
+}
+
+/*
+ * The first rows of the table without a null behind a place, which is the text of a from_id
+ * ($1), or from the beginning; in the order of their from_ids.
+ */
+char *
+hubspot_delta_slice(const HubspotDelta *delta, bool begins, int most)
+{
+	const char *place = place_of(delta, false);
+
+	return psprintf("%s%s ORDER BY %s LIMIT %d", placed_rows(delta),
+					begins ? "" : psprintf(" AND %s OPERATOR(pg_catalog.>) %s", place,
+										   place_of(delta, true)),
+					place, most);
+}
+
+/* All rows without a null that have that from_id ($1). */
+char *
+hubspot_delta_record(const HubspotDelta *delta)
+{
+	return psprintf("%s AND %s OPERATOR(pg_catalog.=) %s", placed_rows(delta),
+					place_of(delta, false), place_of(delta, true));
+}
+
+/* A from_id that is cut is no place; and it can be that of no record. */
+static char *
+placed_rows(const HubspotDelta *delta)
+{
+	const HubspotDeltaColumn *column = &delta->columns[HUBSPOT_COLUMN_FROM];
+	char	   *rows = rows_of(delta, hubspot_link_name(delta->table), "true AS added", false, NULL);
+
+	return psprintf("%s AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d", rows,
+					full_text("n", column), HUBSPOT_MAX_TEXT);
+}
+
+/*
+ * What rows are sorted by, of the row n or of the parameter: by an index on the column, if
+ * there is one, and if equal values have equal texts.
+ */
+static char *
+place_of(const HubspotDelta *delta, bool parameter)
+{
+	const HubspotDeltaColumn *column = &delta->columns[HUBSPOT_COLUMN_FROM];
+	const char *type;
+
+	switch (column->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			type = "int8";
+			break;
+		case NUMERICOID:
+			type = "numeric";
+			break;
+		case UUIDOID:
+			type = "uuid";
+			break;
+		case TEXTOID:
+		case VARCHAROID:
+			if (column->sorts_by_text)
+				return parameter ? pstrdup("$1") : psprintf("n.%s", column->name);
+			/* FALLTHROUGH */
+		default:
+			return psprintf("(%s) COLLATE pg_catalog.\"C\"",
+							parameter ? "$1" : full_text("n", column));
+	}
+	return parameter ? psprintf("$1::pg_catalog.%s", type) : psprintf("n.%s", column->name);
 }
 
 /*

@@ -31,6 +31,8 @@ typedef struct HubspotDeltaColumn
 	bool		not_null;
 	bool		by_value;
 	bool		is_key;			/* its values are keys of records */
+	bool		sorts_by_text;	/* by its collation, equal values are equal
+								 * texts */
 	int16		length;
 } HubspotDeltaColumn;
 
@@ -73,6 +75,8 @@ extern char *hubspot_delta_rows(const HubspotDelta *delta,
 extern char *hubspot_delta_checked_rows(const HubspotDelta *delta,
 										HubspotDeltaSource source);
 extern char *hubspot_delta_all_rows(const HubspotDelta *delta, bool added);
+extern char *hubspot_delta_slice(const HubspotDelta *delta, bool begins, int most);
+extern char *hubspot_delta_record(const HubspotDelta *delta);
 extern char *hubspot_delta_matching(const HubspotDelta *delta, bool reverse);
 extern char *hubspot_delta_types_matching(const HubspotDelta *delta);
 extern char *hubspot_delta_insertion(const HubspotDelta *delta,

@@ -56,7 +56,9 @@ enum
 	CONFIG_TABLE_NAME,
 	CONFIG_WAIT_FOR_RECORDS,
 	CONFIG_REPLICATED,
-	CONFIG_NCOLUMNS = CONFIG_REPLICATED
+	CONFIG_VERIFY,
+	CONFIG_ON_DRIFT,
+	CONFIG_NCOLUMNS = CONFIG_ON_DRIFT
 };
 
 /* The columns that hold the name of a column of the link table. */
@@ -80,15 +82,18 @@ enum
 	INSERT_ROLE,
 	INSERT_TABLE_NAME,
 	INSERT_WAIT_FOR_RECORDS,
-	INSERT_REPLICATED
+	INSERT_REPLICATED,
+	INSERT_VERIFY,
+	INSERT_ON_DRIFT
 };
 
 static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role, table_name, wait_for_records, replicated) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+	" category, server, role, table_name, wait_for_records, replicated,"
+	" verify, on_drift) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 	.types = {
 		[INSERT_LINK_TABLE] = REGCLASSOID,
 		[INSERT_FROM_TYPE] = TEXTOID,
@@ -104,7 +109,9 @@ static HubspotStatement insert_statement = {
 		[INSERT_ROLE] = REGROLEOID,
 		[INSERT_TABLE_NAME] = TEXTOID,
 		[INSERT_WAIT_FOR_RECORDS] = INTERVALOID,
-		[INSERT_REPLICATED] = BOOLOID
+		[INSERT_REPLICATED] = BOOLOID,
+		[INSERT_VERIFY] = INTERVALOID,
+		[INSERT_ON_DRIFT] = TEXTOID
 	}
 };
 
@@ -194,6 +201,9 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 		sync->wait_for_records = copy_interval(values[CONFIG_WAIT_FOR_RECORDS - 1]);
 	sync->replicated = !isnull[CONFIG_REPLICATED - 1] &&
 		DatumGetBool(values[CONFIG_REPLICATED - 1]);
+	if (!isnull[CONFIG_VERIFY - 1])
+		sync->verify = copy_interval(values[CONFIG_VERIFY - 1]);
+	sync->on_drift = text_or_null(VALUE(CONFIG_ON_DRIFT));
 	return sync;
 }
 
@@ -263,6 +273,9 @@ hubspot_sync_insert(const HubspotSync *sync)
 		hubspot_set_datum(&values, INSERT_WAIT_FOR_RECORDS,
 						  IntervalPGetDatum(sync->wait_for_records));
 	hubspot_set_bool(&values, INSERT_REPLICATED, sync->replicated);
+	if (sync->verify)
+		hubspot_set_datum(&values, INSERT_VERIFY, IntervalPGetDatum(sync->verify));
+	hubspot_set_text(&values, INSERT_ON_DRIFT, sync->on_drift);
 	hubspot_execute(&insert_statement, &values);
 	CacheInvalidateRelcacheByRelid(sync->link_table);
 }

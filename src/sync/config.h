@@ -36,6 +36,8 @@ typedef struct HubspotSync
 	Oid			role;
 	bool		replicated;		/* also what a subscription applies */
 	const Interval *wait_for_records;	/* NULL: no record is named by a key */
+	const Interval *verify;		/* NULL: workers do not compare it */
+	const char *on_drift;		/* or NULL */
 	const char *table_name;		/* the table's name when the sync was enabled;
 								 * or NULL */
 } HubspotSync;

@@ -45,6 +45,7 @@
 #include "base/catalog_access.h"
 #include "base/clock.h"
 #include "base/setting.h"
+#include "drift/verify.h"
 #include "outbox/horizon.h"
 #include "outbox/sender.h"
 #include "worker/dynamic_lock.h"
@@ -74,10 +75,12 @@
 typedef struct Worker
 {
 	HubspotSender *sender;
+	HubspotVerifier *verifier;
 	int64		linger_until;
 	int64		looked_at;
 	int64		dropped_at;		/* the horizons */
 	bool		was_woken;		/* since then */
+	bool		compared;		/* a slice of a table */
 	HubspotRound round;
 } Worker;
 
@@ -127,6 +130,7 @@ hubspot_dynamic_main(Datum main_arg)
 	hubspot_watch(make_way, LOOK_AROUND);
 
 	worker.sender = hubspot_sender_create(HUBSPOT_SENDER_WORKER);
+	worker.verifier = hubspot_verifier_create();
 	worker.linger_until = hubspot_now() + LINGER;
 	do
 	{
@@ -276,6 +280,9 @@ serve(Worker *worker)
 static void
 look(Worker *worker)
 {
+	bool		woken = is_woken;
+	TimestampTz due = DT_NOEND;
+
 	CHECK_FOR_INTERRUPTS();
 	take_reload();
 	if (is_woken)
@@ -293,6 +300,9 @@ look(Worker *worker)
 	}
 	pgstat_report_activity(STATE_RUNNING, "looking at the outbox");
 	hubspot_sender_round(worker->sender, NULL, ROWS_PER_ROUND, NULL, &worker->round);
+	worker->compared = worker->round.installed && !worker->round.held &&
+		hubspot_verify(worker->verifier, woken, &due);
+	worker->round.next_due = Min(worker->round.next_due, due);
 
 	/* autovacuum has to learn of the rows that are gone */
 	pgstat_report_stat(false);
@@ -306,7 +316,8 @@ found_something(const Worker *worker)
 {
 	const HubspotRound *round = &worker->round;
 
-	return round->installed && (round->rows + round->removed > 0 || round->failed);
+	return round->installed &&
+		(round->rows + round->removed > 0 || round->failed || worker->compared);
 }
 
 /* When to look again if nothing is committed before. */

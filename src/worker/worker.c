@@ -36,6 +36,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "drift/verify.h"
 #include "outbox/sender.h"
 #include "worker/slot.h"
 #include "worker/wake.h"
@@ -64,17 +65,20 @@
 typedef struct Worker
 {
 	HubspotSender *sender;
+	HubspotVerifier *verifier;
 	TimeoutId	patience;
 	int64		started_at;
 	int64		linger_until;
 	/* the last round */
 	int64		looked_at;
 	int64		due;
+	bool		compared;		/* a slice of a table */
 	HubspotRound round;
 } Worker;
 
 static void serve(void);
 static void look(Worker *worker);
+static void compare(Worker *worker, bool woken);
 static bool goes_on(Worker *worker);
 static bool ends(bool installed, int64 next_due, bool waits);
 static bool had_its_share(const Worker *worker);
@@ -162,6 +166,7 @@ serve(void)
 
 	worker.patience = RegisterTimeout(USER_TIMEOUT, hubspot_call_launcher);
 	worker.sender = hubspot_sender_create(HUBSPOT_SENDER_WORKER);
+	worker.verifier = hubspot_verifier_create();
 	worker.started_at = hubspot_now();
 	worker.linger_until = worker.started_at + LINGER;
 
@@ -198,6 +203,7 @@ look(Worker *worker)
 	{
 		hubspot_sender_round(worker->sender, NULL, ROWS_PER_ROUND,
 							 hubspot_slot_serve, &worker->round);
+		compare(worker, woken);
 	}
 	PG_CATCH();
 	{
@@ -210,8 +216,20 @@ look(Worker *worker)
 
 	/* autovacuum has to learn of the rows that are gone */
 	pgstat_report_stat(false);
-	if (woken || worker->round.rows + worker->round.removed > 0)
+	if (woken || worker->compared || worker->round.rows + worker->round.removed > 0)
 		worker->linger_until = hubspot_now() + LINGER;
+}
+
+/* Compare some of a table in sync with HubSpot, if it is time for that. */
+static void
+compare(Worker *worker, bool woken)
+{
+	HubspotRound *round = &worker->round;
+	TimestampTz due = DT_NOEND;
+
+	worker->compared = round->installed && !round->held &&
+		hubspot_verify(worker->verifier, woken, &due);
+	round->next_due = Min(round->next_due, due);
 }
 
 /* After a round: does the worker go on? */
@@ -220,7 +238,8 @@ goes_on(Worker *worker)
 {
 	if (!worker->round.installed)
 		return !ends(false, HUBSPOT_NEVER, false);
-	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed)
+	if (worker->round.rows + worker->round.removed > 0 || worker->round.failed ||
+		worker->compared)
 		return !hubspot_slot_must_yield(had_its_share(worker)) ||
 			!ends(true, hubspot_now(), false);
 	return wait_for_work(worker);

@@ -102,7 +102,9 @@ sub older_config
 		SET client_min_messages = error;
 		CREATE TEMP TABLE IF NOT EXISTS kept AS TABLE hs_assoc_sync_config;
 		ALTER EXTENSION hubspot_assoc DROP VIEW hs_assoc_sync;
-		DROP VIEW hs_assoc_sync;
+		ALTER EXTENSION hubspot_assoc DROP VIEW hs_assoc_drift_log;
+		ALTER EXTENSION hubspot_assoc DROP VIEW hs_assoc_verify_stat;
+		DROP VIEW hs_assoc_sync, hs_assoc_drift_log, hs_assoc_verify_stat;
 		ALTER EXTENSION hubspot_assoc DROP SEQUENCE hs_assoc_sync_config_id_seq;
 		ALTER EXTENSION hubspot_assoc DROP TABLE hs_assoc_sync_config;
 		DROP TABLE hs_assoc_sync_config}) if $admin->query(q{SELECT to_regclass('hs_assoc_sync') IS NOT NULL}) eq 't';

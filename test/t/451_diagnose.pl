@@ -80,7 +80,7 @@ sub is_healthy
 	my $topics;
 
 	eval { wait_until(sub { $topics = diagnose($session // $admin); bad($topics) eq '' }, $patience) };
-	ok(bad($topics) eq '' && !$topics->{'not seen'} && keys %$topics == 23, $name)
+	ok(bad($topics) eq '' && !$topics->{'not seen'} && keys %$topics == 24, $name)
 	  or diag(map { "$_: " . (ref $topics->{$_} ? join ' | ', @{ $topics->{$_} } : $topics->{$_}) . "\n" } sort keys %$topics);
 	return;
 }

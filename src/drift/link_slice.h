@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * link_slice.h
+ *	  Some rows of a link table: all those of the records behind a place.
+ *
+ * IDENTIFICATION
+ *	  src/drift/link_slice.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HUBSPOT_DRIFT_LINK_SLICE_H
+#define HUBSPOT_DRIFT_LINK_SLICE_H
+
+#include "utils/tuplestore.h"
+
+#include "sync/change_sql.h"
+
+typedef struct HubspotLinkSlice
+{
+	Tuplestorestate *rows;		/* as hubspot_link_source() wants them */
+	int64		nrecords;
+	const char *end;			/* the place of the last one; NULL: there are
+								 * none behind it */
+} HubspotLinkSlice;
+
+extern void hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta,
+									const char *place, int most);
+
+#endif							/* HUBSPOT_DRIFT_LINK_SLICE_H */
