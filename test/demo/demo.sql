@@ -169,6 +169,18 @@ CALL until_sent();
 
 SELECT count(*) AS differences FROM hs_assoc_drift('deal_companies');
 
+-- Workers find such changes by themselves, and put them right, if the sync has verify
+
+SELECT hs_assoc_disable_sync('deal_companies');
+SELECT hs_assoc_enable_sync('deal_companies', 'deals', 'deal_id', 'companies', 'company_id',
+    verify => '1 second', on_drift => 'mirror');
+SELECT ok FROM hs_assoc_archive('deals', 5200014, 'companies', 9001005);
+SELECT ok FROM hs_assoc_create_default('deals', 5200014, 'companies', 9001007);
+CALL until_repaired(2);
+
+SELECT action, from_id, to_id, state, repairs FROM hs_assoc_drift_log ORDER BY action;
+SELECT count(*) AS differences FROM hs_assoc_drift('deal_companies');
+
 -- The leads in sync, by e-mail and domain: who isn't in HubSpot yet is waited for
 
 CREATE TABLE lead_links (email text, domain text, PRIMARY KEY (email, domain));
