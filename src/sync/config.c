@@ -91,8 +91,7 @@ static HubspotStatement insert_statement = {
 	.text =
 	"INSERT INTO %1$s.hs_assoc_sync_config (link_table, from_type, from_column,"
 	" to_type, to_column, type_id, label, type_id_column, label_column,"
-	" category, server, role, table_name, wait_for_records, replicated,"
-	" verify, on_drift) "
+	" category, server, role, table_name, wait_for_records, replicated, verify, on_drift) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 	.types = {
 		[INSERT_LINK_TABLE] = REGCLASSOID,
