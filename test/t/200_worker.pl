@@ -435,17 +435,6 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	enqueue($others{a});
 	wait_for_empty($others{a}, patience(20));
 	pass('and it comes back');
-
-	# it may be back before somebody has looked
-	my $looks = start_session($node);
-	wait_until(sub {
-			terminate($_) foreach grep { $_ } launcher();
-			$looks->query(q{SELECT hs_assoc_sender() || '; ' || detail FROM hs_assoc_diagnose('hubspot') WHERE topic = 'workers'})
-			  eq 'nobody for some seconds: the launcher is not running; the launcher of the workers is not running';
-		}, patience(30));
-	$looks->quit;
-	pass('who sends, says that it is not there');
-	wait_until(sub { launcher() }, patience(20));
 }
 
 # A worker that is ended by an error is started again, not too often. (Most errors

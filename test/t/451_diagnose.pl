@@ -352,6 +352,16 @@ $admin->query('REVOKE pg_monitor FROM bob; SELECT hs_assoc_resume()');
 broken('no workers', 'ALTER SYSTEM SET hubspot_assoc.workers = 0; SELECT pg_reload_conf()', 'ALTER SYSTEM RESET hubspot_assoc.workers; SELECT pg_reload_conf()', wait => 1,
 	workers => [ 'problem', qr/hubspot_assoc\.workers is 0/, qr/ALTER SYSTEM SET hubspot_assoc\.workers/ ]);
 is_healthy('the workers are back');
+
+# Nor the launcher, for some seconds; it may be back before somebody has looked
+my $launcher = q{FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc launcher'};
+wait_until(sub {
+		$admin->query("SELECT pg_terminate_backend(pid) $launcher");
+		$admin->query(q{SELECT hs_assoc_sender() || '; ' || detail FROM hs_assoc_diagnose() WHERE topic = 'workers'})
+		  eq 'nobody for some seconds: the launcher is not running; the launcher of the workers is not running';
+	}, $patience);
+wait_until(sub { $admin->query("SELECT count(*) $launcher") == 1 }, $patience);
+is_healthy('the launcher is back');
 $admin->query(q{SELECT hs_assoc_pause('hubspot')});
 $admin->query('INSERT INTO links VALUES (80, 2)');
 $admin->query(q{UPDATE hs_assoc_outbox SET not_before = now() - interval '5 min'});
