@@ -8,8 +8,10 @@
  * any expression that does not change from row to row: a constant, a parameter, the output
  * of an InitPlan, or columns of other tables, in a join.
  *
- * It need not be the whole truth, since all conditions are checked again for each row.  It
- * only has to be true that a row of another record cannot fulfil the condition.
+ * It need not be the whole truth, since conditions are checked again for each row.  It only
+ * has to be true that a row of another record cannot fulfil the condition.  But a column with
+ * = ANY (array) is not checked: all rows of the records that an array names have one of its
+ * elements there, and to look for it would take longer than all else, in a long array.
  *
  * IDENTIFICATION
  *	  src/table/table_condition.c
@@ -48,6 +50,7 @@ bool
 hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, Expr * clause,
 						HubspotTableCondition *condition)
 {
+	condition->exact = NULL;
 	if (IsA(clause, OpExpr))
 	{
 		OpExpr	   *comparison = (OpExpr *) clause;
@@ -59,8 +62,17 @@ hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelO
 	{
 		ScalarArrayOpExpr *comparison = (ScalarArrayOpExpr *) clause;
 
-		return match_comparison(root, table, rel, get_opcode(comparison->opno),
-								comparison->inputcollid, comparison->args, true, condition);
+		if (!match_comparison(root, table, rel, get_opcode(comparison->opno),
+							  comparison->inputcollid, comparison->args, true, condition))
+			return false;
+
+		/*
+		 * the executor looks constants up by a hash, but goes through other
+		 * arrays
+		 */
+		if (!IsA(lsecond(comparison->args), Const))
+			condition->exact = clause;
+		return true;
 	}
 	if (is_andclause(clause))
 		return match_any(root, table, rel, ((BoolExpr *) clause)->args, condition);
@@ -115,7 +127,10 @@ match_any(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, L
 	foreach(lc, clauses)
 	{
 		if (hubspot_condition_match(root, table, rel, lfirst(lc), condition))
+		{
+			condition->exact = NULL;	/* there are the others */
 			return true;
+		}
 	}
 	return false;
 }
@@ -138,6 +153,7 @@ match_all(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, L
 		values = list_concat(values, one.values);
 	}
 	condition->values = values;
+	condition->exact = NULL;
 	return values != NIL;
 }
 

@@ -21,6 +21,8 @@ typedef struct HubspotTableCondition
 	HubspotTableSide side;
 	List	   *values;			/* expressions: ids or keys, and arrays of
 								 * these */
+	const		Expr *exact;	/* a condition with an array that all of their
+								 * rows fulfil; or NULL */
 } HubspotTableCondition;
 
 extern bool hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel,

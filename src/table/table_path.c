@@ -353,6 +353,7 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 	ParamWalk	walk = {.root = root};
 	int			plan[HUBSPOT_NPLAN];
 	List	   *fdw_private = NIL;
+	List	   *fulfilled = NIL;
 
 	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
 		return hubspot_list_plan(root, rel, tlist, clauses);
@@ -367,8 +368,13 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 	plan[HUBSPOT_PLAN_REPEATED] = walk.changing || path->path.param_info != NULL;
 	for (int i = 0; i < HUBSPOT_NPLAN; i++)
 		fdw_private = lappend_int(fdw_private, plan[i]);
+	if (condition && condition->exact && list_member(clauses, condition->exact))
+	{
+		fulfilled = list_make1(unconstify(Expr *, condition->exact));
+		clauses = list_difference(clauses, fulfilled);
+	}
 	return make_foreignscan(tlist, clauses, rel->relid,
-							condition ? condition->values : NIL, fdw_private, NIL, NIL,
+							condition ? condition->values : NIL, fdw_private, NIL, fulfilled,
 							outer_plan);
 }
 

@@ -177,6 +177,12 @@ $hubspot->rules({ match => { path => 'batch/read' }, action => { results => ['nu
 asks("SELECT b FROM pairs WHERE c = 7", 1, "13\n14", 'odd answers');
 $hubspot->clear_rules;
 
+# What the scan fulfils is not looked for in a long array, but for each row of EvalPlanQual
+unlike($session->query("EXPLAIN (COSTS off) SELECT FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l))"), qr/Filter/, 'an array is not gone through for each row');
+unlike($session->query("EXPLAIN (COSTS off) SELECT FROM (SELECT array_agg(id) AS ids FROM l OFFSET 0) u JOIN t ON from_id = ANY (ids)"), qr/Filter/, '... nor one of another table');
+like($session->query("EXPLAIN (COSTS off) SELECT FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l)) AND to_id = ANY (ARRAY(SELECT id FROM l))"), qr/Filter: \(to_id = ANY/, '... but another condition is');
+like($session->query("EXPLAIN (COSTS off) SELECT FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l)) OR from_id = '3'"), qr/Filter: /, '... or a part of one');
+
 #
 # EXPLAIN
 #

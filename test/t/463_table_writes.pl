@@ -95,6 +95,11 @@ is(sent(), "1|11|Billing|1\n1|11||279\n1|12||279\n2|11|Billing|1\n2|12||279", '.
 $session->query("DELETE FROM t WHERE from_id = '1'; INSERT INTO t VALUES ('1', '11')");
 is(sent(), "1|11||279\n2|11|Billing|1\n2|12||279", 'a pair that is made again before it was taken apart has lost its labels');
 
+$session->query("CREATE FOREIGN TABLE to_keys (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies:domain')");
+$hubspot->put_records(companies => [ { id => '11', properties => {} }, { id => '12', properties => { domain => 'twelve.example' } } ]);
+enqueues("DELETE FROM to_keys WHERE from_id = '2' AND to_id = 'twelve.example'", 'archive 2 twelve.example', 'a record that is called by a key');
+refuses("DELETE FROM to_keys WHERE from_id = '2'", qr/0A000: a row of foreign table public\.to_keys cannot be removed, since a record of it has no key/, 'one that has none');
+
 #
 # UPDATE: the old type goes, the new one comes
 #
@@ -232,7 +237,13 @@ start_over("('1', '11', ''), ('2', '12', '')");
 	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") eq '1' });
 	$session->query('COMMIT');
 	is(join("\n", sort split /\n/, ($other->finish)[0]), "2|11\n2|12", '... and one that does is taken as it is now');
-	$session->query("INSERT INTO l VALUES ('1', 1), ('2', 2)");
+	$session->query("INSERT INTO l VALUES ('1', 1), ('2', 2); CREATE TABLE la (no int, ids text[]); INSERT INTO la VALUES (1, '{1}'), (2, '{2}')");
+	$session->query("BEGIN; UPDATE la SET ids = '{7}' WHERE no = 1");
+	$other->send("SET enable_hashjoin = off; UPDATE la SET no = no + 10 FROM t WHERE t.from_id = ANY (la.ids)");
+	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") eq '1' });
+	$session->query('COMMIT');
+	$other->finish;
+	is($session->query("SELECT string_agg(no || ' ' || ids::text, ', ' ORDER BY no) FROM la"), '1 {7}, 12 {2}', '... by an array, too');
 	$other->quit;
 }
 
