@@ -17,6 +17,9 @@ class ProcessTest(SimulatorTest):
     """How the process begins and ends."""
 
     def test_signals(self):
+        # what is ignored, as in a shell's background, stays so in the simulator
+        self.addCleanup(signal.signal, signal.SIGINT,
+                        signal.signal(signal.SIGINT, signal.default_int_handler))
         for number in (signal.SIGTERM, signal.SIGINT):
             simulator = Simulator()
             simulator.process.send_signal(number)
