@@ -67,6 +67,7 @@ while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
 	my $explained = decode_json($1);
 	my $text = $explained->{'Query Text'};
 	next unless $text =~ /\bpublic\.hs_assoc_(outbox|dead_letter)\b/;
+	next if $text =~ / AS reason /;    # what hs_assoc_flush says of all that waits
 	$plans{$text} = 1;
 	my @nodes = [ $explained->{Plan}, '' ];
 	while (my $entry = shift @nodes)
