@@ -25,6 +25,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
@@ -196,10 +197,36 @@ give_to(Collected *own, SubTransactionId parent)
 		own->subtransaction = parent;
 		return;
 	}
+	if (!hubspot_replicated_same_form(other->rows.tupdesc, own->rows.tupdesc))
+		hubspot_replicated_refuse(&own->rows);
 	own->moving = true;
 	append(other->rows.new_rows, own->rows.new_rows, own->rows.tupdesc);
 	append(other->rows.old_rows, own->rows.old_rows, own->rows.tupdesc);
 	end(own);
+}
+
+/* Have rows of two forms their columns at the same places? */
+bool
+hubspot_replicated_same_form(TupleDesc a, TupleDesc b)
+{
+	bool		same = a->natts == b->natts;
+
+	for (int i = 0; same && i < a->natts; i++)
+		same = TupleDescAttr(a, i)->atttypid == TupleDescAttr(b, i)->atttypid;
+	return same;
+}
+
+/* ERROR: the table has got another form since the first of its rows came. */
+void
+hubspot_replicated_refuse(const HubspotReplicated *rows)
+{
+	const char *name = get_rel_name(rows->table);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" was altered by the transaction that has changed its rows as a replica",
+					name ? name : "?"),
+			 errhint("Alter it in a transaction of its own.")));
 }
 
 static void

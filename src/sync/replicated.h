@@ -27,5 +27,7 @@ typedef struct HubspotReplicated
 typedef void (*HubspotReplicatedSink) (HubspotReplicated *rows);
 
 extern HubspotReplicated *hubspot_replicated_rows(Oid table, HubspotReplicatedSink sink);
+extern bool hubspot_replicated_same_form(TupleDesc a, TupleDesc b);
+extern void hubspot_replicated_refuse(const HubspotReplicated *rows) pg_attribute_noreturn();
 
 #endif							/* HUBSPOT_SYNC_REPLICATED_H */

@@ -48,6 +48,7 @@ typedef struct LinkColumn
 {
 	AttrNumber	own;			/* its number in the table */
 	AttrNumber	root;			/* and in the root */
+	Oid			type;
 	bool		by_value;
 	int16		length;
 } LinkColumn;
@@ -96,7 +97,6 @@ static void collect_all(Relation relation);
 static void put(Tuplestorestate *rows, const HubspotReplicated *replicated,
 				const LinkTable *table, TupleTableSlot *slot);
 static void enqueue_replicated(HubspotReplicated *rows);
-static bool same_columns(TupleDesc a, TupleDesc b);
 static void enqueue_net(LinkTable *table, TriggerData *trigdata);
 
 /*
@@ -383,8 +383,8 @@ set_columns(LinkTable *table, List *syncs)
 
 			column->own = get_attnum(table->table, names[i]);
 			column->root = get_attnum(table->root, names[i]);
-			get_typlenbyval(get_atttype(table->table, column->own), &column->length,
-							&column->by_value);
+			column->type = get_atttype(table->table, column->own);
+			get_typlenbyval(column->type, &column->length, &column->by_value);
 		}
 	}
 }
@@ -469,6 +469,18 @@ put(Tuplestorestate *rows, const HubspotReplicated *replicated, const LinkTable 
 	Datum	   *values;
 	bool	   *isnull;
 
+	/*
+	 * the rows before had the form that the table had when the first of them
+	 * came
+	 */
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const LinkColumn *column = &table->columns[i];
+
+		if (column->root > natts ||
+			TupleDescAttr(replicated->tupdesc, column->root - 1)->atttypid != column->type)
+			hubspot_replicated_refuse(replicated);
+	}
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "hubspot_assoc replicated row",
 										ALLOCSET_SMALL_SIZES);
@@ -508,12 +520,8 @@ enqueue_replicated(HubspotReplicated *rows)
 	if (hubspot_syncs(hubspot_outbox_schema(false), rows->table) != NIL)
 	{
 		/* as nobody alters a table in such a transaction */
-		if (!same_columns(rows->tupdesc, RelationGetDescr(relation)))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table \"%s\" was altered by the transaction that has changed its rows as a replica",
-							RelationGetRelationName(relation)),
-					 errhint("Alter it in a transaction of its own.")));
+		if (!hubspot_replicated_same_form(rows->tupdesc, RelationGetDescr(relation)))
+			hubspot_replicated_refuse(rows);
 		trigdata.tg_relation = relation;
 		trigdata.tg_event = !has_old ? TRIGGER_EVENT_INSERT :
 			!has_new ? TRIGGER_EVENT_DELETE : TRIGGER_EVENT_UPDATE;
@@ -531,16 +539,6 @@ enqueue_replicated(HubspotReplicated *rows)
 		PG_END_TRY();
 	}
 	table_close(relation, NoLock);
-}
-
-static bool
-same_columns(TupleDesc a, TupleDesc b)
-{
-	bool		same = a->natts == b->natts;
-
-	for (int i = 0; same && i < a->natts; i++)
-		same = TupleDescAttr(a, i)->atttypid == TupleDescAttr(b, i)->atttypid;
-	return same;
 }
 
 /*

@@ -318,4 +318,27 @@ note(sprintf 'the same by a writer: %.0f', 200_000 / (cpu_time($car->pid) - $cpu
 $car->query('ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE)');
 $car->query('DROP SUBSCRIPTION s');
 
+# Rows of other forms than the table has had before, in one transaction: never taken for one another
+$car->query(q{DELETE FROM hs_assoc_outbox;
+	CREATE TABLE forms (a bigint NOT NULL, b text NOT NULL, UNIQUE (a, b));
+	CREATE TABLE grows (a bigint NOT NULL, b bigint NOT NULL, UNIQUE (a, b));
+	SELECT hs_assoc_enable_sync('forms', 'contacts', 'a', 'companies', 'b', replicated => true);
+	SELECT hs_assoc_enable_sync('grows', 'contacts', 'a', 'companies', 'b', replicated => true)});
+my $again = q{SELECT hs_assoc_enable_sync('forms', 'contacts', 'a', 'companies', 'b', replicated => true)};
+my $to_bigint = qq{SELECT hs_assoc_disable_sync('forms'); ALTER TABLE forms ALTER b TYPE bigint USING length(b); $again};
+foreach my $case (
+	[ 'forms', 'another type', "INSERT INTO forms VALUES (1, '8'); $to_bigint; INSERT INTO forms VALUES (2, 12345678); ALTER TABLE forms ALTER b TYPE text" ],
+	[ 'forms', 'another type in a subtransaction, and the first one again',
+		"INSERT INTO forms VALUES (1, '7'); SAVEPOINT s; $to_bigint; INSERT INTO forms VALUES (2, 42); ALTER TABLE forms ALTER b TYPE text; RELEASE s" ],
+	[ 'grows', 'more columns', 'INSERT INTO grows VALUES (1, 7); ALTER TABLE grows ' . join(', ', map({ "ADD c$_ int" } 1 .. 8), 'ADD label text')
+		  . q{; CREATE UNIQUE INDEX ON grows (a, b, label); SELECT hs_assoc_enable_sync('grows', 'contacts', 'a', 'deals', 'b', label_column => 'label', replicated => true);
+		INSERT INTO grows VALUES (2, 8, 1, 1, 1, 1, 1, 1, 1, 1, 'x')} ])
+{
+	my ($table, $name, $sql) = @$case;
+
+	like(told($car, "BEGIN; SET LOCAL session_replication_role = replica; $sql; COMMIT"), qr/ERROR:  55000: table "$table" was altered by the transaction/, "$name: refused");
+	$car->query('ROLLBACK');
+	is($car->query('SELECT count(*) FROM hs_assoc_outbox'), 0, '... and nothing of it is enqueued');
+}
+
 done_testing();
