@@ -1599,6 +1599,14 @@ BEGIN
 		RAISE EXCEPTION 'invalid value for argument "max_rows": %', coalesce(max_rows::pg_catalog.text, 'null')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'It must be at least 1.';
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+			JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid
+			JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+			WHERE t.tgrelid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+				AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc') THEN
+		RAISE EXCEPTION 'table "%" is not kept in sync', $1 USING ERRCODE = 'object_not_in_prerequisite_state',
+			DETAIL = 'What is pulled would be deleted over there, and never be sent.', HINT = 'Call hs_assoc_enable_sync first.';
+	END IF;
 	IF source IS NULL THEN
 		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) INTO source
 		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -1732,6 +1740,8 @@ CREATE TABLE hs_assoc_verify (
 	size			int NOT NULL DEFAULT 1000,
 	next_at			timestamptz NOT NULL DEFAULT '-infinity',
 	looked_at		timestamptz,
+	attempt_at		timestamptz,
+	attempts		int NOT NULL DEFAULT 0,
 	began_at		timestamptz,
 	records			bigint NOT NULL DEFAULT 0,
 	wanted			bigint NOT NULL DEFAULT 0,

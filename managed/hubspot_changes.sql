@@ -65,6 +65,10 @@ BEGIN
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'table % has no column %', link, missing USING ERRCODE = 'undefined_column';
 	END IF;
+	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND (relkind <> 'r' OR relispartition)) THEN
+		RAISE EXCEPTION 'table % is partitioned, or a partition, or no table', link USING ERRCODE = 'wrong_object_type',
+			HINT = 'Its changes would be written down under the names of partitions, and TRUNCATE, DETACH and DROP of one would not be seen.';
+	END IF;
 	EXECUTE format('CREATE TRIGGER hubspot_changes AFTER INSERT OR UPDATE OR DELETE ON %s
 		FOR EACH ROW EXECUTE FUNCTION hubspot_changes.record(%s)', link, arguments);
 	EXECUTE format('CREATE TRIGGER hubspot_changes_truncate AFTER TRUNCATE ON %s

@@ -51,7 +51,7 @@ static HubspotStatement reasons_statement = {
 	" ', and is tried again at ', date_trunc('second', b.retry_at))"
 	" WHEN o.not_before > clock_timestamp() AND o.waited > '0' THEN 'for records that HubSpot does not have'"
 	" WHEN o.not_before > clock_timestamp() THEN 'to be tried again later'"
-	" ELSE 'another process sends them, or has something to send before them' END AS reason"
+	" ELSE 'they are due: call it again, unless another process sends them, or something is to be sent before them' END AS reason"
 	" FROM (SELECT * FROM %1$s.hs_assoc_outbox AS r WHERE $1 IS NULL OR r.server = $1 LIMIT " MAX_ROWS ") AS o"
 	" LEFT JOIN %1$s.hs_assoc_account_pause AS p ON p.server = o.server"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = o.server AND b.role = o.role) AS w"

@@ -108,6 +108,11 @@ enum
 	CLAIM_TIMELINE
 };
 
+/* Is there anything in the outbox? */
+static HubspotStatement waiting_statement = {
+	.text = "SELECT FROM %1$s.hs_assoc_outbox LIMIT 1"
+};
+
 static HubspotStatement claim_statement = {
 	.text =
 	"WITH token AS MATERIALIZED (SELECT gen_random_uuid() AS token),"
@@ -158,6 +163,7 @@ static Finding compare(const List *tokens, const List *origins,
 					   const char **instance);
 static bool has_token(const List *tokens, const pg_uuid_t * token);
 static bool sends(Finding finding);
+static bool is_unused(Finding finding);
 static const char *reason(Finding finding, const char *instance);
 static void write_rows(void);
 static void settle(void);
@@ -186,7 +192,7 @@ hubspot_origin_problem(void)
 	const char *instance;
 	Finding		finding = look(&instance);
 
-	return sends(finding) ? NULL : reason(finding, instance);
+	return sends(finding) || is_unused(finding) ? NULL : reason(finding, instance);
 }
 
 /* Was nothing ever enqueued here, so that it is nobody's copy? */
@@ -258,6 +264,18 @@ hubspot_origin_adopt(void)
 	write_rows();
 }
 
+/* Was nothing ever enqueued here, and is nothing waiting? */
+static bool
+is_unused(Finding finding)
+{
+	static HubspotRows rows;
+
+	if (finding != FINDING_NOTHING || hubspot_query(&waiting_statement, NULL, &rows) > 0)
+		return false;
+	hubspot_rows_free(&rows);
+	return true;
+}
+
 static void
 report(int elevel)
 {
@@ -265,7 +283,7 @@ report(int elevel)
 	Finding		finding = look(&instance);
 	const char *schema;
 
-	if (sends(finding) || (finding == FINDING_NOTHING && elevel >= ERROR))
+	if (sends(finding) || (finding == FINDING_NOTHING && elevel >= ERROR) || is_unused(finding))
 		return;
 	schema = hubspot_outbox_schema(false)->name;
 	ereport(elevel,
@@ -493,7 +511,7 @@ reason(Finding finding, const char *instance)
 			return psprintf("This server was promoted, or restored to an earlier time: its timeline is " INT64_FORMAT ", and was %s when this database began to send.",
 							current_timeline(), instance);
 		case FINDING_NOTHING:
-			return "No function of the extension has enqueued anything in this database.";
+			return "Rows are in the outbox that no function of the extension has enqueued in this database, as after a restore of that table alone.";
 		default:
 			elog(ERROR, "unexpected finding: %d", (int) finding);
 	}

@@ -57,7 +57,7 @@ hs_assoc_adopt(PG_FUNCTION_ARGS)
 	int64		count;
 
 	(void) hubspot_outbox_schema(false);
-	if (hubspot_origin_problem() == NULL)
+	if (hubspot_origin_sends())
 	{
 		ereport(NOTICE,
 				(errmsg("this database sends already, and so it does what waits")));

@@ -33,11 +33,12 @@ sub flush
 sub start_over { $session->query('DELETE FROM hs_assoc_outbox; DELETE FROM hs_assoc_dead_letter; DELETE FROM hs_assoc_backoff'); return }
 sub waits { my ($sent, $failed, $waiting) = @_; return "NOTICE:  00000: outbox: $sent sent, $failed failed, $waiting still waiting" }
 
+is(flush(), '', 'a new database: nothing to do, nothing to say');
 enqueue('SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 250) AS i');
 is(flush(), waits(250, 0, 0), 'what was sent, in several requests');
 is(flush(), '', 'nothing to do, nothing to say');
 enqueue('SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 30) AS i');
-is(flush(10), waits(10, 0, 20) . "\nDETAIL:  hubspot: 20 wait: another process sends them, or has something to send before them.", 'as many as it was to send');
+is(flush(10), waits(10, 0, 20) . "\nDETAIL:  hubspot: 20 wait: they are due: call it again, unless another process sends them, or something is to be sent before them.", 'as many as it was to send');
 is(flush(), waits(20, 0, 0), 'the rest');
 
 $hubspot->rules({ match => { id => '7' }, action => { status => 400 } });
@@ -71,7 +72,7 @@ $other->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });
 $hubspot->clear_rules;
 enqueue('SELECT 1 AS from_id, 2 AS to_id', server => 'second');
-is(flush(), waits(1, 0, 1) . "\nDETAIL:  hubspot: 1 wait: another process sends them, or has something to send before them.", 'another process sends it');
+is(flush(), waits(1, 0, 1) . "\nDETAIL:  hubspot: 1 wait: they are due: call it again, unless another process sends them, or something is to be sent before them.", 'another process sends it');
 is(flush(q{server => 'second'}), '', 'of one server, only what is of that one');
 $other->cancel;
 $other->finish;

@@ -31,6 +31,12 @@ $managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
 	GRANT ALL ON ALL TABLES IN SCHEMA public TO writer});
 $managed->send(q{SELECT hubspot_changes.follow('links', 'contact_id', 'nothing')});
 like(($managed->finish)[1], qr/ERROR:  42703: table public\.links has no column nothing|table links has no column nothing/, 'a column that is not there');
+$managed->query('CREATE TABLE parted (contact_id int, company_id int) PARTITION BY LIST (company_id); CREATE TABLE part PARTITION OF parted DEFAULT');
+foreach my $table (qw(parted part))
+{
+	$managed->send(qq{SELECT hubspot_changes.follow('$table', 'contact_id', 'company_id')});
+	like(($managed->finish)[1], qr/ERROR:  42809: table (public\.)?$table is partitioned, or a partition/, "a table that is followed by its name alone: $table");
+}
 sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
 
 my $car;
@@ -88,11 +94,13 @@ is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
 $managed->query('CREATE TABLE latest (id int, added int, image text); SELECT hubspot_changes.follow($$latest$$, $$id$$, $$added$$, $$image$$); INSERT INTO latest VALUES (1, 1, $$x$$), (2, 1, NULL); DELETE FROM latest WHERE id = 1; INSERT INTO latest VALUES (3, 1, $$y$$)');
 foreach my $name (qw(latest events))
 {
-	$car->query(qq{CREATE TABLE $name (id int, added int, image text); INSERT INTO $name VALUES (1, 1, 'x')});
+	$car->query(qq{CREATE TABLE $name (id int, added int, image text, UNIQUE (id, added)); INSERT INTO $name VALUES (1, 1, 'x');
+		SELECT hs_assoc_enable_sync('$name', 'contacts', 'id', 'companies', 'added')});
 	$managed->query('UPDATE latest SET image = $$z$$ WHERE id = 3; INSERT INTO latest VALUES (1, 1, $$x$$); DELETE FROM latest WHERE id = 1') if $name eq 'events';
 	$car->query(qq{CALL hs_assoc_pull('$name', 'managed.changes', link => 'public.latest')});
 	is($car->query(qq{SELECT string_agg(concat_ws(' ', id, added, image), ', ' ORDER BY id) FROM $name}), $name eq 'events' ? '3 1 z' : '2 1, 3 1 y', "a table named $name with columns named id, added, image");
 }
+$car->query('DELETE FROM hs_assoc_outbox');
 
 # All rows
 $managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
@@ -110,6 +118,7 @@ foreach my $case (
 	[ q{CALL hs_assoc_pull('links', NULL)}, qr/22004: argument "changes" must not be null/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 0)}, qr/22023: invalid value for argument "max_rows": 0\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => NULL)}, qr/22023: invalid value for argument "max_rows": null\n/ ],
+	[ q{CREATE TABLE apart (LIKE links); CALL hs_assoc_pull('apart', 'managed.changes')}, qr/55000: table "apart" is not kept in sync\n.*HINT: /s ],
 	[ q{BEGIN; CALL hs_assoc_pull('links', 'managed.changes')}, qr/2D000: invalid transaction termination/ ],
 	[ q{CREATE ROLE eve; SET ROLE eve; CALL hs_assoc_pull('links', 'managed.changes')}, qr/42501: permission denied/ ])
 {
