@@ -47,6 +47,7 @@ typedef struct Taker
 	DestReceiver receiver;		/* must be first */
 	HubspotLinkSlice *slice;
 	MemoryContext slice_context;
+	MemoryContext row_context;	/* of a row that is not kept */
 	MemoryContext context;		/* of all below */
 	int			most;			/* records; 0: all rows are of one */
 	int64		nrows;
@@ -89,6 +90,8 @@ hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta, cons
 	taker.slice_context = CurrentMemoryContext;
 	taker.context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc slice",
 										  ALLOCSET_DEFAULT_SIZES);
+	taker.row_context = AllocSetContextCreate(taker.context, "hubspot_assoc row",
+											  ALLOCSET_DEFAULT_SIZES);
 	taker.receiver.receiveSlot = take_row;
 	taker.receiver.rStartup = taker_startup;
 	taker.receiver.rShutdown = taker_nothing;
@@ -160,7 +163,7 @@ static bool
 take_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	Taker	   *taker = (Taker *) self;
-	MemoryContext old = MemoryContextSwitchTo(taker->context);
+	MemoryContext old = MemoryContextSwitchTo(taker->most == 0 ? taker->row_context : taker->context);
 	HeapTuple	row = copy_row(slot);
 	const		text *record = DatumGetTextPP(slot->tts_values[HUBSPOT_COLUMN_FROM]);
 
@@ -168,8 +171,8 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 	if (taker->most == 0)
 	{
 		tuplestore_puttuple(taker->slice->rows, row);
-		heap_freetuple(row);
 		MemoryContextSwitchTo(old);
+		MemoryContextReset(taker->row_context);
 		return true;
 	}
 	if (taker->record == NULL || !same_text(taker->record, record))

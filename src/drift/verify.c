@@ -37,6 +37,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -51,6 +52,12 @@
 
 /* How long a slice may take, in ms. */
 #define MOST_SLICE		60000
+
+/*
+ * What a table's owner has put into an index is run when a statement is planned, and may catch
+ * the ERROR that comes of that.  So this much later the process ends.
+ */
+#define MOST_OVERTIME	5000
 
 /* How long this process rests after a slice, in parts of that one's time. */
 #define REST_PART		4
@@ -83,8 +90,10 @@ struct HubspotVerifier
 	HubspotVerifiedSlice slice;
 	bool		locked;			/* we are the one who compares */
 	int64		deadline;		/* of the slice */
+	TimeoutId	overtime;		/* then this process ends */
 };
 
+static void end_process(void);
 static bool perform(HubspotVerifier *verifier);
 static bool choose(HubspotVerifier *verifier);
 static const HubspotSync *take_turn(HubspotVerifier *verifier);
@@ -108,7 +117,17 @@ hubspot_verifier_create(void)
 	verifier->fault_context = AllocSetContextCreate(context, "hubspot_assoc fault",
 													ALLOCSET_SMALL_SIZES);
 	verifier->transaction.context = verifier->slice_context;
+	verifier->overtime = RegisterTimeout(USER_TIMEOUT, end_process);
 	return verifier;
+}
+
+/* Handler of a timeout: end this process, as pg_terminate_backend() does. */
+static void
+end_process(void)
+{
+	InterruptPending = true;
+	ProcDiePending = true;
+	SetLatch(MyLatch);
 }
 
 /*
@@ -173,13 +192,22 @@ choose(HubspotVerifier *verifier)
 {
 	verifier->deadline = hubspot_now() + MOST_SLICE * INT64CONST(1000);
 	enable_timeout_after(STATEMENT_TIMEOUT, MOST_SLICE);
+	enable_timeout_after(verifier->overtime, MOST_SLICE + MOST_OVERTIME);
 	if (!hubspot_transaction_begin(&verifier->transaction))
 		return false;
 	hubspot_verify_bound_waits();
 	if (hubspot_origin_sends())
 		verifier->slice.sync = take_turn(verifier);
 	if (verifier->slice.sync)
+	{
+		/* if it ends this process, that is known */
+		hubspot_verify_attempt(verifier->slice.sync->id);
+		hubspot_transaction_end(&verifier->transaction);
+		if (!hubspot_transaction_begin(&verifier->transaction))
+			return false;
+		hubspot_verify_bound_waits();
 		hubspot_verified_slice_read(&verifier->slice);
+	}
 	hubspot_transaction_end(&verifier->transaction);
 	return verifier->slice.sync != NULL;
 }
@@ -271,6 +299,7 @@ static void
 end_slice(HubspotVerifier *verifier)
 {
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	disable_timeout(verifier->overtime, false);
 	QueryCancelPending = false; /* it may have come just now */
 	if (verifier->locked)
 		unlock_verifying();
@@ -291,6 +320,7 @@ take_fault(HubspotVerifier *verifier)
 	ErrorData  *fault;
 
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	disable_timeout(verifier->overtime, false);
 	hubspot_transaction_abort(&verifier->transaction);
 	MemoryContextReset(verifier->fault_context);
 	MemoryContextSwitchTo(verifier->fault_context);

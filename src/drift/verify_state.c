@@ -59,13 +59,21 @@ enum
  */
 static HubspotStatement states_statement = {
 	.text =
-	"SELECT v.sync, v.repairs, v.place, v.size, v.next_at, v.began_at, v.failures, v.records,"
+	"SELECT v.sync, v.repairs, v.place, v.size, greatest(v.next_at,"
+	"  max(v.attempt_at) OVER of_role + least(interval '1 h',"
+	"   interval '1 s' * 2 ^ least(sum(v.attempts) OVER of_role, 12))), v.began_at, v.failures, v.records,"
 	" v.wanted, v.held, v.missing, v.extra, v.logged, v.unknown"
 	" FROM %1$s.hs_assoc_verify AS v JOIN %1$s.hs_assoc_sync_config AS c ON c.id = v.sync"
 	" WHERE c.verify IS NOT NULL AND NOT EXISTS ("
 	"  SELECT FROM %1$s.hs_assoc_account_pause AS p WHERE p.server = c.server)"
-	" ORDER BY v.failures > 0, max(v.looked_at) OVER (PARTITION BY c.role) NULLS FIRST,"
+	" WINDOW of_role AS (PARTITION BY c.role)"
+	" ORDER BY v.failures > 0, max(v.looked_at) OVER of_role NULLS FIRST,"
 	" v.next_at, v.sync"
+};
+
+static HubspotStatement attempt_statement = {
+	.text = "UPDATE %1$s.hs_assoc_verify SET attempt_at = now(), attempts = attempts + 1 WHERE sync = $1",
+	.types = {INT4OID}
 };
 
 /* The parameters of a slice, and of a pass. */
@@ -94,7 +102,7 @@ static HubspotStatement save_statement = {
 	" records = $6, wanted = $7, held = $8, missing = $9, extra = $10, logged = $11,"
 	" unknown = $12, all_records = all_records + $13, all_differences = all_differences + $14,"
 	" all_repaired = all_repaired + $15, looked_at = now(), failures = 0, sqlstate = NULL,"
-	" error_message = NULL WHERE sync = $1",
+	" error_message = NULL, attempt_at = NULL, attempts = 0 WHERE sync = $1",
 	.types = {
 		[SAVE_SYNC] = INT4OID,
 		[SAVE_REPAIRS] = BOOLOID,
@@ -160,7 +168,7 @@ enum
 static HubspotStatement fail_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_verify SET failures = failures + 1, size = $2, next_at = $3,"
-	" sqlstate = $4, error_message = $5, looked_at = now() WHERE sync = $1",
+	" sqlstate = $4, error_message = $5, looked_at = now(), attempt_at = NULL, attempts = 0 WHERE sync = $1",
 	.types = {
 		[FAIL_SYNC] = INT4OID,
 		[FAIL_SIZE] = INT4OID,
@@ -206,6 +214,20 @@ hubspot_verify_states(void)
 		states = lappend(states, state);
 	}
 	return states;
+}
+
+/*
+ * A slice is begun.  As one process does that at a time, who finds such an attempt knows that
+ * its process has ended before it was over; the more of them, the longer the syncs of that
+ * role wait.
+ */
+void
+hubspot_verify_attempt(int32 sync)
+{
+	HubspotValues values = {0};
+
+	hubspot_set_int32(&values, 0, sync);
+	hubspot_execute(&attempt_statement, &values);
 }
 
 /* A slice is done: that is what the next one goes on with. */

@@ -46,6 +46,7 @@ typedef struct HubspotVerifySums
 } HubspotVerifySums;
 
 extern List *hubspot_verify_states(void);
+extern void hubspot_verify_attempt(int32 sync);
 extern void hubspot_verify_save(const HubspotVerifyState *state, const HubspotVerifySums *sums);
 extern void hubspot_verify_end(int32 sync, TimestampTz next_at, const char *held_back);
 extern void hubspot_verify_pace(const char *server, TimestampTz until);

@@ -457,8 +457,9 @@ placed_rows(const HubspotDelta *delta)
 	const HubspotDeltaColumn *column = &delta->columns[HUBSPOT_COLUMN_FROM];
 	char	   *rows = rows_of(delta, hubspot_link_name(delta->table), "true AS added", false, NULL);
 
-	return psprintf("%s AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d", rows,
-					full_text("n", column), HUBSPOT_MAX_TEXT);
+	return psprintf("%s AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d"
+					" AND %s OPERATOR(pg_catalog.<>) ''", rows,
+					full_text("n", column), HUBSPOT_MAX_TEXT, full_text("n", column));
 }
 
 /*
