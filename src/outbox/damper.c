@@ -14,8 +14,9 @@
  *
  * The pairs that were sent lately are in a table with one place for each hash
  * value, where a newer pair replaces another: a forgotten pair is damped less.
- * The table is in shared memory, where there is some, because the workers take
- * turns; otherwise each sender has its own.
+ * If the library is preloaded, the table is in shared memory, because the workers
+ * take turns.  Otherwise each sender has its own, so that whoever calls one finds
+ * that all is sent that is due, whatever others have sent.
  *
  * IDENTIFICATION
  *	  src/outbox/damper.c
@@ -55,10 +56,12 @@ static LWLock *lock = NULL;		/* NULL: it is this process's own */
 static void attach_table(void *shared, LWLock *shared_lock, bool found);
 static DampedPair *find_place(int64 pair, uint64 *key);
 
-/* To be called while the server starts. */
+/* To be called while the library is loaded. */
 void
 hubspot_damper_add(void)
 {
+	if (!process_shared_preload_libraries_in_progress)
+		return;
 	hubspot_shmem_add("hubspot_assoc damper", sizeof(DampedPair) * TABLE_SIZE,
 					  attach_table);
 }
@@ -66,8 +69,6 @@ hubspot_damper_add(void)
 static void
 attach_table(void *shared, LWLock *shared_lock, bool found)
 {
-	if (table && lock == NULL)
-		pfree(table);
 	table = shared;
 	lock = shared_lock;
 	if (!found)
@@ -78,7 +79,6 @@ attach_table(void *shared, LWLock *shared_lock, bool found)
 void
 hubspot_damper_begin(void)
 {
-	(void) hubspot_shmem_is_there();
 	if (table == NULL)
 		table = MemoryContextAlloc(TopMemoryContext,
 								   sizeof(DampedPair) * TABLE_SIZE);
