@@ -53,6 +53,14 @@ hubspot_is_not_sent(HubspotVerdict verdict)
 		verdict == HUBSPOT_VERDICT_NO_TOKEN;
 }
 
+/* Is it one of a record or a row, whatever becomes of others? */
+static inline bool
+hubspot_is_of_record(HubspotVerdict verdict)
+{
+	return verdict == HUBSPOT_VERDICT_INVALID || verdict == HUBSPOT_VERDICT_INPUT ||
+		verdict == HUBSPOT_VERDICT_NO_RECORD || verdict == HUBSPOT_VERDICT_MANY_RECORDS;
+}
+
 extern HubspotAdvice hubspot_reply_advice(const HubspotHttpReply *reply,
 										  bool repeatable, int64 *wait,
 										  bool *asked);

@@ -62,7 +62,8 @@ enum
 	VERIFY_ERROR,
 	VERIFY_HELD_BACK,
 	VERIFY_OPEN,
-	VERIFY_CONTESTED
+	VERIFY_CONTESTED,
+	VERIFY_LAST_AGE				/* since a pass has ended, or null: none has */
 };
 
 static HubspotStatement verify_statement = {
@@ -71,7 +72,8 @@ static HubspotStatement verify_statement = {
 	"  s.last_ended_at - s.last_began_at,"
 	"  CASE WHEN s.failures = 0 THEN clock_timestamp() - s.began_at END))::int8,"
 	" extract(epoch FROM clock_timestamp() - coalesce(s.last_ended_at, c.enabled_at))::int8,"
-	" s.failures, v.error_message, s.held_back, s.open, s.contested"
+	" s.failures, v.error_message, s.held_back, s.open, s.contested,"
+	" extract(epoch FROM clock_timestamp() - s.last_ended_at)::int8"
 	" FROM %1$s.hs_assoc_verify_stat AS s JOIN %1$s.hs_assoc_sync_config AS c ON c.id = s.sync"
 	" LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = s.sync"
 };
@@ -241,6 +243,8 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 {
 	HubspotRows rows;
 	int			ncompared = 0;
+	int			nfirst = 0;		/* that no pass has gone through yet */
+	int64		oldest = 0;
 	ListCell   *lc;
 
 	hubspot_query(&verify_statement, NULL, &rows);
@@ -256,6 +260,10 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 			if (hubspot_get_int32(&row, VERIFY_SYNC) != sync->id)
 				continue;
 			ncompared++;
+			if (row.isnull[VERIFY_LAST_AGE])
+				nfirst++;
+			else
+				oldest = Max(oldest, hubspot_get_int64(&row, VERIFY_LAST_AGE));
 			check_verify(diagnosis, sync, &row);
 		}
 	}
@@ -264,10 +272,14 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
 					 "no sync has verify, by which its table is compared with HubSpot%s",
 					 hubspot_whose(diagnosis));
+	else if (nfirst == ncompared)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
+					 "syncs whose tables are compared with HubSpot: %d, none of them to its end yet%s",
+					 ncompared, hubspot_whose(diagnosis));
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "the tables of %d syncs are compared with HubSpot, and do not differ%s",
-					 ncompared, hubspot_whose(diagnosis));
+					 "syncs whose tables are compared with HubSpot: %d, of which %d not to their end yet; the last passes, the oldest of which ended %s ago, found no difference%s",
+					 ncompared, nfirst, hubspot_duration_text(oldest), hubspot_whose(diagnosis));
 }
 
 static void

@@ -186,12 +186,18 @@ static HubspotStatement forget_statement = {
 	.types = {[SYNC_ID] = INT4OID,[SYNC_TIME] = TIMESTAMPTZOID,[SYNC_MORE] = TIMESTAMPTZOID}
 };
 
+enum
+{
+	SETTLE_SYNC,
+	SETTLE_SERVER
+};
+
 static HubspotStatement settle_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_difference AS d WHERE d.sync = $1 AND d.state <> 'repaired'"
 	" AND (SELECT o.id FROM %1$s.hs_assoc_outbox AS o WHERE " HUBSPOT_SQL_PAIR("o") " = d.pair"
 	"  AND o.server = $2 AND o.id < 0 LIMIT 1) IS NOT NULL",
-	.types = {[SYNC_ID] = INT4OID,[SYNC_TIME] = TEXTOID}
+	.types = {[SETTLE_SYNC] = INT4OID,[SETTLE_SERVER] = TEXTOID}
 };
 
 static void make_room(HubspotFoundDifferences *found);
@@ -373,12 +379,15 @@ hubspot_log_next_place(int32 sync, TimestampTz seen_after, const char *place)
 	HubspotValues values = {0};
 	HubspotRows rows;
 	HubspotRow	row;
+	char	   *next;
 
 	set_sync(&values, sync, seen_after);
 	hubspot_set_text(&values, SYNC_MORE, place);
 	hubspot_query(&place_statement, &values, &rows);
 	hubspot_read_row(&rows, 0, &row);
-	return hubspot_get_text(&row, 0);
+	next = hubspot_get_text(&row, 0);
+	hubspot_rows_free(&rows);
+	return next;
 }
 
 /* How many removals that were seen since that time are contested? */
@@ -388,11 +397,14 @@ hubspot_log_contested(int32 sync, TimestampTz seen_after)
 	HubspotValues values = {0};
 	HubspotRows rows;
 	HubspotRow	row;
+	int64		count;
 
 	set_sync(&values, sync, seen_after);
 	hubspot_query(&contested_statement, &values, &rows);
 	hubspot_read_row(&rows, 0, &row);
-	return hubspot_get_int64(&row, 0);
+	count = hubspot_get_int64(&row, 0);
+	hubspot_rows_free(&rows);
+	return count;
 }
 
 /*
@@ -415,7 +427,7 @@ hubspot_log_settle(int32 sync, const char *server)
 {
 	HubspotValues values = {0};
 
-	hubspot_set_int32(&values, SYNC_ID, sync);
-	hubspot_set_text(&values, SYNC_TIME, server);
+	hubspot_set_int32(&values, SETTLE_SYNC, sync);
+	hubspot_set_text(&values, SETTLE_SERVER, server);
 	hubspot_execute(&settle_statement, &values);
 }

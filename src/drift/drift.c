@@ -304,6 +304,7 @@ hubspot_drift_tell(const List *drifts)
 	int64		records = 0;
 	int64		unreadable = 0;
 	int64		kept = 0;
+	bool		mirrors = true;
 	StringInfoData text;
 	ListCell   *lc;
 
@@ -311,6 +312,7 @@ hubspot_drift_tell(const List *drifts)
 	{
 		const HubspotDrift *drift = lfirst(lc);
 
+		mirrors &= drift->plan.mirrors;
 		records += drift->plan.counts.records;
 		unreadable += drift->plan.counts.unreadable;
 		kept += drift->plan.counts.held - drift->counts.extra;
@@ -322,9 +324,12 @@ hubspot_drift_tell(const List *drifts)
 		sum.unresolved += drift->counts.unresolved;
 	}
 	initStringInfo(&text);
-	appendStringInfo(&text, "%lld %s read: %lld associations kept, %lld missing, %lld not in the table",
+	appendStringInfo(&text, "%lld %s read: %lld associations kept, %lld missing",
 					 (long long) records, records == 1 ? "record" : "records",
-					 (long long) kept, (long long) sum.missing, (long long) sum.extra);
+					 (long long) kept, (long long) sum.missing);
+	/* where nothing is to be removed, what is kept may be in the table or not */
+	if (mirrors)
+		appendStringInfo(&text, ", %lld not in the table", (long long) sum.extra);
 	append_count(&text, sum.waiting, "difference waits in the outbox",
 				 "differences wait in the outbox");
 	append_count(&text, sum.dead, "difference has a dead letter", "differences have dead letters");

@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "api/verdict.h"
 #include "drift/confirm.h"
 #include "drift/difference_log.h"
 #include "drift/repair.h"
@@ -65,7 +66,6 @@ static void bound_waits(const char *time);
 static const char *place_of(const HubspotVerifyState *state);
 static HubspotClient *connect_for(HubspotVerifiedSlice *slice);
 static bool is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift);
-static bool is_of_record(HubspotVerdict verdict);
 static bool look_again(HubspotVerifiedSlice *slice, HubspotDrift *drift);
 static bool is_in_sync(const HubspotSync *sync);
 static void take_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
@@ -203,7 +203,7 @@ is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift)
 		hubspot_unpack_change(packed, &unpacked);
 		nunsure += (differences->marks[no] & HUBSPOT_DIFFERENCE_UNSURE) ? 1 : 0;
 		if (hubspot_is_notice(unpacked.change.action) && unpacked.change.error &&
-			!is_of_record(unpacked.change.error->verdict) && nfailed++ == 0)
+			!hubspot_is_of_record(unpacked.change.error->verdict) && nfailed++ == 0)
 			failure = unpacked;
 	}
 	slice->unknown = drift->plan.counts.unreadable + drift->plan.counts.unresolved;
@@ -219,14 +219,6 @@ is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift)
 	hubspot_throw_error(&failure.error, psprintf("could not compare table \"%s\" with HubSpot",
 												 drift->sync->table_name),
 						HUBSPOT_NOTHING_DONE);
-}
-
-/* Is a failure one of a record or a row, and of no other? */
-static bool
-is_of_record(HubspotVerdict verdict)
-{
-	return verdict == HUBSPOT_VERDICT_INVALID || verdict == HUBSPOT_VERDICT_INPUT ||
-		verdict == HUBSPOT_VERDICT_NO_RECORD || verdict == HUBSPOT_VERDICT_MANY_RECORDS;
 }
 
 /*

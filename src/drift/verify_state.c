@@ -71,9 +71,14 @@ static HubspotStatement states_statement = {
 	" v.next_at, v.sync"
 };
 
+enum
+{
+	ATTEMPT_SYNC
+};
+
 static HubspotStatement attempt_statement = {
 	.text = "UPDATE %1$s.hs_assoc_verify SET attempt_at = now(), attempts = attempts + 1 WHERE sync = $1",
-	.types = {INT4OID}
+	.types = {[ATTEMPT_SYNC] = INT4OID}
 };
 
 /* The parameters of a slice, and of a pass. */
@@ -213,6 +218,7 @@ hubspot_verify_states(void)
 		state->unknown = hubspot_get_int64(&row, STATE_UNKNOWN);
 		states = lappend(states, state);
 	}
+	hubspot_rows_free(&rows);
 	return states;
 }
 
@@ -226,7 +232,7 @@ hubspot_verify_attempt(int32 sync)
 {
 	HubspotValues values = {0};
 
-	hubspot_set_int32(&values, 0, sync);
+	hubspot_set_int32(&values, ATTEMPT_SYNC, sync);
 	hubspot_execute(&attempt_statement, &values);
 }
 

@@ -311,13 +311,12 @@ enqueue_rows(const LinkTable *table, TriggerData *trigdata)
 	if (trigdata->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return;
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA && table->ncolumns > 0)
-		collect_all(trigdata->tg_relation);
-	for (int i = 0; i < table->nsyncs; i++)
 	{
-		if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA ||
-			table->ncolumns == 0)
-			(void) hubspot_change_enqueue_table(table->changes[i], HUBSPOT_TABLE_REMOVED);
+		collect_all(trigdata->tg_relation);
+		return;
 	}
+	for (int i = 0; i < table->nsyncs; i++)
+		(void) hubspot_change_enqueue_table(table->changes[i], HUBSPOT_TABLE_REMOVED);
 }
 
 static void

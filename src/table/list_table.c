@@ -41,10 +41,6 @@
 #include "table/object_list.h"
 #include "table/table_condition.h"
 
-/* What a request costs, as for other foreign tables, and what cannot be done. */
-#define REQUEST_COST	1000.0
-#define IMPOSSIBLE_COST	1.0e13
-
 /* How many rows there are, for the planner. */
 #define ROWS			20.0
 
@@ -59,6 +55,7 @@ enum
 typedef struct ListScan
 {
 	MemoryContext context;
+	MemoryContext reading_context;	/* of what is read, until it is kept */
 	const HubspotTable *table;
 	Oid			user;
 	HubspotClient *client;
@@ -98,7 +95,7 @@ hubspot_list_paths(PlannerInfo *root, RelOptInfo *rel)
 {
 	HubspotTableCondition conditions[2];
 	bool		possible = find_conditions(root, rel, conditions);
-	Cost		cost = possible ? REQUEST_COST : IMPOSSIBLE_COST;
+	Cost		cost = possible ? HUBSPOT_REQUEST_COST : HUBSPOT_IMPOSSIBLE_COST;
 
 	add_path(rel, (Path *)
 			 hubspot_foreign_path(root, rel, rel->rows, cost, cost + rel->tuples,
@@ -161,6 +158,8 @@ hubspot_list_scan_begin(ForeignScanState *node)
 	ListCell   *lc;
 
 	scan->context = context;
+	scan->reading_context = AllocSetContextCreate(context, "hubspot_assoc list read",
+												  ALLOCSET_DEFAULT_SIZES);
 	scan->table = hubspot_table_read(RelationGetRelid(node->ss.ss_currentRelation));
 	scan->user = hubspot_scan_user(node);
 	scan->possible = list_nth_int(plan->fdw_private, PLAN_POSSIBLE);
@@ -208,6 +207,7 @@ read_list(ListScan *scan, ExprContext *econtext)
 	if (scan->client == NULL)
 		scan->client = hubspot_connect_table(scan->table->server, scan->table->owner, scan->user);
 	scan->rows = tuplestore_begin_heap(true, false, work_mem);
+	MemoryContextSwitchTo(scan->reading_context);
 	if (scan->table->kind == HUBSPOT_KIND_OBJECT_TYPES)
 		read_object_types(scan);
 	else
@@ -220,7 +220,9 @@ read_list(ListScan *scan, ExprContext *econtext)
 				read_labels(scan, lfirst(from), lfirst(to));
 		}
 	}
+	ExecClearTuple(scan->row);
 	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->reading_context);
 }
 
 /* HubSpot's own object types, and the account's. */

@@ -15,6 +15,12 @@
 
 #include "table/table_definition.h"
 
+/* What a request costs, in the planner's unit, a page that is read in sequence: some 100 ms. */
+#define HUBSPOT_REQUEST_COST	1000.0
+
+/* What cannot be done costs more than what the user has disabled, 1e10 for each node. */
+#define HUBSPOT_IMPOSSIBLE_COST	1.0e13
+
 /* Records that a condition names: no row of others can fulfil it. */
 typedef struct HubspotTableCondition
 {

@@ -39,15 +39,8 @@
 #include "table/table_condition.h"
 #include "table/table_path.h"
 
-/*
- * What a request costs, in the planner's unit, a page that is read in sequence: some
- * 100 ms.  And a row of its answer.
- */
-#define REQUEST_COST	1000.0
+/* What a row of an answer costs. */
 #define ROW_COST		0.05
-
-/* What cannot be done costs more than what the user has disabled, 1e10 for each node. */
-#define IMPOSSIBLE_COST	1.0e13
 
 /* Records of an operation's request. */
 #define RECORDS_A_REQUEST	1000.0
@@ -176,8 +169,8 @@ hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	}
 	if (!possible)
 		add_path(rel, (Path *)
-				 hubspot_foreign_path(root, rel, rel->rows, IMPOSSIBLE_COST,
-									  IMPOSSIBLE_COST + rel->tuples,
+				 hubspot_foreign_path(root, rel, rel->rows, HUBSPOT_IMPOSSIBLE_COST,
+									  HUBSPOT_IMPOSSIBLE_COST + rel->tuples,
 									  rel->lateral_relids, NIL));
 	add_join_paths(root, rel);
 }
@@ -205,9 +198,9 @@ add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *co
 		requests += ceil(fetched / RECORDS_A_REQUEST);
 		fetched += fetched * table->options.rows_per_key;
 	}
-	startup_cost = REQUEST_COST + rel->baserestrictcost.startup;
-	total_cost = startup_cost + REQUEST_COST * (requests - 1) +
-		REQUEST_COST * floor(fetched / (ROWS_A_PAGE * records)) +
+	startup_cost = HUBSPOT_REQUEST_COST + rel->baserestrictcost.startup;
+	total_cost = startup_cost + HUBSPOT_REQUEST_COST * (requests - 1) +
+		HUBSPOT_REQUEST_COST * floor(fetched / (ROWS_A_PAGE * records)) +
 		fetched * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
 	*copy = *condition;
 	add_path(rel, (Path *) hubspot_foreign_path(root, rel, rows, startup_cost, total_cost,

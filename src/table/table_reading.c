@@ -36,6 +36,7 @@
 #include "utils/memutils.h"
 
 #include "api/association_type.h"
+#include "api/verdict.h"
 #include "json/text.h"
 #include "rows/pipeline.h"
 #include "table/table_reading.h"
@@ -112,7 +113,6 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
-static bool is_of_record(const HubspotError *error);
 static void find_place(const HubspotOutcome *outcome, HubspotTypePlace *place);
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
@@ -270,7 +270,7 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	row->error = NULL;
 	if (outcome->error && outcome->error->verdict != HUBSPOT_VERDICT_NO_RECORD)
 	{
-		if (!is_of_record(outcome->error))
+		if (!hubspot_is_of_record(outcome->error->verdict))
 			hubspot_throw_outcome(&reading->pipeline, outcome);
 		row->error = outcome->error;
 		row->ended = false;
@@ -288,14 +288,6 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
-}
-
-/* Is it the failure of one record, whatever becomes of others? */
-static bool
-is_of_record(const HubspotError *error)
-{
-	return error->verdict == HUBSPOT_VERDICT_INVALID || error->verdict == HUBSPOT_VERDICT_INPUT ||
-		error->verdict == HUBSPOT_VERDICT_MANY_RECORDS;
 }
 
 /* The place of a type among those of its pair, which an answer has together. */

@@ -28,6 +28,17 @@ asks("SELECT category, type_id, label, is_primary FROM hs.labels WHERE from_type
 asks("SELECT label FROM few WHERE f IN ('contacts', 'companies', 'contacts') AND t = ANY ('{companies,contacts,NULL}') AND label IN ('Boss', 'Report')", 4, "Boss\nReport", '... of several directions, each asked for once');
 asks("SELECT label FROM few WHERE f = NULL AND t = 'companies'", 0, '', '... of none');
 asks("SELECT w.f, (SELECT count(*) FROM few WHERE few.f = w.f AND few.t = w.t AND label IN ('Boss', 'Report')) FROM wanted w", 2, "companies|1\ncontacts|1", '... for rows of another table');
+
+# What a scan has read is freed before it reads again
+my $taken = q{SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'hubspot_assoc list%'};
+$session->query(q{BEGIN; DECLARE c CURSOR FOR SELECT (SELECT count(*) FROM few WHERE few.f = w.f AND few.t = w.t) FROM wanted w, generate_series(1, 300); MOVE 50 FROM c});
+my $before = $session->query($taken);
+$session->query('MOVE 500 FROM c');
+my $after = $session->query($taken);
+cmp_ok($before, '>', 0, 'a scan that is repeated has memory');
+cmp_ok($after - $before, '<=', 4096, 'and ten times as many take no more');
+$session->query('COMMIT');
+
 asks("SELECT w.f, s.label FROM wanted w LEFT JOIN LATERAL (SELECT * FROM few WHERE few.f = 'contacts' AND few.t = 'companies' AND label = 'Boss' OFFSET 0) s ON true", 1, "companies|Boss\ncontacts|Boss", '... again and again: read once', 'SET enable_material = off');
 $session->query("PREPARE p(text) AS SELECT label FROM few WHERE f = \$1 AND t = 'companies' AND label = 'Boss'; SET plan_cache_mode = force_generic_plan");
 asks("EXECUTE p('contacts')", 1, 'Boss', '... by a parameter');
