@@ -104,7 +104,7 @@ hubspot_table_removal_put(HubspotTableRemoval *removal, const HubspotGivenRow *r
 	MemoryContextSwitchTo(old);
 }
 
-/* Write what was put; rows with their new types go to take(state, ...). */
+/* Write what was put, which is a row at least; rows with their new types go to take(state, ...). */
 void
 hubspot_table_removal_write(HubspotTableRemoval *removal, HubspotTableWriting *writing,
 							HubspotTakeRow take, void *state)
@@ -164,15 +164,14 @@ is_of_pair(const HubspotPackedRow *a, const HubspotPackedRow *b)
 		hubspot_same_id(a->row.to_id, b->row.to_id);
 }
 
-/* Write the pair that was taken, if there is one. */
+/* Write the pair that was taken. */
 static void
 write_pair(HubspotTableRemoval *removal, HubspotTableWriting *writing)
 {
 	const HubspotPackedRow *last = removal->last;
 	ListCell   *lc;
 
-	if (last == NULL)
-		return;
+	Assert(last != NULL);
 	if (!removal->updates &&
 		(!removal->table->typed || list_length(removal->rows) >= last->place.ntypes))
 	{

@@ -121,6 +121,7 @@ my @ways = (
 my @slots = map { { survives => $_ <= 2, session => new_session() } } 1 .. 5;
 my $yardstick = start_session($node);
 my (@acted, @problems, @yard);
+warm_up($_->{session}) foreach grep { $_->{survives} } @slots;
 my $start = time;
 
 while (@acted < $wanted)
@@ -148,8 +149,7 @@ foreach my $slot (grep { $_->{survives} } @slots)
 
 	cmp_ok($slot->{ended}, '>=', 100, "a session lived through $slot->{ended} of them");
 	cmp_ok($descriptors, '<=', $most_descriptors, "no more descriptors than are kept: $descriptors");
-	# a session keeps plans and types for each kind of call, the first of which may come late;
-	# and malloc may not have given back yet what the last ones took
+	# malloc may not have given back yet what the last ones took
 	takes_at_most(min(@{ $slot->{memory} }[ -10 .. -1 ]) - max(@{ $slot->{memory} }[ 20 .. 69 ]), 2048, 'memory that is left over');
 }
 $hubspot->clear_rules;
@@ -166,6 +166,20 @@ sub new_session
 	my $session = start_session($node);
 	next_call($session);
 	return $session;
+}
+
+# A session keeps plans and types of each kind of call: it has them before its memory
+# is looked at. It may be that a worker has been quicker than one flush.
+sub warm_up
+{
+	my ($session) = @_;
+	foreach my $call ((sort keys %calls) x 3)
+	{
+		$session->query($before{$call}->()) if $before{$call};
+		$session->send($calls{$call}->());
+		$session->finish;
+	}
+	return;
 }
 
 sub next_call

@@ -83,6 +83,7 @@ sub words
 {
 	my ($text) = @_;
 	$text =~ s/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/(correlation id)/g;
+	$text =~ s/^Asynchronous notification .*\n//mg;		# which comes when it comes, after a LISTEN
 	$text =~ s/-{3,}/---/g;		# as wide as that
 	$text =~ s/\s+/ /g;
 	$text =~ s/^ | $//g;

@@ -18,7 +18,7 @@ my $node = start_node(
 	'auto_explain.log_format' => 'json',
 	'autovacuum' => 'off');
 my $hubspot = start_simulator();
-create_account($node, $hubspot, rate_limit => 0, max_retries => 0, request_timeout => patience(300) . 'ms');
+create_account($node, $hubspot, rate_limit => 0, max_retries => 0, request_timeout => patience(1000) . 'ms');
 my $session = start_session($node);
 
 sub enqueue

@@ -79,6 +79,11 @@ is($session->query(q{SELECT action, from_id, from_record, error_category, count(
 	'SELECT ''c4@x.example'' AS from_id, i::text AS to_id FROM generate_series(100001, 899999) AS i UNION ALL SELECT ''c4@x.example'', NULL') GROUP BY 1, 2, 3, 4 ORDER BY 1}),
 	"create|c4\@x.example|4||799999|100001|899999\nunresolved|c4\@x.example||INVALID_INPUT|1||", '... and so does one that is called by its key');
 
+# ... and if it is the scope that has such a row
+is($session->query(q{SELECT action, from_id, to_id, error_category FROM hs_assoc_plan('contacts:email', 'companies', 'SELECT NULL::text AS from_id, NULL::text AS to_id WHERE false',
+	scope => 'SELECT * FROM (VALUES (''c4@x.example''), (''nobody@x.example''), (NULL)) AS s (from_id)') ORDER BY from_id, 1, to_id}),
+	"archive|c4\@x.example|1|\narchive|c4\@x.example|2|\nunresolved|nobody\@x.example||RECORD_NOT_FOUND\nunresolved|||INVALID_INPUT", 'a scope of keys, with one that nobody has and none at all');
+
 # More records with a row that is not understood than are remembered: then nobody loses anything
 is($session->query(q{SELECT action, count(*), count(*) FILTER (WHERE from_id = '4') FROM hs_assoc_plan('contacts', 'companies',
 	'SELECT i AS from_id, CASE WHEN i <> 4 THEN NULL ELSE 3 END AS to_id FROM generate_series(4, 100010) AS i') GROUP BY 1 ORDER BY 1}),

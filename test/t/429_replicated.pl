@@ -227,6 +227,8 @@ $car->query('SELECT hs_assoc_pause()');
 $managed->query('TRUNCATE links');
 apply();
 $car->query('DELETE FROM hs_assoc_outbox');
+$_->quit foreach $managed, $car;		# what they have run is counted only if they end by themselves
+($managed, $car) = (start_session($node, 'managed'), start_session($node));
 my $next = 50000;
 my $written = 0;
 sub write_some

@@ -12,6 +12,7 @@ use Test::More;
 my $node = start_node('jit' => 'off', 'max_prepared_transactions' => 2, 'log_temp_files' => '-1');
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
+create_account($node, $hubspot, name => 'other');
 my $session = start_session($node);
 $session->query(q{
 CREATE FOREIGN TABLE t (from_id text, to_id text, category text, type_id int, label text)
@@ -26,6 +27,7 @@ CREATE FOREIGN TABLE keyed (from_id text, to_id text)
 	SERVER hubspot OPTIONS (from_type 'contacts:email', to_type 'companies');
 CREATE FOREIGN TABLE no_writes (from_id text, to_id text)
 	SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies', writes 'off');
+CREATE FOREIGN TABLE elsewhere (from_id text, to_id text) SERVER other OPTIONS (from_type 'contacts', to_type 'companies');
 CREATE FOREIGN TABLE back (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'company', to_type '0-1');
 CREATE TABLE l (id text, n int);
 CREATE TABLE log (what text);
@@ -141,6 +143,7 @@ is(sent(), "1|11||279\n1|12||279\n1|14||279\n2|12||279", '... when it is committ
 refuses("BEGIN; INSERT INTO t VALUES ('2', '13'); DELETE FROM t WHERE from_id = '2'", qr/55000: DELETE of foreign table public\.t in a transaction that has written to it.*transaction of its own/s, 'DELETE after INSERT');
 refuses("BEGIN; INSERT INTO back VALUES ('13', '2'); UPDATE t SET label = 'x' WHERE from_id = '2'", qr/UPDATE of foreign table public\.t in a transaction/, '... by another table of the same object types');
 refuses("BEGIN; SAVEPOINT a; INSERT INTO t VALUES ('2', '13'); RELEASE a; DELETE FROM t WHERE from_id = '2'", qr/in a transaction that has written/, '... in a subtransaction');
+enqueues("INSERT INTO elsewhere VALUES ('2', '13'); DELETE FROM t WHERE from_id = '2'", 'create_default 2 13, archive 2 12', '... but not by one of another server');
 enqueues("SAVEPOINT a; INSERT INTO t VALUES ('2', '13'); ROLLBACK TO a; DELETE FROM t WHERE from_id = '2'", 'archive 2 12', '... but not in one that was rolled back');
 enqueues("INSERT INTO t VALUES ('2', '13'); SAVEPOINT a; INSERT INTO t VALUES ('2', '14'); ROLLBACK TO a; INSERT INTO t VALUES ('2', '15')", 'create_default 2 13, create_default 2 15', 'INSERT after INSERT');
 refuses("BEGIN; INSERT INTO t VALUES ('2', '13'); SAVEPOINT a; INSERT INTO t VALUES ('2', '14'); ROLLBACK TO a; DELETE FROM t WHERE from_id = '2'", qr/that has written to it/, '... of which one was rolled back');

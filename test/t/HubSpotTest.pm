@@ -178,23 +178,24 @@ sub start_fuse
 
 =item wait_until(sub { condition }[, seconds])
 
-Asks again every 10 ms until the condition is true, and returns what it
-returned; dies after the given time (default: the test suite's time-out, which is
-PG_TEST_TIMEOUT_DEFAULT).
+Asks again after 10 ms, and later after a twentieth of the time that has passed, at
+most 100 ms, until the condition is true, and returns what it returned; dies after
+the given time (default: the test suite's time-out, which is PG_TEST_TIMEOUT_DEFAULT).
 
 =cut
 
 sub wait_until
 {
 	my ($condition, $seconds) = @_;
-	my $end = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my $begin = time;
+	my $end = $begin + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 
 	while (1)
 	{
 		my $result = $condition->();
 		return $result if $result;
 		croak 'waited in vain' if time > $end;
-		sleep 0.01;
+		sleep min(0.1, max(0.01, (time - $begin) / 20));
 	}
 }
 
