@@ -185,6 +185,10 @@ like(as_replica('BEGIN; INSERT INTO links VALUES (30009, 1); ALTER TABLE links A
 	qr/ERROR:  55000: table "links" was altered by the transaction that has changed its rows as a replica\n/, 'a table that is altered in between');
 like(as_replica(q{BEGIN; INSERT INTO labels VALUES (30009, 1, 'Boss', 30009); INSERT INTO links VALUES (30009, 1); ALTER TABLE links ALTER note TYPE varchar; COMMIT}),
 	qr/ERROR:  55000: table "links" was altered/, '... also behind another one');
+$car->query(q{ALTER TABLE hs_assoc_outbox ADD CONSTRAINT none CHECK (from_id <> '30012')});
+like(as_replica('INSERT INTO links VALUES (30012, 1)'), qr/ERROR:  23514: /, 'what cannot be enqueued');
+$car->query('ALTER TABLE hs_assoc_outbox DROP CONSTRAINT none');
+is($car->query('SELECT count(*) FROM links WHERE contact_id = 30012') . waiting(), '0nothing', '... is not in the table either');
 as_replica(q{BEGIN; INSERT INTO links VALUES (30010, 1); SELECT hs_assoc_disable_sync('links'); COMMIT});
 is(waiting(), 'nothing', 'a sync that ends before the transaction does');
 $car->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true);
