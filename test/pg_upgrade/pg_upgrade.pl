@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../t";
 use File::Basename;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 

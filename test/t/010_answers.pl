@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Select;
 use IO::Socket::INET;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use MIME::Base64;
 use Test::More;
 
@@ -151,7 +151,7 @@ answered 'the directions swapped',
   ok => [], on => \@lists;
 
 # Success is any 2xx
-answered "status $_", action => { status => $_, act => JSON::PP::true }
+answered "status $_", action => { status => $_, act => Cpanel::JSON::XS::true }
   foreach 200, 201, 202, 203, 206, 207, 226, 299;
 
 # Errors beside results
@@ -200,7 +200,7 @@ answered 'the unnamed error of a single pair',
   category => 'OBJECT_NOT_FOUND', message => qr/^no such record$/;
 answered 'an error without a category',
   action => {
-	results => ['drop_pair:101:9001'], status => 207, act => JSON::PP::true,
+	results => ['drop_pair:101:9001'], status => 207, act => Cpanel::JSON::XS::true,
 	errors => [ error_about(1, category => undef, message => undef) ]
   },
   ok => [ 2 .. 5 ], on => \@lists, category => 'HTTP_207';
@@ -222,24 +222,24 @@ answered 'PROCESSING with some results',
   action => { envelope => { status => 'PROCESSING' }, results => ['drop_pair:101:9001'] },
   ok => [ 2 .. 5 ], on => \@lists, message => qr/PROCESSING/;
 answered 'CANCELED without errors',
-  action => { envelope => { status => 'CANCELED' }, results => ['empty'], act => JSON::PP::false },
+  action => { envelope => { status => 'CANCELED' }, results => ['empty'], act => Cpanel::JSON::XS::false },
   ok => [], on => \@lists, message => qr/CANCELED/;
 answered 'CANCELED, one named',
   action => {
-	act => JSON::PP::false, results => ['empty'],
+	act => Cpanel::JSON::XS::false, results => ['empty'],
 	envelope => { status => 'CANCELED' }, errors => [ error_about(3) ]
   },
   first => 1, ok => [ 1, 2, 4, 5 ], on => \@batches, requests => 2,
   category => 'OBJECT_NOT_FOUND';
 answered 'CANCELED, nobody named',
   action => {
-	act => JSON::PP::false, results => ['empty'],
+	act => Cpanel::JSON::XS::false, results => ['empty'],
 	envelope => { status => 'CANCELED' }, errors => [ error_about(0, context => {}) ]
   },
   first => 1, on => \@batches, requests => 3;
 answered 'CANCELED, each time',
   action => {
-	act => JSON::PP::false, results => ['empty'],
+	act => Cpanel::JSON::XS::false, results => ['empty'],
 	envelope => { status => 'CANCELED' }, errors => [ error_about(0, context => {}) ]
   },
   ok => [], on => \@batches, requests => 9, category => 'OBJECT_NOT_FOUND';
@@ -316,7 +316,7 @@ answered 'numbers in an error',
   ok => [ 2 .. 5 ], on => \@lists, category => '17', message => qr/^18$/;
 answered 'objects in an error',
   action => {
-	status => 207, act => JSON::PP::true, results => ['drop_pair:101:9001'],
+	status => 207, act => Cpanel::JSON::XS::true, results => ['drop_pair:101:9001'],
 	errors => [
 		error_about(1, category => { a => 1 }, message => ['b'], correlationId => {},
 			subCategory => { name => 'c' })
@@ -377,9 +377,9 @@ answered "JSON $_->[0]", action => edited($_->[1]), ok => [], message => qr/not 
 answered 'spaces around JSON', action => edited(sub { s/([\[\]{},:])/ \r\n\t$1 /g });
 answered 'a byte order mark before JSON', action => edited(sub { s/^/\x{FEFF}/ }), ok => 'any';
 answered 'no body where one belongs', ok => [], on => \@batches,
-  action => { status => 204, act => JSON::PP::true }, message => qr/empty/;
+  action => { status => 204, act => Cpanel::JSON::XS::true }, message => qr/empty/;
 answered 'no body', on => [qw(default_single labelled_single)],
-  action => { status => 204, act => JSON::PP::true };
+  action => { status => 204, act => Cpanel::JSON::XS::true };
 
 # Charsets and characters
 answered 'latin-1 in labels', on => [qw(labelled_batch labelled_single)],
@@ -437,20 +437,20 @@ answered 'a redirect on the same host', ok => [], category => 'HTTP_302',
   action => { redirect => '/' };
 
 # How it comes over the wire
-answered 'a chunked answer', action => { chunked => JSON::PP::true };
+answered 'a chunked answer', action => { chunked => Cpanel::JSON::XS::true };
 answered 'an answer in drops', action => { drip => { bytes => 50, interval_ms => 1 } };
 answered 'chunks in drops',
-  action => { chunked => JSON::PP::true, drip => { bytes => 50, interval_ms => 1 } };
+  action => { chunked => Cpanel::JSON::XS::true, drip => { bytes => 50, interval_ms => 1 } };
 answered 'an answer without a length', action => { headers => { 'Content-Length' => undef } };
 answered "an answer that breaks off$_->[0]", ok => [], message => qr/^no complete answer: /,
   action => { truncate => 20, %{ $_->[1] } }
-  foreach [ '', {} ], [ ' between chunks', { chunked => JSON::PP::true } ];
+  foreach [ '', {} ], [ ' between chunks', { chunked => Cpanel::JSON::XS::true } ];
 answered 'a connection closed without an answer', ok => [], status => undef,
   message => qr/^no complete answer: /, action => { close => 'before' };
 answered 'a body past the cap', ok => [], message => qr/larger than 16 MB/,
   action => { pad => 17 * 1024 * 1024 };
 answered 'a chunked body past the cap', ok => [], message => qr/larger than 16 MB/,
-  action => { pad => 17 * 1024 * 1024, chunked => JSON::PP::true }, on => ['default_batch'];
+  action => { pad => 17 * 1024 * 1024, chunked => Cpanel::JSON::XS::true }, on => ['default_batch'];
 answered 'a body just below the cap', action => { pad => 15 * 1024 * 1024 };
 answered 'a refusal past the cap', ok => [], message => qr/larger than 16 MB/,
   action => { status => 404, text => 'x' x (17 * 1024 * 1024) }, on => ['default_batch'];
@@ -543,7 +543,7 @@ foreach my $case (@cases)
 		{
 			$ok &= is_deeply($rows[0]{labels}, $case->{labels}, "$name: labels");
 		}
-		diag(substr JSON::PP->new->canonical->encode(\@rows), 0, 2000) unless $ok;
+		diag(substr Cpanel::JSON::XS->new->canonical->encode(\@rows), 0, 2000) unless $ok;
 	}
 }
 ok(!IO::Select->new($listener)->can_read(0), 'no redirect was followed');
@@ -616,7 +616,7 @@ foreach my $operation (qw(default_single labelled_single))
 		my @got = accepted($operation, map { $places{$place}->($_) } @values);
 		my @wrong = grep { $got[$_] ne ($_ < @valid ? 'ok' : 'UNCONFIRMED') } 0 .. $#values;
 		is(scalar @wrong, 0, "$operation: values, $place")
-		  or diag(JSON::PP->new->ascii->encode([ map { "$values[$_] is $got[$_]" } @wrong[ 0 .. 9 ] ]));
+		  or diag(Cpanel::JSON::XS->new->ascii->encode([ map { "$values[$_] is $got[$_]" } @wrong[ 0 .. 9 ] ]));
 	}
 
 	# cut anywhere

@@ -9,7 +9,7 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Select;
 use IO::Socket::INET;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use POSIX qw(strftime);
 use Socket qw(SOMAXCONN);
 use Test::More;
@@ -146,7 +146,7 @@ my %faults = (
 	'closed before the answer' => { close => 'before' },
 	'cut in the body' => { truncate => 10 },
 	'cut in the headers' => { cut_head => 40 },
-	'no answer' => { hang => JSON::PP::true },
+	'no answer' => { hang => Cpanel::JSON::XS::true },
 	'a late answer' => { delay_ms => 20_000 },
 	'a late body' => { delay_body_ms => 20_000 },
 	'a slow body' => { drip => { bytes => 1, interval_ms => 100 } },
@@ -162,20 +162,20 @@ foreach my $fault (sort keys %faults)
 
 		# on a connection that was used before, libcurl itself may try again
 		new_session();
-		misbehave({ %{ $faults{$fault} }, act => JSON::PP::false });
+		misbehave({ %{ $faults{$fault} }, act => Cpanel::JSON::XS::false });
 		check_failure($name, $operation, 'hasty', 'UNCONFIRMED', $status, 3,
 			$timeout ? qr/^no complete answer: request_timeout has passed/ :
 			qr/^no complete answer: /);
 		is($hubspot->log_count, 3, "$name: requests");
 
-		misbehave({ %{ $faults{$fault} }, act => JSON::PP::false }, first => 2);
+		misbehave({ %{ $faults{$fault} }, act => Cpanel::JSON::XS::false }, first => 2);
 		check_success("$name, twice", $operation, 'hasty');
 		is($hubspot->log_count, 3, "$name, twice: requests");
 	}
 }
 
 # An answer that got lost doesn't make two of one association.
-misbehave({ reset => 'body', act => JSON::PP::true }, first => 1);
+misbehave({ reset => 'body', act => Cpanel::JSON::XS::true }, first => 1);
 check_success('done, but the answer lost', 'batch');
 
 # No retries wanted
@@ -283,7 +283,7 @@ check_failure('no answer to a connection', 'single', 'hole', 'UNCONFIRMED', unde
 # Connections that end while nobody uses them
 new_session();
 wait_until(sub { $hubspot->stats->{connections_open} == 0 });
-misbehave({ close_after => JSON::PP::true, silent_close => JSON::PP::true });
+misbehave({ close_after => Cpanel::JSON::XS::true, silent_close => Cpanel::JSON::XS::true });
 foreach my $number (1 .. 5)
 {
 	check_success("closed when idle, call $number", 'single', 'once');

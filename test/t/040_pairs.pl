@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use List::Util qw(shuffle uniq);
 use Test::More;
 

@@ -9,7 +9,7 @@ use Encode qw(encode);
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use Test::More;
 
 $ENV{PGCLIENTENCODING} = 'UTF8';
@@ -146,7 +146,7 @@ sub test_encoding
 			jsonb_build_object('label', " . literal_bytes($kept) . ", 'name', '$name'))"),
 		'200', "$encoding: a label is created");
 	my $body = $hubspot->log(path => 'labels$')->[0]{body};
-	is(encode('UTF-8', JSON::PP->new->decode($body)->{label}), $kept,
+	is(encode('UTF-8', Cpanel::JSON::XS->new->decode($body)->{label}), $kept,
 		"$encoding: HubSpot got it");
 	my $type = $query->("SELECT (r ->> 'typeId')::int FROM hs_assoc_request('GET', '$labels'),
 			jsonb_array_elements(body -> 'results') r WHERE r ->> 'label' = " . literal_bytes($kept));
@@ -231,7 +231,7 @@ sub literal_bytes
 sub to_json
 {
 	my ($string, $form) = @_;
-	my $json = JSON::PP->new->allow_nonref;
+	my $json = Cpanel::JSON::XS->new->allow_nonref;
 	$json->ascii if $form eq 'escapes';
 	return $json->encode($string);
 }

@@ -8,7 +8,7 @@ use Encode qw(decode encode);
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;

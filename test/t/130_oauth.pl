@@ -8,7 +8,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Socket::INET;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);

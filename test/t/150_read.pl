@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use List::Util qw(max sum);
 use Test::More;
 
@@ -135,7 +135,7 @@ foreach my $call (
 		$hubspot->settings({ latency_ms => $hangs ? 0 : 20 });
 		$hubspot->clear_rules;
 		$hubspot->rules({ match => { path => '^/crm', after => 3 },
-				action => $hangs ? { hang => JSON::PP::true } : {} });
+				action => $hangs ? { hang => Cpanel::JSON::XS::true } : {} });
 		$watch->send($session, $sql);
 		wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });
 		my ($out, $err, $late) = $watch->cancel($session);
@@ -346,7 +346,7 @@ foreach my $fault (sort keys %faults)
 		is(pop @of_cut, $whole, "$function: a whole answer");
 		is_deeply([ grep { $_ ne 'UNCONFIRMED' } @of_cut ], [], "$function: no part is an answer");
 		is(scalar @got, scalar @wrong, "$function: an outcome for each answer with a wrong byte");
-		my %unreadable = map { ($_ => 1) } grep { !eval { JSON::PP->new->decode($wrong[$_]); 1 } } 0 .. $#wrong;
+		my %unreadable = map { ($_ => 1) } grep { !eval { Cpanel::JSON::XS->new->decode($wrong[$_]); 1 } } 0 .. $#wrong;
 		is_deeply([ grep { $unreadable{$_} && $got[$_] ne 'UNCONFIRMED' } 0 .. $#wrong ], [], "$function: what is no JSON is no answer")
 		  or diag(join "\n", map { "$wrong[$_] $got[$_]" } grep { $unreadable{$_} && $got[$_] ne 'UNCONFIRMED' } 0 .. $#wrong);
 	}

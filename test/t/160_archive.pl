@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my $node = start_node(work_mem => '64kB', log_duration => 'on', log_timezone => 'UTC');		# sorts go to files
@@ -88,13 +88,13 @@ my $call = q{hs_assoc_batch_archive('contacts', 'companies',
 	'SELECT f AS from_id, 3 * (f - 1) + t AS to_id FROM generate_series(1, 40) f, generate_series(1, 3) t ORDER BY t, f'};
 my %faults = (
 	'500' => { status => 500 },
-	'503, done' => { status => 503, act => JSON::PP::true },
+	'503, done' => { status => 503, act => Cpanel::JSON::XS::true },
 	'reset before' => { reset => 'before' },
-	'reset before, done' => { reset => 'before', act => JSON::PP::true },
-	'reset in the headers' => { reset => 'headers', act => JSON::PP::true },
-	'reset in the body' => { reset => 'body', act => JSON::PP::true },
+	'reset before, done' => { reset => 'before', act => Cpanel::JSON::XS::true },
+	'reset in the headers' => { reset => 'headers', act => Cpanel::JSON::XS::true },
+	'reset in the body' => { reset => 'body', act => Cpanel::JSON::XS::true },
 	'cut' => { truncate => 5 },
-	'closed' => { close => 'before', act => JSON::PP::true });
+	'closed' => { close => 'before', act => Cpanel::JSON::XS::true });
 foreach my $operation (
 	[ 'single', q{hs_assoc_archive('contacts', 1, 'companies', 1}, 1 ],
 	[ 'batch', $call, 120 ],
@@ -124,7 +124,7 @@ foreach my $operation (
 
 # No answer
 hold(40, 3);
-$hubspot->rules({ match => { path => '^/crm', first => 1 }, action => { hang => JSON::PP::true } });
+$hubspot->rules({ match => { path => '^/crm', first => 1 }, action => { hang => Cpanel::JSON::XS::true } });
 is($session->query("SELECT count(*), count(*) FILTER (WHERE ok) FROM $call, server => 'hasty')"), '120|120', 'no answer: sent again');
 is(held(), 0, 'no answer: removed');
 
@@ -184,7 +184,7 @@ foreach my $phase ('sorting', 'in flight')
 		else
 		{
 			$hubspot->clear_rules;
-			$hubspot->rules({ match => { path => '^/crm' }, action => { hang => JSON::PP::true } });
+			$hubspot->rules({ match => { path => '^/crm' }, action => { hang => Cpanel::JSON::XS::true } });
 			$watch->send($session, "SELECT count(*) FROM $call)");
 			wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });
 		}

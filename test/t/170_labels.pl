@@ -10,7 +10,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use HTTP::Tiny;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 $ENV{PGCLIENTENCODING} = 'UTF8';
@@ -96,7 +96,7 @@ foreach my $fault (sort keys %faults)
 		}
 
 		fresh();
-		$hubspot->rules({ match => $match, action => { act => JSON::PP::false, %{ $faults{$fault} } } });
+		$hubspot->rules({ match => $match, action => { act => Cpanel::JSON::XS::false, %{ $faults{$fault} } } });
 		is(outcomes('once'), $when eq 'create' ? 'UNCONFIRMED: 60' : 'NOT_SENT: 60', "$name: for good");
 		is(held(), $unchanged, "$name: nothing is changed");
 		is($hubspot->log_count('create$'), $when eq 'create' ? 1 : 0, "$name: nothing is written without having been read");
@@ -104,7 +104,7 @@ foreach my $fault (sort keys %faults)
 		# in one of several requests
 		next if $when eq 'labels';
 		fresh();
-		$hubspot->rules({ match => { %$match, nth => 2 }, action => { act => JSON::PP::false, %{ $faults{$fault} } } });
+		$hubspot->rules({ match => { %$match, nth => 2 }, action => { act => Cpanel::JSON::XS::false, %{ $faults{$fault} } } });
 		is(outcomes('small'), ($when eq 'create' ? 'UNCONFIRMED' : 'NOT_SENT') . ': 7, ok: 53', "$name: in one of the requests");
 		my %held = map { (split /: /)[ 0, 1 ] } split /, /, held();
 		is($held{'Manager Advisor'} + ($held{Manager} // 0), 30, "$name: no label is lost");
@@ -141,7 +141,7 @@ foreach my $when (qw(labels read create))
 	foreach (1 .. 3)
 	{
 		fresh();
-		$hubspot->rules({ match => { path => "$when\$" }, action => { hang => JSON::PP::true } });
+		$hubspot->rules({ match => { path => "$when\$" }, action => { hang => Cpanel::JSON::XS::true } });
 		$watch->send($session, q{SELECT count(*) FROM hs_assoc_batch_create('contacts', 'companies',
 			'SELECT i AS from_id, 1 AS to_id, ''Advisor'' AS label FROM generate_series(1, 60) i', keep_labels => true)});
 		wait_until(sub { $hubspot->hits->{rules}[0]{hits} > 0 });

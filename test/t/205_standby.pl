@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -29,7 +29,7 @@ $primary->safe_psql('postgres', q{
 });
 
 create_account($primary, $hubspot, name => 'rotates', rate_limit => 0);
-$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => 'refresh', rotate => JSON::PP::true });
+$hubspot->oauth({ client_id => 'id', client_secret => 'secret', refresh_token => 'refresh', rotate => Cpanel::JSON::XS::true });
 $primary->safe_psql('postgres', q{
 	DROP USER MAPPING FOR PUBLIC SERVER rotates;
 	CREATE USER MAPPING FOR PUBLIC SERVER rotates OPTIONS (client_id 'id', client_secret 'secret', refresh_token 'refresh')});

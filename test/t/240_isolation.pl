@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -36,7 +36,7 @@ foreach my $name (sort keys %accounts)
 	$hubspot->account({ token => "$name-token" }) unless $name eq 'refused';
 }
 $hubspot->rules([
-	{ match => { token => 'stalled-token' }, action => { hang => JSON::PP::true } },
+	{ match => { token => 'stalled-token' }, action => { hang => Cpanel::JSON::XS::true } },
 	{ match => { token => 'parked-token' }, action => { status => 429, headers => { 'Retry-After' => '30' } } } ]);
 
 my $session = start_session($node);

@@ -29,7 +29,7 @@ use HubSpotTest;
 use IO::Select;
 use IO::Socket::INET;
 use HTTP::Tiny;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use List::Util qw(min shuffle uniq);
 use MIME::Base64;
 use POSIX ();
@@ -38,7 +38,7 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($true, $false) = (JSON::PP::true, JSON::PP::false);
+my ($true, $false) = (Cpanel::JSON::XS::true, Cpanel::JSON::XS::false);
 my $token = 'pat-na1-5ec2e7-t0k3n-9f8e7d6c5b4a';
 my $secret = substr $token, 8, 16;
 

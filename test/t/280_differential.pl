@@ -24,7 +24,7 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Select;
 use IO::Socket::INET;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use List::Util qw(max shuffle);
 use PostgreSQL::Test::Utils;
 use Test::More;

@@ -10,7 +10,7 @@ use Encode qw(decode);
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my $fuse = start_fuse();
@@ -22,7 +22,7 @@ $node->safe_psql('postgres', q{CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE 
 foreach my $dbname ('postgres', 'latin')
 {
 	$hubspot->reset;
-	$hubspot->oauth({ %client, expires_in => 1800, rotate => JSON::PP::true });
+	$hubspot->oauth({ %client, expires_in => 1800, rotate => Cpanel::JSON::XS::true });
 	create_account($node, $hubspot, dbname => $dbname, rate_limit => 0, max_retries => 0);
 	$node->safe_psql($dbname, qq{
 		SET log_statement = none;

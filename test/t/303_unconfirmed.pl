@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my $node = start_node();
@@ -46,7 +46,7 @@ sub be_late
 }
 
 # Overridden by a later one, which is confirmed
-be_late(1, hang => JSON::PP::true);
+be_late(1, hang => Cpanel::JSON::XS::true);
 enqueue('create_default', 1);
 flush();
 is($session->query('SELECT attempts, error_category FROM hs_assoc_outbox'), '1|UNCONFIRMED', 'a request times out');
@@ -59,7 +59,7 @@ flush();
 is(requests('batch/archive'), 1, '... but not before');
 
 # Sent again and confirmed: the row itself needs nothing more, but what comes later does
-be_late(2, hang => JSON::PP::true);
+be_late(2, hang => Cpanel::JSON::XS::true);
 enqueue('create_default', 2);
 flush();
 $session->query(q{UPDATE hs_assoc_outbox SET not_before = now() WHERE from_id = '2'});
@@ -82,7 +82,7 @@ $session->query(q{ALTER SERVER hubspot OPTIONS (SET max_retries '0')});
 
 # Given up
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD max_attempts '1')});
-be_late(4, hang => JSON::PP::true);
+be_late(4, hang => Cpanel::JSON::XS::true);
 enqueue('create_default', 4);
 flush();
 is($session->query('SELECT from_id, error_category FROM hs_assoc_dead_letter'), '4|UNCONFIRMED', 'given up');
@@ -93,7 +93,7 @@ is(outbox(4), 'archive 4', '... a later one stays');
 
 # The process ends
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET request_timeout '60s')});
-be_late(5, hang => JSON::PP::true, late_ms => patience(4000));
+be_late(5, hang => Cpanel::JSON::XS::true, late_ms => patience(4000));
 enqueue('create_default', 5);
 $other->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });

@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my @versions = qw(v4 2025-09 2026-03 2026-09);

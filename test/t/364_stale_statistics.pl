@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -44,7 +44,7 @@ $session = start_session($node);
 # together with them, or wait for them; and they are kept.
 $session->query('SET statement_timeout = ' . patience(30_000));
 my $start = length slurp_file($node->logfile);
-$hubspot->rules({ match => { path => 'associate/default', first => 1 }, action => { hang => JSON::PP::true } });
+$hubspot->rules({ match => { path => 'associate/default', first => 1 }, action => { hang => Cpanel::JSON::XS::true } });
 enqueue('create_default', 3000);
 $session->query('CALL hs_assoc_flush()');
 $session->query('DELETE FROM hs_assoc_backoff; UPDATE hs_assoc_outbox SET not_before = now()');

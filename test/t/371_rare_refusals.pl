@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my $node = start_node();
@@ -87,7 +87,7 @@ $hubspot->reset;
 $hubspot->rules({ action => { status => 201, body => { status => 'COMPLETE', results => [
 	map { { from => { id => '1' }, to => { id => '5' }, associationSpec => { associationCategory => 'USER_DEFINED', associationTypeId => $_ } } } 1 .. 9, 3 ] } } });
 is_deeply([ outcomes('create_default', 'contacts', 'companies', pairs([ 1, 5 ])) ],
-	[ { ok => JSON::PP::true, category => undef, message => undef, types => [ map { "USER_DEFINED=$_" } 1 .. 9 ] } ], 'nine types of a pair');
+	[ { ok => Cpanel::JSON::XS::true, category => undef, message => undef, types => [ map { "USER_DEFINED=$_" } 1 .. 9 ] } ], 'nine types of a pair');
 
 # Types of one number and two categories come apart, as other ones do
 $hubspot->reset;

@@ -16,11 +16,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use List::Util qw(any max min shuffle uniq);
 use Test::More;
 
-my $json = JSON::PP->new->utf8->allow_nonref;
+my $json = Cpanel::JSON::XS->new->utf8->allow_nonref;
 my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} // max(10, int(80 / ($ENV{TEST_SLOWDOWN} // 1)));
 my $first = $ENV{SEED} // int(rand(2**31));
 my $node = start_node();

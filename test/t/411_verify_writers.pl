@@ -12,11 +12,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use List::Util qw(max);
 use Test::More;
 
-my $json = JSON::PP->new->utf8;
+my $json = Cpanel::JSON::XS->new->utf8;
 my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} || max(2, int(3 / ($ENV{TEST_SLOWDOWN} // 1)));
 my $first = $ENV{SEED} || int(rand(2**31));
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc', max_connections => 30);

@@ -7,7 +7,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
 use IPC::Run;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 

@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 

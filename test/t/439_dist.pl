@@ -7,7 +7,7 @@ use warnings;
 
 use Digest::SHA qw(sha1_hex sha256_hex);
 use FindBin;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 

@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use PostgreSQL::Test::Utils;
 use POSIX qw(strftime);
 use Test::More;
@@ -201,7 +201,7 @@ broken('a redirect', rule({ status => 302, headers => { Location => 'https://exa
 	connection => [ 'problem', qr/HTTP status 302/, qr/Redirects are never followed/ ]);
 broken('HubSpot is down', rule({ status => 503 }), $no_rule,
 	connection => [ 'problem', qr/503/ ]);
-broken('no answer', [ server(q{SET request_timeout '300ms'}), rule({ hang => JSON::PP::true() }) ], [ $no_rule, server("SET request_timeout '" . patience(20) . q{s'}) ],
+broken('no answer', [ server(q{SET request_timeout '300ms'}), rule({ hang => Cpanel::JSON::XS::true() }) ], [ $no_rule, server("SET request_timeout '" . patience(20) . q{s'}) ],
 	connection => [ 'problem', qr/request_timeout has passed/ ]);
 broken('an old version', [ server(q{SET api_version 'v4'}), 'SET hubspot_assoc.version_warnings = on' ],
 	[ server(q{SET api_version '2026-03'}), 'RESET hubspot_assoc.version_warnings' ],
@@ -209,16 +209,16 @@ broken('an old version', [ server(q{SET api_version 'v4'}), 'SET hubspot_assoc.v
 broken('a version that HubSpot does not have', server(q{SET api_version '2031-03'}), server(q{SET api_version '2026-03'}),
 	'api version' => [ 'problem', qr/HubSpot does not have 2031-03: .*resource not found/, qr/api_version/ ],
 	token => [ 'warning', qr/resource not found/ ], quota => [ 'warning', qr/resource not found/ ]);
-broken('the clock is off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time - 3700)) } }), $no_rule,
+broken('the clock is off', rule({ act => Cpanel::JSON::XS::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time - 3700)) } }), $no_rule,
 	clock => [ 'problem', qr/1 h 1 min ahead of HubSpot's/, qr/NTP/ ]);
-broken('the clock is a little off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 240)) } }), $no_rule,
+broken('the clock is a little off', rule({ act => Cpanel::JSON::XS::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 240)) } }), $no_rule,
 	clock => [ 'warning', qr/min behind HubSpot's/ ]);
 
-broken('the clock is days off', rule({ act => JSON::PP::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3.5 * 86400)) } }), $no_rule,
+broken('the clock is days off', rule({ act => Cpanel::JSON::XS::true(), headers => { Date => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3.5 * 86400)) } }), $no_rule,
 	clock => [ 'problem', qr/3 days behind HubSpot's/ ]);
 foreach my $date ('today', 'Sun, 06 Foo 1994 08:49:37 GMT')
 {
-	rule({ act => JSON::PP::true(), headers => { Date => $date } })->();
+	rule({ act => Cpanel::JSON::XS::true(), headers => { Date => $date } })->();
 	like(diagnose($admin)->{clock}[1], qr/nothing to compare it with/, "a date that is none: $date");
 	$no_rule->();
 }
@@ -389,7 +389,7 @@ $admin->query(q{SELECT hs_assoc_disable_sync('links')});
 }
 
 # a cancel is a cancel
-$hubspot->rules({ action => { hang => JSON::PP::true() } });
+$hubspot->rules({ action => { hang => Cpanel::JSON::XS::true() } });
 $admin->send('SELECT * FROM hs_assoc_diagnose()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });
 $admin->cancel;

@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use JSON::PP;
+use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -202,7 +202,7 @@ my ($late) = next_ones(1);
 is("$late->{kind} $late->{server} $late->{count}", 'dead_letter third 1', '... which is dropped before all is told');
 
 # A quota that is none
-$hubspot->rules({ match => { path => 'default' }, action => { act => JSON::PP::true, headers => { 'X-HubSpot-RateLimit-Daily' => '250000', 'X-HubSpot-RateLimit-Daily-Remaining' => '0x' } } });
+$hubspot->rules({ match => { path => 'default' }, action => { act => Cpanel::JSON::XS::true, headers => { 'X-HubSpot-RateLimit-Daily' => '250000', 'X-HubSpot-RateLimit-Daily-Remaining' => '0x' } } });
 $session->query(q{SELECT hs_assoc_create_default('contacts', 4001, 'companies', 1); CALL hs_assoc_flush()});
 is($hubspot->hits->{rules}[0]{hits}, 1, 'a quota that is no number');
 is(scalar heard(), 0, '... is none');

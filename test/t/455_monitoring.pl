@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 use HTTP::Tiny;
 use HubSpotTest;
 use IO::Socket::INET;
-use JSON::PP ();
+use Cpanel::JSON::XS ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -27,7 +27,7 @@ my %figures = map { $_ => 1 } slurp_file("$FindBin::Bin/../../src/diagnose/metri
 cmp_ok(scalar(keys %figures), '>', 20, 'figures');
 sub unknown { my ($text) = @_; return join ' ', grep { !$figures{$_} } $text =~ /\b(hubspot_assoc_\w+)/g }
 
-my $dashboard = JSON::PP::decode_json(slurp_file("$folder/grafana.json"));
+my $dashboard = Cpanel::JSON::XS::decode_json(slurp_file("$folder/grafana.json"));
 my @queries = map { $_->{expr} } map { @{ $_->{targets} } } @{ $dashboard->{panels} };
 is(unknown("@queries @{[ map { $_->{definition} // '' } @{ $dashboard->{templating}{list} } ]}"), '', 'the dashboard draws figures that there are');
 my %drawn = map { $_ => 1 } map { /\b(hubspot_assoc_\w+)/g } @queries;
@@ -88,14 +88,14 @@ sub query
 {
 	my ($query) = @_;
 	my $reply = get('prometheus', '/api/v1/query?query=' . join '', map { sprintf '%%%02X', ord } split //, $query);
-	return $reply ? JSON::PP::decode_json($reply)->{data}{result} // [] : [];
+	return $reply ? Cpanel::JSON::XS::decode_json($reply)->{data}{result} // [] : [];
 }
 
 sub firing
 {
 	my ($alert) = @_;
 	my $reply = get('prometheus', '/api/v1/alerts');
-	return $reply ? scalar(grep { $_->{labels}{alertname} eq $alert && $_->{state} eq 'firing' } @{ JSON::PP::decode_json($reply)->{data}{alerts} }) : 0;
+	return $reply ? scalar(grep { $_->{labels}{alertname} eq $alert && $_->{state} eq 'firing' } @{ Cpanel::JSON::XS::decode_json($reply)->{data}{alerts} }) : 0;
 }
 
 sub write_file { my ($name, $text) = @_; PostgreSQL::Test::Utils::append_to_file("$work/$name", $text); return }

@@ -688,7 +688,7 @@ use warnings;
 use Carp;
 use File::Basename;
 use HTTP::Tiny;
-use JSON::PP;
+use Cpanel::JSON::XS;
 
 my $script = dirname(__FILE__) . '/../simulator';
 
