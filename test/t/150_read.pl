@@ -70,7 +70,7 @@ $hubspot->control('POST', '/associations', {
 $hubspot->reset;
 $hubspot->control('POST', '/associations', {
 		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => $contacts * 0.9, per_from => 3, first_to => 1, to_count => 1000 } });
+		generate => { first_from => 1, count => int($contacts * 0.9), per_from => 3, first_to => 1, to_count => 1000 } });
 {
 	my $session = warm_session();
 	my $sql = q{SELECT count(*), count(DISTINCT input_no), count(*) FILTER (WHERE error_category IS NOT NULL),

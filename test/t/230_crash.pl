@@ -89,7 +89,7 @@ sub transaction
 	);
 	my $count = 1 + int rand 3;
 	return join ";\n", 'BEGIN', (map { $statements[ rand @statements ] } 1 .. $count),
-	  (rand() < 0.1 ? 'ROLLBACK' : 'COMMIT'), 'SELECT pg_sleep(0.01)', '';
+	  (rand() < 0.1 ? 'ROLLBACK' : 'COMMIT'), 'SELECT pg_sleep(0.03)', '';
 }
 
 # A process that writes until it is told to end, or we are gone; a lost connection
@@ -112,7 +112,7 @@ sub start_writer
 		open my $psql, '|-', 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=writer'
 		  or POSIX::_exit(1);
 		print $psql transaction() foreach 1 .. 100;
-		sleep 0.02 unless close $psql;		# perhaps there is no server
+		sleep 0.1 unless close $psql;		# perhaps there is no server
 	}
 	POSIX::_exit(0);
 }

@@ -215,7 +215,7 @@ sub patience
 {
 	my ($seconds) = @_;
 	my $slow = $seconds * ($ENV{TEST_SLOWDOWN} || 1);
-	return $seconds == int $seconds ? POSIX::ceil($slow) : $slow;
+	return $seconds == int $seconds ? int POSIX::ceil($slow) : $slow;
 }
 
 =item instrumented()
