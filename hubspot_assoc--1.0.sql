@@ -1590,6 +1590,9 @@ DECLARE
 	action text;
 	emptied bigint;
 	pulled bigint := 0;
+	added bigint;
+	removed bigint;
+	missing text;
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
 		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
@@ -1598,6 +1601,25 @@ BEGIN
 	IF coalesce(max_rows OPERATOR(pg_catalog.<) 1, true) THEN
 		RAISE EXCEPTION 'invalid value for argument "max_rows": %', coalesce(max_rows::pg_catalog.text, 'null')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'It must be at least 1.';
+	END IF;
+	WITH lacks AS (
+		SELECT t.no, c.no AS place, pg_catalog.format('%s %s', c.name, c.type) AS wanted
+		FROM (VALUES (1, changes), (2, link_table)) AS t (no, relation) CROSS JOIN (VALUES
+			(1, 'id', 'pg_catalog.int8'::pg_catalog.regtype), (2, 'link', 'pg_catalog.text'::pg_catalog.regtype),
+			(3, 'old_row', 'pg_catalog.jsonb'::pg_catalog.regtype), (4, 'new_row', 'pg_catalog.jsonb'::pg_catalog.regtype)
+			) AS c (no, name, type)
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+			WHERE a.attrelid OPERATOR(pg_catalog.=) t.relation AND a.attname OPERATOR(pg_catalog.=) c.name
+				AND a.atttypid OPERATOR(pg_catalog.=) c.type AND a.attnum OPERATOR(pg_catalog.>) 0))
+	SELECT pg_catalog.string_agg(wanted, ', ' ORDER BY place) FILTER (WHERE no OPERATOR(pg_catalog.=) 1),
+		CASE WHEN NOT pg_catalog.bool_or(no OPERATOR(pg_catalog.=) 2)
+			THEN pg_catalog.format('The arguments are in the wrong order: CALL hs_assoc_pull(%L, %L).', changes, link_table)
+			ELSE 'It must be a foreign table of hubspot_changes.changes over there, with the columns id bigint, link text, old_row jsonb, new_row jsonb.'
+			END
+	INTO missing, action FROM lacks;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'invalid value for argument "changes": "%"', changes USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = pg_catalog.format('Of the columns that changes have, it lacks %s.', missing), HINT = action;
 	END IF;
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
 			JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid
@@ -1619,6 +1641,20 @@ BEGIN
 	FROM pg_catalog.pg_attribute AS a
 	WHERE a.attrelid OPERATOR(pg_catalog.=) link_table AND a.attnum OPERATOR(pg_catalog.>) 0
 		AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '';
+	IF all_rows IS NOT NULL THEN
+		SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO missing
+		FROM pg_catalog.pg_attribute AS a
+		WHERE a.attrelid OPERATOR(pg_catalog.=) link_table AND a.attnum OPERATOR(pg_catalog.>) 0
+			AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) ''
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS r
+				WHERE r.attrelid OPERATOR(pg_catalog.=) all_rows AND r.attname OPERATOR(pg_catalog.=) a.attname
+					AND r.attnum OPERATOR(pg_catalog.>) 0);
+		IF missing IS NOT NULL THEN
+			RAISE EXCEPTION 'invalid value for argument "all_rows": "%"', all_rows USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = pg_catalog.format('Of the columns of table %s, it lacks %s.', link_table, missing),
+				HINT = pg_catalog.format('It must be a foreign table of the same table over there, with the columns %s.', columns);
+		END IF;
+	END IF;
 	LOOP
 		-- one at a time, until its commit
 		EXECUTE pg_catalog.format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', link_table);
@@ -1634,8 +1670,10 @@ BEGIN
 			INTO ids USING source;
 			EXECUTE pg_catalog.format('DELETE FROM %s AS l WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) AS r WHERE %s)',
 				link_table, columns, all_rows, same);
+			GET DIAGNOSTICS removed = ROW_COUNT;
 			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
 				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', link_table, columns, all_rows, same);
+			GET DIAGNOSTICS added = ROW_COUNT;
 		END IF;
 		IF emptied IS NOT NULL THEN
 			EXECUTE pg_catalog.format('DELETE FROM %s', link_table);
@@ -1672,7 +1710,13 @@ BEGIN
 		pulled := pulled OPERATOR(pg_catalog.+) pg_catalog.cardinality(ids);
 		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
 	END LOOP;
-	RAISE NOTICE 'pulled % changes of %', pulled, source;
+	action := CASE pulled WHEN 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
+	IF all_rows IS NULL THEN
+		RAISE NOTICE 'pulled % of %', action, source;
+	ELSE
+		RAISE NOTICE 'took all rows of %: % added, % removed', all_rows, added, removed
+			USING DETAIL = pg_catalog.format('They include %s of %s that had been written down.', action, source);
+	END IF;
 END
 $pull$;
 COMMENT ON PROCEDURE hs_assoc_pull(regclass, regclass, text, regclass, int) IS

@@ -45,11 +45,12 @@ static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "compa
 
 enum
 {
-	INACTIVE_ID
+	INACTIVE_ID,
+	INACTIVE_PROBLEM
 };
 
 static HubspotStatement inactive_statement = {
-	.text = "SELECT id FROM %1$s.hs_assoc_sync WHERE NOT active"
+	.text = "SELECT id, problem FROM %1$s.hs_assoc_sync WHERE NOT active"
 };
 
 enum
@@ -83,7 +84,8 @@ static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
 static void check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync,
 						 const HubspotRow *row);
-static bool is_inactive(const HubspotRows *inactive, int32 id);
+static const char *problem_of(const HubspotRows *inactive, int32 id);
+static const char *trigger_advice(const HubspotSync *sync);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
 static const char *type_name(const char *given);
 static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
@@ -210,21 +212,21 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
 	{
 		const HubspotSync *sync = lfirst(lc);
+		const char *problem = problem_of(&inactive, sync->id);
 
-		if (is_inactive(&inactive, sync->id))
+		if (problem)
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
-						 psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, or to send what was written meanwhile, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with backfill.",
-								  table_text(sync), quote_literal_cstr(table_text(sync))),
-						 "a trigger of table %s is disabled or missing: its changes are not followed",
-						 table_text(sync));
+						 trigger_advice(sync),
+						 "changes of table %s are not followed: %s", table_text(sync), problem);
 	}
 	hubspot_rows_free(&inactive);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
 				 "all are there and enabled");
 }
 
-static bool
-is_inactive(const HubspotRows *inactive, int32 id)
+/* Why a sync is not active, or NULL: it is. */
+static const char *
+problem_of(const HubspotRows *inactive, int32 id)
 {
 	for (uint64 i = 0; i < inactive->count; i++)
 	{
@@ -232,9 +234,22 @@ is_inactive(const HubspotRows *inactive, int32 id)
 
 		hubspot_read_row(inactive, i, &row);
 		if (hubspot_get_int32(&row, INACTIVE_ID) == id)
-			return true;
+			return hubspot_get_text(&row, INACTIVE_PROBLEM);
 	}
-	return false;
+	return NULL;
+}
+
+/* To enable all triggers alike would be wrong where some are for what is applied. */
+static const char *
+trigger_advice(const HubspotSync *sync)
+{
+	const char *table = table_text(sync);
+
+	if (sync->replicated)
+		return psprintf("See to the subscription that is to fill it. If a trigger is disabled, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with replicated => true.",
+						quote_literal_cstr(table));
+	return psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, or to send what was written meanwhile, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with backfill.",
+					table, quote_literal_cstr(table));
 }
 
 /* What have workers found that compare tables with HubSpot, and can they? */

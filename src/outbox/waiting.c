@@ -37,13 +37,14 @@ enum
 {
 	REASON_SERVER,
 	REASON_ROWS,
-	REASON_TEXT
+	REASON_TEXT,
+	REASON_PAUSED
 };
 
 /* Why rows of a server, or of all (null), wait; nothing that names a record. */
 static HubspotStatement reasons_statement = {
 	.text =
-	"SELECT w.server, count(*), w.reason FROM ("
+	"SELECT w.server, count(*), w.reason, w.paused FROM ("
 	"SELECT o.server, CASE"
 	" WHEN p.server IS NOT NULL THEN 'the account is paused'"
 	" WHEN b.retry_at > clock_timestamp() THEN"
@@ -51,11 +52,12 @@ static HubspotStatement reasons_statement = {
 	" ', and is tried again at ', date_trunc('second', b.retry_at))"
 	" WHEN o.not_before > clock_timestamp() AND o.waited > '0' THEN 'for records that HubSpot does not have'"
 	" WHEN o.not_before > clock_timestamp() THEN 'to be tried again later'"
-	" ELSE 'they are due: call it again, unless another process sends them, or something is to be sent before them' END AS reason"
+	" ELSE 'due: call hs_assoc_flush again, unless another process is sending, or something is to be sent first' END AS reason,"
+	" p.server IS NOT NULL AS paused"
 	" FROM (SELECT * FROM %1$s.hs_assoc_outbox AS r WHERE $1 IS NULL OR r.server = $1 LIMIT " MAX_ROWS ") AS o"
 	" LEFT JOIN %1$s.hs_assoc_account_pause AS p ON p.server = o.server"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = o.server AND b.role = o.role) AS w"
-	" GROUP BY w.server, w.reason ORDER BY count(*) DESC, w.server, w.reason",
+	" GROUP BY w.server, w.reason, w.paused ORDER BY count(*) DESC, w.server, w.reason",
 	.types = {[REASONS_SERVER] = TEXTOID}
 };
 
@@ -106,31 +108,38 @@ hubspot_waiting_is_paused(const char *server)
 /*
  * How many operations of a server, or of all (NULL), wait, and why, a line for each
  * server and reason.  If there are very many, it is some of them, and the number is
- * negative.
+ * negative.  paused: a server that is paused, the one for which most of them wait.
  */
 int64
-hubspot_waiting_tell(const char *server, StringInfo reasons)
+hubspot_waiting_tell(const char *server, StringInfo reasons, const char **paused)
 {
 	HubspotValues values = {0};
 	HubspotRows rows;
 	int64		count = 0;
 
+	*paused = NULL;
 	hubspot_set_text(&values, REASONS_SERVER, server);
 	hubspot_query(&reasons_statement, &values, &rows);
 	for (uint64 i = 0; i < rows.count; i++)
 	{
 		HubspotRow	row;
+		int64		waits;
 
 		hubspot_read_row(&rows, i, &row);
-		count += hubspot_get_int64(&row, REASON_ROWS);
+		waits = hubspot_get_int64(&row, REASON_ROWS);
+		count += waits;
+		if (*paused == NULL && hubspot_get_bool(&row, REASON_PAUSED))
+			*paused = pstrdup(hubspot_get_text(&row, REASON_SERVER));
 		if (i < MAX_REASONS)
-			appendStringInfo(reasons, "%s%s: " INT64_FORMAT " wait: %s.", i > 0 ? "\n" : "",
+			appendStringInfo(reasons, "%s%s: " INT64_FORMAT " %s: %s.", i > 0 ? "\n" : "",
 							 hubspot_get_text(&row, REASON_SERVER),
-							 hubspot_get_int64(&row, REASON_ROWS),
+							 waits, waits == 1 ? "waits" : "wait",
 							 hubspot_get_text(&row, REASON_TEXT));
 	}
 	if (rows.count > MAX_REASONS)
-		appendStringInfo(reasons, "\nThere are " UINT64_FORMAT " more reasons; hs_assoc_outbox_stat and hs_assoc_backoff have them all.",
+		appendStringInfo(reasons, rows.count == MAX_REASONS + 1 ?
+						 "\nThere is " UINT64_FORMAT " more reason; hs_assoc_outbox_stat and hs_assoc_backoff have them all." :
+						 "\nThere are " UINT64_FORMAT " more reasons; hs_assoc_outbox_stat and hs_assoc_backoff have them all.",
 						 rows.count - MAX_REASONS);
 	hubspot_rows_free(&rows);
 	return count >= atoi(MAX_ROWS) ? -count : count;

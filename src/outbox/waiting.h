@@ -15,7 +15,8 @@
 
 extern int64 hubspot_waiting_count(void);
 extern bool hubspot_waiting_is_paused(const char *server);
-extern int64 hubspot_waiting_tell(const char *server, StringInfo reasons);
+extern int64 hubspot_waiting_tell(const char *server, StringInfo reasons,
+								  const char **paused);
 extern int64 hubspot_waiting_discard(void);
 extern void hubspot_waiting_begin_anew(void);
 

@@ -53,6 +53,7 @@ static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
 								const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void tell(const char *server, int64 done, int64 dead, bool waits);
+static const char *what_to_do(const char *server, int64 dead, const char *paused);
 static void wait_until(TimestampTz time);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
@@ -260,22 +261,43 @@ static void
 tell(const char *server, int64 done, int64 dead, bool waits)
 {
 	HubspotCatalogAccess access = hubspot_begin_catalog_access();
+	const char *paused = NULL;
 	const char *waiting;
+	const char *hint;
 	StringInfoData reasons;
 	int64		count = 0;
 
 	initStringInfo(&reasons);
 	if (hubspot_outbox_schema(true) && (waits || hubspot_waiting_is_paused(server)))
-		count = hubspot_waiting_tell(server, &reasons);
+		count = hubspot_waiting_tell(server, &reasons, &paused);
 	hubspot_end_catalog_access(access);
 	if (done == 0 && dead == 0 && count == 0)
 		return;
 	waiting = count >= 0 ? psprintf(INT64_FORMAT, count) : psprintf(INT64_FORMAT " or more", -count);
+	hint = what_to_do(server, dead, paused);
 	ereport(NOTICE,
-			(errmsg("outbox: " INT64_FORMAT " sent, " INT64_FORMAT " failed, %s still waiting",
-					done, dead, waiting),
+			(errmsg("outbox: " INT64_FORMAT " sent, " INT64_FORMAT " failed%s, %s still waiting",
+					done, dead, dead == 0 ? "" : dead == 1 ? " (a dead letter)" : " (dead letters)",
+					waiting),
 			 reasons.len > 0 ? errdetail("%s", reasons.data) : 0,
-			 dead > 0 ? errhint("The table hs_assoc_dead_letter says why they failed.") : 0));
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* About dead letters, and about an account that is paused; or NULL. */
+static const char *
+what_to_do(const char *server, int64 dead, const char *paused)
+{
+	const char *retry = "";
+	const char *resume = "";
+
+	if (dead == 0 && paused == NULL)
+		return NULL;
+	if (dead > 0)
+		retry = psprintf("SELECT * FROM hs_assoc_dead_letter says why, and SELECT hs_assoc_retry(%s) has dead letters sent again.",
+						 server ? psprintf("server => %s", quote_literal_cstr(server)) : "");
+	if (paused)
+		resume = psprintf("SELECT hs_assoc_resume(%s) ends the pause.", quote_literal_cstr(paused));
+	return psprintf("%s%s%s", retry, dead > 0 && paused ? " " : "", resume);
 }
 
 /* Wait until a time has come. */

@@ -27,6 +27,8 @@
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "foreign/foreign.h"
@@ -53,10 +55,13 @@ static const char *const event_triggers[] = {
 static const char *table_problem(const HubspotSchema *schema, const HubspotSync *sync);
 static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool replicated);
 static const char *event_trigger_problem(void);
+static const char *subscription_problem(const HubspotSync *sync);
 static const char *column_problem(const HubspotSync *sync);
 static bool is_replaced(const HubspotSchema *schema, const HubspotSync *sync);
 static bool is_distributed(Oid table);
 static bool is_subscribed(Oid table);
+static bool is_tree_subscribed(Oid table);
+static const char *disabled_subscription(Oid table);
 
 /*
  * Why changes of the table are not sent as the sync says: a sentence; or NULL,
@@ -70,6 +75,8 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 	if (get_rel_name(sync->link_table) == NULL)
 		return "The table does not exist any more.";
 	problem = table_problem(schema, sync);
+	if (problem == NULL && sync->replicated)
+		problem = subscription_problem(sync);
 	if (problem == NULL)
 		problem = column_problem(sync);
 	if (problem == NULL)
@@ -129,6 +136,29 @@ trigger_problem(const HubspotSchema *schema, Oid table, bool replicated)
 		 (role && strcmp(role, "replica") == 0)))
 		return psprintf("The setting session_replication_role is \"replica\": triggers of table \"%s\" do not fire.",
 						get_rel_name(table));
+	return NULL;
+}
+
+/*
+ * Does a subscription bring what such a sync is to send?  The table may be filled through
+ * itself, or through its partitions.
+ */
+static const char *
+subscription_problem(const HubspotSync *sync)
+{
+	ListCell   *lc;
+
+	if (!is_tree_subscribed(sync->link_table))
+		return psprintf("No subscription of this database fills table \"%s\": only what is written here is sent.",
+						get_rel_name(sync->link_table));
+	foreach(lc, find_all_inheritors(sync->link_table, NoLock, NULL))
+	{
+		const char *subscription = disabled_subscription(lfirst_oid(lc));
+
+		if (subscription)
+			return psprintf("Subscription \"%s\", which fills table \"%s\", is disabled.",
+							subscription, get_rel_name(lfirst_oid(lc)));
+	}
 	return NULL;
 }
 
@@ -194,7 +224,8 @@ is_replaced(const HubspotSchema *schema, const HubspotSync *sync)
 
 /*
  * Before a sync is enabled: ERROR if the table is distributed, and a WARNING if
- * it is filled by a subscription, beside which it may be written to.
+ * it is filled by a subscription, beside which it may be written to.  A NOTICE if
+ * it is to be filled by one, and there is none yet.
  */
 void
 hubspot_link_check_writers(const HubspotSchema *schema, const HubspotSync *sync)
@@ -219,6 +250,11 @@ hubspot_link_check_writers(const HubspotSchema *schema, const HubspotSync *sync)
 					 errdetail("It fires no triggers of statements."),
 					 errhint("Enable the sync with replicated => true, or where the rows are written.")));
 	}
+	if (sync->replicated && !is_tree_subscribed(link_table))
+		ereport(NOTICE,
+				(errmsg("no subscription of this database fills table \"%s\" yet", name),
+				 errdetail("Until one does, the sync is not active, and only what is written here is sent."),
+				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
 }
 
 /*
@@ -257,4 +293,43 @@ is_subscribed(Oid table)
 
 	ReleaseSysCacheList(list);
 	return found;
+}
+
+/* Is the table or one of its partitions filled by a subscription? */
+static bool
+is_tree_subscribed(Oid table)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(table, NoLock, NULL))
+	{
+		if (is_subscribed(lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* The name of a subscription that fills the table, but is disabled; or NULL. */
+static const char *
+disabled_subscription(Oid table)
+{
+	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(table));
+	const char *name = NULL;
+
+	for (int i = 0; i < list->n_members && name == NULL; i++)
+	{
+		Form_pg_subscription_rel map = (Form_pg_subscription_rel) GETSTRUCT(&list->members[i]->tuple);
+		HeapTuple	tuple = SearchSysCache1(SUBSCRIPTIONOID, ObjectIdGetDatum(map->srsubid));
+
+		if (HeapTupleIsValid(tuple))	/* else it was dropped just now */
+		{
+			Form_pg_subscription subscription = (Form_pg_subscription) GETSTRUCT(tuple);
+
+			if (!subscription->subenabled)
+				name = pstrdup(NameStr(subscription->subname));
+			ReleaseSysCache(tuple);
+		}
+	}
+	ReleaseSysCacheList(list);
+	return name;
 }

@@ -31,25 +31,41 @@ sub flush
 }
 
 sub start_over { $session->query('DELETE FROM hs_assoc_outbox; DELETE FROM hs_assoc_dead_letter; DELETE FROM hs_assoc_backoff'); return }
+my $due = 'due: call hs_assoc_flush again, unless another process is sending, or something is to be sent first.';
 sub waits { my ($sent, $failed, $waiting) = @_; return "NOTICE:  00000: outbox: $sent sent, $failed failed, $waiting still waiting" }
+sub resume { my ($server) = @_; return "\nHINT:  SELECT hs_assoc_resume('$server') ends the pause." }
 
 is(flush(), '', 'a new database: nothing to do, nothing to say');
 enqueue('SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 250) AS i');
 is(flush(), waits(250, 0, 0), 'what was sent, in several requests');
 is(flush(), '', 'nothing to do, nothing to say');
 enqueue('SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 30) AS i');
-is(flush(10), waits(10, 0, 20) . "\nDETAIL:  hubspot: 20 wait: they are due: call it again, unless another process sends them, or something is to be sent before them.", 'as many as it was to send');
+is(flush(10), waits(10, 0, 20) . "\nDETAIL:  hubspot: 20 wait: $due", 'as many as it was to send');
 is(flush(), waits(20, 0, 0), 'the rest');
 
 $hubspot->rules({ match => { id => '7' }, action => { status => 400 } });
 enqueue('SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 10) AS i');
-is(flush(), waits(9, 1, 0) . "\nHINT:  The table hs_assoc_dead_letter says why they failed.", 'what failed for good');
+my $retry = "\nHINT:  SELECT * FROM hs_assoc_dead_letter says why, and SELECT hs_assoc_retry() has dead letters sent again.";
+is(flush(), waits(9, '1', 0) =~ s/failed/failed (a dead letter)/r . $retry, 'what failed for good');
+$session->query('SELECT hs_assoc_retry()');
+enqueue('SELECT 7 AS from_id, 2 AS to_id');
+is(flush(q{server => 'hubspot'}), waits(0, 2, 0) =~ s/failed/failed (dead letters)/r . $retry =~ s/retry\(\)/retry(server => 'hubspot')/r, '... and several, of one server');
+$hubspot->clear_rules;
+$session->query(q{SELECT hs_assoc_retry(server => 'hubspot')});
+is(flush(), waits(2, 0, 0), '... are sent when that is done');
+$hubspot->rules({ match => { id => '7' }, action => { status => 400 } });
+create_account($node, $hubspot, name => q{"it's"}, rate_limit => 0);
+enqueue('SELECT 1 AS from_id, 1 AS to_id', server => "it''s");
+$session->query("SELECT hs_assoc_pause('it''s')");
+enqueue('SELECT 7 AS from_id, 3 AS to_id');
+is(flush(), waits(0, 1, 1) =~ s/failed/failed (a dead letter)/r . "\nDETAIL:  it's: 1 waits: the account is paused.$retry SELECT hs_assoc_resume('it''s') ends the pause.", '... beside an account that is paused');
+$session->query("SELECT hs_assoc_resume('it''s')");
 $hubspot->clear_rules;
 start_over();
 
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, keep_labels, not_before)
 	VALUES ('hubspot', 'postgres', 'create_default', 'contacts', '8', 'companies', '1', false, now() + '1 hour')});
-is(flush(), waits(0, 0, 1) . "\nDETAIL:  hubspot: 1 wait: to be tried again later.", 'what has to wait after a failed attempt');
+is(flush(), waits(0, 0, 1) . "\nDETAIL:  hubspot: 1 waits: to be tried again later.", 'what has to wait after a failed attempt');
 start_over();
 
 enqueue(q{SELECT 'nobody' || i || '@example.com' AS from_id, 1 AS to_id FROM generate_series(1, 3) AS i}, from => 'contacts:email');
@@ -72,7 +88,7 @@ $other->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });
 $hubspot->clear_rules;
 enqueue('SELECT 1 AS from_id, 2 AS to_id', server => 'second');
-is(flush(), waits(1, 0, 1) . "\nDETAIL:  hubspot: 1 wait: they are due: call it again, unless another process sends them, or something is to be sent before them.", 'another process sends it');
+is(flush(), waits(1, 0, 1) . "\nDETAIL:  hubspot: 1 waits: $due", 'another process sends it');
 is(flush(q{server => 'second'}), '', 'of one server, only what is of that one');
 $other->cancel;
 $other->finish;
@@ -88,7 +104,9 @@ foreach my $i (1 .. 22)
 $told = flush();
 my $count = 22 * 23 / 2;
 like($told, qr/\A\Q${\ waits(0, 0, $count)}\E\nDETAIL:  paused_22: 22 wait: the account is paused\.\npaused_21: 21 wait/, 'what is paused, most of it first');
-like($told, qr/\npaused_3: 3 wait: the account is paused\.\nThere are 2 more reasons; hs_assoc_outbox_stat and hs_assoc_backoff have them all\.\z/, '... and not all of it');
+like($told, qr/\npaused_3: 3 wait: the account is paused\.\nThere are 2 more reasons; hs_assoc_outbox_stat and hs_assoc_backoff have them all\.\Q${\ resume('paused_22')}\E\z/, '... and not all of it');
+$session->query('DELETE FROM hs_assoc_outbox WHERE server = $$paused_1$$');
+like(flush(), qr/\nThere is 1 more reason; hs_assoc_outbox_stat/, '... but one');
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, keep_labels)
 	SELECT 'paused_1', 'postgres', 'create_default', 'contacts', i, 'companies', i, false FROM generate_series(1, 100001) AS i});
 like(flush(), qr/\A\Q${\ waits(0, 0, '100000 or more')}\E\nDETAIL:  paused_1: \d+ wait: the account is paused/, 'very many are not all counted');
@@ -96,7 +114,7 @@ like(flush(), qr/\A\Q${\ waits(0, 0, '100000 or more')}\E\nDETAIL:  paused_1: \d
 # Who may call it and nothing else is told no more
 $session->query('CREATE ROLE operator; GRANT EXECUTE ON PROCEDURE hs_assoc_flush TO operator; DELETE FROM hs_assoc_outbox WHERE server <> $$paused_3$$');
 $session->query('SET ROLE operator');
-is(flush(), waits(0, 0, 3) . "\nDETAIL:  paused_3: 3 wait: the account is paused.", 'a role that may call it, and has no privilege on the tables');
+is(flush(), waits(0, 0, 3) . "\nDETAIL:  paused_3: 3 wait: the account is paused." . resume('paused_3'), 'a role that may call it, and has no privilege on the tables');
 $session->query('RESET ROLE');
 
 done_testing();

@@ -70,7 +70,10 @@ is($car->query(q{SELECT hs_assoc_enable_sync('links', 'deals', 'contact_id', 'co
 	SELECT hs_assoc_enable_sync('labels', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label', replicated => true)}), "0\n0", 'two that send what a subscription applies');
 is($car->query(q{SELECT string_agg(concat_ws(' ', tgname, tgenabled), ', ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = 'links'::regclass}),
 	'hs_assoc_sync_delete O, hs_assoc_sync_insert O, hs_assoc_sync_replicated R, hs_assoc_sync_truncate A, hs_assoc_sync_update O', 'their triggers');
-is(state_of('links'), 't', 'active, though there is no subscription yet');
+is(state_of('labels'), 'f No subscription of this database fills table "labels": only what is written here is sent.', 'not active, as long as there is no subscription');
+like(told($car, q{CREATE TABLE unfed (LIKE links INCLUDING ALL); SELECT hs_assoc_enable_sync('unfed', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}),
+	qr/NOTICE:  00000: no subscription of this database fills table "unfed" yet\n.*DETAIL:  Until one does, the sync is not active, and only what is written here is sent\.\n.*HINT:  CREATE SUBSCRIPTION \.\.\. CONNECTION '\.\.\.' PUBLICATION \.\.\., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.\n/, '... as who enables it is told');
+$car->query('DROP TABLE unfed');
 subscribe('links, labels', ', streaming = on');
 is($car->query(q{SELECT count(*), count(DISTINCT from_id), min(from_type), max(from_type) FROM hs_assoc_outbox WHERE link_table = 'links'::regclass}), '1000|1000|deals|deals',
 	'the initial copy, once, for the sync that is to have it');
@@ -80,6 +83,12 @@ is(state_of('links'), 'f Table "links" is filled by a subscription: what that ap
 $car->query('SELECT hs_assoc_disable_sync($$links$$)');
 is(told($car, q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}), '', 'without a WARNING, as it is replicated');
 is(state_of('links') . state_of('labels'), 'tt', 'active');
+$car->query('ALTER SUBSCRIPTION s DISABLE');
+is(state_of('links'), 'f Subscription "s", which fills table "links", is disabled.', 'a subscription that is disabled');
+like($car->query(q{SELECT state || ': ' || replace(detail, E'\n', ' ') || ' ' || replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'triggers'}),
+	qr/^problem: changes of table public\.labels are not followed: Subscription "s", which fills table "labels", is disabled\. See to the subscription that is to fill it\. .*enable the sync anew, with replicated => true\./, '... as hs_assoc_diagnose says');
+$car->query('ALTER SUBSCRIPTION s ENABLE');
+is(state_of('links'), 't', '... and enabled again');
 foreach my $trigger (qw(replicated truncate))
 {
 	$car->query("ALTER TABLE links DISABLE TRIGGER hs_assoc_sync_$trigger");
@@ -142,11 +151,12 @@ $car->query(q{CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10
 	ALTER TABLE parts_2 DROP COLUMN gone;
 	SELECT hs_assoc_enable_sync('parts', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true);
 	ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (100) TO (200)});
-is(state_of('parts'), 't', 'a partitioned table, with a partition that came later');
+like(state_of('parts'), qr/^f No subscription of this database fills table "parts"/, 'a partitioned table');
 $managed->query('INSERT INTO parts VALUES (1, 1, true), (2, 1, false); ALTER PUBLICATION p ADD TABLE parts WHERE (live)');
 $car->query('ALTER SUBSCRIPTION s REFRESH PUBLICATION');
 copied();
 is(brought(), '+ 1 1', 'the initial copy, by the filter');
+is(state_of('parts'), 't', '... active, with a partition that came later');
 $managed->query('UPDATE parts SET live = NOT live');
 is(brought(), '- 1 1, + 2 1', 'rows that come and go by the filter');
 $managed->query('UPDATE parts SET company_id = company_id + 100');

@@ -104,16 +104,27 @@ $car->query('DELETE FROM hs_assoc_outbox');
 
 # All rows
 $managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
-is(pulled(), '+ 201 1', 'what was not written down is not pulled');
+like(pull(), qr/NOTICE:  00000: pulled 1 change of public\.links\n/, 'a change');
+is(waiting(), '+ 201 1', '... what was not written down is not pulled');
 $managed->query('INSERT INTO links VALUES (202, 1)');
 is(pulled(q{, all_rows => 'managed.links'}), join(', ', map({ "- $_ 1" } sort (101 .. 109, 3, 6)), '+ 200 1', '+ 202 1'), 'all rows: what differs');
 is(written(), 0, '... with what was written down');
+$managed->query('ALTER TABLE links DISABLE TRIGGER USER; INSERT INTO links VALUES (203, 1), (204, 1); DELETE FROM links WHERE contact_id = 200; ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (205, 1)');
+like(pull(q{, all_rows => 'managed.links'}), qr/NOTICE:  00000: took all rows of managed\.links: 3 added, 1 removed\n.*DETAIL:  They include 1 change of public\.links that had been written down\.\n/, '... and is told');
+like(pull(q{, all_rows => 'managed.links'}), qr/NOTICE:  00000: took all rows of managed\.links: 0 added, 0 removed\n.*DETAIL:  They include 0 changes of public\.links/, '... also where nothing differs');
 $managed->query('DELETE FROM links WHERE contact_id < 1000');
 pull();
 $car->query('DELETE FROM hs_assoc_outbox');
 
 # Errors
+my $shape = 'It must be a foreign table of hubspot_changes\.changes over there, with the columns id bigint, link text, old_row jsonb, new_row jsonb\.';
 foreach my $case (
+	[ q{CALL hs_assoc_pull('links', 'labels')}, qr/22023: invalid value for argument "changes": "labels"\n.*DETAIL:  Of the columns that changes have, it lacks id bigint, link text, old_row jsonb, new_row jsonb\.\n.*HINT:  $shape\n/ ],
+	[ q{CREATE TABLE shape (id int, link text, old_row json, new_row jsonb); CALL hs_assoc_pull('links', 'shape')}, qr/22023: invalid value for argument "changes": "shape"\n.*DETAIL:  Of the columns that changes have, it lacks id bigint, old_row jsonb\.\n.*HINT:  $shape\n/ ],
+	[ q{ALTER TABLE shape ALTER id TYPE bigint, DROP old_row; CALL hs_assoc_pull('links', 'shape')}, qr/"shape"\n.*DETAIL:  Of the columns that changes have, it lacks old_row jsonb\.\n/ ],
+	[ q{CALL hs_assoc_pull('managed.changes', 'links')}, qr/22023: invalid value for argument "changes": "links"\n.*DETAIL: .*\n.*HINT:  The arguments are in the wrong order: CALL hs_assoc_pull\('links', 'managed\.changes'\)\.\n/ ],
+	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'managed.changes')}, qr/22023: invalid value for argument "all_rows": "managed\.changes"\n.*DETAIL:  Of the columns of table links, it lacks contact_id, company_id\.\n.*HINT:  It must be a foreign table of the same table over there, with the columns contact_id, company_id\.\n/ ],
+	[ q{CALL hs_assoc_pull('labels', 'managed.changes', all_rows => 'managed.links')}, qr/DETAIL:  Of the columns of table labels, it lacks label\.\n/ ],
 	[ q{CALL hs_assoc_pull(NULL, 'managed.changes')}, qr/22004: argument "link_table" must not be null/ ],
 	[ q{CALL hs_assoc_pull('links', NULL)}, qr/22004: argument "changes" must not be null/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 0)}, qr/22023: invalid value for argument "max_rows": 0\n/ ],

@@ -278,10 +278,10 @@ broken('a label of theirs is gone', q{SELECT hs_assoc_label_delete('contacts', '
 	q{SELECT hs_assoc_disable_sync('leads'); DELETE FROM hs_assoc_outbox},
 	labels => [ 'problem', qr/table public\.leads: there is no label "Chief" from contacts to companies/, qr/hs_assoc_label_create/ ]);
 broken('a trigger is disabled', 'ALTER TABLE links DISABLE TRIGGER USER', sub { $admin->query('ALTER TABLE links ENABLE TRIGGER USER') },
-	triggers => [ 'problem', qr/table public\.links is disabled or missing/, qr/ALTER TABLE public\.links ENABLE TRIGGER USER/ ]);
+	triggers => [ 'problem', qr/changes of table public\.links are not followed: A trigger of table "links" is missing, disabled/, qr/ALTER TABLE public\.links ENABLE TRIGGER USER/ ]);
 my $trigger = $admin->query(q{SELECT tgname FROM pg_trigger WHERE tgrelid = 'links'::regclass AND NOT tgisinternal ORDER BY 1 LIMIT 1});
 broken('a trigger fires for replication alone', "ALTER TABLE links ENABLE REPLICA TRIGGER $trigger", "ALTER TABLE links ENABLE TRIGGER $trigger",
-	triggers => [ 'problem', qr/disabled or missing/ ]);
+	triggers => [ 'problem', qr/A trigger of table "links" is missing, disabled/ ]);
 broken('DDL is not followed', 'ALTER EVENT TRIGGER hs_assoc_sync_drop DISABLE', \'triggers',
 	triggers => [ 'problem', qr/event trigger hs_assoc_sync_drop/ ]);
 broken('triggers do not fire', 'SET session_replication_role = replica', \'triggers',
