@@ -80,11 +80,11 @@ sub outcome
 	return 'nobody';
 }
 
-# The function, by what is in there. A buffer for an answer is tried again; where a window of rows is picked, these are picked
+# The function, by what is in there; or where the compiler may have made it a part of another one, both. A buffer for an answer is tried again; where a window of rows is picked, these are picked
 # again, and fewer, before anybody is charged. The first buffer of a connect may be that of the server's own table of locks,
 # which PostgreSQL 15 does not survive if it is asked for the same lock again in the transaction.
 my @steps = (
-	[ connect => 'hubspot_connect', 'malloc', qr/^account$/, undef, 2 ],
+	[ connect => 'connect_by_mapping|hubspot_connect', 'malloc', qr/^account$/, undef, 2 ],
 	[ 'pick what is alone' => 'hubspot_pick_alone', 'malloc', qr/^sent$/ ],
 	[ prune => 'hubspot_claim_prune', 'malloc', qr/^sent$/, 2 ],
 	[ pick => 'hubspot_pick', 'malloc', qr/^sent$/, 2 ],

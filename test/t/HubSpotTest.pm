@@ -872,8 +872,9 @@ next one. The result is what it returns, or its errno.
 =item blow_in(step, pid, function, number, result)
 
 The same, of the calls that the extension or the server makes while it is in the
-extension's function of that name, as the process has it. False: nobody knows where
-that lies.
+extension's function of that name, as the process has it; of several, as in a|b, the
+first that there is, since a compiler may make one a part of the other. False: nobody
+knows where that lies.
 
 =item has_blown
 
@@ -929,8 +930,14 @@ sub blow_in
 {
 	my ($self, $step, $pid, @what) = @_;
 	my ($library) = slurp_file("/proc/$pid/maps") =~ m{(/\S+/hubspot_assoc\.so)$}m or return 0;
-	my ($start, $size) = `nm -S '$library'` =~ /^(\w+) (\w+) t \Q$step\E$/mi or return 0;
-	return $self->write(@what, hex $start, hex($start) + hex $size) // 1;
+	my $symbols = `nm -S '$library'`;
+	foreach my $name (split /\|/, $step)
+	{
+		my ($start, $size) = $symbols =~ /^(\w+) (\w+) t \Q$name\E(?:\.(?:isra|constprop|part)\.\d+)*$/mi or next;
+		$self->write(@what, hex $start, hex($start) + hex $size);
+		return 1;
+	}
+	return 0;
 }
 
 sub has_blown { return $_[0]->left == 0 }
