@@ -14,6 +14,8 @@
 #include "access/tupdesc.h"
 #include "utils/tuplestore.h"
 
+#include "base/compat.h"
+
 /* Rows of a table in sync, as its own, that are new and that are gone. */
 typedef struct HubspotReplicated
 {
