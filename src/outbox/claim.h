@@ -17,6 +17,7 @@
 
 #include "hubspot.h"
 #include "outbox/claimant.h"
+#include "outbox/history.h"
 
 /* Rows that can go into the same requests. */
 typedef struct HubspotLane
@@ -44,6 +45,7 @@ typedef struct HubspotClaim
 	bool		shares;			/* there are others of its pair */
 	int64		waited;			/* for its records, in microseconds, if they
 								 * are not known yet */
+	const HubspotHistoric *historic;	/* or NULL: no history is kept of it */
 } HubspotClaim;
 
 /* A row that isn't done, and when it is to be sent again. */

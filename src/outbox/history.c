@@ -4,7 +4,7 @@
  *	  Who had what associated, when, and what came of it.
  *
  * If a server's option asks for it, a row of the outbox says who has enqueued it, and for
- * how long its history is kept; and the statement that settles it puts that into
+ * how long its history is kept; and the transaction that settles it puts that into
  * hs_assoc_history_batch.  So it is there if and only if the row is settled.  Where the
  * option is not set, a row has three nulls more, and nothing else is done.
  *
@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -31,6 +32,9 @@
 #include "account/option.h"
 #include "outbox/history.h"
 #include "schema/prepared.h"
+
+/* The most bytes of who it was, and by which program: of names as PostgreSQL has them. */
+#define MOST_NAME		(NAMEDATALEN - 1)
 
 /* How many batches are forgotten at a time: more than a round makes. */
 #define FORGOTTEN_BATCHES	"1000"
@@ -41,6 +45,25 @@ static HubspotStatement forget_statement = {
 	" SELECT l.ctid FROM %1$s.hs_assoc_history_batch AS l WHERE l.keep_until < now()"
 	" ORDER BY l.keep_until LIMIT " FORGOTTEN_BATCHES " FOR UPDATE SKIP LOCKED))",
 };
+
+/* The columns of HUBSPOT_SQL_HISTORIC */
+enum
+{
+	HISTORY_FOR,
+	ENQUEUED_AT,
+	ENQUEUED_BY,
+	APPLICATION_NAME,
+	LINK_TABLE,
+	FROM_PROPERTY,
+	TO_PROPERTY,
+	FROM_KEY,
+	TO_KEY
+};
+
+static bool is_who(const HubspotRow *row, int first, const HubspotWho *who);
+static bool is_text(const HubspotRow *row, int column, const char *value);
+static const HubspotWho *read_who(const HubspotRow *row, int first);
+static HubspotSlice clipped(const HubspotRow *row, int column, Size most);
 
 /*
  * Set the parameters that say who enqueues something for a server, from the first of them
@@ -63,6 +86,81 @@ hubspot_history_who(HubspotValues *values, int first, const char *server)
 	hubspot_set_text(values, first, GetUserNameFromId(GetSessionUserId(), true));
 	hubspot_set_text(values, first + 1, application_name);
 	hubspot_set_datum(values, first + 2, IntervalPGetDatum(kept_for));
+}
+
+/*
+ * What the history is to have of a row, palloc'd; NULL: nothing.  last: whose the row before
+ * it was, or NULL.
+ */
+HubspotHistoric *
+hubspot_history_read(const HubspotRow *row, int first, const HubspotWho *last)
+{
+	HubspotHistoric *historic;
+
+	if (row->isnull[first + HISTORY_FOR])
+		return NULL;
+	historic = palloc(sizeof(HubspotHistoric));
+	historic->who = last && is_who(row, first, last) ? last : read_who(row, first);
+	historic->enqueued_at = hubspot_get_time(row, first + ENQUEUED_AT);
+	historic->from_key = clipped(row, first + FROM_KEY, HUBSPOT_MAX_TEXT);
+	historic->to_key = clipped(row, first + TO_KEY, HUBSPOT_MAX_TEXT);
+	return historic;
+}
+
+static bool
+is_who(const HubspotRow *row, int first, const HubspotWho *who)
+{
+	return memcmp(DatumGetIntervalP(row->values[first + HISTORY_FOR]), &who->kept_for,
+				  sizeof(Interval)) == 0 &&
+		hubspot_get_oid(row, first + LINK_TABLE) == who->link_table &&
+		is_text(row, first + ENQUEUED_BY, who->enqueued_by) &&
+		is_text(row, first + APPLICATION_NAME, who->application_name) &&
+		is_text(row, first + FROM_PROPERTY, who->from_property) &&
+		is_text(row, first + TO_PROPERTY, who->to_property);
+}
+
+/* Is the column that text, or null (NULL)?  No longer one is looked at. */
+static bool
+is_text(const HubspotRow *row, int column, const char *value)
+{
+	if (value == NULL || row->isnull[column])
+		return value == NULL && row->isnull[column];
+	return hubspot_get_size(row, column) <= HUBSPOT_MAX_TEXT &&
+		hubspot_equals_text(row, column, value);
+}
+
+static const HubspotWho *
+read_who(const HubspotRow *row, int first)
+{
+	HubspotWho *who = palloc(sizeof(HubspotWho));
+
+	who->kept_for = *DatumGetIntervalP(row->values[first + HISTORY_FOR]);
+	who->link_table = hubspot_get_oid(row, first + LINK_TABLE);
+	who->enqueued_by = clipped(row, first + ENQUEUED_BY, MOST_NAME).data;
+	who->application_name = clipped(row, first + APPLICATION_NAME, MOST_NAME).data;
+	who->from_property = clipped(row, first + FROM_PROPERTY, HUBSPOT_MAX_TEXT).data;
+	who->to_property = clipped(row, first + TO_PROPERTY, HUBSPOT_MAX_TEXT).data;
+	return who;
+}
+
+/*
+ * A text, cut to so many bytes, as a slice that ends with a NUL: what somebody has put into
+ * the outbox by hand may have any size.
+ */
+static HubspotSlice
+clipped(const HubspotRow *row, int column, Size most)
+{
+	HubspotSlice slice = {NULL, 0};
+	text	   *value;
+	char	   *copy;
+
+	if (hubspot_get_size(row, column) <= most)
+		return hubspot_get_slice(row, column);
+	value = DatumGetTextPSlice(row->values[column], 0, most + 1);
+	slice.len = pg_mbcliplen(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), most);
+	copy = pnstrdup(VARDATA_ANY(value), slice.len);
+	slice.data = copy;
+	return slice;
 }
 
 /* Forget some of what need not be kept any longer. */

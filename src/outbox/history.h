@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_OUTBOX_HISTORY_H
 #define HUBSPOT_OUTBOX_HISTORY_H
 
+#include "utils/timestamp.h"
+
 #include "schema/values.h"
 
 /* Columns of a row of the outbox, and parameters of statements that insert it. */
@@ -25,10 +27,35 @@
 #define HUBSPOT_SQL_ALIKE \
 	"server, role, operation, from_type, to_type, keep_labels, attempts"
 
+/* Who has enqueued rows, and what else about them is only for the history. */
+typedef struct HubspotWho
+{
+	Interval	kept_for;
+	const char *enqueued_by;	/* these may be NULL */
+	const char *application_name;
+	const char *from_property;
+	const char *to_property;
+	Oid			link_table;
+} HubspotWho;
+
+/* That of one row. */
+typedef struct HubspotHistoric
+{
+	const HubspotWho *who;		/* rows that come together mostly share it */
+	TimestampTz enqueued_at;
+	HubspotSlice from_key;		/* or NULL */
+	HubspotSlice to_key;
+} HubspotHistoric;
+
+/* Columns of a row of the outbox that hubspot_history_read() reads, from the first of them on. */
+#define HUBSPOT_SQL_HISTORIC(row) \
+	row ".history_for, " row ".enqueued_at, " row ".enqueued_by, " row ".application_name," \
+	" " row ".link_table, " row ".from_property, " row ".to_property, " row ".from_key, " row ".to_key"
+#define HUBSPOT_NHISTORIC		9
+
 /*
- * A part of a statement that puts rows of a CTE into the history, those of which it is to be
- * kept.  alike: what HUBSPOT_SQL_ALIKE names, as expressions that are the same for all of
- * them, or as columns, which are to be grouped by then.
+ * A part of a statement that puts rows of a CTE, which have died, into the history, those of
+ * which it is to be kept.
  */
 #define HUBSPOT_SQL_INTO_HISTORY(rows, alike, outcome, status, category, group_by) \
 	"INSERT INTO %1$s.hs_assoc_history_batch (" HUBSPOT_SQL_ALIKE "," \
@@ -45,6 +72,8 @@
 	"  from_property, to_property" group_by
 
 extern void hubspot_history_who(HubspotValues *values, int first, const char *server);
+extern HubspotHistoric *hubspot_history_read(const HubspotRow *row, int first,
+											 const HubspotWho *last);
 extern void hubspot_history_forget(void);
 
 #endif							/* HUBSPOT_OUTBOX_HISTORY_H */

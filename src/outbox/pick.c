@@ -95,7 +95,10 @@ enum
 	PICK_TID,
 	PICK_WAITED,				/* for its records so far, in microseconds; or
 								 * null */
-	PICK_NEWEST,				/* the latest id that any row has been given */
+	PICK_HISTORIC,				/* of history.h */
+	PICK_NEWEST = PICK_HISTORIC + HUBSPOT_NHISTORIC,	/* the latest id that
+														 * any row has been
+														 * given */
 	PICK_BEFORE,				/* the earlier row of its pair without which
 								 * it may not go */
 	PICK_HAS_OTHERS				/* is there anything else of its pair? */
@@ -105,6 +108,7 @@ enum
 	"w.id, " pair ", w.from_id, w.to_id, w.type_ids, w.category, w.labels," \
 	" w.operation, w.from_type, w.to_type, w.keep_labels, w.attempts, " tid "," \
 	" CASE WHEN w.waited IS NOT NULL THEN (extract(epoch FROM w.waited) * 1000000)::bigint END," \
+	" " HUBSPOT_SQL_HISTORIC("w") "," \
 	" (SELECT s.last_value FROM %1$s.hs_assoc_outbox_id_seq AS s)"
 
 /*
@@ -480,6 +484,9 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 	claim->from_id = hubspot_get_slice(row, PICK_FROM_ID);
 	claim->to_id = hubspot_get_slice(row, PICK_TO_ID);
 	claim->category = hubspot_get_text(row, PICK_CATEGORY);
+	claim->historic = hubspot_history_read(row, PICK_HISTORIC, lot->last_who);
+	if (claim->historic)
+		lot->last_who = claim->historic->who;
 	return true;
 }
 

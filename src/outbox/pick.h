@@ -25,6 +25,7 @@ typedef struct HubspotLot
 	HubspotClaim *claims;
 	int			nclaims;
 	int			room;			/* pick.c's */
+	const HubspotWho *last_who; /* pick.c's, or NULL */
 	HTAB	   *by_id;			/* pick.c's, or NULL */
 } HubspotLot;
 

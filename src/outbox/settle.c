@@ -20,7 +20,7 @@
 
 #include "api/error.h"
 #include "outbox/event.h"
-#include "outbox/history.h"
+#include "outbox/history_entry.h"
 #include "outbox/precedence.h"
 #include "outbox/row_ids.h"
 #include "outbox/settle.h"
@@ -37,9 +37,6 @@
 
 /* attempts, increased by one; a user may have set it to the largest integer */
 #define ONE_MORE	"attempts + (attempts < 2147483647)::int"
-
-/* The most rows that are together in the history: an array of their texts has a bound. */
-#define MAX_IN_HISTORY	2000
 
 /* How long a row that cannot become a dead letter yet waits, in microseconds. */
 #define NO_ROOM_DELAY	(60 * INT64CONST(1000000))
@@ -145,15 +142,7 @@ enum
 	DONE_IDS,
 	DONE_TIDS,
 	DONE_SENT_AT,
-	DONE_KEEP,					/* ms */
-	/* of all rows, for the history */
-	DONE_SERVER,
-	DONE_ROLE,
-	DONE_OPERATION,
-	DONE_FROM_TYPE,
-	DONE_TO_TYPE,
-	DONE_KEEP_LABELS,
-	DONE_ATTEMPTS
+	DONE_KEEP					/* ms */
 };
 
 /* Delete rows by their place, unless somebody has changed them since. */
@@ -166,18 +155,9 @@ enum
 #define DELETE_BY_ID \
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
 
-/* Into the history, and into hs_assoc_sent, or both; how many there were */
-#define INTO_HISTORY \
-	HUBSPOT_SQL_INTO_HISTORY("done", "$5, $6, $7, $8, $9, $10, $11", "confirmed", "NULL", "NULL", "")
-
-#define HISTORY(delete) \
-	"WITH done AS (" delete " RETURNING id, from_id, to_id, from_key, to_key, from_property, to_property," \
-	"  type_ids, category, labels, link_table, enqueued_at, " HUBSPOT_SQL_WHO ")," \
-	" historic AS (" INTO_HISTORY ") SELECT FROM done"
-
+/* Into hs_assoc_sent; how many there were */
 #define KEEP(delete) \
-	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts, " HUBSPOT_SQL_WHO ")," \
-	" historic AS (" INTO_HISTORY ") " \
+	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts) " \
 	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)" \
 	" SELECT " ROW_COLUMNS ", attempts, $3, $3 + $4 * interval '1 ms' FROM done ON CONFLICT DO NOTHING"
 
@@ -186,14 +166,7 @@ enum
 		[DONE_IDS] = INT8ARRAYOID, \
 		[DONE_TIDS] = TIDARRAYOID, \
 		[DONE_SENT_AT] = TIMESTAMPTZOID, \
-		[DONE_KEEP] = INT4OID, \
-		[DONE_SERVER] = TEXTOID, \
-		[DONE_ROLE] = REGROLEOID, \
-		[DONE_OPERATION] = TEXTOID, \
-		[DONE_FROM_TYPE] = TEXTOID, \
-		[DONE_TO_TYPE] = TEXTOID, \
-		[DONE_KEEP_LABELS] = BOOLOID, \
-		[DONE_ATTEMPTS] = INT4OID \
+		[DONE_KEEP] = INT4OID \
 	}
 
 /* The statements, each once by place and once by id */
@@ -201,13 +174,19 @@ static HubspotStatement done_statements[] = {
 	{.text = DELETE_IN_PLACE, DONE_TYPES},
 	{.text = DELETE_BY_ID, DONE_TYPES}
 };
-static HubspotStatement done_history_statements[] = {
-	{.text = HISTORY(DELETE_IN_PLACE), DONE_TYPES},
-	{.text = HISTORY(DELETE_BY_ID), DONE_TYPES}
-};
 static HubspotStatement done_keep_statements[] = {
 	{.text = KEEP(DELETE_IN_PLACE), DONE_TYPES},
 	{.text = KEEP(DELETE_BY_ID), DONE_TYPES}
+};
+
+enum
+{
+	LEFT_ID
+};
+
+static HubspotStatement left_statement = {
+	.text = "SELECT o.id FROM %1$s.hs_assoc_outbox AS o WHERE o.id = ANY ($1)",
+	.types = {[DONE_IDS] = INT8ARRAYOID}
 };
 
 /* What is changed in each of some rows, unless somebody has locked it */
@@ -381,6 +360,8 @@ static HubspotRows rows;
 static HubspotSettled settled;
 
 static bool is_refusal(HubspotVerdict verdict);
+static int	leave_locked(const HubspotValues *values, const HubspotClaim *const *claims,
+						 int nclaims, const HubspotClaim *const **others);
 static void delete_outdated(const char *server,
 							const int64 *ids, int nids,
 							HubspotStatement *afterwards);
@@ -423,30 +404,49 @@ hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
 					const HubspotClaim *const *claims, int nclaims,
 					TimestampTz sent_at, int keep, bool history)
 {
-	HubspotStatement *statements = keep > 0 ? done_keep_statements :
-	history ? done_history_statements : done_statements;
-	int			most = keep > 0 || history ? MAX_IN_HISTORY : nclaims;
+	HubspotStatement *statements = keep > 0 ? done_keep_statements : done_statements;
 	HubspotValues values = {0};
+	uint64		ndone;
 
 	hubspot_set_time(&values, DONE_SENT_AT, sent_at);
 	hubspot_set_int32(&values, DONE_KEEP, keep);
-	hubspot_set_text(&values, DONE_SERVER, claimant->server);
-	hubspot_set_oid(&values, DONE_ROLE, claimant->role);
-	hubspot_set_text(&values, DONE_OPERATION, lane->operation);
-	hubspot_set_text(&values, DONE_FROM_TYPE, lane->from_type);
-	hubspot_set_text(&values, DONE_TO_TYPE, lane->to_type);
-	hubspot_set_bool(&values, DONE_KEEP_LABELS, lane->keep_labels);
-	hubspot_set_int32(&values, DONE_ATTEMPTS, lane->attempts);
-	for (int first = 0; first < nclaims; first += most)
-	{
-		int			count = Min(most, nclaims - first);
-
-		hubspot_set_datum(&values, DONE_IDS, hubspot_claim_ids(claims + first, count));
-		hubspot_set_datum(&values, DONE_TIDS, hubspot_claim_tids(claims + first, count));
-		if (hubspot_execute(&statements[0], &values) < (uint64) count)
-			(void) hubspot_execute(&statements[1], &values);
-	}
+	hubspot_set_datum(&values, DONE_IDS, hubspot_claim_ids(claims, nclaims));
+	hubspot_set_datum(&values, DONE_TIDS, hubspot_claim_tids(claims, nclaims));
+	ndone = hubspot_execute(&statements[0], &values);
+	if (ndone < (uint64) nclaims)
+		ndone += hubspot_execute(&statements[1], &values);
 	settled.done += nclaims;
+	if (history && ndone < (uint64) nclaims)
+		nclaims = leave_locked(&values, claims, nclaims, &claims);
+	if (history)
+		hubspot_history_put(claimant, lane, claims, nclaims);
+}
+
+/*
+ * Rows that somebody has locked stay, and are sent again.  Returns how many others there are,
+ * and which.
+ */
+static int
+leave_locked(const HubspotValues *values, const HubspotClaim *const *claims, int nclaims,
+			 const HubspotClaim *const **others)
+{
+	const HubspotClaim **done = palloc(sizeof(HubspotClaim *) * nclaims);
+	int64	   *ids = palloc(sizeof(int64) * nclaims);
+	int			nids;
+	int			ndone = 0;
+
+	for (int i = 0; i < nclaims; i++)
+		ids[i] = claims[i]->id;
+	hubspot_query(&left_statement, values, &rows);
+	nids = hubspot_row_ids_without(ids, nclaims, &rows, LEFT_ID, ids);
+	hubspot_rows_free(&rows);
+	for (int i = 0; i < nclaims && ndone < nids; i++)
+	{
+		if (claims[i]->id == ids[ndone])
+			done[ndone++] = claims[i];
+	}
+	*others = done;
+	return ndone;
 }
 
 /* How many rows this process has settled since it was last asked. */

@@ -21,8 +21,8 @@
 
 #include "hubspot.h"
 
-#define HUBSPOT_MAX_PARAMETERS	20
-#define HUBSPOT_MAX_COLUMNS		20
+#define HUBSPOT_MAX_PARAMETERS	24
+#define HUBSPOT_MAX_COLUMNS		28
 
 /* Values of a statement's parameters.  All zeroes: each is null until it is set. */
 typedef struct HubspotValues

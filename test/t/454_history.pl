@@ -145,6 +145,50 @@ $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_typ
 flush();
 is(history('length(enqueued_by), length(application_name)', q{from_id = '60'}), '63|63', 'texts are bounded');
 
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, from_property, from_key, history_for)
+	SELECT 'hubspot', 'postgres'::regrole, 'create_default', 'contacts', '61', 'companies', i::text, repeat('p', 1500), repeat(k, 1500), '1 d'
+	FROM (VALUES (1, 'k'), (2, 'k'), (3, NULL)) AS v (i, k)});
+flush();
+is(history('length(from_property), length(from_key), to_key', q{from_id = '61'}), "1000|1000|\n1000|1000|\n1000||", '... of any kind, and may be missing');
+
+# those that differ in anything else are apart, in whatever order they come
+$session->query(q{CREATE ROLE carl LOGIN; GRANT USAGE ON FOREIGN SERVER hubspot TO carl});
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, type_ids, category, labels, keep_labels, enqueued_by, application_name, link_table, history_for)
+	SELECT 'hubspot', 'postgres'::regrole, 'create', 'contacts', (2000 + i)::text, 'companies', '1', CASE WHEN i / 2 % 2 = 0 THEN '{279}'::int[] END,
+		CASE WHEN i / 2 % 2 = 0 THEN 'HUBSPOT_DEFINED' END, CASE WHEN i / 2 % 2 = 1 THEN ARRAY['L' || i % 2] END, true,
+		CASE i % 3 WHEN 0 THEN 'x' WHEN 1 THEN 'y' END, 'a' || i % 2, CASE i % 2 WHEN 0 THEN 'links'::regclass END, CASE WHEN i % 5 = 0 THEN '1 d' WHEN i % 5 < 4 THEN '2 d' END::interval
+	FROM generate_series(1, 60) AS i});
+$session->query(q{CREATE TEMP TABLE given AS SELECT id, from_id, type_ids, category, labels, enqueued_by, application_name, link_table, enqueued_at, history_for FROM hs_assoc_outbox WHERE from_id ~ '^20..$'});
+$session->query(q{SELECT hs_assoc_label_create('contacts', 'companies', 'L' || i, 'l' || i) FROM generate_series(0, 1) AS i});
+flush();
+is($session->query(q{SELECT count(*) FROM hs_assoc_outbox}), 0, 'rows of many kinds');
+is($session->query(q{SELECT count(*) FROM hs_assoc_history WHERE from_id ~ '^20..$'}), 48, '... those of which it is to be kept');
+is($session->query(q{SELECT count(*) FROM given AS g JOIN hs_assoc_history AS h USING (id, from_id, enqueued_at) WHERE (g.type_ids, g.category, g.labels, g.enqueued_by, g.application_name, g.link_table, g.history_for)
+	IS NOT DISTINCT FROM (h.type_ids, h.category, h.labels, h.enqueued_by, h.application_name, h.link_table, h.keep_until - h.settled_at)}), 48, '... each as it was');
+is($session->query(q{SELECT count(*) FROM hs_assoc_history_batch AS b WHERE '2000' < ALL (from_ids) AND '2060' >= ALL (from_ids) AND from_ids[1] ~ '^20..$'}),
+	$session->query(q{SELECT count(DISTINCT (type_ids, category, labels, enqueued_by, application_name, link_table, history_for)) FROM given WHERE history_for IS NOT NULL}), '... and those alike together');
+
+# what others do to rows while they are on their way
+$hubspot->rules({ match => { path => 'batch/' }, action => { delay_ms => 5000 } });
+enqueue($session, $_, 1) foreach 80 .. 84;
+my $sender = start_session($node);
+$sender->send('CALL hs_assoc_flush()');
+wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+$hubspot->clear_rules;
+$bob->query('RESET SESSION AUTHORIZATION');
+$bob->query('BEGIN');
+$bob->query(q{SELECT FROM hs_assoc_outbox WHERE from_id = '81' FOR UPDATE});
+$session->query(q{UPDATE hs_assoc_outbox SET not_before = not_before WHERE from_id = '82'; DELETE FROM hs_assoc_outbox WHERE from_id = '83'});
+$sender->finish;
+is($session->query('SELECT from_id FROM hs_assoc_outbox'), 81, 'a row that is locked stays');
+is(history('from_id, outcome', q{from_id ~ '^8.$'}), join("\n", map { "$_|confirmed" } 80, 82 .. 84), '... and is not settled; what HubSpot has confirmed of others is known, whatever became of the rows');
+$bob->query('COMMIT');
+$session->query('SELECT hs_assoc_resume()');
+flush();
+is(history('from_id, outcome', q{from_id ~ '^8.$'}), join("\n", map { "$_|confirmed" } 80 .. 84), '... until it is sent again');
+$bob->query('SET SESSION AUTHORIZATION bob');
+$sender->quit;
+
 # what was enqueued at a time is together, but not without end
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 1 AS to_id FROM generate_series(100001, 105000) AS i')});
 flush();
