@@ -18,11 +18,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -118,7 +119,15 @@ static const struct
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 
-/* Statements: a server, the value of a label or null, and the figure. */
+/* The most figures that one statement gives. */
+#define MAX_FIGURES		6
+
+/*
+ * Statements return a server, the value of a label or null, and a column for each figure.  What
+ * they return is added up here: a join or GROUP BY would have hash tables for as many rows as
+ * they are planned for (schema/prepared.c), and a session's first call had taken a quarter of
+ * its time to clear their memory.
+ */
 enum
 {
 	ROW_SERVER,
@@ -126,101 +135,126 @@ enum
 	ROW_VALUE
 };
 
+typedef struct FigureColumn
+{
+	Figure		figure;
+	bool		since;			/* a timestamptz: the seconds since then, the
+								 * most of all rows; or else a bigint, the sum */
+} FigureColumn;
+
+typedef struct FigureStatement
+{
+	HubspotStatement statement;
+	FigureColumn columns[MAX_FIGURES];
+	int			ncolumns;
+	const char *label;			/* or NULL */
+} FigureStatement;
+
 /* One entry of the index for each account, and its first one. */
-static HubspotStatement lag_statement = {
-	.text =
+static FigureStatement lag_statement = {
+	.statement.text =
 	"WITH RECURSIVE account AS ("
 	"(SELECT server, role::oid AS role FROM %1$s.hs_assoc_outbox ORDER BY server, role LIMIT 1)"
 	" UNION ALL "
 	"SELECT n.server, n.role FROM account AS a, LATERAL ("
 	"SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o"
 	" WHERE (o.server, o.role::oid) > (a.server, a.role) ORDER BY o.server, o.role LIMIT 1) AS n) "
-	"SELECT a.server, NULL::text, max(greatest(0, extract(epoch FROM clock_timestamp() - ("
+	"SELECT a.server, NULL::text, ("
 	"SELECT o.not_before FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.role::oid = a.role"
-	" ORDER BY o.not_before LIMIT 1))))::float8 FROM account AS a GROUP BY a.server"
+	" ORDER BY o.not_before LIMIT 1) FROM account AS a",
+	.columns = {{OUTBOX_LAG, true}},
+	.ncolumns = 1
+};
+
+/* Does any row wait for records, or to be looked up?  Most outboxes have none. */
+static HubspotStatement any_waiting_statement = {
+	.text = "SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.waited IS NOT NULL ORDER BY o.server LIMIT 1"
 };
 
 /* In the order of their index, so that no more of it is read than is counted. */
-static HubspotStatement waiting_statement = {
-	.text =
+static FigureStatement waiting_statement = {
+	.statement.text =
 	"WITH RECURSIVE account AS ("
 	"(SELECT server FROM %1$s.hs_assoc_outbox WHERE waited IS NOT NULL ORDER BY server LIMIT 1)"
 	" UNION ALL "
 	"SELECT n.server FROM account AS a, LATERAL (SELECT o.server FROM %1$s.hs_assoc_outbox AS o"
 	" WHERE o.waited IS NOT NULL AND o.server > a.server ORDER BY o.server LIMIT 1) AS n) "
-	"SELECT a.server, NULL::text, count(*)::float8 FROM account AS a, LATERAL ("
+	"SELECT a.server, NULL::text, (SELECT count(*) FROM ("
 	"SELECT FROM unnest(ARRAY['create_default', 'create', 'archive', 'archive_labels']) AS p (operation), LATERAL ("
 	"SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.operation = p.operation"
-	" AND o.waited > '0' ORDER BY o.waited LIMIT " COUNTED_WAITING ") AS r LIMIT " COUNTED_WAITING ") AS w GROUP BY a.server"
+	" AND o.waited > '0' ORDER BY o.waited LIMIT " COUNTED_WAITING ") AS r LIMIT " COUNTED_WAITING ") AS w)"
+	" FROM account AS a",
+	.columns = {{ROWS_WITHOUT_RECORDS}},
+	.ncolumns = 1
 };
 
-static HubspotStatement dead_statement = {
-	.text =
+static FigureStatement dead_statement = {
+	.statement.text =
 	"WITH RECURSIVE account AS ("
 	"(SELECT server FROM %1$s.hs_assoc_dead_letter ORDER BY server LIMIT 1)"
 	" UNION ALL "
 	"SELECT n.server FROM account AS a, LATERAL (SELECT d.server FROM %1$s.hs_assoc_dead_letter AS d"
 	" WHERE d.server > a.server ORDER BY d.server LIMIT 1) AS n) "
-	"SELECT a.server, coalesce(d.error_category, ''), count(*)::float8 FROM account AS a, LATERAL ("
+	"SELECT a.server, coalesce(d.error_category, ''), 1::bigint FROM account AS a, LATERAL ("
 	"SELECT l.error_category FROM %1$s.hs_assoc_dead_letter AS l WHERE l.server = a.server"
-	" ORDER BY l.died_at DESC LIMIT " COUNTED_DEAD_LETTERS ") AS d GROUP BY 1, 2"
+	" ORDER BY l.died_at DESC LIMIT " COUNTED_DEAD_LETTERS ") AS d",
+	.columns = {{DEAD_LETTERS}},
+	.ncolumns = 1,
+	.label = "category"
 };
 
-static HubspotStatement backoff_statement = {
-	.text =
-	"SELECT server, coalesce(error_category, ''),"
-	" max(greatest(0, extract(epoch FROM clock_timestamp() - since)))::float8"
-	" FROM %1$s.hs_assoc_backoff GROUP BY 1, 2"
+static FigureStatement backoff_statement = {
+	.statement.text = "SELECT server, coalesce(error_category, ''), since FROM %1$s.hs_assoc_backoff",
+	.columns = {{BACKOFF, true}},
+	.ncolumns = 1,
+	.label = "category"
 };
 
-static HubspotStatement pause_statement = {
-	.text = "SELECT server, NULL::text, 1::float8 FROM %1$s.hs_assoc_account_pause"
+static FigureStatement pause_statement = {
+	.statement.text = "SELECT server, NULL::text, 1::bigint FROM %1$s.hs_assoc_account_pause",
+	.columns = {{PAUSED}},
+	.ncolumns = 1
 };
 
-static HubspotStatement sync_statement = {
-	.text = "SELECT server, NULL::text, count(*)::float8 FROM %1$s.hs_assoc_sync_config GROUP BY server"
+/*
+ * Tables in sync, and what workers have compared and found of them.  A pass is over after its
+ * period, if verify is long enough.
+ */
+static FigureStatement sync_statement = {
+	.statement.text =
+	"SELECT c.server, NULL::text, 1::bigint,"
+	" (%1$s.hs_assoc_sync_problem(c.id, c.link_table) IS NOT NULL)::int::bigint,"
+	" v.all_records, v.all_differences, v.all_repaired,"
+	" coalesce(v.last_ended_at, c.enabled_at) + 2 * c.verify"
+	" FROM %1$s.hs_assoc_sync_config AS c LEFT JOIN LATERAL ("
+	"SELECT w.all_records, w.all_differences, w.all_repaired, w.last_ended_at"
+	" FROM %1$s.hs_assoc_verify AS w WHERE w.sync = c.id LIMIT 1) AS v ON true",
+	.columns = {
+		{SYNCS}, {INACTIVE_SYNCS}, {COMPARED_RECORDS}, {DIFFERENCES}, {REPAIRED}, {VERIFY_LATE, true}
+	},
+	.ncolumns = 6
 };
-
-static HubspotStatement inactive_statement = {
-	.text = "SELECT server, NULL::text, count(*)::float8 FROM %1$s.hs_assoc_sync WHERE NOT active GROUP BY server"
-};
-
-/* What workers have compared and found. */
-#define VERIFY_SUM(column) \
-	"SELECT c.server, NULL::text, sum(v." column ")::float8 FROM %1$s.hs_assoc_verify AS v" \
-	" JOIN %1$s.hs_assoc_sync_config AS c ON c.id = v.sync GROUP BY c.server"
-
-static HubspotStatement compared_statement = {.text = VERIFY_SUM("all_records")};
-static HubspotStatement differences_statement = {.text = VERIFY_SUM("all_differences")};
-static HubspotStatement repaired_statement = {.text = VERIFY_SUM("all_repaired")};
 
 /* By the index, sync by sync. */
 #define DIFFERENCES_IN(state) \
-	"SELECT c.server, NULL::text, sum((SELECT count(*) FROM (SELECT FROM %1$s.hs_assoc_difference AS d" \
-	" WHERE d.sync = c.id AND d.state = '" state "' LIMIT " COUNTED_DIFFERENCES ") AS d))::float8" \
-	" FROM %1$s.hs_assoc_sync_config AS c WHERE c.verify IS NOT NULL GROUP BY c.server"
+	"(SELECT count(*) FROM (SELECT FROM %1$s.hs_assoc_difference AS d" \
+	" WHERE d.sync = c.id AND d.state = '" state "' LIMIT " COUNTED_DIFFERENCES ") AS d)"
 
-static HubspotStatement open_statement = {.text = DIFFERENCES_IN("open")};
-static HubspotStatement contested_statement = {.text = DIFFERENCES_IN("contested")};
-
-/* A pass is over after its period, if verify is long enough. */
-static HubspotStatement late_statement = {
-	.text =
-	"SELECT c.server, NULL::text, max(greatest(0, extract(epoch FROM clock_timestamp()"
-	" - coalesce(v.last_ended_at, c.enabled_at) - 2 * c.verify)))::float8"
-	" FROM %1$s.hs_assoc_sync_config AS c LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = c.id"
-	" WHERE c.verify IS NOT NULL GROUP BY c.server"
+static FigureStatement difference_statement = {
+	.statement.text =
+	"SELECT c.server, NULL::text, " DIFFERENCES_IN("open") ", " DIFFERENCES_IN("contested")
+	" FROM %1$s.hs_assoc_sync_config AS c WHERE c.verify IS NOT NULL",
+	.columns = {{OPEN_DIFFERENCES}, {CONTESTED}},
+	.ncolumns = 2
 };
 
-enum
+/* A figure of a server, with the value of a label or NULL. */
+typedef struct Sum
 {
-	LIVE_TABLE
-};
-
-static HubspotStatement live_statement = {
-	.text = "SELECT NULL::text, NULL::text, pg_stat_get_live_tuples($1)::float8",
-	.types = {OIDOID}
-};
+	const char *server;
+	const char *label;
+	double		value;
+} Sum;
 
 /* Where figures go. */
 typedef struct Sink
@@ -238,8 +272,13 @@ static void put_counts(const Sink *sink, const char *server,
 					   const HubspotAccountCounts *counts);
 static void put_processes(const Sink *sink);
 static void put_faults(const Sink *sink);
-static void put_rows(const Sink *sink, Figure figure, const char *label,
-					 HubspotStatement *statement, Oid table, const List *servers);
+static void put_live_rows(const Sink *sink, Oid outbox);
+static void put_rows(const Sink *sink, FigureStatement *statement, const List *servers);
+static List *add_up(List *sums, const HubspotRow *row, int column, bool since);
+static Sum *find_sum(const List *sums, const HubspotRow *row);
+static void put_sums(const Sink *sink, Figure figure, const char *label, const List *sums,
+					 const List *servers);
+static void put_zeroes(const Sink *sink, Figure figure, const List *sums, const List *servers);
 
 /* Give all figures of this database to take(). */
 void
@@ -248,6 +287,7 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	Sink		sink = {take, state, get_database_name(MyDatabaseId)};
 	const HubspotSchema *schema = hubspot_outbox_schema(false);
 	List	   *servers = hubspot_all_servers();
+	HubspotRows rows;
 	ListCell   *lc;
 
 	foreach(lc, servers)
@@ -257,20 +297,17 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	}
 	put_processes(&sink);
 	put_faults(&sink);
-	put_rows(&sink, OUTBOX_ROWS, NULL, &live_statement, schema->outbox, NIL);
-	put_rows(&sink, OUTBOX_LAG, NULL, &lag_statement, InvalidOid, servers);
-	put_rows(&sink, ROWS_WITHOUT_RECORDS, NULL, &waiting_statement, InvalidOid, servers);
-	put_rows(&sink, DEAD_LETTERS, "category", &dead_statement, InvalidOid, NIL);
-	put_rows(&sink, BACKOFF, "category", &backoff_statement, InvalidOid, NIL);
-	put_rows(&sink, PAUSED, NULL, &pause_statement, InvalidOid, servers);
-	put_rows(&sink, SYNCS, NULL, &sync_statement, InvalidOid, servers);
-	put_rows(&sink, INACTIVE_SYNCS, NULL, &inactive_statement, InvalidOid, servers);
-	put_rows(&sink, COMPARED_RECORDS, NULL, &compared_statement, InvalidOid, servers);
-	put_rows(&sink, DIFFERENCES, NULL, &differences_statement, InvalidOid, servers);
-	put_rows(&sink, REPAIRED, NULL, &repaired_statement, InvalidOid, servers);
-	put_rows(&sink, OPEN_DIFFERENCES, NULL, &open_statement, InvalidOid, servers);
-	put_rows(&sink, CONTESTED, NULL, &contested_statement, InvalidOid, servers);
-	put_rows(&sink, VERIFY_LATE, NULL, &late_statement, InvalidOid, servers);
+	put_live_rows(&sink, schema->outbox);
+	put_rows(&sink, &lag_statement, servers);
+	if (hubspot_query(&any_waiting_statement, NULL, &rows) > 0)
+		put_rows(&sink, &waiting_statement, servers);
+	else
+		put_zeroes(&sink, ROWS_WITHOUT_RECORDS, NIL, servers);
+	put_rows(&sink, &dead_statement, NIL);
+	put_rows(&sink, &backoff_statement, NIL);
+	put_rows(&sink, &pause_statement, servers);
+	put_rows(&sink, &sync_statement, servers);
+	put_rows(&sink, &difference_statement, servers);
 }
 
 /* One figure, of a server or of none (NULL), with one label more or none. */
@@ -382,44 +419,104 @@ put_faults(const Sink *sink)
 	}
 }
 
-/*
- * The figures that a statement returns; of those of the servers that it has no
- * row of, 0.  table is its parameter, if it has one.
- */
+/* How many rows wait, by the server's own statistics. */
 static void
-put_rows(const Sink *sink, Figure figure, const char *label,
-		 HubspotStatement *statement, Oid table, const List *servers)
+put_live_rows(const Sink *sink, Oid outbox)
 {
-	HubspotValues values = {0};
-	HubspotRows rows;
-	const ListCell *lc;
+	Datum		count = DirectFunctionCall1(pg_stat_get_live_tuples, ObjectIdGetDatum(outbox));
 
-	if (OidIsValid(table))
-		hubspot_set_oid(&values, LIVE_TABLE, table);
-	hubspot_query(statement, &values, &rows);
+	put(sink, OUTBOX_ROWS, NULL, NULL, NULL, DatumGetInt64(count));
+}
+
+/* The figures of a statement; of those of the servers that it has no row of, 0. */
+static void
+put_rows(const Sink *sink, FigureStatement *statement, const List *servers)
+{
+	List	   *sums[MAX_FIGURES] = {NIL};
+	HubspotRows rows;
+
+	hubspot_query(&statement->statement, NULL, &rows);
 	for (uint64 i = 0; i < rows.count; i++)
 	{
 		HubspotRow	row;
 
 		hubspot_read_row(&rows, i, &row);
-		put(sink, figure, hubspot_get_text(&row, ROW_SERVER), label,
-			label ? hubspot_get_text(&row, ROW_LABEL) : NULL,
-			row.isnull[ROW_VALUE] ? 0 : DatumGetFloat8(row.values[ROW_VALUE]));
+		for (int j = 0; j < statement->ncolumns; j++)
+		{
+			if (!row.isnull[ROW_VALUE + j])
+				sums[j] = add_up(sums[j], &row, ROW_VALUE + j, statement->columns[j].since);
+		}
 	}
+	for (int j = 0; j < statement->ncolumns; j++)
+		put_sums(sink, statement->columns[j].figure, statement->label, sums[j], servers);
+	hubspot_rows_free(&rows);
+}
+
+/* Add a row to what its server and label have so far. */
+static List *
+add_up(List *sums, const HubspotRow *row, int column, bool since)
+{
+	Sum		   *sum = find_sum(sums, row);
+
+	if (sum == NULL)
+	{
+		sum = palloc0(sizeof(Sum));
+		sum->server = hubspot_get_text(row, ROW_SERVER);
+		sum->label = hubspot_get_text(row, ROW_LABEL);
+		sums = lappend(sums, sum);
+	}
+	if (since)
+		sum->value = Max(sum->value, ((double) GetCurrentTimestamp() -
+									  (double) hubspot_get_time(row, column)) / USECS_PER_SEC);
+	else
+		sum->value += hubspot_get_int64(row, column);
+	return sums;
+}
+
+/* Those of one server come together, as a rule: it is the last one, or near. */
+static Sum *
+find_sum(const List *sums, const HubspotRow *row)
+{
+	for (int i = list_length(sums) - 1; i >= 0; i--)
+	{
+		Sum		   *sum = list_nth(sums, i);
+
+		if (hubspot_equals_text(row, ROW_SERVER, sum->server) &&
+			(sum->label == NULL || hubspot_equals_text(row, ROW_LABEL, sum->label)))
+			return sum;
+	}
+	return NULL;
+}
+
+static void
+put_sums(const Sink *sink, Figure figure, const char *label, const List *sums,
+		 const List *servers)
+{
+	const ListCell *lc;
+
+	foreach(lc, sums)
+	{
+		const Sum  *sum = lfirst(lc);
+
+		put(sink, figure, sum->server, label, sum->label, sum->value);
+	}
+	put_zeroes(sink, figure, sums, servers);
+}
+
+static void
+put_zeroes(const Sink *sink, Figure figure, const List *sums, const List *servers)
+{
+	const ListCell *lc;
+
 	foreach(lc, servers)
 	{
 		const HubspotOptions *server = lfirst(lc);
+		const ListCell *lc2;
 		bool		found = false;
 
-		for (uint64 i = 0; i < rows.count && !found; i++)
-		{
-			HubspotRow	row;
-
-			hubspot_read_row(&rows, i, &row);
-			found = hubspot_equals_text(&row, ROW_SERVER, server->server_name);
-		}
+		foreach(lc2, sums)
+			found = found || strcmp(((const Sum *) lfirst(lc2))->server, server->server_name) == 0;
 		if (!found)
 			put(sink, figure, server->server_name, NULL, NULL, 0);
 	}
-	hubspot_rows_free(&rows);
 }

@@ -74,6 +74,30 @@ $session->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'compani
 $session->query('ALTER TABLE links DISABLE TRIGGER USER');
 is(figure('syncs(server=hubspot)') . figure('inactive_syncs(server=hubspot)') . figure('syncs(server=second)'), '110', 'syncs');
 
+# several of a server, and what workers have found in them
+$session->query(q{CREATE TABLE links2 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE links3 (a int, b int, PRIMARY KEY (a, b));
+	SELECT hs_assoc_enable_sync('links2', 'contacts', 'a', 'companies', 'b', verify => '1 day'), hs_assoc_enable_sync('links3', 'contacts', 'a', 'companies', 'b', verify => '2 days')});
+$session->query(q{DELETE FROM hs_assoc_verify; INSERT INTO hs_assoc_verify (sync, next_at, last_ended_at, all_records, all_differences, all_repaired)
+	SELECT id, now() + interval '1 d', now() - interval '10 d', 1000 * rank() OVER (ORDER BY id), 10, 1 FROM hs_assoc_sync_config;
+	INSERT INTO hs_assoc_difference (sync, from_id, to_id, removes, category, type_id, pair, state)
+	SELECT c.id, i::text, '1', false, '', 0, 0, CASE WHEN i < 1500 THEN 'open' ELSE 'contested' END FROM hs_assoc_sync_config AS c, generate_series(1, 1502) AS i WHERE verify IS NOT NULL});
+$figures = figures();
+is($figures->{"hubspot_assoc_$$_[0](server=hubspot)"}, $$_[1], "$$_[0] of several syncs") foreach
+  [ 'syncs', 3 ], [ 'inactive_syncs', 1 ], [ 'compared_records_total', 6000 ], [ 'differences_total', 30 ], [ 'repaired_differences_total', 3 ],
+  [ 'open_differences', 2000 ], [ 'contested_differences', 6 ];
+my $late = $figures->{'hubspot_assoc_verify_late_seconds(server=hubspot)'};
+cmp_ok($late, '>=', 8 * 86400, 'the one that is the latest');
+cmp_ok($late, '<', 8 * 86400 + patience(100), '... by its own period');
+is(join(' ', map { $figures->{"hubspot_assoc_$_(server=second)"} } qw(syncs inactive_syncs compared_records_total open_differences verify_late_seconds)), '0 0 0 0 0', 'of each server');
+
+# an account that several roles use; times that are none
+$session->query(q{CREATE ROLE etl; INSERT INTO hs_assoc_backoff (server, role, failures, retry_at, since, error_category) VALUES
+	('second', 'etl'::regrole, 1, now(), now() - interval '200 s', 'X'), ('second', 'postgres'::regrole, 1, now(), now() - interval '100 s', 'X'), ('gone', 'etl'::regrole, 1, now(), 'infinity', NULL)});
+$figures = figures();
+cmp_ok($figures->{'hubspot_assoc_backoff_seconds(category=X server=second)'}, '>=', 200, 'the one that waits for the longest');
+cmp_ok($figures->{'hubspot_assoc_backoff_seconds(category=X server=second)'}, '<', 200 + patience(90), '... and no longer');
+is($figures->{'hubspot_assoc_backoff_seconds(category= server=gone)'}, 0, 'a time that is to come');
+
 # rows that wait for records, of each server and operation
 $session->query(q{SELECT hs_assoc_pause(), hs_assoc_pause('second')});
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, waited, wait_for_records)
