@@ -18,7 +18,7 @@ PARTS = (
     "contexts", "batches",
     # the operations
     "creates", "removals", "reads", "labels", "limits", "record_reads",
-    "searches", "usage", "operations",
+    "record_lists", "searches", "usage", "operations",
     # from a request to its reply
     "routing", "fast_path", "chain",
     # the reply on its way, faults included

@@ -2,6 +2,7 @@
 account: everything that one token leads to
 """
 
+import bisect
 import collections
 
 from .associations import Store
@@ -59,6 +60,7 @@ class Account:
         self.recent = collections.deque()   # times of requests, for the limit
         self.searches = collections.deque()     # the same of searches
         self.records = {}       # object type id -> Records
+        self.order = {}         # object type id -> what listed_ids() keeps
         self.schemas = {}       # custom object type id -> Schema
         self.settings = initial_settings(latency_ms)
 
@@ -98,6 +100,33 @@ class Account:
         if records is None:
             records = self.records[kind.id] = Records(kind)
         return records
+
+    def listed(self, kind, after, size):
+        """
+        The ids of the records past "after" that were put, or are associated,
+        as far as they exist, and whether there are more.
+        """
+        known = self.listed_ids(kind)
+        place = 0 if after is None else bisect.bisect_right(known, after)
+        found = []
+        while place < len(known) and len(found) <= size:
+            record = str(known[place])
+            if self.exists(kind, record):
+                found.append(record)
+            place += 1
+        return found[:size], len(found) > size
+
+    def listed_ids(self, kind):
+        """All that may be listed, in their order; made anew if any changed."""
+        sources = self.store.sources(kind.id)
+        records = self.records_of(kind)
+        kept = self.order.get(kind.id)
+        if kept is None or kept[0] is not sources or \
+                kept[1] != records.changes:
+            kept = (sources, records.changes,
+                    sorted({*sources, *map(int, records.by_id)}))
+            self.order[kind.id] = kept
+        return kept[2]
 
     def current_id(self, kind, record):
         """With check_records: the id that is associated in place of this."""

@@ -25,6 +25,12 @@ class Store:
         self.primaries = {}
         self.pending = []
         self.sorted_ids = {}
+        self.sorted_sources = {}
+
+    def forget_order(self):
+        """A pair is new, or gone."""
+        self.sorted_ids.clear()
+        self.sorted_sources.clear()
 
     def defer(self, from_id, to_id, types, replace, table):
         """Remembers a fast-path table: link() for each line, later."""
@@ -50,7 +56,7 @@ class Store:
         types = tuple(sorted(set(types)))
         inverse = tuple(sorted(map(self.definitions.inverse_key, types)))
         primary = not PRIMARY_OF_FROM.union(PRIMARY_OF_TO).isdisjoint(types)
-        self.sorted_ids.clear()
+        self.forget_order()
         for source, target in pairs:
             row = forward.get(source)
             if primary or row is not None and target in row:
@@ -78,7 +84,7 @@ class Store:
         if replace and current:
             kept = [key for key in current if not self.is_label(key)]
         if target not in forward:
-            self.sorted_ids.clear()
+            self.forget_order()
         for key in types:
             if key in PRIMARY_OF_FROM:
                 self.take_primary(from_id, source, to_id, target, key)
@@ -124,7 +130,7 @@ class Store:
             row.pop(target, None)
             if not row:
                 del targets[source]
-            self.sorted_ids.clear()
+            self.forget_order()
 
     def unlink(self, from_id, source, to_id, target, types=None):
         """
@@ -168,6 +174,18 @@ class Store:
                 if key in types:
                     self.unlink(definition.from_id, source, definition.to_id,
                                 target, [key])
+
+    def sources(self, from_id):
+        """The ids of all records of a type that have any, in their order;
+        the same list as long as they are the same."""
+        self.materialise()
+        ids = self.sorted_sources.get(from_id)
+        if ids is None:
+            ids = sorted({int(source) for (type_id, _), table
+                          in self.directions.items() if type_id == from_id
+                          for source in table})
+            self.sorted_sources[from_id] = ids
+        return ids
 
     def count(self, from_id, to_id):
         """Pairs of a direction, without unfolding fast-path tables if those

@@ -9,6 +9,7 @@ from .labels import labels_create, labels_delete, labels_list, labels_update
 from .limits import (high_usage_report, limits_all, limits_create,
                      limits_pair, limits_purge, limits_update)
 from .reads import batch_read, list_associations
+from .record_lists import list_records
 from .record_reads import list_properties, read_property, read_records
 from .record_validators import check_read_records, check_search
 from .removals import archive, batch_archive, batch_archive_labels
@@ -27,14 +28,14 @@ class Operation:
     there must be no body), most inputs, and the access its scopes want; for
     compact bodies also the fast path, or a scanner: what that finds is what
     the validator would, or None.  "query" has the parameters that may be in
-    the path's query.  "partial" is the status of a batch with errors beside
+    the path's query, and "most" is the largest "limit" there.  "partial" is the status of a batch with errors beside
     its results.  "undated" is the version beside the dated ones.  One of
     "scopes" is wanted besides, if there are any.
     """
 
     def __init__(self, method, area, path, handler, check=None, limit=None,
                  access="write", fast=None, scan=None, query=(),
-                 partial=207, undated="v4", scopes=()):
+                 partial=207, undated="v4", scopes=(), most=500):
         self.name = handler.__name__
         self.method = method
         self.area = area
@@ -46,6 +47,7 @@ class Operation:
         self.fast = fast
         self.scan = scan
         self.query = frozenset(query)
+        self.most = most
         self.partial = partial
         self.scopes = scopes
         self.versions = (undated, *DATED_VERSIONS)
@@ -73,6 +75,9 @@ OPERATIONS = (
     Operation("DELETE", "objects", PAIR, archive),
     Operation("GET", "objects", "{from_type}/{from_id}/associations/{to_type}",
               list_associations, access="read", query=("limit", "after")),
+    Operation("GET", "objects", "{type}", list_records, access="read",
+              query=("limit", "after", "properties", "associations",
+                     "archived"), undated="v3", most=100),
     Operation("POST", "objects", "{type}/batch/read", read_records,
               check_read_records, 100, access="read", query=("archived",),
               undated="v3"),

@@ -49,6 +49,7 @@ class Records:
         self.definitions = Properties(kind)
         self.by_id = {}
         self.kept = False       # whether there ever was one
+        self.changes = 0        # that were made to any
         self.merged = {}        # old id -> the id that answers, or None
         self.unique = {}        # property -> value, or additional one -> id
         self.index = SearchIndex(self.definitions)
@@ -97,6 +98,7 @@ class Records:
             table[value] = after.id
         self.by_id[after.id] = after
         self.kept = True
+        self.changes += 1
         self.index.note(after.id, after, now + lag, now)
 
     def keys_of(self, record):
@@ -117,6 +119,7 @@ class Records:
     def delete(self, record_id, now, lag=0):
         """The record is gone; KeyError if there was none."""
         self.forget_keys(self.by_id.pop(record_id))
+        self.changes += 1
         self.index.note(record_id, None, now + lag, now)
 
     # Which records have become others

@@ -138,11 +138,16 @@ FLAGS = frozenset(["archived", "includeAssociationDefinitions",
                    "includeAuditMetadata", "includePropertyDefinitions"])
 TYPE_IDS = frozenset(["fromObjectTypeId", "toObjectTypeId"])
 
+# By the most that a page may have: what it has if nobody says.
+DEFAULT_LIMITS = {100: 10}
+
 
 def validate_query(call):
-    """What the operation takes: limit and after, flags, types, or nothing."""
+    """What the operation takes: limit and after, flags, types, lists."""
     text = call.request.query
-    call.query = {"limit": 500, "after": None, "archived": False}
+    call.query = {"limit": DEFAULT_LIMITS.get(call.operation.most, 500),
+                  "after": None, "archived": False, "properties": (),
+                  "associations": ()}
     if not text:
         return
     if not call.operation.query:
@@ -158,13 +163,13 @@ def validate_query(call):
         raise invalid("Unknown or repeated query parameter")
     given = dict(pairs)
     if "after" in given:
-        call.query["after"] = read_cursor(given["after"],
-                                          call.parts["from_id"])
+        call.query["after"] = read_cursor(
+            given["after"], call.parts.get("from_id", call.from_type.id))
     if "limit" in given:
         limit = given["limit"]
         if not re.fullmatch("[0-9]{1,4}", limit) or \
-                not 1 <= int(limit) <= 500:
-            raise invalid("limit must be from 1 to 500")
+                not 1 <= int(limit) <= call.operation.most:
+            raise invalid("limit must be from 1 to %d" % call.operation.most)
         call.query["limit"] = int(limit)
     for name in FLAGS & given.keys():
         if given[name] not in ("true", "false"):
@@ -172,6 +177,11 @@ def validate_query(call):
         call.query[name] = given[name] == "true"
     for name in TYPE_IDS & given.keys():
         call.query[name] = type_of_id(given[name])
+    if "properties" in given:
+        call.query["properties"] = tuple(given["properties"].split(","))
+    if "associations" in given:
+        call.query["associations"] = tuple(map(
+            object_type, given["associations"].split(",")))
 
 
 def validate_envelope(call):
