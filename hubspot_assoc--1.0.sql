@@ -531,6 +531,17 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_batch_read(text, text, text[], text, name) IS
 'Reads the associations of the records of an array to the records of an object type.';
 
+CREATE FUNCTION hs_assoc_scan(
+	from_type text,
+	to_type text,
+	on_error text DEFAULT 'row',
+	server name DEFAULT NULL)
+RETURNS SETOF hs_assoc_association
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_scan(text, text, text, name) IS
+'Reads the associations of all records of an object type to the records of another one.';
+
 --
 -- Make HubSpot hold what a query says
 --

@@ -50,6 +50,7 @@ FROM (VALUES
 	('hs_assoc_list(''contacts'', 1, ''companies'', %L)', 'hubspto'),
 	('hs_assoc_list(''contacts'', 1, ''companies'', %L)', 'HubSpot'),
 	('hs_assoc_batch_read(''contacts'', ''companies'', ''{1}''::text[], server => %L)', 'hub_spot_eu'),
+	('hs_assoc_scan(''contacts'', ''companies'', server => %L)', 'hubspo'),
 	('hs_assoc_labels(''contacts'', ''companies'', %L)', 'hubspo'),
 	('hs_assoc_request(''GET'', ''/'', server => %L)', 'hubspo'),
 	('hs_assoc_enqueue(''archive'', ''a'', ''b'', ''TABLE nothing'', server => %L)', 'hubspo'),

@@ -34,6 +34,9 @@
 #define READ_TAIL		"{}/batch/read?archived=false"
 #define SEARCH_TAIL		"{}/search"
 
+/* Arguments: the object type, and the property that is wanted; a page can hold no more. */
+#define RECORDS_TAIL	"{}?limit=100&archived=false&properties={}"
+
 /* The names alone: the definitions of properties may be thousands. */
 #define SCHEMAS_TAIL	"schemas?includePropertyDefinitions=false&includeAssociationDefinitions=false&includeAuditMetadata=false"
 
@@ -197,6 +200,10 @@ static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_RECORD_USAGE] = {
 		"GET", HUBSPOT_USAGE, RECORD_USAGE_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
+	},
+	[HUBSPOT_RECORDS_LIST] = {
+		"GET", HUBSPOT_RECORDS, RECORDS_TAIL,
+		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_FOUND
 	}
 };
 

@@ -31,6 +31,9 @@
 /* A member of the error objects that we make. */
 #define CANDIDATES			"candidates"
 
+/* The property that all records have, for those who want none. */
+#define RECORD_ID			"hs_object_id"
+
 /* How many records a page may have, which is the most that HubSpot gives. */
 #define PAGE_SIZE			"200"
 
@@ -60,6 +63,12 @@ typedef struct EnvelopeFields
 	HubspotSlice next;
 	bool		listed;			/* there is a list of results */
 } EnvelopeFields;
+
+/* What paging.next holds. */
+typedef struct NextFields
+{
+	HubspotSlice after;
+} NextFields;
 
 /* The state of the callbacks of a reply's items. */
 typedef struct ReplyState
@@ -93,6 +102,12 @@ static const HubspotJsonField paging_fields[] = {
 };
 static const HubspotJsonShape paging_shape = {
 	HUBSPOT_JSON_FIELDS(paging_fields)
+};
+static const HubspotJsonField next_fields[] = {
+	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, NextFields, after)
+};
+static const HubspotJsonShape next_shape = {
+	HUBSPOT_JSON_FIELDS(next_fields)
 };
 static const HubspotJsonField envelope_fields[] = {
 	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status),
@@ -149,6 +164,7 @@ static bool has_secondary(const HubspotObjectType *type);
 static void append_properties(StringInfo body, const HubspotObjectType *type);
 static void append_values(StringInfo body, const HubspotSlice *values, int nvalues,
 						  const char *before, const char *after);
+static HubspotSlice read_after(HubspotSlice next);
 static int64 read_count(HubspotSlice digits);
 static bool is_given(HubspotSlice raw);
 static void take_property(void *state, HubspotSlice name, HubspotSlice raw);
@@ -221,6 +237,16 @@ hubspot_secondary_property(const HubspotObjectType *type, char *separator)
 	return has_secondary(type) ? SECONDARY_EMAILS : NULL;
 }
 
+/*
+ * Which property is wanted of records that are listed: the one whose values are to be
+ * known, or one that tells nothing more.  By default they would come with several.
+ */
+const char *
+hubspot_listed_property(const HubspotObjectType *type)
+{
+	return type->shows ? type->shows : RECORD_ID;
+}
+
 /* Append which properties of each record are wanted. */
 static void
 append_properties(StringInfo body, const HubspotObjectType *type)
@@ -269,11 +295,24 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 		return false;
 	records->total = read_count(fields.total);
 	records->has_more = is_given(fields.next);
+	if (records->has_more)
+		records->after = read_after(fields.next);
 	records->whole = fields.listed && !state.odd &&
 		!is_given(fields.message) && !is_given(fields.category) &&
 		(fields.status == NULL || strcmp(fields.status, COMPLETE) == 0) &&
 		read_count(fields.nerrors) <= state.nerrors && state.nerrors <= MAX_ERRORS;
 	return fields.listed || state.nerrors > 0;
+}
+
+/* Where the next page begins; no data: that is not said. */
+static HubspotSlice
+read_after(HubspotSlice next)
+{
+	NextFields	fields = {{NULL, 0}};
+
+	if (!hubspot_json_read(next, &next_shape, &fields, NULL) || fields.after.len == 0)
+		fields.after.data = NULL;
+	return fields.after;
 }
 
 /*

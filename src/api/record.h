@@ -48,10 +48,13 @@ typedef struct HubspotRecordsReply
 {
 	bool		whole;			/* it tells what became of all that was asked
 								 * for */
-	bool		has_more;		/* there are further pages of results */
+	bool		has_more;		/* there are further pages of results, ... */
+	HubspotSlice after;			/* ... after that place; no data: it does not
+								 * say where */
 	int64		total;			/* of a search: the records on all pages */
 } HubspotRecordsReply;
 
+extern const char *hubspot_listed_property(const HubspotObjectType *type);
 extern char *hubspot_encode_records_read(const HubspotObjectType *type,
 										 const HubspotSlice *keys, int nkeys,
 										 size_t *len);

@@ -18,25 +18,24 @@
  *
  *		open --> waiting, in flight --> ready --> gone
  *
- * A chunk is sent as one request (batch_request.c).  If that is refused because of some of
- * its inputs, requests with the others follow, and if it is too large, smaller ones do
- * (match.c and search.c say which).  Rows that are settled can be got before the rest of
- * the chunk is, and the chunk is ready when all of its pairs are settled.
+ * A chunk is sent as one request (batch_request.c).  If that is refused because of some of its
+ * inputs, requests with the others follow, and if it is too large, smaller ones do (match.c and
+ * search.c say which).  Rows that are settled can be got before the rest of the chunk is, and the
+ * chunk is ready when all of its pairs are settled.
  *
- * Where types are given, HubSpot replaces the labels of a pair.  So a chunk
- * with a pair that an earlier one has, too, waits for that one: the later row
- * wins, not the faster request.  If labels are to be kept, a chunk's first
- * requests read those that its pairs have (keep_labels.c).
+ * Where types are given, HubSpot replaces the labels of a pair.  So a chunk with a pair that an
+ * earlier one has, too, waits for that one: the later row wins, not the faster request.  If labels
+ * are to be kept, a chunk's first requests read those that its pairs have (keep_labels.c).
  *
- * The associations of a record come in pages.  When the rows of a page have
- * been got, the record is put again, for its next page, into the open chunk:
- * further pages share requests with records that come for the first time.
+ * The associations of a record come in pages.  When the rows of a page have been got, the record
+ * is put again, for its next page, into the open chunk: further pages share requests with records
+ * that come for the first time.
  *
- * A chunk has a memory context of its own for its inputs, requests and results.  There are
- * at most two full chunks more than may be in flight (one being filled, and one that goes
- * as soon as there is a place), so memory doesn't grow with the number of inputs.  Inputs
- * that cannot go together make more, smaller chunks, but at most MAX_ROOM (intake.c)
- * before the next wait; and a chunk's next pages take its place.
+ * A chunk has a memory context of its own for its inputs, requests and results.  There are at most
+ * two full chunks more than may be in flight (one being filled, and one that goes as soon as there
+ * is a place), so memory doesn't grow with the number of inputs.  Inputs that cannot go together
+ * make more, smaller chunks, but at most MAX_ROOM (intake.c) before the next wait; and a chunk's
+ * next pages take its place.
  *
  * IDENTIFICATION
  *	  src/call/batch.c
@@ -51,7 +50,6 @@
 
 #include "api/association_type.h"
 #include "api/error.h"
-#include "api/object_type.h"
 #include "call/batch.h"
 #include "call/batch_request.h"
 #include "call/call.h"
@@ -64,9 +62,6 @@
 
 /* Chunks beyond those in flight; see above. */
 #define SPARE_CHUNKS	2
-
-/* How many pairs before its removal a pair is fetched, which hides the wait for memory. */
-#define PAIRS_AHEAD		8
 
 struct HubspotBatch
 {
@@ -85,6 +80,7 @@ struct HubspotBatch
 	dlist_head	naming;			/* ready but for the names of their records */
 	HubspotNamer *namer;		/* of what is read, or NULL */
 	HubspotChunk *partly;		/* is got before it is ready; or NULL */
+	bool		awaits;			/* nothing is put before something came back */
 	HubspotBatchCounts counts;
 };
 
@@ -130,16 +126,8 @@ hubspot_batch_create(const HubspotClient *client,
 	batch->client = client;
 	batch->account = client->policy.is_preparation ? NULL : client->account;
 	batch->endpoint = hubspot_endpoint(operation);
-	batch->scope.api_version = client->options->api_version;
-	batch->scope.from_type = from_type->name;
-	batch->scope.to_type = to_type->name;
-	batch->scope.symmetric = to_type->name &&
-		hubspot_same_object_type(from_type->name, to_type->name);
-	batch->scope.types = hubspot_types_create(context);
 	batch->keep_labels = keep_labels;
-	batch->scope.calls = hubspot_calls_create(context, client);
-	batch->scope.client = client;
-	batch->scope.context = context;
+	hubspot_batch_scope_begin(&batch->scope, context, client, from_type->name, to_type->name);
 	batch->evidence = hubspot_batch_evidence(&batch->scope, batch->endpoint);
 	batch->keep_evidence = hubspot_batch_evidence(&batch->scope, reading);
 	batch->keep_limit = hubspot_batch_request_limit(client, reading);
@@ -166,6 +154,13 @@ void
 hubspot_batch_tell_ends(HubspotBatch *batch)
 {
 	batch->intake.tells_ends = true;
+}
+
+/* The calls of a batch, which wait and are counted together. */
+HubspotCalls *
+hubspot_batch_calls(const HubspotBatch *batch)
+{
+	return batch->scope.calls;
 }
 
 /* Let as many calls be in flight as the client's policy allows by now. */
@@ -201,6 +196,23 @@ hubspot_batch_finish(HubspotBatch *batch)
 {
 	hubspot_intake_finish(&batch->intake);
 	start_closed(batch);
+}
+
+/* The next wait is for something under way, even if there is room; if flush, for all that is put. */
+void
+hubspot_batch_await(HubspotBatch *batch, bool flush)
+{
+	batch->awaits = true;
+	if (flush)
+		hubspot_intake_close(&batch->intake);
+	start_closed(batch);
+}
+
+/* Is nothing under way, nor to be got?  Some inputs may wait for others to go with. */
+bool
+hubspot_batch_is_idle(const HubspotBatch *batch)
+{
+	return batch->intake.nchunks == (batch->intake.open ? 1 : 0);
 }
 
 /* Take what look-ups of keys, or of names, may have found out. */
@@ -254,6 +266,7 @@ hubspot_batch_wait(HubspotBatch *batch, int64 until)
 		return false;
 	if (must_wait(batch))
 		(void) hubspot_calls_wait(batch->scope.calls, until);
+	batch->awaits = false;
 	return true;
 }
 
@@ -275,8 +288,9 @@ has_to_wait(HubspotBatch *batch)
 {
 	if (batch->intake.resolver && !batch->intake.finished)
 		return must_wait_for_keys(batch);
-	if (batch->intake.nchunks == 0 || !dlist_is_empty(&batch->ready) ||
-		hubspot_batch_room(batch) > 0)
+	if (batch->awaits || !dlist_is_empty(&batch->ready))
+		return dlist_is_empty(&batch->ready);
+	if (batch->intake.nchunks == 0 || hubspot_batch_room(batch) > 0)
 		return false;
 
 	/* next pages wait for those of other records, while there may be some */
@@ -296,10 +310,7 @@ must_wait_for_keys(HubspotBatch *batch)
 	return hubspot_resolver_ask(batch->intake.resolver, !batch->intake.ended);
 }
 
-/*
- * Let what is in flight move on, without waiting.  For a source or a sink that takes
- * its time between two rows.  True: there may be something to get.
- */
+/* Let what is in flight move on, without waiting.  True: there may be something to get. */
 bool
 hubspot_batch_drive(HubspotBatch *batch)
 {
@@ -434,9 +445,8 @@ hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 }
 
 /*
- * Search no further for the inputs that are to blame for refusals, provided that the
- * search has settled some.  The others get an error with that reason, which
- * hubspot_batch_is_put_off() recognizes.
+ * Search no further for the inputs that are to blame for refusals, if that has settled some.
+ * The others get an error with that reason, which hubspot_batch_is_put_off() recognizes.
  */
 void
 hubspot_batch_put_off(HubspotBatch *batch, const char *reason)
@@ -550,10 +560,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * Go on with a chunk after an answer to a request of it, and with those that have waited
- * for what its search finds out.
- */
+/* Go on with a chunk after an answer, and with those that wait for what its search finds out. */
 static void
 go_on(HubspotBatch *batch, HubspotChunk *chunk)
 {
@@ -674,14 +681,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 		batch->partly = NULL;
 	if (batch->evidence->larger == chunk)
 		batch->evidence->larger = NULL;
-	for (int i = 0; i < chunk->nunits; i++)
-	{
-		if (i + PAIRS_AHEAD < chunk->nunits)
-			hubspot_pairs_expect(batch->intake.pairs,
-								 chunk->units[i + PAIRS_AHEAD]->hash);
-		if (chunk->units[i]->listed)
-			hubspot_pairs_remove(batch->intake.pairs, chunk->units[i]);
-	}
+	hubspot_pairs_remove(batch->intake.pairs, chunk->units, chunk->nunits);
 
 	/*
 	 * count now, since the caller may end the statement with the first

@@ -14,6 +14,7 @@
 #include "account/client.h"
 #include "api/endpoint.h"
 #include "api/key.h"
+#include "call/call.h"
 #include "hubspot.h"
 
 /* See batch.c for how it is driven. */
@@ -40,10 +41,13 @@ extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
 										  bool keep_labels);
 extern void hubspot_batch_tell_ends(HubspotBatch *batch);
 extern void hubspot_batch_take_places(HubspotBatch *batch);
+extern HubspotCalls *hubspot_batch_calls(const HubspotBatch *batch);
 extern int	hubspot_batch_room(const HubspotBatch *batch);
 extern void hubspot_batch_put(HubspotBatch *batch, const HubspotInput *input,
 							  const HubspotError *error);
 extern void hubspot_batch_finish(HubspotBatch *batch);
+extern void hubspot_batch_await(HubspotBatch *batch, bool flush);
+extern bool hubspot_batch_is_idle(const HubspotBatch *batch);
 extern bool hubspot_batch_wait(HubspotBatch *batch, int64 until);
 extern bool hubspot_batch_drive(HubspotBatch *batch);
 extern bool hubspot_batch_is_over(const HubspotBatch *batch);

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "api/error.h"
+#include "api/object_type.h"
 #include "api/request.h"
 #include "api/verdict.h"
 #include "call/batch_request.h"
@@ -33,6 +34,22 @@ static void match_reply(HubspotBatchRequest *request, const HubspotBatchScope *s
 static HubspotBatchRequest *make_request(const HubspotBatchScope *scope,
 										 const HubspotBatchRequest *like,
 										 const HubspotPart *part);
+
+/* Begin a scope, which is all zeros, in a memory context; to_type may be NULL. */
+void
+hubspot_batch_scope_begin(HubspotBatchScope *scope, MemoryContext context,
+						  const HubspotClient *client, const char *from_type,
+						  const char *to_type)
+{
+	scope->api_version = client->options->api_version;
+	scope->from_type = from_type;
+	scope->to_type = to_type;
+	scope->symmetric = to_type && hubspot_same_object_type(from_type, to_type);
+	scope->types = hubspot_types_create(context);
+	scope->calls = hubspot_calls_create(context, client);
+	scope->client = client;
+	scope->context = context;
+}
 
 /* The most inputs of a request. */
 int

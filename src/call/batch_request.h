@@ -46,6 +46,9 @@ typedef struct HubspotBatchRequest
 	HubspotPart part;			/* its units */
 } HubspotBatchRequest;
 
+extern void hubspot_batch_scope_begin(HubspotBatchScope *scope, MemoryContext context,
+									  const HubspotClient *client,
+									  const char *from_type, const char *to_type);
 extern int	hubspot_batch_request_limit(const HubspotClient *client,
 										const HubspotEndpoint *endpoint);
 extern HubspotEvidence *hubspot_batch_evidence(const HubspotBatchScope *scope,

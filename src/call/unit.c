@@ -53,6 +53,9 @@ struct HubspotPairs
 	dlist_head	list;			/* of units, in the order in which they came */
 };
 
+/* How many units before its removal one is fetched, which hides the wait for memory. */
+#define UNITS_AHEAD		8
+
 /* It grows to what a batch has in flight. */
 #define FIRST_PAIRS		64
 
@@ -60,6 +63,7 @@ static inline int compare_pairs(HubspotSlice from_id, HubspotSlice to_id,
 								const HubspotInput *other);
 static void make_table(HubspotPairs *pairs);
 static void put_unit(pairs_hash * table, HubspotUnit *unit);
+static void remove_unit(HubspotPairs *pairs, HubspotUnit *unit);
 static HubspotRowRange *last_rows(HubspotUnit *unit);
 
 HubspotPairs *
@@ -80,18 +84,6 @@ hubspot_pair_hash(const HubspotInput *input)
 								   input->from_id.len) +
 						hash_bytes((const unsigned char *) input->to_id.data,
 								   input->to_id.len));
-}
-
-/*
- * A pair of that hash is about to be looked up or removed: fetch its place in
- * the table while there is something else to do.  Places follow no order, so
- * without that, most of the time goes into waiting for memory.
- */
-void
-hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash)
-{
-	if (pairs->table)
-		HUBSPOT_PREFETCH(&pairs->table->data[hash & pairs->table->sizemask]);
 }
 
 /*
@@ -185,9 +177,26 @@ put_unit(pairs_hash * table, HubspotUnit *unit)
 	entry->input = &unit->input;
 }
 
-/* Remove a unit that was added. */
+/*
+ * Remove those of some units that were added.  The place of each in the table is fetched
+ * while there is something else to do: places follow no order, so without that, most of the
+ * time goes into waiting for memory.
+ */
 void
-hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit)
+hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit **units, int nunits)
+{
+	for (int i = 0; i < nunits; i++)
+	{
+		if (pairs->table && i + UNITS_AHEAD < nunits)
+			HUBSPOT_PREFETCH(&pairs->table->data[units[i + UNITS_AHEAD]->hash &
+												 pairs->table->sizemask]);
+		if (units[i]->listed)
+			remove_unit(pairs, units[i]);
+	}
+}
+
+static void
+remove_unit(HubspotPairs *pairs, HubspotUnit *unit)
 {
 	PairEntry  *entry;
 	HubspotUnit *newer;

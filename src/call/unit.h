@@ -76,12 +76,11 @@ typedef struct HubspotPairs HubspotPairs;
 
 extern HubspotPairs *hubspot_pairs_create(MemoryContext context);
 extern uint32 hubspot_pair_hash(const HubspotInput *input);
-extern void hubspot_pairs_expect(const HubspotPairs *pairs, uint32 hash);
 extern bool hubspot_pairs_ascend(HubspotPairs *pairs, const HubspotInput *input);
 extern HubspotUnit *hubspot_pairs_chain(const HubspotPairs *pairs,
 										const HubspotInput *input, uint32 hash);
 extern void hubspot_pairs_add(HubspotPairs *pairs, HubspotUnit *unit);
-extern void hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit *unit);
+extern void hubspot_pairs_remove(HubspotPairs *pairs, HubspotUnit **units, int nunits);
 extern bool hubspot_unit_is_next_row(HubspotUnit *unit, int64 input_no);
 extern bool hubspot_unit_add_row(HubspotUnit *unit, int64 input_no);
 extern void hubspot_unit_copy_rows(HubspotUnit *unit, const HubspotUnit *other);

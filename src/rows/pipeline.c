@@ -61,10 +61,13 @@ struct HubspotRun
 	Progress	progress;
 	bool		eager;
 	bool		warned;			/* that inputs are not sent */
+	HubspotListing *listing;	/* of the inputs, or NULL */
 	int64		driven;			/* when an eager run was last driven */
 };
 
 static void expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source);
+static void begin_listing(HubspotRun *run);
+static bool get(HubspotRun *run, HubspotOutcome *outcome);
 static void look_at_failure(HubspotRun *run, const HubspotOutcome *outcome);
 static void drive(HubspotRun *run);
 static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
@@ -84,18 +87,36 @@ HubspotRun *
 hubspot_run_begin(const HubspotPipeline *pipeline, HubspotSource *source, bool eager)
 {
 	HubspotRun *run = palloc0(sizeof(HubspotRun));
+	HubspotObjectType from_type = pipeline->from_type;
 
-	expect_requests(pipeline, source);
+	/* records are listed by their ids, and are given their names afterwards */
+	if (pipeline->lists)
+		from_type.property = NULL;
+	else
+		expect_requests(pipeline, source);
 	run->pipeline = *pipeline;
 	run->source = source;
 	run->eager = eager;
 	run->batch = hubspot_batch_create(pipeline->client, pipeline->operation,
-									  &pipeline->from_type, &pipeline->to_type,
+									  &from_type, &pipeline->to_type,
 									  pipeline->keep_labels);
-	if (pipeline->tells_ends)
+	if (pipeline->lists)
+		begin_listing(run);
+	if (pipeline->tells_ends || (run->listing && hubspot_listing_has_names(run->listing)))
 		hubspot_batch_tell_ends(run->batch);
 	start_progress(&run->progress, run->batch, pipeline->client->options);
 	return run;
+}
+
+/* Begin the listing of the inputs, which ends with the batch. */
+static void
+begin_listing(HubspotRun *run)
+{
+	run->listing = hubspot_listing_create(GetMemoryChunkContext(run->batch),
+										  run->pipeline.client,
+										  hubspot_batch_calls(run->batch),
+										  &run->pipeline.from_type);
+	run->source = hubspot_source_listed(run->listing);
 }
 
 /*
@@ -124,7 +145,7 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 	CHECK_FOR_INTERRUPTS();
 	if (run->eager)
 		drive(run);
-	while (!hubspot_batch_get(run->batch, outcome))
+	while (!get(run, outcome))
 	{
 		hubspot_source_fill(run->source, run->batch, run->eager, tell_progress,
 							&run->progress);
@@ -140,11 +161,24 @@ hubspot_run_next(HubspotRun *run, HubspotOutcome *outcome)
 bool
 hubspot_run_get(HubspotRun *run, HubspotOutcome *outcome)
 {
-	if (!hubspot_batch_get(run->batch, outcome) &&
-		!(hubspot_batch_drive(run->batch) && hubspot_batch_get(run->batch, outcome)))
+	if (!get(run, outcome) && !(hubspot_batch_drive(run->batch) && get(run, outcome)))
 		return false;
 	look_at_failure(run, outcome);
 	return true;
+}
+
+/* Get an outcome from the batch, and name its record if that was listed. */
+static bool
+get(HubspotRun *run, HubspotOutcome *outcome)
+{
+	while (hubspot_batch_get(run->batch, outcome))
+	{
+		if (run->listing && hubspot_listing_has_names(run->listing))
+			hubspot_listing_name(run->listing, outcome);
+		if (!outcome->ended || outcome->error || run->pipeline.tells_ends)
+			return true;
+	}
+	return false;
 }
 
 /* Throw a failure that is to be thrown, or warn. */
@@ -233,7 +267,9 @@ hubspot_pipeline_run(const HubspotPipeline *pipeline, HubspotSource *source,
 void
 hubspot_throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *outcome)
 {
-	const char *from = record_text(&pipeline->from_type, outcome->from_id);
+	const char *from = outcome->from_id.data || !outcome->from_record.data ?
+	record_text(&pipeline->from_type, outcome->from_id) :
+	psprintf("%s %s", pipeline->from_type.name, id_text(outcome->from_record));
 	const char *to = pipeline->to_type.name ?
 	record_text(&pipeline->to_type, outcome->to_id) : NULL;
 	HubspotDoubt doubt = HUBSPOT_REPEATABLE;

@@ -30,6 +30,8 @@ typedef struct HubspotPipeline
 	bool		raise;			/* on_error => 'raise' */
 	bool		missing_ok;		/* a key without a record is no failure */
 	bool		tells_ends;		/* of records that are read */
+	bool		lists;			/* its inputs are all records of the from
+								 * side, and there is no source */
 } HubspotPipeline;
 
 /* Where the outcomes go. */

@@ -34,6 +34,7 @@
 #include "rows/columns.h"
 #include "rows/input_sort.h"
 #include "rows/query.h"
+#include "rows/report.h"
 #include "rows/source.h"
 
 /*
@@ -80,6 +81,9 @@ struct HubspotSource
 	HubspotMakeInput make;		/* or NULL */
 	HubspotMakeRawInput make_raw;	/* likewise, before they are checked */
 	void	   *make_state;
+
+	HubspotListing *listing;	/* of the inputs, or NULL */
+	bool		sent_first;		/* the first page of it has been */
 };
 
 static HubspotSource *create_source(HubspotInputShape shape,
@@ -95,6 +99,9 @@ static void receiver_startup(DestReceiver *self, int operation,
 static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_made(HubspotSource *source);
+static bool put_listed(HubspotSource *source);
+static bool must_wait_for_outcomes(HubspotSource *source);
+static void throw_listing(const HubspotSource *source) pg_attribute_noreturn();
 static bool put_row(HubspotSource *source);
 static bool put_element(HubspotSource *source);
 static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
@@ -174,6 +181,16 @@ hubspot_source_made(HubspotMakeInput make, void *state)
 	source->count = -1;
 	source->make = make;
 	source->make_state = state;
+	return source;
+}
+
+/* A source of the records of a listing, whose calls are the batch's. */
+HubspotSource *
+hubspot_source_listed(HubspotListing *listing)
+{
+	HubspotSource *source = hubspot_source_made(NULL, NULL);
+
+	source->listing = listing;
 	return source;
 }
 
@@ -284,6 +301,7 @@ read_rows(HubspotSource *source, int count)
 	while (count-- > 0 && !source->paused)
 	{
 		if (!(source->make ? put_made(source) :
+			  source->listing ? put_listed(source) :
 			  source->make_raw ? put_row(source) : put_element(source)))
 			return false;
 	}
@@ -399,6 +417,72 @@ put_made(HubspotSource *source)
 	hubspot_batch_put(source->batch, &input, error);
 	drive(source);
 	return true;
+}
+
+/*
+ * Put the next record of the listing, or pause until its page has come.  False: there are no
+ * more.
+ */
+static bool
+put_listed(HubspotSource *source)
+{
+	HubspotInput input;
+
+	CHECK_FOR_INTERRUPTS();
+	if (hubspot_listing_wants_page(source->listing) && must_wait_for_outcomes(source))
+	{
+		hubspot_batch_await(source->batch, true);
+		source->paused = true;
+		return true;
+	}
+	switch (hubspot_listing_next(source->listing, &input))
+	{
+		case HUBSPOT_LISTED_RECORD:
+			hubspot_batch_put(source->batch, &input, NULL);
+			drive(source);
+			return true;
+		case HUBSPOT_LISTED_LATER:
+			hubspot_batch_await(source->batch, false);
+			source->paused = true;
+			return true;
+		case HUBSPOT_LISTED_ALL:
+			return false;
+		case HUBSPOT_LISTED_FAILED:
+			break;
+	}
+	throw_listing(source);
+}
+
+/*
+ * Should outcomes come before the next page?  Whoever takes them one by one may have enough
+ * of what the first page's records have; and names take memory until then.
+ */
+static bool
+must_wait_for_outcomes(HubspotSource *source)
+{
+	bool		waits = hubspot_listing_is_full(source->listing);
+
+	if (source->eager && hubspot_listing_pages(source->listing) == 1)
+	{
+		waits |= !source->sent_first || !hubspot_batch_is_idle(source->batch);
+		source->sent_first = true;
+	}
+	return waits;
+}
+
+/* ERROR: what follows of the listing cannot be read. */
+static void
+throw_listing(const HubspotSource *source)
+{
+	const HubspotError *stopped = hubspot_batch_stopped(source->batch);
+	const char *type = hubspot_listing_type(source->listing);
+	int64		given = hubspot_listing_given(source->listing);
+
+	hubspot_throw_error(stopped ? stopped : hubspot_listing_error(source->listing),
+						given == 0 ? psprintf("could not list the records of %s", type) :
+						psprintf("could not list the records of %s after the first %lld",
+								 type, (long long) given),
+						HUBSPOT_NOTHING_DONE);
 }
 
 /* Put the next row that is made.  False: there are no more. */

@@ -15,6 +15,7 @@
 #include "utils/snapshot.h"
 
 #include "call/batch.h"
+#include "call/listing.h"
 #include "rows/raw_input.h"
 
 typedef struct HubspotSource HubspotSource;
@@ -47,6 +48,7 @@ extern HubspotSource *hubspot_source_rows(HubspotMakeRawInput make, void *state,
 										  const HubspotDirection *direction);
 extern bool hubspot_source_is_typed(const HubspotSource *source);
 extern HubspotSource *hubspot_source_made(HubspotMakeInput make, void *state);
+extern HubspotSource *hubspot_source_listed(HubspotListing *listing);
 extern HubspotSource *hubspot_source_array(ArrayType *inputs,
 										   HubspotInputShape shape,
 										   const HubspotDirection *direction,

@@ -60,6 +60,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_archive_labels_array);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read);
 PG_FUNCTION_INFO_V1(hs_assoc_batch_read_array);
+PG_FUNCTION_INFO_V1(hs_assoc_scan);
 PG_FUNCTION_INFO_V1(hs_assoc_resolve);
 PG_FUNCTION_INFO_V1(hs_assoc_resolve_array);
 
@@ -301,6 +302,29 @@ hs_assoc_batch_read_array(PG_FUNCTION_ARGS)
 }
 
 /*
+ * hs_assoc_scan(from_type, to_type, on_error, server):
+ * GET .../{fromType}, POST .../batch/read
+ *
+ * Reads all associations of all records of an object type.  Returns one
+ * hs_assoc_association for each record and type, and one for each record that could not be
+ * read; records that cannot be listed are an ERROR.
+ */
+Datum
+hs_assoc_scan(PG_FUNCTION_ARGS)
+{
+	HubspotSink sink = {0};
+	HubspotPipeline pipeline;
+	MemoryContext old;
+
+	if (call_state(fcinfo)->stream)
+		return next_row(fcinfo);
+	old = begin_set(fcinfo, &sink);
+	set_pipeline(fcinfo, &pipeline, HUBSPOT_BATCH_READ, 1, 2);
+	pipeline.lists = true;
+	return return_rows(fcinfo, &pipeline, NULL, &sink, old);
+}
+
+/*
  * hs_assoc_resolve(object_type, query | keys, on_error, server):
  * POST .../{objectType}/batch/read, or .../search
  *
@@ -433,6 +457,7 @@ set_pipeline(FunctionCallInfo fcinfo, HubspotPipeline *pipeline,
 	pipeline->operation = operation;
 	pipeline->missing_ok = false;
 	pipeline->tells_ends = false;
+	pipeline->lists = false;
 	memset(&pipeline->to_type, 0, sizeof(HubspotObjectType));
 	hubspot_record_type_argument(fcinfo, 0, to_type > 0 ? "from_type" : "object_type",
 								 &pipeline->from_type);

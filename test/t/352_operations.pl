@@ -116,6 +116,8 @@ sub steps
 		[ 'read', q{SELECT input_no, from_id, to_id, category, type_id, label, is_primary, error_category FROM hs_assoc_batch_read('contacts', 'companies', '{2,9,4}'::text[])},
 			[ [ 'POST', 'A/contacts/companies/batch/read', inputs('{"id":"2"}', '{"id":"9"}', '{"id":"4"}'), 207 ] ],
 			"1|2|11|HUBSPOT_DEFINED|279||f|\n1|2|11|USER_DEFINED|1|Boss|f|\n3|4|11|HUBSPOT_DEFINED|1|Primary|t|\n3|4|11|HUBSPOT_DEFINED|279||f|" ],
+		[ 'scan', q{SELECT count(*), count(DISTINCT from_id), count(error_category) FROM hs_assoc_scan('contacts', 'companies')},
+			[ [ 'GET', 'R/contacts?limit=100&archived=false&properties=hs_object_id', '', 200 ], [ 'POST', 'A/contacts/companies/batch/read', inputs(map { qq({"id":"$_"}) } 1 .. 4), 200 ] ], '9|4|0' ],
 
 		[ 'keys that can be read', q{SELECT input_no, record_id, error_category FROM hs_assoc_resolve('contacts:email', '{Ann@example.com,bob@example.com}'::text[])},
 			[ [ 'POST', 'R/contacts/batch/read?archived=false', '{"idProperty":"email","properties":["email","hs_additional_emails"],"propertiesWithHistory":[],'
