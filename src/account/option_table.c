@@ -60,6 +60,9 @@ const char *const hubspot_kind_names[] = {"associations", "object_types", "label
 /* in the order of HubspotOnError */
 static const char *const on_error_names[] = {"raise", "row", NULL};
 
+/* in the order of HubspotScanOption */
+static const char *const scan_names[] = {"keys", "all", NULL};
+
 /* in the order of HubspotWrites */
 const char *const hubspot_writes_names[] = {"outbox", "direct", "off", NULL};
 
@@ -97,6 +100,7 @@ const HubspotOption hubspot_option_table[] = {
 	TABLE_OPTION(rows_per_key, ForeignTableRelationId, HUBSPOT_OPTION_INTEGER, "5", 1, 1000000, NULL, false),
 	TABLE_OPTION(writes, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "outbox", 0, 0, hubspot_writes_names, false),
 	TABLE_OPTION(on_error, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "raise", 0, 0, on_error_names, false),
+	TABLE_OPTION(scan, ForeignTableRelationId, HUBSPOT_OPTION_CHOICE, "keys", 0, 0, scan_names, false),
 	TABLE_OPTION(role, AttributeRelationId, HUBSPOT_OPTION_CHOICE, NULL, 0, 0, hubspot_role_names, false)
 };
 

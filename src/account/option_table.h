@@ -92,6 +92,13 @@ typedef enum HubspotOnError
 	HUBSPOT_ON_ERROR_ROW
 } HubspotOnError;
 
+/* What is read where no records are named: the choices of a foreign table's option scan. */
+typedef enum HubspotScanOption
+{
+	HUBSPOT_SCAN_KEYS,			/* nothing: an ERROR */
+	HUBSPOT_SCAN_ALL			/* the whole account */
+} HubspotScanOption;
+
 /* Where what is written to a foreign table goes: the choices of its option writes. */
 typedef enum HubspotWrites
 {
@@ -110,6 +117,7 @@ typedef struct HubspotTableOptions
 	int			rows_per_key;	/* of one record, for the planner */
 	int			writes;			/* a HubspotWrites */
 	int			on_error;		/* a HubspotOnError */
+	int			scan;			/* a HubspotScanOption */
 	int			role;			/* of a column: a HubspotTableRole; -1: as its
 								 * name says */
 } HubspotTableOptions;

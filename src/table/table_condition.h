@@ -29,6 +29,8 @@ typedef struct HubspotTableCondition
 								 * these */
 	const		Expr *exact;	/* a condition with an array that all of their
 								 * rows fulfil; or NULL */
+	double		nforward;		/* how many records of the other side are read
+								 * after them: the path's */
 } HubspotTableCondition;
 
 extern bool hubspot_condition_match(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel,

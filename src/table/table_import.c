@@ -53,6 +53,7 @@ typedef struct ImportOptions
 	bool		bigints;		/* ids are bigint */
 	const char *rows_per_key;	/* or NULL */
 	const char *writes;			/* likewise */
+	const char *scan;			/* likewise */
 } ImportOptions;
 
 static void read_options(const List *list, ImportOptions *options);
@@ -117,6 +118,8 @@ read_options(const List *list, ImportOptions *options)
 			options->rows_per_key = defGetString(def);
 		else if (strcmp(def->defname, "writes") == 0)
 			options->writes = defGetString(def);
+		else if (strcmp(def->defname, "scan") == 0)
+			options->scan = defGetString(def);
 		else
 			refuse_option(def->defname);
 	}
@@ -131,12 +134,13 @@ refuse_option(const char *name)
 	hubspot_closest_try(&closest, "ids");
 	hubspot_closest_try(&closest, "rows_per_key");
 	hubspot_closest_try(&closest, "writes");
+	hubspot_closest_try(&closest, "scan");
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", hubspot_shown(name)),
 			 closest.found ?
 			 errhint("Perhaps you meant the option \"%s\".", closest.found) :
-			 errhint("The valid options are: types, ids, rows_per_key, writes.")));
+			 errhint("The valid options are: types, ids, rows_per_key, writes, scan.")));
 }
 
 /* HubSpot's own object types. */
@@ -352,6 +356,8 @@ make_command(const char *server, const char *table, const ImportType *from,
 						 quote_literal_cstr(options->rows_per_key));
 	if (options->writes)
 		appendStringInfo(&command, ", writes %s", quote_literal_cstr(options->writes));
+	if (options->scan)
+		appendStringInfo(&command, ", scan %s", quote_literal_cstr(options->scan));
 	appendStringInfoChar(&command, ')');
 	return command.data;
 }

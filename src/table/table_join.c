@@ -127,10 +127,11 @@ add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		Path	   *path = lfirst(lc);
 
 		/*
-		 * without a condition, it is the path that raises; LATERAL gives it
-		 * outer columns
+		 * without a condition, it is the path that raises, or goes through
+		 * the account; LATERAL gives it outer columns
 		 */
-		if (IsA(path, ForeignPath) && ((ForeignPath *) path)->fdw_private != NIL &&
+		if (IsA(path, ForeignPath) &&
+			hubspot_table_path_condition((ForeignPath *) path) != NULL &&
 			PATH_REQ_OUTER(path) != NULL &&
 			bms_is_subset(PATH_REQ_OUTER(path), outerrel->relids))
 			add_path_ahead(root, joinrel, outerrel, jointype, extra, (ForeignPath *) path);
@@ -143,7 +144,7 @@ add_path_ahead(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 			   JoinType jointype, JoinPathExtraData *extra, const ForeignPath *inner)
 {
 	static int	numbers = 0;
-	const HubspotTableCondition *condition = linitial(inner->fdw_private);
+	const HubspotTableCondition *condition = hubspot_table_path_condition(inner);
 	Path	   *outer = outerrel->cheapest_total_path;
 	JoinCostWorkspace workspace;
 	Path	   *ahead;

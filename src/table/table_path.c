@@ -8,9 +8,11 @@
  * table itself, and those that join it to others, which make a scan for each of their rows.
  * What it costs is requests.
  *
- * Where nothing names records, there is a path all the same, so that EXPLAIN works and the
- * planner never fails.  It costs more than any other one, and is an ERROR when it is
- * executed (table_scan.c).
+ * Where nothing names records, there is a path all the same.  If the table's options allow
+ * it, it goes through the account, which takes a request for each hundred of its records and
+ * one for each thousand, and it is taken to have many.  Else it is there so that EXPLAIN
+ * works and the planner never fails: it costs more than any other one, and is an ERROR when
+ * it is executed (table_scan.c).
  *
  * IDENTIFICATION
  *	  src/table/table_path.c
@@ -48,6 +50,12 @@
 /* Rows of a page. */
 #define ROWS_A_PAGE		500.0
 
+/* Records of a page of a list. */
+#define RECORDS_A_PAGE	100.0
+
+/* How many records an account is taken to have: many. */
+#define UNKNOWN_RECORDS	100000.0
+
 /* A walk over expressions for parameters. */
 typedef struct ParamWalk
 {
@@ -69,6 +77,7 @@ static bool best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide 
 						   HubspotTableCondition *best);
 static void add_path_for(PlannerInfo *root, RelOptInfo *rel,
 						 const HubspotTableCondition *condition, Relids required_outer);
+static void add_path_without_condition(PlannerInfo *root, RelOptInfo *rel);
 static void add_join_paths(PlannerInfo *root, RelOptInfo *rel);
 static void try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause);
 static bool is_current_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
@@ -97,6 +106,7 @@ hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		return;
 	}
 	rel->tuples = 200.0 * rows_per_key;
+	table->records = UNKNOWN_RECORDS;
 	set_baserel_size_estimates(root, rel);
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{
@@ -168,11 +178,32 @@ hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		possible = true;
 	}
 	if (!possible)
-		add_path(rel, (Path *)
-				 hubspot_foreign_path(root, rel, rel->rows, HUBSPOT_IMPOSSIBLE_COST,
-									  HUBSPOT_IMPOSSIBLE_COST + rel->tuples,
-									  rel->lateral_relids, NIL));
+		add_path_without_condition(root, rel);
 	add_join_paths(root, rel);
+}
+
+/* Add the path that no condition leads to: by all records of the account, or an ERROR. */
+static void
+add_path_without_condition(PlannerInfo *root, RelOptInfo *rel)
+{
+	const HubspotTable *table = rel->fdw_private;
+	Cost		startup_cost = HUBSPOT_IMPOSSIBLE_COST;
+	Cost		total_cost = HUBSPOT_IMPOSSIBLE_COST + rel->tuples;
+	List	   *fdw_private = NIL;
+
+	if (table->options.scan == HUBSPOT_SCAN_ALL)
+	{
+		/* the first page, and what its records have */
+		startup_cost = 2 * HUBSPOT_REQUEST_COST + rel->baserestrictcost.startup;
+		total_cost = startup_cost +
+			HUBSPOT_REQUEST_COST * (ceil(table->records / RECORDS_A_PAGE) +
+									ceil(table->records / RECORDS_A_REQUEST)) +
+			rel->tuples * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
+		fdw_private = list_make1(makeInteger(1));
+	}
+	add_path(rel, (Path *)
+			 hubspot_foreign_path(root, rel, rel->rows, startup_cost, total_cost,
+								  rel->lateral_relids, fdw_private));
 }
 
 /* Add the path by a condition, whose values are other relations' columns, in a join. */
@@ -192,9 +223,12 @@ add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *co
 	if (!bms_is_empty(required_outer))
 		rows = get_baserel_parampathinfo(root, rel, required_outer)->ppi_rows;
 	requests = ceil(records / RECORDS_A_REQUEST);
+	*copy = *condition;
+	copy->nforward = 0;
 	if (condition->side == HUBSPOT_SIDE_TO && needs_types(table, rel, NIL))
 	{
 		/* the records that are found are read, too, with all that they have */
+		copy->nforward = fetched;
 		requests += ceil(fetched / RECORDS_A_REQUEST);
 		fetched += fetched * table->options.rows_per_key;
 	}
@@ -202,7 +236,6 @@ add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *co
 	total_cost = startup_cost + HUBSPOT_REQUEST_COST * (requests - 1) +
 		HUBSPOT_REQUEST_COST * floor(fetched / (ROWS_A_PAGE * records)) +
 		fetched * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
-	*copy = *condition;
 	add_path(rel, (Path *) hubspot_foreign_path(root, rel, rows, startup_cost, total_cost,
 												required_outer, list_make1(copy)));
 }
@@ -214,14 +247,27 @@ add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *co
 Path *
 hubspot_table_path_ahead(const ForeignPath *path, int number, double rows)
 {
+	double		nforward = hubspot_table_path_condition(path)->nforward / RECORDS_A_REQUEST;
 	ForeignPath *copy = makeNode(ForeignPath);
 
 	*copy = *path;
 	copy->path.total_cost -= copy->path.startup_cost;
 	copy->path.startup_cost /= Max(rows, 1);
 	copy->path.total_cost += copy->path.startup_cost;
+	if (nforward > 0)
+		copy->path.total_cost += HUBSPOT_REQUEST_COST *
+			(Max(nforward, 1 / Max(rows, 1)) - ceil(nforward));
 	copy->fdw_private = list_make2(linitial(path->fdw_private), makeInteger(number));
 	return &copy->path;
+}
+
+/* The condition by which a path names records; NULL: there is none. */
+const HubspotTableCondition *
+hubspot_table_path_condition(const ForeignPath *path)
+{
+	if (path->fdw_private == NIL || IsA(linitial(path->fdw_private), Integer))
+		return NULL;
+	return linitial(path->fdw_private);
 }
 
 /*
@@ -233,7 +279,7 @@ hubspot_table_path_for_child(PlannerInfo *root, List *fdw_private, RelOptInfo *c
 {
 	HubspotTableCondition *condition;
 
-	/* a list's path has no condition */
+	/* that of a list, or of the whole account, has no condition */
 	if (fdw_private == NIL || IsA(linitial(fdw_private), Integer))
 		return fdw_private;
 	condition = palloc(sizeof(HubspotTableCondition));
@@ -341,8 +387,7 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 				   List *tlist, List *clauses, Plan *outer_plan)
 {
 	const HubspotTable *table = rel->fdw_private;
-	const HubspotTableCondition *condition = path->fdw_private ?
-	linitial(path->fdw_private) : NULL;
+	const HubspotTableCondition *condition = hubspot_table_path_condition(path);
 	ParamWalk	walk = {.root = root};
 	int			plan[HUBSPOT_NPLAN];
 	List	   *fdw_private = NIL;
@@ -353,7 +398,9 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 	clauses = extract_actual_clauses(clauses, false);
 	refuse_current_of(table, clauses);
 	(void) has_changing_param((Node *) clauses, &walk);
-	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side : -1;
+	plan[HUBSPOT_PLAN_WHOLE] = condition == NULL && table->options.scan == HUBSPOT_SCAN_ALL;
+	plan[HUBSPOT_PLAN_SIDE] = condition ? (int) condition->side :
+		plan[HUBSPOT_PLAN_WHOLE] ? (int) HUBSPOT_SIDE_FROM : -1;
 	plan[HUBSPOT_PLAN_FORWARD] = condition && condition->side == HUBSPOT_SIDE_TO &&
 		needs_types(rel->fdw_private, rel, clauses);
 	plan[HUBSPOT_PLAN_NUMBER] = list_length(path->fdw_private) > 1 ?

@@ -4,7 +4,7 @@
  *	  Rows of a foreign table, read from HubSpot by the records of one side.
  *
  * It is a run of the pipeline, as hs_assoc_batch_read() is one, over the records that
- * conditions name, with two things added:
+ * conditions name, with three things added:
  *
  * - Records of the to side are read in the other direction.  HubspotTableRow turns them
  *	 around.  The types are then those of the way back, though, and a table has those of
@@ -15,6 +15,9 @@
  *
  *	 So each pair comes once, with its types as the forward reading has them, and memory
  *	 is bounded.
+ *
+ * - Records of the from side need not be named: then all that the account has are read, as
+ *	 the pipeline lists them.
  *
  * - In a table without columns of types, a pair is one row.  HubSpot lists the types of a
  *	 pair together.
@@ -92,6 +95,8 @@ struct HubspotTableReading
 	const HubspotClient *client;
 	HubspotTableSide side;
 	bool		forward;
+	bool		whole;			/* all records of the from side are read */
+	bool		told_end;		/* of these */
 	const HubspotSlice *records;
 	int64		nrecords;
 	int64		nput;
@@ -108,6 +113,11 @@ struct HubspotTableReading
 	HubspotPipeline pipeline;
 };
 
+static HubspotTableReading *create_reading(const HubspotTable *table,
+										   const HubspotClient *client,
+										   HubspotTableSide side);
+static void begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source);
+static bool tell_end(HubspotTableReading *reading, HubspotTableRow *row);
 static bool make_input(void *state, HubspotInput *input, const HubspotError **error);
 static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait);
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
@@ -135,39 +145,67 @@ static void add_counts(HubspotBatchCounts *counts, const HubspotRun *run);
  * Begin to read the rows of some records of a side, each of which stands there once, and
  * is an id, or a key in its normal form; they must live as long as this does.  forward: the
  * types of the rows are needed, whatever the side.  gives_errors: a record that cannot be
- * read is a row.  All of it is in a child of the current
- * memory context, and ends with it.
+ * read is a row.  All of it is in a child of the current memory context, and ends with it.
  */
 HubspotTableReading *
 hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *client,
 							HubspotTableSide side, bool forward, bool gives_errors,
 							const HubspotSlice *records, int64 nrecords)
 {
+	HubspotTableReading *reading = create_reading(table, client, side);
+
+	reading->forward = forward && side == HUBSPOT_SIDE_TO;
+	reading->records = records;
+	reading->nrecords = nrecords;
+	reading->pipeline.missing_ok = reading->pipeline.tells_ends = true;
+	begin_run(reading, !gives_errors || reading->forward,
+			  hubspot_source_made(make_input, reading));
+	return reading;
+}
+
+/* Likewise, to read the rows of all records of the from side that the account has. */
+HubspotTableReading *
+hubspot_table_reading_begin_whole(const HubspotTable *table, const HubspotClient *client,
+								  bool gives_errors)
+{
+	HubspotTableReading *reading = create_reading(table, client, HUBSPOT_SIDE_FROM);
+
+	reading->whole = reading->pipeline.lists = true;
+	begin_run(reading, !gives_errors, NULL);
+	return reading;
+}
+
+static HubspotTableReading *
+create_reading(const HubspotTable *table, const HubspotClient *client, HubspotTableSide side)
+{
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hubspot_assoc table reading",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotTableReading *reading = palloc0(sizeof(HubspotTableReading));
-	HubspotPipeline pipeline = {.client = client,.operation = HUBSPOT_BATCH_READ,
-	.raise = true,.missing_ok = true,.tells_ends = true};
 
 	reading->context = context;
 	reading->table = table;
 	reading->client = client;
 	reading->side = side;
-	reading->forward = forward && side == HUBSPOT_SIDE_TO;
-	reading->records = records;
-	reading->nrecords = nrecords;
 	initStringInfo(&reading->last_id);
-	pipeline.raise = !gives_errors || reading->forward;
-	pipeline.from_type = *hubspot_table_type(table, side);
-	pipeline.to_type = *hubspot_table_type(table, side == HUBSPOT_SIDE_FROM ?
-										   HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM);
-	reading->pipeline = pipeline;
-	reading->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_input, reading),
-									 true);
+	reading->pipeline.client = client;
+	reading->pipeline.operation = HUBSPOT_BATCH_READ;
+	reading->pipeline.from_type = *hubspot_table_type(table, side);
+	reading->pipeline.to_type = *hubspot_table_type(table, side == HUBSPOT_SIDE_FROM ?
+													HUBSPOT_SIDE_TO : HUBSPOT_SIDE_FROM);
 	MemoryContextSwitchTo(old);
 	return reading;
+}
+
+static void
+begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source)
+{
+	MemoryContext old = MemoryContextSwitchTo(reading->context);
+
+	reading->pipeline.raise = raise;
+	reading->run = hubspot_run_begin(&reading->pipeline, source, true);
+	MemoryContextSwitchTo(old);
 }
 
 /* Have the place of each row's type told. */
@@ -210,9 +248,22 @@ hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row, b
 		MemoryContextSwitchTo(old);
 		if (any)
 			set_row(reading, &outcome, row);
+		else if (reading->whole && reading->over)
+			any = tell_end(reading, row);
 	}
 	MemoryContextSwitchTo(old);
 	return any;
+}
+
+/* Tell once that all records of the account have been read. */
+static bool
+tell_end(HubspotTableReading *reading, HubspotTableRow *row)
+{
+	if (reading->told_end)
+		return false;
+	memset(row, 0, sizeof(*row));
+	row->ended = reading->told_end = true;
+	return true;
 }
 
 /* The next outcome of the run that is an association, or the end of a record. */
@@ -264,11 +315,14 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	HubspotSlice given = outcome->from_id;
 	HubspotSlice found = {NULL, 0};
 
-	row->record = outcome->input_no - 1;
+	row->record = reading->whole ? 0 : outcome->input_no - 1;
 	row->ended = outcome->ended;
 	row->type = NULL;
 	row->error = NULL;
-	if (outcome->error && outcome->error->verdict != HUBSPOT_VERDICT_NO_RECORD)
+	if (reading->whole && reading->table->from_type.property)
+		given = normal_form(&reading->table->from_type, given, reading->buffer[1]);
+	if (outcome->error &&
+		(reading->whole || outcome->error->verdict != HUBSPOT_VERDICT_NO_RECORD))
 	{
 		if (!hubspot_is_of_record(outcome->error->verdict))
 			hubspot_throw_outcome(&reading->pipeline, outcome);
@@ -580,6 +634,7 @@ add_counts(HubspotBatchCounts *counts, const HubspotRun *run)
 	HubspotBatchCounts more;
 
 	hubspot_batch_counts(hubspot_run_batch(run), &more);
+	counts->read += more.read;
 	counts->requests += more.requests;
 	counts->retries += more.retries;
 	counts->rate_limited += more.rate_limited;

@@ -21,8 +21,9 @@ typedef struct HubspotTableReading HubspotTableReading;
 /* A row, or that there are no more of a record. */
 typedef struct HubspotTableRow
 {
-	int64		record;			/* which of those that are read */
-	bool		ended;			/* it has no more rows, and this is none */
+	int64		record;			/* which of those that are read; 0 if all are */
+	bool		ended;			/* it has no more rows, and this is none; if
+								 * all are read: there are no more at all */
 	HubspotSlice from_id;		/* no data: NULL */
 	HubspotSlice to_id;
 	const HubspotAssociationType *type; /* NULL: it is not read */
@@ -39,6 +40,9 @@ extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *tabl
 														bool gives_errors,
 														const HubspotSlice *records,
 														int64 nrecords);
+extern HubspotTableReading *hubspot_table_reading_begin_whole(const HubspotTable *table,
+															  const HubspotClient *client,
+															  bool gives_errors);
 extern void hubspot_table_reading_tell_places(HubspotTableReading *reading);
 extern bool hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row,
 									   bool wait);

@@ -15,6 +15,9 @@
  * It may be told ahead for which records it will be done again (table_join.c): then these
  * are read together.
  *
+ * A scan of the whole account is one of a single record, so to speak, whose name no other
+ * can have: it has all rows, and is read to its end when they are.
+ *
  * A row is given as soon as it is there, so that whoever stops early (LIMIT, EXISTS) saves the
  * pages that follow.
  *
@@ -38,17 +41,21 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "api/association_type.h"
+#include "api/record.h"
 #include "table/list_table.h"
 #include "table/row_store.h"
 #include "table/table_keys.h"
 #include "table/table_path.h"
 #include "table/table_reading.h"
+#include "table/table_row.h"
 #include "table/table_scan.h"
 
 /* What can be told ahead in any case, however small work_mem is: as many records as a request has. */
 #define AHEAD_RECORDS	1000
 #define AHEAD_SIZE		(1024 * 1024)
+
+/* What has all rows of an account. */
+static const HubspotSlice whole_account = {"", 0};
 
 struct HubspotTableScan
 {
@@ -59,6 +66,7 @@ struct HubspotTableScan
 	int			side;			/* a HubspotTableSide; -1: no records are
 								 * named */
 	bool		forward;
+	bool		whole;			/* all records are read, unnamed */
 	bool		repeated;		/* it keeps its rows */
 	bool		gives_errors;	/* a record that cannot be read is a row */
 	bool		is_target;		/* of an UPDATE or DELETE: its ctids tell the
@@ -112,6 +120,7 @@ static void set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, T
 static void end_reading(HubspotTableScan *scan);
 static void forget_reading(HubspotTableScan *scan, TupleTableSlot *slot);
 static void throw_no_records(const HubspotTableScan *scan) pg_attribute_noreturn();
+static void explain_list(const HubspotTableScan *scan, struct ExplainState *es);
 static void explain_request(const HubspotTableScan *scan, bool back, const char *label,
 							struct ExplainState *es);
 static void explain_costs(const HubspotTableScan *scan, struct ExplainState *es);
@@ -140,6 +149,7 @@ hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 	scan->user = hubspot_scan_user(node);
 	scan->side = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_SIDE);
 	scan->forward = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_FORWARD);
+	scan->whole = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_WHOLE);
 	scan->repeated = list_nth_int(plan->fdw_private, HUBSPOT_PLAN_REPEATED) ||
 		(eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD)) != 0;
 	scan->is_target = list_member_int(node->ss.ps.state->es_plannedstmt->resultRelations,
@@ -286,6 +296,8 @@ begin_records(HubspotTableScan *scan, ExprContext *econtext)
 	 * need much more
 	 */
 	clear_if_full(scan, scan->told ? Max((Size) work_mem * 2 * 1024, AHEAD_SIZE) : 0);
+	if (scan->whole)
+		take_record(scan, whole_account);
 	forboth(lc, scan->values, type, scan->value_types)
 	{
 		bool		isnull;
@@ -416,10 +428,10 @@ read_records(HubspotTableScan *scan, int64 first)
 	ids = palloc_extended(sizeof(HubspotSlice) * scan->nread, MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < scan->nread; i++)
 		ids[i] = scan->read[i]->id;
-	scan->reading = hubspot_table_reading_begin(scan->table, scan->client,
-												(HubspotTableSide) scan->side,
-												scan->forward, scan->gives_errors, ids,
-												scan->nread);
+	scan->reading = scan->whole ?
+		hubspot_table_reading_begin_whole(scan->table, scan->client, scan->gives_errors) :
+		hubspot_table_reading_begin(scan->table, scan->client, (HubspotTableSide) scan->side,
+									scan->forward, scan->gives_errors, ids, scan->nread);
 	if (scan->is_target)
 		hubspot_table_reading_tell_places(scan->reading);
 	MemoryContextSwitchTo(old);
@@ -473,7 +485,7 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 									   slot->tts_isnull);
 	hubspot_row_store_add(scan->store, record, tuple, &slot->tts_tid);
 	heap_free_minimal_tuple(tuple);
-	if (row->error)
+	if (row->error && !scan->whole)
 		record->state = HUBSPOT_RECORD_READ;
 	if (record != scan->current)
 		ExecClearTuple(slot);
@@ -484,34 +496,7 @@ keep_row(HubspotTableScan *scan, HubspotTableRow *row, TupleTableSlot *slot)
 static void
 set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot)
 {
-	const HubspotTable *table = scan->table;
-	const HubspotAssociationType *type = row->type;
-
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
-	memset(slot->tts_values, 0, sizeof(Datum) * slot->tts_tupleDescriptor->natts);
-
-#define SET(role, condition, datum) \
-	do { \
-		if (table->columns[role] > 0 && (condition)) \
-		{ \
-			slot->tts_values[table->columns[role] - 1] = (datum); \
-			slot->tts_isnull[table->columns[role] - 1] = false; \
-		} \
-	} while (0)
-
-	SET(HUBSPOT_ROLE_FROM_ID, row->from_id.data,
-		hubspot_table_id_datum(table, HUBSPOT_SIDE_FROM, row->from_id));
-	SET(HUBSPOT_ROLE_TO_ID, row->to_id.data,
-		hubspot_table_id_datum(table, HUBSPOT_SIDE_TO, row->to_id));
-	SET(HUBSPOT_ROLE_CATEGORY, type && type->category, CStringGetTextDatum(type->category));
-	SET(HUBSPOT_ROLE_TYPE_ID, type && type->type_id != 0, Int32GetDatum(type->type_id));
-	SET(HUBSPOT_ROLE_LABEL, type && type->label, CStringGetTextDatum(type->label));
-	SET(HUBSPOT_ROLE_IS_PRIMARY, type, BoolGetDatum(hubspot_is_primary(type)));
-	SET(HUBSPOT_ROLE_ERROR_CATEGORY, row->error,
-		CStringGetTextDatum(row->error->category ? row->error->category : "HubSpot"));
-	SET(HUBSPOT_ROLE_ERROR_MESSAGE, row->error, CStringGetTextDatum(row->error->message));
-#undef SET
-	ExecStoreVirtualTuple(slot);
+	hubspot_table_row_set(scan->table, row, slot);
 	if (scan->is_target)
 		hubspot_type_place_set(&slot->tts_tid, &row->place);
 }
@@ -623,15 +608,35 @@ hubspot_table_scan_explain(ForeignScanState *node, struct ExplainState *es)
 	}
 	back = (scan->side == HUBSPOT_SIDE_TO);
 	ExplainPropertyText("HubSpot Records", scan->side < 0 ? "none named: an error" :
+						scan->whole ? "all of the account" :
 						quote_identifier(hubspot_table_column(scan->table, scan->side)), es);
+	if (es->verbose && scan->whole)
+		explain_list(scan, es);
 	if (es->verbose && scan->side >= 0)
 	{
-		explain_request(scan, back, "HubSpot Request", es);
+		explain_request(scan, back, scan->whole ? "HubSpot Second Request" : "HubSpot Request", es);
 		if (scan->forward)
 			explain_request(scan, false, "HubSpot Second Request", es);
 	}
 	if (es->analyze)
 		explain_costs(scan, es);
+}
+
+/* Explain the request that lists records. */
+static void
+explain_list(const HubspotTableScan *scan, struct ExplainState *es)
+{
+	const HubspotObjectType type = {.name = scan->table->from_type.name,
+	.shows = scan->table->from_type.property};
+	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_RECORDS_LIST);
+	const char *arguments[] = {type.name, hubspot_listed_property(&type)};
+	StringInfoData request;
+
+	initStringInfo(&request);
+	appendStringInfo(&request, "%s ", endpoint->method);
+	hubspot_append_path(&request, endpoint, hubspot_server_api_version(scan->table->server),
+						arguments);
+	ExplainPropertyText("HubSpot Request", request.data, es);
 }
 
 static void
