@@ -16,6 +16,7 @@
 #include "table/table_import.h"
 #include "table/table_modify.h"
 #include "table/table_path.h"
+#include "table/table_sample.h"
 #include "table/table_scan.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_fdw_handler);
@@ -36,6 +37,7 @@ hs_assoc_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = hubspot_table_scan_end;
 	routine->ExplainForeignScan = hubspot_table_scan_explain;
 	hubspot_table_modify_add(routine);
+	routine->AnalyzeForeignTable = hubspot_table_analyze;
 	routine->ImportForeignSchema = hubspot_table_import;
 	PG_RETURN_POINTER(routine);
 }

@@ -10,7 +10,7 @@
  *
  * Where nothing names records, there is a path all the same.  If the table's options allow
  * it, it goes through the account, which takes a request for each hundred of its records and
- * one for each thousand, and it is taken to have many.  Else it is there so that EXPLAIN
+ * one for each thousand; how many there are, ANALYZE tells.  Else it is there so that EXPLAIN
  * works and the planner never fails: it costs more than any other one, and is an ERROR when
  * it is executed (table_scan.c).
  *
@@ -53,7 +53,7 @@
 /* Records of a page of a list. */
 #define RECORDS_A_PAGE	100.0
 
-/* How many records an account is taken to have: many. */
+/* How many records an account is taken to have until a table is analyzed: many. */
 #define UNKNOWN_RECORDS	100000.0
 
 /* A walk over expressions for parameters. */
@@ -98,6 +98,7 @@ hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	HubspotTable *table = hubspot_table_read(relid);
 	double		rows_per_key = table->options.rows_per_key;
+	double		analyzed = table->options.scan == HUBSPOT_SCAN_ALL ? rel->tuples : -1;
 
 	rel->fdw_private = table;
 	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
@@ -105,8 +106,8 @@ hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		hubspot_list_size(root, rel);
 		return;
 	}
-	rel->tuples = 200.0 * rows_per_key;
-	table->records = UNKNOWN_RECORDS;
+	rel->tuples = analyzed < 0 ? 200.0 * rows_per_key : Max(analyzed, 1);
+	table->records = analyzed < 0 ? UNKNOWN_RECORDS : Max(analyzed / rows_per_key, 1);
 	set_baserel_size_estimates(root, rel);
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{

@@ -102,6 +102,7 @@ DROP TABLE made;});
 	{
 		$scan{$table} = pick(qw(keys all));
 		$session->query("ALTER FOREIGN TABLE f.$table OPTIONS (SET scan '$scan{$table}')");
+		$session->query("ANALYZE f.$table") if $scan{$table} eq 'all' && rand() < 0.5;
 	}
 	$session->query("SET $_ = " . pick(qw(on on off))) foreach qw(enable_hashjoin enable_mergejoin enable_nestloop enable_memoize enable_material);
 	$session->query("SET work_mem = '" . pick(qw(64kB 4MB)) . "'");
