@@ -147,7 +147,7 @@ $other->query("SELECT count(*) FROM hs_assoc_scan('deals', 'companies')");
 foreach my $moment ([ 'a page', $list, 1 ], [ 'a later page', $list, 3 ], [ 'a read', 'batch/read$', 1 ])
 {
 	my ($name, $path, $nth) = @$moment;
-	$hubspot->rules([ { match => { path => $path, nth => $nth }, action => { hang => JSON::PP::true() } } ]);
+	$hubspot->rules([ { match => { path => $path, nth => $nth }, action => { hang => Cpanel::JSON::XS::true() } } ]);
 	$stopwatch->send($other, $all);
 	wait_until(sub { $hubspot->stats->{in_flight} > 0 && $hubspot->hits->{rules}[0]{hits} });
 	my ($out, $err, $late) = $stopwatch->cancel($other);

@@ -94,7 +94,7 @@ $hubspot->clear_rules;
 my $stopwatch = start_stopwatch($node);
 foreach my $path ($list, 'batch/read$')
 {
-	$hubspot->rules({ match => { path => $path, nth => 2 }, action => { hang => JSON::PP::true() } });
+	$hubspot->rules({ match => { path => $path, nth => 2 }, action => { hang => Cpanel::JSON::XS::true() } });
 	$stopwatch->send($session, 'SELECT count(*) FROM t');
 	wait_until(sub { $hubspot->hits->{rules}[0]{hits} });
 	my ($out, $err, $late) = $stopwatch->cancel($session);
