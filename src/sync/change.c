@@ -102,13 +102,15 @@ static const Oid parameter_types[NPARAMETERS] = {
 /* What the planner must not use where it has to look pairs up by index. */
 static const char *const scans_of_all[] = {"enable_seqscan", "enable_bitmapscan"};
 
+/* From so many rows on, they are sorted by pair, so that its index grows page by page. */
+#define MANY_ROWS	10000
+
 /* The statement that inserts rows from one source. */
 typedef struct Insertion
 {
 	const HubspotDelta *delta;
 	int			source;			/* HubspotDeltaSource, or COLLECTED */
-	bool		net;			/* without what this transaction has removed
-								 * before */
+	HubspotInsertion kind;
 	HubspotPrepared *prepared;	/* or NULL: not yet */
 } Insertion;
 
@@ -117,7 +119,7 @@ struct HubspotChange
 	HubspotDelta delta;
 	bool		has_nulls;		/* may the columns of the sync be null? */
 	HubspotValues values;
-	Insertion	insertions[COLLECTED + 1][2];	/* in full, and net */
+	Insertion	insertions[COLLECTED + 1][HUBSPOT_NINSERTIONS];
 };
 
 /* Which of a table's rows are to be read, as they are now. */
@@ -140,8 +142,9 @@ static int64 count_nulls(const HubspotDelta *delta, TriggerData *trigdata,
 static int64 count_collected_nulls(const HubspotChange *change,
 								   Tuplestorestate *rows);
 static void count_skipped(const HubspotChange *change, int64 rows);
-static int64 insert(HubspotChange *change, int source, bool net,
+static int64 insert(HubspotChange *change, int source, bool net, int64 rows,
 					QueryEnvironment *environment);
+static int64 count_rows(TriggerData *trigdata);
 static int64 run_insertion(HubspotChange *change, Insertion *insertion,
 						   QueryEnvironment *environment);
 static char *write_insertion(const void *state);
@@ -168,13 +171,13 @@ hubspot_change_create(const HubspotSync *sync, Oid table)
 	hubspot_delta_init(&change->delta, sync, table);
 	for (int i = 0; i < change->delta.ncolumns; i++)
 		change->has_nulls |= !change->delta.columns[i].not_null;
-	for (int i = 0; i < 2 * (COLLECTED + 1); i++)
+	for (int i = 0; i < HUBSPOT_NINSERTIONS * (COLLECTED + 1); i++)
 	{
-		Insertion  *insertion = &change->insertions[i / 2][i % 2];
+		Insertion  *insertion = &change->insertions[i / HUBSPOT_NINSERTIONS][i % HUBSPOT_NINSERTIONS];
 
 		insertion->delta = &change->delta;
-		insertion->source = i / 2;
-		insertion->net = (i % 2 == 1);
+		insertion->source = i / HUBSPOT_NINSERTIONS;
+		insertion->kind = i % HUBSPOT_NINSERTIONS;
 	}
 	set_parameters(change);
 	return change;
@@ -386,16 +389,25 @@ hubspot_change_enqueue(HubspotChange *change, TriggerData *trigdata,
 								collect(&reading, change->delta.sync->link_table,
 										environment));
 	else
-		(void) insert(change, reading.source, true, environment);
+		(void) insert(change, reading.source, true, count_rows(trigdata), environment);
+}
+
+static int64
+count_rows(TriggerData *trigdata)
+{
+	return (trigdata->tg_newtable ? tuplestore_tuple_count(trigdata->tg_newtable) : 0) +
+		(trigdata->tg_oldtable ? tuplestore_tuple_count(trigdata->tg_oldtable) : 0);
 }
 
 /*
- * Insert rows from a source; returns how many.  net: without those that this
- * transaction has removed before, if its snapshots show all that waits.
+ * Insert rows from a source, so many at most; returns how many.  net: without those that
+ * this transaction has removed before, if its snapshots show all that waits.
  */
 static int64
-insert(HubspotChange *change, int source, bool net, QueryEnvironment *environment)
+insert(HubspotChange *change, int source, bool net, int64 rows,
+	   QueryEnvironment *environment)
 {
+	HubspotInsertion kind = rows < MANY_ROWS ? HUBSPOT_INSERT_ALL : HUBSPOT_INSERT_SORTED;
 	int			nest_level = NewGUCNestLevel();
 	bool		adds = net && source != HUBSPOT_DELETED;
 	Datum		transactions;
@@ -412,7 +424,9 @@ insert(HubspotChange *change, int source, bool net, QueryEnvironment *environmen
 	for (size_t i = 0; net && i < lengthof(scans_of_all); i++)
 		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-	count = run_insertion(change, &change->insertions[source][net ? 1 : 0], environment);
+	count = run_insertion(change,
+						  &change->insertions[source][net ? HUBSPOT_INSERT_NET : kind],
+						  environment);
 	AtEOXact_GUC(false, nest_level);
 	if (count > 0 && source != HUBSPOT_INSERTED)
 		hubspot_removal_note();
@@ -453,7 +467,7 @@ write_insertion(const void *state)
 	return hubspot_delta_insertion(delta, insertion->source == COLLECTED ?
 								   collected_rows(delta) :
 								   hubspot_delta_rows(delta, insertion->source),
-								   insertion->net);
+								   insertion->kind);
 }
 
 static char *
@@ -595,7 +609,7 @@ insert_collected(HubspotChange *change, bool net, Tuplestorestate *rows)
 
 	add_rows(environment, COLLECTED_ROWS, InvalidOid,
 			 collected_tupdesc(&change->delta), rows);
-	inserted = insert(change, COLLECTED, net, environment);
+	inserted = insert(change, COLLECTED, net, tuplestore_tuple_count(rows), environment);
 	tuplestore_end(rows);
 	return inserted;
 }

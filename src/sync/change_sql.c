@@ -573,18 +573,25 @@ same_type(const HubspotDelta *delta)
  * The statement that inserts such rows, if they have no nulls.  change.c has
  * its parameters.
  *
+ * sorted: in the order of their places in the index of pairs, removals first.
+ *
  * net: added rows are left out if only removals of the same, by this
  * transaction, wait for their pairs; these are deleted, too.  HubSpot then has
  * what the table had before, unless an operation on the pair was refused, or
  * may still be done.
  */
 char *
-hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
+hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, HubspotInsertion kind)
 {
 	const char *schema = hubspot_outbox_schema(false)->name;
+	bool		net = kind == HUBSPOT_INSERT_NET;
+	const char *order = "";
 	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
 	bool		is_label = hubspot_delta_is_label(delta);
 
+	if (kind == HUBSPOT_INSERT_SORTED)
+		order = psprintf(" ORDER BY r.added, %s.hs_assoc_pair($1, $5, r.from_id, $6, r.to_id)",
+						 schema);
 	return psprintf("%sINSERT INTO %s.hs_assoc_outbox (server, role, operation,"
 					" from_type, from_id, to_type, to_id,"
 					" type_ids, category, labels, keep_labels, link_table,"
@@ -593,12 +600,12 @@ hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, bool net)
 					" $5, r.from_id, $6, r.to_id,"
 					" %s, $8, %s, r.added AND $10, $11,"
 					" $13, $13 OPERATOR(pg_catalog.-) $13, $14, $15, $16 "
-					"FROM (%s) AS r",
+					"FROM (%s) AS r%s",
 					net ? undone_removals(delta, schema, rows) : "",
 					schema,
 					has_type && !is_label ? "ARRAY[r.type]" : "$7",
 					has_type && is_label ? "ARRAY[r.type]" : "$9",
-					net ? remaining_rows(delta) : rows);
+					net ? remaining_rows(delta) : rows, order);
 }
 
 /*

@@ -65,6 +65,16 @@ typedef enum HubspotDeltaSource
 	HUBSPOT_NDELTAS				/* how many there are */
 } HubspotDeltaSource;
 
+/* How rows are inserted into the outbox. */
+typedef enum HubspotInsertion
+{
+	HUBSPOT_INSERT_ALL,
+	HUBSPOT_INSERT_SORTED,		/* by their pairs */
+	HUBSPOT_INSERT_NET,			/* without what this transaction has removed
+								 * before */
+	HUBSPOT_NINSERTIONS			/* how many there are */
+} HubspotInsertion;
+
 extern void hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync,
 							   Oid table);
 extern int	hubspot_delta_key_functions(const HubspotDelta *delta,
@@ -80,6 +90,6 @@ extern char *hubspot_delta_record(const HubspotDelta *delta);
 extern char *hubspot_delta_matching(const HubspotDelta *delta, bool reverse);
 extern char *hubspot_delta_types_matching(const HubspotDelta *delta);
 extern char *hubspot_delta_insertion(const HubspotDelta *delta,
-									 const char *rows, bool net);
+									 const char *rows, HubspotInsertion kind);
 
 #endif							/* HUBSPOT_SYNC_CHANGE_SQL_H */

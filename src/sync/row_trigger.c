@@ -97,6 +97,7 @@ static void collect_all(Relation relation);
 static void put(Tuplestorestate *rows, const HubspotReplicated *replicated,
 				const LinkTable *table, TupleTableSlot *slot);
 static void enqueue_replicated(HubspotReplicated *rows);
+static bool is_in_sync(Oid table);
 static void enqueue_net(LinkTable *table, TriggerData *trigdata);
 
 /*
@@ -516,7 +517,7 @@ enqueue_replicated(HubspotReplicated *rows)
 
 	if (relation == NULL)
 		return;
-	if (hubspot_syncs(hubspot_outbox_schema(false), rows->table) != NIL)
+	if (is_in_sync(rows->table))
 	{
 		/* as nobody alters a table in such a transaction */
 		if (!hubspot_replicated_same_form(rows->tupdesc, RelationGetDescr(relation)))
@@ -538,6 +539,14 @@ enqueue_replicated(HubspotReplicated *rows)
 		PG_END_TRY();
 	}
 	table_close(relation, NoLock);
+}
+
+/* What was read of it and is valid tells as well, and sooner. */
+static bool
+is_in_sync(Oid table)
+{
+	return table_entry(table)->valid ||
+		hubspot_syncs(hubspot_outbox_schema(false), table) != NIL;
 }
 
 /*

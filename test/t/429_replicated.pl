@@ -331,6 +331,17 @@ $cpu = cpu_time($car->pid);
 $car->query('INSERT INTO links SELECT i, 2 FROM generate_series(300001, 500000) AS i');
 note(sprintf 'the same by a writer: %.0f', 200_000 / (cpu_time($car->pid) - $cpu));
 
+# Many rows come in the order of the index of pairs, removals first; few as they are
+my $out_of_order = q{SELECT count(*) FILTER (WHERE later < earlier) > 0, count(*) > 0 FROM (
+	SELECT hs_assoc_pair(server, from_type, from_id, to_type, to_id) AS later, lag(hs_assoc_pair(server, from_type, from_id, to_type, to_id)) OVER w AS earlier
+	FROM hs_assoc_outbox WINDOW w AS (PARTITION BY operation ORDER BY id)) AS o};
+$car->query('DELETE FROM hs_assoc_outbox; SET session_replication_role = replica; UPDATE links SET company_id = 3 WHERE contact_id > 400000; RESET session_replication_role');
+is($car->query($out_of_order), 'f|t', 'many rows are in the order of their pairs');
+is($car->query(q{SELECT count(*) FILTER (WHERE operation = 'archive'), count(*), count(DISTINCT (operation, from_id, to_id)),
+	max(id) FILTER (WHERE operation = 'archive') < min(id) FILTER (WHERE operation <> 'archive') FROM hs_assoc_outbox}), '100000|200000|200000|t', '... each of them once, removals first');
+$car->query('DELETE FROM hs_assoc_outbox; UPDATE links SET company_id = 4 WHERE contact_id BETWEEN 400001 AND 404000');
+is($car->query($out_of_order), 't|t', '... and few are not sorted by them');
+
 $car->query('ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE)');
 $car->query('DROP SUBSCRIPTION s');
 
