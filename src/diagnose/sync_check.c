@@ -79,11 +79,33 @@ static HubspotStatement verify_statement = {
 	" LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = s.sync"
 };
 
+/* What is wrong with comparing a table, the worst first */
+typedef enum DriftWeight
+{
+	NOT_COMPARABLE,
+	NOT_COMPARED,
+	TOO_SLOW,
+	HELD_BACK,
+	LEFT_ALONE,
+	DIFFERS
+} DriftWeight;
+
+typedef struct Drift
+{
+	DriftWeight weight;
+	int			number;			/* in the order of the syncs */
+	const char *detail;
+	const char *advice;
+} Drift;
+
 static List *visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
-static void check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync,
-						 const HubspotRow *row);
+static List *check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync,
+						  const HubspotRow *row, List *drifts);
+static List *add_drift(List *drifts, DriftWeight weight, const char *detail, const char *advice);
+static int	compare_drifts(const ListCell *a, const ListCell *b);
+static void find_drifts(HubspotDiagnosis *diagnosis, List *drifts);
 static const char *problem_of(const HubspotRows *inactive, int32 id);
 static const char *trigger_advice(const HubspotSync *sync);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
@@ -260,6 +282,7 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 	int			ncompared = 0;
 	int			nfirst = 0;		/* that no pass has gone through yet */
 	int64		oldest = 0;
+	List	   *drifts = NIL;
 	ListCell   *lc;
 
 	hubspot_query(&verify_statement, NULL, &rows);
@@ -279,11 +302,13 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 				nfirst++;
 			else
 				oldest = Max(oldest, hubspot_get_int64(&row, VERIFY_LAST_AGE));
-			check_verify(diagnosis, sync, &row);
+			drifts = check_verify(diagnosis, sync, &row, drifts);
 		}
 	}
 	hubspot_rows_free(&rows);
-	if (ncompared == 0)
+	if (drifts)
+		find_drifts(diagnosis, drifts);
+	else if (ncompared == 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
 					 "no sync has verify, by which its table is compared with HubSpot%s",
 					 hubspot_whose(diagnosis));
@@ -297,8 +322,10 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 					 ncompared, nfirst, hubspot_duration_text(oldest), hubspot_whose(diagnosis));
 }
 
-static void
-check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync, const HubspotRow *row)
+/* Add what is wrong with comparing a table. */
+static List *
+check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync, const HubspotRow *row,
+			 List *drifts)
 {
 	const char *table = table_text(sync);
 	int64		period = hubspot_get_int64(row, VERIFY_PERIOD);
@@ -310,32 +337,82 @@ check_verify(HubspotDiagnosis *diagnosis, const HubspotSync *sync, const Hubspot
 								  quote_literal_cstr(table));
 
 	if (hubspot_get_int32(row, VERIFY_FAILURES) > 0)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
-					 "It is tried again, later each time. See hs_assoc_verify_stat.",
-					 "table %s cannot be compared with HubSpot: %s", table,
-					 error && has_privs_of_role(diagnosis->user, sync->role) ? error :
-					 "its role can see why");
+		drifts = add_drift(drifts, NOT_COMPARABLE,
+						   psprintf("table %s cannot be compared with HubSpot: %s", table,
+									error && has_privs_of_role(diagnosis->user, sync->role) ? error :
+									"its role can see why"),
+						   "It is tried again, later each time. See hs_assoc_verify_stat.");
 	else if (took > period)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
-					 "Enable the sync anew with a longer verify, or raise the server's rate_limit, if HubSpot allows that.",
-					 "to compare table %s takes %s, and verify is %s", table,
-					 hubspot_duration_text(took), hubspot_duration_text(period));
+		drifts = add_drift(drifts, TOO_SLOW,
+						   psprintf("to compare table %s takes %s, and verify is %s", table,
+									hubspot_duration_text(took), hubspot_duration_text(period)),
+						   "Enable the sync anew with a longer verify, or raise the server's rate_limit, if HubSpot allows that.");
 	else if (age > 2 * period + LATE)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
-					 "See the topics workers and pause.",
-					 "table %s was not compared for %s, and verify is %s", table,
-					 hubspot_duration_text(age), hubspot_duration_text(period));
+		drifts = add_drift(drifts, NOT_COMPARED,
+						   psprintf("table %s was not compared for %s, and verify is %s", table,
+									hubspot_duration_text(age), hubspot_duration_text(period)),
+						   "See the topics workers and pause.");
 	if (held_back)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
-					 "nothing of table %s was put right: %s", table, held_back);
+		drifts = add_drift(drifts, HELD_BACK,
+						   psprintf("nothing of table %s was put right: %s", table, held_back),
+						   repair);
 	if (hubspot_get_int64(row, VERIFY_CONTESTED) > 0)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
-					 "differences of table %s that came back after two repairs, and are left alone: %lld",
-					 table, (long long) hubspot_get_int64(row, VERIFY_CONTESTED));
+		drifts = add_drift(drifts, LEFT_ALONE,
+						   psprintf("differences of table %s that came back after two repairs, and are left alone: %lld",
+									table, (long long) hubspot_get_int64(row, VERIFY_CONTESTED)),
+						   repair);
 	if (hubspot_get_int64(row, VERIFY_OPEN) > 0)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING, repair,
-					 "HubSpot differs from table %s: %lld", table,
-					 (long long) hubspot_get_int64(row, VERIFY_OPEN));
+		drifts = add_drift(drifts, DIFFERS,
+						   psprintf("HubSpot differs from table %s: %lld", table,
+									(long long) hubspot_get_int64(row, VERIFY_OPEN)),
+						   repair);
+	return drifts;
+}
+
+static List *
+add_drift(List *drifts, DriftWeight weight, const char *detail, const char *advice)
+{
+	Drift	   *drift = palloc(sizeof(Drift));
+
+	drift->weight = weight;
+	drift->number = list_length(drifts);
+	drift->detail = detail;
+	drift->advice = advice;
+	return lappend(drifts, drift);
+}
+
+static int
+compare_drifts(const ListCell *a, const ListCell *b)
+{
+	const Drift *one = lfirst(a);
+	const Drift *other = lfirst(b);
+
+	if (one->weight != other->weight)
+		return one->weight < other->weight ? -1 : 1;
+	return one->number < other->number ? -1 : 1;
+}
+
+/* All of it is one finding: the worst, how many others there are, and these, as far as they fit. */
+static void
+find_drifts(HubspotDiagnosis *diagnosis, List *drifts)
+{
+	const Drift *worst;
+	StringInfoData detail;
+	ListCell   *lc;
+
+	list_sort(drifts, compare_drifts);
+	worst = linitial(drifts);
+	initStringInfo(&detail);
+	appendStringInfoString(&detail, worst->detail);
+	if (list_length(drifts) > 1)
+		appendStringInfo(&detail, "\n%d more:", list_length(drifts) - 1);
+	for_each_from(lc, drifts, 1)
+		appendStringInfo(&detail, "\n- %s", ((const Drift *) lfirst(lc))->detail);
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_WARNING,
+				 list_length(drifts) == 1 ? worst->advice :
+				 psprintf("Of the first: %s The others are in hs_assoc_verify_stat and hs_assoc_drift_log.",
+						  worst->advice),
+				 "%s", detail.data);
 }
 
 /* Those that follow DDL. */

@@ -167,5 +167,24 @@ $session->query(q{INSERT INTO links VALUES ('nobody@example.com', 'd1.example')}
 wait_until(sub { stat_of('last_unknown') eq '1' });
 pass('rows whose record is not there are counted');
 
+# A diagnosis says all that is wrong, the worst first
+$session->query(q{SELECT hs_assoc_disable_sync('links'); SELECT hs_assoc_pause()});
+foreach my $i (1 .. 12)
+{
+	$session->query(qq{CREATE TABLE many$i (f int, t int, PRIMARY KEY (f, t)); SET client_min_messages = error;
+		SELECT hs_assoc_enable_sync('many$i', 'contacts', 'f', 'companies', 't', verify => '1 day')});
+}
+$session->query(q{INSERT INTO hs_assoc_verify (sync) SELECT id FROM hs_assoc_sync_config ON CONFLICT DO NOTHING;
+	UPDATE hs_assoc_verify AS v SET failures = CASE WHEN link_table = 'many3'::regclass THEN 1 ELSE 0 END, error_message = 'no reason',
+		held_back = CASE WHEN link_table IN ('many2'::regclass, 'many3'::regclass) THEN 'too much' END
+	FROM hs_assoc_sync_config AS c WHERE c.id = v.sync;
+	INSERT INTO hs_assoc_difference (sync, from_id, to_id, removes, category, type_id, pair, state)
+	SELECT id, '1', '1', false, '', 0, 0, 'open' FROM hs_assoc_sync_config WHERE link_table = 'many1'::regclass});
+is($session->query(q{SELECT replace(detail, E'\n', ' '), replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}),
+	'table public.many3 cannot be compared with HubSpot: no reason 3 more: - nothing of table public.many2 was put right: too much - nothing of table public.many3 was put right: too much - HubSpot differs from table public.many1: 1'
+	  . '|Of the first: It is tried again, later each time. See hs_assoc_verify_stat. The others are in hs_assoc_verify_stat and hs_assoc_drift_log.', 'a diagnosis tells how many there are, the worst first');
+$session->query(q{UPDATE hs_assoc_verify SET held_back = 'too much of this for a table like that'});
+like($session->query(q{SELECT replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}), qr/^table public\.many3 cannot.* 13 more: .*\.\.\.$/, '... and shows as many as fit');
+
 $_->quit foreach $session, $listener;
 done_testing();
