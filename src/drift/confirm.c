@@ -70,6 +70,8 @@ typedef struct Marker
 static const char *const own_settings[][2] = {
 	{"row_security", "off"},
 	{"enable_seqscan", "on"},
+	{"enable_indexscan", "on"},
+	{"enable_nestloop", "on"},
 	{"enable_hashjoin", "on"},
 	{"enable_mergejoin", "on"},
 	{"enable_bitmapscan", "on"}
