@@ -5,7 +5,7 @@
  *
  * A table is gone through in the order of its from_ids, record by record, since a record is
  * compared by all of its rows.  A slice ends with the last record that is read whole, and
- * has MAX_ROWS rows at most, unless its only record has more.
+ * has a number of rows at most, unless its only record has more.
  *
  * The rows are read with the privileges of the table's owner, by a statement that runs as
  * nobody (schema/prepared.c); ERROR if row-level security hides some.
@@ -30,15 +30,13 @@
 #include "drift/link_slice.h"
 #include "schema/prepared.h"
 
-/* The most rows of a slice. */
-#define MAX_ROWS	10000
-
 /* A query for rows of the table. */
 typedef struct Look
 {
 	const HubspotDelta *delta;
 	bool		begins;			/* there is no place: from the beginning */
 	bool		one_record;		/* all rows of the place itself */
+	int			most_rows;
 } Look;
 
 /* Takes rows, which come record by record. */
@@ -73,18 +71,20 @@ static void taker_nothing(DestReceiver *self);
 static void end_record(Taker *taker);
 
 /*
- * Read the rows of at most that many records behind a place (NULL: from the beginning).  They
+ * Read the rows of at most that many records behind a place (NULL: from the beginning), and at
+ * most so many rows, unless the first record has more.  They
  * are in the current memory context, and outlive the transaction; the caller ends slice->rows,
  * which is set first, also after an ERROR.
  */
 void
 hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta, const char *place,
-						int most)
+						int most, int most_rows)
 {
-	Look		look = {.delta = delta,.begins = (place == NULL)};
+	Look		look = {.delta = delta,.begins = (place == NULL),.most_rows = most_rows};
 	Taker		taker = {.slice = slice,.most = most};
 
 	slice->nrecords = 0;
+	slice->nrows = 0;
 	slice->end = NULL;
 	slice->rows = tuplestore_begin_heap(true, true, work_mem);
 	taker.slice_context = CurrentMemoryContext;
@@ -98,7 +98,7 @@ hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta, cons
 	taker.receiver.rDestroy = taker_nothing;
 	taker.receiver.mydest = DestNone;
 	run(&taker, &look, place);
-	if (!taker.full && taker.nrows <= MAX_ROWS)
+	if (!taker.full && taker.nrows <= most_rows)
 	{
 		end_record(&taker);
 		slice->end = NULL;
@@ -110,7 +110,9 @@ hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta, cons
 
 		look.one_record = true;
 		taker.most = 0;
+		taker.nrows = 0;
 		run(&taker, &look, record);
+		slice->nrows = taker.nrows;
 		slice->nrecords = 1;
 		slice->end = record;
 	}
@@ -149,7 +151,7 @@ write_look(const void *state)
 	const Look *look = state;
 
 	return look->one_record ? hubspot_delta_record(look->delta) :
-		hubspot_delta_slice(look->delta, look->begins, MAX_ROWS + 1);
+		hubspot_delta_slice(look->delta, look->begins, look->most_rows + 1);
 }
 
 static void
@@ -228,6 +230,7 @@ end_record(Taker *taker)
 		tuplestore_puttuple(slice->rows, lfirst(lc));
 		heap_freetuple(lfirst(lc));
 	}
+	slice->nrows += list_length(taker->rows);
 	list_free(taker->rows);
 	taker->rows = NIL;
 	slice->nrecords++;

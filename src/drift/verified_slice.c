@@ -29,12 +29,17 @@
 #include "plan/plan.h"
 #include "rows/report.h"
 
-/*
- * The most records of a slice; of one whose records have to be looked up by keys, 100 a request:
- * from both sides, with what they are called where something is to be removed.
- */
+/* The most records of a slice, and the most rows, unless its only record has more. */
 #define MOST_RECORDS	1000
-#define MOST_KEYED		300
+#define MOST_ROWS		10000
+
+/*
+ * Where keys are to be looked up, so many a request, there are fewer rows, so that this takes
+ * no more requests of both sides than are said here.
+ */
+#define MOST_KEYED_ROWS	2000
+#define KEYS_A_LOOKUP	100
+#define MOST_LOOKUPS	((MOST_RECORDS + MOST_KEYED_ROWS) / KEYS_A_LOOKUP)
 
 /* The least requests that a slice may take, and the part of the rate that all may take. */
 #define LEAST_REQUESTS	10
@@ -65,6 +70,7 @@ typedef struct Candidates
 static void bound_waits(const char *time);
 static const char *place_of(const HubspotVerifyState *state);
 static HubspotClient *connect_for(HubspotVerifiedSlice *slice);
+static int	lookups_of(const HubspotVerifiedSlice *slice);
 static bool is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift);
 static bool look_again(HubspotVerifiedSlice *slice, HubspotDrift *drift);
 static bool is_in_sync(const HubspotSync *sync);
@@ -116,7 +122,7 @@ hubspot_verified_slice_read(HubspotVerifiedSlice *slice)
 	hubspot_sync_check_columns(sync);
 	hubspot_delta_init(&delta, sync, sync->link_table);
 	hubspot_link_slice_read(&slice->links, &delta, place_of(state),
-							Min(state->size, has_keys ? MOST_KEYED : MOST_RECORDS));
+							Min(state->size, MOST_RECORDS), has_keys ? MOST_KEYED_ROWS : MOST_ROWS);
 	hubspot_drift_pending(sync, &pending);
 	slice->pending = hubspot_pending_pairs(&pending, true);
 }
@@ -171,12 +177,26 @@ connect_for(HubspotVerifiedSlice *slice)
 	options->request_timeout = Min(options->request_timeout, MOST_ATTEMPT);
 	options->connect_timeout = Min(options->connect_timeout, MOST_ATTEMPT);
 	client->options = options;
-	slice->most_requests = Max(options->rate_limit / RATE_PART, LEAST_REQUESTS);
+	slice->most_requests = Max(options->rate_limit / RATE_PART, LEAST_REQUESTS) + lookups_of(slice);
 	client->policy.max_requests = slice->most_requests;
 	client->policy.max_retries = 0;
 	client->policy.impatient = true;
 	slice->client = client;
 	return client;
+}
+
+/* How many requests look up the keys of its rows, if each is asked for once. */
+static int
+lookups_of(const HubspotVerifiedSlice *slice)
+{
+	const HubspotSync *sync = slice->sync;
+	int64		nkeys = 0;
+
+	if (strchr(sync->from_type, ':'))
+		nkeys += slice->links.nrecords + KEYS_A_LOOKUP - 1;
+	if (strchr(sync->to_type, ':'))
+		nkeys += slice->links.nrows + KEYS_A_LOOKUP - 1;
+	return Min(nkeys / KEYS_A_LOOKUP, MOST_LOOKUPS);
 }
 
 /*

@@ -72,6 +72,23 @@ my $passes = $session->query(q{SELECT round(all_records / 2500.0) FROM hs_assoc_
 my $reads = grep { $_->{operation} eq 'batch_read' } @{ $hubspot->log };
 cmp_ok($reads, '<=', 3 * 4, "three reads for a pass of 2,500 records ($reads for some three)");
 
+# Keys take look-ups, a hundred in one, and no more reads than ids
+$hubspot->put_records(contacts => [ map { { id => 20_000 + $_, properties => { email => "c$_\@example.com" } } } 1 .. 1000 ]);
+$hubspot->put_records(companies => [ map { { id => 800 + $_, properties => { domain => "d$_.example" } } } 1 .. 100 ]);
+associate(map { [ 20_000 + $_, 801 + $_ % 100 ] } 1 .. 1000);
+$session->query(q{SET client_min_messages = error; DROP TABLE IF EXISTS links; CREATE TABLE links (f text, t text, PRIMARY KEY (f, t));
+	INSERT INTO links SELECT format('c%s@example.com', i), format('d%s.example', 1 + i % 100) FROM generate_series(1, 1000) i;
+	SELECT hs_assoc_enable_sync('links', 'contacts:email', 'f', 'companies:domain', 't', verify => '2 seconds')});
+is(figures(), '1000|0|0|0|0', 'a table of keys');
+$hubspot->clear_log;
+my $compared = stat_of('(SELECT all_records FROM hs_assoc_verify)');
+figures() foreach 1 .. 2;
+$passes = (stat_of('(SELECT all_records FROM hs_assoc_verify)') - $compared) / 1000;
+my @requests = map { $_->{path} } @{ $hubspot->log };
+$reads = grep { m{/associations/} } @requests;
+cmp_ok($reads, '<=', $passes + 2, "one read for a pass of 1,000 records with keys ($reads for $passes)");
+cmp_ok(@requests - $reads, '<=', 20 * ($passes + 2), '... and its look-ups');
+
 # Uuids and empty texts are no ids of records
 make('uuid', 'int', 'f, t', 'SELECT gen_random_uuid(), i FROM generate_series(1, 5) i');
 is(figures(), '0|0|0|5|0', 'values that are no ids are unknown');
