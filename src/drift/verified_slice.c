@@ -46,8 +46,9 @@
 #define RATE_PART		10
 #define RATE_PERIOD		(10 * USECS_PER_SEC)
 
-/* How long an attempt may take, in ms. */
+/* How long an attempt may take, in ms, and which part of what the slice may take. */
 #define MOST_ATTEMPT	20000
+#define ATTEMPT_PART	2
 
 /* How long a transaction waits for a lock, for the lease, and for a lock with the lease. */
 #define MOST_WAIT		"2s"
@@ -166,6 +167,7 @@ connect_for(HubspotVerifiedSlice *slice)
 	const HubspotSync *sync = slice->sync;
 	HubspotClient *client;
 	HubspotOptions *options;
+	int			most_attempt = Min(slice->most_time / ATTEMPT_PART, MOST_ATTEMPT);
 	const HubspotError *error = hubspot_connect_as(sync->role, sync->server, &client);
 
 	if (error)
@@ -174,8 +176,8 @@ connect_for(HubspotVerifiedSlice *slice)
 							HUBSPOT_NOTHING_DONE);
 	options = palloc(sizeof(HubspotOptions));
 	*options = *client->options;
-	options->request_timeout = Min(options->request_timeout, MOST_ATTEMPT);
-	options->connect_timeout = Min(options->connect_timeout, MOST_ATTEMPT);
+	options->request_timeout = Min(options->request_timeout, most_attempt);
+	options->connect_timeout = Min(options->connect_timeout, most_attempt);
 	client->options = options;
 	slice->most_requests = Max(options->rate_limit / RATE_PART, LEAST_REQUESTS) + lookups_of(slice);
 	client->policy.max_requests = slice->most_requests;

@@ -16,7 +16,7 @@
 #include "drift/verify_state.h"
 #include "outbox/short_transaction.h"
 
-/* A slice; all zeroes but for the first two members before it is read. */
+/* A slice; all zeroes but for the first two members and most_time before it is read. */
 typedef struct HubspotVerifiedSlice
 {
 	const HubspotSync *sync;	/* NULL: there is none */
@@ -24,6 +24,7 @@ typedef struct HubspotVerifiedSlice
 	HubspotLinkSlice links;
 	Tuplestorestate *pending;	/* what waited in the outbox */
 	const HubspotClient *client;	/* NULL: nothing was sent */
+	int			most_time;		/* ms that it may take in all */
 	int			most_requests;
 	int64		unknown;		/* records that could not be read, and rows
 								 * that are not resolved */

@@ -50,7 +50,11 @@
 #include "outbox/charge.h"
 #include "schema/origin.h"
 
-/* How long a slice may take, in ms. */
+/*
+ * How long a slice may take, in ms: at first, and twice as long after each failure, up to the
+ * most.  Nobody else is served by this process meanwhile.
+ */
+#define FIRST_SLICE		20000
 #define MOST_SLICE		60000
 
 /*
@@ -89,13 +93,19 @@ struct HubspotVerifier
 
 	HubspotVerifiedSlice slice;
 	bool		locked;			/* we are the one who compares */
+	int64		began;			/* the slice, as of hubspot_now() */
 	int64		deadline;		/* of the slice */
+	int32		slow_sync;		/* whose slices have needed longer, or 0 */
+	int			slow_time;		/* how long these may take, in ms */
 	TimeoutId	overtime;		/* then this process ends */
 };
 
 static void end_process(void);
 static bool perform(HubspotVerifier *verifier);
 static bool choose(HubspotVerifier *verifier);
+static void limit_time(HubspotVerifier *verifier, int most);
+static int	most_time(const HubspotVerifier *verifier);
+static void note_time(HubspotVerifier *verifier);
 static const HubspotSync *take_turn(HubspotVerifier *verifier);
 static bool lock_verifying(void);
 static void unlock_verifying(void);
@@ -183,6 +193,7 @@ perform(HubspotVerifier *verifier)
 						   psprintf("comparing sync %d with HubSpot, server %s",
 									verifier->slice.sync->id, verifier->slice.sync->server));
 	hubspot_verified_slice_compare(&verifier->slice, &verifier->transaction);
+	note_time(verifier);
 	return true;
 }
 
@@ -190,9 +201,8 @@ perform(HubspotVerifier *verifier)
 static bool
 choose(HubspotVerifier *verifier)
 {
-	verifier->deadline = hubspot_now() + MOST_SLICE * INT64CONST(1000);
-	enable_timeout_after(STATEMENT_TIMEOUT, MOST_SLICE);
-	enable_timeout_after(verifier->overtime, MOST_SLICE + MOST_OVERTIME);
+	verifier->began = hubspot_now();
+	limit_time(verifier, FIRST_SLICE);
 	if (!hubspot_transaction_begin(&verifier->transaction))
 		return false;
 	hubspot_verify_bound_waits();
@@ -200,6 +210,7 @@ choose(HubspotVerifier *verifier)
 		verifier->slice.sync = take_turn(verifier);
 	if (verifier->slice.sync)
 	{
+		limit_time(verifier, most_time(verifier));
 		/* if it ends this process, that is known */
 		hubspot_verify_attempt(verifier->slice.sync->id);
 		hubspot_transaction_end(&verifier->transaction);
@@ -210,6 +221,43 @@ choose(HubspotVerifier *verifier)
 	}
 	hubspot_transaction_end(&verifier->transaction);
 	return verifier->slice.sync != NULL;
+}
+
+/* The slice ends that long after it has begun. */
+static void
+limit_time(HubspotVerifier *verifier, int most)
+{
+	int			left = most - (int) ((hubspot_now() - verifier->began) / 1000);
+
+	verifier->slice.most_time = most;
+	verifier->deadline = verifier->began + most * INT64CONST(1000);
+	enable_timeout_after(STATEMENT_TIMEOUT, Max(left, 1));
+	enable_timeout_after(verifier->overtime, Max(left, 1) + MOST_OVERTIME);
+}
+
+/* How long may a slice of the sync take whose turn it is? */
+static int
+most_time(const HubspotVerifier *verifier)
+{
+	const HubspotVerifyState *state = &verifier->slice.state;
+	int			most = Min(FIRST_SLICE << Min(state->failures, 2), MOST_SLICE);
+
+	return state->sync == verifier->slow_sync ? Max(most, verifier->slow_time) : most;
+}
+
+/* Remember a sync whose slices take longer, so that not every other one fails. */
+static void
+note_time(HubspotVerifier *verifier)
+{
+	int			took = (int) ((hubspot_now() - verifier->began) / 1000);
+
+	if (took > FIRST_SLICE / 2)
+	{
+		verifier->slow_sync = verifier->slice.state.sync;
+		verifier->slow_time = Min(2 * took, MOST_SLICE);
+	}
+	else if (verifier->slow_sync == verifier->slice.state.sync)
+		verifier->slow_sync = 0;
 }
 
 /*
@@ -326,6 +374,8 @@ take_fault(HubspotVerifier *verifier)
 	MemoryContextSwitchTo(verifier->fault_context);
 	fault = CopyErrorData();
 	FlushErrorState();
+	if (too_long)
+		fault->message = psprintf("it took longer than %d s", verifier->slice.most_time / 1000);
 	if (!too_long && ERRCODE_TO_CATEGORY(fault->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 	{
 		end_slice(verifier);
@@ -339,6 +389,8 @@ take_fault(HubspotVerifier *verifier)
 					fault->message) :
 			 errmsg("could not compare tables with HubSpot: %s", fault->message),
 			 fault->detail ? errdetail_internal("%s", fault->detail) : 0));
+	/* also if it has failed before it was known that more may be due */
+	verifier->look_at = verifier->looked_at;
 	if (verifier->slice.sync == NULL || !charge_sync(verifier, fault))
 		verifier->look_at = hubspot_now() + ERROR_DELAY;
 }
