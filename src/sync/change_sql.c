@@ -41,9 +41,6 @@
  */
 #define NEWEST(value)	"(pg_catalog.array_agg(" value " ORDER BY c.sign DESC))[1]"
 
-/* The largest int8, as text */
-#define MOST_INT8		"9223372036854775807"
-
 static bool has_spellings(const HubspotDelta *delta);
 static char *placed_rows(const HubspotDelta *delta);
 static char *place_of(const HubspotDelta *delta, bool parameter);
@@ -516,18 +513,15 @@ hubspot_delta_matching(const HubspotDelta *delta, bool reverse)
 		types = psprintf("(d.type_id IS NULL OR d.is_default OR %s)", same_type(delta));
 	else if (!reverse)
 		types = "(d.type_id IS NULL OR d.is_default)";
-	/* with both names at hand, an index on both columns finds one row, not all of a record */
 	return psprintf("WITH named AS MATERIALIZED (SELECT d.*, f.name AS from_name, t.name AS to_name"
 					" FROM " HUBSPOT_DIFFERENCES " AS d"
 					" JOIN " HUBSPOT_FROM_NAMES " AS f ON f.no OPERATOR(pg_catalog.=) d.no"
 					" JOIN " HUBSPOT_TO_NAMES " AS t ON t.no OPERATOR(pg_catalog.=) d.no)"
 					" SELECT d.no FROM named AS d"
-					" WHERE EXISTS (SELECT FROM %s AS l WHERE %s AND %s%s%s AND %s)",
+					" WHERE EXISTS (SELECT FROM %s AS l WHERE %s AND %s AND %s)",
 					hubspot_link_name(delta->table),
 					has_name(delta, HUBSPOT_COLUMN_FROM, sync->from_type, "d.from_name"),
 					has_name(delta, HUBSPOT_COLUMN_TO, sync->to_type, "d.to_name"),
-					found_by_index(&delta->columns[HUBSPOT_COLUMN_FROM], "d.from_name"),
-					found_by_index(&delta->columns[HUBSPOT_COLUMN_TO], "d.to_name"),
 					types);
 }
 
@@ -551,7 +545,8 @@ has_name(const HubspotDelta *delta, int column, const char *object_type, const c
 	char	   *normal = normal_key(object_type, value);
 
 	if (normal == NULL)
-		return psprintf("%s OPERATOR(pg_catalog.=) %s", value, name);
+		return psprintf("%s OPERATOR(pg_catalog.=) %s%s", value, name,
+						found_by_index(&delta->columns[column], given));
 	return psprintf("%s OPERATOR(pg_catalog.=) %s", normal, normal_key(object_type, name));
 }
 
@@ -563,19 +558,17 @@ static const char *
 found_by_index(const HubspotDeltaColumn *column, const char *name)
 {
 	bool		is_int = column->type == INT2OID || column->type == INT4OID || column->type == INT8OID;
-	bool		is_text = column->type == TEXTOID || column->type == VARCHAROID;
 
-	/* keys, and texts that are equal by their collation, have other spellings */
-	if (column->is_key || (is_text && !column->sorts_by_text) ||
-		!(is_int || is_text || column->type == NUMERICOID))
-		return "";
-	if (is_text)
+	/* texts that are equal by their collation alone have several spellings */
+	if (column->sorts_by_text && (column->type == TEXTOID || column->type == VARCHAROID))
 		return psprintf(" AND l.%s OPERATOR(pg_catalog.=) %s", column->name, name);
+	if (!is_int && column->type != NUMERICOID)
+		return "";
 	return psprintf(" AND l.%s OPERATOR(pg_catalog.=) CASE WHEN %s OPERATOR(pg_catalog.~) '%s'%s"
 					" THEN %s::pg_catalog.%s END",
 					column->name, name, is_int ? "^-?[0-9]{1,18}$|^[0-9]{19}$" : "^-?[0-9]+([.][0-9]+)?$",
 					is_int ? psprintf(" AND pg_catalog.lpad(%s, 19, '0') COLLATE pg_catalog.\"C\""
-									  " OPERATOR(pg_catalog.<=) '" MOST_INT8 "'", name) : "",
+									  " OPERATOR(pg_catalog.<=) '9223372036854775807'", name) : "",
 					name, is_int ? "int8" : "numeric");
 }
 
