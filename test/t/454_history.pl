@@ -102,6 +102,13 @@ $session->query(q{SELECT hs_assoc_enqueue('create', 'contacts:email', 'companies
 flush();
 is(history('from_type, from_id, from_property, from_key, type_ids, category, keep_labels', q{from_id = '70100401'}),
 	'contacts|70100401|email|Ann@example.com|{279}|HUBSPOT_DEFINED|t', 'types, and the key by which a record was named');
+$hubspot->put_records('companies', [ { id => '9001031', properties => { domain => 'acme.example' } } ]);
+$session->query(q{SELECT hs_assoc_label_create('contacts', 'companies', name, name) FROM unnest('{Boss,Decider}'::text[]) AS name;
+	SELECT hs_assoc_enqueue('create', 'contacts', 'companies:domain', 'SELECT 70100410 + i AS from_id, ''acme.example'' AS to_id,
+		CASE i % 3 WHEN 0 THEN ''Boss'' WHEN 1 THEN ''Decider'' END AS label, CASE i % 3 WHEN 2 THEN 279 END AS type_id FROM generate_series(1, 6) AS i')});
+flush();
+is(history('from_id, to_property, to_key, type_ids, labels', q{to_id = '9001031'}), join("\n", map {
+			"7010041$_|domain|acme.example|" . ('|{Boss}', '|{Decider}', '{279}|')[ $_ % 3 ] } 1 .. 6), 'labels of some, types of others');
 
 #
 # Whom it is for
