@@ -1604,6 +1604,8 @@ DECLARE
 	added bigint;
 	removed bigint;
 	missing text;
+	home text;
+	needed text[];
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
 		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
@@ -1632,11 +1634,20 @@ BEGIN
 		RAISE EXCEPTION 'invalid value for argument "changes": "%"', changes USING ERRCODE = 'invalid_parameter_value',
 			DETAIL = pg_catalog.format('Of the columns that changes have, it lacks %s.', missing), HINT = action;
 	END IF;
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-			JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid
-			JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
-			WHERE t.tgrelid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
-				AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc') THEN
+	IF all_rows OPERATOR(pg_catalog.=) link_table THEN
+		RAISE EXCEPTION 'invalid value for argument "all_rows": "%"', all_rows USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'What was written down would be deleted over there, and never be applied.',
+			HINT = pg_catalog.format('It must be a foreign table of what %s is over there.', link_table);
+	END IF;
+	SELECT pg_catalog.quote_ident(n.nspname) INTO home
+	FROM pg_catalog.pg_trigger AS t
+		JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid
+		JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+		JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+	WHERE t.tgrelid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+		AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc'
+	LIMIT 1;
+	IF home IS NULL THEN
 		RAISE EXCEPTION 'table "%" is not kept in sync', $1 USING ERRCODE = 'object_not_in_prerequisite_state',
 			DETAIL = 'What is pulled would be deleted over there, and never be sent.', HINT = 'Call hs_assoc_enable_sync first.';
 	END IF;
@@ -1666,6 +1677,10 @@ BEGIN
 				HINT = pg_catalog.format('It must be a foreign table of the same table over there, with the columns %s.', columns);
 		END IF;
 	END IF;
+	EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(DISTINCT c::pg_catalog.text)
+		FROM %s.hs_assoc_sync AS s CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[s.from_column, s.to_column, s.type_id_column, s.label_column]) AS c
+		WHERE s.link_table OPERATOR(pg_catalog.=) $1 AND c IS NOT NULL', home)
+	INTO needed USING link_table;
 	LOOP
 		-- one at a time, until its commit
 		EXECUTE pg_catalog.format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', link_table);
@@ -1685,6 +1700,15 @@ BEGIN
 			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
 				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', link_table, columns, all_rows, same);
 			GET DIAGNOSTICS added = ROW_COUNT;
+		END IF;
+		-- a null in its place would be sent as nothing, and forgotten
+		SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(c), ', ') INTO missing
+		FROM pg_catalog.unnest(old_rows OPERATOR(pg_catalog.||) new_rows) AS image CROSS JOIN pg_catalog.unnest(needed) AS c
+		WHERE image IS NOT NULL AND NOT image OPERATOR(pg_catalog.?) c;
+		IF missing IS NOT NULL THEN
+			RAISE EXCEPTION 'the changes of % lack %, which a sync of table "%" sends', source, missing, link_table
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Over there, call hubspot_changes.unfollow, and hubspot_changes.follow with all columns of the sync; then pull with all_rows.';
 		END IF;
 		IF emptied IS NOT NULL THEN
 			EXECUTE pg_catalog.format('DELETE FROM %s', link_table);
@@ -1722,7 +1746,12 @@ BEGIN
 		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
 	END LOOP;
 	action := CASE pulled WHEN 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
-	IF all_rows IS NULL THEN
+	IF all_rows IS NULL AND pulled OPERATOR(pg_catalog.=) 0 THEN
+		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', changes)
+		INTO missing;
+		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('Changes wait of ', missing, '.') END;
+		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = missing;
+	ELSIF all_rows IS NULL THEN
 		RAISE NOTICE 'pulled % of %', action, source;
 	ELSE
 		RAISE NOTICE 'took all rows of %: % added, % removed', all_rows, added, removed

@@ -590,8 +590,8 @@ throw_no_records(const HubspotTableScan *scan)
 			 errmsg("foreign table %s cannot be read without a condition that names records",
 					scan->table->name),
 			 errdetail("HubSpot gives the associations of records that are named."),
-			 errhint("Add a condition on %s or %s, such as %s = '...' or %s = ANY (ARRAY(SELECT ...)).",
-					 from, to, from, from)));
+			 errhint("Add a condition on %s or %s, such as %s = '...' or %s = ANY (ARRAY(SELECT ...)); or have it go through the whole account: ALTER FOREIGN TABLE %s OPTIONS (ADD scan 'all').",
+					 from, to, from, from, scan->table->name)));
 }
 
 /* Explain a scan. */

@@ -65,9 +65,10 @@ sub waiting
 }
 sub pulled { my ($more) = @_; my $err = pull($more); unlike($err, qr/ERROR/, 'pulled'); return waiting() }
 
-like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'nothing yet');
+like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links\n.*DETAIL:  No changes wait\.\n/, 'nothing yet');
 $managed->query('RESET ROLE; SET ROLE writer; INSERT INTO links VALUES (1, 1), (2, 1), (3, 1); RESET ROLE');
 is(written(), 3, 'a writer without privileges there has his changes written down');
+like(pull(q{, link => 'links'}), qr/pulled 0 changes of links\n.*DETAIL:  Changes wait of public\.links\.\n/, 'by a name that no table has over there: which have');
 like(pull(), qr/pulled 3 changes/, 'and they are pulled');
 is(waiting(), '+ 1 1, + 2 1, + 3 1', 'INSERT');
 is(written(), 0, '... and nothing of it is left over there');
@@ -89,6 +90,13 @@ $managed->query('INSERT INTO "My Labels" VALUES (1, 1, $$Boss$$, 1), (2, 1, NULL
 $car->query(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')});
 is(waiting(), 'create 1 1 Clerk, create 2 1 Boss', 'another table, of another name, with labels');
 is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
+
+# A column of the sync that is not written down
+$managed->query('SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$); INSERT INTO "My Labels" VALUES (3, 1, $$Boss$$, 3)');
+$car->send(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')});
+like(($car->finish)[1], qr/55000: the changes of public\."My Labels" lack label, which a sync of table "labels" sends\n.*HINT:  Over there, call hubspot_changes\.unfollow, .*all_rows/s, 'a column of the sync that is not followed');
+is(waiting() . written(), 'nothing1', '... and nothing is lost');
+$managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$, $$label$$)');
 
 # Names that the statements could have for something else
 $managed->query('CREATE TABLE latest (id int, added int, image text); SELECT hubspot_changes.follow($$latest$$, $$id$$, $$added$$, $$image$$); INSERT INTO latest VALUES (1, 1, $$x$$), (2, 1, NULL); DELETE FROM latest WHERE id = 1; INSERT INTO latest VALUES (3, 1, $$y$$)');
@@ -124,6 +132,7 @@ foreach my $case (
 	[ q{ALTER TABLE shape ALTER id TYPE bigint, DROP old_row; CALL hs_assoc_pull('links', 'shape')}, qr/"shape"\n.*DETAIL:  Of the columns that changes have, it lacks old_row jsonb\.\n/ ],
 	[ q{CALL hs_assoc_pull('managed.changes', 'links')}, qr/22023: invalid value for argument "changes": "links"\n.*DETAIL: .*\n.*HINT:  The arguments are in the wrong order: CALL hs_assoc_pull\('links', 'managed\.changes'\)\.\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'managed.changes')}, qr/22023: invalid value for argument "all_rows": "managed\.changes"\n.*DETAIL:  Of the columns of table links, it lacks contact_id, company_id\.\n.*HINT:  It must be a foreign table of the same table over there, with the columns contact_id, company_id\.\n/ ],
+	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'links')}, qr/22023: invalid value for argument "all_rows": "links"\n.*DETAIL:  What was written down would be deleted.*\n.*HINT:  It must be a foreign table of what links is over there\.\n/ ],
 	[ q{CALL hs_assoc_pull('labels', 'managed.changes', all_rows => 'managed.links')}, qr/DETAIL:  Of the columns of table labels, it lacks label\.\n/ ],
 	[ q{CALL hs_assoc_pull(NULL, 'managed.changes')}, qr/22004: argument "link_table" must not be null/ ],
 	[ q{CALL hs_assoc_pull('links', NULL)}, qr/22004: argument "changes" must not be null/ ],
