@@ -1745,11 +1745,11 @@ BEGIN
 		pulled := pulled OPERATOR(pg_catalog.+) pg_catalog.cardinality(ids);
 		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
 	END LOOP;
-	action := CASE pulled WHEN 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
+	action := CASE WHEN pulled OPERATOR(pg_catalog.=) 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
 	IF all_rows IS NULL AND pulled OPERATOR(pg_catalog.=) 0 THEN
 		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', changes)
 		INTO missing;
-		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('Changes wait of ', missing, '.') END;
+		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('Changes wait of ', pg_catalog.left(missing, 500), '.') END;
 		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = missing;
 	ELSIF all_rows IS NULL THEN
 		RAISE NOTICE 'pulled % of %', action, source;

@@ -462,7 +462,9 @@ must_wait_for_outcomes(HubspotSource *source)
 {
 	bool		waits = hubspot_listing_is_full(source->listing);
 
-	if (source->eager && hubspot_listing_pages(source->listing) == 1)
+	/* a page without records has none to come: a wait for them would not end */
+	if (source->eager && hubspot_listing_pages(source->listing) == 1 &&
+		hubspot_listing_given(source->listing) > 0)
 	{
 		waits |= !source->sent_first || !hubspot_batch_is_idle(source->batch);
 		source->sent_first = true;

@@ -110,6 +110,13 @@ foreach my $name (qw(latest events))
 }
 $car->query('DELETE FROM hs_assoc_outbox');
 
+# Operators that others have made, before those of PostgreSQL
+$car->query(q{CREATE SCHEMA trap; CREATE FUNCTION trap.trap(bigint, int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
+	CREATE OPERATOR trap.= (leftarg = bigint, rightarg = int, function = trap.trap); CREATE OPERATOR trap.< (leftarg = bigint, rightarg = int, function = trap.trap)});
+$car->query('SET search_path = trap, pg_catalog, public');
+like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'operators that others have made are not used');
+$car->query('RESET search_path');
+
 # All rows
 $managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
 like(pull(), qr/NOTICE:  00000: pulled 1 change of public\.links\n/, 'a change');

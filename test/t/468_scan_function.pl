@@ -115,6 +115,10 @@ fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ 
 fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ 5 + $_ % 3, 1000 + $_ ], { after => "c$_" }) } } 1 .. 20 ], qr/could not list .* record \d is listed twice/s, 'new cursors, and the same records');
 fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([], { after => "c$_" }) } } 1 .. 105 ], qr/could not list .* pages without records, and no end of them/s, 'pages without records, and no end');
 asks_with([ map { { match => { path => $list, nth => $_ }, action => $page->($_ == 5 ? [ 7 ] : [], $_ < 9 ? { after => "c$_" } : ()) } } 1 .. 9 ], $all, '2|1|1|1', 'some pages without records, and an end');
+$session->query("SET hubspot_assoc.progress_interval = 0; SET statement_timeout = '60s'");
+asks_with([ map { { match => { path => $list, nth => $_ }, action => $page->($_ == 3 ? [ 7 ] : [], $_ < 3 ? { after => "c$_" } : ()) } } 1 .. 3 ],
+	"SELECT count(*) FROM (SELECT hs_assoc_scan('contacts', 'companies') OFFSET 0) AS s", 2, '... also one by one, which does not wait for what the first page has');
+$session->query('RESET hubspot_assoc.progress_interval; RESET statement_timeout');
 asks_with([ { match => { path => $list, nth => 1 }, action => $page->([ 1 .. 250 ]) } ], $all, '500|250|1|250', 'a page that is larger than any');
 asks_with([ { match => { path => $list, nth => 1 }, action => { body => { results => [ { id => '1', properties => undef } ], paging => { next => undef } }, status => 200 } } ], $all, '2|1|1|1', 'members that are null');
 
