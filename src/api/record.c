@@ -21,6 +21,7 @@
 #include "api/error.h"
 #include "api/object_type.h"
 #include "api/record.h"
+#include "base/closest.h"
 #include "json/json.h"
 
 /* Further properties that tell what a record is called; semicolons separate their values. */
@@ -496,6 +497,28 @@ hubspot_read_property_names(const HubspotHttpReply *reply, List **names)
 	*names = NIL;
 	return hubspot_json_read(hubspot_reply_body(reply), &properties_shape, &fields, names) &&
 		fields.listed;
+}
+
+/*
+ * That an object type has properties of these names, and ours is not among them, palloc'd;
+ * NULL: it is.
+ */
+char *
+hubspot_property_problem(const List *names, const char *property)
+{
+	HubspotClosest closest = {.name = property};
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), property) == 0)
+			return NULL;
+		hubspot_closest_try(&closest, lfirst(lc));
+	}
+	return psprintf(closest.found ?
+					"there is no property \"%s\"; did you mean \"%s\"?" :
+					"there is no property \"%s\"",
+					property, closest.found);
 }
 
 static void

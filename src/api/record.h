@@ -73,5 +73,6 @@ extern char *hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 
 									   bool more);
 extern List *hubspot_error_candidates(const HubspotError *error);
 extern bool hubspot_read_property_names(const HubspotHttpReply *reply, List **names);
+extern char *hubspot_property_problem(const List *names, const char *property);
 
 #endif							/* HUBSPOT_API_RECORD_H */

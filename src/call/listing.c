@@ -21,7 +21,8 @@
  * failure: records that are not listed would be missing, and nobody could tell.
  *
  * If the object type has a property, its value is the record's name.  It is kept until
- * the last outcome of the record.
+ * the last outcome of the record.  HubSpot does not say that there is no such property,
+ * so if no record of the first page has a value, the type's properties are asked for.
  *
  * IDENTIFICATION
  *	  src/call/listing.c
@@ -82,6 +83,7 @@ struct HubspotListing
 	/* the page */
 	MemoryContext page_context; /* of all that it has */
 	HubspotCall call;
+	HubspotCall check;			/* is there such a property? */
 	Listed	   *records;
 	int			nrecords;
 	int			maxrecords;
@@ -103,7 +105,11 @@ struct HubspotListing
 };
 
 static void start_page(HubspotListing *listing);
+static void start_call(HubspotListing *listing, HubspotCall *call, HubspotOperation operation,
+					   void (*take) (HubspotCall *call));
 static void take_page(HubspotCall *call);
+static bool has_names(const HubspotListing *listing);
+static void take_check(HubspotCall *call);
 static const HubspotError *read_page(HubspotListing *listing);
 static void take_record(void *state, const HubspotRecord *record);
 static void take_name(void *state, HubspotValueKind kind, HubspotSlice value);
@@ -217,29 +223,36 @@ hubspot_listing_error(const HubspotListing *listing)
 static void
 start_page(HubspotListing *listing)
 {
-	const HubspotEndpoint *endpoint = hubspot_endpoint(HUBSPOT_RECORDS_LIST);
-	const char *arguments[] = {listing->type.name, hubspot_listed_property(&listing->type)};
-	MemoryContext old;
-	StringInfoData path;
-
 	hubspot_call_free(&listing->call);
+	hubspot_call_free(&listing->check);
 	MemoryContextReset(listing->page_context);
 	listing->records = NULL;
 	listing->nrecords = listing->maxrecords = listing->next = 0;
-	old = MemoryContextSwitchTo(listing->page_context);
+	start_call(listing, &listing->call, HUBSPOT_RECORDS_LIST, take_page);
+}
+
+static void
+start_call(HubspotListing *listing, HubspotCall *call, HubspotOperation operation,
+		   void (*take) (HubspotCall *call))
+{
+	const HubspotEndpoint *endpoint = hubspot_endpoint(operation);
+	const char *arguments[] = {listing->type.name, hubspot_listed_property(&listing->type)};
+	MemoryContext old = MemoryContextSwitchTo(listing->page_context);
+	StringInfoData path;
+
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint, listing->client->options->api_version, arguments);
-	if (listing->after)
+	if (listing->after && operation == HUBSPOT_RECORDS_LIST)
 		hubspot_append_cursor(&path, listing->after);
-	memset(&listing->call, 0, sizeof(listing->call));
-	listing->call.method = endpoint->method;
-	listing->call.path = path.data;
-	listing->call.repeatable = endpoint->repeatable;
-	listing->call.max_reply = hubspot_max_reply(endpoint, 0);
-	listing->call.owner = listing;
-	listing->call.take = take_page;
+	memset(call, 0, sizeof(*call));
+	call->method = endpoint->method;
+	call->path = path.data;
+	call->repeatable = endpoint->repeatable;
+	call->max_reply = hubspot_max_reply(endpoint, 0);
+	call->owner = listing;
+	call->take = take;
 	listing->on_its_way = true;
-	hubspot_calls_start(listing->calls, &listing->call);
+	hubspot_calls_start(listing->calls, call);
 	MemoryContextSwitchTo(old);
 }
 
@@ -262,6 +275,47 @@ take_page(HubspotCall *call)
 	MemoryContextSwitchTo(listing->context);
 	if (error)
 		listing->error = hubspot_copy_error(error);
+	MemoryContextSwitchTo(old);
+	if (error == NULL && listing->names && listing->npages == 1 && listing->nrecords > 0 &&
+		!has_names(listing))
+		start_call(listing, &listing->check, HUBSPOT_PROPERTIES_LIST, take_check);
+}
+
+/* Has a record of the page a name? */
+static bool
+has_names(const HubspotListing *listing)
+{
+	for (int i = 0; i < listing->nrecords; i++)
+	{
+		if (listing->records[i].name)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The properties have come: is ours among them?  If they could not be read, which a token may
+ * have no scope for, the records are without names, as far as anybody knows.
+ */
+static void
+take_check(HubspotCall *call)
+{
+	HubspotListing *listing = call->owner;
+	MemoryContext old = MemoryContextSwitchTo(listing->page_context);
+	List	   *names = NIL;
+
+	listing->on_its_way = false;
+	if (call->reply && hubspot_reply_is_success(call->reply) &&
+		hubspot_read_property_names(call->reply, &names) && names != NIL)
+	{
+		char	   *problem;
+
+		MemoryContextSwitchTo(listing->context);
+		problem = hubspot_property_problem(names, listing->type.shows);
+		if (problem)
+			listing->error = hubspot_make_error(HUBSPOT_VERDICT_INVALID,
+												ERRCODE_INVALID_PARAMETER_VALUE, problem);
+	}
 	MemoryContextSwitchTo(old);
 }
 

@@ -33,7 +33,6 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "api/record.h"
-#include "base/closest.h"
 #include "base/fold.h"
 #include "call/key_match.h"
 #include "call/key_way.h"
@@ -499,27 +498,20 @@ take_properties(Lookup *lookup)
 	const HubspotObjectType *type = lookups->type;
 	const char *property = type->property ? type->property : type->shows;
 	HubspotError *error = hubspot_copy_error(lookup->refusal);
-	HubspotClosest closest = {.name = property};
+	char	   *problem = NULL;
 	bool		exists = false;
 	List	   *names = NIL;
-	ListCell   *lc;
 
 	if (lookup->call.reply && hubspot_reply_is_success(lookup->call.reply) &&
-		hubspot_read_property_names(lookup->call.reply, &names))
+		hubspot_read_property_names(lookup->call.reply, &names) && names != NIL)
 	{
-		foreach(lc, names)
-		{
-			exists |= (strcmp(lfirst(lc), property) == 0);
-			hubspot_closest_try(&closest, lfirst(lc));
-		}
+		problem = hubspot_property_problem(names, property);
+		exists = (problem == NULL);
 	}
+	if (problem)
+		error->message = problem;
 	if (type->shows && exists)
 		lookups->answered = true;
-	else if (names != NIL)
-		error->message = psprintf(closest.found ?
-								  "there is no property \"%s\"; did you mean \"%s\"?" :
-								  "there is no property \"%s\"",
-								  property, closest.found);
 
 	/* HubSpot may refuse to show one record, and show the others */
 	if (type->shows && exists && lookup->nkeys > 1)

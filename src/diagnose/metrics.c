@@ -288,6 +288,7 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	const HubspotSchema *schema = hubspot_outbox_schema(false);
 	List	   *servers = hubspot_all_servers();
 	HubspotRows rows;
+	bool		any_waits;
 	ListCell   *lc;
 
 	foreach(lc, servers)
@@ -299,7 +300,9 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	put_faults(&sink);
 	put_live_rows(&sink, schema->outbox);
 	put_rows(&sink, &lag_statement, servers);
-	if (hubspot_query(&any_waiting_statement, NULL, &rows) > 0)
+	any_waits = hubspot_query(&any_waiting_statement, NULL, &rows) > 0;
+	hubspot_rows_free(&rows);
+	if (any_waits)
 		put_rows(&sink, &waiting_statement, servers);
 	else
 		put_zeroes(&sink, ROWS_WITHOUT_RECORDS, NIL, servers);

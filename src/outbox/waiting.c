@@ -38,13 +38,14 @@ enum
 	REASON_SERVER,
 	REASON_ROWS,
 	REASON_TEXT,
-	REASON_PAUSED
+	REASON_PAUSED,
+	REASON_FAILED
 };
 
 /* Why rows of a server, or of all (null), wait; nothing that names a record. */
 static HubspotStatement reasons_statement = {
 	.text =
-	"SELECT w.server, count(*), w.reason, w.paused FROM ("
+	"SELECT w.server, count(*), w.reason, w.paused, w.failed FROM ("
 	"SELECT o.server, CASE"
 	" WHEN p.server IS NOT NULL THEN 'the account is paused'"
 	" WHEN b.retry_at > clock_timestamp() THEN"
@@ -53,11 +54,12 @@ static HubspotStatement reasons_statement = {
 	" WHEN o.not_before > clock_timestamp() AND o.waited > '0' THEN 'for records that HubSpot does not have'"
 	" WHEN o.not_before > clock_timestamp() THEN 'to be tried again later'"
 	" ELSE 'due: call hs_assoc_flush again, unless another process is sending, or something is to be sent first' END AS reason,"
-	" p.server IS NOT NULL AS paused"
+	" p.server IS NOT NULL AS paused,"
+	" p.server IS NULL AND b.retry_at > clock_timestamp() AS failed"
 	" FROM (SELECT * FROM %1$s.hs_assoc_outbox AS r WHERE $1 IS NULL OR r.server = $1 LIMIT " MAX_ROWS ") AS o"
 	" LEFT JOIN %1$s.hs_assoc_account_pause AS p ON p.server = o.server"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = o.server AND b.role = o.role) AS w"
-	" GROUP BY w.server, w.reason, w.paused ORDER BY count(*) DESC, w.server, w.reason",
+	" GROUP BY w.server, w.reason, w.paused, w.failed ORDER BY count(*) DESC, w.server, w.reason",
 	.types = {[REASONS_SERVER] = TEXTOID}
 };
 
@@ -108,16 +110,17 @@ hubspot_waiting_is_paused(const char *server)
 /*
  * How many operations of a server, or of all (NULL), wait, and why, a line for each
  * server and reason.  If there are very many, it is some of them, and the number is
- * negative.  paused: a server that is paused, the one for which most of them wait.
+ * negative.  held: which servers are paused, or have failed, those for which most of them
+ * wait.
  */
 int64
-hubspot_waiting_tell(const char *server, StringInfo reasons, const char **paused)
+hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers *held)
 {
 	HubspotValues values = {0};
 	HubspotRows rows;
 	int64		count = 0;
 
-	*paused = NULL;
+	held->paused = held->failed = NULL;
 	hubspot_set_text(&values, REASONS_SERVER, server);
 	hubspot_query(&reasons_statement, &values, &rows);
 	for (uint64 i = 0; i < rows.count; i++)
@@ -128,8 +131,11 @@ hubspot_waiting_tell(const char *server, StringInfo reasons, const char **paused
 		hubspot_read_row(&rows, i, &row);
 		waits = hubspot_get_int64(&row, REASON_ROWS);
 		count += waits;
-		if (*paused == NULL && hubspot_get_bool(&row, REASON_PAUSED))
-			*paused = pstrdup(hubspot_get_text(&row, REASON_SERVER));
+		if (held->paused == NULL && hubspot_get_bool(&row, REASON_PAUSED))
+			held->paused = pstrdup(hubspot_get_text(&row, REASON_SERVER));
+		if (held->failed == NULL && !row.isnull[REASON_FAILED] &&
+			hubspot_get_bool(&row, REASON_FAILED))
+			held->failed = pstrdup(hubspot_get_text(&row, REASON_SERVER));
 		if (i < MAX_REASONS)
 			appendStringInfo(reasons, "%s%s: " INT64_FORMAT " %s: %s.", i > 0 ? "\n" : "",
 							 hubspot_get_text(&row, REASON_SERVER),

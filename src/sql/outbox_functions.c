@@ -53,7 +53,7 @@ static bool is_primary_argument(FunctionCallInfo fcinfo, int argument,
 								const char *operation);
 static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void tell(const char *server, int64 done, int64 dead, bool waits);
-static const char *what_to_do(const char *server, int64 dead, const char *paused);
+static const char *what_to_do(const char *server, int64 dead, const HubspotHeldServers *held);
 static void wait_until(TimestampTz time);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
@@ -261,7 +261,7 @@ static void
 tell(const char *server, int64 done, int64 dead, bool waits)
 {
 	HubspotCatalogAccess access = hubspot_begin_catalog_access();
-	const char *paused = NULL;
+	HubspotHeldServers held = {NULL, NULL};
 	const char *waiting;
 	const char *hint;
 	StringInfoData reasons;
@@ -269,12 +269,12 @@ tell(const char *server, int64 done, int64 dead, bool waits)
 
 	initStringInfo(&reasons);
 	if (hubspot_outbox_schema(true) && (waits || hubspot_waiting_is_paused(server)))
-		count = hubspot_waiting_tell(server, &reasons, &paused);
+		count = hubspot_waiting_tell(server, &reasons, &held);
 	hubspot_end_catalog_access(access);
 	if (done == 0 && dead == 0 && count == 0)
 		return;
 	waiting = count >= 0 ? psprintf(INT64_FORMAT, count) : psprintf(INT64_FORMAT " or more", -count);
-	hint = what_to_do(server, dead, paused);
+	hint = what_to_do(server, dead, &held);
 	ereport(NOTICE,
 			(errmsg("outbox: " INT64_FORMAT " sent, " INT64_FORMAT " failed%s, %s still waiting",
 					done, dead, dead == 0 ? "" : dead == 1 ? " (a dead letter)" : " (dead letters)",
@@ -283,21 +283,26 @@ tell(const char *server, int64 done, int64 dead, bool waits)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* About dead letters, and about an account that is paused; or NULL. */
+/* About dead letters, and about accounts that are paused or have failed; or NULL. */
 static const char *
-what_to_do(const char *server, int64 dead, const char *paused)
+what_to_do(const char *server, int64 dead, const HubspotHeldServers *held)
 {
-	const char *retry = "";
-	const char *resume = "";
+	StringInfoData hint;
 
-	if (dead == 0 && paused == NULL)
-		return NULL;
+	initStringInfo(&hint);
 	if (dead > 0)
-		retry = psprintf("SELECT * FROM hs_assoc_dead_letter says why, and SELECT hs_assoc_retry(%s) has dead letters sent again.",
+		appendStringInfo(&hint, "SELECT * FROM hs_assoc_dead_letter says why, and SELECT hs_assoc_retry(%s) has dead letters sent again. ",
 						 server ? psprintf("server => %s", quote_literal_cstr(server)) : "");
-	if (paused)
-		resume = psprintf("SELECT hs_assoc_resume(%s) ends the pause.", quote_literal_cstr(paused));
-	return psprintf("%s%s%s", retry, dead > 0 && paused ? " " : "", resume);
+	if (held->paused)
+		appendStringInfo(&hint, "SELECT hs_assoc_resume(%s) ends the pause. ",
+						 quote_literal_cstr(held->paused));
+	if (held->failed)
+		appendStringInfo(&hint, "SELECT * FROM hs_assoc_backoff says why an account failed; once that is mended, SELECT hs_assoc_resume(%s) has it tried at once. ",
+						 quote_literal_cstr(held->failed));
+	if (hint.len == 0)
+		return NULL;
+	hint.data[hint.len - 1] = '\0'; /* the last space */
+	return hint.data;
 }
 
 /* Wait until a time has come. */

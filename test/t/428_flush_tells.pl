@@ -76,7 +76,8 @@ $hubspot->rules({ match => { path => 'batch' }, action => { status => 503, body 
 enqueue('SELECT 1 AS from_id, 1 AS to_id UNION ALL SELECT 2, 1');
 my $told = flush();
 my ($retry_at) = $session->query(q{SELECT date_trunc('second', retry_at) FROM hs_assoc_backoff});
-is($told, waits(0, 0, 2) . "\nDETAIL:  hubspot: 2 wait: the account failed (503), and is tried again at $retry_at.", 'an account that fails, without HubSpot\'s words');
+is($told, waits(0, 0, 2) . "\nDETAIL:  hubspot: 2 wait: the account failed (503), and is tried again at $retry_at."
+	  . "\nHINT:  SELECT * FROM hs_assoc_backoff says why an account failed; once that is mended, SELECT hs_assoc_resume('hubspot') has it tried at once.", 'an account that fails, without HubSpot\'s words');
 $hubspot->clear_rules;
 start_over();
 

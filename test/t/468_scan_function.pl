@@ -136,6 +136,12 @@ $hubspot->delete_records(contacts => (id => "$_")) foreach 5, 150, 349;
 is(($session->finish)[0], '694|347|1|350', 'records that are deleted meanwhile have no rows');
 $hubspot->clear_rules;
 
+# A property that is not there, which HubSpot passes over
+fails_with([], qr/ERROR:  22023: could not list the records of contacts\n.*there is no property "emial"; did you mean "email"\?/s, 'a property that is not there', q{SELECT count(*) FROM hs_assoc_scan('contacts:emial', 'companies')});
+fails_with([ { match => { path => '/properties/' }, action => { status => 500 } } ], qr/^(?!.*ERROR)/s, '... unless that cannot be asked for', q{SELECT count(*) FROM hs_assoc_scan('contacts:emial', 'companies')});
+$hubspot->property({ type => 'contacts', name => 'nickname' });
+asks_with([], q{SELECT count(*), count(from_id) FROM hs_assoc_scan('contacts:nickname', 'companies')}, '694|0', 'one that is, of which nobody has a value');
+
 # Progress, cancel, rights
 $session->query("SET hubspot_assoc.progress_interval = '50ms'");
 $hubspot->settings({ latency_ms => 40 });
