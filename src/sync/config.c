@@ -117,6 +117,7 @@ static HubspotStatement insert_statement = {
 static Relation open_config(const HubspotSchema *schema, LOCKMODE lock);
 static HubspotSync *read_sync(HeapTuple tuple, TupleDesc tupdesc);
 static bool is_complete(const HubspotSync *sync);
+static int	compare_syncs(const ListCell *a, const ListCell *b);
 static char *text_or_null(Datum value, bool isnull);
 static char *name_or_null(Datum value, bool isnull);
 static const Interval *copy_interval(Datum value);
@@ -124,8 +125,8 @@ static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *colum
 						   Datum new_name, Datum *values, bool *replace);
 
 /*
- * The syncs of a table, or of all tables (InvalidOid), in no particular order:
- * a list of HubspotSync.
+ * The syncs of a table, or of all tables (InvalidOid), as they were enabled one after the
+ * other: a list of HubspotSync.
  */
 List *
 hubspot_syncs(const HubspotSchema *schema, Oid link_table)
@@ -152,7 +153,17 @@ hubspot_syncs(const HubspotSchema *schema, Oid link_table)
 	}
 	systable_endscan(scan);
 	table_close(config, AccessShareLock);
+	list_sort(syncs, compare_syncs);
 	return syncs;
+}
+
+static int
+compare_syncs(const ListCell *a, const ListCell *b)
+{
+	int32		one = ((const HubspotSync *) lfirst(a))->id;
+	int32		other = ((const HubspotSync *) lfirst(b))->id;
+
+	return (one > other) - (one < other);
 }
 
 /* NULL: there is no such table, or it has not even a column for the link table. */
