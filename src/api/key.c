@@ -71,7 +71,7 @@ static const struct
 
 static char *check_property(const char *property, char **hint);
 static bool is_plain(HubspotSlice key, bool folds);
-static inline bool are_plain(const char *text, bool folds);
+static inline uint64 bad_bytes(const char *text, bool folds);
 static HubspotSlice trim(HubspotSlice key);
 
 /*
@@ -186,42 +186,42 @@ hubspot_key_problem(HubspotSlice key)
 static bool
 is_plain(HubspotSlice key, bool folds)
 {
-	char		last[sizeof(uint64)];
-	int			rest = key.len % sizeof(last);
+	const int	size = sizeof(uint64);
+	uint64		bad;
 
 	if (key.len == 0 || key.len > HUBSPOT_MAX_KEY || key.data[0] == ' ' ||
 		key.data[key.len - 1] == ' ')
 		return false;
-	for (int i = 0; i < key.len - rest; i += sizeof(last))
+	if (key.len < size)
 	{
-		if (!are_plain(key.data + i, folds))
-			return false;
+		char		padded[sizeof(uint64)];
+
+		memset(padded, ' ', size);
+		memcpy(padded, key.data, key.len);
+		return bad_bytes(padded, folds) == 0;
 	}
-	if (rest == 0)
-		return true;
-	if (key.len > rest)
-		return are_plain(key.data + key.len - sizeof(last), folds);
-	memset(last, ' ', sizeof(last));
-	memcpy(last, key.data, rest);
-	return are_plain(last, folds);
+	bad = bad_bytes(key.data + key.len - size, folds);
+	for (int i = 0; i < key.len - size; i += size)
+		bad |= bad_bytes(key.data + i, folds);
+	return bad == 0;
 }
 
-/* Are 8 bytes plain?  A sum has a byte's highest bit if it is at least what is added to. */
-static inline bool
-are_plain(const char *text, bool folds)
+/*
+ * The highest bits of those of 8 bytes that are not plain; if there is one beyond ASCII, of
+ * any others as well.  A sum has a byte's highest bit if it is at least what is added to.
+ */
+static inline uint64
+bad_bytes(const char *text, bool folds)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
-	const uint64 highest = ones * 0x80;
 	uint64		bytes;
+	uint64		bad;
 
 	memcpy(&bytes, text, sizeof(bytes));
-	if (bytes & highest)
-		return false;
-	if (((bytes + ones * (0x80 - ' ')) & highest) != highest ||
-		((bytes + ones * (0x80 - 0x7F)) & highest) != 0)
-		return false;
-	return !folds || ((bytes + ones * (0x80 - 'A')) &
-					  ~(bytes + ones * (0x7F - 'Z')) & highest) == 0;
+	bad = bytes | ~(bytes + ones * (0x80 - ' ')) | (bytes + ones * (0x80 - 0x7F));
+	if (folds)
+		bad |= (bytes + ones * (0x80 - 'A')) & ~(bytes + ones * (0x7F - 'Z'));
+	return bad & (ones * 0x80);
 }
 
 /* A key without the blanks around it. */

@@ -17,13 +17,13 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 
 #include "api/endpoint.h"
 #include "api/object_type.h"
 #include "api/error_names.h"
+#include "base/text_hash.h"
 #include "call/blame.h"
 
 /* The sides of a pair that an id may be on. */
@@ -200,7 +200,7 @@ add_unit(HubspotBlame *blame, HubspotUnit *unit, int n)
 static SentId **
 find_place(const HubspotBlame *blame, HubspotSlice id)
 {
-	uint32		place = hash_bytes((const unsigned char *) id.data, id.len);
+	uint32		place = hubspot_text_hash(id.data, id.len);
 
 	for (;; place++)
 	{

@@ -25,12 +25,12 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/memutils.h"
 
 #include "api/error.h"
 #include "base/clock.h"
 #include "base/prefetch.h"
+#include "base/text_hash.h"
 #include "call/key_ring.h"
 #include "call/keys.h"
 
@@ -58,7 +58,7 @@ static inline bool same_key(const HubspotKey *a, const HubspotKey *b);
 static inline uint32
 text_hash(HubspotSlice text)
 {
-	return hash_bytes((const unsigned char *) text.data, text.len);
+	return hubspot_text_hash(text.data, text.len);
 }
 
 static inline uint32

@@ -23,6 +23,7 @@
 #include "common/hashfn.h"
 
 #include "base/prefetch.h"
+#include "base/text_hash.h"
 #include "call/unit.h"
 
 /* The newest unit of a chain; the key is its input, which is its first member. */
@@ -80,10 +81,8 @@ hubspot_pairs_create(MemoryContext context)
 uint32
 hubspot_pair_hash(const HubspotInput *input)
 {
-	return murmurhash32(hash_bytes((const unsigned char *) input->from_id.data,
-								   input->from_id.len) +
-						hash_bytes((const unsigned char *) input->to_id.data,
-								   input->to_id.len));
+	return murmurhash32(hubspot_text_hash(input->from_id.data, input->from_id.len) +
+						hubspot_text_hash(input->to_id.data, input->to_id.len));
 }
 
 /*

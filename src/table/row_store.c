@@ -19,11 +19,11 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/text_hash.h"
 #include "table/row_store.h"
 
 /* A row in memory. */
@@ -54,7 +54,7 @@ typedef struct RecordEntry
 #define SH_ELEMENT_TYPE	RecordEntry
 #define SH_KEY_TYPE		HubspotSlice
 #define SH_KEY			id
-#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key).data, (key).len)
+#define SH_HASH_KEY(tb, key) hubspot_text_hash((key).data, (key).len)
 #define SH_EQUAL(tb, a, b) hubspot_same_id(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) (a)->hash

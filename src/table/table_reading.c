@@ -33,13 +33,13 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "api/association_type.h"
 #include "api/verdict.h"
+#include "base/text_hash.h"
 #include "json/text.h"
 #include "rows/pipeline.h"
 #include "table/table_reading.h"
@@ -446,7 +446,7 @@ hash_slice(const void *key, Size keysize)
 {
 	const HubspotSlice *slice = key;
 
-	return hash_bytes((const unsigned char *) slice->data, slice->len);
+	return hubspot_text_hash(slice->data, slice->len);
 }
 
 static int
