@@ -223,6 +223,42 @@ class SimulatorTest(unittest.TestCase):
         self.assertEqual(self.api("GET", LABELS).json()["results"][2:], [])
 
 
+class BadBatchTest(SimulatorTest):
+    """
+    How a batch with a bad input is refused as a whole; send() sends one with
+    these settings.
+    """
+
+    def send(self, **settings):
+        raise NotImplementedError
+
+    def assert_whole(self, record_id):
+        """As an error that names the contact, or nobody."""
+        answer = self.send(bad_batch="whole")
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.json()["context"], {
+            "INVALID_OBJECT_IDS": [f"CONTACT={record_id} is not valid"],
+            "objectId": [record_id], "objectType": ["CONTACT"]})
+        answer = self.send(bad_batch="unnamed")
+        self.assertEqual(answer.status, 400)
+        self.assertNotIn("context", answer.json())
+
+    def assert_canceled(self):
+        """As a batch that was canceled; the error that names the contact."""
+        errors = []
+        for mode in ("canceled", "canceled-unnamed"):
+            answer = self.send(bad_batch=mode)
+            value = answer.json()
+            self.assertEqual((answer.status, value["status"],
+                              value["results"], value["numErrors"]),
+                             (200, "CANCELED", [], 1))
+            errors += value["errors"]
+        named, unnamed = errors
+        self.assertIn("context", named)
+        self.assertNotIn("context", unnamed)
+        return named
+
+
 class VersionsTest(SimulatorTest):
     """A test of what is the same in each version of the API."""
 

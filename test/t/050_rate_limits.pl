@@ -151,8 +151,7 @@ foreach my $case (
 }
 is($session->query(q{SELECT http_status FROM hs_assoc_request('GET', '/crm/any')}),
 	'429', 'final 429: a row of hs_assoc_request');
-$session->send(q{SELECT hs_assoc_create_default('contacts', 1, 'companies', 1, on_error => 'raise')});
-like(($session->finish)[1], qr/ERROR:  53400: /, 'final 429: raised');
+like($session->told(q{SELECT hs_assoc_create_default('contacts', 1, 'companies', 1, on_error => 'raise')}), qr/ERROR:  53400: /, 'final 429: raised');
 
 # A pause that nobody asked for may be cut short by max_retry_delay. Then it may
 # not have been enough, and so costs an attempt.

@@ -163,11 +163,9 @@ sub test_encoding
 	is($query->("SELECT error_category FROM hs_assoc_batch_create_default('contacts', 'companies',
 			'SELECT ' || quote_literal($id) || ' AS from_id, 1 AS to_id')"),
 		'INVALID_INPUT', "$encoding: in a batch");
-	$session->send("SELECT hs_assoc_create_default($id, '1', 'companies', '1')");
-	like(($session->finish)[1], qr/22023: invalid object type "\Q@{[ encode('UTF-8', $letter) ]}\E"/,
+	like($session->told("SELECT hs_assoc_create_default($id, '1', 'companies', '1')"), qr/22023: invalid object type "\Q@{[ encode('UTF-8', $letter) ]}\E"/,
 		"$encoding: an object type");
-	$session->send("SELECT hs_assoc_request('GET', '/' || $id)");
-	like(($session->finish)[1], qr/22023: invalid path "\/\Q@{[ encode('UTF-8', $letter) ]}\E"/,
+	like($session->told("SELECT hs_assoc_request('GET', '/' || $id)"), qr/22023: invalid path "\/\Q@{[ encode('UTF-8', $letter) ]}\E"/,
 		"$encoding: a path");
 
 	# Keys go out as UTF-8, without blanks around them, and in small letters where
@@ -203,8 +201,7 @@ sub test_encoding
 	# A database without an encoding can hold what is no text at all.
 	if ($encoding eq 'SQL_ASCII')
 	{
-		$session->send(q{SELECT hs_assoc_request('POST', '/x', jsonb_build_object('a', E'\xe4'))});
-		like(($session->finish)[1], qr/ERROR:  22021: /, "$encoding: bytes that are not UTF-8 are not sent");
+		like($session->told(q{SELECT hs_assoc_request('POST', '/x', jsonb_build_object('a', E'\xe4'))}), qr/ERROR:  22021: /, "$encoding: bytes that are not UTF-8 are not sent");
 	}
 	$session->quit;
 	$reference->quit;

@@ -24,9 +24,7 @@ create_account($node, $other, name => 'other', rate_limit => 0, batch_size => 50
 create_account($node, $hubspot, name => 'narrow', rate_limit => 0, concurrency => 1, max_retries => 0);
 
 # One contact with very many companies, and the same among others
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 1, per_from => $companies, first_to => 1_000_001 } });
+$hubspot->generate_associations('contacts', 'companies', { per_from => $companies, first_to => 1_000_001 });
 {
 	my $session = warm_session();
 	my $pages = $companies / 500;
@@ -48,9 +46,7 @@ $hubspot->control('POST', '/associations', {
 	takes_at_most($peak, $limit, 'a batch of one with many');
 
 	# others come in the requests for its pages
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies',
-			generate => { first_from => 2, count => 500, per_from => 3, first_to => 1 } });
+	$hubspot->generate_associations('contacts', 'companies', { first_from => 2, count => 500, per_from => 3 });
 	$hubspot->clear_log;
 	($out, $peak) = measure($session, q{SELECT count(*), count(*) FILTER (WHERE from_id <> '1'), count(DISTINCT (from_id, to_id))
 		FROM hs_assoc_batch_read('contacts', 'companies', 'SELECT i AS from_id FROM generate_series(1, 501) i', server => 'small')});
@@ -68,9 +64,7 @@ $hubspot->control('POST', '/associations', {
 
 # Very many records, of which every tenth has nothing
 $hubspot->reset;
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => int($contacts * 0.9), per_from => 3, first_to => 1, to_count => 1000 } });
+$hubspot->generate_associations('contacts', 'companies', { count => int($contacts * 0.9), per_from => 3, to_count => 1000 });
 {
 	my $session = warm_session();
 	my $sql = q{SELECT count(*), count(DISTINCT input_no), count(*) FILTER (WHERE error_category IS NOT NULL),
@@ -112,9 +106,7 @@ $hubspot->control('POST', '/associations', {
 	$node->restart;
 }
 $hubspot->reset;
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 20, per_from => 5000, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 20, per_from => 5000 });
 my $watch = start_stopwatch($node);
 foreach my $call (
 	q{hs_assoc_list('contacts', 1, 'companies')},
@@ -161,9 +153,7 @@ foreach my $call (
 # Answers that are too large: none is kept until the records have been read in parts
 #
 $hubspot->reset;
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 1000, per_from => 2, first_to => 1, to_count => 100 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 1000, per_from => 2, to_count => 100 });
 {
 	my $session = warm_session();
 	my $large = { pad => 17_000_000 };
@@ -212,9 +202,7 @@ $hubspot->reset;
 	$session->quit;
 }
 $hubspot->reset;
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 20, per_from => 5000, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 20, per_from => 5000 });
 
 # A cursor that is closed early
 {
@@ -233,9 +221,7 @@ $hubspot->control('POST', '/associations', {
 # From one account to another, each reading while the other writes
 #
 $hubspot->reset;
-$hubspot->control('POST', '/associations', {
-		from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 200, per_from => 10, first_to => 1, to_count => 100 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 200, per_from => 10, to_count => 100 });
 {
 	my $session = start_session($node);
 	my $copy = q{
@@ -296,9 +282,7 @@ foreach my $fault (sort keys %faults)
 	my $session = start_session($node);
 
 	$hubspot->reset;
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies',
-			generate => { first_from => 1, count => 50, per_from => 10, first_to => 1, to_count => 100 } });
+	$hubspot->generate_associations('contacts', 'companies', { count => 50, per_from => 10, to_count => 100 });
 	$hubspot->settings({ page_size => 4 });
 	$hubspot->rules({ match => { every => 3, path => '^/crm' }, action => $faults{$fault} });
 	is($session->query(q{SELECT count(*), count(DISTINCT (from_id, to_id)), count(error_category)

@@ -24,9 +24,7 @@ sub hold
 {
 	my ($count, $each, $first) = @_;
 	$hubspot->reset;
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies',
-			generate => { first_from => $first // 1, count => $count, per_from => $each, first_to => 1 } });
+	$hubspot->generate_associations('contacts', 'companies', { first_from => $first // 1, count => $count, per_from => $each });
 	return;
 }
 

@@ -34,11 +34,8 @@ sub fresh
 	{
 		$session->query("SELECT hs_assoc_request('POST', '$path', jsonb_build_object('label', '$label', 'name', '$label'))");
 	}
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies', pairs => [ map { [ $_, 1 ] } 1 .. 60 ] });
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies', pairs => [ map { [ 2 * $_, 1 ] } 1 .. 30 ],
-			types => [ { category => 'USER_DEFINED', type_id => $manager } ] });
+	$hubspot->put_associations('contacts', 'companies', [ map { [ $_, 1 ] } 1 .. 60 ]);
+	$hubspot->put_associations('contacts', 'companies', [ map { [ 2 * $_, 1 ] } 1 .. 30 ], types => [ { category => 'USER_DEFINED', type_id => $manager } ]);
 	$hubspot->clear_log;
 	return;
 }
@@ -175,9 +172,7 @@ foreach my $when (qw(labels read create))
 	takes_at_most(anonymous_memory($session->pid) - $before, 32 * 1024, '60,000 rows with labels');
 
 	# one contact of very many companies, whose labels are kept
-	$hubspot->control('POST', '/associations', {
-			from_type => 'contacts', to_type => 'companies', types => [ { category => 'USER_DEFINED', type_id => $manager } ],
-			generate => { first_from => 7, count => 1, per_from => 5000, first_to => 1 } });
+	$hubspot->generate_associations('contacts', 'companies', { first_from => 7, per_from => 5000 }, types => [ { category => 'USER_DEFINED', type_id => $manager } ]);
 	$hubspot->clear_log;
 	is($session->query(q{SELECT count(*), count(*) FILTER (WHERE ok), min(labels::text), max(labels::text)
 			FROM hs_assoc_batch_create('contacts', 'companies',

@@ -43,7 +43,7 @@ sub enqueue_sql
 
 sub enqueue { my ($session, @more) = @_; $session->query(enqueue_sql(@more)); return }
 sub outbox { return $_[0]->query('SELECT count(*) FROM hs_assoc_outbox') }
-sub wait_for_empty { my ($session, $time) = @_; return wait_until(sub { outbox($session) == 0 }, $time // $soon) }
+sub wait_for_empty { my ($session, $time) = @_; return wait_for_empty_outbox($session, $time // $soon) }
 sub wait_for_request { wait_until(sub { $hubspot->stats->{in_flight} > 0 }, $soon); return }
 
 # The processes, "database pid state" of each.

@@ -38,17 +38,6 @@ sub enable
 	  . ($more // '') . ')';
 }
 
-# The session's statement waits for a lock.
-sub wait_for_lock
-{
-	my ($session) = @_;
-	wait_until(sub {
-		$node->safe_psql('postgres',
-			"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $session->pid) eq 't'
-	});
-	return;
-}
-
 $node->safe_psql('postgres', q{
 	CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
 	INSERT INTO links VALUES (1, 1);
@@ -61,7 +50,7 @@ my ($one, $two) = map { start_session($node) } 1 .. 2;
 #
 $one->query('BEGIN; INSERT INTO links VALUES (2, 2)');
 $two->send(enable('links', ', backfill => true'));
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query('COMMIT');
 is(($two->finish)[0], '2', 'the backfill has waited for a writer');
 is(enqueued(), 'create_default 1>1, create_default 2>2', 'both rows are enqueued');
@@ -69,7 +58,7 @@ is(enqueued(), 'create_default 1>1, create_default 2>2', 'both rows are enqueued
 $two->query("SELECT hs_assoc_disable_sync('links')");
 $two->query('BEGIN; ' . enable('links', ', backfill => true'));
 $one->send('INSERT INTO links VALUES (3, 3)');
-wait_for_lock($one);
+wait_for_lock($node, $one);
 $two->query('COMMIT');
 is(($one->finish)[1], '', 'a writer goes on afterwards');
 is(enqueued(), 'create_default 1>1, create_default 2>2, create_default 3>3',
@@ -89,7 +78,7 @@ my $thief = start_session($node);
 $one->query('BEGIN; SELECT count(*) FROM evil.whole');
 $thief->query('SET ROLE thief; SET search_path = evil, public');
 $thief->send('ALTER TABLE evil.whole DETACH PARTITION links CONCURRENTLY');
-wait_for_lock($thief);
+wait_for_lock($node, $thief);
 $two->query('ALTER SCHEMA evil RENAME TO evil_no_more');
 $one->query('COMMIT');
 is(($thief->finish)[1], '', 'the partition is detached');
@@ -103,14 +92,14 @@ $node->safe_psql('postgres', 'DROP OWNED BY thief CASCADE; DROP ROLE thief');
 #
 $one->query('BEGIN; DELETE FROM links WHERE contact_id = 3');
 $two->send('INSERT INTO links VALUES (3, 3)');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query('INSERT INTO links VALUES (4, 4); COMMIT');
 $two->finish;
 is(enqueued(), 'archive 3>3, create_default 4>4, create_default 3>3', 'an INSERT after a DELETE');
 
 $one->query('BEGIN; UPDATE links SET company_id = 5 WHERE contact_id = 4');
 $two->send('UPDATE links SET company_id = company_id + 1 WHERE contact_id = 4');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query('COMMIT');
 $two->finish;
 is(enqueued(),
@@ -119,14 +108,14 @@ is(enqueued(),
 
 $one->query('BEGIN; UPDATE links SET company_id = 7 WHERE contact_id = 4');
 $two->send('INSERT INTO links VALUES (4, 6), (4, 7) ON CONFLICT DO NOTHING');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query('ROLLBACK');
 $two->finish;
 is(enqueued(), 'create_default 4>7', 'an INSERT after an UPDATE that is rolled back');
 
 $one->query(q{BEGIN; DELETE FROM links WHERE contact_id = 4; PREPARE TRANSACTION 'p'});
 $two->send('INSERT INTO links VALUES (4, 6)');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query(q{COMMIT PREPARED 'p'});
 $two->finish;
 is(enqueued(), 'archive 4>6, archive 4>7, create_default 4>6', 'an INSERT after a prepared DELETE');

@@ -66,7 +66,7 @@ my $node = do
 	start_node('hubspot_assoc.allowed_hosts' => '127.0.0.1, *.example');
 };
 my $hubspot = start_simulator(token => $token);
-my $stranger = start_simulator(make_certificate(), token => $token);
+my $stranger = start_simulator(make_certificate($dir, 'own'), token => $token);
 my $refused = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "bind: $!";
 my %odd = start_odd_servers(
 	reset => sub { my ($peer) = @_; setsockopt $peer, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0 },
@@ -1187,16 +1187,6 @@ sub limit_now
 #
 # Servers that are no HubSpot
 #
-
-# A certificate that nobody has signed, as options of a simulator.
-sub make_certificate
-{
-	system_log('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-		'-days', '10', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
-		'-keyout', "$dir/own.key", '-out', "$dir/own.crt") == 0
-	  or die 'openssl failed';
-	return (tls_cert => "$dir/own.crt", tls_key => "$dir/own.key");
-}
 
 # A process with a port for each of these, which it is handed each connection
 # of; afterwards it is closed. It ends with the test.

@@ -33,7 +33,7 @@ my $black_hole = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or
 my @fillers = fill_backlog($black_hole->sockport) or plan skip_all => 'the backlog of a socket could not be filled';
 my $six = socket my $probe, AF_INET6, SOCK_STREAM, 0;
 
-my $hubspot = start_simulator(make_certificate());
+my $hubspot = start_simulator(make_certificate($dir, 'ca', 'DNS:*.hosts.example'));
 my $node;
 {
 	local @ENV{ 'ADDRESSES', 'ADDRESSES_SEEN' } = ($file, $seen);
@@ -163,13 +163,3 @@ sub connections { return $hubspot->stats->{connections_accepted} }
 
 # How often a process has waited so far.
 sub switches { return slurp_file("/proc/$_[0]/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : die 'no status' }
-
-sub make_certificate
-{
-	my $output = '';
-	IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-			'-nodes', '-days', '10', '-subj', '/CN=example', '-addext', 'subjectAltName=DNS:*.hosts.example',
-			'-keyout', "$dir/ca.key", '-out', "$dir/ca.crt" ], '>&', \$output)
-	  or die $output;
-	return (tls_cert => "$dir/ca.crt", tls_key => "$dir/ca.key");
-}

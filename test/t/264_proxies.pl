@@ -17,7 +17,7 @@ my $file = "$dir/proxy";
 my $password = 'pr0xy-passw0rd';
 
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
-my $hubspot = start_simulator(make_certificate());
+my $hubspot = start_simulator(make_certificate($dir, 'ca'));
 my $plain = start_simulator();
 
 append_to_file($file, "open\n");
@@ -91,7 +91,7 @@ foreach my $refusal ('status 407', 'status 503', 'close')
 	wait_until(sub { $pause->query('SELECT count(*) FROM hs_assoc_backoff') > 0 });
 	is($pause->query('SELECT count(*), max(attempts) FROM hs_assoc_outbox'), '3|0', "outbox, $refusal: nothing is charged");
 	proxy_does('open');
-	wait_until(sub { $pause->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+	wait_for_empty_outbox($pause);
 	is($hubspot->association_count('deals', 'companies'), $count + 3, "outbox, $refusal: all is sent then");
 }
 
@@ -150,13 +150,3 @@ sub proxy_does
 }
 
 sub logins { return split /\n/, slurp_file("$file.logins") }
-
-sub make_certificate
-{
-	my $log = '';
-	IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-			'-nodes', '-days', '10', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
-			'-keyout', "$dir/ca.key", '-out', "$dir/ca.crt" ], '>&', \$log)
-	  or die $log;
-	return (tls_cert => "$dir/ca.crt", tls_key => "$dir/ca.key");
-}

@@ -59,9 +59,8 @@ $monitor->query(q{
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', server => 'hubspot')});
 $hubspot->account({ token => 'clean-token' });
 $hubspot->settings({ latency_ms => 3, page_size => 20 });
-$hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => 'Partner', name => 'partner' });
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 40, per_from => 200, first_to => 100_001, to_count => 8000 } });
+$hubspot->put_label('contacts', 'companies', 'Partner');
+$hubspot->generate_associations('contacts', 'companies', { count => 40, per_from => 200, first_to => 100_001, to_count => 8000 });
 $hubspot->generate_records(contacts => { count => 1000, properties => { email => 'c{n}@example.com' } });
 $hubspot->generate_records(companies => { count => 1000, properties => { domain => 'd{n}.example' } });
 my %loaded = (token => 'test-token');

@@ -45,7 +45,7 @@ SKIP:
 		'CREATE DATABASE one, DROP DATABASE one', 'both have seen the statements');
 	is($session->query(sprintf $workers, 'one'), 0, 'and the worker has made way');
 	is($session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id')}), 1, 'the outbox');
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, patience(30));
+	wait_for_empty_outbox($session, patience(30));
 	pass('is sent');
 }
 
@@ -64,19 +64,16 @@ is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1,
 #
 $node->safe_psql('postgres', 'CREATE ROLE copier CREATEDB LOGIN');
 $session->query('SET ROLE copier');
-$session->send('CREATE DATABASE stolen TEMPLATE two');
-like(($session->finish)[1], qr/ERROR:  42501: permission denied to copy database "two"/, "another's database is not copied");
+like($session->told('CREATE DATABASE stolen TEMPLATE two'), qr/ERROR:  42501: permission denied to copy database "two"/, "another's database is not copied");
 is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
 $session->query('RESET ROLE');
 $session->query('ALTER DATABASE two IS_TEMPLATE true');
 $node->safe_psql('postgres', 'CREATE ROLE nobody LOGIN; CREATE ROLE owner LOGIN');
 $session->query('SET ROLE nobody');
-$session->send('CREATE DATABASE stolen TEMPLATE two');
-like(($session->finish)[1], qr/ERROR:  42501: permission denied to create database/, 'who may create none copies no template');
+like($session->told('CREATE DATABASE stolen TEMPLATE two'), qr/ERROR:  42501: permission denied to create database/, 'who may create none copies no template');
 is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
 $session->query('RESET ROLE; ALTER DATABASE two OWNER TO owner; SET ROLE owner');
-$session->send('CREATE DATABASE stolen TEMPLATE two');
-like(($session->finish)[1], qr/ERROR:  42501: permission denied to create database/, 'nor does the owner');
+like($session->told('CREATE DATABASE stolen TEMPLATE two'), qr/ERROR:  42501: permission denied to create database/, 'nor does the owner');
 is($session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid"), 1, 'and its worker stays');
 $session->query('RESET ROLE; ALTER DATABASE two OWNER TO postgres; SET ROLE copier');
 $session->query('CREATE DATABASE copied TEMPLATE two');
@@ -101,7 +98,7 @@ $_->quit foreach @open;
 is(join('', map { ($_->finish)[1] } @droppers), '', 'two at a time: both are dropped');
 $_->quit foreach @droppers;
 is($session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 2 AS from_id, 2 AS to_id')}), 1, 'the others');
-wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, patience(30));
+wait_for_empty_outbox($session, patience(30));
 pass('go on');
 
 $session->quit;

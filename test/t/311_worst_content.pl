@@ -39,7 +39,7 @@ sub watch
 			$next++;
 			$session->query(qq{SELECT hs_assoc_enqueue('create', 'contacts', 'companies',
 				'SELECT $next AS from_id, 1 AS to_id, \$\$Primary\$\$ AS label')});
-			wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, patience(30));
+			wait_for_empty_outbox($session, patience(30));
 			my $pid = $session->query($worker);
 			$before = $pid ? eval { anonymous_memory($pid) } : undef;
 			return $before;

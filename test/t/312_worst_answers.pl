@@ -20,10 +20,7 @@ my %processes;
 my $test = $$;
 END { local $?; end_peer($_) foreach $test == $$ ? keys %processes : () }
 
-IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-		'-nodes', '-days', '10', '-subj', '/CN=peer', '-addext', 'subjectAltName=IP:127.0.0.1',
-		'-keyout', "$dir/peer.key", '-out', "$dir/peer.crt" ], '>&', "$dir/openssl.log")
-  or die slurp_file("$dir/openssl.log");
+make_certificate($dir, 'peer');
 
 my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',

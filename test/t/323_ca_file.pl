@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $ca = "$dir/ca.crt";
 
-make_certificate($_) foreach 'one', 'two';
+make_certificate($dir, $_) foreach 'one', 'two';
 copy("$dir/one.crt", $ca);
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
 my $hubspot = start_simulator(tls_cert => "$dir/one.crt", tls_key => "$dir/one.key");
@@ -97,14 +97,3 @@ wait_until(sub { $hubspot->association_count('contacts', 'companies') > $before 
 pass('and sees the file when it is right');
 $session->quit;
 done_testing();
-
-sub make_certificate
-{
-	my ($name) = @_;
-	my $output = '';
-	IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-			'-nodes', '-days', '10', '-subj', "/CN=$name", '-addext', 'subjectAltName=IP:127.0.0.1',
-			'-keyout', "$dir/$name.key", '-out', "$dir/$name.crt" ], '>&', \$output)
-	  or die $output;
-	return;
-}

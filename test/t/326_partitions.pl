@@ -29,24 +29,13 @@ sub enqueued
 		SELECT string_agg(format('%s %s>%s', operation, from_id, to_id), ', ' ORDER BY id) FROM gone});
 }
 
-# The session's statement waits for a lock.
-sub wait_for_lock
-{
-	my ($session) = @_;
-	wait_until(sub {
-		$node->safe_psql('postgres',
-			"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $session->pid) eq 't'
-	});
-	return;
-}
-
 #
 # Attached: whoever writes at the same time is enqueued, once
 #
 my $attach = 'ALTER TABLE links ATTACH PARTITION staged FOR VALUES FROM (100) TO (200)';
 $one->query('CREATE TABLE staged (LIKE links); BEGIN; INSERT INTO staged VALUES (101, 1)');
 $two->send($attach);
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $one->query('COMMIT');
 is(($two->finish)[1], '', 'a partition is attached after who writes to it');
 is(enqueued(), 'create_default 101>1', 'and has its row');
@@ -55,14 +44,14 @@ is(enqueued(), 'archive 101>1', 'which goes with it');
 
 $two->query("BEGIN; $attach");
 $one->send('INSERT INTO staged VALUES (102, 1)');
-wait_for_lock($one);
+wait_for_lock($node, $one);
 $two->query('COMMIT');
 is(($one->finish)[1], '', 'who writes goes on when it is attached');
 is(enqueued(), 'create_default 101>1, create_default 102>1', 'and is enqueued once');
 
 $two->query('BEGIN; ALTER TABLE links DETACH PARTITION staged');
 $one->send('INSERT INTO staged VALUES (103, 1)');
-wait_for_lock($one);
+wait_for_lock($node, $one);
 $two->query('COMMIT');
 is(($one->finish)[1], '', 'who writes goes on when it is detached');
 is(enqueued(), 'archive 101>1, archive 102>1', 'and is not enqueued');
@@ -84,7 +73,7 @@ $two->query('CREATE TABLE staged (LIKE links); INSERT INTO staged VALUES (101, 1
 enqueued();
 $one->query('BEGIN; SELECT count(*) FROM links');
 $two->send('ALTER TABLE links DETACH PARTITION staged CONCURRENTLY');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $three->query('INSERT INTO staged VALUES (102, 1)');
 $one->query('COMMIT');
 is(($two->finish)[1], '', 'detached concurrently');
@@ -93,7 +82,7 @@ $two->query($attach);
 enqueued();
 $one->query('BEGIN; SELECT count(*) FROM links');
 $two->send('ALTER TABLE links DETACH PARTITION staged CONCURRENTLY');
-wait_for_lock($two);
+wait_for_lock($node, $two);
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $two->pid . ')');
 like(($two->finish)[1], qr/canceling statement/, 'canceled when it has begun');
 $one->query('COMMIT');
@@ -133,7 +122,7 @@ foreach my $case ([ 'a table takes its name', 'CREATE TABLE part (x int)', 'DROP
 
 	$one->query("BEGIN; ALTER TABLE part RENAME TO part_old; $other");
 	$two->send($drop);
-	wait_for_lock($two);
+	wait_for_lock($node, $two);
 	$one->query('COMMIT');
 	unlike(($two->finish)[1], qr/ERROR/, "$name: DROP TABLE goes on");
 	is(enqueued(), '', "$name: nothing is enqueued");

@@ -25,19 +25,11 @@ my $app = start_session($node);
 $app->query('SET ROLE app');
 
 # What a session says to a statement.
-sub told
-{
-	my ($session, $sql) = @_;
-	$session->send($sql);
-	my ($out, $err) = $session->finish;
-	return $err;
-}
-
 # The kinds of DDL that the event triggers look at, by a role with no rights here
 sub ddl_passes
 {
 	my ($name) = @_;
-	is(told($app, q{
+	is($app->told(q{
 		CREATE TABLE theirs (id int PRIMARY KEY, other int, gone int) PARTITION BY RANGE (id);
 		CREATE TABLE theirs_1 PARTITION OF theirs FOR VALUES FROM (0) TO (10);
 		ALTER TABLE theirs RENAME other TO another;
@@ -48,7 +40,7 @@ sub ddl_passes
 		CREATE TYPE color AS ENUM ('red');
 		ALTER TYPE color RENAME VALUE 'red' TO 'green';
 		DROP TYPE color}), '', "$name: DDL on other tables");
-	is(told($app, q{
+	is($app->told(q{
 		ALTER TABLE links RENAME contact_id TO c;
 		ALTER TABLE links RENAME c TO contact_id;
 		ALTER TABLE links ADD COLUMN note text;
@@ -74,7 +66,7 @@ foreach my $relation (@relations)
 	foreach my $type ($relation, "${relation}[]", "SETOF $relation")
 	{
 		my $sql = $type =~ /^SETOF/ ? "CREATE FUNCTION f() RETURNS $type LANGUAGE sql AS 'SELECT NULL'" : "CREATE TABLE t (c $type)";
-		my $err = told($app, "BEGIN; $sql; ROLLBACK");
+		my $err = $app->told("BEGIN; $sql; ROLLBACK");
 		push @allowed, "$type: $err" unless $err =~ /ERROR:  42501: permission denied for type/;
 		$app->query('ROLLBACK');
 	}
@@ -84,10 +76,10 @@ is(join("\n", @allowed), '', 'no column or function of a type of theirs');
 # as ALTER EXTENSION UPDATE would
 $admin->query("ALTER TABLE $_ ADD COLUMN note text NOT NULL DEFAULT 'none', ADD COLUMN counted int") foreach @tables;
 ddl_passes('a newer version');
-is(told($app, 'INSERT INTO links VALUES (1, 2)'), '', 'a newer version: writing');
+is($app->told('INSERT INTO links VALUES (1, 2)'), '', 'a newer version: writing');
 is($app->query(q{SELECT count(*) FROM pg_stat_all_tables WHERE relname = 'hs_assoc_outbox'}), 1, 'a newer version: still there');
 is($admin->query('SELECT from_id, to_id, note FROM hs_assoc_outbox'), '1|2|none', 'a newer version: and enqueuing');
-is(told($app, q{SELECT hs_assoc_disable_sync('links');
+is($app->told(q{SELECT hs_assoc_disable_sync('links');
 	SET client_min_messages = error;		-- nobody sends here, of which it warns
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
 	RESET client_min_messages}), '', 'a newer version: ending and beginning a sync');
@@ -116,12 +108,12 @@ sub older_config
 my @all = qw(id link_table from_type from_column to_type to_column type_id label type_id_column label_column category server role);
 older_config(@all);
 ddl_passes('an older version');
-is(told($app, 'INSERT INTO links VALUES (3, 4)'), '', 'an older version: a sync that has what it needs');
+is($app->told('INSERT INTO links VALUES (3, 4)'), '', 'an older version: a sync that has what it needs');
 foreach my $columns (12, 10, 5, 3, 2, 1, 0)
 {
 	older_config(@all[ 0 .. $columns - 1 ]);
 	ddl_passes("$columns columns");
-	like(told($app, 'INSERT INTO links VALUES (5, 6)'), qr/ERROR:  55000: table "links" has triggers of hs_assoc_sync_rows, but is not kept in sync/,
+	like($app->told('INSERT INTO links VALUES (5, 6)'), qr/ERROR:  55000: table "links" has triggers of hs_assoc_sync_rows, but is not kept in sync/,
 		"$columns columns: no change of a table in sync gets lost without a word");
 }
 is($app->query('SELECT count(*) FROM links'), 2, 'nor is made');

@@ -199,7 +199,7 @@ foreach my $version (@versions)
 	my $number = 'number_' . $version =~ tr/-/_/r;
 
 	$hubspot->reset;
-	$hubspot->control('POST', '/schemas', { type => '2-90', name => 'boat', singular => 'Boat', plural => 'Boats' });
+	$hubspot->schema({ type => '2-90', name => 'boat', singular => 'Boat', plural => 'Boats' });
 	$hubspot->put_records('contacts', [ { id => '4', properties => { email => 'ann@example.com' } } ]);
 	$hubspot->property({ type => 'deals', name => $number });
 	$hubspot->put_records('deals', [ { id => '21', properties => { $number => 'A-1' } } ]);
@@ -278,8 +278,7 @@ foreach my $step (
 # any other refusal is what it is
 $hubspot->clear_log;
 $hubspot->rules({ match => { path => '^/crm/v4' }, action => { status => 404, body => { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'no such type' } } });
-$session->send(q{SELECT hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)});
-like(($session->finish)[1], qr/ERROR:  22023: could not remove the limit.*\nDETAIL:  OBJECT_NOT_FOUND: no such type/, 'v4: what HubSpot says of a limit');
+like($session->told(q{SELECT hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)}), qr/ERROR:  22023: could not remove the limit.*\nDETAIL:  OBJECT_NOT_FOUND: no such type/, 'v4: what HubSpot says of a limit');
 is($hubspot->log_count, 1, 'v4: is asked once');
 
 $session->quit;

@@ -73,7 +73,7 @@ foreach my $direction (sort keys %primary)
 }
 
 # A number is only one's own within its category.
-$hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => 'Manager', name => 'manager' });
+$hubspot->put_label('contacts', 'companies', 'Manager');
 is($session->query(q{SELECT ok FROM hs_assoc_create('contacts', 1, 'companies', 2, '{1}', 'USER_DEFINED')}), 't', 'a USER_DEFINED type 1');
 is($session->query(q{SELECT category, type_id, is_primary FROM hs_assoc_list('contacts', 1, 'companies')}), 'USER_DEFINED|1|f', 'is not the primary one');
 is($session->query(q{SELECT bool_or(t.is_primary) FROM hs_assoc_create_default('contacts', 1, 'companies', 2) AS r, unnest(r.types) AS t}), 'f', 'nor is the default one');

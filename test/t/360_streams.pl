@@ -374,8 +374,7 @@ unseen_is($function, 80, 'a function in SQL');
 works('a function in SQL');
 
 # A read has nothing to be told.
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-	generate => { first_from => 1, count => 300, per_from => 2, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 300, per_from => 2 });
 is(outcome(q{SELECT (hs_assoc_batch_read('contacts', 'companies',
 	'SELECT i AS from_id FROM generate_series(1, 300) i', server => 'small')).from_id LIMIT 1})->{err}, '',
 	'a read that is left early');
@@ -503,10 +502,8 @@ like(outcome("SET hubspot_assoc.progress_interval = '1ms'; BEGIN; " . cursor('c'
 # The same rows as in FROM, for all functions
 #
 fresh();
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-	generate => { first_from => 1, count => 40, per_from => 3, first_to => 1 } });
-$hubspot->control('POST', '/labels',
-	{ from_type => 'contacts', to_type => 'companies', label => 'Payer', name => 'payer', inverse_label => 'Paid by' });
+$hubspot->generate_associations('contacts', 'companies', { count => 40, per_from => 3 });
+$hubspot->put_label('contacts', 'companies', 'Payer', inverse_label => 'Paid by');
 $session->query(q{CREATE VIEW pair AS
 	SELECT i AS no, CASE WHEN i % 13 = 0 THEN (900000 + i)::text WHEN i % 31 = 0 THEN NULL
 		WHEN i % 17 = 0 THEN 'no id' ELSE (i % 90 + 1)::text END AS from_id, (i % 7 + 1)::text AS to_id

@@ -24,12 +24,12 @@ sub start_over
 {
 	my ($from_type, $to_type, %settings) = @_;
 	my @labels = (
-		{ label => 'Boss', name => 'boss', inverse_label => 'Report' },
-		{ label => 'Peer', name => 'peer' }, { label => 'Friend', name => 'friend' });
+		[ 'Boss', inverse_label => 'Report' ],
+		['Peer'], ['Friend']);
 	$hubspot->reset;
 	($boss, $report, $peer, $friend) = map {
-		my $types = $hubspot->control('POST', '/labels', { from_type => $from_type, to_type => $to_type, %$_ })->{types};
-		map { $_->{type_id} } exists $_->{inverse_label} ? @$types[ 0, 1 ] : $types->[0]
+		my $types = $hubspot->put_label($from_type, $to_type, @$_)->{types};
+		map { $_->{type_id} } @$_ > 1 ? @$types[ 0, 1 ] : $types->[0]
 	} @labels;
 	$hubspot->settings(\%settings);
 	$hubspot->clear_log;

@@ -22,7 +22,7 @@ note "SEED=$seed";
 # Ids of 1 to 18 digits, pairs that come again, labels and types that change now and then,
 # in the answers, too, rows without a type, and records that there are not
 my @types = map { [ $_->{category}, $_->{type_id} ] } map {
-	@{ $hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => "Label $_", name => "label_$_" })->{types} }[0]
+	@{ $hubspot->put_label('contacts', 'companies', "Label $_", name => "label_$_")->{types} }[0]
 } 1 .. 3;
 push @types, [ 'HUBSPOT_DEFINED', 279 ], [ 'HUBSPOT_DEFINED', 1 ], [ 'HUBSPOT_DEFINED', 'NULL' ];
 my $type = 0;

@@ -48,7 +48,7 @@ answer($reads, @oops);
 is(resolve('contacts:email', 'ann@example.com'), 'NOT_SENT could not look up contacts by email: Oops', 'an error that names nobody: a key is not missing');
 is(resolve('contacts:email', 'ann@example.com', 'bob@example.com'), join("\n", ('NOT_SENT could not look up contacts by email: Oops') x 2), '... nor are two');
 is(resolve('contacts', 101), 'NOT_SENT could not look up contacts: Oops', '... nor is an id');
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => [ [ '101', '201' ] ] });
+$hubspot->put_associations('contacts', 'companies', [ [ '101', '201' ] ]);
 is($session->query(q{SELECT ok, error_category FROM hs_assoc_archive('contacts:email', 'ann@example.com', 'companies', '201')}), 'f|NOT_SENT',
 	'... and nothing is said to be removed');
 answer($searches, @oops, body => { %{ $oops[3] }, total => 0 });
@@ -147,8 +147,7 @@ like(resolve('deals:sku', 'S1', 'S2'), qr/\ARECORD_NOT_FOUND [^{]*\nRECORD_NOT_F
 # A property that there is not is refused once, wherever it is named
 #
 start_over();
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => 1, count => 100, per_from => 5, first_to => 1, to_count => 500 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 100, per_from => 5, to_count => 500 });
 $hubspot->put_records(companies => [ map { { id => $_, properties => { domain => "d$_.example" } } } 1 .. 500 ]);
 my $shown = q{SELECT error_category, error_message, count(*), count(to_record), count(to_id) FROM hs_assoc_batch_read('contacts', 'companies:%s',
 	'SELECT i AS from_id FROM generate_series(1, 100) AS i') GROUP BY 1, 2 ORDER BY 1};
@@ -162,7 +161,7 @@ $hubspot->rules({ match => { path => $companies, first => 1 }, action => {@no} }
 is($session->query(sprintf $shown, 'domain'), '||500|500|500', 'one that there is: a refusal is about something else');
 answer($companies, @no);
 is($session->query(sprintf $shown =~ s/100/2/r, 'domain'), 'NOT_SENT|could not look up companies: No|10|10|0', '... also if nobody is told');
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => [ [ '900', '1' ] ] });
+$hubspot->put_associations('contacts', 'companies', [ [ '900', '1' ] ]);
 is($session->query(q{SELECT to_id, to_record, error_category, error_message FROM hs_assoc_batch_read('contacts', 'companies:domain', '{900}'::text[])}),
 	'|1|NOT_SENT|could not look up companies: No', '... of one record that is refused');
 $hubspot->clear_rules;

@@ -23,7 +23,7 @@ my %type;
 sub start_over
 {
 	$hubspot->reset;
-	$hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => $_, name => lc }) foreach qw(Alpha Beta Gamma);
+	$hubspot->put_label('contacts', 'companies', $_) foreach qw(Alpha Beta Gamma);
 	%type = (default => 279, split /[|\n]/, $session->query(q{SELECT label, type_id FROM hs_assoc_labels('contacts', 'companies') WHERE category = 'USER_DEFINED'}));
 	$session->query(q{SELECT hs_assoc_disable_sync(s.link_table) FROM (SELECT DISTINCT link_table FROM hs_assoc_sync) s;
 		TRUNCATE links, typed, others, hs_assoc_outbox, hs_assoc_dead_letter});

@@ -15,11 +15,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use List::Util qw(max shuffle);
 use Test::More;
 
-my $seeds = $ENV{SEED} ? 1 : $ENV{SEEDS} // max(5, int(25 / ($ENV{TEST_SLOWDOWN} // 1)));
-my $first = $ENV{SEED} // int(rand(2**31));
+my @seeds = seeds(5, 25);
 my $node = start_node();
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, max_retry_delay => '20ms');
@@ -30,14 +28,10 @@ my $ncontacts = 6;
 my $ncompanies = 3;
 my (%exists, %row, @script);
 
-note("SEED=$first ($seeds of them)");
-foreach my $i (0 .. $seeds - 1)
+foreach my $seed (@seeds)
 {
-	my $seed = $first + $i;
-	srand $seed;
 	@script = ();
-	my $problem = eval { run_seed() } // $@;
-	is($problem, '', "seed $seed") or diag(join "\n", "again: SEED=$seed make test PROVE_TESTS=test/t/393_keys_in_turn.pl", @script);
+	try_seed($seed, sub { return run_seed() || () }, sub { return @script });
 }
 done_testing();
 

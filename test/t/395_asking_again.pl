@@ -74,7 +74,7 @@ is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'nothing was
 if ($rows <= 20_000)
 {
 	$session->query("DELETE FROM leads WHERE email LIKE 'n%'");
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+	wait_for_empty_outbox($session);
 	is(waiting(), 0, 'rows that go are done');
 }
 

@@ -28,7 +28,7 @@ CREATE FOREIGN TABLE named (from_id text, to_id text)
 CREATE TABLE l AS SELECT i::text AS id, i AS n FROM generate_series(2001, 4000) AS i;
 ANALYZE l;
 });
-make(2500);
+$hubspot->generate_associations('contacts', 'companies', { count => 2500, per_from => 3 });
 
 # Who may
 $session->query(q{CREATE ROLE reader; CREATE ROLE owner; GRANT SELECT ON t TO reader; GRANT CREATE ON SCHEMA public TO owner; SET ROLE reader});
@@ -36,7 +36,7 @@ fails('ANALYZE t', qr/WARNING: .*skipping/, 'who reads may not analyze');
 $session->query('RESET ROLE; ALTER FOREIGN TABLE t OWNER TO owner');
 fails('ANALYZE t', qr/ERROR:  42501: permission denied for foreign server hubspot/, 'the owner needs USAGE, also if a superuser asks for it');
 $session->query('GRANT USAGE ON FOREIGN SERVER hubspot TO owner; SET ROLE owner');
-asks('ANALYZE t', 29, '', 'with it, the owner may');
+takes_requests($session, $hubspot, 'ANALYZE t', 29, '', 'with it, the owner may');
 $session->query('RESET ROLE');
 
 # What it finds out
@@ -47,24 +47,21 @@ like($session->query('EXPLAIN SELECT * FROM t'), qr/cost=2000\.00\.\.1\d{4}\.\d\
 like($session->query("EXPLAIN SELECT FROM l a, l b, t WHERE from_id = a.id || b.id"), qr/all of the account/, '... where the account has fewer records than are asked for');
 like($session->query("EXPLAIN SELECT FROM l, t WHERE from_id = id"), qr/HubSpot Records: from_id/, '... or more');
 $session->query('SET default_statistics_target = 1');
-$session->send('ANALYZE VERBOSE t');
-like(($session->finish)[1], qr/INFO: .*"t": read 2500 records by 29 requests, with 7500 rows; 300 rows in sample/, 'a sample is some of the rows');
+like($session->told('ANALYZE VERBOSE t'), qr/INFO: .*"t": read 2500 records by 29 requests, with 7500 rows; 300 rows in sample/, 'a sample is some of the rows');
 cmp_ok($session->query("SELECT n_distinct FROM pg_stats WHERE tablename = 't' AND attname = 'to_id'"), '==', -1, '... of all records, each once');
 $session->query('ANALYZE pairs');
 is($session->query("SELECT max(b) > 6500 AND min(b) < 1000 FROM (SELECT unnest(histogram_bounds::text::bigint[]) AS b FROM pg_stats WHERE tablename = 'pairs' AND attname = 'b') AS s"), 't', '... old and new');
 $hubspot->generate_records(contacts => { first_id => 1, count => 10, properties => { email => 'c{n}@example.com' } });
 $session->query('RESET default_statistics_target; ANALYZE checked; ANALYZE keyed');
 is($session->query("SELECT null_frac FROM pg_stats WHERE tablename = 'keyed' AND attname = 'from_id'"), '0.996', '... nulls, too');
-$session->send('ANALYZE named');
-like(($session->finish)[1], qr/WARNING: .*skipping "named" --- cannot analyze this foreign table/, "scan 'keys' cannot be");
+like($session->told('ANALYZE named'), qr/WARNING: .*skipping "named" --- cannot analyze this foreign table/, "scan 'keys' cannot be");
 $session->query("CREATE FOREIGN TABLE types (object_type_id text) SERVER hubspot OPTIONS (kind 'object_types')");
-$session->send('ANALYZE types');
-like(($session->finish)[1], qr/WARNING: .*skipping "types" --- cannot analyze this foreign table/, 'nor other kinds of tables');
+like($session->told('ANALYZE types'), qr/WARNING: .*skipping "types" --- cannot analyze this foreign table/, 'nor other kinds of tables');
 $hubspot->rules({ match => { path => $list, after => 4 }, action => { status => 503 } });
 fails('ANALYZE t', qr/ERROR:  38000: could not list the records of contacts after the first 400\n/, 'what cannot be read to its end is no sample');
 $hubspot->clear_rules;
 $session->query('CREATE TABLE other AS SELECT 1 AS a');
-asks('ANALYZE', 0, '', 'nothing does it by itself');
+takes_requests($session, $hubspot, 'ANALYZE', 0, '', 'nothing does it by itself');
 is($session->query("SELECT reltuples FROM pg_class WHERE relname = 'other'"), 1, '... what else is done is');
 $session->query(q{CREATE TABLE parent (from_id text, to_id text) PARTITION BY LIST (from_id);
 CREATE FOREIGN TABLE part PARTITION OF parent DEFAULT SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies', scan 'all'); ANALYZE parent});
@@ -75,32 +72,4 @@ $session->quit;
 
 done_testing();
 
-# An account with so many contacts, with three companies each
-sub make
-{
-	my ($count) = @_;
-	$hubspot->reset;
-	$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => $count, per_from => 3, first_to => 1 } });
-	return;
-}
-
-# A statement takes so many requests, or any number, and gives that, or an error.
-sub asks
-{
-	my ($sql, $requests, $expected, $name) = @_;
-	$hubspot->clear_log;
-	$session->send($sql);
-	my ($out, $err) = $session->finish;
-	if (ref $expected) { like($err, $expected, $name) }
-	else { is($out, $expected, $name) or diag($err) }
-	is($hubspot->log_count, $requests, "... $requests requests") if defined $requests;
-	return;
-}
-
-sub fails
-{
-	my ($sql, $pattern, $name) = @_;
-	$session->send($sql);
-	like(($session->finish)[1], $pattern, $name);
-	return;
-}
+sub fails { my ($sql, $pattern, $name) = @_; return like($session->told($sql), $pattern, $name) }

@@ -19,8 +19,7 @@ $session->query('SET client_min_messages = error');
 sub hold
 {
 	my ($first_from, $count, $per_from, $to_count) = @_;
-	$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-		generate => { first_from => $first_from, count => $count, per_from => $per_from, first_to => 1, to_count => $to_count } });
+	$hubspot->generate_associations('contacts', 'companies', { first_from => $first_from, count => $count, per_from => $per_from, to_count => $to_count });
 	return;
 }
 

@@ -15,9 +15,9 @@ my $hubspot = start_simulator(latency => 2);
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, max_retry_delay => '20ms', key_cache => '0s');
 my $session = start_session($node);
 
-sub associate { return $hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => $_[0] }) }
+sub associate { return $hubspot->put_associations('contacts', 'companies', $_[0]) }
 sub held { return join ' ', map { "$_->{from_id},$_->{to_id}" } @{ $hubspot->associations('contacts', 'companies') } }
-sub drain { return wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }) }
+sub drain { return wait_for_empty_outbox($session) }
 sub waiting { return $session->query(q{SELECT coalesce(string_agg(concat_ws(' ', operation, from_id, to_id, link_table, id < 0), ', ' ORDER BY operation, from_id), 'nothing') FROM hs_assoc_outbox}) }
 
 sub error
@@ -138,7 +138,7 @@ drain();
 $session->query(q{CREATE TABLE cars (f int, t int, UNIQUE (f, t)); CREATE TABLE machines (LIKE cars INCLUDING ALL);
 	INSERT INTO cars VALUES (101, 901); INSERT INTO machines VALUES (101, 902);
 	SELECT hs_assoc_enable_sync('cars', 'contacts', 'f', '2-77', 't'); SELECT hs_assoc_enable_sync('machines', 'contacts', 'f', 'p8001_machine', 't')});
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => '2-77', pairs => [ [ 101, 901 ], [ 101, 902 ], [ 101, 903 ] ] });
+$hubspot->put_associations('contacts', '2-77', [ [ 101, 901 ], [ 101, 902 ], [ 101, 903 ] ]);
 is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id), ', ') FROM hs_assoc_drift('cars')}), 'archive 101 903', 'what a sync has under another name of the object type stays');
 $session->query(q{SELECT hs_assoc_disable_sync('cars'); SELECT hs_assoc_disable_sync('machines')});
 

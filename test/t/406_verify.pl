@@ -17,10 +17,10 @@ my $session = start_session($node);
 my $listener = start_session($node);
 $listener->query('LISTEN hs_assoc');
 
-sub associate { return $hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => $_[0] }) }
+sub associate { return $hubspot->put_associations('contacts', 'companies', $_[0]) }
 sub dissociate { $session->query("SELECT hs_assoc_archive('contacts', $_->[0], 'companies', $_->[1])") foreach @_; return }
 sub held { return join ' ', map { "$_->{from_id},$_->{to_id}" } @{ $hubspot->associations('contacts', 'companies') } }
-sub drain { return wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }) }
+sub drain { return wait_for_empty_outbox($session) }
 sub found { return $session->query(q{SELECT coalesce(string_agg(concat_ws(' ', action, from_id, to_id, from_key, to_key, label, state), ', ' ORDER BY from_id, to_id, action), 'nothing') FROM hs_assoc_drift_log}) }
 sub stat_of { my ($columns) = @_; return $session->query("SELECT $columns FROM hs_assoc_verify_stat") }
 
@@ -138,7 +138,7 @@ $session->query('CREATE ROLE stranger; GRANT SELECT ON hs_assoc_drift_log, hs_as
 is($session->query('SET ROLE stranger; SELECT count(*) FROM hs_assoc_drift_log; RESET ROLE'), 0, 'a stranger sees no difference');
 
 # Labels
-$hubspot->control('POST', '/labels', { from_type => 'contacts', to_type => 'companies', label => $_, name => lc }) foreach qw(Alpha Beta);
+$hubspot->put_label('contacts', 'companies', $_) foreach qw(Alpha Beta);
 my %type = split /[|\n]/, $session->query(q{SELECT label, type_id FROM hs_assoc_labels('contacts', 'companies') WHERE category = 'USER_DEFINED'});
 sub labels { return join ' ', map { my $pair = "$_->{from_id},$_->{to_id}"; map { "$pair,$_->{label}" } grep { $_->{category} eq 'USER_DEFINED' } @{ $_->{types} } } @{ $hubspot->associations('contacts', 'companies') } }
 $session->query(q{SELECT hs_assoc_disable_sync('links'); UPDATE links SET label = CASE WHEN t::int % 2 = 1 THEN 'Alpha' ELSE 'Beta' END});

@@ -62,7 +62,7 @@ foreach my $i (1 .. $kills)
 {
 	# other records each time, at the beginning and at the end of the table, or a pair were contested
 	my @records = map { (1000 + 10 * $i + $_, 3500 - 10 * $i - $_) } 1 .. 3;
-	$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => [ map { [ $_, 9100 ] } @records ] });
+	$hubspot->put_associations('contacts', 'companies', [ map { [ $_, 9100 ] } @records ]);
 	ask(qq{SELECT count(*) FROM hs_assoc_batch_archive('contacts', 'companies', 'SELECT f AS from_id, t AS to_id FROM links WHERE f IN (@{[ join ',', map { $_ + 3 } @records ]})')});
 	$made += 2 * @records;
 	usleep(rand 1_500_000);

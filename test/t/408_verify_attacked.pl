@@ -19,9 +19,9 @@ create_account($node, $hubspot, name => 'slow', rate_limit => 10);
 my $session = start_session($node);
 my $other = start_session($node);
 
-sub associate { return $hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => $_[0] }) }
+sub associate { return $hubspot->put_associations('contacts', 'companies', $_[0]) }
 sub held { return join ' ', map { "$_->{from_id},$_->{to_id}" } @{ $hubspot->associations('contacts', 'companies') } }
-sub drain { return wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }) }
+sub drain { return wait_for_empty_outbox($session) }
 sub stat_of { my ($columns, $table) = @_; return $session->query("SELECT $columns FROM hs_assoc_verify_stat WHERE link_table = '" . ($table // 'links') . "'::regclass") }
 sub error { my ($sql) = @_; my (undef, undef, $err) = $node->psql('postgres', $sql); return $err =~ s/^psql:.*?: //mr }
 sub passes { my ($table) = @_; my $now = $session->query('SELECT clock_timestamp()'); return wait_until(sub { stat_of("coalesce(last_began_at > '$now', false)", $table) eq 't' }) }

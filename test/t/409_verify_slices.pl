@@ -33,7 +33,7 @@ sub associate
 	my @pairs = @_;
 	while (my @some = splice @pairs, 0, 2000)
 	{
-		$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', pairs => \@some });
+		$hubspot->put_associations('contacts', 'companies', \@some);
 	}
 	return;
 }

@@ -28,7 +28,7 @@ sub comes_back
 
 $session->query(q{SET client_min_messages = error; CREATE TABLE links (f int PRIMARY KEY, t int); INSERT INTO links SELECT 100 + i, 200 + i FROM generate_series(1, 8) i;
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'f', 'companies', 't', backfill => true, verify => '1 second', on_drift => 'add')});
-wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+wait_for_empty_outbox($session);
 comes_back(101, 201, 'a change by hand is found');
 my $pid = worker();
 wait_until(sub { $session->query('SELECT last_ended_at > enabled_at + interval \'8 s\' FROM hs_assoc_verify_stat JOIN hs_assoc_sync ON id = sync') eq 't' });

@@ -17,8 +17,7 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0);
 my $session = start_session($node);
 
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies',
-	generate => { first_from => 1_000_001, count => $rows + 0 } });
+$hubspot->generate_associations('contacts', 'companies', { first_from => 1_000_001, count => $rows + 0 });
 $session->query(qq{SET client_min_messages = error; CREATE TABLE links (f bigint, t bigint, PRIMARY KEY (f, t));
 	INSERT INTO links SELECT 1000000 + i, i FROM generate_series(1, $rows) i; ANALYZE links});
 $session->query(q{SET client_min_messages = error; SELECT hs_assoc_enable_sync('links', 'contacts', 'f', 'companies', 't', verify => '1 day')});

@@ -31,7 +31,7 @@ $session->query(q{CREATE ROLE alice; GRANT CREATE ON SCHEMA public TO alice; GRA
 wait_until(sub { $session->query(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'hubspot_assoc%' AND wait_event = 'PgSleep'}) == 1 }, patience(60));
 pass('the worker hangs');
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 5 AS from_id, 6 AS to_id')});
-wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, patience(150));
+wait_for_empty_outbox($session, patience(150));
 pass('what others have enqueued is sent');
 like(slurp_log(), qr/alice has caught it/, 'though what was to end it was caught');
 is($session->query('SELECT attempts >= 1 AND attempt_at IS NOT NULL FROM hs_assoc_verify'), 't', 'it is known which table that was');

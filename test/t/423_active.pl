@@ -17,12 +17,7 @@ my $session = start_session($node);
 
 sub problem { return $session->query(q{SELECT concat_ws(' ', active, problem) FROM hs_assoc_sync WHERE link_table = '} . ($_[0] // 'links') . q{'::regclass}) }
 sub outbox { return $session->query('WITH d AS (DELETE FROM hs_assoc_outbox RETURNING from_id) SELECT count(*) FROM d') }
-sub told
-{
-	$session->send($_[0]);
-	my ($out, $err) = $session->finish;
-	return $err;
-}
+sub told { return $session->told($_[0]) }
 
 # What a change that is not enqueued, or not sent, makes of the view; and what
 # it says when all is well again.

@@ -34,7 +34,7 @@ sub enqueue
 }
 
 sub outbox { return $_[0]->query('SELECT count(*) FROM hs_assoc_outbox') }
-sub wait_for_empty { my ($session, $time) = @_; return wait_until(sub { outbox($session) == 0 }, $time // $soon) }
+sub wait_for_empty { my ($session, $time) = @_; return wait_for_empty_outbox($session, $time // $soon) }
 sub holds { my ($id) = @_; return $hubspot->association_table('contacts', 'companies') =~ /^$id,1,/m }
 
 sub workers
@@ -46,7 +46,6 @@ sub workers
 
 sub no_worker { my ($database, $time) = @_; return wait_until(sub { workers($database) == 0 }, $time // patience(20)) }
 # What a statement says that fails, or warns
-sub says { my ($session, $sql) = @_; $session->send($sql); return ($session->finish)[1] }
 sub sender { return $_[0]->query('SELECT hs_assoc_sender()') }
 
 sub end_of
@@ -202,7 +201,7 @@ no_worker(undef, $soon);
 pass('hubspot_assoc.workers = 0: it ends');
 $id = enqueue($session);
 is(sender($session), 'nobody: hubspot_assoc.workers is 0', '... none comes, and it is said');
-like(says($session, 'SELECT hs_assoc_start()'), qr/55000: could not start a worker of hubspot_assoc.*hubspot_assoc.workers is 0/s, '... nor by hs_assoc_start()');
+like($session->told('SELECT hs_assoc_start()'), qr/55000: could not start a worker of hubspot_assoc.*hubspot_assoc.workers is 0/s, '... nor by hs_assoc_start()');
 set('hubspot_assoc.workers', 1);
 wait_until(sub { $session->query('SHOW hubspot_assoc.workers') == 1 }, $soon);
 $session->query('SELECT hs_assoc_start()');
@@ -218,9 +217,9 @@ $session = start_session($node);
 $monitor = start_session($node, 'template1');
 $id = enqueue($session);
 is(outbox($session), 1, 'no background worker to be had: the commit succeeds, and rows wait');
-like(says($session, 'SELECT hs_assoc_start()'), qr/53400: could not start a worker of hubspot_assoc: out of background worker slots.*max_worker_processes/s, 'hs_assoc_start() says why');
+like($session->told('SELECT hs_assoc_start()'), qr/53400: could not start a worker of hubspot_assoc: out of background worker slots.*max_worker_processes/s, 'hs_assoc_start() says why');
 $session->query('CREATE TABLE links (a int, b int, PRIMARY KEY (a, b))');
-like(says($session, q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'companies', 'b')}), qr/WARNING:.*nobody sends what is enqueued.*All 0 of max_worker_processes.*HINT:.*hs_assoc_flush/s, 'hs_assoc_enable_sync warns');
+like($session->told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'a', 'companies', 'b')}), qr/WARNING:.*nobody sends what is enqueued.*All 0 of max_worker_processes.*HINT:.*hs_assoc_flush/s, 'hs_assoc_enable_sync warns');
 $session->query('CALL hs_assoc_flush()');
 ok(holds($id), 'hs_assoc_flush sends');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 8');

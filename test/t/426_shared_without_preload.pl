@@ -41,7 +41,7 @@ else
 # a worker
 $one->query('SELECT hs_assoc_stat_reset()');
 $one->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id')});
-wait_until(sub { $one->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+wait_for_empty_outbox($one);
 is($one->query(q{SELECT coalesce(sum(inputs), 0) FROM hs_assoc_stat()}), $shared ? 1 : 0, 'what the worker sends');
 
 # all of it begins anew after a crash

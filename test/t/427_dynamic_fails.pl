@@ -29,8 +29,7 @@ sub enqueue
 	return $id;
 }
 
-sub outbox { return $_[0]->query('SELECT count(*) FROM hs_assoc_outbox') }
-sub wait_for_empty { my ($session) = @_; return wait_until(sub { outbox($session) == 0 }, $soon) }
+sub wait_for_empty { my ($session) = @_; return wait_for_empty_outbox($session, $soon) }
 sub holds { my ($id) = @_; return $hubspot->association_table('contacts', 'companies') =~ /^$id,1,/m }
 sub log_from { return slurp_file($node->logfile, $_[0]) }
 sub log_end { return -s $node->logfile }

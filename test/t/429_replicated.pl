@@ -16,47 +16,21 @@ my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
 	'hubspot_assoc.workers' => 2,
 	'hubspot_assoc.poll_interval' => '10min',
-	wal_level => 'logical',
-	max_wal_senders => 10,
-	max_replication_slots => 10,
-	max_prepared_transactions => 5,
-	max_worker_processes => 16,
-	wal_retrieve_retry_interval => '200ms');
+	replication_settings());
 my $hubspot = start_simulator();
 $node->safe_psql('postgres', 'CREATE DATABASE managed');
 create_account($node, $hubspot, rate_limit => 0);
 my $managed = start_session($node, 'managed');
 my $car = start_session($node);
 
-sub told { my ($session, $sql) = @_; $session->send($sql); return ($session->finish)[1] }
 sub waiting
 {
 	return $car->query(q{SELECT coalesce(string_agg(concat_ws(' ', replace(operation, 'create_default', '+'), from_id, to_id, labels[1]), ', '
 		ORDER BY operation, from_id, to_id), 'nothing') FROM hs_assoc_outbox}) =~ s/archive(_labels)?/-/gr;
 }
 # What the subscription has brought by now, and nothing of it any more
-sub brought { apply(); my $waiting = waiting(); $car->query('DELETE FROM hs_assoc_outbox'); return $waiting }
+sub brought { wait_until_applied($managed); my $waiting = waiting(); $car->query('DELETE FROM hs_assoc_outbox'); return $waiting }
 sub state_of { my ($table) = @_; return $car->query("SELECT concat_ws(' ', active, problem) FROM hs_assoc_sync WHERE link_table = '$table'::regclass ORDER BY id LIMIT 1") }
-
-# Waits for what was committed over there
-sub apply
-{
-	my $lsn = $managed->query('SELECT pg_current_wal_insert_lsn()');
-	wait_until(sub { $managed->query(qq{SELECT bool_and(confirmed_flush_lsn >= '$lsn') FROM pg_replication_slots WHERE active AND slot_name = 's'}) eq 't' }, $soon);
-	return;
-}
-
-sub subscribe
-{
-	my ($tables, $options) = @_;
-	$managed->query('CREATE PUBLICATION p' . ($tables ? " FOR TABLE $tables" : ''));
-	$managed->query(q{SELECT pg_create_logical_replication_slot('s', 'pgoutput')});
-	my $connection = $node->connstr('managed') =~ s/'/''/gr;
-	$car->query("CREATE SUBSCRIPTION s CONNECTION '$connection' PUBLICATION p WITH (create_slot = false, slot_name = s$options)");
-	copied();
-	return;
-}
-sub copied { return wait_until(sub { $car->query(q{SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'}) == 0 }, $soon) }
 
 #
 # The sync, and its triggers
@@ -65,23 +39,23 @@ $_->query(q{
 	CREATE TABLE links (contact_id int, company_id int, note text, PRIMARY KEY (contact_id, company_id));
 	CREATE TABLE labels (contact_id int, company_id int, label text, id int PRIMARY KEY, UNIQUE (contact_id, company_id, label))}) foreach $managed, $car;
 $managed->query('INSERT INTO links SELECT i, i % 7 FROM generate_series(1, 1000) AS i; INSERT INTO labels VALUES (1, 1, NULL, 1), (2, 1, $$Boss$$, 2)');
-is(told($car, q{SELECT hs_assoc_pause(); SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')}), '', 'a sync of the usual kind');
+is($car->told(q{SELECT hs_assoc_pause(); SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')}), '', 'a sync of the usual kind');
 is($car->query(q{SELECT hs_assoc_enable_sync('links', 'deals', 'contact_id', 'companies', 'company_id', replicated => true);
 	SELECT hs_assoc_enable_sync('labels', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label', replicated => true)}), "0\n0", 'two that send what a subscription applies');
 is($car->query(q{SELECT string_agg(concat_ws(' ', tgname, tgenabled), ', ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = 'links'::regclass}),
 	'hs_assoc_sync_delete O, hs_assoc_sync_insert O, hs_assoc_sync_replicated R, hs_assoc_sync_truncate A, hs_assoc_sync_update O', 'their triggers');
 is(state_of('labels'), 'f No subscription of this database fills table "labels": only what is written here is sent.', 'not active, as long as there is no subscription');
-like(told($car, q{CREATE TABLE unfed (LIKE links INCLUDING ALL); SELECT hs_assoc_enable_sync('unfed', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}),
+like($car->told(q{CREATE TABLE unfed (LIKE links INCLUDING ALL); SELECT hs_assoc_enable_sync('unfed', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}),
 	qr/NOTICE:  00000: no subscription of this database fills table "unfed" yet\n.*DETAIL:  Until one does, the sync is not active, and only what is written here is sent\.\n.*HINT:  CREATE SUBSCRIPTION \.\.\. CONNECTION '\.\.\.' PUBLICATION \.\.\., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.\n/, '... as who enables it is told');
 $car->query('DROP TABLE unfed');
-subscribe('links, labels', ', streaming = on');
+subscribe($node, $managed, $car, 'links, labels', 'streaming = on');
 is($car->query(q{SELECT count(*), count(DISTINCT from_id), min(from_type), max(from_type) FROM hs_assoc_outbox WHERE link_table = 'links'::regclass}), '1000|1000|deals|deals',
 	'the initial copy, once, for the sync that is to have it');
 is($car->query(q{SELECT concat_ws(' ', operation, from_id, to_id, labels[1]) FROM hs_assoc_outbox WHERE link_table = 'labels'::regclass}), 'create 2 1 Boss', '... without nulls');
 is($car->query(q{SELECT skipped FROM hs_assoc_stat() WHERE server = 'hubspot'}), 1, '... which are counted');
 is(state_of('links'), 'f Table "links" is filled by a subscription: what that applies fires no trigger.', 'the other one is not active');
 $car->query('SELECT hs_assoc_disable_sync($$links$$)');
-is(told($car, q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}), '', 'without a WARNING, as it is replicated');
+is($car->told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}), '', 'without a WARNING, as it is replicated');
 is(state_of('links') . state_of('labels'), 'tt', 'active');
 $car->query('ALTER SUBSCRIPTION s DISABLE');
 is(state_of('links'), 'f Subscription "s", which fills table "links", is disabled.', 'a subscription that is disabled');
@@ -97,7 +71,7 @@ foreach my $trigger (qw(replicated truncate))
 }
 $car->query('ALTER TABLE links ENABLE TRIGGER hs_assoc_sync_truncate');
 is(state_of('links'), 'f A trigger of table "links" that follows what a subscription applies is missing, disabled, or not as hs_assoc_enable_sync makes it.', 'one that does not fire for it');
-like(told($car, q{ALTER TABLE links ENABLE TRIGGER hs_assoc_sync_replicated; SELECT hs_assoc_enable_sync('links', 'tickets', 'contact_id', 'companies', 'company_id', replicated => true)}),
+like($car->told(q{ALTER TABLE links ENABLE TRIGGER hs_assoc_sync_replicated; SELECT hs_assoc_enable_sync('links', 'tickets', 'contact_id', 'companies', 'company_id', replicated => true)}),
 	qr/ERROR:  55000: trigger "hs_assoc_sync_replicated" of table "links" is disabled\n.*HINT:  Enable it with ALTER TABLE public.links ENABLE REPLICA TRIGGER hs_assoc_sync_replicated\./s, 'as if disabled');
 $car->query('ALTER TABLE links ENABLE ALWAYS TRIGGER hs_assoc_sync_truncate; ALTER TABLE links ENABLE REPLICA TRIGGER hs_assoc_sync_replicated');
 is(state_of('links'), 't', 'well again');
@@ -119,7 +93,7 @@ is(brought(), '+ 2003 1, + 2005 1', 'without what was rolled back');
 $managed->query('INSERT INTO labels VALUES (5, 1, $$Boss$$, 5); UPDATE labels SET label = $$Clerk$$ WHERE id = 5');
 is(brought(), '- 5 1 Boss, + 5 1 Boss, + 5 1 Clerk' =~ s/\+ 5/create 5/gr, 'labels');
 $managed->query('DELETE FROM links WHERE contact_id > 3; INSERT INTO links VALUES (4, 1)');
-apply();
+wait_until_applied($managed);
 $car->query('DELETE FROM hs_assoc_outbox');
 $managed->query('BEGIN; INSERT INTO links VALUES (5, 1); DELETE FROM links WHERE contact_id = 4; TRUNCATE links; INSERT INTO links VALUES (1, 1), (6, 1); COMMIT');
 is(brought(), '- 2 2, - 3 3, - 4 1, + 6 1', 'TRUNCATE, with what comes before and after it');
@@ -137,7 +111,7 @@ is(brought(), '- 1 1', '... TRUNCATE, too');
 # Many rows, in a transaction that is streamed
 $managed->query('SET logical_decoding_work_mem = $$64kB$$; ALTER SYSTEM SET logical_decoding_work_mem = $$64kB$$; SELECT pg_reload_conf()');
 $managed->query('BEGIN; INSERT INTO links SELECT i, 1 FROM generate_series(1, 20000) AS i; SAVEPOINT a; UPDATE links SET company_id = 2 WHERE contact_id % 2 = 0; SAVEPOINT b; DELETE FROM links; ROLLBACK TO b; DELETE FROM links WHERE contact_id % 4 = 0; COMMIT');
-apply();
+wait_until_applied($managed);
 is($car->query('SELECT count(*), count(DISTINCT (from_id, to_id)), bool_and(operation = $$create_default$$) FROM hs_assoc_outbox'), '15000|15000|t', 'a large transaction, with subtransactions');
 is($car->query('SELECT count(*) FROM links AS l FULL JOIN hs_assoc_outbox AS o ON o.from_id = l.contact_id::text AND o.to_id = l.company_id::text WHERE l.contact_id IS NULL OR o.id IS NULL'), 0, '... comes to what the table has');
 $car->query('DELETE FROM hs_assoc_outbox');
@@ -154,7 +128,7 @@ $car->query(q{CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10
 like(state_of('parts'), qr/^f No subscription of this database fills table "parts"/, 'a partitioned table');
 $managed->query('INSERT INTO parts VALUES (1, 1, true), (2, 1, false); ALTER PUBLICATION p ADD TABLE parts WHERE (live)');
 $car->query('ALTER SUBSCRIPTION s REFRESH PUBLICATION');
-copied();
+wait_until_copied($car);
 is(brought(), '+ 1 1', 'the initial copy, by the filter');
 is(state_of('parts'), 't', '... active, with a partition that came later');
 $managed->query('UPDATE parts SET live = NOT live');
@@ -173,7 +147,7 @@ is($car->query(q{SELECT count(*) FROM pg_trigger WHERE tgrelid::regclass::text L
 #
 # A session that plays the replica
 #
-sub as_replica { my ($sql) = @_; my $err = told($car, "SET session_replication_role = replica; $sql"); $car->query('ROLLBACK; RESET session_replication_role'); return $err }
+sub as_replica { my ($sql) = @_; my $err = $car->told("SET session_replication_role = replica; $sql"); $car->query('ROLLBACK; RESET session_replication_role'); return $err }
 as_replica(q{BEGIN; DELETE FROM links WHERE contact_id < 100; SAVEPOINT a; INSERT INTO links VALUES (30001, 1); SAVEPOINT b; INSERT INTO links VALUES (30002, 1); RELEASE b;
 	SAVEPOINT c; INSERT INTO links VALUES (30003, 1); ROLLBACK TO c; RELEASE a; SAVEPOINT d; DELETE FROM links; ROLLBACK TO d; INSERT INTO labels VALUES (30004, 1, 'Boss', 30004); COMMIT});
 is($car->query(q{SELECT string_agg(DISTINCT operation, ' ' ORDER BY operation) FROM hs_assoc_outbox WHERE from_id::int < 100}), 'archive', 'subtransactions: what was removed');
@@ -188,7 +162,7 @@ is(brought(), '+ 30005 1', '... and committed');
 as_replica(q{BEGIN; INSERT INTO links VALUES (30006, 1), (30007, 1); SET LOCAL session_replication_role = origin; DELETE FROM links WHERE contact_id = 30006; INSERT INTO links VALUES (30008, 1);
 	SET LOCAL session_replication_role = replica; DELETE FROM links WHERE contact_id = 30008; COMMIT});
 $car->query('SELECT hs_assoc_resume()');
-wait_until(sub { $car->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $soon);
+wait_for_empty_outbox($car, $soon);
 is(join(' ', sort grep { /^3000[678]/ } map { /^(\d+,\d+)/ } split /\n/, $hubspot->association_table('contacts', 'companies')), '30007,1', 'both kinds of writers in a transaction: what the table shows');
 $car->query('SELECT hs_assoc_pause()');
 like(as_replica('BEGIN; INSERT INTO links VALUES (30009, 1); ALTER TABLE links ADD more int; COMMIT'),
@@ -239,7 +213,7 @@ $car->query('SELECT hs_assoc_pause()');
 # Exactly once, whoever is killed
 #
 $managed->query('TRUNCATE links');
-apply();
+wait_until_applied($managed);
 $car->query('DELETE FROM hs_assoc_outbox');
 $_->quit foreach $managed, $car;		# what they have run is counted only if they end by themselves
 ($managed, $car) = (start_session($node, 'managed'), start_session($node));
@@ -272,7 +246,7 @@ foreach my $kill (1 .. 12)
 	}
 }
 wait_until(sub { apply_worker() }, $soon);
-apply();
+wait_until_applied($managed);
 is($car->query('SELECT count(*), count(DISTINCT from_id), min(from_id::int), max(from_id::int) FROM hs_assoc_outbox'),
 	join('|', (12 * 30 * 50) x 2, 50000, $next - 1), 'each applied row is enqueued exactly once over kills of the apply worker and of the server');
 
@@ -292,18 +266,18 @@ sub lose_slot
 sub has_all
 {
 	my ($name) = @_;
-	wait_until(sub { $car->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $soon);
+	wait_for_empty_outbox($car, $soon);
 	is(join("\n", sort map { /^(\d+,\d+)/ } grep { /^[5-9]\d{4},/ } split /\n/, $hubspot->association_table('contacts', 'companies')),
 		$managed->query(q{SELECT contact_id || ',' || company_id FROM links ORDER BY (contact_id || ',' || company_id) COLLATE "C"}), $name);
 	return;
 }
 $car->query('SELECT hs_assoc_resume()');
-wait_until(sub { $car->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $soon);
+wait_for_empty_outbox($car, $soon);
 $car->query('SELECT hs_assoc_pause()');
 lose_slot();
 $managed->query(q{DELETE FROM links WHERE contact_id < 50010; INSERT INTO links VALUES (90001, 1)});
 $car->query('TRUNCATE links, labels');
-subscribe('links, labels', '');
+subscribe($node, $managed, $car, 'links, labels');
 $car->query('SELECT hs_assoc_stat_reset()');
 $car->query('SELECT hs_assoc_resume()');
 has_all('HubSpot has what the table over there has, gone rows and all');
@@ -313,7 +287,7 @@ $car->query('SELECT hs_assoc_disable_sync($$links$$); CREATE TABLE links_before 
 lose_slot();
 $managed->query('DELETE FROM links WHERE contact_id IN (50020, 50021); INSERT INTO links VALUES (90002, 1)');
 $car->query('TRUNCATE links, labels');
-subscribe('links, labels', '');
+subscribe($node, $managed, $car, 'links, labels');
 is($car->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE link_table = 'links'::regclass}), 0, 'while the sync is off, nothing of its table is enqueued');
 $car->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)});
 is($car->query(q{SELECT hs_assoc_repair('links', scope => 'SELECT contact_id AS from_id FROM links_before UNION SELECT contact_id FROM links', mode => 'mirror', max_removals => 100)}), 3,
@@ -363,7 +337,7 @@ foreach my $case (
 {
 	my ($table, $name, $sql) = @$case;
 
-	like(told($car, "BEGIN; SET LOCAL session_replication_role = replica; $sql; COMMIT"), qr/ERROR:  55000: table "$table" was altered by the transaction/, "$name: refused");
+	like($car->told("BEGIN; SET LOCAL session_replication_role = replica; $sql; COMMIT"), qr/ERROR:  55000: table "$table" was altered by the transaction/, "$name: refused");
 	$car->query('ROLLBACK');
 	is($car->query('SELECT count(*) FROM hs_assoc_outbox'), 0, '... and nothing of it is enqueued');
 }

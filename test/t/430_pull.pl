@@ -29,13 +29,11 @@ $managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
 	SELECT hubspot_changes.follow('links', 'contact_id', 'company_id');
 	SELECT hubspot_changes.follow('"My Labels"', 'contact_id', 'company_id', 'label');
 	GRANT ALL ON ALL TABLES IN SCHEMA public TO writer});
-$managed->send(q{SELECT hubspot_changes.follow('links', 'contact_id', 'nothing')});
-like(($managed->finish)[1], qr/ERROR:  42703: table public\.links has no column nothing|table links has no column nothing/, 'a column that is not there');
+like($managed->told(q{SELECT hubspot_changes.follow('links', 'contact_id', 'nothing')}), qr/ERROR:  42703: table public\.links has no column nothing|table links has no column nothing/, 'a column that is not there');
 $managed->query('CREATE TABLE parted (contact_id int, company_id int) PARTITION BY LIST (company_id); CREATE TABLE part PARTITION OF parted DEFAULT');
 foreach my $table (qw(parted part))
 {
-	$managed->send(qq{SELECT hubspot_changes.follow('$table', 'contact_id', 'company_id')});
-	like(($managed->finish)[1], qr/ERROR:  42809: table (public\.)?$table is partitioned, or a partition/, "a table that is followed by its name alone: $table");
+	like($managed->told(qq{SELECT hubspot_changes.follow('$table', 'contact_id', 'company_id')}), qr/ERROR:  42809: table (public\.)?$table is partitioned, or a partition/, "a table that is followed by its name alone: $table");
 }
 sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
 
@@ -55,7 +53,7 @@ $car->query(qq{
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
 	SELECT hs_assoc_enable_sync('labels', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label')});
 
-sub pull { my ($more) = @_; $car->send(q{CALL hs_assoc_pull('links', 'managed.changes'} . ($more // '') . ')'); return ($car->finish)[1] }
+sub pull { my ($more) = @_; return $car->told(q{CALL hs_assoc_pull('links', 'managed.changes'} . ($more // '') . ')') }
 sub waiting
 {
 	my $waiting = $car->query(q{SELECT coalesce(string_agg(concat_ws(' ', replace(operation, 'create_default', '+'), from_id, to_id, labels[1]), ', '
@@ -93,8 +91,7 @@ is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
 
 # A column of the sync that is not written down
 $managed->query('SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$); INSERT INTO "My Labels" VALUES (3, 1, $$Boss$$, 3)');
-$car->send(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')});
-like(($car->finish)[1], qr/55000: the changes of public\."My Labels" lack label, which a sync of table "labels" sends\n.*HINT:  Over there, call hubspot_changes\.unfollow, .*all_rows/s, 'a column of the sync that is not followed');
+like($car->told(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')}), qr/55000: the changes of public\."My Labels" lack label, which a sync of table "labels" sends\n.*HINT:  Over there, call hubspot_changes\.unfollow, .*all_rows/s, 'a column of the sync that is not followed');
 is(waiting() . written(), 'nothing1', '... and nothing is lost');
 $managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$, $$label$$)');
 
@@ -149,8 +146,7 @@ foreach my $case (
 	[ q{BEGIN; CALL hs_assoc_pull('links', 'managed.changes')}, qr/2D000: invalid transaction termination/ ],
 	[ q{CREATE ROLE eve; SET ROLE eve; CALL hs_assoc_pull('links', 'managed.changes')}, qr/42501: permission denied/ ])
 {
-	$car->send($case->[0]);
-	like(($car->finish)[1], $case->[1], $case->[0]);
+	like($car->told($case->[0]), $case->[1], $case->[0]);
 	$car->query('ROLLBACK; RESET ROLE');
 }
 $car->query('DROP ROLE eve');

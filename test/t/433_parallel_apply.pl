@@ -15,14 +15,9 @@ my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
 	'hubspot_assoc.workers' => 1,
 	'hubspot_assoc.poll_interval' => '10min',
-	wal_level => 'logical',
-	max_wal_senders => 10,
-	max_replication_slots => 10,
-	max_prepared_transactions => 5,
-	max_worker_processes => 16,
+	replication_settings(),
 	max_logical_replication_workers => 8,
-	logical_decoding_work_mem => '64kB',
-	wal_retrieve_retry_interval => '200ms');
+	logical_decoding_work_mem => '64kB');
 plan(skip_all => 'there is no parallel apply before PostgreSQL 16') if $node->pg_version < 16;
 my $hubspot = start_simulator();
 $node->safe_psql('postgres', 'CREATE DATABASE managed');
@@ -32,21 +27,15 @@ sub connect_all { ($managed, $other, $car) = (start_session($node, 'managed'), s
 connect_all();
 
 my $worker = q{FROM pg_stat_activity WHERE backend_type = 'logical replication parallel worker'};
-sub apply
-{
-	my $lsn = $managed->query('SELECT pg_current_wal_insert_lsn()');
-	wait_until(sub { $managed->query(qq{SELECT bool_and(confirmed_flush_lsn >= '$lsn') FROM pg_replication_slots WHERE active AND slot_name = 's'}) eq 't' }, $soon);
-	return;
-}
 # How often the pairs of the outbox are there, and in what they differ from the table
 sub enqueued
 {
-	apply();
+	wait_until_applied($managed);
 	my $enqueued = $car->query(q{SELECT count(*), count(DISTINCT (from_id, to_id)), (SELECT count(*) FROM links AS l
 		FULL JOIN hs_assoc_outbox AS o ON o.from_id = l.contact_id::text AND o.to_id = l.company_id::text AND o.operation = 'create_default'
 		WHERE l.contact_id IS NULL OR o.id IS NULL) FROM hs_assoc_outbox});
 	$managed->query('TRUNCATE links');
-	apply();
+	wait_until_applied($managed);
 	$car->query('DELETE FROM hs_assoc_outbox');
 	return $enqueued;
 }
@@ -56,10 +45,7 @@ sub rows { my ($from, $number) = @_; return "INSERT INTO links SELECT i, 1 FROM 
 
 $_->query('CREATE TABLE links (contact_id int, company_id int, note text, PRIMARY KEY (contact_id, company_id))') foreach $managed, $car;
 $car->query(q{SELECT hs_assoc_pause(); SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)});
-$managed->query(q{CREATE PUBLICATION p FOR TABLE links; SELECT pg_create_logical_replication_slot('s', 'pgoutput', false, true)});
-my $connection = $node->connstr('managed') =~ s/'/''/gr;
-$car->query("CREATE SUBSCRIPTION s CONNECTION '$connection' PUBLICATION p WITH (create_slot = false, slot_name = s, streaming = parallel, two_phase = true)");
-wait_until(sub { $car->query(q{SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'}) == 0 }, $soon);
+subscribe($node, $managed, $car, 'links', 'streaming = parallel, two_phase = true');
 is($car->query('SELECT active FROM hs_assoc_sync'), 't', 'active');
 
 $managed->query('BEGIN; ' . rows(1, 20_000));
@@ -86,7 +72,7 @@ $managed->query(rows(20_001, 5000) . '; COMMIT');
 is(enqueued(), '25000|25000|0', 'two at the same time');
 
 $managed->query('BEGIN; ' . rows(1, 20_000) . q{; PREPARE TRANSACTION 'x'});
-apply();
+wait_until_applied($managed);
 is($car->query('SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()'), 1, 'prepared there and here');
 is($car->query('SELECT count(*) FROM hs_assoc_outbox'), 0, '... with what it enqueues');
 $managed->query(q{COMMIT PREPARED 'x'});

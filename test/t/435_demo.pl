@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -17,16 +16,7 @@ my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
 chdir $top or die "$top: $!";
 local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, $node->safe_psql('postgres', 'SELECT current_user'), 'postgres');
 
-# Runs a command with an input; its exit code, and all that it says.
-sub run_command
-{
-	my ($input, @command) = @_;
-	my $output = '';
-	IPC::Run::run(\@command, '<', \$input, '>&', \$output, IPC::Run::timeout(patience(180)));
-	return ($? >> 8, $output);
-}
-
-my ($status, $output) = run_command('', qw(test/with_simulator test/demo/run));
+my ($status, $output) = run_with_input('', qw(test/with_simulator test/demo/run));
 is($status, 0, 'the demo ends well') or diag($output);
 my ($links, $held) = $output =~ /^The table has (\d+) different links, .* the simulator holds (\d+) associations\.$/m;
 ok($links && $held > $links, 'and has done what it shows');
@@ -36,13 +26,13 @@ unlike($output, qr/^(ERROR|WARNING)/m, 'without an error');
 my $home = PostgreSQL::Test::Utils::tempdir();
 {
 	local @ENV{qw(HOME XDG_CACHE_HOME)} = ($home, "$home/cache");
-	($status, $output) = run_command('', qw(test/setup --run));
+	($status, $output) = run_with_input('', qw(test/setup --run));
 	is($status, 0, 'set-up: all is there');
 	like($output, qr{^/\S*pg_config$}, 'and tells which server is used');
-	is((run_command('', qw(test/setup --undo)))[1], '', 'there is nothing to undo');
+	is((run_with_input('', qw(test/setup --undo)))[1], '', 'there is nothing to undo');
 	mkdir "$home/cache" and mkdir "$home/cache/hubspot_assoc" and mkdir "$home/cache/hubspot_assoc/postgresql-15";
 	PostgreSQL::Test::Utils::append_to_file("$home/cache/hubspot_assoc/installed", "bash\nno-such-package\nbash\n");
-	($status, $output) = run_command('', qw(test/setup --undo));
+	($status, $output) = run_with_input('', qw(test/setup --undo));
 	is($output, "    sudo apt-get purge --autoremove bash\n" .
 			"    rm -r $home/cache/hubspot_assoc/installed $home/cache/hubspot_assoc/postgresql-15\n",
 		'what was installed and is still there is named, once');

@@ -6,7 +6,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use IPC::Run;
 use Cpanel::JSON::XS;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,15 +17,6 @@ my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
 chdir $top or die "$top: $!";
 local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, $node->safe_psql('postgres', 'SELECT current_user'), 'postgres');
 delete @ENV{qw(PSQLRC PAGER PSQL_PAGER)};
-
-# Runs a command with an input; its exit code, and all that it says.
-sub run_with_input
-{
-	my ($input, @command) = @_;
-	my $output = '';
-	IPC::Run::run(\@command, '<', \$input, '>&', \$output, IPC::Run::timeout(patience(180)));
-	return ($? >> 8, $output);
-}
 
 # psql without a terminal
 my ($status, $output) = run_with_input("SELECT ok FROM hs_assoc_create_default('contacts:email', 'ann\@example.com', 'companies:domain', 'acme.example');\n",

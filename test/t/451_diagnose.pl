@@ -338,7 +338,7 @@ broken('nothing can be sent', sub {
 is_healthy('the outbox is mended');
 
 # others' rows: their number and category for pg_monitor, nothing for anybody else
-wait_until(sub { $admin->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $patience);
+wait_for_empty_outbox($admin, $patience);
 $admin->query('SELECT hs_assoc_pause()');
 $admin->query("INSERT INTO links VALUES (79, 2)");
 like(diagnose($bob)->{waiting}[1], qr/^nothing waits \(of your roles/, 'rows of others are not counted');
@@ -377,7 +377,7 @@ $node->restart;
 sessions();
 broken('not preloaded, and nobody has come since a restart', 'SELECT 1', 'SELECT hs_assoc_start()',
 	workers => [ 'problem', qr/though rows are due, and none comes before the next commit that enqueues/, qr/hs_assoc_start/ ]);
-wait_until(sub { $admin->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $patience);
+wait_for_empty_outbox($admin, $patience);
 like(diagnose($admin)->{workers}[1], qr/a dynamic worker is in this database: process \d+/, 'without preloading there is a worker, too');
 like(diagnose($admin)->{preload}[1], qr/not preloaded: a commit that enqueues starts a worker/, '... which is said');
 $admin->query(q{SELECT hs_assoc_disable_sync('links')});

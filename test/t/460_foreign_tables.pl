@@ -25,7 +25,7 @@ CREATE TABLE l (id text, n int);
 INSERT INTO l SELECT i, i % 3 FROM generate_series(1, 50) i;
 ANALYZE l;
 });
-generate('contacts', 'companies', first_from => 1, count => 3000, per_from => 2, first_to => 1);
+$hubspot->generate_associations('contacts', 'companies', { count => 3000, per_from => 2 });
 
 #
 # Which records are asked for, and by how many requests
@@ -77,7 +77,7 @@ foreach my $mode (qw(force_custom_plan force_generic_plan))
 $session->query('RESET plan_cache_mode');
 
 # LIMIT: no further pages
-generate('deals', 'contacts', first_from => 1, count => 1, per_from => 60000, first_to => 1);
+$hubspot->generate_associations('deals', 'contacts', { per_from => 60000 });
 $session->query(q{CREATE FOREIGN TABLE many (from_id text, to_id text, label text, type_id int) SERVER hubspot OPTIONS (from_type 'deals', to_type 'contacts')});
 asks("SELECT count(*) FROM (SELECT FROM many WHERE from_id = '1' LIMIT 10) s", 1, '10', '10 of 60,000');
 asks("SELECT count(*), count(DISTINCT to_id) FROM many WHERE from_id = '1'", 120, '60000|60000', 'all of them');
@@ -89,7 +89,7 @@ asks("SELECT count(*), sum(n) FROM l JOIN t ON from_id = CASE WHEN n = 0 THEN '7
 asks("SELECT (SELECT count(*) FROM t WHERE from_id = (n + 1)::text) FROM l WHERE id::int < 7", 3, "2\n2\n2\n2\n2\n2", 'a subquery for each row');
 asks("SELECT (SELECT count(*) FROM t WHERE from_id = '1' AND to_id <> l.id) FROM l WHERE id::int < 5", 1, "1\n1\n2\n2", '... of which only the filter differs');
 asks("SELECT (SELECT count(*) FROM t WHERE from_id = '1' HAVING count(*) > n) FROM l WHERE id::int < 5", 2, "\n2\n2\n2", '... that nobody has expected to come again: asked for twice, and then kept');
-generate('deals', 'contacts', first_from => 1000, count => 9000, per_from => 1, first_to => 70000, to_count => 1);
+$hubspot->generate_associations('deals', 'contacts', { first_from => 1000, count => 9000, first_to => 70000, to_count => 1 });
 asks("SELECT count(*), count(type_id) FROM (VALUES ('70000'), ('1')) v(id), LATERAL (SELECT type_id FROM many WHERE to_id = id LIMIT 4000) s", undef, '4001|4001', '... in the middle of what is read from the other side');
 asks("SELECT id, label FROM (VALUES ('1'), ('2')) v(id), LATERAL (SELECT label FROM many WHERE to_id = id LIMIT 1) s", undef, "1|\n2|", '... from the other side, of records with many, which are left in the middle');
 asks("SELECT count(*) FROM l WHERE EXISTS (SELECT FROM t WHERE from_id = (5000 * n + 1)::text)", undef, '16', 'whether there is any');
@@ -305,7 +305,7 @@ $session->query('RESET enable_partitionwise_join');
 # Two keys of one record, with types: each has its rows
 $hubspot->put_records(companies => [ { id => '77', properties => { domain => 'two.example' } } ]);
 $hubspot->put_records(contacts => [ { id => '99001', properties => { email => 'old@x.example', hs_additional_emails => 'new@x.example' } } ]);
-$hubspot->control('POST', '/associations', { from_type => 'companies', to_type => 'contacts', pairs => [ [ '77', '99001' ] ] });
+$hubspot->put_associations('companies', 'contacts', [ [ '77', '99001' ] ]);
 $session->query(q{CREATE FOREIGN TABLE by_mail (from_id text, to_id text, type_id int) SERVER hubspot OPTIONS (from_type 'companies', to_type 'contacts:email')});
 asks(q{SELECT from_id, to_id, type_id FROM by_mail WHERE to_id IN ('old@x.example', 'new@x.example')}, undef,
 	"77|new\@x.example|280\n77|old\@x.example|280", 'two keys of one record');
@@ -313,28 +313,13 @@ asks(q{SELECT from_id, to_id, type_id FROM by_mail WHERE to_id IN ('old@x.exampl
 $session->quit;
 done_testing();
 
-sub generate { my ($from, $to, %what) = @_; return $hubspot->control('POST', '/associations', { from_type => $from, to_type => $to, generate => {%what} }) }
-
 # A statement gives these rows, in their order where it has one, or this error, for so many requests
 sub asks
 {
 	my ($sql, $requests, $expected, $name, $before) = @_;
 	$session->query($before) if $before;
-	my $count = $hubspot->stats->{requests};
-	$session->send($sql);
-	my ($out, $err) = $session->finish;
-	$count = $hubspot->stats->{requests} - $count;
-	if (ref $expected) { like("$out$err", $expected, $name) }
-	else
-	{
-		my @got = split /\n/, $out, -1;
-		@got = sort @got unless $sql =~ /ORDER BY|FETCH/;
-		my @expected = split /\n/, $expected, -1;
-		@expected = sort @expected unless $sql =~ /ORDER BY|FETCH/;
-		is_deeply(\@got, \@expected, $name) or diag($err);
-	}
-	is($count, $requests, "... $requests requests") if defined $requests;
-	$session->query('ROLLBACK') if $sql =~ /^BEGIN/ && $err =~ /ERROR/;
+	takes_requests($session, $hubspot, $sql, $requests, $expected, $name);
+	$session->query('ROLLBACK') if $sql =~ /^BEGIN/;
 	return;
 }
 

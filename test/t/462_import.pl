@@ -13,8 +13,8 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
 my $session = start_session($node);
 $session->query(q{CREATE SCHEMA hs; CREATE SCHEMA "Other ""one"""});
-$hubspot->control('POST', '/schemas', { type => '2-77', name => 'machine', singular => 'Machine', plural => 'Machines' });
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => 9, per_from => 2, first_to => 1 } });
+$hubspot->schema({ type => '2-77', name => 'machine', singular => 'Machine', plural => 'Machines' });
+$hubspot->generate_associations('contacts', 'companies', { count => 9, per_from => 2 });
 
 imports('LIMIT TO (contacts_companies, line_items_deals)', 0, "contacts_companies contacts companies\nline_items_deals line_items deals", 'named ones');
 is($session->query("SELECT to_id, type_id FROM hs.contacts_companies WHERE from_id = '2' ORDER BY to_id"), "3|279\n4|279", '... which can be read');
@@ -41,13 +41,13 @@ imports('LIMIT TO (labels, object_types)', 0, "labels \nobject_types ", 'what th
 imports('EXCEPT (labels, object_types)', 1, qr/^(?!.*object_types)companies_companies/s, '... or all but that');
 
 # Two that are called alike
-$hubspot->control('POST', '/schemas', { type => '2-90', name => 'machine', singular => 'M', plural => 'M' });
-$hubspot->control('POST', '/schemas', { type => '2-91', name => 'deals', singular => 'M', plural => 'M' });
+$hubspot->schema({ type => '2-90', name => 'machine', singular => 'M', plural => 'M' });
+$hubspot->schema({ type => '2-91', name => 'deals', singular => 'M', plural => 'M' });
 imports('', 1, qr/\n2-90_contacts 2-90 contacts\n.*\n2-91_contacts 2-91 contacts\n.*\ndeals_contacts deals contacts\n.*\nmachine_contacts 2-77 contacts\n/s, 'object types of one name: one by its id');
 $hubspot->control('DELETE', "/schemas?type=$_") foreach qw(2-90 2-91);
 
 # A name that would be SQL, and a token that may not list objects
-$hubspot->control('POST', '/schemas', { type => '2-78', name => 'a_b', singular => 'A', plural => 'B' });
+$hubspot->schema({ type => '2-78', name => 'a_b', singular => 'A', plural => 'B' });
 imports('LIMIT TO (a_b_contacts)', 1, 'a_b_contacts 2-78 contacts', 'a name with an underscore');
 $hubspot->rules({ match => { path => 'schemas' }, action => { status => 200, body => { results => [ { objectTypeId => '2-79', name => 'x"; DROP', fullyQualifiedName => qq{p1_x" (); DROP SCHEMA hs CASCADE; --}, labels => {} } ] } } });
 imports(q{LIMIT TO ("x"" (); DROP SCHEMA hs CASCADE; --_contacts")}, 1, 'x" (); DROP SCHEMA hs CASCADE; --_contacts 2-79 contacts', 'a hostile name');
@@ -56,8 +56,7 @@ fails('IMPORT FOREIGN SCHEMA hubspot LIMIT TO (x_contacts) FROM SERVER hubspot I
 $hubspot->clear_rules;
 $hubspot->rules({ match => { path => 'schemas' }, action => { status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } } });
 $session->query('DROP SCHEMA hs CASCADE; CREATE SCHEMA hs');
-$session->send('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs');
-like(($session->finish)[1], qr/WARNING:  42501: custom objects are left out.*crm\.schemas\.custom\.read/s, 'a token that may not list custom objects: a WARNING');
+like($session->told('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs'), qr/WARNING:  42501: custom objects are left out.*crm\.schemas\.custom\.read/s, 'a token that may not list custom objects: a WARNING');
 is($session->query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'hs'::regnamespace AND relkind = 'f'}), '18', '... and the others are made');
 $hubspot->clear_rules;
 $hubspot->rules({ match => { path => 'schemas' }, action => { status => 500 } });
@@ -89,11 +88,4 @@ sub imports
 	return;
 }
 
-sub fails
-{
-	my ($sql, $error, $name) = @_;
-	$session->send($sql);
-	my (undef, $err) = $session->finish;
-	like($err, $error, "refused: $name");
-	return;
-}
+sub fails { my ($sql, $error, $name) = @_; return like($session->told($sql), $error, "refused: $name") }

@@ -12,7 +12,7 @@ my $node = start_node('jit' => 'off');
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
 my $session = start_session($node);
-$hubspot->control('POST', '/schemas', { type => '2-77', name => 'machine', singular => 'Machine', plural => 'Machines' });
+$hubspot->schema({ type => '2-77', name => 'machine', singular => 'Machine', plural => 'Machines' });
 $session->query(q{CREATE SCHEMA hs; IMPORT FOREIGN SCHEMA hubspot LIMIT TO (labels, object_types) FROM SERVER hubspot INTO hs;
 CREATE FOREIGN TABLE few (t text OPTIONS (role 'to_type'), label text, f text OPTIONS (role 'from_type')) SERVER hubspot OPTIONS (kind 'labels');
 CREATE TABLE wanted (f text, t text);
@@ -104,19 +104,7 @@ sub asks
 {
 	my ($sql, $requests, $expected, $name, $before) = @_;
 	$session->query($before) if $before;
-	my $count = $hubspot->stats->{requests};
-	$session->send($sql);
-	my ($out, $err) = $session->finish;
-	is($hubspot->stats->{requests} - $count, $requests, "$name: $requests requests");
-	if (ref $expected) { like("$out$err", $expected, $name) }
-	else { is(join("\n", sort split /\n/, $out), $expected, $name) or diag($err) }
-	return;
+	return takes_requests($session, $hubspot, $sql, $requests, $expected, $name);
 }
 
-sub fails
-{
-	my ($sql, $error, $name) = @_;
-	$session->send($sql);
-	like(($session->finish)[1], $error, "refused: $name");
-	return;
-}
+sub fails { my ($sql, $error, $name) = @_; return like($session->told($sql), $error, "refused: $name") }

@@ -24,7 +24,7 @@ CREATE TABLE l (id text);
 INSERT INTO l VALUES ('1'), ('abc'), ('2');
 ANALYZE l;
 });
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => 9, per_from => 2, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 9, per_from => 2 });
 $hubspot->settings({ bad_batch => 'partial' });
 
 asks("SELECT from_id, to_id, error_category, problem IS NOT NULL FROM t WHERE from_id IN ('1', 'abc')", "1|1||f\n1|2||f\nabc||VALIDATION_ERROR|t", 'a record that cannot be read');
@@ -67,10 +67,4 @@ sub asks
 	return;
 }
 
-sub fails
-{
-	my ($sql, $error, $name) = @_;
-	$session->send($sql);
-	like(($session->finish)[1], $error, $name);
-	return;
-}
+sub fails { my ($sql, $error, $name) = @_; return like($session->told($sql), $error, $name) }

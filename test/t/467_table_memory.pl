@@ -18,7 +18,7 @@ CREATE FOREIGN TABLE t (from_id text, to_id text, category text, type_id int, la
 CREATE TABLE u AS SELECT i AS no, ARRAY(SELECT (i * 1000 + j)::text FROM generate_series(0, 999) AS j) AS ids FROM generate_series(1, 400) AS i;
 ANALYZE u;
 });
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1000, count => 2000, per_from => 10, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { first_from => 1000, count => 2000, per_from => 10 });
 
 takes("SELECT count(*), count(DISTINCT from_id) FROM u JOIN t ON from_id = ANY (u.ids)", '20000|2000', 'arrays of 400,000 records');
 takes("SELECT count(*), count(DISTINCT from_id) FROM u, unnest(u.ids) AS id JOIN t ON from_id = id WHERE no <= 3", '20000|2000', 'rows of a thousand records, told ahead');
@@ -32,20 +32,12 @@ sub takes
 	my $session = start_session($node);
 	$session->query("SET enable_hashjoin = off; SET enable_mergejoin = off; SELECT FROM t WHERE from_id = '1000'");
 	like($session->query("EXPLAIN $sql"), qr/HubspotAhead/, "$name: told ahead");
-	my $before = peak($session->pid);
+	my $before = peak_memory($session->pid);
 	is($session->query($sql), $expected, $name);
-	my $more = peak($session->pid) - $before;
+	my $more = peak_memory($session->pid) - $before;
 	note("$more kB");
 	cmp_ok($more, '<', 25_000, '... in bounded memory') unless instrumented();
 	$session->quit;
 	return;
 }
 
-# The most memory that a process has had, in kB.
-sub peak
-{
-	my ($pid) = @_;
-	open my $file, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!";
-	local $/;
-	return (<$file> =~ /^VmHWM:\s+(\d+)/m)[0];
-}

@@ -45,7 +45,7 @@ foreach my $version ('v4', '2027-03')
 }
 $hubspot->settings({ page_size => 7 });
 asks("SELECT count(*) FROM hs_assoc_scan('companies', 'contacts')", 4690, 'small pages');
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 3, count => 1, per_from => 60, first_to => 20001 } });
+$hubspot->generate_associations('contacts', 'companies', { first_from => 3, per_from => 60, first_to => 20001 });
 asks("SELECT count(*) FROM (SELECT hs_assoc_scan('contacts', 'companies') OFFSET 0) AS s", 4750, 'a record with many pages');
 $hubspot->settings({ page_size => 500, id_form => 'number' });
 asks("SELECT count(*) FROM hs_assoc_scan('contacts', 'companies')", 4750, 'ids that are numbers');
@@ -145,8 +145,7 @@ asks_with([], q{SELECT count(*), count(from_id) FROM hs_assoc_scan('contacts:nic
 # Progress, cancel, rights
 $session->query("SET hubspot_assoc.progress_interval = '50ms'");
 $hubspot->settings({ latency_ms => 40 });
-$session->send($all);
-like(($session->finish)[1], qr/NOTICE: .*\d+ inputs read, \d+ confirmed, 0 failed; \d+ requests/, 'progress is told');
+like($session->told($all), qr/NOTICE: .*\d+ inputs read, \d+ confirmed, 0 failed; \d+ requests/, 'progress is told');
 $session->query('RESET hubspot_assoc.progress_interval');
 $hubspot->settings({ latency_ms => 0 });
 my $stopwatch_node = start_node('log_duration' => 'on', 'log_timezone' => 'UTC');
@@ -183,30 +182,15 @@ $hubspot->reset;
 $hubspot->generate_records(contacts => { first_id => 1, count => 200_000, properties => { email => 'c{n}@example.com' } });
 my $many = start_session($node);
 $many->query("SELECT count(*) FROM hs_assoc_scan('deals', 'companies')");
-my $before = peak($many->pid);
+my $before = peak_memory($many->pid);
 is($many->query("SELECT count(*) FROM hs_assoc_scan('contacts:email', 'companies')"), 0, '200,000 records by their names');
-takes_at_most(peak($many->pid) - $before, 12 * 1024, '... in bounded memory');
+takes_at_most(peak_memory($many->pid) - $before, 12 * 1024, '... in bounded memory');
 $many->quit;
 
 done_testing();
 
-# The most memory that a process has had, in kB.
-sub peak
-{
-	my ($pid) = @_;
-	open my $file, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!";
-	local $/;
-	return (<$file> =~ /^VmHWM:\s+(\d+)/m)[0];
-}
-
 # An account with so many contacts, with two companies each
-sub make
-{
-	my ($count) = @_;
-	$hubspot->reset;
-	$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => $count, per_from => 2, first_to => 1 } });
-	return;
-}
+sub make { my ($count) = @_; $hubspot->reset; return $hubspot->generate_associations('contacts', 'companies', { count => $count, per_from => 2 }) }
 
 sub asks
 {
@@ -218,13 +202,7 @@ sub asks
 	return;
 }
 
-sub fails
-{
-	my ($sql, $pattern, $name) = @_;
-	$session->send($sql);
-	like(($session->finish)[1], $pattern, $name);
-	return;
-}
+sub fails { my ($sql, $pattern, $name) = @_; return like($session->told($sql), $pattern, $name) }
 
 sub asks_with
 {

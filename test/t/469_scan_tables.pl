@@ -144,45 +144,21 @@ $session->quit;
 # Memory
 $hubspot->reset;
 $hubspot->generate_records(contacts => { first_id => 1, count => 200_000, properties => {} });
-$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => 20_000, per_from => 5, first_to => 1 } });
+$hubspot->generate_associations('contacts', 'companies', { count => 20_000, per_from => 5 });
 my $many = start_session($node);
 $many->query("SET work_mem = '1MB'; SELECT count(*) FROM t WHERE from_id = '1'");
-my $before = peak($many->pid);
+my $before = peak_memory($many->pid);
 is($many->query('SELECT count(*), count(DISTINCT from_id) FROM t'), '100000|20000', '200,000 records, a tenth of which have something');
-takes_at_most(peak($many->pid) - $before, 16 * 1024, '... in bounded memory');
+takes_at_most(peak_memory($many->pid) - $before, 16 * 1024, '... in bounded memory');
 $many->quit;
 
 done_testing();
 
 # An account with so many contacts, with three companies each
-sub make
-{
-	my ($count) = @_;
-	$hubspot->reset;
-	$hubspot->control('POST', '/associations', { from_type => 'contacts', to_type => 'companies', generate => { first_from => 1, count => $count, per_from => 3, first_to => 1 } });
-	return;
-}
+sub make { my ($count) = @_; $hubspot->reset; return $hubspot->generate_associations('contacts', 'companies', { count => $count, per_from => 3 }) }
 
-# A statement takes so many requests, or any number, and gives that, or an error.
-sub asks
-{
-	my ($sql, $requests, $expected, $name) = @_;
-	$hubspot->clear_log;
-	$session->send($sql);
-	my ($out, $err) = $session->finish;
-	if (ref $expected) { like($err, $expected, $name) }
-	else { is($out, $expected, $name) or diag($err) }
-	is($hubspot->log_count, $requests, "... $requests requests") if defined $requests;
-	return;
-}
-
-sub fails
-{
-	my ($sql, $pattern, $name) = @_;
-	$session->send($sql);
-	like(($session->finish)[1], $pattern, $name);
-	return;
-}
+sub asks { return takes_requests($session, $hubspot, @_) }
+sub fails { my ($sql, $pattern, $name) = @_; return like($session->told($sql), $pattern, $name) }
 
 # What EXPLAIN says of HubSpot
 sub explained
@@ -191,11 +167,3 @@ sub explained
 	return join "\n", map { s/^\s+//r } grep { /HubSpot/ } split /\n/, $session->query("EXPLAIN ($options) $sql");
 }
 
-# The most memory that a process has had, in kB
-sub peak
-{
-	my ($pid) = @_;
-	open my $file, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!";
-	local $/;
-	return (<$file> =~ /^VmHWM:\s+(\d+)/m)[0];
-}

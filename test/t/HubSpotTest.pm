@@ -38,6 +38,7 @@ use warnings;
 use Carp;
 use Exporter 'import';
 use File::Basename;
+use IPC::Run ();
 use List::Util qw(max min);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -46,8 +47,10 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
-  wait_until descriptors cpu_time anonymous_memory measure leaks takes_at_most same_lines
-  patience instrumented start_stopwatch create_own_reading);
+  wait_until wait_for_empty_outbox wait_for_lock descriptors cpu_time anonymous_memory
+  peak_memory measure leaks takes_at_most takes_requests same_lines patience instrumented
+  start_stopwatch create_own_reading make_certificate run_with_input seeds try_seed
+  replication_settings subscribe wait_until_copied wait_until_applied);
 
 my $nodes = 0;
 my @nodes;
@@ -199,6 +202,31 @@ sub wait_until
 	}
 }
 
+=item wait_for_empty_outbox($session[, seconds])
+
+Waits until nothing is in the outbox of the session's database, as wait_until().
+
+=cut
+
+sub wait_for_empty_outbox
+{
+	my ($session, $seconds) = @_;
+	return wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 }, $seconds);
+}
+
+=item wait_for_lock($node, $session)
+
+Waits until the statement of the session waits for a lock.
+
+=cut
+
+sub wait_for_lock
+{
+	my ($node, $session) = @_;
+	my $sql = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $session->pid;
+	return wait_until(sub { $node->safe_psql('postgres', $sql) eq 't' });
+}
+
 =item patience(seconds)
 
 The time, multiplied by what the environment variable TEST_SLOWDOWN says
@@ -273,6 +301,19 @@ sub anonymous_memory
 	return $kB;
 }
 
+=item peak_memory($pid)
+
+The most memory, in kB, that the process has had so far, with files and shared memory.
+
+=cut
+
+sub peak_memory
+{
+	my ($pid) = @_;
+	my ($kB) = slurp_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+) kB/m;
+	return $kB;
+}
+
 =item takes_at_most($added, $most, name)
 
 A test that so many kB of memory, of anonymous_memory() or measure(), are no more
@@ -292,6 +333,37 @@ sub takes_at_most
 		Test::More::skip("$name: memory under " . instrumented(), 1);
 	}
 	return 1;
+}
+
+=item takes_requests($session, $simulator, sql, $requests, $expected, name)
+
+A test that a statement takes so many requests (undef: any number), and gives these rows,
+in their order if it asks for one; or prints what a regex matches. The simulator's log then
+has that statement's requests.
+
+=cut
+
+sub takes_requests
+{
+	my ($session, $simulator, $sql, $requests, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	$simulator->clear_log;
+	my $before = $simulator->stats->{requests};
+	$session->send($sql);
+	my ($out, $err) = $session->finish;
+	my $sent = $simulator->stats->{requests} - $before;
+	if (ref $expected) { Test::More::like($out . $err, $expected, $name) }
+	else
+	{
+		my ($got, $rows) = map {
+			my @lines = split /\n/, $_, -1;
+			[ $sql =~ /ORDER BY|FETCH/ ? @lines : sort @lines ]
+		} $out, $expected;
+		Test::More::is_deeply($got, $rows, $name) or Test::More::diag($err);
+	}
+	Test::More::is($sent, $requests, "... $requests requests") if defined $requests;
+	return;
 }
 
 =item same_lines($got, $expected, name)
@@ -333,6 +405,129 @@ sub create_own_reading
 		EXCEPTION WHEN data_exception OR statement_too_complex OR program_limit_exceeded THEN
 			RETURN NULL;
 		END $$});
+}
+
+=item make_certificate($dir, $name[, $address])
+
+Makes a certificate of its own, $dir/$name.crt, and its key, $dir/$name.key, for an address
+as subjectAltName has it (default: IP:127.0.0.1). Returns them as options of start_simulator().
+
+=cut
+
+sub make_certificate
+{
+	my ($dir, $name, $address) = @_;
+	my ($key, $certificate, $output) = ("$dir/$name.key", "$dir/$name.crt", '');
+
+	IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
+			'-nodes', '-days', '10', '-subj', "/CN=$name", '-addext', 'subjectAltName=' . ($address // 'IP:127.0.0.1'),
+			'-keyout', $key, '-out', $certificate ], '>&', \$output)
+	  or croak "openssl: $output";
+	return (tls_cert => $certificate, tls_key => $key);
+}
+
+=item run_with_input($input, @command)
+
+Runs a command with that as its standard input; its exit code, and all that it prints.
+
+=cut
+
+sub run_with_input
+{
+	my ($input, @command) = @_;
+	my $output = '';
+	IPC::Run::run(\@command, '<', \$input, '>&', \$output, IPC::Run::timeout(patience(180)));
+	return ($? >> 8, $output);
+}
+
+=item seeds($least, $usual)
+
+The seeds of a test of random cases: that of the environment variable SEED alone, or as many
+as SEEDS says, from a random one on. By default they are as many as is usual, and fewer,
+down to the least, where all takes longer.
+
+=cut
+
+sub seeds
+{
+	my ($least, $usual) = @_;
+	my $first = $ENV{SEED} // int(rand(2**31));
+	my $count = $ENV{SEED} ? 1 : $ENV{SEEDS} // max($least, int($usual / ($ENV{TEST_SLOWDOWN} || 1)));
+
+	Test::More::note("SEED=$first ($count of them)");
+	return $first .. $first + $count - 1;
+}
+
+=item try_seed($seed, sub { ...; return @problems }[, sub { more to be said of a problem }])
+
+A test that the case of a seed has no problem; to die is one.
+
+=cut
+
+sub try_seed
+{
+	my ($seed, $run, $more) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	srand $seed;
+	my @problems;
+	eval { @problems = $run->($seed); 1 } or @problems = ($@);
+	return Test::More::is(join("\n", @problems[ 0 .. min($#problems, 3) ]), '', "seed $seed")
+	  || Test::More::diag(join "\n", "again: SEED=$seed make test PROVE_TESTS=test/t/" . basename($0), $more ? $more->() : ());
+}
+
+=item replication_settings()
+
+Settings of start_node() with which one of its databases can subscribe to another one.
+
+=item subscribe($node, $publisher, $subscriber, $tables[, $options])
+
+Lets the database of a session subscribe to the tables of another one's, or to a publication
+without any, and waits until their rows have been copied. The publication is "p"; the slot
+and the subscription, which may have more options, are "s".
+
+=item wait_until_copied($subscriber), wait_until_applied($publisher)
+
+Wait until the subscriptions have the rows that their tables have; and what was committed so far.
+
+=cut
+
+sub replication_settings
+{
+	return (
+		wal_level => 'logical',
+		max_wal_senders => 10,
+		max_replication_slots => 10,
+		max_prepared_transactions => 5,
+		max_worker_processes => 16,
+		wal_retrieve_retry_interval => '200ms');
+}
+
+sub subscribe
+{
+	my ($node, $publisher, $subscriber, $tables, $options) = @_;
+	my $connection = quote($node->connstr($publisher->query('SELECT current_database()')));
+	my $two_phase = ($options // '') =~ /two_phase = true/ ? 'true' : 'false';
+	my $list = join ', ', 'create_slot = false', 'slot_name = s', $options // ();
+
+	$publisher->query('CREATE PUBLICATION p' . ($tables ? " FOR TABLE $tables" : ''));
+	$publisher->query("SELECT pg_create_logical_replication_slot('s', 'pgoutput', false, $two_phase)");
+	$subscriber->query("CREATE SUBSCRIPTION s CONNECTION $connection PUBLICATION p WITH ($list)");
+	return wait_until_copied($subscriber);
+}
+
+sub wait_until_copied
+{
+	my ($subscriber) = @_;
+	return wait_until(sub { $subscriber->query(q{SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'}) == 0 });
+}
+
+sub wait_until_applied
+{
+	my ($publisher) = @_;
+	my $lsn = $publisher->query('SELECT pg_current_wal_insert_lsn()');
+	my $sql = qq{SELECT bool_and(confirmed_flush_lsn >= '$lsn') FROM pg_replication_slots WHERE active AND slot_name = 's'};
+	return wait_until(sub { $publisher->query($sql) eq 't' });
 }
 
 =item measure($session, sql)
@@ -641,7 +836,18 @@ says. How many there are of the type then.
 The id of the record that two have become: variant is survivor (the default),
 new or vanished.
 
-=item property({...})
+=item property({...}), schema({...})
+
+=item put_associations(from_type, to_type, [[from_id, to_id], ...][, types => ..., token => ...])
+
+=item generate_associations(from_type, to_type, {...}[, types => ..., token => ...])
+
+Those that { first_from => ..., count => ..., per_from => ..., first_to => ..., to_count => ... }
+says, each of which is 1 unless it is given.
+
+=item put_label(from_type, to_type, label[, name => ..., inverse_label => ...])
+
+A label, and its type; its name is the label in lower case unless it is given.
 
 =item associations(from_type, to_type[, token => ..., from_id => ...])
 
@@ -774,6 +980,7 @@ sub clear_rules { return $_[0]->control('DELETE', '/rules') }
 sub objects { return $_[0]->control('POST', '/objects', $_[1]) }
 sub account { return $_[0]->control('POST', '/accounts', $_[1]) }
 sub property { return $_[0]->control('POST', '/properties', $_[1]) }
+sub schema { return $_[0]->control('POST', '/schemas', $_[1]) }
 sub oauth { return $_[0]->control('POST', '/oauth', $_[1]) }
 sub expire_oauth { return $_[0]->control('POST', '/oauth/expire') }
 sub clear_log { return $_[0]->control('DELETE', '/log') }
@@ -807,6 +1014,24 @@ sub merge_records
 	my ($self, $type, $id, $into, %more) = @_;
 	return $self->control('POST', '/records/merge',
 		{ variant => 'survivor', %more, type => $type, id => $id, into => $into })->{id};
+}
+
+sub put_associations
+{
+	my ($self, $from_type, $to_type, $pairs, %more) = @_;
+	return $self->control('POST', '/associations', { %more, from_type => $from_type, to_type => $to_type, pairs => $pairs });
+}
+
+sub generate_associations
+{
+	my ($self, $from_type, $to_type, $how, %more) = @_;
+	return $self->control('POST', '/associations', { %more, from_type => $from_type, to_type => $to_type, generate => $how });
+}
+
+sub put_label
+{
+	my ($self, $from_type, $to_type, $label, %more) = @_;
+	return $self->control('POST', '/labels', { name => lc $label, %more, from_type => $from_type, to_type => $to_type, label => $label });
 }
 
 sub associations
@@ -977,6 +1202,10 @@ The backend's.
 
 Its output; dies of an error.
 
+=item told(sql)
+
+What it prints on standard error.
+
 =item send(sql), finish
 
 Begins a statement; waits for its end, and returns its standard output and
@@ -1056,6 +1285,13 @@ sub query
 	my ($out, $err) = $self->finish;
 	croak $err if $err =~ /^(psql:.*?)?(ERROR|FATAL|PANIC):/m;
 	return $out;
+}
+
+sub told
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	return ($self->finish)[1];
 }
 
 sub cancel { kill 'INT', $_[0]{pid}; return }
