@@ -13,7 +13,7 @@
  * statements of a user mapping, and counts the ones that it has got: a request
  * whose token has expired on its way, and was replaced in the meantime, is
  * sent again with the new one.  So however many requests are in flight, one
- * token is fetched.  call.c fetches it; this file knows what to ask, and what
+ * token is fetched.  token_fetch.c fetches it; this file knows what to ask, and what
  * to make of the answer.  Where processes share tokens (shared_token.c), the
  * session takes what another one has fetched, and lets others have what it
  * fetches.

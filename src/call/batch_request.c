@@ -22,6 +22,7 @@
 #include "call/batch_request.h"
 #include "call/keep_labels.h"
 #include "call/match.h"
+#include "call/token_fetch.h"
 
 /* The end of a body has no more bytes than this. */
 #define BODY_END	4
@@ -46,7 +47,7 @@ hubspot_batch_scope_begin(HubspotBatchScope *scope, MemoryContext context,
 	scope->to_type = to_type;
 	scope->symmetric = to_type && hubspot_same_object_type(from_type, to_type);
 	scope->types = hubspot_types_create(context);
-	scope->calls = hubspot_calls_create(context, client);
+	scope->calls = hubspot_authorized_calls_create(context, client);
 	scope->client = client;
 	scope->context = context;
 }

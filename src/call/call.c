@@ -15,13 +15,11 @@
  * reply that refuses the account ends the sending: nothing that waits is sent any more.
  * Calls of an "impatient" client, which has other things to do, come back rather than wait.
  *
- * Before a call is sent, there must be an access token.  If it has to be fetched, that is
- * a call, too, in a set of its own, and whoever waits for the others waits for it as well:
- * what waits for the token stays where it is, and what is in flight comes back.  Only when
- * the token is there does a call take its place in the account's window, which other
- * processes need as well.  Statements nest, and the inner one may need the token that the
- * outer one is fetching: then it moves that fetch on.  A call whose token turns out to
- * have expired is sent once more, with a new one, which counts as no attempt either.
+ * Before a call is sent, there must be an access token (token_fetch.c).  What waits for it
+ * stays where it is, and what is in flight comes back.  Only when it is there does a call
+ * take its place in the account's window, which other processes need as well.  A call
+ * whose token turns out to have expired is sent once more, with a new one, which counts as
+ * no attempt either.
  *
  * IDENTIFICATION
  *	  src/call/call.c
@@ -32,42 +30,21 @@
 
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
-#include "utils/memutils.h"
 
-#include "api/endpoint.h"
 #include "api/error.h"
 #include "base/clock.h"
 #include "call/allowance.h"
 #include "call/call.h"
 #include "http/transport.h"
 
-/* How long, in us, an impatient call waits, and one for a token that another process fetches. */
-#define IMPATIENT_WAIT	INT64CONST(1000000)
-#define MAX_TOKEN_WAIT	(20 * INT64CONST(1000000))
-
 /* Where replies have a budget, the most bytes of one that has no limit of its own. */
 #define MAX_BUDGETED_REPLY	(1024 * 1024)
 
-/* An access token on its way; it ends with the calls that needed it first. */
-typedef struct Fetch
-{
-	dlist_node	node;			/* in fetches */
-	MemoryContext context;		/* of all that is here */
-	MemoryContextCallback callback;
-	HubspotAccessToken *token;
-	HubspotCalls *owner;
-	HubspotClient client;		/* the owner's, without a token */
-	HubspotCalls *calls;		/* with one call, ... */
-	HubspotCall call;
-	StringInfoData form;		/* ... whose body is full of secrets */
-	bool		moves;			/* while it begins or is moved on: an ERROR
-								 * may end that, and with it the fetch */
-} Fetch;
-
 struct HubspotCalls
 {
-	MemoryContext context;
 	const HubspotClient *client;
+	HubspotReadyCheck is_ready; /* or NULL: they always are */
+	void	   *ready_arg;
 	HubspotExchange *exchange;
 	dlist_head	waiting;		/* by age; a retry goes before what is new */
 	dlist_head	done;
@@ -77,44 +54,35 @@ struct HubspotCalls
 	bool		stopped;		/* nothing more is sent, ... */
 	const HubspotError *error;	/* ... for want of a token, or since no more
 								 * may be; or NULL */
-	int64		token_patience; /* until when to wait for another process that
-								 * fetches it; 0: none does */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
 
-static dlist_head fetches = DLIST_STATIC_INIT(fetches);
-
 static void send_waiting(HubspotCalls *calls, int64 *wake);
+static bool is_ready(HubspotCalls *calls, int64 *wake);
 static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
 static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
-static bool has_token(HubspotCalls *calls, bool ask_again, int64 *wake);
-static bool comes_from_another(HubspotCalls *calls, int64 now, int64 *wake);
-static Fetch *find_fetch(const HubspotAccessToken *token);
-static Fetch *start_fetch(HubspotCalls *calls);
-static void forget_fetch(void *arg);
-static bool move_fetch(Fetch *fetch, int64 *wake);
-static void finish_fetch(Fetch *fetch);
 static void take_replies(HubspotCalls *calls);
-static void stop(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
 static void park(HubspotCalls *calls, bool searches, int64 until);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
 /*
  * Begin the calls of a statement; what is in flight ends with the context, which
- * must not outlive the client.
+ * must not outlive the client.  is_ready (or NULL) is asked before one is sent.
  */
 HubspotCalls *
-hubspot_calls_create(MemoryContext context, const HubspotClient *client)
+hubspot_calls_create(MemoryContext context, const HubspotClient *client,
+					 HubspotReadyCheck is_ready, void *ready_arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
 
-	calls->context = context;
 	calls->client = client;
+	calls->is_ready = is_ready;
+	calls->ready_arg = ready_arg;
 	calls->exchange = hubspot_exchange_create(context);
 	dlist_init(&calls->waiting);
 	dlist_init(&calls->done);
@@ -179,8 +147,15 @@ hubspot_calls_wait(HubspotCalls *calls, int64 until)
 bool
 hubspot_calls_drive(HubspotCalls *calls, int64 *wake)
 {
-	if (hubspot_exchange_wait(calls->exchange, 0))
-		take_replies(calls);
+	(void) hubspot_exchange_wait(calls->exchange, 0);
+	return hubspot_calls_move_on(calls, wake);
+}
+
+/* The same, without a look at what the network has. */
+bool
+hubspot_calls_move_on(HubspotCalls *calls, int64 *wake)
+{
+	take_replies(calls);
 	send_waiting(calls, wake);
 	return !dlist_is_empty(&calls->done);
 }
@@ -224,14 +199,17 @@ hubspot_call_free(HubspotCall *call)
 }
 
 /*
- * Send nothing more, after a reply that refuses the account, or for want of a
- * token.  What waits, or is started from now on, comes back as it is: with the
- * reply of its last attempt, or without any.
+ * Send nothing more, after a reply that refuses the account, or for an error, as for want of
+ * a token.  What waits, or is started from now on, comes back as it is: with the reply of
+ * its last attempt, or without any, and with the error, which lives as long as the calls.
  */
-static void
-stop(HubspotCalls *calls)
+void
+hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error)
 {
+	if (calls->stopped)
+		return;
 	calls->stopped = true;
+	calls->error = error;
 	while (!dlist_is_empty(&calls->waiting))
 	{
 		HubspotCall *call = dlist_container(HubspotCall, node,
@@ -245,6 +223,13 @@ stop(HubspotCalls *calls)
 		}
 		dlist_push_tail(&calls->done, &call->node);
 	}
+}
+
+/* The error for which they were stopped, or NULL. */
+const HubspotError *
+hubspot_calls_error(const HubspotCalls *calls)
+{
+	return calls->error;
 }
 
 const HubspotCallCounts *
@@ -270,10 +255,11 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		int64		now = hubspot_now();
 		int64		when;
 		HubspotCall *call = next_waiting(calls, now, wake);
+		const HubspotError *error;
 
 		if (call == NULL || !has_budget(calls, call))
 			break;
-		if (!has_token(calls, false, wake))
+		if (!is_ready(calls, wake))
 			break;
 		if (!hubspot_account_take(calls->client->account,
 								  options->rate_limit, call->search, now, &when))
@@ -282,14 +268,26 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 			calls->counts.throttled = true;
 			break;
 		}
-		calls->error = hubspot_allowance_take(calls->client);
-		if (calls->error)
+		error = hubspot_allowance_take(calls->client);
+		if (error)
 		{
-			stop(calls);
+			hubspot_calls_stop(calls, error);
 			break;
 		}
 		send_call(calls, call, now);
 	}
+}
+
+static bool
+is_ready(HubspotCalls *calls, int64 *wake)
+{
+	HubspotReadiness readiness;
+
+	if (calls->is_ready == NULL)
+		return true;
+	readiness = calls->is_ready(calls->ready_arg, wake);
+	calls->counts.throttled = (readiness == HUBSPOT_THROTTLED);
+	return readiness == HUBSPOT_READY;
 }
 
 /*
@@ -309,212 +307,6 @@ max_reply(const HubspotCalls *calls, const HubspotCall *call)
 	if (calls->client->policy.reply_budget == 0)
 		return HUBSPOT_MAX_REPLY;
 	return call->max_reply > 0 ? call->max_reply : MAX_BUDGETED_REPLY;
-}
-
-/*
- * Fetch an access token if one is needed, and wait for it, as the first call would do.
- * Returns why there is none, palloc'd, or NULL.  If a token was refused before, it is
- * asked for again.
- */
-const HubspotError *
-hubspot_authorize(const HubspotClient *client)
-{
-	HubspotCalls *calls;
-	int64		wake;
-
-	if (client->token == NULL || hubspot_token_is_ready(client->token))
-		return NULL;
-	calls = hubspot_calls_create(CurrentMemoryContext, client);
-	while (!has_token(calls, true, &wake))
-	{
-		if (calls->error)
-			return calls->error;
-		(void) hubspot_exchange_wait(calls->exchange, wake);
-	}
-	return NULL;
-}
-
-/*
- * Is there an access token?  If not, it is on its way, and *wake is when to look
- * again, if nothing comes back before; or there is none to be had, and the calls
- * are stopped.  ask_again: even if it was refused in this statement.
- */
-static bool
-has_token(HubspotCalls *calls, bool ask_again, int64 *wake)
-{
-	const HubspotClient *client = calls->client;
-
-	*wake = HUBSPOT_NEVER;
-	while (client->token && !hubspot_token_is_ready(client->token))
-	{
-		Fetch	   *fetch = find_fetch(client->token);
-
-		if (fetch == NULL)
-		{
-			int64		now = hubspot_now();
-			int64		when = hubspot_account_when(client->account,
-													client->options->rate_limit,
-													now);
-
-			/* its request needs a place, too: do not wait for it there */
-			if (when > now)
-			{
-				*wake = when;
-				calls->counts.throttled = true;
-				return false;
-			}
-			if (!ask_again)
-				calls->error = hubspot_token_refusal(client->token, calls->context);
-			if (calls->error)
-				stop(calls);
-			else if (comes_from_another(calls, now, wake))
-				return false;
-			else if (!hubspot_token_is_ready(client->token))
-				fetch = start_fetch(calls);
-		}
-		if (fetch && move_fetch(fetch, wake))
-		{
-			calls->counts.throttled = fetch->calls->counts.throttled;
-			return false;
-		}
-		if (calls->error)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Does another process fetch the token, for which to wait until *wake?  If not, it
- * may be ready.
- */
-static bool
-comes_from_another(HubspotCalls *calls, int64 now, int64 *wake)
-{
-	bool		patient = calls->token_patience == 0 || now < calls->token_patience;
-
-	if (hubspot_token_take(calls->client->token, patient, wake) != HUBSPOT_TOKEN_COMES)
-	{
-		calls->token_patience = 0;
-		return false;
-	}
-	if (calls->token_patience == 0)
-		calls->token_patience = now +
-			(calls->client->policy.impatient ? IMPATIENT_WAIT : MAX_TOKEN_WAIT);
-	*wake = Min(*wake, calls->token_patience);
-	return true;
-}
-
-/* The fetch of the same token by calls of this session, or NULL. */
-static Fetch *
-find_fetch(const HubspotAccessToken *token)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &fetches)
-	{
-		Fetch	   *fetch = dlist_container(Fetch, node, iter.cur);
-
-		if (!hubspot_token_is_same(fetch->token, token))
-			continue;
-		if (!fetch->moves)
-			return fetch;
-
-		/* a statement within the owner's has caught an ERROR of it */
-		MemoryContextDelete(fetch->context);
-		return NULL;
-	}
-	return NULL;
-}
-
-static Fetch *
-start_fetch(HubspotCalls *calls)
-{
-	MemoryContext context = AllocSetContextCreate(calls->context,
-												  "hubspot_assoc token request",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Fetch	   *fetch = palloc0(sizeof(Fetch));
-	HubspotCall *call = &fetch->call;
-
-	fetch->context = context;
-	fetch->token = calls->client->token;
-	fetch->owner = calls;
-	fetch->client = *calls->client;
-	fetch->client.token = NULL;
-	fetch->moves = true;
-	initStringInfo(&fetch->form);
-	dlist_push_head(&fetches, &fetch->node);
-
-	/* called after the request has been broken off, which points to the form */
-	fetch->callback.func = forget_fetch;
-	fetch->callback.arg = fetch;
-	MemoryContextRegisterResetCallback(context, &fetch->callback);
-
-	hubspot_token_encode_request(fetch->token, &fetch->form);
-	call->method = "POST";
-	call->path = hubspot_token_path(fetch->client.options->api_version);
-	call->body = fetch->form.data;
-	call->body_len = fetch->form.len;
-	call->form = true;
-	call->repeatable = true;
-	fetch->calls = hubspot_calls_create(context, &fetch->client);
-	hubspot_calls_start(fetch->calls, call);
-	fetch->moves = false;
-	MemoryContextSwitchTo(old);
-	return fetch;
-}
-
-/* Reset callback: forget a fetch and its secrets. */
-static void
-forget_fetch(void *arg)
-{
-	Fetch	   *fetch = arg;
-
-	dlist_delete(&fetch->node);
-	explicit_bzero(fetch->form.data, fetch->form.len);
-	hubspot_token_give_up(fetch->token);
-}
-
-/*
- * Let a fetch move on without waiting.  False: it has come to its end.  True: *wake
- * is when it is to move on, if nothing comes back before.
- */
-static bool
-move_fetch(Fetch *fetch, int64 *wake)
-{
-	HubspotCalls *calls = fetch->calls;
-
-	fetch->moves = true;
-	take_replies(calls);
-	send_waiting(calls, wake);
-	if (!dlist_is_empty(&calls->done))
-	{
-		finish_fetch(fetch);
-		return false;
-	}
-	fetch->moves = false;
-	return true;
-}
-
-/* End a fetch whose request has been answered, or has failed. */
-static void
-finish_fetch(Fetch *fetch)
-{
-	const HubspotCall *call = &fetch->call;
-	HubspotAccessToken *token = fetch->token;
-	HubspotCalls *owner = fetch->owner;
-	MemoryContext old = MemoryContextSwitchTo(fetch->context);
-	HubspotError *error = hubspot_token_take_reply(token, call->reply,
-												   call->attempts, call->sent);
-
-	if (error && !hubspot_token_reload(token) && !owner->stopped)
-	{
-		MemoryContextSwitchTo(owner->context);
-		owner->error = hubspot_copy_error(error);
-		stop(owner);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(fetch->context);
 }
 
 /* The first call whose backoff is over; or NULL, and *wake is when one's will be. */
@@ -624,7 +416,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	HubspotAdvice advice;
 
 	if (calls->client->policy.impatient)
-		patience = Min(most, IMPATIENT_WAIT);
+		patience = Min(most, HUBSPOT_IMPATIENT_WAIT);
 	advice = hubspot_reply_advice(call->reply, call->repeatable, &wait, &asked);
 
 	if (calls->stopped)
@@ -668,7 +460,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 	dlist_push_tail(&calls->done, &call->node);
 	if (!hubspot_reply_is_success(call->reply) &&
 		hubspot_ends_sending(hubspot_reply_verdict(call->reply)))
-		stop(calls);
+		hubspot_calls_stop(calls, NULL);
 }
 
 /* Let nothing be sent to the account before until, or no searches. */

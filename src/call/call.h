@@ -17,8 +17,26 @@
 #include "http/http.h"
 #include "hubspot.h"
 
+/* How long, in us, an impatient client waits for something. */
+#define HUBSPOT_IMPATIENT_WAIT	INT64CONST(1000000)
+
 /* The calls of one statement; see call.c. */
 typedef struct HubspotCalls HubspotCalls;
+
+/* May calls be sent, as far as what they need is concerned? */
+typedef enum HubspotReadiness
+{
+	HUBSPOT_READY,
+	HUBSPOT_UNREADY,
+	HUBSPOT_THROTTLED			/* what they need waits for the account's rate
+								 * limit */
+} HubspotReadiness;
+
+/*
+ * Tells that.  If they may not, *wake is when to ask again, unless something comes back
+ * before; or it has stopped them.
+ */
+typedef HubspotReadiness (*HubspotReadyCheck) (void *arg, int64 *wake);
 
 /*
  * One call.  The caller fills in the first part, and may read the last one
@@ -74,13 +92,17 @@ typedef struct HubspotCallCounts
 } HubspotCallCounts;
 
 extern HubspotCalls *hubspot_calls_create(MemoryContext context,
-										  const HubspotClient *client);
+										  const HubspotClient *client,
+										  HubspotReadyCheck is_ready,
+										  void *ready_arg);
 extern void hubspot_calls_start(HubspotCalls *calls, HubspotCall *call);
 extern bool hubspot_calls_wait(HubspotCalls *calls, int64 until);
 extern bool hubspot_calls_drive(HubspotCalls *calls, int64 *wake);
+extern bool hubspot_calls_move_on(HubspotCalls *calls, int64 *wake);
 extern void hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
-extern const HubspotError *hubspot_authorize(const HubspotClient *client);
+extern void hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error);
+extern const HubspotError *hubspot_calls_error(const HubspotCalls *calls);
 extern void hubspot_call_free(HubspotCall *call);
 extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
 

@@ -13,6 +13,7 @@
 #include "api/error.h"
 #include "base/clock.h"
 #include "call/perform.h"
+#include "call/token_fetch.h"
 
 static const HubspotError *send_to(const HubspotClient *client,
 								   const HubspotEndpoint *endpoint, const char *path,
@@ -26,7 +27,7 @@ static const HubspotError *send_to(const HubspotClient *client,
 void
 hubspot_call_perform(const HubspotClient *client, HubspotCall *call)
 {
-	HubspotCalls *calls = hubspot_calls_create(CurrentMemoryContext, client);
+	HubspotCalls *calls = hubspot_authorized_calls_create(CurrentMemoryContext, client);
 
 	hubspot_calls_start(calls, call);
 	(void) hubspot_calls_wait(calls, HUBSPOT_NEVER);

@@ -34,7 +34,7 @@
 #include "account/account.h"
 #include "api/error.h"
 #include "base/clock.h"
-#include "call/call.h"
+#include "call/token_fetch.h"
 #include "outbox/damper.h"
 #include "outbox/delivery.h"
 #include "outbox/lease.h"
