@@ -38,6 +38,7 @@
 #include "drift/names.h"
 #include "schema/prepared.h"
 #include "sync/change.h"
+#include "sync/difference_sql.h"
 
 /* A sync that may want what HubSpot holds. */
 typedef struct Claim

@@ -34,7 +34,7 @@ typedef struct HubspotDifferences
 	MemoryContext context;		/* of all below */
 	int64		count;
 	int64		nremovals;
-	Tuplestorestate *rows;		/* for queries; see change_sql.h */
+	Tuplestorestate *rows;		/* for queries; see difference_sql.h */
 	TupleDesc	tupdesc;		/* of these */
 	Tuplestorestate *changes;	/* plan_change.h's, packed, in their order */
 	TupleTableSlot *slot;		/* of the last one that was got */

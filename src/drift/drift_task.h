@@ -13,7 +13,7 @@
 
 #include "drift/differences.h"
 #include "plan/plan_task.h"
-#include "sync/change_sql.h"
+#include "sync/link_rows.h"
 
 /* What a comparison has come to. */
 typedef struct HubspotDriftCounts

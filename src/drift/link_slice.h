@@ -13,7 +13,7 @@
 
 #include "utils/tuplestore.h"
 
-#include "sync/change_sql.h"
+#include "sync/link_rows.h"
 
 typedef struct HubspotLinkSlice
 {

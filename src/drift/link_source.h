@@ -14,7 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "rows/source.h"
-#include "sync/change_sql.h"
+#include "sync/link_rows.h"
 
 extern HubspotSource *hubspot_link_source(const HubspotDelta *delta,
 										  const HubspotDirection *direction,

@@ -27,7 +27,7 @@ typedef struct HubspotRecordNames
 {
 	HubspotSide side;
 	const char *property;		/* whose values they are; NULL: they are ids */
-	Tuplestorestate *rows;		/* for queries; see change_sql.h */
+	Tuplestorestate *rows;		/* for queries; see difference_sql.h */
 } HubspotRecordNames;
 
 extern TupleDesc hubspot_names_tupdesc(void);

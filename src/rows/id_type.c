@@ -7,7 +7,7 @@
  * texts.  So the text of a value has to be the same in all sessions: that of float8
  * depends on extra_float_digits, that of bytea on bytea_output, those of dates on
  * datestyle, and so on.  Types that are known to be fit are the integers, numeric (whose
- * zeroes after the point are left out, see change_sql.c), uuid, enums, all strings, and
+ * zeroes after the point are left out, see link_rows.c), uuid, enums, all strings, and
  * domains over these.
  *
  * IDENTIFICATION
