@@ -86,9 +86,9 @@ DECLARE
 	category text;
 BEGIN
 	FOR category IN
-		SELECT 'CATEGORY_' || i FROM generate_series(1, 21) AS i
+		SELECT 'CATEGORY_' || i FROM generate_series(1, 45) AS i
 		UNION ALL VALUES ('other'), (repeat('x', 63)), (repeat('x', 64)), (E'"\\'), ('ONE_TOO_MANY'),
-			('CATEGORY_21'), ('ONE_TOO_MANY')
+			('CATEGORY_45'), ('ONE_TOO_MANY')
 	LOOP
 		CALL sim.rule(jsonb_build_object('status', 400, 'body', jsonb_build_object('category', category)));
 		CALL single();

@@ -114,7 +114,7 @@ static void reset_counts(HubspotAccountCounts *counts);
 static void merge_counts(HubspotAccountCounts *counts,
 						 const HubspotAccountCounts *other);
 static void add_errors(HubspotAccountCounts *counts, const char *category,
-					   int64 rows);
+					   HubspotOperation operation, int64 rows);
 static void copy_state(const AccountState *state, HubspotAccountCounts *counts,
 					   HubspotThrottle *throttle);
 
@@ -437,16 +437,14 @@ hubspot_account_park_searches(HubspotAccount *account, int64 until)
 
 /* Count a request that is sent, with that many bytes of body. */
 void
-hubspot_account_count_request(HubspotAccount *account, bool retry, bool lookup,
-							  size_t bytes)
+hubspot_account_count_request(HubspotAccount *account, HubspotOperation operation,
+							  bool retry, size_t bytes)
 {
 	HubspotAccountCounts *counts = &open_account(account)->counts;
 
-	counts->requests++;
+	counts->operations[operation].requests++;
 	if (retry)
 		counts->retries++;
-	if (lookup)
-		counts->lookups++;
 	counts->bytes_sent += bytes;
 	close_account(account);
 }
@@ -504,34 +502,34 @@ hubspot_account_ask_again(HubspotAccount *account, int64 until)
 
 /* Count inputs that are settled, and how many of them are confirmed. */
 void
-hubspot_account_count_inputs(HubspotAccount *account, int64 inputs,
-							 int64 confirmed)
+hubspot_account_count_inputs(const HubspotTally *tally, int64 inputs, int64 confirmed)
 {
-	HubspotAccountCounts *counts = &open_account(account)->counts;
+	HubspotAccountCounts *counts;
 
-	counts->inputs += inputs;
-	counts->confirmed += confirmed;
-	close_account(account);
+	if (tally->account == NULL)
+		return;
+	counts = &open_account(tally->account)->counts;
+	counts->operations[tally->operation].inputs += inputs;
+	counts->operations[tally->operation].confirmed += confirmed;
+	close_account(tally->account);
 }
 
 /* Count inputs that have failed with an error of that category. */
 void
-hubspot_account_count_error(HubspotAccount *account, const char *category,
-							int64 rows)
+hubspot_account_count_error(const HubspotTally *tally, const char *category, int64 rows)
 {
-	add_errors(&open_account(account)->counts, category, rows);
-	close_account(account);
+	if (tally->account == NULL)
+		return;
+	add_errors(&open_account(tally->account)->counts, category, tally->operation, rows);
+	close_account(tally->account);
 }
 
 /* Likewise, and count them as inputs. */
 void
-hubspot_account_count_failed(HubspotAccount *account, const char *category, int64 rows)
+hubspot_account_count_failed(const HubspotTally *tally, const char *category, int64 rows)
 {
-	HubspotAccountCounts *counts = &open_account(account)->counts;
-
-	counts->inputs += rows;
-	add_errors(counts, category, rows);
-	close_account(account);
+	hubspot_account_count_inputs(tally, rows, 0);
+	hubspot_account_count_error(tally, category, rows);
 }
 
 /* Count rows that were left out of the outbox because of nulls. */
@@ -553,47 +551,51 @@ static void
 merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
 {
 	counts->since = Min(counts->since, other->since);
-	counts->requests += other->requests;
+	for (int i = 0; i < HUBSPOT_NOPERATIONS; i++)
+	{
+		counts->operations[i].requests += other->operations[i].requests;
+		counts->operations[i].inputs += other->operations[i].inputs;
+		counts->operations[i].confirmed += other->operations[i].confirmed;
+	}
 	counts->retries += other->retries;
 	counts->rate_limited += other->rate_limited;
-	counts->lookups += other->lookups;
-	counts->inputs += other->inputs;
-	counts->confirmed += other->confirmed;
 	counts->skipped += other->skipped;
 	counts->bytes_sent += other->bytes_sent;
 	counts->bytes_received += other->bytes_received;
 	counts->request_time += other->request_time;
 	counts->max_request_time = Max(counts->max_request_time,
 								   other->max_request_time);
-	for (int i = 0; i < other->ncategories; i++)
-		add_errors(counts, other->categories[i].category,
-				   other->categories[i].rows);
+	for (int i = 0; i < other->nerrors; i++)
+		add_errors(counts, other->errors[i].category, other->errors[i].operation,
+				   other->errors[i].rows);
 	counts->other_errors += other->other_errors;
 }
 
-/* Add them under their category, if there is a place for it. */
+/* Add them under their category and operation, if there is a place for these. */
 static void
-add_errors(HubspotAccountCounts *counts, const char *category, int64 rows)
+add_errors(HubspotAccountCounts *counts, const char *category, HubspotOperation operation,
+		   int64 rows)
 {
+	HubspotErrorCount *error;
 	int			i = 0;
 
-	while (i < counts->ncategories &&
-		   strcmp(counts->categories[i].category, category) != 0)
+	while (i < counts->nerrors && (counts->errors[i].operation != operation ||
+								   strcmp(counts->errors[i].category, category) != 0))
 		i++;
-	if (i == HUBSPOT_COUNTED_CATEGORIES ||
-		strlen(category) > HUBSPOT_COUNTED_CATEGORY_LEN)
+	if (i == HUBSPOT_COUNTED_ERRORS || strlen(category) > HUBSPOT_COUNTED_CATEGORY_LEN)
 	{
 		counts->other_errors += rows;
 		return;
 	}
-	if (i == counts->ncategories)
+	error = &counts->errors[i];
+	if (i == counts->nerrors)
 	{
-		strlcpy(counts->categories[i].category, category,
-				sizeof(counts->categories[i].category));
-		counts->categories[i].rows = 0;
-		counts->ncategories++;
+		strlcpy(error->category, category, sizeof(error->category));
+		error->operation = operation;
+		error->rows = 0;
+		counts->nerrors++;
 	}
-	counts->categories[i].rows += rows;
+	error->rows += rows;
 }
 
 /*

@@ -216,6 +216,57 @@ hubspot_endpoint(HubspotOperation operation)
 	return &endpoints[operation];
 }
 
+HubspotOperation
+hubspot_endpoint_operation(const HubspotEndpoint *endpoint)
+{
+	return (HubspotOperation) (endpoint - endpoints);
+}
+
+/*
+ * What an operation is called in figures, where one of a single input is not told from one
+ * of many.  The names of those that the outbox has are the outbox's.
+ */
+const char *
+hubspot_operation_name(HubspotOperation operation)
+{
+	static const char *const names[HUBSPOT_NOPERATIONS] = {
+		[HUBSPOT_CREATE_DEFAULT] = "create_default",
+		[HUBSPOT_CREATE] = "create",
+		[HUBSPOT_BATCH_CREATE_DEFAULT] = "create_default",
+		[HUBSPOT_BATCH_CREATE] = "create",
+		[HUBSPOT_ARCHIVE] = "archive",
+		[HUBSPOT_BATCH_ARCHIVE] = "archive",
+		[HUBSPOT_BATCH_ARCHIVE_LABELS] = "archive_labels",
+		[HUBSPOT_LIST] = "list",
+		[HUBSPOT_BATCH_READ] = "read",
+		[HUBSPOT_LABELS] = "labels",
+		[HUBSPOT_LABEL_CREATE] = "label_create",
+		[HUBSPOT_LABEL_UPDATE] = "label_update",
+		[HUBSPOT_LABEL_DELETE] = "label_delete",
+		[HUBSPOT_LIMITS_ALL] = "limits",
+		[HUBSPOT_LIMITS] = "limits",
+		[HUBSPOT_LIMIT_CREATE] = "limit_create",
+		[HUBSPOT_LIMIT_UPDATE] = "limit_update",
+		[HUBSPOT_LIMIT_PURGE] = "limit_purge",
+		[HUBSPOT_HIGH_USAGE_REPORT] = "high_usage_report",
+		[HUBSPOT_RECORDS_READ] = "records_read",
+		[HUBSPOT_RECORDS_SEARCH] = "records_search",
+		[HUBSPOT_PROPERTIES_LIST] = "properties",
+		[HUBSPOT_ACCOUNT_DETAILS] = "account",
+		[HUBSPOT_DAILY_USAGE] = "quota",
+		[HUBSPOT_CUSTOM_OBJECTS] = "object_types",
+		[HUBSPOT_LABEL_USAGE_ALL] = "label_usage",
+		[HUBSPOT_LABEL_USAGE] = "label_usage",
+		[HUBSPOT_RECORD_USAGE] = "records_near_limit",
+		[HUBSPOT_RECORDS_LIST] = "records_list",
+		[HUBSPOT_TOKEN] = "token",
+		[HUBSPOT_ANY_REQUEST] = "request",
+		[HUBSPOT_UNKNOWN_OPERATION] = "unknown"
+	};
+
+	return names[operation];
+}
+
 /* Does it change nothing in the account? */
 bool
 hubspot_endpoint_reads(const HubspotEndpoint *endpoint)

@@ -43,8 +43,15 @@ typedef enum HubspotOperation
 	HUBSPOT_LABEL_USAGE_ALL,
 	HUBSPOT_LABEL_USAGE,
 	HUBSPOT_RECORD_USAGE,
-	HUBSPOT_RECORDS_LIST
+	HUBSPOT_RECORDS_LIST,
+
+	/* of no endpoint */
+	HUBSPOT_TOKEN,				/* gets an access token */
+	HUBSPOT_ANY_REQUEST,		/* hs_assoc_request's */
+	HUBSPOT_UNKNOWN_OPERATION	/* a row's that could not be read */
 } HubspotOperation;
+
+#define HUBSPOT_NOPERATIONS	(HUBSPOT_UNKNOWN_OPERATION + 1)
 
 /*
  * The trees of paths, in which each API version has its segment in another
@@ -105,6 +112,8 @@ typedef struct HubspotEndpoint
 } HubspotEndpoint;
 
 extern const HubspotEndpoint *hubspot_endpoint(HubspotOperation operation);
+extern HubspotOperation hubspot_endpoint_operation(const HubspotEndpoint *endpoint);
+extern const char *hubspot_operation_name(HubspotOperation operation);
 extern bool hubspot_endpoint_reads(const HubspotEndpoint *endpoint);
 extern bool hubspot_request_reads(const char *method, const char *path);
 extern size_t hubspot_max_reply(const HubspotEndpoint *endpoint, int ninputs);

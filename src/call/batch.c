@@ -67,7 +67,7 @@ struct HubspotBatch
 {
 	MemoryContext context;
 	const HubspotClient *client;
-	HubspotAccount *account;	/* that counts inputs, or NULL */
+	HubspotTally tally;
 	const HubspotEndpoint *endpoint;
 	HubspotBatchScope scope;
 	bool		keep_labels;
@@ -124,7 +124,8 @@ hubspot_batch_create(const HubspotClient *client,
 
 	batch->context = context;
 	batch->client = client;
-	batch->account = client->policy.is_preparation ? NULL : client->account;
+	batch->tally.account = client->policy.is_preparation ? NULL : client->account;
+	batch->tally.operation = operation;
 	batch->endpoint = hubspot_endpoint(operation);
 	batch->keep_labels = keep_labels;
 	hubspot_batch_scope_begin(&batch->scope, context, client, from_type->name, to_type->name);
@@ -648,7 +649,7 @@ give_settled(HubspotBatch *batch, HubspotChunk *chunk)
 {
 	if (chunk->search == NULL || chunk->keep || chunk->shape == HUBSPOT_INPUT_RECORD)
 		return;
-	hubspot_chunk_count(chunk, batch->account, &batch->counts.confirmed,
+	hubspot_chunk_count(chunk, &batch->tally, &batch->counts.confirmed,
 						&batch->counts.failed, &batch->counts.in_doubt);
 	batch->partly = chunk;
 }
@@ -687,7 +688,7 @@ finish_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	 * count now, since the caller may end the statement with the first
 	 * failure that it gets
 	 */
-	hubspot_chunk_count(chunk, batch->account, &batch->counts.confirmed,
+	hubspot_chunk_count(chunk, &batch->tally, &batch->counts.confirmed,
 						&batch->counts.failed, &batch->counts.in_doubt);
 	foreach(lc, chunk->followers)
 	{

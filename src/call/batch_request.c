@@ -175,6 +175,7 @@ make_request(const HubspotBatchScope *scope, const HubspotBatchRequest *like,
 	request->evidence = like->evidence;
 	request->part = *part;
 	request->call.method = request->endpoint->method;
+	request->call.operation = hubspot_endpoint_operation(request->endpoint);
 	request->call.path = hubspot_request_path(request->endpoint,
 											  scope->api_version,
 											  scope->from_type, scope->to_type,

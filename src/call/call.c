@@ -368,7 +368,7 @@ send_call(HubspotCalls *calls, HubspotCall *call, int64 now)
 	call->transfer = hubspot_transfer_start(calls->exchange, &request, call);
 	dlist_delete(&call->node);
 	hubspot_account_count_request(calls->client->account,
-								  call->attempts > 0, call->lookup, call->body_len);
+								  call->operation, call->attempts > 0, call->body_len);
 	calls->in_flight++;
 	calls->in_replies += request.max_reply;
 	calls->counts.requests++;

@@ -50,7 +50,7 @@ typedef struct HubspotCall
 	size_t		body_len;
 	bool		form;			/* the body is a form */
 	bool		repeatable;		/* doing it twice is as good as once */
-	bool		lookup;			/* it asks which record has a key, or an id */
+	HubspotOperation operation;
 	bool		search;			/* it is one of the account's searches */
 	bool		own_connection; /* each attempt is one request: libcurl
 								 * doesn't repeat it by itself */

@@ -507,12 +507,12 @@ next_row_of_unit(HubspotChunk *chunk, HubspotUnit *unit)
 }
 
 /*
- * Count the rows of a chunk that are settled and were not counted before, for the account,
- * if it is not NULL, and in *confirmed and *failed; *in_doubt, which has what was sent and not settled, is
- * reduced by them.  A record counts with its last page.
+ * Count the rows of a chunk that are settled and were not counted before, for the tally and
+ * in *confirmed and *failed; *in_doubt, which has what was sent and not settled, is reduced
+ * by them.  A record counts with its last page.
  */
 void
-hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
+hubspot_chunk_count(const HubspotChunk *chunk, const HubspotTally *tally,
 					int64 *confirmed, int64 *failed, int64 *in_doubt)
 {
 	const char *category = NULL;
@@ -536,18 +536,17 @@ hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
 		}
 		count = hubspot_unit_row_count(unit);
 		nfailed += count;
-		if (category && account && strcmp(category, unit->error->category) != 0)
+		if (category && strcmp(category, unit->error->category) != 0)
 		{
-			hubspot_account_count_error(account, category, rows);
+			hubspot_account_count_error(tally, category, rows);
 			rows = 0;
 		}
 		category = unit->error->category;
 		rows += count;
 	}
-	if (category && account)
-		hubspot_account_count_error(account, category, rows);
-	if (account)
-		hubspot_account_count_inputs(account, nconfirmed + nfailed, nconfirmed);
+	if (category)
+		hubspot_account_count_error(tally, category, rows);
+	hubspot_account_count_inputs(tally, nconfirmed + nfailed, nconfirmed);
 	*confirmed += nconfirmed;
 	*failed += nfailed;
 	if (chunk->first_call && chunk->first_call->sent != 0)

@@ -109,7 +109,7 @@ extern void hubspot_chunk_follow(HubspotChunk *chunk, const HubspotUnit *unit,
 								 bool both_ways);
 extern bool hubspot_chunk_next_row(HubspotChunk *chunk,
 								   HubspotOutcome *outcome);
-extern void hubspot_chunk_count(const HubspotChunk *chunk, HubspotAccount *account,
+extern void hubspot_chunk_count(const HubspotChunk *chunk, const HubspotTally *tally,
 								int64 *confirmed, int64 *failed, int64 *in_doubt);
 
 #endif							/* HUBSPOT_CALL_CHUNK_H */

@@ -166,6 +166,7 @@ hubspot_labels_look_up(HubspotLabels *labels)
 	hubspot_append_path(&path, endpoint,
 						labels->client->options->api_version, arguments);
 	call.method = endpoint->method;
+	call.operation = hubspot_endpoint_operation(endpoint);
 	call.path = path.data;
 	call.repeatable = endpoint->repeatable;
 	hubspot_call_perform(labels->client, &call);

@@ -246,6 +246,7 @@ start_call(HubspotListing *listing, HubspotCall *call, HubspotOperation operatio
 		hubspot_append_cursor(&path, listing->after);
 	memset(call, 0, sizeof(*call));
 	call->method = endpoint->method;
+	call->operation = hubspot_endpoint_operation(endpoint);
 	call->path = path.data;
 	call->repeatable = endpoint->repeatable;
 	call->max_reply = hubspot_max_reply(endpoint, 0);

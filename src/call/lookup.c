@@ -289,9 +289,9 @@ encode_lookup(Lookup *lookup)
 	initStringInfo(&path);
 	hubspot_append_path(&path, endpoint, lookups->client->options->api_version, arguments);
 	lookup->call.method = endpoint->method;
+	lookup->call.operation = hubspot_endpoint_operation(endpoint);
 	lookup->call.path = path.data;
 	lookup->call.max_reply = hubspot_max_reply(endpoint, lookup->nkeys);
-	lookup->call.lookup = (lookup->question != ASKS_PROPERTIES);
 	lookup->call.search = (lookup->question == ASKS_SEARCH);
 	if (lookup->question == ASKS_PROPERTIES)
 		return;

@@ -84,6 +84,7 @@ send_to(const HubspotClient *client, const HubspotEndpoint *endpoint,
 {
 	memset(call, 0, sizeof(HubspotCall));
 	call->method = endpoint->method;
+	call->operation = hubspot_endpoint_operation(endpoint);
 	call->path = path;
 	call->body = body;
 	call->body_len = body ? strlen(body) : 0;

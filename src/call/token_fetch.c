@@ -240,6 +240,7 @@ start_fetch(Need *need)
 
 	hubspot_token_encode_request(fetch->token, &fetch->form);
 	call->method = "POST";
+	call->operation = HUBSPOT_TOKEN;
 	call->path = hubspot_token_path(fetch->client.options->api_version);
 	call->body = fetch->form.data;
 	call->body_len = fetch->form.len;

@@ -46,7 +46,6 @@ typedef enum Figure
 	REQUESTS,
 	RETRIES,
 	RATE_LIMITED,
-	LOOKUPS,
 	INPUTS,
 	CONFIRMED,
 	SKIPPED,
@@ -84,14 +83,13 @@ static const struct
 	const char *kind;
 	const char *help;
 }			figures[] = {
-	[REQUESTS] = {"hubspot_assoc_requests_total", "counter", "Requests to HubSpot."},
+	[REQUESTS] = {"hubspot_assoc_requests_total", "counter", "Requests to HubSpot, by what they do."},
 	[RETRIES] = {"hubspot_assoc_retries_total", "counter", "Requests that were sent again after a failed attempt."},
 	[RATE_LIMITED] = {"hubspot_assoc_rate_limited_requests_total", "counter", "Requests that HubSpot has answered with 429."},
-	[LOOKUPS] = {"hubspot_assoc_lookup_requests_total", "counter", "Requests that look records up."},
-	[INPUTS] = {"hubspot_assoc_inputs_total", "counter", "Rows that were settled."},
-	[CONFIRMED] = {"hubspot_assoc_confirmed_inputs_total", "counter", "Rows that HubSpot has confirmed."},
+	[INPUTS] = {"hubspot_assoc_inputs_total", "counter", "Rows that were settled, by what was to be done."},
+	[CONFIRMED] = {"hubspot_assoc_confirmed_inputs_total", "counter", "Rows that HubSpot has confirmed, by what was done."},
 	[SKIPPED] = {"hubspot_assoc_skipped_inputs_total", "counter", "Rows that were not enqueued, since an id of theirs is null."},
-	[FAILED] = {"hubspot_assoc_failed_inputs_total", "counter", "Rows that have failed, by their error category."},
+	[FAILED] = {"hubspot_assoc_failed_inputs_total", "counter", "Rows that have failed, by what was to be done and their error category."},
 	[BYTES_SENT] = {"hubspot_assoc_sent_bytes_total", "counter", "Bytes of the bodies of requests."},
 	[BYTES_RECEIVED] = {"hubspot_assoc_received_bytes_total", "counter", "Bytes of the bodies of answers."},
 	[REQUEST_SECONDS] = {"hubspot_assoc_request_seconds_total", "counter", "Time between requests and their answers."},
@@ -105,7 +103,7 @@ static const struct
 	[OUTBOX_ROWS] = {"hubspot_assoc_outbox_rows", "gauge", "Rows in the outbox, as the server's statistics estimate it."},
 	[OUTBOX_LAG] = {"hubspot_assoc_outbox_lag_seconds", "gauge", "For how long the oldest row of the outbox has been due."},
 	[ROWS_WITHOUT_RECORDS] = {"hubspot_assoc_rows_waiting_for_records", "gauge", "Rows of the outbox that wait for records which HubSpot does not have; of each server up to " COUNTED_WAITING "."},
-	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
+	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by what was to be done and their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
 	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; nothing: it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
 	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs of tables."},
@@ -119,11 +117,12 @@ static const struct
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 
-/* The most figures that one statement gives. */
+/* The most figures that one statement gives, and labels beside the database and the server. */
 #define MAX_FIGURES		6
+#define MAX_LABELS		2
 
 /*
- * Statements return a server, the value of a label or null, and a column for each figure.  What
+ * Statements return a server, the values of their labels, and a column for each figure.  What
  * they return is added up here: a join or GROUP BY would have hash tables for as many rows as
  * they are planned for (schema/prepared.c), and a session's first call had taken a quarter of
  * its time to clear their memory.
@@ -131,8 +130,7 @@ static const struct
 enum
 {
 	ROW_SERVER,
-	ROW_LABEL,
-	ROW_VALUE
+	ROW_LABELS
 };
 
 typedef struct FigureColumn
@@ -147,7 +145,8 @@ typedef struct FigureStatement
 	HubspotStatement statement;
 	FigureColumn columns[MAX_FIGURES];
 	int			ncolumns;
-	const char *label;			/* or NULL */
+	const char *labels[MAX_LABELS];
+	int			nlabels;
 } FigureStatement;
 
 /* One entry of the index for each account, and its first one. */
@@ -159,7 +158,7 @@ static FigureStatement lag_statement = {
 	"SELECT n.server, n.role FROM account AS a, LATERAL ("
 	"SELECT o.server, o.role::oid AS role FROM %1$s.hs_assoc_outbox AS o"
 	" WHERE (o.server, o.role::oid) > (a.server, a.role) ORDER BY o.server, o.role LIMIT 1) AS n) "
-	"SELECT a.server, NULL::text, ("
+	"SELECT a.server, ("
 	"SELECT o.not_before FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.role::oid = a.role"
 	" ORDER BY o.not_before LIMIT 1) FROM account AS a",
 	.columns = {{OUTBOX_LAG, true}},
@@ -179,7 +178,7 @@ static FigureStatement waiting_statement = {
 	" UNION ALL "
 	"SELECT n.server FROM account AS a, LATERAL (SELECT o.server FROM %1$s.hs_assoc_outbox AS o"
 	" WHERE o.waited IS NOT NULL AND o.server > a.server ORDER BY o.server LIMIT 1) AS n) "
-	"SELECT a.server, NULL::text, (SELECT count(*) FROM ("
+	"SELECT a.server, (SELECT count(*) FROM ("
 	"SELECT FROM unnest(ARRAY['create_default', 'create', 'archive', 'archive_labels']) AS p (operation), LATERAL ("
 	"SELECT FROM %1$s.hs_assoc_outbox AS o WHERE o.server = a.server AND o.operation = p.operation"
 	" AND o.waited > '0' ORDER BY o.waited LIMIT " COUNTED_WAITING ") AS r LIMIT " COUNTED_WAITING ") AS w)"
@@ -195,23 +194,25 @@ static FigureStatement dead_statement = {
 	" UNION ALL "
 	"SELECT n.server FROM account AS a, LATERAL (SELECT d.server FROM %1$s.hs_assoc_dead_letter AS d"
 	" WHERE d.server > a.server ORDER BY d.server LIMIT 1) AS n) "
-	"SELECT a.server, coalesce(d.error_category, ''), 1::bigint FROM account AS a, LATERAL ("
-	"SELECT l.error_category FROM %1$s.hs_assoc_dead_letter AS l WHERE l.server = a.server"
+	"SELECT a.server, d.operation, coalesce(d.error_category, ''), 1::bigint FROM account AS a, LATERAL ("
+	"SELECT l.operation, l.error_category FROM %1$s.hs_assoc_dead_letter AS l WHERE l.server = a.server"
 	" ORDER BY l.died_at DESC LIMIT " COUNTED_DEAD_LETTERS ") AS d",
 	.columns = {{DEAD_LETTERS}},
 	.ncolumns = 1,
-	.label = "category"
+	.labels = {"operation", "category"},
+	.nlabels = 2
 };
 
 static FigureStatement backoff_statement = {
 	.statement.text = "SELECT server, coalesce(error_category, ''), since FROM %1$s.hs_assoc_backoff",
 	.columns = {{BACKOFF, true}},
 	.ncolumns = 1,
-	.label = "category"
+	.labels = {"category"},
+	.nlabels = 1
 };
 
 static FigureStatement pause_statement = {
-	.statement.text = "SELECT server, NULL::text, 1::bigint FROM %1$s.hs_assoc_account_pause",
+	.statement.text = "SELECT server, 1::bigint FROM %1$s.hs_assoc_account_pause",
 	.columns = {{PAUSED}},
 	.ncolumns = 1
 };
@@ -222,7 +223,7 @@ static FigureStatement pause_statement = {
  */
 static FigureStatement sync_statement = {
 	.statement.text =
-	"SELECT c.server, NULL::text, 1::bigint,"
+	"SELECT c.server, 1::bigint,"
 	" (%1$s.hs_assoc_sync_problem(c.id, c.link_table) IS NOT NULL)::int::bigint,"
 	" v.all_records, v.all_differences, v.all_repaired,"
 	" coalesce(v.last_ended_at, c.enabled_at) + 2 * c.verify"
@@ -242,19 +243,25 @@ static FigureStatement sync_statement = {
 
 static FigureStatement difference_statement = {
 	.statement.text =
-	"SELECT c.server, NULL::text, " DIFFERENCES_IN("open") ", " DIFFERENCES_IN("contested")
+	"SELECT c.server, " DIFFERENCES_IN("open") ", " DIFFERENCES_IN("contested")
 	" FROM %1$s.hs_assoc_sync_config AS c WHERE c.verify IS NOT NULL",
 	.columns = {{OPEN_DIFFERENCES}, {CONTESTED}},
 	.ncolumns = 2
 };
 
-/* A figure of a server, with the value of a label or NULL. */
+/* A figure of a server, with the values of the statement's labels. */
 typedef struct Sum
 {
 	const char *server;
-	const char *label;
+	const char *values[MAX_LABELS];
 	double		value;
 } Sum;
+
+typedef struct Label
+{
+	const char *name;
+	const char *value;
+} Label;
 
 /* Where figures go. */
 typedef struct Sink
@@ -264,20 +271,26 @@ typedef struct Sink
 	const char *database;
 } Sink;
 
-static void put(const Sink *sink, Figure figure, const char *server, const char *label,
-				const char *label_value, double value);
+static void put(const Sink *sink, Figure figure, const char *server, double value);
+static void put_labeled(const Sink *sink, Figure figure, const char *server,
+						const Label *labels, int nlabels, double value);
 static void add_label(StringInfo labels, const char *name, const char *value);
 static void put_account(const Sink *sink, const HubspotOptions *server);
 static void put_counts(const Sink *sink, const char *server,
 					   const HubspotAccountCounts *counts);
+static void put_operations(const Sink *sink, const char *server,
+						   const HubspotAccountCounts *counts);
+static bool has_inputs(HubspotOperation operation);
 static void put_processes(const Sink *sink);
 static void put_faults(const Sink *sink);
 static void put_live_rows(const Sink *sink, Oid outbox);
 static void put_rows(const Sink *sink, FigureStatement *statement, const List *servers);
-static List *add_up(List *sums, const HubspotRow *row, int column, bool since);
-static Sum *find_sum(const List *sums, const HubspotRow *row);
-static void put_sums(const Sink *sink, Figure figure, const char *label, const List *sums,
-					 const List *servers);
+static List *add_up(List *sums, const FigureStatement *statement, const HubspotRow *row,
+					int number);
+static Sum *find_sum(const List *sums, const FigureStatement *statement, const HubspotRow *row);
+static bool has_values(const Sum *sum, const FigureStatement *statement, const HubspotRow *row);
+static void put_sums(const Sink *sink, const FigureStatement *statement, int number,
+					 const List *sums, const List *servers);
 static void put_zeroes(const Sink *sink, Figure figure, const List *sums, const List *servers);
 
 /* Give all figures of this database to take(). */
@@ -313,27 +326,34 @@ hubspot_metrics(void (*take) (void *state, const HubspotMetric *metric), void *s
 	put_rows(&sink, &difference_statement, servers);
 }
 
-/* One figure, of a server or of none (NULL), with one label more or none. */
+/* One figure, of a server or of none (NULL). */
 static void
-put(const Sink *sink, Figure figure, const char *server, const char *label,
-	const char *label_value, double value)
+put(const Sink *sink, Figure figure, const char *server, double value)
+{
+	put_labeled(sink, figure, server, NULL, 0, value);
+}
+
+/* The same, with some labels more. */
+static void
+put_labeled(const Sink *sink, Figure figure, const char *server, const Label *labels,
+			int nlabels, double value)
 {
 	HubspotMetric metric = {
 		.name = figures[figure].name,.kind = figures[figure].kind,
 		.help = figures[figure].help,.value = value
 	};
-	StringInfoData labels;
+	StringInfoData json;
 
-	initStringInfo(&labels);
-	add_label(&labels, "database", sink->database);
+	initStringInfo(&json);
+	add_label(&json, "database", sink->database);
 	if (server)
-		add_label(&labels, "server", server);
-	if (label)
-		add_label(&labels, label, label_value);
-	appendStringInfoChar(&labels, '}');
-	metric.labels = labels.data;
+		add_label(&json, "server", server);
+	for (int i = 0; i < nlabels; i++)
+		add_label(&json, labels[i].name, labels[i].value);
+	appendStringInfoChar(&json, '}');
+	metric.labels = json.data;
 	sink->take(sink->state, &metric);
-	pfree(labels.data);
+	pfree(json.data);
 }
 
 static void
@@ -354,33 +374,78 @@ put_account(const Sink *sink, const HubspotOptions *server)
 	/* where nobody has used it, all is 0 */
 	(void) hubspot_account_read(server->server, &counts, &throttle);
 	put_counts(sink, server->server_name, &counts);
-	put(sink, RATE_LIMIT, server->server_name, NULL, NULL, server->rate_limit);
-	put(sink, RATE_USED, server->server_name, NULL, NULL,
+	put(sink, RATE_LIMIT, server->server_name, server->rate_limit);
+	put(sink, RATE_USED, server->server_name,
 		hubspot_throttle_used(&throttle, now));
-	put(sink, PARKED, server->server_name, NULL, NULL,
+	put(sink, PARKED, server->server_name,
 		Max(throttle.parked_until - now, 0) / (double) USECS_PER_SEC);
 }
 
 static void
 put_counts(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
 {
-	put(sink, REQUESTS, server, NULL, NULL, counts->requests);
-	put(sink, RETRIES, server, NULL, NULL, counts->retries);
-	put(sink, RATE_LIMITED, server, NULL, NULL, counts->rate_limited);
-	put(sink, LOOKUPS, server, NULL, NULL, counts->lookups);
-	put(sink, INPUTS, server, NULL, NULL, counts->inputs);
-	put(sink, CONFIRMED, server, NULL, NULL, counts->confirmed);
-	put(sink, SKIPPED, server, NULL, NULL, counts->skipped);
-	put(sink, BYTES_SENT, server, NULL, NULL, counts->bytes_sent);
-	put(sink, BYTES_RECEIVED, server, NULL, NULL, counts->bytes_received);
-	put(sink, REQUEST_SECONDS, server, NULL, NULL,
-		counts->request_time / (double) USECS_PER_SEC);
-	put(sink, MAX_REQUEST_SECONDS, server, NULL, NULL,
-		counts->max_request_time / (double) USECS_PER_SEC);
-	for (int i = 0; i < counts->ncategories; i++)
-		put(sink, FAILED, server, "category", counts->categories[i].category,
-			counts->categories[i].rows);
-	put(sink, FAILED, server, "category", "", counts->other_errors);
+	const Label others[] = {{"operation", ""}, {"category", ""}};
+
+	put_operations(sink, server, counts);
+	put(sink, RETRIES, server, counts->retries);
+	put(sink, RATE_LIMITED, server, counts->rate_limited);
+	put(sink, SKIPPED, server, counts->skipped);
+	put(sink, BYTES_SENT, server, counts->bytes_sent);
+	put(sink, BYTES_RECEIVED, server, counts->bytes_received);
+	put(sink, REQUEST_SECONDS, server, counts->request_time / (double) USECS_PER_SEC);
+	put(sink, MAX_REQUEST_SECONDS, server, counts->max_request_time / (double) USECS_PER_SEC);
+	for (int i = 0; i < counts->nerrors; i++)
+	{
+		const HubspotErrorCount *error = &counts->errors[i];
+		const Label labels[] = {
+			{"operation", hubspot_operation_name(error->operation)}, {"category", error->category}
+		};
+
+		put_labeled(sink, FAILED, server, labels, lengthof(labels), error->rows);
+	}
+	put_labeled(sink, FAILED, server, others, lengthof(others), counts->other_errors);
+}
+
+/*
+ * What each operation was used for.  Those that take inputs are there from the start, so that
+ * the first ones are seen as a growth; the others, once there was a request.
+ */
+static void
+put_operations(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
+{
+	for (int i = 0; i < HUBSPOT_NOPERATIONS; i++)
+	{
+		const Label label = {"operation", hubspot_operation_name(i)};
+		HubspotOperationCounts sums = {0};
+		bool		any_inputs = false;
+		bool		done = false;
+
+		for (int j = 0; j < HUBSPOT_NOPERATIONS; j++)
+		{
+			if (strcmp(hubspot_operation_name(j), label.value) != 0)
+				continue;
+			done = done || j < i;
+			any_inputs = any_inputs || has_inputs(j);
+			sums.requests += counts->operations[j].requests;
+			sums.inputs += counts->operations[j].inputs;
+			sums.confirmed += counts->operations[j].confirmed;
+		}
+		any_inputs = any_inputs || sums.inputs > 0;
+		if (done || (!any_inputs && sums.requests == 0))
+			continue;
+		put_labeled(sink, REQUESTS, server, &label, 1, sums.requests);
+		if (!any_inputs)
+			continue;
+		put_labeled(sink, INPUTS, server, &label, 1, sums.inputs);
+		put_labeled(sink, CONFIRMED, server, &label, 1, sums.confirmed);
+	}
+}
+
+static bool
+has_inputs(HubspotOperation operation)
+{
+	return operation < HUBSPOT_TOKEN &&
+		hubspot_endpoint(operation)->input_shape != HUBSPOT_INPUT_NONE;
 }
 
 static void
@@ -393,9 +458,9 @@ put_processes(const Sink *sink)
 		(void) hubspot_count_workers(&workers);
 	else
 		workers = hubspot_dynamic_pid(MyDatabaseId) != 0;
-	put(sink, PRELOADED, NULL, NULL, NULL, preloaded);
-	put(sink, LAUNCHER_UP, NULL, NULL, NULL, preloaded && hubspot_launcher_is_there());
-	put(sink, WORKERS, NULL, NULL, NULL, workers);
+	put(sink, PRELOADED, NULL, preloaded);
+	put(sink, LAUNCHER_UP, NULL, preloaded && hubspot_launcher_is_there());
+	put(sink, WORKERS, NULL, workers);
 }
 
 static void
@@ -407,6 +472,7 @@ put_faults(const Sink *sink)
 
 	for (int i = 0; i < nfaults; i++)
 	{
+		const Label label = {"sqlstate", unpack_sql_state(faults[i].sqlstate)};
 		bool		older = false;
 
 		/* a server may have several roles: one figure, of the oldest */
@@ -416,9 +482,8 @@ put_faults(const Sink *sink)
 				(faults[j].since < faults[i].since ||
 				 (j < i && faults[j].since == faults[i].since));
 		if (!older)
-			put(sink, FAULT, faults[i].server, "sqlstate",
-				unpack_sql_state(faults[i].sqlstate),
-				Max(now - faults[i].since, 0) / (double) USECS_PER_SEC);
+			put_labeled(sink, FAULT, faults[i].server, &label, 1,
+						Max(now - faults[i].since, 0) / (double) USECS_PER_SEC);
 	}
 }
 
@@ -428,7 +493,7 @@ put_live_rows(const Sink *sink, Oid outbox)
 {
 	Datum		count = DirectFunctionCall1(pg_stat_get_live_tuples, ObjectIdGetDatum(outbox));
 
-	put(sink, OUTBOX_ROWS, NULL, NULL, NULL, DatumGetInt64(count));
+	put(sink, OUTBOX_ROWS, NULL, DatumGetInt64(count));
 }
 
 /* The figures of a statement; of those of the servers that it has no row of, 0. */
@@ -445,30 +510,32 @@ put_rows(const Sink *sink, FigureStatement *statement, const List *servers)
 
 		hubspot_read_row(&rows, i, &row);
 		for (int j = 0; j < statement->ncolumns; j++)
-		{
-			if (!row.isnull[ROW_VALUE + j])
-				sums[j] = add_up(sums[j], &row, ROW_VALUE + j, statement->columns[j].since);
-		}
+			sums[j] = add_up(sums[j], statement, &row, j);
 	}
 	for (int j = 0; j < statement->ncolumns; j++)
-		put_sums(sink, statement->columns[j].figure, statement->label, sums[j], servers);
+		put_sums(sink, statement, j, sums[j], servers);
 	hubspot_rows_free(&rows);
 }
 
-/* Add a row to what its server and label have so far. */
+/* Add a row's figure of that number, unless it is null, to what its labels have so far. */
 static List *
-add_up(List *sums, const HubspotRow *row, int column, bool since)
+add_up(List *sums, const FigureStatement *statement, const HubspotRow *row, int number)
 {
-	Sum		   *sum = find_sum(sums, row);
+	int			column = ROW_LABELS + statement->nlabels + number;
+	Sum		   *sum;
 
+	if (row->isnull[column])
+		return sums;
+	sum = find_sum(sums, statement, row);
 	if (sum == NULL)
 	{
 		sum = palloc0(sizeof(Sum));
 		sum->server = hubspot_get_text(row, ROW_SERVER);
-		sum->label = hubspot_get_text(row, ROW_LABEL);
+		for (int i = 0; i < statement->nlabels; i++)
+			sum->values[i] = hubspot_get_text(row, ROW_LABELS + i);
 		sums = lappend(sums, sum);
 	}
-	if (since)
+	if (statement->columns[number].since)
 		sum->value = Max(sum->value, ((double) GetCurrentTimestamp() -
 									  (double) hubspot_get_time(row, column)) / USECS_PER_SEC);
 	else
@@ -478,30 +545,49 @@ add_up(List *sums, const HubspotRow *row, int column, bool since)
 
 /* Those of one server come together, as a rule: it is the last one, or near. */
 static Sum *
-find_sum(const List *sums, const HubspotRow *row)
+find_sum(const List *sums, const FigureStatement *statement, const HubspotRow *row)
 {
 	for (int i = list_length(sums) - 1; i >= 0; i--)
 	{
 		Sum		   *sum = list_nth(sums, i);
 
-		if (hubspot_equals_text(row, ROW_SERVER, sum->server) &&
-			(sum->label == NULL || hubspot_equals_text(row, ROW_LABEL, sum->label)))
+		if (has_values(sum, statement, row))
 			return sum;
 	}
 	return NULL;
 }
 
+static bool
+has_values(const Sum *sum, const FigureStatement *statement, const HubspotRow *row)
+{
+	if (!hubspot_equals_text(row, ROW_SERVER, sum->server))
+		return false;
+	for (int i = 0; i < statement->nlabels; i++)
+	{
+		if (!hubspot_equals_text(row, ROW_LABELS + i, sum->values[i]))
+			return false;
+	}
+	return true;
+}
+
 static void
-put_sums(const Sink *sink, Figure figure, const char *label, const List *sums,
+put_sums(const Sink *sink, const FigureStatement *statement, int number, const List *sums,
 		 const List *servers)
 {
+	Figure		figure = statement->columns[number].figure;
 	const ListCell *lc;
 
 	foreach(lc, sums)
 	{
 		const Sum  *sum = lfirst(lc);
+		Label		labels[MAX_LABELS];
 
-		put(sink, figure, sum->server, label, sum->label, sum->value);
+		for (int i = 0; i < statement->nlabels; i++)
+		{
+			labels[i].name = statement->labels[i];
+			labels[i].value = sum->values[i];
+		}
+		put_labeled(sink, figure, sum->server, labels, statement->nlabels, sum->value);
 	}
 	put_zeroes(sink, figure, sums, servers);
 }
@@ -520,6 +606,6 @@ put_zeroes(const Sink *sink, Figure figure, const List *sums, const List *server
 		foreach(lc2, sums)
 			found = found || strcmp(((const Sum *) lfirst(lc2))->server, server->server_name) == 0;
 		if (!found)
-			put(sink, figure, server->server_name, NULL, NULL, 0);
+			put(sink, figure, server->server_name, 0);
 	}
 }

@@ -154,7 +154,7 @@ struct HubspotFound
 {
 	MemoryContext context;		/* of texts, and of recording them */
 	const HubspotClaimant *claimant;
-	HubspotAccount *account;	/* that counts those that are given up */
+	HubspotTally tally;			/* counts those that are given up */
 	FoundRow   *found;
 	int			nfound;
 	HubspotFailure *missing;
@@ -175,14 +175,14 @@ static void settle_missing(HubspotFound *found);
 /* No rows so far, palloc'd; there will be no more than max_rows. */
 HubspotFound *
 hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
-					 HubspotAccount *account)
+					 const HubspotTally *tally)
 {
 	HubspotFound *found = palloc0(sizeof(HubspotFound));
 
 	found->context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc found records",
 										   ALLOCSET_DEFAULT_SIZES);
 	found->claimant = claimant;
-	found->account = account;
+	found->tally = *tally;
 	found->found = palloc(sizeof(FoundRow) * max_rows);
 	found->missing = palloc(sizeof(HubspotFailure) * max_rows);
 	found->waits = palloc(sizeof(int64) * max_rows);
@@ -319,5 +319,5 @@ settle_missing(HubspotFound *found)
 	nover = found->nmissing - (int) hubspot_query(&wait_statement, &values, &rows);
 	hubspot_settle_others_dead(found->missing, found->nmissing, &rows, WAITING_ID);
 	if (nover > 0)
-		hubspot_account_count_failed(found->account, HUBSPOT_RECORD_NOT_FOUND, nover);
+		hubspot_account_count_failed(&found->tally, HUBSPOT_RECORD_NOT_FOUND, nover);
 }

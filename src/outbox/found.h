@@ -19,7 +19,7 @@
 typedef struct HubspotFound HubspotFound;
 
 extern HubspotFound *hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
-										  HubspotAccount *account);
+										  const HubspotTally *tally);
 extern void hubspot_found_note(HubspotFound *found, const HubspotClaim *claim,
 							   HubspotSlice from_record, HubspotSlice to_record);
 extern void hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim,

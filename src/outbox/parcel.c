@@ -85,6 +85,8 @@ struct HubspotParcel
 	int			ndoubtful;
 	HubspotUndone *undone;
 	HubspotFound *found;		/* of a lane with keys; else NULL */
+	HubspotTally tally;			/* likewise, counts rows whose look-ups settle
+								 * them */
 };
 
 static void set_direction(HubspotParcel *parcel);
@@ -156,8 +158,12 @@ hubspot_parcel_start(HubspotParcel *parcel, HubspotPlaces places)
 													   ALLOCSET_SMALL_SIZES);
 	parcel->client.policy.is_preparation = lane->has_keys;
 	if (lane->has_keys)
-		parcel->found = hubspot_found_create(nclaims, parcel->chosen->claimant,
-											 parcel->client.account);
+	{
+		if (!hubspot_outbox_operation(lane->operation, &parcel->tally.operation))
+			elog(ERROR, "there is no operation \"%s\"", lane->operation);
+		parcel->tally.account = parcel->client.account;
+		parcel->found = hubspot_found_create(nclaims, parcel->chosen->claimant, &parcel->tally);
+	}
 	set_direction(parcel);
 	parcel->batch = hubspot_batch_create(&parcel->client, parcel->lot->operation,
 										 &parcel->direction.from_type,
@@ -406,7 +412,7 @@ settle_lookup(HubspotParcel *parcel, const HubspotClaim *claim,
 	if (error && error->verdict != HUBSPOT_VERDICT_NO_RECORD)
 	{
 		parcel->answers->has_letters = true;
-		hubspot_account_count_failed(parcel->client.account, error->category, 1);
+		hubspot_account_count_failed(&parcel->tally, error->category, 1);
 		settle_error(parcel, claim, error);
 		return;
 	}
@@ -417,7 +423,7 @@ settle_lookup(HubspotParcel *parcel, const HubspotClaim *claim,
 	{
 		/* it isn't there */
 		parcel->done[parcel->ndone++] = claim;
-		hubspot_account_count_inputs(parcel->client.account, 1, 1);
+		hubspot_account_count_inputs(&parcel->tally, 1, 1);
 	}
 	else
 		hubspot_missing_note(parcel->found, claim, removes, error);

@@ -410,7 +410,7 @@ give_up_oversize(HubspotClient *client,
 				 const HubspotPick *pick)
 {
 	int64	   *ids = palloc(sizeof(int64) * pick->noversize);
-	HubspotAccount *account = client->account;
+	const HubspotTally tally = {client->account, HUBSPOT_UNKNOWN_OPERATION};
 
 	for (int first = 0; first < pick->noversize;)
 	{
@@ -422,7 +422,7 @@ give_up_oversize(HubspotClient *client,
 		hubspot_settle_dead(ids, nids,
 							hubspot_make_error(HUBSPOT_VERDICT_INVALID,
 											   ERRCODE_INVALID_PARAMETER_VALUE, problem));
-		hubspot_account_count_failed(account, HUBSPOT_INVALID_INPUT, nids);
+		hubspot_account_count_failed(&tally, HUBSPOT_INVALID_INPUT, nids);
 	}
 	pfree(ids);
 }

@@ -158,6 +158,7 @@ perform(const HubspotClient *client, const char *method,
 	HubspotCall *call = palloc0(sizeof(HubspotCall));
 
 	call->method = method;
+	call->operation = HUBSPOT_ANY_REQUEST;
 	call->path = path;
 	call->repeatable = (strcmp(method, "GET") == 0 ||
 						strcmp(method, "PUT") == 0 ||

@@ -84,6 +84,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_throttle);
 PG_FUNCTION_INFO_V1(hs_assoc_fault);
 
 static Datum server_datum(const HubspotOptions *server);
+static HubspotOperationCounts add_up(const HubspotAccountCounts *counts);
 static Datum errors_datum(const HubspotAccountCounts *counts);
 static void add_error(StringInfo json, const char *category, int64 rows);
 static bool set_time(Datum *value, int64 when, int64 now, TimestampTz clock);
@@ -106,19 +107,22 @@ hs_assoc_stat(PG_FUNCTION_ARGS)
 	{
 		const HubspotOptions *server = lfirst(lc);
 		HubspotAccountCounts counts;
+		HubspotOperationCounts sums;
 		Datum		values[STAT_NCOLUMNS];
 		bool		isnull[STAT_NCOLUMNS] = {false};
 
 		if (!hubspot_account_read(server->server, &counts, NULL))
 			continue;
+		sums = add_up(&counts);
 		values[STAT_SERVER] = server_datum(server);
-		values[STAT_REQUESTS] = Int64GetDatum(counts.requests);
+		values[STAT_REQUESTS] = Int64GetDatum(sums.requests);
 		values[STAT_RETRIES] = Int64GetDatum(counts.retries);
 		values[STAT_RATE_LIMITED] = Int64GetDatum(counts.rate_limited);
-		values[STAT_LOOKUPS] = Int64GetDatum(counts.lookups);
-		values[STAT_INPUTS] = Int64GetDatum(counts.inputs);
-		values[STAT_CONFIRMED] = Int64GetDatum(counts.confirmed);
-		values[STAT_FAILED] = Int64GetDatum(counts.inputs - counts.confirmed);
+		values[STAT_LOOKUPS] = Int64GetDatum(counts.operations[HUBSPOT_RECORDS_READ].requests +
+											 counts.operations[HUBSPOT_RECORDS_SEARCH].requests);
+		values[STAT_INPUTS] = Int64GetDatum(sums.inputs);
+		values[STAT_CONFIRMED] = Int64GetDatum(sums.confirmed);
+		values[STAT_FAILED] = Int64GetDatum(sums.inputs - sums.confirmed);
 		values[STAT_SKIPPED] = Int64GetDatum(counts.skipped);
 		values[STAT_ERRORS] = errors_datum(&counts);
 		values[STAT_BYTES_SENT] = Int64GetDatum(counts.bytes_sent);
@@ -137,7 +141,22 @@ server_datum(const HubspotOptions *server)
 	return DirectFunctionCall1(namein, CStringGetDatum(server->server_name));
 }
 
-/* A jsonb object: how many rows have failed with each category. */
+/* What all operations come to. */
+static HubspotOperationCounts
+add_up(const HubspotAccountCounts *counts)
+{
+	HubspotOperationCounts sums = {0};
+
+	for (int i = 0; i < HUBSPOT_NOPERATIONS; i++)
+	{
+		sums.requests += counts->operations[i].requests;
+		sums.inputs += counts->operations[i].inputs;
+		sums.confirmed += counts->operations[i].confirmed;
+	}
+	return sums;
+}
+
+/* A jsonb object: how many rows have failed with each category, whatever the operation. */
 static Datum
 errors_datum(const HubspotAccountCounts *counts)
 {
@@ -146,14 +165,24 @@ errors_datum(const HubspotAccountCounts *counts)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	for (int i = 0; i < counts->ncategories; i++)
+	for (int i = 0; i < counts->nerrors; i++)
 	{
+		const char *category = counts->errors[i].category;
+		bool		counted = false;
+		int64		rows = 0;
+
+		for (int j = 0; j < i && !counted; j++)
+			counted = strcmp(counts->errors[j].category, category) == 0;
+		for (int j = i; j < counts->nerrors && !counted; j++)
+		{
+			if (strcmp(counts->errors[j].category, category) == 0)
+				rows += counts->errors[j].rows;
+		}
 		/* HubSpot may have a category of that name */
-		if (strcmp(counts->categories[i].category, OTHER_CATEGORIES) == 0)
-			other += counts->categories[i].rows;
-		else
-			add_error(&json, counts->categories[i].category,
-					  counts->categories[i].rows);
+		if (strcmp(category, OTHER_CATEGORIES) == 0)
+			other += rows;
+		else if (!counted)
+			add_error(&json, category, rows);
 	}
 	if (other > 0)
 		add_error(&json, OTHER_CATEGORIES, other);

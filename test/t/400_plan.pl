@@ -434,9 +434,8 @@ sub check_storm
 	# a row may be anybody's: of either side, where those of both are alike
 	my $anybody = any {
 		$_->{action} eq 'unresolved' && $_->{error_category} !~ /NOT_FOUND/
-		  && ($_->{error_category} eq 'INVALID_INPUT'
-			? !defined $_->{f} && ($case->{from_keys} && defined $_->{from_id} || $case->{symmetric} && $case->{to_keys})
-			: !defined $_->{f} || $case->{symmetric} && $case->{to_keys} && !defined $_->{t})
+		  && (!defined $_->{f} && ($_->{error_category} ne 'INVALID_INPUT' || $case->{from_keys} && defined $_->{from_id})
+			|| !defined $_->{t} && $case->{symmetric} && $case->{to_keys})
 	} @applied;
 	my $is_shown = sub { my ($place) = @_; my ($pair) = $place =~ /^(\S+ \S+)/; return $shown{$place} // $shown{$pair} };
 	my $is_touched = sub { my ($place) = @_; my ($pair) = $place =~ /^(\S+ \S+)/; return $touched{$pair} };

@@ -37,22 +37,32 @@ is($session->query(q{SELECT has_function_privilege('pg_monitor', p.oid, 'EXECUTE
 #
 # Figures
 #
-is(figure('requests_total(server=hubspot)'), 0, 'no request yet');
+is(figure("requests_total(operation=$_ server=hubspot)"), 0, "$_: no request yet") foreach qw(create_default create archive archive_labels list read records_read records_search);
+is(figure("requests_total(operation=$_ server=hubspot)"), undef, "$_: never used") foreach qw(labels token request unknown);
 $session->query(q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT i AS from_id, CASE i WHEN 3 THEN ''x'' ELSE ''9'' END AS to_id FROM generate_series(1, 5) AS i')});
 my $figures = figures();
 is($figures->{"hubspot_assoc_$$_[0]"}, $$_[1], $$_[0]) foreach
-  [ 'requests_total(server=hubspot)', $session->query(q{SELECT requests FROM hs_assoc_stat() WHERE server = 'hubspot'}) ],
-  [ 'inputs_total(server=hubspot)', 5 ], [ 'confirmed_inputs_total(server=hubspot)', 4 ],
-  [ 'failed_inputs_total(category=OBJECT_NOT_FOUND server=hubspot)', 1 ], [ 'requests_total(server=second)', 0 ],
+  [ 'requests_total(operation=create_default server=hubspot)', $session->query(q{SELECT requests FROM hs_assoc_stat() WHERE server = 'hubspot'}) ],
+  [ 'inputs_total(operation=create_default server=hubspot)', 5 ], [ 'confirmed_inputs_total(operation=create_default server=hubspot)', 4 ],
+  [ 'inputs_total(operation=create server=hubspot)', 0 ],
+  [ 'failed_inputs_total(category=OBJECT_NOT_FOUND operation=create_default server=hubspot)', 1 ],
+  [ 'requests_total(operation=create_default server=second)', 0 ],
   [ 'rate_limit_requests(server=second)', 50 ], [ 'preloaded', 1 ], [ 'paused(server=hubspot)', 0 ],
   [ 'outbox_lag_seconds(server=second)', 0 ];
 ok($figures->{'hubspot_assoc_sent_bytes_total(server=hubspot)'} > 0, 'bytes');
+$session->query($_) foreach q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies')}, q{SELECT hs_assoc_request('GET', '/crm/v3/objects/contacts')},
+  q{SELECT hs_assoc_create_default('contacts', '1', 'companies', '2')};
+$figures = figures();
+is($figures->{"hubspot_assoc_requests_total(operation=$_ server=hubspot)"}, 1, "a request: $_") foreach qw(labels request);
+is($figures->{'hubspot_assoc_requests_total(operation=create_default server=hubspot)'}, $session->query(q{SELECT requests - 2 FROM hs_assoc_stat() WHERE server = 'hubspot'}),
+	'one of a single input is not told from one of many');
+is($figures->{'hubspot_assoc_inputs_total(operation=labels server=hubspot)'}, undef, 'labels have no inputs');
 
 # the outbox: a dead letter, rows that are late, an account that is refused, a pause
 $hubspot->objects({ type => 'contacts', missing => ['70100401'] });
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100401 AS from_id, 9 AS to_id')});
-wait_until(sub { grep { /^hubspot_assoc_dead_letters\(category=\w+ server=hubspot\)$/ } keys %{ figures() } });
+wait_until(sub { grep { /^hubspot_assoc_dead_letters\(category=\w+ operation=create_default server=hubspot\)$/ } keys %{ figures() } });
 is((map { figures()->{$_} } grep { /dead_letters/ } keys %{ figures() })[0], 1, 'a dead letter');
 $session->query('SELECT hs_assoc_pause()');
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 8 AS to_id FROM generate_series(1, 10) AS i')});

@@ -139,7 +139,7 @@ sub try_it
 	foreach my $job (qw(sql_exporter postgres_exporter))
 	{
 		my $result = [];
-		eval { wait_until(sub { $result = query(qq{hubspot_assoc_requests_total{job="$job"}}); @$result }, $patience) };
+		eval { wait_until(sub { $result = query(qq{hubspot_assoc_requests_total{job="$job", operation="create_default"}}); @$result }, $patience) };
 		is(scalar(@$result), 1, "$job: a figure arrives")
 		  or diag(substr(get($job, '/metrics'), 0, 2000), map { -e "$work/$_.log" ? slurp_file("$work/$_.log") : () } $job, 'prometheus');
 		is_deeply({ map { $_ => $result->[0]{metric}{$_} } qw(server database) }, { server => 'hubspot', database => 'postgres' }, "$job: with its labels");
