@@ -29,7 +29,7 @@ typedef struct HubspotTable
 	AttrNumber	columns[HUBSPOT_NROLES];	/* where each is; 0: nowhere */
 	Oid			id_types[2];	/* of from_id and to_id: text or bigint */
 	double		records;		/* that the account has, as the planner takes
-								 * it */
+								 * it; 0: nobody knows */
 	bool		typed;			/* a row for each type of a pair, not for each
 								 * pair */
 } HubspotTable;

@@ -41,8 +41,8 @@
 #include "table/table_condition.h"
 #include "table/table_path.h"
 
-/* What a row of an answer costs. */
-#define ROW_COST		0.05
+/* What a row of an answer costs, beside what any row does. */
+#define ROW_COST		0.01
 
 /* Records of an operation's request. */
 #define RECORDS_A_REQUEST	1000.0
@@ -53,8 +53,13 @@
 /* Records of a page of a list. */
 #define RECORDS_A_PAGE	100.0
 
-/* How many records an account is taken to have until a table is analyzed: many. */
+/*
+ * How many records an account is taken to have until a table is analyzed: many, where there is
+ * another way to go; else not so many that a query of a small account were compiled for what
+ * it does not have.
+ */
 #define UNKNOWN_RECORDS	100000.0
+#define FEW_RECORDS		10000.0
 
 /* A walk over expressions for parameters. */
 typedef struct ParamWalk
@@ -77,9 +82,9 @@ static bool best_condition(PlannerInfo *root, RelOptInfo *rel, HubspotTableSide 
 						   HubspotTableCondition *best);
 static void add_path_for(PlannerInfo *root, RelOptInfo *rel,
 						 const HubspotTableCondition *condition, Relids required_outer);
-static void add_path_without_condition(PlannerInfo *root, RelOptInfo *rel);
-static void add_join_paths(PlannerInfo *root, RelOptInfo *rel);
-static void try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause);
+static void add_path_without_condition(PlannerInfo *root, RelOptInfo *rel, bool joined);
+static bool add_join_paths(PlannerInfo *root, RelOptInfo *rel);
+static bool try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause);
 static bool is_current_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 							  EquivalenceMember *em, void *arg);
 static bool needs_types(const HubspotTable *table, const RelOptInfo *rel,
@@ -107,7 +112,7 @@ hubspot_table_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		return;
 	}
 	rel->tuples = analyzed < 0 ? 200.0 * rows_per_key : Max(analyzed, 1);
-	table->records = analyzed < 0 ? UNKNOWN_RECORDS : Max(analyzed / rows_per_key, 1);
+	table->records = analyzed < 0 ? 0 : Max(analyzed / rows_per_key, 1);
 	set_baserel_size_estimates(root, rel);
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{
@@ -163,6 +168,7 @@ hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	const HubspotTable *table = rel->fdw_private;
 	bool		possible = false;
+	bool		joined;
 
 	if (table->kind != HUBSPOT_KIND_ASSOCIATIONS)
 	{
@@ -178,14 +184,17 @@ hubspot_table_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		add_path_for(root, rel, &condition, rel->lateral_relids);
 		possible = true;
 	}
+	joined = add_join_paths(root, rel);
 	if (!possible)
-		add_path_without_condition(root, rel);
-	add_join_paths(root, rel);
+		add_path_without_condition(root, rel, joined);
 }
 
-/* Add the path that no condition leads to: by all records of the account, or an ERROR. */
+/*
+ * Add the path that no condition leads to: by all records of the account, or an ERROR.  joined:
+ * conditions that join the table to others may lead to it.
+ */
 static void
-add_path_without_condition(PlannerInfo *root, RelOptInfo *rel)
+add_path_without_condition(PlannerInfo *root, RelOptInfo *rel, bool joined)
 {
 	const HubspotTable *table = rel->fdw_private;
 	Cost		startup_cost = HUBSPOT_IMPOSSIBLE_COST;
@@ -194,12 +203,16 @@ add_path_without_condition(PlannerInfo *root, RelOptInfo *rel)
 
 	if (table->options.scan == HUBSPOT_SCAN_ALL)
 	{
+		double		records = table->records > 0 ? table->records :
+		joined ? UNKNOWN_RECORDS : FEW_RECORDS;
+		double		fetched = records * table->options.rows_per_key;
+
 		/* the first page, and what its records have */
 		startup_cost = 2 * HUBSPOT_REQUEST_COST + rel->baserestrictcost.startup;
 		total_cost = startup_cost +
-			HUBSPOT_REQUEST_COST * (ceil(table->records / RECORDS_A_PAGE) +
-									ceil(table->records / RECORDS_A_REQUEST)) +
-			rel->tuples * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
+			HUBSPOT_REQUEST_COST * (ceil(records / RECORDS_A_PAGE) +
+									ceil(records / RECORDS_A_REQUEST)) +
+			fetched * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
 		fdw_private = list_make1(makeInteger(1));
 	}
 	add_path(rel, (Path *)
@@ -292,14 +305,15 @@ hubspot_table_path_for_child(PlannerInfo *root, List *fdw_private, RelOptInfo *c
 	return fdw_private;
 }
 
-/* Add the paths by conditions that join the table to others. */
-static void
+/* Add the paths by conditions that join the table to others.  False: there are none. */
+static bool
 add_join_paths(PlannerInfo *root, RelOptInfo *rel)
 {
+	bool		any = false;
 	ListCell   *lc;
 
 	foreach(lc, rel->joininfo)
-		try_join_clause(root, rel, lfirst(lc));
+		any |= try_join_clause(root, rel, lfirst(lc));
 	if (rel->has_eclass_joins)
 	{
 		JoinSearch	search = {.table = rel->fdw_private};
@@ -315,14 +329,15 @@ add_join_paths(PlannerInfo *root, RelOptInfo *rel)
 			if (search.current == NULL)
 				break;
 			foreach(lc, clauses)
-				try_join_clause(root, rel, lfirst(lc));
+				any |= try_join_clause(root, rel, lfirst(lc));
 			search.used = lappend(search.used, search.current);
 		}
 	}
+	return any;
 }
 
 /* Add a path by a condition that joins the table to others, if it names records. */
-static void
+static bool
 try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause)
 {
 	HubspotTableCondition condition;
@@ -331,11 +346,13 @@ try_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *clause)
 	if (!join_clause_is_movable_to(clause, rel) ||
 		!restriction_is_securely_promotable(clause, rel) ||
 		!hubspot_condition_match(root, rel->fdw_private, rel, clause->clause, &condition))
-		return;
+		return false;
 	required_outer = bms_union(clause->clause_relids, rel->lateral_relids);
 	required_outer = bms_del_members(required_outer, rel->relids);
-	if (!bms_is_empty(required_outer))
-		add_path_for(root, rel, &condition, required_outer);
+	if (bms_is_empty(required_outer))
+		return false;
+	add_path_for(root, rel, &condition, required_outer);
+	return true;
 }
 
 /* Is a member of an equivalence class one of our ids, and the one to look at now? */

@@ -184,6 +184,31 @@ like($session->query("EXPLAIN (COSTS off) SELECT FROM t WHERE from_id = ANY (ARR
 like($session->query("EXPLAIN (COSTS off) SELECT FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l)) OR from_id = '3'"), qr/Filter: /, '... or a part of one');
 
 #
+# What the planner takes it to cost: requests come first, and do not make small queries be compiled
+#
+$session->query(q{CREATE TABLE costs AS SELECT i::text AS id, i AS n FROM generate_series(1, 400) i; ANALYZE costs;
+	CREATE FOREIGN TABLE whole (from_id text, to_id text, label text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies', scan 'all')});
+like($session->query("EXPLAIN SELECT * FROM t WHERE from_id = '7'"), qr/cost=200\.00\.\.200\.\d\d rows=5 /, 'a record is a request');
+like($session->query("EXPLAIN SELECT from_id FROM t WHERE to_id = '7'"), qr/cost=200\.00\.\.200\.\d\d rows=5 /, '... of the other side');
+like($session->query("EXPLAIN SELECT * FROM t WHERE to_id = '7'"), qr/cost=200\.00\.\.400\.\d\d rows=5 /, '... with types two');
+like($session->query("EXPLAIN SELECT * FROM t WHERE from_id = ANY ('{1,2,3}')"), qr/cost=200\.00\.\.200\.\d\d rows=15 /, 'three records are one');
+ok($session->query("EXPLAIN SELECT * FROM t WHERE from_id = ANY ('{" . join(',', 1 .. 2500) . "}')") =~ /cost=2\d\d\.\d\d\.\.(?:[6-9]\d\d|10\d\d)\.\d\d rows=12500 /, '2,500 are three');
+like($session->query("EXPLAIN SELECT * FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM costs))"), qr/rows=(?:49|50) /, 'an array of which nothing is known has ten');
+like($session->query("EXPLAIN SELECT * FROM t JOIN costs ON from_id = id"), qr/HubspotAhead.*Foreign Scan on t  \(cost=0\.50\.\.0\.\d\d rows=5 /s, 'outer rows share a request');
+like($session->query("EXPLAIN SELECT * FROM whole"), qr/cost=400\.00\.\.23400\.00 rows=1000 /, 'an account that was never analyzed');
+foreach my $sql ("SELECT * FROM t WHERE from_id = '7'",
+	"SELECT * FROM t WHERE to_id = ANY (ARRAY(SELECT id FROM costs)) AND label = 'x'",
+	"SELECT * FROM t JOIN costs ON from_id = id", "SELECT * FROM t JOIN costs ON to_id = id", "SELECT * FROM costs WHERE NOT EXISTS (SELECT FROM t WHERE to_id = id)",
+	"SELECT *, (SELECT count(*) FROM t WHERE from_id = id) FROM costs",
+	"SELECT * FROM costs, LATERAL (SELECT * FROM t WHERE from_id = id LIMIT 3) AS s",
+	"SELECT * FROM t AS a JOIN t AS b ON b.from_id = a.to_id JOIN t AS c ON c.from_id = b.to_id WHERE a.from_id = '7'",
+	"SELECT count(*) FROM whole WHERE label = 'x'", "SELECT * FROM costs RIGHT JOIN whole ON from_id = id")
+{
+	my ($cost) = $session->query("EXPLAIN $sql") =~ /cost=[\d.]+\.\.([\d.]+)/;
+	cmp_ok($cost, '<', 100_000, "less than jit_above_cost: $sql");
+}
+
+#
 # EXPLAIN
 #
 is(explained("SELECT count(*) FROM t"), 'HubSpot Records: none named: an error', 'EXPLAIN of what cannot be read');
