@@ -537,7 +537,12 @@ refuse_type(Lookup *lookup, const HubspotError *error)
 	MemoryContext old = MemoryContextSwitchTo(lookups->context);
 
 	if (lookups->refused == NULL)
-		lookups->refused = hubspot_copy_error(error);
+	{
+		HubspotError *refused = hubspot_copy_error(error);
+
+		refused->of_type = (error->verdict == HUBSPOT_VERDICT_INPUT);
+		lookups->refused = refused;
+	}
 	MemoryContextSwitchTo(old);
 	hubspot_key_set_failed(lookups->keys, lookup->keys, lookup->nkeys, lookups->refused);
 	hubspot_key_set_failed(lookups->keys, lookups->added, lookups->nadded, lookups->refused);

@@ -69,6 +69,8 @@ static void expect_requests(const HubspotPipeline *pipeline, const HubspotSource
 static void begin_listing(HubspotRun *run);
 static bool get(HubspotRun *run, HubspotOutcome *outcome);
 static void look_at_failure(HubspotRun *run, const HubspotOutcome *outcome);
+static void throw_types(const HubspotPipeline *pipeline,
+						const HubspotError *error) pg_attribute_noreturn();
 static void drive(HubspotRun *run);
 static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
 static const char *id_text(HubspotSlice id);
@@ -185,6 +187,11 @@ get(HubspotRun *run, HubspotOutcome *outcome)
 static void
 look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
 {
+	/* whoever names no records has nothing wrong but the object types */
+	if (outcome->error && run->listing &&
+		(outcome->error->of_type ||
+		 (outcome->error->verdict == HUBSPOT_VERDICT_REQUEST && outcome->name == NULL)))
+		throw_types(&run->pipeline, outcome->error);
 	if (outcome->error && run->pipeline.raise &&
 		!(run->pipeline.missing_ok && outcome->error->verdict == HUBSPOT_VERDICT_NO_RECORD))
 		hubspot_throw_outcome(&run->pipeline, outcome);
@@ -301,6 +308,17 @@ hubspot_throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *out
 			break;
 	}
 	hubspot_throw_error(outcome->error, what, doubt);
+}
+
+/* ERROR: nothing of a listing's records can be read, whichever they are. */
+static void
+throw_types(const HubspotPipeline *pipeline, const HubspotError *error)
+{
+	hubspot_throw_error(error, psprintf("could not read the associations of %s with %s%s%s",
+										pipeline->from_type.name, pipeline->to_type.name,
+										pipeline->to_type.property ? ":" : "",
+										pipeline->to_type.property ? pipeline->to_type.property : ""),
+						HUBSPOT_NOTHING_DONE);
 }
 
 /* A record for a message. */

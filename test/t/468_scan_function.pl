@@ -142,6 +142,15 @@ fails_with([ { match => { path => '/properties/' }, action => { status => 500 } 
 $hubspot->property({ type => 'contacts', name => 'nickname' });
 asks_with([], q{SELECT count(*), count(from_id) FROM hs_assoc_scan('contacts:nickname', 'companies')}, '694|0', 'one that is, of which nobody has a value');
 
+# An object type that is not there, on the other side: an error at the first answer, not a row for each record
+$hubspot->clear_log;
+fails_with([], qr/ERROR:  22023: could not read the associations of contacts with nonsense\n.*Unable to infer object type from: nonsense/s, 'an object type that is not there', q{SELECT count(*) FROM hs_assoc_scan('contacts', 'nonsense')});
+is($hubspot->log_count('batch/read$'), 1, '... costs one request beside the list');
+$hubspot->clear_log;
+fails_with([], qr/ERROR:  22023: could not read the associations of contacts with nonsense\n/, '... one by one', q{SELECT count(*) FROM (SELECT hs_assoc_scan('contacts', 'nonsense') OFFSET 0) AS s});
+requests(1, 1, '... and then after the first page');
+fails_with([], qr/ERROR:  22023: could not read the associations of contacts with companies:nonsense\n.*there is no property "nonsense"/s, '... and a property of the other side', q{SELECT count(*) FROM hs_assoc_scan('contacts', 'companies:nonsense')});
+
 # Progress, cancel, rights
 $session->query("SET hubspot_assoc.progress_interval = '50ms'");
 $hubspot->settings({ latency_ms => 40 });

@@ -90,6 +90,9 @@ $hubspot->rules({ match => { path => $list }, action => { envelope => { paging =
 fails('SELECT count(*) FROM t', qr/ERROR:  08P01: could not list the records of contacts after the first 100\n.*the paging cursor repeats|Invalid paging cursor/s, 'a list without an end');
 $hubspot->clear_rules;
 
+$session->query("CREATE FOREIGN TABLE wrong (from_id text, to_id text, error_category text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'nonsense', scan 'all', on_error 'row')");
+asks('SELECT count(*) FROM wrong', 2, qr/ERROR:  22023: could not read the associations of contacts with nonsense\n.*Unable to infer object type from: nonsense/s, "an object type that is not there, also with on_error 'row'");
+
 # Cancel
 my $stopwatch = start_stopwatch($node);
 foreach my $path ($list, 'batch/read$')
