@@ -43,6 +43,13 @@
  */
 #define DRIVE_INTERVAL		10000
 
+/*
+ * Whoever takes outcomes one by one may have enough of them soon.  So of a listing, what the
+ * records of its first page have is read at once, then of the second one, of the two that
+ * follow, and of four; after so many pages, only as many records as go together.
+ */
+#define LAST_STOP			8
+
 /* How many rows are read at a time if they are to be sorted. */
 #define SORT_FETCH			1000
 
@@ -83,7 +90,10 @@ struct HubspotSource
 	void	   *make_state;
 
 	HubspotListing *listing;	/* of the inputs, or NULL */
-	bool		sent_first;		/* the first page of it has been */
+	int64		stop;			/* after how many pages of it all are sent; 0:
+								 * no more */
+	int64		stopped;		/* after how many they were; 0: not so far */
+	int64		ngiven;			/* records that were sent by then */
 };
 
 static HubspotSource *create_source(HubspotInputShape shape,
@@ -100,7 +110,7 @@ static bool receive_slot(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_nothing(DestReceiver *self);
 static bool put_made(HubspotSource *source);
 static bool put_listed(HubspotSource *source);
-static bool must_wait_for_outcomes(HubspotSource *source);
+static bool stop_for_outcomes(HubspotSource *source);
 static void throw_listing(const HubspotSource *source) pg_attribute_noreturn();
 static bool put_row(HubspotSource *source);
 static bool put_element(HubspotSource *source);
@@ -191,6 +201,7 @@ hubspot_source_listed(HubspotListing *listing)
 	HubspotSource *source = hubspot_source_made(NULL, NULL);
 
 	source->listing = listing;
+	source->stop = 1;
 	return source;
 }
 
@@ -429,11 +440,16 @@ put_listed(HubspotSource *source)
 	HubspotInput input;
 
 	CHECK_FOR_INTERRUPTS();
-	if (hubspot_listing_wants_page(source->listing) && must_wait_for_outcomes(source))
+	if (hubspot_listing_wants_page(source->listing))
 	{
-		hubspot_batch_await(source->batch, true);
-		source->paused = true;
-		return true;
+		bool		full = hubspot_listing_is_full(source->listing);
+
+		if (stop_for_outcomes(source) || full)
+		{
+			hubspot_batch_await(source->batch, full);
+			source->paused = true;
+			return true;
+		}
 	}
 	switch (hubspot_listing_next(source->listing, &input))
 	{
@@ -454,22 +470,33 @@ put_listed(HubspotSource *source)
 }
 
 /*
- * Should outcomes come before the next page?  Whoever takes them one by one may have enough
- * of what the first page's records have; and names take memory until then.
+ * Send the records of the pages so far, if it is time.  True: their outcomes come before the
+ * next page.  That is so at the first one, whose records may have enough; later on, a further
+ * page comes beside them, so that whoever wants all of them does not wait.
  */
 static bool
-must_wait_for_outcomes(HubspotSource *source)
+stop_for_outcomes(HubspotSource *source)
 {
-	bool		waits = hubspot_listing_is_full(source->listing);
+	int64		pages = hubspot_listing_pages(source->listing);
+	int64		ngiven = hubspot_listing_given(source->listing);
 
-	/* a page without records has none to come: a wait for them would not end */
-	if (source->eager && hubspot_listing_pages(source->listing) == 1 &&
-		hubspot_listing_given(source->listing) > 0)
+	if (!source->eager || source->stop == 0 || pages < source->stop)
+		return false;
+
+	/* pages without records have no outcomes: a wait for them would not end */
+	if (source->stopped == 0 && ngiven > source->ngiven)
 	{
-		waits |= !source->sent_first || !hubspot_batch_is_idle(source->batch);
-		source->sent_first = true;
+		hubspot_batch_await(source->batch, true);
+		source->stopped = pages;
+		source->ngiven = ngiven;
 	}
-	return waits;
+	if (source->stopped == 0 || (source->stopped == pages && pages > 1))
+		return false;
+	if (!hubspot_batch_is_idle(source->batch))
+		return true;
+	source->stop = source->stop < LAST_STOP ? 2 * source->stop : 0;
+	source->stopped = 0;
+	return false;
 }
 
 /* ERROR: what follows of the listing cannot be read. */

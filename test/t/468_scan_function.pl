@@ -32,7 +32,7 @@ $hubspot->clear_log;
 asks("SELECT (hs_assoc_scan('contacts', 'companies')).to_id LIMIT 3", "1\n2\n3", 'one by one');
 requests(1, 1, 'whoever has enough soon takes two requests');
 asks("SELECT count(*) FROM (SELECT hs_assoc_scan('contacts', 'companies') OFFSET 0) AS s", 4690, 'all of them one by one');
-requests(24, 4, 'the first page is read alone');
+requests(24, 6, 'the first pages are read alone');
 fails_with([ { match => { path => 'batch/read$' }, action => { status => 401 } } ], qr/ERROR:  28000: could not list the records of contacts after the first \d{4}\n/, 'the account is refused before all are listed');
 $hubspot->put_records(contacts => [ map { { id => "$_", properties => {} } } 9001 .. 9100 ]);
 asks($all, '4690|2345|1|2345', 'records that have nothing');
