@@ -17,6 +17,10 @@
  * names in place of types, and passes over an object type that it does not know.  So ids are
  * listed, and associations read, a thousand records at a time.
  *
+ * While records are made or deleted, pages may shift, and a record be on two of them.  It is
+ * given once: the ids of the last pages are remembered, of as many records as a bounded memory
+ * holds.  (What a shift leaves out, nobody can know.)
+ *
  * What cannot be a list, ends without an end, or leads back to where it has been, is a
  * failure: records that are not listed would be missing, and nobody could tell.
  *
@@ -39,6 +43,7 @@
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "api/record.h"
+#include "base/text_hash.h"
 #include "call/listing.h"
 #include "call/perform.h"
 #include "json/text.h"
@@ -46,11 +51,14 @@
 /* The longest place of a page that is taken for one. */
 #define MAX_AFTER_LEN	1000
 
-/* So many pages without a record follow each other, and the list will not end. */
+/* So many pages without a new record follow each other, and the list will not end. */
 #define MAX_EMPTY_PAGES	100
 
 /* While the names that are kept take that many bytes, no page is wanted. */
 #define MAX_NAMES_SIZE	((Size) 8 * 1024 * 1024)
+
+/* The ids of at least so many records are remembered, and of at most twice as many. */
+#define REMEMBERED_RECORDS	10000
 
 /* Room for the records of a page, at first. */
 #define FIRST_RECORDS	100
@@ -68,6 +76,27 @@ typedef struct ListedName
 	int64		no;				/* the hash key */
 	char	   *text;			/* or NULL: it has none */
 } ListedName;
+
+/* A record that was given. */
+typedef struct GivenEntry
+{
+	HubspotSlice id;
+	uint32		hash;
+	char		status;
+} GivenEntry;
+
+#define SH_PREFIX		given
+#define SH_ELEMENT_TYPE	GivenEntry
+#define SH_KEY_TYPE		HubspotSlice
+#define SH_KEY			id
+#define SH_HASH_KEY(tb, key) hubspot_text_hash((key).data, (key).len)
+#define SH_EQUAL(tb, a, b) hubspot_same_id(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 struct HubspotListing
 {
@@ -95,7 +124,11 @@ struct HubspotListing
 	/* what would lead back */
 	char	   *mark;			/* where a page began before */
 	char	   *marked_id;		/* a record of that page */
-	int			nempty;			/* pages without a record, up to this one */
+	int			nempty;			/* pages without a new record, up to this one */
+
+	/* the last records, and, once these are many, those before them */
+	given_hash *given[2];
+	MemoryContext given_context[2];
 
 	/* names */
 	HTAB	   *names;			/* ListedName by number; NULL: records have
@@ -111,6 +144,7 @@ static void take_page(HubspotCall *call);
 static bool has_names(const HubspotListing *listing);
 static void take_check(HubspotCall *call);
 static const HubspotError *read_page(HubspotListing *listing);
+static bool is_new(HubspotListing *listing, HubspotSlice id);
 static void take_record(void *state, const HubspotRecord *record);
 static void take_name(void *state, HubspotValueKind kind, HubspotSlice value);
 static void take_error(void *state, HubspotError *error);
@@ -135,6 +169,12 @@ hubspot_listing_create(MemoryContext context, const HubspotClient *client,
 	listing->type.name = MemoryContextStrdup(context, type->name);
 	listing->page_context = AllocSetContextCreate(context, "hubspot_assoc listing page",
 												  ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < 2; i++)
+	{
+		listing->given_context[i] = AllocSetContextCreate(context, "hubspot_assoc listed ids",
+														  ALLOCSET_DEFAULT_SIZES);
+		listing->given[i] = given_create(listing->given_context[i], FIRST_RECORDS, NULL);
+	}
 	if (type->property)
 	{
 		HASHCTL		hash = {.keysize = sizeof(int64),.entrysize = sizeof(ListedName),.hcxt = context};
@@ -338,7 +378,38 @@ read_page(HubspotListing *listing)
 	return problem ? hubspot_unconfirmed(listing->call.reply, problem) : NULL;
 }
 
-/* Take a record of the page. */
+/* Was a record not on one of the last pages, nor on this one?  It is remembered. */
+static bool
+is_new(HubspotListing *listing, HubspotSlice id)
+{
+	GivenEntry *entry;
+	bool		found;
+
+	if (given_lookup(listing->given[1], id))
+		return false;
+	if (listing->given[0]->members >= REMEMBERED_RECORDS)
+	{
+		MemoryContext oldest = listing->given_context[1];
+
+		MemoryContextReset(oldest);
+		listing->given_context[1] = listing->given_context[0];
+		listing->given[1] = listing->given[0];
+		listing->given_context[0] = oldest;
+		listing->given[0] = given_create(oldest, REMEMBERED_RECORDS, NULL);
+		if (given_lookup(listing->given[1], id))
+			return false;
+	}
+	entry = given_insert(listing->given[0], id, &found);
+	if (found)
+		return false;
+
+	/* the reply will be gone */
+	entry->id.data = memcpy(MemoryContextAlloc(listing->given_context[0], id.len),
+							id.data, id.len);
+	return true;
+}
+
+/* Take a record of the page, unless it was on one before. */
 static void
 take_record(void *state, const HubspotRecord *record)
 {
@@ -346,6 +417,8 @@ take_record(void *state, const HubspotRecord *record)
 	Listed	   *listed;
 
 	CHECK_FOR_INTERRUPTS();
+	if (!is_new(listing, record->id))
+		return;
 	if (listing->nrecords == listing->maxrecords)
 	{
 		listing->maxrecords = Max(FIRST_RECORDS, 2 * listing->maxrecords);
@@ -402,7 +475,7 @@ static const char *
 page_problem(const HubspotListing *listing, HubspotSlice after)
 {
 	if (after.data && listing->nempty >= MAX_EMPTY_PAGES)
-		return "there are pages without records, and no end of them";
+		return "there are pages without further records, and no end of them";
 	if (after.len > MAX_AFTER_LEN)
 		return "the paging cursor is too long";
 	if (after.data && listing->mark && (int) strlen(listing->mark) == after.len &&

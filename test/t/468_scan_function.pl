@@ -112,8 +112,16 @@ foreach my $answer (
 	fails_with([ { match => { path => $list }, action => $action } ], qr/ERROR:  08P01: could not list the records of contacts.*\n.*\Q$problem\E/, $name);
 }
 fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ $_ ], { after => 'abc' x ($_ % 3 + 1) }) } } 1 .. 20 ], qr/could not list .* the paging cursor repeats/s, 'cursors that go in a circle');
-fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ 5 + $_ % 3, 1000 + $_ ], { after => "c$_" }) } } 1 .. 20 ], qr/could not list .* record \d is listed twice/s, 'new cursors, and the same records');
-fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([], { after => "c$_" }) } } 1 .. 105 ], qr/could not list .* pages without records, and no end of them/s, 'pages without records, and no end');
+fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ 5 + $_ % 3 ], { after => "c$_" }) } } 1 .. 120 ], qr/could not list .* after the first 3\n.* pages without further records, and no end of them/s, 'new cursors, and the same records');
+fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->($_ == 1 ? [ 1 .. 20_005 ] : [ 1, 50_000 + $_ ], { after => "c$_" }) } } 1 .. 2 ], qr/could not list .* record 1 is listed twice/s, '... that were there long ago');
+foreach my $call ("hs_assoc_scan('contacts', 'companies')", "(SELECT (hs_assoc_scan('contacts', 'companies')).* OFFSET 0) AS s")
+{
+	asks_with([ map { { match => { path => $list, nth => $_ }, action => $page->([ [ 1 .. 5, 5 ], [ 5, 1, 6 ], [ 4 .. 6 ], [ 7, 6, 8 ] ]->[$_ - 1], $_ < 4 ? { after => "c$_" } : ()) } } 1 .. 4 ],
+		"SELECT count(*), count(DISTINCT from_id), min(input_no), max(input_no) FROM $call", '16|8|1|8', 'pages that shift: each record once');
+}
+asks_with([ { match => { path => $list, nth => 1 }, action => $page->([ 100_001 .. 109_000, 1, 109_001 .. 118_999 ], { after => 'c1' }) }, { match => { path => $list, nth => 2 }, action => $page->([ 109_001, 118_999, 2 ]) } ],
+	"SELECT count(*), count(DISTINCT from_id), max(input_no) FROM hs_assoc_scan('contacts', 'companies')", '4|2|19001', '... by ten thousand records');
+fails_with([ map { { match => { path => $list, nth => $_ }, action => $page->([], { after => "c$_" }) } } 1 .. 105 ], qr/could not list .* pages without further records, and no end of them/s, 'pages without records, and no end');
 asks_with([ map { { match => { path => $list, nth => $_ }, action => $page->($_ == 5 ? [ 7 ] : [], $_ < 9 ? { after => "c$_" } : ()) } } 1 .. 9 ], $all, '2|1|1|1', 'some pages without records, and an end');
 $session->query("SET hubspot_assoc.progress_interval = 0; SET statement_timeout = '60s'");
 asks_with([ map { { match => { path => $list, nth => $_ }, action => $page->($_ == 3 ? [ 7 ] : [], $_ < 3 ? { after => "c$_" } : ()) } } 1 .. 3 ],

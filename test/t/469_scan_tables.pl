@@ -92,6 +92,9 @@ $hubspot->rules({ match => { path => $list }, action => { envelope => { paging =
 fails('SELECT count(*) FROM t', qr/ERROR:  08P01: could not list the records of contacts after the first 100\n.*the paging cursor repeats|Invalid paging cursor/s, 'a list without an end');
 $hubspot->clear_rules;
 
+$hubspot->rules([ map { { match => { path => $list, nth => $_ }, action => { status => 200, body => { results => [ map { { id => "$_" } } @{ [ [ 1 .. 5 ], [ 5, 1, 6 ], [ 6, 7 ] ]->[$_ - 1] } ], $_ < 3 ? (paging => { next => { after => "c$_" } }) : () } } } } 1 .. 3 ]);
+asks('SELECT count(*), count(DISTINCT from_id) FROM t', undef, '21|7', 'pages that shift: each record once');
+$hubspot->clear_rules;
 $session->query("CREATE FOREIGN TABLE wrong (from_id text, to_id text, error_category text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'nonsense', scan 'all', on_error 'row')");
 asks('SELECT count(*) FROM wrong', 2, qr/ERROR:  22023: could not read the associations of contacts with nonsense\n.*Unable to infer object type from: nonsense/s, "an object type that is not there, also with on_error 'row'");
 
