@@ -7,7 +7,9 @@
  * HubSpot again for what it has already told.  So the rows are kept, each with a link to the
  * one before of the same record.  They are in memory as long as they take no more than
  * work_mem, and then go to a temporary file, where the link is the place in the file: so
- * neither rows nor links need memory.  The rows of a record come back last one first.
+ * neither rows nor links need memory.  Rows of a record that follow each other in the file are
+ * a run, which is linked as one, and is read forward: each row needs no block of its own then.
+ * So the rows of a record come back last one first, and those of a run first one first.
  *
  * The records themselves are in memory.  Once they take more than work_mem, too, the store
  * is full: whoever has it clears it, and begins anew.
@@ -37,8 +39,12 @@ typedef struct HubspotKeptRow
 /* The beginning of a row in the file. */
 typedef struct FileRow
 {
-	HubspotRowPlace before;
+	HubspotRowPlace before;		/* its run: what is before that, of the same
+								 * record */
+	int64		number;			/* of the row in the file */
 	ItemPointerData tid;
+	bool		continues;		/* it belongs to the run of the one before it
+								 * in the file */
 	uint32		len;			/* of the tuple that follows */
 } FileRow;
 
@@ -70,11 +76,20 @@ struct HubspotRowStore
 	records_hash *records;
 	BufFile    *file;			/* or NULL */
 	HubspotRowPlace end;		/* of the file */
+	int64		nrows;			/* that it has */
+	const HubspotTableRecord *run;	/* whose run is the last one; or NULL */
+	HubspotRowPlace run_before; /* what is before that, of the same record */
 	MinimalTuple fetched;		/* from the file */
 	Size		fetched_size;
 };
 
 static const HubspotRowPlace nowhere = {NULL, -1, 0};
+
+static void add_to_file(HubspotRowStore *store, HubspotTableRecord *record,
+						MinimalTuple tuple, const ItemPointerData * tid);
+static void seek(HubspotRowStore *store, const HubspotRowPlace *place);
+static MinimalTuple fetch_from_file(HubspotRowStore *store, HubspotRowPlace *place,
+									ItemPointerData * tid);
 
 /* The rows of no record so far, in children of the memory context. */
 HubspotRowStore *
@@ -116,8 +131,6 @@ void
 hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, MinimalTuple tuple,
 					  const ItemPointerData * tid)
 {
-	FileRow		head = {record->last, *tid, tuple->t_len};
-
 	if (store->file == NULL &&
 		MemoryContextMemAllocated(store->rows_context, false) < (Size) work_mem * 1024)
 	{
@@ -139,15 +152,45 @@ hubspot_row_store_add(HubspotRowStore *store, HubspotTableRecord *record, Minima
 		MemoryContextSwitchTo(old);
 		BufFileTell(store->file, &store->end.file, &store->end.offset);
 	}
+	add_to_file(store, record, tuple, tid);
+}
+
+/* Add a row to the file: to the run at its end, if that is of the same record. */
+static void
+add_to_file(HubspotRowStore *store, HubspotTableRecord *record, MinimalTuple tuple,
+			const ItemPointerData * tid)
+{
+	FileRow		head;
+
+	memset(&head, 0, sizeof(head));
+	head.number = store->nrows++;
+	head.tid = *tid;
+	head.len = tuple->t_len;
+
+	/* if its rows were forgotten, so was the run */
+	head.continues = (store->run == record && record->last.file >= 0);
+	if (!head.continues)
+	{
+		store->run = record;
+		store->run_before = record->last;
+		record->last = store->end;
+	}
+	head.before = store->run_before;
+
 	/* it may have been read meanwhile */
-	if (BufFileSeek(store->file, store->end.file, store->end.offset, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in a temporary file: %m")));
-	record->last = store->end;
+	seek(store, &store->end);
 	BufFileWrite(store->file, &head, sizeof(head));
 	BufFileWrite(store->file, tuple, tuple->t_len);
 	BufFileTell(store->file, &store->end.file, &store->end.offset);
+}
+
+static void
+seek(HubspotRowStore *store, const HubspotRowPlace *place)
+{
+	if (BufFileSeek(store->file, place->file, place->offset, SEEK_SET) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not seek in a temporary file: %m")));
 }
 
 /* Forget the rows of a record, which are not all there. */
@@ -159,14 +202,12 @@ hubspot_row_store_forget(HubspotTableRecord *record)
 }
 
 /*
- * The row at a place, valid until the next one, its ctid, and the place before it, of the
- * same record.  NULL: there is none.
+ * The row at a place, valid until the next one, its ctid, and the place after it, of the same
+ * record.  NULL: there is none.
  */
 MinimalTuple
 hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place, ItemPointerData * tid)
 {
-	FileRow		head;
-
 	if (place->row)
 	{
 		HubspotKeptRow *row = place->row;
@@ -175,12 +216,17 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place, ItemPoin
 		*tid = row->tid;
 		return &row->tuple;
 	}
-	if (place->file < 0)
-		return NULL;
-	if (BufFileSeek(store->file, place->file, place->offset, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in a temporary file: %m")));
+	return place->file < 0 ? NULL : fetch_from_file(store, place, tid);
+}
+
+/* Likewise, in the file: the next one of the run comes after it, if there is one. */
+static MinimalTuple
+fetch_from_file(HubspotRowStore *store, HubspotRowPlace *place, ItemPointerData * tid)
+{
+	FileRow		head;
+	FileRow		next;
+
+	seek(store, place);
 	hubspot_buffile_read(store->file, &head, sizeof(head));
 	if (head.len > store->fetched_size)
 	{
@@ -189,8 +235,13 @@ hubspot_row_store_fetch(HubspotRowStore *store, HubspotRowPlace *place, ItemPoin
 		store->fetched_size = head.len;
 	}
 	hubspot_buffile_read(store->file, store->fetched, head.len);
-	*place = head.before;
 	*tid = head.tid;
+	BufFileTell(store->file, &place->file, &place->offset);
+	next.continues = false;
+	if (head.number + 1 < store->nrows)
+		hubspot_buffile_read(store->file, &next, sizeof(next));
+	if (!next.continues)
+		*place = head.before;
 	return store->fetched;
 }
 
@@ -209,6 +260,8 @@ hubspot_row_store_clear(HubspotRowStore *store)
 	if (store->file)
 		BufFileClose(store->file);
 	store->file = NULL;
+	store->nrows = 0;
+	store->run = NULL;
 	store->fetched = NULL;
 	store->fetched_size = 0;
 	MemoryContextReset(store->rows_context);

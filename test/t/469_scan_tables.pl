@@ -59,7 +59,9 @@ asks("SELECT count(*) FROM named WHERE to_id <> '1'", 0, qr/ERROR:  0A000: forei
 foreach my $memory ('4MB', '64kB')
 {
 	$session->query("SET work_mem = '$memory'; SET enable_material = off; SET enable_hashjoin = off; SET enable_mergejoin = off");
+	my $reads = reads($session->pid);
 	asks("SELECT n, (SELECT count(*) FROM t WHERE length(to_id) > n - 2000) FROM l WHERE n < 2005", 31, "2001|7491\n2002|7401\n2003|6501\n2004|0", "again and again, with $memory");
+	cmp_ok(reads($session->pid) - $reads, '<', 3000, '... reading many rows of a file at a time');
 	asks("SELECT count(*), count(DISTINCT to_id) FROM (VALUES (1), (2), (3)) AS v (x) CROSS JOIN t", 31, '22500|7500', '... in a nested loop');
 	asks("SELECT count(*) FROM (VALUES (1), (2), (3)) AS v (x), LATERAL (SELECT FROM t WHERE length(to_id) > x LIMIT 5) AS s", undef, '15', '... each time to its LIMIT');
 	asks("SELECT count(DISTINCT s.to_id) FROM (VALUES (40), (7600), (7600)) AS v (x), LATERAL (SELECT to_id FROM t WHERE length(to_id) < x LIMIT x) AS s", 31, '7500', '... and farther');
@@ -175,3 +177,11 @@ sub explained
 	return join "\n", map { s/^\s+//r } grep { /HubSpot/ } split /\n/, $session->query("EXPLAIN ($options) $sql");
 }
 
+# How many times a process has read from a file
+sub reads
+{
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/io" or die "/proc/$pid/io: $!";
+	local $/;
+	return (<$file> =~ /^syscr:\s+(\d+)/m)[0];
+}
