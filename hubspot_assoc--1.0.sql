@@ -1578,6 +1578,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_repair(regclass, text, text, int) IS
 'Enqueues what makes HubSpot hold what a table in sync says, unless that would remove more than it should.';
 
+CREATE FUNCTION hs_assoc_may_commit()
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_may_commit() IS
+'Whether the procedure that calls it may commit, as hs_assoc_pull has to.';
+
 -- What changes on a server without the extension is written down there by
 -- managed/hubspot_changes.sql; a foreign table shows that here. The rows of a batch are
 -- applied in one transaction, and deleted there in the next one. If that is not reached,
@@ -1606,6 +1613,7 @@ DECLARE
 	missing text;
 	home text;
 	needed text[];
+	may_commit boolean;
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
 		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
@@ -1615,24 +1623,27 @@ BEGIN
 		RAISE EXCEPTION 'invalid value for argument "max_rows": %', coalesce(max_rows::pg_catalog.text, 'null')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'It must be at least 1.';
 	END IF;
-	WITH lacks AS (
-		SELECT t.no, c.no AS place, pg_catalog.format('%s %s', c.name, c.type) AS wanted
+	WITH expected AS (
+		SELECT t.no, c.no AS place, c.name, c.type, a.atttypid AS has, coalesce(a.atttypid OPERATOR(pg_catalog.=) c.type, false) AS fits
 		FROM (VALUES (1, changes), (2, link_table)) AS t (no, relation) CROSS JOIN (VALUES
 			(1, 'id', 'pg_catalog.int8'::pg_catalog.regtype), (2, 'link', 'pg_catalog.text'::pg_catalog.regtype),
 			(3, 'old_row', 'pg_catalog.jsonb'::pg_catalog.regtype), (4, 'new_row', 'pg_catalog.jsonb'::pg_catalog.regtype)
 			) AS c (no, name, type)
-		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
-			WHERE a.attrelid OPERATOR(pg_catalog.=) t.relation AND a.attname OPERATOR(pg_catalog.=) c.name
-				AND a.atttypid OPERATOR(pg_catalog.=) c.type AND a.attnum OPERATOR(pg_catalog.>) 0))
-	SELECT pg_catalog.string_agg(wanted, ', ' ORDER BY place) FILTER (WHERE no OPERATOR(pg_catalog.=) 1),
-		CASE WHEN NOT pg_catalog.bool_or(no OPERATOR(pg_catalog.=) 2)
+			LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) t.relation
+				AND a.attname OPERATOR(pg_catalog.=) c.name AND a.attnum OPERATOR(pg_catalog.>) 0)
+	SELECT pg_catalog.concat_ws(' ',
+			pg_catalog.string_agg(pg_catalog.format('Column %s has type %s instead of %s.', name, pg_catalog.format_type(has, NULL), type), ' ' ORDER BY place)
+				FILTER (WHERE no OPERATOR(pg_catalog.=) 1 AND NOT fits AND has IS NOT NULL),
+			'It has no column ' OPERATOR(pg_catalog.||) pg_catalog.string_agg(name, ', ' ORDER BY place)
+				FILTER (WHERE no OPERATOR(pg_catalog.=) 1 AND has IS NULL) OPERATOR(pg_catalog.||) '.'),
+		CASE WHEN pg_catalog.bool_and(fits) FILTER (WHERE no OPERATOR(pg_catalog.=) 2)
 			THEN pg_catalog.format('The arguments are in the wrong order: CALL hs_assoc_pull(%L, %L).', changes, link_table)
-			ELSE 'It must be a foreign table of hubspot_changes.changes over there, with the columns id bigint, link text, old_row jsonb, new_row jsonb.'
+			ELSE 'It must show hubspot_changes.changes over there, as CREATE FOREIGN TABLE ... (id bigint, link text, old_row jsonb, new_row jsonb) SERVER ... OPTIONS (schema_name ''hubspot_changes'', table_name ''changes'') does.'
 			END
-	INTO missing, action FROM lacks;
-	IF missing IS NOT NULL THEN
+	INTO missing, action FROM expected;
+	IF missing OPERATOR(pg_catalog.<>) '' THEN
 		RAISE EXCEPTION 'invalid value for argument "changes": "%"', changes USING ERRCODE = 'invalid_parameter_value',
-			DETAIL = pg_catalog.format('Of the columns that changes have, it lacks %s.', missing), HINT = action;
+			DETAIL = missing, HINT = action;
 	END IF;
 	IF all_rows OPERATOR(pg_catalog.=) link_table THEN
 		RAISE EXCEPTION 'invalid value for argument "all_rows": "%"', all_rows USING ERRCODE = 'invalid_parameter_value',
@@ -1650,6 +1661,11 @@ BEGIN
 	IF home IS NULL THEN
 		RAISE EXCEPTION 'table "%" is not kept in sync', $1 USING ERRCODE = 'object_not_in_prerequisite_state',
 			DETAIL = 'What is pulled would be deleted over there, and never be sent.', HINT = 'Call hs_assoc_enable_sync first.';
+	END IF;
+	EXECUTE pg_catalog.format('SELECT %s.hs_assoc_may_commit()', home) INTO may_commit;
+	IF NOT may_commit THEN
+		RAISE EXCEPTION 'hs_assoc_pull cannot run inside a transaction block or a function' USING ERRCODE = 'invalid_transaction_termination',
+			DETAIL = 'It commits while it pulls.', HINT = 'CALL it on its own.';
 	END IF;
 	IF source IS NULL THEN
 		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) INTO source

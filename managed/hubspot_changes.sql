@@ -4,12 +4,11 @@
 -- Plain SQL and PL/pgSQL, for PostgreSQL 12 or later; no superuser is needed. In the
 -- database of the link tables, as their owner:
 --
---     psql -f hubspot_changes.sql
+--     psql -v ON_ERROR_STOP=1 -f hubspot_changes.sql
 --     SELECT hubspot_changes.follow('contact_company', 'contact_id', 'company_id');
 --
 -- and SELECT hubspot_changes.unfollow('contact_company') ends it. DROP SCHEMA
 -- hubspot_changes CASCADE removes all of it.
-\set ON_ERROR_STOP on
 BEGIN;
 CREATE SCHEMA hubspot_changes;
 
@@ -57,7 +56,18 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	missing text;
 	arguments text;
+	followed text;
 BEGIN
+	IF link IS NULL OR coalesce(cardinality(columns), 0) = 0 OR array_position(columns, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'neither the table nor a column may be null, and there must be a column' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	SELECT substring(pg_get_triggerdef(oid) FROM '\((.*)\)$') INTO followed
+	FROM pg_trigger WHERE tgrelid = link AND tgfoid = 'hubspot_changes.record'::regproc ORDER BY tgnargs DESC LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'table % is followed already', link USING ERRCODE = 'duplicate_object',
+			DETAIL = format('These of its columns are: %s.', followed),
+			HINT = format('To follow others: SELECT hubspot_changes.unfollow(%L), hubspot_changes.follow(%1$L, ...).', link);
+	END IF;
 	SELECT string_agg(quote_literal(c), ', '),
 		string_agg(c, ', ') FILTER (WHERE NOT EXISTS (SELECT FROM pg_attribute
 			WHERE attrelid = link AND attname = c AND attnum > 0 AND NOT attisdropped))
@@ -78,9 +88,15 @@ $$;
 
 CREATE FUNCTION hubspot_changes.unfollow(link regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text;
 BEGIN
-	EXECUTE format('DROP TRIGGER hubspot_changes ON %s', link);
-	EXECUTE format('DROP TRIGGER hubspot_changes_truncate ON %s', link);
+	FOR name IN SELECT tgname FROM pg_trigger WHERE tgrelid = link AND tgfoid = 'hubspot_changes.record'::regproc LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', name, link);
+	END LOOP;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'table % is not followed', link USING ERRCODE = 'undefined_object';
+	END IF;
 END
 $$;
 COMMIT;

@@ -39,6 +39,7 @@
 PG_FUNCTION_INFO_V1(hs_assoc_outbox_wake);
 PG_FUNCTION_INFO_V1(hs_assoc_enqueue);
 PG_FUNCTION_INFO_V1(hs_assoc_flush);
+PG_FUNCTION_INFO_V1(hs_assoc_may_commit);
 PG_FUNCTION_INFO_V1(hs_assoc_start);
 PG_FUNCTION_INFO_V1(hs_assoc_sender);
 PG_FUNCTION_INFO_V1(hs_assoc_pause);
@@ -316,6 +317,16 @@ wait_until(TimestampTz time)
 		hubspot_wait_until(hubspot_now() + (int64) timeout * 1000);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/*
+ * hs_assoc_may_commit(): may the procedure commit that calls this?  PL/pgSQL, in which
+ * hs_assoc_pull is, has no other way to know before it does.
+ */
+Datum
+hs_assoc_may_commit(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(SPI_inside_nonatomic_context());
 }
 
 /*

@@ -551,7 +551,13 @@ enqueue('create_default', pairs([ 3, 13 ]), server => 'second');
 flush(q{server => 'second'});
 is($session->query(q{SELECT count(*), max(server) FROM hs_assoc_outbox}), '6|hubspot', 'one server alone');
 sub error_of { my (undef, undef, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n$_[0]"); return $err }
-like(error_of('BEGIN; CALL hs_assoc_flush()'), qr/ERROR:  2D000: .*cannot run inside a transaction block/, 'in a transaction block');
+foreach my $case (
+	[ 'BEGIN; CALL hs_assoc_flush()', 'in a transaction block' ],
+	[ 'DO $$BEGIN CALL hs_assoc_flush(); EXCEPTION WHEN division_by_zero THEN NULL; END$$', 'in a block with EXCEPTION' ],
+	[ 'CREATE FUNCTION pg_temp.flushes() RETURNS void LANGUAGE plpgsql AS $$BEGIN CALL hs_assoc_flush(); END$$; SELECT pg_temp.flushes()', 'in a function' ])
+{
+	like(error_of($case->[0]), qr/ERROR:  2D000: hs_assoc_flush cannot run inside a transaction block or a function\n/, $case->[1]);
+}
 like(error_of('CALL hs_assoc_flush(0)'), qr/ERROR:  22023: invalid value for argument "max_rows": 0/, 'max_rows 0');
 like(error_of(q{CALL hs_assoc_flush(server => 'nowhere')}), qr/ERROR:  42704: server "nowhere" does not exist/, 'no such server');
 $session->query('CREATE ROLE carol');

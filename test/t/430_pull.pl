@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $soon = patience(60);
@@ -21,7 +22,9 @@ create_account($node, $hubspot, rate_limit => 0);
 $node->safe_psql('postgres', 'CREATE ROLE owner LOGIN CREATEDB; CREATE ROLE writer LOGIN');
 $node->safe_psql('postgres', 'CREATE DATABASE managed OWNER owner', extra_params => [ '-U', 'owner' ]);
 my $script = "$FindBin::Bin/../../managed/hubspot_changes.sql";
-$node->command_ok([ 'psql', '-X', '-q', '-U', 'owner', '-d', 'managed', '-f', $script ], 'the script, by the owner of the database');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-U', 'owner', '-d', 'managed', '-f', $script ], 'the script, by the owner of the database');
+$node->command_fails_like([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-U', 'owner', '-d', 'managed', '-f', $script ], qr/schema "hubspot_changes" already exists\n\z/, '... which is there then');
+unlike(slurp_file($script), qr/^\s*\\/m, 'it is SQL, and nothing for psql, whose settings stay as they are');
 my $managed = start_session($node, 'managed');
 $managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
 	CREATE TABLE links (contact_id int, company_id int, note text, PRIMARY KEY (contact_id, company_id));
@@ -29,8 +32,20 @@ $managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
 	SELECT hubspot_changes.follow('links', 'contact_id', 'company_id');
 	SELECT hubspot_changes.follow('"My Labels"', 'contact_id', 'company_id', 'label');
 	GRANT ALL ON ALL TABLES IN SCHEMA public TO writer});
-like($managed->told(q{SELECT hubspot_changes.follow('links', 'contact_id', 'nothing')}), qr/ERROR:  42703: table public\.links has no column nothing|table links has no column nothing/, 'a column that is not there');
 $managed->query('CREATE TABLE parted (contact_id int, company_id int) PARTITION BY LIST (company_id); CREATE TABLE part PARTITION OF parted DEFAULT');
+foreach my $case (
+	[ q{SELECT hubspot_changes.follow('links', 'company_id')}, qr/ERROR:  42710: table public\.links is followed already\n.*DETAIL:  These of its columns are: 'contact_id', 'company_id'\.\n.*HINT:  To follow others: SELECT hubspot_changes\.unfollow\('public\.links'\), hubspot_changes\.follow\('public\.links', \.\.\.\)\.\n/ ],
+	[ q{SELECT hubspot_changes.follow('managed_only', 'contact_id', 'nothing')}, qr/ERROR:  42703: table public\.managed_only has no column nothing\n/ ],
+	[ q{SELECT hubspot_changes.unfollow('managed_only')}, qr/ERROR:  42704: table public\.managed_only is not followed\n/ ],
+	[ q{SELECT hubspot_changes.follow('managed_only')}, qr/ERROR:  42883/ ],
+	[ q{SELECT hubspot_changes.follow('managed_only', VARIADIC '{}')}, qr/ERROR:  22004: neither the table nor a column may be null, and there must be a column\n/ ],
+	[ q{SELECT hubspot_changes.follow('managed_only', 'contact_id', NULL)}, qr/ERROR:  22004/ ],
+	[ q{SELECT hubspot_changes.follow(NULL, 'contact_id')}, qr/ERROR:  22004/ ])
+{
+	$managed->query('CREATE TABLE IF NOT EXISTS managed_only (contact_id int)');
+	like($managed->told($case->[0]), $case->[1], $case->[0]);
+}
+$managed->query(q{DROP TRIGGER hubspot_changes_truncate ON "My Labels"; SELECT hubspot_changes.unfollow('"My Labels"'), hubspot_changes.follow('"My Labels"', 'contact_id', 'company_id', 'label')});
 foreach my $table (qw(parted part))
 {
 	like($managed->told(qq{SELECT hubspot_changes.follow('$table', 'contact_id', 'company_id')}), qr/ERROR:  42809: table (public\.)?$table is partitioned, or a partition/, "a table that is followed by its name alone: $table");
@@ -129,11 +144,12 @@ pull();
 $car->query('DELETE FROM hs_assoc_outbox');
 
 # Errors
-my $shape = 'It must be a foreign table of hubspot_changes\.changes over there, with the columns id bigint, link text, old_row jsonb, new_row jsonb\.';
+my $shape = qr/It must show hubspot_changes\.changes over there, as CREATE FOREIGN TABLE \.\.\. \(id bigint, link text, old_row jsonb, new_row jsonb\) SERVER \.\.\. OPTIONS \(schema_name 'hubspot_changes', table_name 'changes'\) does\./;
+my $not_alone = qr/ERROR:  2D000: hs_assoc_pull cannot run inside a transaction block or a function\n.*DETAIL:  It commits while it pulls\.\n.*HINT:  CALL it on its own\.\n/;
 foreach my $case (
-	[ q{CALL hs_assoc_pull('links', 'labels')}, qr/22023: invalid value for argument "changes": "labels"\n.*DETAIL:  Of the columns that changes have, it lacks id bigint, link text, old_row jsonb, new_row jsonb\.\n.*HINT:  $shape\n/ ],
-	[ q{CREATE TABLE shape (id int, link text, old_row json, new_row jsonb); CALL hs_assoc_pull('links', 'shape')}, qr/22023: invalid value for argument "changes": "shape"\n.*DETAIL:  Of the columns that changes have, it lacks id bigint, old_row jsonb\.\n.*HINT:  $shape\n/ ],
-	[ q{ALTER TABLE shape ALTER id TYPE bigint, DROP old_row; CALL hs_assoc_pull('links', 'shape')}, qr/"shape"\n.*DETAIL:  Of the columns that changes have, it lacks old_row jsonb\.\n/ ],
+	[ q{CALL hs_assoc_pull('links', 'labels')}, qr/22023: invalid value for argument "changes": "labels"\n.*DETAIL:  It has no column id, link, old_row, new_row\.\n.*HINT:  $shape\n/ ],
+	[ q{CREATE TABLE shape (id int, link text, old_row json, new_row jsonb); CALL hs_assoc_pull('links', 'shape')}, qr/22023: invalid value for argument "changes": "shape"\n.*DETAIL:  Column id has type integer instead of bigint\. Column old_row has type json instead of jsonb\.\n.*HINT:  $shape\n/ ],
+	[ q{ALTER TABLE shape DROP old_row; CALL hs_assoc_pull('links', 'shape')}, qr/"shape"\n.*DETAIL:  Column id has type integer instead of bigint\. It has no column old_row\.\n/ ],
 	[ q{CALL hs_assoc_pull('managed.changes', 'links')}, qr/22023: invalid value for argument "changes": "links"\n.*DETAIL: .*\n.*HINT:  The arguments are in the wrong order: CALL hs_assoc_pull\('links', 'managed\.changes'\)\.\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'managed.changes')}, qr/22023: invalid value for argument "all_rows": "managed\.changes"\n.*DETAIL:  Of the columns of table links, it lacks contact_id, company_id\.\n.*HINT:  It must be a foreign table of the same table over there, with the columns contact_id, company_id\.\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'links')}, qr/22023: invalid value for argument "all_rows": "links"\n.*DETAIL:  What was written down would be deleted.*\n.*HINT:  It must be a foreign table of what links is over there\.\n/ ],
@@ -143,13 +159,19 @@ foreach my $case (
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 0)}, qr/22023: invalid value for argument "max_rows": 0\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => NULL)}, qr/22023: invalid value for argument "max_rows": null\n/ ],
 	[ q{CREATE TABLE apart (LIKE links); CALL hs_assoc_pull('apart', 'managed.changes')}, qr/55000: table "apart" is not kept in sync\n.*HINT: /s ],
-	[ q{BEGIN; CALL hs_assoc_pull('links', 'managed.changes')}, qr/2D000: invalid transaction termination/ ],
+	[ q{BEGIN; CALL hs_assoc_pull('links', 'managed.changes')}, $not_alone ],
+	[ q{CREATE FUNCTION pulls() RETURNS void LANGUAGE plpgsql AS $$BEGIN CALL hs_assoc_pull('links', 'managed.changes'); END$$; SELECT pulls()}, $not_alone ],
+	[ q{DO $$BEGIN CALL hs_assoc_pull('links', 'managed.changes'); EXCEPTION WHEN division_by_zero THEN NULL; END$$}, $not_alone ],
+	[ q{CREATE PROCEDURE sets() SET work_mem = '1MB' LANGUAGE plpgsql AS $$BEGIN CALL hs_assoc_pull('links', 'managed.changes'); END$$; CALL sets()}, $not_alone ],
 	[ q{CREATE ROLE eve; SET ROLE eve; CALL hs_assoc_pull('links', 'managed.changes')}, qr/42501: permission denied/ ])
 {
 	like($car->told($case->[0]), $case->[1], $case->[0]);
 	$car->query('ROLLBACK; RESET ROLE');
 }
 $car->query('DROP ROLE eve');
+$car->send(q{DO $$BEGIN CALL hs_assoc_pull('links', 'managed.changes'); CALL hs_assoc_pull('links', 'managed.changes'); END$$});
+is(() = ($car->finish)[1] =~ /NOTICE:  00000: pulled 0 changes/g, 2, 'a block that may commit');
+is($car->query('SELECT hs_assoc_may_commit()'), 'f', 'hs_assoc_may_commit by itself');
 
 #
 # Nothing is lost or doubled, whoever is killed: each pair is enqueued once
