@@ -82,12 +82,13 @@ static bool same_text(const char *a, const char *b);
  * there can be no worker.
  *
  * replicated: so is what a subscription applies to the table; without that, a WARNING
- * says that it is not, where there is one.
+ * says that it is not, where there is one.  It comes after all that may be an ERROR.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  *
  * verify: a worker compares the table with HubSpot that often, a slice at a time, and does
- * what on_drift says ('report', 'add' or 'mirror') about the differences.
+ * what on_drift says ('report', 'add' or 'mirror') about the differences.  Where there are
+ * to be no workers, a WARNING says that nobody does.
  */
 Datum
 hs_assoc_enable_sync(PG_FUNCTION_ARGS)
@@ -108,13 +109,18 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	if (!hubspot_origin_claim())
 		hubspot_origin_warn();
 	else
+	{
 		hubspot_sending_warn();
+		if (sync->verify)
+			hubspot_comparing_warn(sync->link_table);
+	}
 	hubspot_sync_insert(sync);
 	if (sync->verify)
 		hubspot_wake_at_commit();
 	hubspot_removal_doubt();
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc), sync->replicated);
+	hubspot_link_tell_writers(sync);
 	if (with_backfill)
 		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table),
 												HUBSPOT_TABLE_BACKFILLED);
@@ -245,7 +251,7 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 	ListCell   *lc;
 
 	hubspot_link_check(sync->link_table);
-	hubspot_link_check_writers(schema, sync);
+	hubspot_link_refuse_distributed(schema, sync->link_table);
 	hubspot_sync_check_columns(sync);
 	foreach(lc, hubspot_syncs(schema, sync->link_table))
 	{

@@ -222,25 +222,30 @@ is_replaced(const HubspotSchema *schema, const HubspotSync *sync)
 		hubspot_syncs(schema, hubspot_link_root(other)) == NIL;
 }
 
-/*
- * Before a sync is enabled: ERROR if the table is distributed, and a WARNING if
- * it is filled by a subscription, beside which it may be written to.  A NOTICE if
- * it is to be filled by one, and there is none yet.
- */
+/* Before a sync is enabled: ERROR if the table is distributed. */
 void
-hubspot_link_check_writers(const HubspotSchema *schema, const HubspotSync *sync)
+hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table)
 {
-	Oid			link_table = sync->link_table;
-	const char *name = get_rel_name(link_table);
-	ListCell   *lc;
-
 	if (is_distributed(link_table))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" cannot be kept in sync, because it is distributed", name),
+				 errmsg("table \"%s\" cannot be kept in sync, because it is distributed",
+						get_rel_name(link_table)),
 				 errdetail("What is written into its shards fires no trigger of this table."),
 				 errhint("With the extension on each node, keep the shards in sync: SELECT run_command_on_shards(%s, $$ SELECT %s.hs_assoc_enable_sync('%%s', ...) $$).",
 						 quote_literal_cstr(hubspot_link_name(link_table)), schema->name)));
+}
+
+/*
+ * Of a sync that is enabled: a WARNING if its table is filled by a subscription, beside
+ * which it may be written to.  A NOTICE if it is to be filled by one, and there is none yet.
+ */
+void
+hubspot_link_tell_writers(const HubspotSync *sync)
+{
+	Oid			link_table = sync->link_table;
+	ListCell   *lc;
+
 	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
 	{
 		if (!sync->replicated && is_subscribed(lfirst_oid(lc)))
@@ -252,7 +257,8 @@ hubspot_link_check_writers(const HubspotSchema *schema, const HubspotSync *sync)
 	}
 	if (sync->replicated && !is_tree_subscribed(link_table))
 		ereport(NOTICE,
-				(errmsg("no subscription of this database fills table \"%s\" yet", name),
+				(errmsg("no subscription of this database fills table \"%s\" yet",
+						get_rel_name(link_table)),
 				 errdetail("Until one does, the sync is not active, and only what is written here is sent."),
 				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
 }

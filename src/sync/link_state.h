@@ -15,7 +15,7 @@
 
 extern const char *hubspot_sync_problem(const HubspotSchema *schema,
 										const HubspotSync *sync);
-extern void hubspot_link_check_writers(const HubspotSchema *schema,
-									   const HubspotSync *sync);
+extern void hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table);
+extern void hubspot_link_tell_writers(const HubspotSync *sync);
 
 #endif							/* HUBSPOT_SYNC_LINK_STATE_H */

@@ -12,6 +12,7 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 
 #include "base/setting.h"
 #include "worker/dynamic_lock.h"
@@ -155,4 +156,19 @@ hubspot_sending_warn(void)
 			 errdetail("%s A commit tries again to start a worker.", no_slot_detail()),
 			 result == HUBSPOT_DYNAMIC_OFF ? errhint("%s", TURN_ON_HINT) :
 			 errhint("Increase max_worker_processes, or CALL hs_assoc_flush() from a job.")));
+}
+
+/*
+ * A table is to be compared with HubSpot, as verify says: a WARNING if there are to be no
+ * workers, who alone do so; what sends the outbox in their place does not.
+ */
+void
+hubspot_comparing_warn(Oid link_table)
+{
+	if (hubspot_workers > 0)
+		return;
+	ereport(WARNING,
+			(errmsg("nobody compares table \"%s\" with HubSpot", get_rel_name(link_table)),
+			 errdetail("%s is 0, and hs_assoc_flush does not do it.", "hubspot_assoc.workers"),
+			 errhint("Set hubspot_assoc.workers to more than 0, or call hs_assoc_drift or hs_assoc_repair from a job.")));
 }

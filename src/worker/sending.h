@@ -28,5 +28,6 @@ extern int	hubspot_count_workers(int *own);
 extern char *hubspot_sending_text(void);
 extern bool hubspot_sending_start(void);
 extern void hubspot_sending_warn(void);
+extern void hubspot_comparing_warn(Oid link_table);
 
 #endif							/* HUBSPOT_WORKER_SENDING_H */

@@ -47,6 +47,14 @@ is($car->query(q{SELECT string_agg(concat_ws(' ', tgname, tgenabled), ', ' ORDER
 is(state_of('labels'), 'f No subscription of this database fills table "labels": only what is written here is sent.', 'not active, as long as there is no subscription');
 like($car->told(q{CREATE TABLE unfed (LIKE links INCLUDING ALL); SELECT hs_assoc_enable_sync('unfed', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}),
 	qr/NOTICE:  00000: no subscription of this database fills table "unfed" yet\n.*DETAIL:  Until one does, the sync is not active, and only what is written here is sent\.\n.*HINT:  CREATE SUBSCRIPTION \.\.\. CONNECTION '\.\.\.' PUBLICATION \.\.\., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.\n/, '... as who enables it is told');
+foreach my $case (
+	[ q{'contacts', 'companies', 'contact_id', 'company_id'}, qr/ERROR:  42703: column "companies" of table "unfed" does not exist/, 'in the wrong order' ],
+	[ q{'deals', 'contact_id', 'companies', 'note'}, qr/ERROR:  55000: table "unfed" has no unique index on columns of the sync alone/, 'columns without a unique index' ])
+{
+	my $told = told($car, "SELECT hs_assoc_enable_sync('unfed', $case->[0], replicated => true)");
+	like($told, $case->[1], "arguments that are an ERROR: $case->[2]");
+	unlike($told, qr/NOTICE/, '... and nothing else');
+}
 $car->query('DROP TABLE unfed');
 subscribe($node, $managed, $car, 'links, labels', 'streaming = on');
 is($car->query(q{SELECT count(*), count(DISTINCT from_id), min(from_type), max(from_type) FROM hs_assoc_outbox WHERE link_table = 'links'::regclass}), '1000|1000|deals|deals',
