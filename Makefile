@@ -71,7 +71,9 @@ PG_CPPFLAGS = -I$(srcdir)/src $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs 2>/dev/null)
 # A function without a declaration is one that this minor version lacks: the library
 # would be built, and not load.
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
+# In C23, which compilers take by default from GCC 15 on, PostgreSQL 15 has its walkers
+# without arguments.
+PG_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
 
 # Bitcode lets the JIT inline functions into queries, which is no use for ours,
 # and would need the clang that the server was built with.
