@@ -285,6 +285,8 @@ SELECT action, from_id, ok, error_category FROM hs_assoc_apply('contacts', 'comp
 RESET ROLE;
 DROP OWNED BY regress_hubspot_planner;
 DROP ROLE regress_hubspot_planner;
+DROP FUNCTION adds_a_row;
+DROP TABLE links, roles, leads;
 
 \set ECHO none
 \i :end
