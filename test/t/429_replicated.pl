@@ -51,7 +51,7 @@ foreach my $case (
 	[ q{'contacts', 'companies', 'contact_id', 'company_id'}, qr/ERROR:  42703: column "companies" of table "unfed" does not exist/, 'in the wrong order' ],
 	[ q{'deals', 'contact_id', 'companies', 'note'}, qr/ERROR:  55000: table "unfed" has no unique index on columns of the sync alone/, 'columns without a unique index' ])
 {
-	my $told = told($car, "SELECT hs_assoc_enable_sync('unfed', $case->[0], replicated => true)");
+	my $told = $car->told("SELECT hs_assoc_enable_sync('unfed', $case->[0], replicated => true)");
 	like($told, $case->[1], "arguments that are an ERROR: $case->[2]");
 	unlike($told, qr/NOTICE/, '... and nothing else');
 }
