@@ -469,7 +469,6 @@ set_outcome(const HubspotChunk *chunk, const HubspotUnit *unit, HubspotOutcome *
 static uint64
 kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome)
 {
-	static uint64 last_kind = 0;
 	HubspotOutcome *last = &chunk->last;
 	const HubspotAssociation *one = outcome->association;
 	const HubspotAssociation *other = last->association;
@@ -480,6 +479,8 @@ kind_of(HubspotChunk *chunk, const HubspotOutcome *outcome)
 		last->types != outcome->types || last->labels != outcome->labels ||
 		(one ? !other || other->type != one->type : other != NULL))
 	{
+		static uint64 last_kind = 0;
+
 		*last = *outcome;
 		last->kind = ++last_kind;
 	}

@@ -195,7 +195,7 @@ static void
 take_near(Reading *reading, HubspotSlice value, const HubspotKey *exact)
 {
 	char		buffer[HUBSPOT_NORMAL_SIZE];
-	FoldedKey	folded;
+	FoldedKey	folded = {.key = NULL};
 	FoldedKey  *found;
 
 	value = hubspot_value_normalize(hubspot_keys_type(reading->question->keys), value, NULL);

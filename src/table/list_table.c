@@ -199,10 +199,6 @@ static void
 read_list(ListScan *scan, ExprContext *econtext)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->context);
-	List	   *from_types;
-	List	   *to_types;
-	ListCell   *from;
-	ListCell   *to;
 
 	if (scan->client == NULL)
 		scan->client = hubspot_connect_table(scan->table->server, scan->table->owner, scan->user);
@@ -212,8 +208,11 @@ read_list(ListScan *scan, ExprContext *econtext)
 		read_object_types(scan);
 	else
 	{
-		from_types = evaluate(scan, HUBSPOT_SIDE_FROM, econtext);
-		to_types = evaluate(scan, HUBSPOT_SIDE_TO, econtext);
+		List	   *from_types = evaluate(scan, HUBSPOT_SIDE_FROM, econtext);
+		List	   *to_types = evaluate(scan, HUBSPOT_SIDE_TO, econtext);
+		ListCell   *from;
+		ListCell   *to;
+
 		foreach(from, from_types)
 		{
 			foreach(to, to_types)

@@ -106,7 +106,6 @@ static bool
 is_normal(const HubspotTable *table, HubspotTableSide side, HubspotSlice key)
 {
 	const HubspotObjectType *type = hubspot_table_type(table, side);
-	char		buffer[HUBSPOT_NORMAL_SIZE];
 	HubspotSlice normal;
 
 	if (type->property == NULL)
@@ -117,6 +116,8 @@ is_normal(const HubspotTable *table, HubspotTableSide side, HubspotSlice key)
 	}
 	else
 	{
+		char		buffer[HUBSPOT_NORMAL_SIZE];
+
 		if (hubspot_key_problem(key) != NULL)
 			return false;
 		normal = hubspot_key_normalize(type, key, buffer);
@@ -161,15 +162,15 @@ throw_not_normal(const HubspotTable *table, HubspotTableSide side, HubspotSlice 
 Datum
 hubspot_table_id_datum(const HubspotTable *table, HubspotTableSide side, HubspotSlice id)
 {
-	char		digits[BIGINT_SIZE];
-	int64		number;
-	char	   *end;
-
 	if (table->id_types[side] == TEXTOID)
 		return PointerGetDatum(cstring_to_text_with_len(id.data, id.len));
 	if (id.len > 0 && id.len < BIGINT_SIZE && hubspot_all_digits(id.data + (id.data[0] == '-'),
 																 id.len - (id.data[0] == '-')))
 	{
+		char		digits[BIGINT_SIZE];
+		char	   *end;
+		int64		number;
+
 		memcpy(digits, id.data, id.len);
 		digits[id.len] = '\0';
 		errno = 0;

@@ -255,15 +255,18 @@ add_path_for(PlannerInfo *root, RelOptInfo *rel, const HubspotTableCondition *co
 }
 
 /*
- * A path as it is if it is told ahead, by that number, which records so many scans of it
- * will ask for: these share a request.
+ * A path that names records by a condition, as it is if it is told ahead, by that number,
+ * which records so many scans of it will ask for: these share a request.
  */
 Path *
 hubspot_table_path_ahead(const ForeignPath *path, int number, double rows)
 {
-	double		nforward = hubspot_table_path_condition(path)->nforward / RECORDS_A_REQUEST;
+	const HubspotTableCondition *condition = hubspot_table_path_condition(path);
 	ForeignPath *copy = makeNode(ForeignPath);
+	double		nforward;
 
+	Assert(condition != NULL);
+	nforward = condition->nforward / RECORDS_A_REQUEST;
 	*copy = *path;
 	copy->path.total_cost -= copy->path.startup_cost;
 	copy->path.startup_cost /= Max(rows, 1);

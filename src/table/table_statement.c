@@ -284,13 +284,12 @@ finish(Statement *statement)
 static void
 write_later(HubspotTableWriter *writer)
 {
-	MemoryContext old;
-
 	if (writer->later == NULL)
 		return;
 	while (tuplestore_gettupleslot(writer->later, true, false, writer->slot))
 	{
 		HubspotPackedRow packed;
+		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(writer->row_context);

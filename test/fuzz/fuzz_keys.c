@@ -4,7 +4,7 @@
  *	  What an answer to a look-up says of the keys that were asked for.
  *
  * Input: a line of the letters of the question, r(ead) or s(earch), of the object type,
- * e(-mails), x (exactly), i(ds), and of the encoding; a line of keys between tabs; then
+ * e(-mails), x (exactly), i(ds), n(ames of ids), and of the encoding; a line of keys between tabs; then
  * an answer as fuzz_reply() reads it.  Keys that cannot be are left out.
  *
  * IDENTIFICATION
@@ -25,10 +25,14 @@
 #define MAX_KEYS	100
 
 static const HubspotObjectType types[] = {
-	{"contacts", "email", true},
-	{"deals", "sku", false},
-	{"contacts", NULL, false}
+	{"contacts", "email", true, NULL},
+	{"deals", "sku", false, NULL},
+	{"contacts", NULL, false, NULL},
+	{"contacts", NULL, false, "email"}
 };
+
+/* The letters that choose one of them. */
+static const char kinds[] = "exin";
 
 /* The keys of a line, each once; how many there are. */
 static int
@@ -78,13 +82,16 @@ check_candidates(const HubspotCandidates *candidates)
 static void
 check_key(HubspotKeys *keys, HubspotKey *key, bool search)
 {
-	HubspotSlice id;
+	HubspotSlice found;
 
 	switch ((HubspotKeyState) key->state)
 	{
 		case HUBSPOT_KEY_FOUND:
-			id = hubspot_key_record(key);
-			fuzz_check(hubspot_id_problem(id.data, id.len) == NULL);
+			found = hubspot_key_record(key);
+			if (hubspot_keys_type(keys)->shows)
+				fuzz_check_text(fuzz_text(found));
+			else
+				fuzz_check(hubspot_id_problem(found.data, found.len) == NULL);
 			break;
 		case HUBSPOT_KEY_AMBIGUOUS:
 			fuzz_check(key->answer.candidates != NULL);
@@ -114,14 +121,12 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	FuzzInput	input = {(const char *) data, (const char *) data + size};
 	HubspotSlice line = fuzz_line(&input);
 	bool		search = (fuzz_choice(&line, "rs") == 's');
-	int			kind = fuzz_choice(&line, "exi");
-	const HubspotObjectType *type = &types[kind == 'e' ? 0 : kind == 'x' ? 1 : 2];
+	const HubspotObjectType *type = &types[strchr(kinds, fuzz_choice(&line, kinds)) - kinds];
 	HubspotKey *asked[MAX_KEYS];
 	HubspotKey *all[MAX_KEYS];
 	HubspotKeyQuestion question;
 	HubspotHttpReply reply;
 	List	   *names;
-	int			nleft;
 	int			depth;
 
 	fuzz_begin(fuzz_choice(&line, "ULA"));
@@ -136,7 +141,8 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 
 	if (question.nasked > 0)
 	{
-		nleft = hubspot_match_keys(&question, &reply);
+		int			nleft = hubspot_match_keys(&question, &reply);
+
 		fuzz_check(nleft >= -1 && nleft <= question.nasked);
 		fuzz_check(nleft <= 0 || question.nasked > 1);
 		for (int i = 0; i < question.nasked; i++)
