@@ -225,6 +225,13 @@ hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error)
 	}
 }
 
+/* Where their requests are in flight. */
+HubspotExchange *
+hubspot_calls_exchange(const HubspotCalls *calls)
+{
+	return calls->exchange;
+}
+
 /* The error for which they were stopped, or NULL. */
 const HubspotError *
 hubspot_calls_error(const HubspotCalls *calls)

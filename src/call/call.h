@@ -102,6 +102,7 @@ extern bool hubspot_calls_move_on(HubspotCalls *calls, int64 *wake);
 extern void hubspot_calls_wait_for_any(HubspotCalls *calls, int64 until);
 extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern void hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error);
+extern struct HubspotExchange *hubspot_calls_exchange(const HubspotCalls *calls);
 extern const HubspotError *hubspot_calls_error(const HubspotCalls *calls);
 extern void hubspot_call_free(HubspotCall *call);
 extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);

@@ -22,6 +22,7 @@
 #include "api/error.h"
 #include "base/clock.h"
 #include "call/token_fetch.h"
+#include "http/transport.h"
 
 /* How long, in us, a client that is not impatient waits for another process's fetch. */
 #define MAX_TOKEN_WAIT	(20 * INT64CONST(1000000))
@@ -96,7 +97,7 @@ hubspot_authorize(const HubspotClient *client)
 
 		if (error)
 			return error;
-		hubspot_calls_wait_for_any(need->calls, wake);
+		(void) hubspot_exchange_wait(hubspot_calls_exchange(need->calls), wake);
 	}
 	return NULL;
 }

@@ -37,9 +37,9 @@ my $node;
 #
 make_ca('ca', 'a private CA');
 make_ca('other_ca', 'another CA');
-make_certificate('good', 'ca', 'IP:127.0.0.1,DNS:localhost');
-make_certificate('wrong_host', 'ca', 'DNS:api.example.com,IP:127.0.0.2');
-make_certificate('expired', 'ca', 'IP:127.0.0.1', '20200101000000Z', '20200102000000Z');
+issue('good', 'ca', 'IP:127.0.0.1,DNS:localhost');
+issue('wrong_host', 'ca', 'DNS:api.example.com,IP:127.0.0.2');
+issue('expired', 'ca', 'IP:127.0.0.1', '20200101000000Z', '20200102000000Z');
 
 my %simulators = map
 {
@@ -359,7 +359,7 @@ sub make_ca
 }
 
 # Valid now and for some days, unless the dates say otherwise.
-sub make_certificate
+sub issue
 {
 	my ($name, $ca, $names, @dates) = @_;
 

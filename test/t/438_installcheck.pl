@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -19,21 +18,13 @@ chdir $top or die "$top: $!";
 local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, $node->safe_psql('postgres', 'SELECT current_user'), 'postgres');
 delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES REGRESS_SHLIB)};
 
-sub run_command
-{
-	my (@command) = @_;
-	my $output = '';
-	IPC::Run::run(\@command, '<', \'', '>&', \$output, IPC::Run::timeout(patience(300)));
-	return ($? >> 8, $output);
-}
-
 sub setting
 {
 	return $node->safe_psql('postgres', "SELECT setting, sourcefile LIKE '%auto.conf' FROM pg_settings WHERE name = 'hubspot_assoc.workers'");
 }
 
 my $before = setting();
-my ($status, $output) = run_command('make', '-s', 'installcheck', 'TAP_TESTS=', 'REGRESS=options enqueue sync',
+my ($status, $output) = run_with_input('', 'make', '-s', 'installcheck', 'TAP_TESTS=', 'REGRESS=options enqueue sync',
 	"EXTRA_REGRESS_OPTS=--outputdir=$folder");
 is($status, 0, 'tests that look at the outbox pass') or diag($output, -e "$folder/regression.diffs" ? slurp_file("$folder/regression.diffs") : '');
 is(scalar(() = $output =~ /^(?:test \S+ +\.\.\. ok|ok \d)/mg), 3, 'all three');
@@ -43,7 +34,7 @@ is(setting(), $before, 'the workers are as many as before');
 $node->safe_psql('postgres', 'ALTER SYSTEM SET hubspot_assoc.workers = 3');
 $node->safe_psql('postgres', 'SELECT pg_reload_conf()');
 ok(wait_until(sub { setting() =~ /^3/ }), 'there may be 3 workers');
-($status, $output) = run_command('test/with_idle_workers', 'sh', '-c', 'psql -XAtq -c "SHOW hubspot_assoc.workers"; exit 7');
+($status, $output) = run_with_input('', 'test/with_idle_workers', 'sh', '-c', 'psql -XAtq -c "SHOW hubspot_assoc.workers"; exit 7');
 is("$status $output", "7 0\n", 'none sends while a command runs, and its exit code is passed on');
 ok(wait_until(sub { setting() =~ /^3\|t/ }), 'then there may be 3 again');
 

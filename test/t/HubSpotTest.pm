@@ -436,7 +436,7 @@ sub run_with_input
 {
 	my ($input, @command) = @_;
 	my $output = '';
-	IPC::Run::run(\@command, '<', \$input, '>&', \$output, IPC::Run::timeout(patience(180)));
+	IPC::Run::run(\@command, '<', \$input, '>&', \$output, IPC::Run::timeout(patience(300)));
 	return ($? >> 8, $output);
 }
 
