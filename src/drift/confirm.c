@@ -3,7 +3,7 @@
  * confirm.c
  *	  Which differences are still there, when tables and outbox are looked at again.
  *
- * HubSpot was read after the table, and while both went on changing.  So each difference is
+ * HubSpot was read after the table, while both went on changing.  So each difference is
  * looked at again, by what is committed now:
  *
  * - what is missing in HubSpot must be in the table;
@@ -44,7 +44,7 @@
 typedef struct Claim
 {
 	const HubspotSync *sync;
-	bool		reverse;		/* its direction is the other one */
+	bool		reverse;		/* it is of the other direction */
 	bool		locked;			/* by us, to be read */
 } Claim;
 
@@ -258,8 +258,8 @@ hubspot_drift_pending(const HubspotSync *sync, HubspotPending *pending)
 
 /*
  * Lock all tables that hubspot_drift_confirm() is to read, as these reads do, until the end
- * of the transaction.  Nobody waits for the owners of others: what they have locked is not
- * read.
+ * of the transaction.  The owners of other tables are not waited for: what they have locked
+ * is not read.
  */
 void
 hubspot_drift_lock(const HubspotDrift *drift)
@@ -356,8 +356,8 @@ look_for_claims(HubspotDrift *drift)
 }
 
 /*
- * Are the syncs that may want something other ones by now than when HubspotDrift began, which
- * may be long ago?  The names of what they want were looked up for those.
+ * Have the syncs that may want something changed since the comparison began, which may be
+ * long ago?  Names were looked up for those that there were then.
  */
 static bool
 have_changed(const HubspotDrift *drift)
@@ -440,7 +440,7 @@ is_readable(const HubspotSync *sync)
 	return true;
 }
 
-/* Mark the differences that a query gives the numbers of. */
+/* Mark the differences whose numbers a query gives. */
 static void
 look(HubspotDrift *drift, const Look *query, Oid reader, uint8 mark)
 {
@@ -539,7 +539,7 @@ marker_nothing(DestReceiver *self)
 }
 
 /*
- * Is a difference still there, with these marks?  What cannot be resolved or read is, as
+ * Is a difference with these marks still there?  One that cannot be resolved or read is, as
  * long as nothing waits that may change that.
  */
 bool

@@ -291,8 +291,8 @@ allow_hash_joins(void)
 /*
  * Log the differences that a slice has, which begins at a place; returns how many were not
  * there when their records were read last.  open[] is set for those, by the number that they
- * have in the drift, that may be repaired: all but contested ones.  What was repaired after
- * "remembered" for the last time but one, and is here again, becomes one of these.
+ * have in the drift, that may be repaired: all but contested ones.  What is here again after
+ * two repairs, the first of them after "remembered", becomes one of these.
  */
 int64
 hubspot_log_differences(const HubspotFoundDifferences *found, const char *place,
@@ -335,7 +335,7 @@ hubspot_log_differences(const HubspotFoundDifferences *found, const char *place,
 
 /*
  * Note that these differences are repaired, as far as they are open in the log, and were seen
- * since that time; how many.  repaired[] is set for them.
+ * since that time; returns how many those are.  repaired[] is set for them.
  */
 int64
 hubspot_log_repairs(const HubspotFoundDifferences *found, TimestampTz seen_after,
@@ -421,7 +421,7 @@ hubspot_log_forget(int32 sync, TimestampTz seen_before, TimestampTz remembered)
 	hubspot_execute(&forget_statement, &values);
 }
 
-/* Somebody has repaired by hand: what was enqueued is no longer contested, nor open. */
+/* Somebody has repaired by hand: what was enqueued is neither contested nor open any more. */
 void
 hubspot_log_settle(int32 sync, const char *server)
 {

@@ -140,8 +140,8 @@ hubspot_drift_compare(HubspotDrift *drift, Tuplestorestate *rows)
 }
 
 /*
- * Which types may be removed?  Where they are in a column, those that are in it for any pair,
- * which is looked at later, for what there is to be removed.
+ * Which types may be removed?  Where they are in a column, those that it has for any pair;
+ * whether it has them is looked up later, for what is about to be removed.
  */
 static void
 set_types(HubspotDrift *drift)

@@ -72,9 +72,9 @@ static void end_record(Taker *taker);
 
 /*
  * Read the rows of at most that many records behind a place (NULL: from the beginning), and at
- * most so many rows, unless the first record has more.  They
- * are in the current memory context, and outlive the transaction; the caller ends slice->rows,
- * which is set first, also after an ERROR.
+ * most so many rows, unless the first record has more.  They are in the current memory context,
+ * and outlive the transaction; the caller ends slice->rows, which is set first, also after an
+ * ERROR.
  */
 void
 hubspot_link_slice_read(HubspotLinkSlice *slice, const HubspotDelta *delta, const char *place,

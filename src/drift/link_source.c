@@ -4,7 +4,7 @@
  *	  The rows of a link table, as what is wanted.
  *
  * Their values are those that the triggers of the sync would put into the outbox
- * (link_rows.c).  A row with a null is an association of nobody's.
+ * (link_rows.c).  A row with a null is no association.
  *
  * IDENTIFICATION
  *	  src/drift/link_source.c

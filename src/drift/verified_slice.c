@@ -160,7 +160,7 @@ hubspot_verified_slice_compare(HubspotVerifiedSlice *slice, HubspotTransaction *
 	hubspot_transaction_end(transaction);
 }
 
-/* The account, with the login that the sync is sent with; as who has others to serve. */
+/* The account, with the login that the sync is sent with, for somebody who has others to serve. */
 static HubspotClient *
 connect_for(HubspotVerifiedSlice *slice)
 {
@@ -354,7 +354,7 @@ take_addition(void *state, const HubspotDrift *drift, const HubspotDriftRow *row
 		hubspot_found_difference_put(candidates->found, row);
 }
 
-/* Enqueue what puts these differences right, as far as the log has them open in this pass. */
+/* Enqueue what puts these differences right, as far as they are open in the log of this pass. */
 static void
 repair(HubspotVerifiedSlice *slice, HubspotDrift *drift, const HubspotFoundDifferences *found)
 {

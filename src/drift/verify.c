@@ -6,8 +6,8 @@
  * A worker does a slice between two rounds of sending: at most 1,000 records of a table, in
  * two transactions.
  *
- *		read		a short one: which table it is the turn of, its rows from the place
- *					on that it has come to, and what waits in the outbox
+ *		read		a short one: whose turn it is, that table's rows from the place to
+ *					which it has come, and what waits in the outbox
  *		compare		HubSpot is read and compared.  The machinery of plans needs a
  *					transaction for that; this one has no snapshot and no lock (but for
  *					what it looks up in the catalogs), so that it holds nothing back.
@@ -66,8 +66,8 @@
 /* How long this process rests after a slice, in parts of that one's time. */
 #define REST_PART		4
 
-/* When the tables are looked at again, as of hubspot_now(): if others are at it, if somebody has
- * committed something, and after an ERROR of nobody's; in us. */
+/* When the tables are looked at again, in us: if another process is at it, if somebody has
+ * committed something, and after an ERROR that is charged to no sync. */
 #define BUSY_DELAY		(10 * USECS_PER_SEC)
 #define WOKEN_DELAY		USECS_PER_SEC
 #define ERROR_DELAY		(60 * USECS_PER_SEC)
@@ -245,7 +245,7 @@ most_time(const HubspotVerifier *verifier)
 	return state->sync == verifier->slow_sync ? Max(most, verifier->slow_time) : most;
 }
 
-/* Remember a sync whose slices take longer, so that not every other one fails. */
+/* Remember a sync whose slices take longer: else every other one would fail. */
 static void
 note_time(HubspotVerifier *verifier)
 {
@@ -389,7 +389,7 @@ take_fault(HubspotVerifier *verifier)
 					fault->message) :
 			 errmsg("could not compare tables with HubSpot: %s", fault->message),
 			 fault->detail ? errdetail_internal("%s", fault->detail) : 0));
-	/* also if it has failed before it was known that more may be due */
+	/* more may be due, also if that was not known yet when it failed */
 	verifier->look_at = verifier->looked_at;
 	if (verifier->slice.sync == NULL || !charge_sync(verifier, fault))
 		verifier->look_at = hubspot_now() + ERROR_DELAY;

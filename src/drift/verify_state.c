@@ -223,9 +223,9 @@ hubspot_verify_states(void)
 }
 
 /*
- * A slice is begun.  As one process does that at a time, who finds such an attempt knows that
- * its process has ended before it was over; the more of them, the longer the syncs of that
- * role wait.
+ * A slice is begun.  One process does that at a time, so whoever finds such an attempt knows
+ * that its process has ended before it was over.  The more of them there are, the longer the
+ * syncs of that role wait.
  */
 void
 hubspot_verify_attempt(int32 sync)

@@ -6,7 +6,7 @@
  * Its changes are made slice by slice (slice.c), each in three steps, of which each waits
  * for the one before:
  *
- * - the records are read once more, so that nothing is done on the ground of what was true
+ * - the records are read once more, so that nothing is done because of what was true
  *   when the plan was made: what somebody else has done meanwhile is skipped, and who cannot
  *   be read now is left alone;
  * - what goes is removed;
@@ -358,7 +358,7 @@ end_run(Applying *applying, HubspotRun *run)
 	hubspot_run_end(run);
 }
 
-/* Of what was to be added or removed, leave what was. */
+/* Of what was to be added or removed, count only what was. */
 static void
 count(HubspotPlanCounts *counts, const HubspotSliceChange *change, HubspotFate fate)
 {
@@ -376,7 +376,7 @@ count(HubspotPlanCounts *counts, const HubspotSliceChange *change, HubspotFate f
 		counts->failed++;
 }
 
-/* Give a change with what has become of it; that was all about it. */
+/* Give a change, with what has become of it, which is final. */
 static void
 give(Applying *applying, int i, HubspotFate fate, const HubspotError *error, int http_status)
 {

@@ -15,7 +15,7 @@
 #include "plan/reading.h"
 #include "plan/wanted.h"
 
-/* So large a part of what is held needs no number to be removed: one in that. */
+/* One in so many of what is held may be removed without a number for it. */
 #define USUAL_PART		2
 
 static void append_count(StringInfo text, const char *before, int64 count, const char *one,

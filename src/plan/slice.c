@@ -152,7 +152,7 @@ compare_places(const char *a, const char *b)
 	return memcmp(a, b, Min(hubspot_skip_id(a) - a, hubspot_skip_id(b) - b));
 }
 
-/* The first of some changes, which ascend, whose second id is not before that one. */
+/* The first of some ascending changes whose second id is not before that one. */
 static int
 find_first(const HubspotChangeSlice *slice, int first, int end, const char *to)
 {

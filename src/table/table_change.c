@@ -264,7 +264,7 @@ hubspot_check_removable(const HubspotTable *table, const HubspotGivenRow *row)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("foreign table %s does not show which type of a pair it is that is to be removed",
+			 errmsg("foreign table %s does not show which type of a pair is to be removed",
 					table->name),
 			 errhint("Add columns category and type_id, or remove all rows of the pair.")));
 }

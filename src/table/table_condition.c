@@ -116,7 +116,7 @@ match_operands(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *r
 	return true;
 }
 
-/* One of the conditions that hold together. */
+/* Conditions that all hold: does one of them name records? */
 static bool
 match_any(PlannerInfo *root, const HubspotTable *table, const RelOptInfo *rel, List *clauses,
 		  HubspotTableCondition *condition)

@@ -315,7 +315,7 @@ throw_unknown(const List *types, const char *table)
 			 errmsg("schema \"%s\" has no table \"%s\"", SCHEMA, hubspot_shown(table)),
 			 closest.found ?
 			 errhint("Perhaps you meant \"%s\".", closest.found) :
-			 errhint("A table is called by two object types in the plural, such as \"contacts_companies\".")));
+			 errhint("A table is named after two object types in the plural, such as \"contacts_companies\".")));
 }
 
 /* The command that makes the table of what the account defines. */

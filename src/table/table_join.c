@@ -191,7 +191,7 @@ make_ahead_path(RelOptInfo *outerrel, Path *outer, const HubspotTableCondition *
 	return &ahead->path;
 }
 
-/* Does a path give all columns that the values are computed of? */
+/* Does a path give all columns from which the values are computed? */
 static bool
 has_all_columns(PlannerInfo *root, const Path *path, List *values)
 {

@@ -180,7 +180,7 @@ hubspot_table_id_datum(const HubspotTable *table, HubspotTableSide side, Hubspot
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column %s of foreign table %s is of type bigint, and \"%s\" is none",
+			 errmsg("column %s of foreign table %s is of type bigint, and \"%s\" is not one",
 					quote_identifier(hubspot_table_column(table, (HubspotTableRole) side)), table->name,
 					hubspot_shown(pnstrdup(id.data, id.len))),
 			 errhint("Make the column of type text.")));

@@ -130,14 +130,14 @@ plan(PlannerInfo *root, ModifyTable * node, Index rti, int subplan)
 	if (table->options.writes == HUBSPOT_WRITES_OFF)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("foreign table %s is not to be written to", table->name),
+				 errmsg("foreign table %s is read-only", table->name),
 				 errdetail("Its option \"writes\" is 'off'."),
 				 errhint("The table's owner can change that with ALTER FOREIGN TABLE %s OPTIONS (SET writes 'outbox').",
 						 table->name)));
 	if (node->operation == CMD_UPDATE && !table->typed)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign table %s has nothing that could be changed by UPDATE", table->name),
+				 errmsg("foreign table %s has nothing that UPDATE could change", table->name),
 				 errdetail("It has no column of types, and records cannot be changed."),
 				 errhint("DELETE a row, and INSERT another one.")));
 	return NIL;
@@ -177,7 +177,7 @@ begin_writer(EState *estate, ResultRelInfo *relation, CmdType operation)
 	return modify;
 }
 
-/* Begin to write rows that are routed to a partition, or that COPY brings. */
+/* Begin to write rows that are routed to a partition, or come by COPY. */
 static void
 begin_insert(ModifyTableState *state, ResultRelInfo *relation)
 {
@@ -191,7 +191,7 @@ begin_insert(ModifyTableState *state, ResultRelInfo *relation)
 						relation->ri_RootResultRelInfo == NULL);
 }
 
-/* What is sent at once could be read, and be changed once more. */
+/* What is sent at once could be read again, and changed once more. */
 static void
 refuse_routing(const Modify *modify)
 {
@@ -202,7 +202,7 @@ refuse_routing(const Modify *modify)
 			 errhint("Give it the option writes 'outbox', or leave it out of the UPDATE.")));
 }
 
-/* Has something to be done for each new row, when it was written? */
+/* Is there something to do for each new row, once it is written? */
 static bool
 needs_each_row(const ResultRelInfo *relation)
 {
@@ -289,7 +289,7 @@ end(EState *estate, ResultRelInfo *relation)
 		hubspot_writer_end(modify->writer);
 }
 
-/* Explain where rows go; if they have gone, how much that was. */
+/* Explain where rows go, and, once they have gone, how many there were. */
 static void
 explain(ModifyTableState *state, ResultRelInfo *relation, List *fdw_private, int subplan,
 		struct ExplainState *es)

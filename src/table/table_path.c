@@ -439,7 +439,7 @@ hubspot_table_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *p
 							outer_plan);
 }
 
-/* ERROR if the row is wanted at which a cursor stands: nothing of it leads back to a record. */
+/* ERROR if the row at which a cursor stands is wanted: nothing of it leads back to a record. */
 static void
 refuse_current_of(const HubspotTable *table, const List *clauses)
 {

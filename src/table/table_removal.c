@@ -242,9 +242,9 @@ throw_default(const HubspotTableRemoval *removal)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("of foreign table %s, the row without a label of %s and %s cannot be removed alone",
-					removal->table->name, hubspot_shown(row->from_id.data),
-					hubspot_shown(row->to_id.data)),
+			 errmsg("the row without a label of %s and %s cannot be removed alone from foreign table %s",
+					hubspot_shown(row->from_id.data), hubspot_shown(row->to_id.data),
+					removal->table->name),
 			 errdetail("It is the association itself, and HubSpot may take its labels away with it."),
 			 errhint("Remove all rows of the pair, or only those with labels.")));
 }

@@ -9,7 +9,7 @@
  * list would be.  HubSpot tells neither how many associations there are, nor any part of
  * them at random.
  *
- * As ANALYZE does all, it is done with the rights of the table's owner.
+ * It is done with the rights of the table's owner, as all that ANALYZE does.
  *
  * IDENTIFICATION
  *	  src/table/table_sample.c

@@ -244,7 +244,7 @@ take_ahead(void *state, HubspotSlice id)
 	scan->ahead[scan->nahead++] = record;
 }
 
-/* Begin anew if the records take more memory than they should, and than the least. */
+/* Begin anew if the records take more memory than they should, and more than least. */
 static void
 clear_if_full(HubspotTableScan *scan, Size least)
 {

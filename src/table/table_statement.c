@@ -3,7 +3,7 @@
  * table_statement.c
  *	  What a statement writes to foreign tables.
  *
- * What is removed is written at the end of the statement, since only then it is known
+ * What is removed is written at the end of the statement, since it is known only then
  * (table_removal.c).  An UPDATE removes the old type and makes the new one.  New rows of a
  * statement that also removes some come after all removals, as its parts (WITH) see none of
  * each other; those of any other are written as they come, a batch at a time.
@@ -86,10 +86,10 @@ hubspot_writer_begin(const EState *estate, const HubspotTable *table, Oid user,
 	if (operation != CMD_INSERT && hubspot_table_is_written(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s of foreign table %s in a transaction that has written to it",
-						operation == CMD_UPDATE ? "UPDATE" : "DELETE", table->name),
+				 errmsg("cannot %s foreign table %s in a transaction that has written to it",
+						operation == CMD_UPDATE ? "UPDATE" : "DELETE FROM", table->name),
 				 errdetail("What was written waits in the outbox until the commit, and is not read."),
-				 errhint("Do it in a transaction of its own, once the outbox was sent, or first of all.")));
+				 errhint("Do it first of all, or in another transaction once the outbox has been sent.")));
 	writer->statement = statement;
 	writer->table = table;
 	writer->operation = operation;
@@ -174,10 +174,10 @@ hubspot_writer_delete(HubspotTableWriter *writer, TupleTableSlot *slot,
 	if (row.from_id.data == NULL || row.to_id.data == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a row of foreign table %s cannot be removed, since a record of it has no key",
+				 errmsg("a row of foreign table %s cannot be removed, since one of its records has no key",
 						writer->table->name),
 				 errdetail("One of its ids is null."),
-				 errhint("Remove it by a foreign table whose object types have no property.")));
+				 errhint("Remove it through a foreign table whose object types have no property.")));
 	remove_row(writer, &row, place, NULL);
 	MemoryContextSwitchTo(old);
 }
@@ -202,7 +202,7 @@ hubspot_writer_update(HubspotTableWriter *writer, TupleTableSlot *old_slot,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("a row of foreign table %s whose type has no label cannot be changed by UPDATE",
 							writer->table->name),
-					 errdetail("That type is the association itself, which others are added to."),
+					 errdetail("That type is the association itself, to which others are added."),
 					 errhint("INSERT a row with the label.")));
 		hubspot_check_removable(writer->table, &old_row);
 		hubspot_table_writing_resolve(writer->writing, &new_row);

@@ -222,7 +222,7 @@ sub write_both
 	my $junk = rand() < 0.3 && !$removes ? "SAVEPOINT s; INSERT INTO f.p VALUES (1, 1), (99, 99); ROLLBACK TO s;" : '';
 	$session->send("BEGIN; $junk $there");
 	my ($out, $err) = $session->finish;
-	my $refused = $err =~ /ERROR:  0A000: (of foreign table .* cannot be removed alone|a row of foreign table .* whose type has no label cannot be changed)/;
+	my $refused = $err =~ /ERROR:  0A000: (the row without a label of .* cannot be removed alone|a row of foreign table .* whose type has no label cannot be changed)/;
 	push @done, "$there; " . ($refused ? '-- refused' : $end);
 	$session->query($refused || $err ? 'ROLLBACK' : $end);
 	return "$there\n$err" if $err && !$refused;
