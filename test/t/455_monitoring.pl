@@ -149,23 +149,40 @@ sub try_it
 	$session->query(q{SELECT hs_assoc_create_default('contacts', 1, 'companies', 2)});
 	ok(eval { wait_until(sub { @{ query('hubspot_assoc_requests_total == 1') } == 2 }, $patience) }, 'they follow what is going on');
 
-	# what the dashboard draws has data
-	foreach my $expr (@queries)
-	{
-		my $query = $expr =~ s/\$__rate_interval/1m/gr =~ s/"\$(database|server)"/".*"/gr;
-		next if $query =~ /dead_letters|backoff|fault/;
-		ok(scalar(@{ query($query) }), "the dashboard has data: $expr");
-	}
-
+	# what the dashboard draws has data; what is drawn of troubles, once there are some
+	my $troubles = qr/dead_letters|backoff|fault/;
+	has_data($_) foreach grep { !/$troubles/ } @queries;
 	is(firing('HubspotAssocAccountRefused'), 0, 'no alert while all is well');
 	$session->query(q{ALTER USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (SET access_token 'revoked')});
 	$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 3 AS from_id, 4 AS to_id')});
 	ok(eval { wait_until(sub { firing('HubspotAssocAccountRefused') }, $patience) }, 'an alert fires when the token is refused');
+	has_data($_) foreach grep { /backoff/ } @queries;
 	$session->query(q{ALTER USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (SET access_token 'test-token')});
 	$session->query('SELECT hs_assoc_resume()');
 	ok(eval { wait_until(sub { !firing('HubspotAssocAccountRefused') && !@{ query('ALERTS{alertname="HubspotAssocAccountRefused"}') } }, $patience) }, 'and ends when it is mended');
 	is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, 'when all is sent');
+
+	$hubspot->objects({ type => 'contacts', missing => ['5'] });
+	$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 5 AS from_id, 4 AS to_id')});
+	has_data($_) foreach grep { /dead_letters/ } @queries;
+	$session->query(q{
+		CREATE FUNCTION lack() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no space' USING ERRCODE = 'disk_full'; END$$;
+		CREATE TRIGGER lack BEFORE DELETE OR UPDATE ON hs_assoc_outbox FOR EACH ROW EXECUTE FUNCTION lack();
+		CREATE TRIGGER lack BEFORE INSERT ON hs_assoc_backoff FOR EACH ROW EXECUTE FUNCTION lack();
+		SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 6 AS from_id, 4 AS to_id')});
+	has_data($_) foreach grep { /fault/ } @queries;
+	is(scalar(grep { /dead_letters/ } @queries) > 0 && scalar(grep { /backoff/ } @queries) > 0 && scalar(grep { /fault/ } @queries) > 0, 1, 'all of these are drawn');
 	$session->quit;
 	stop_programs();
+	return;
+}
+
+# Waits until a query of the dashboard has data, with its variables at "all".
+sub has_data
+{
+	my ($expr) = @_;
+	my $query = $expr =~ s/\$__rate_interval/1m/gr =~ s/"\$(database|server)"/".*"/gr;
+
+	ok(eval { wait_until(sub { scalar @{ query($query) } }, $patience) }, "the dashboard has data: $expr");
 	return;
 }
