@@ -20,6 +20,7 @@
 #include "account/shared_token.h"
 #include "base/compat.h"
 #include "base/setting.h"
+#include "base/text_hash.h"
 #include "outbox/damper.h"
 #include "outbox/fault.h"
 #include "outbox/horizon.h"
@@ -36,6 +37,7 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
+	hubspot_make_hash_secret();
 	hubspot_define_settings();
 	hubspot_table_joins_add();
 	hubspot_accounts_add();

@@ -4,8 +4,10 @@
  *	  A hash value of a short text, for tables in memory.
  *
  * Each row's ids and keys are looked for in such tables, so eight bytes are taken
- * at a time.  The value may be another one on another machine, or in the next
- * release: it is never stored.
+ * at a time.  Texts are other people's: whoever chooses keys must not be able to
+ * choose such that have one hash.  So the value depends on random numbers of this
+ * process (or of the postmaster, if that has the library), and means nothing
+ * outside of it.
  *
  * IDENTIFICATION
  *	  src/base/text_hash.h
@@ -15,19 +17,36 @@
 #ifndef HUBSPOT_BASE_TEXT_HASH_H
 #define HUBSPOT_BASE_TEXT_HASH_H
 
-/* Mix eight bytes into a value; two values remain two. */
+typedef struct HubspotHashSecret
+{
+	uint64		start;
+	uint64		factor;
+} HubspotHashSecret;
+
+extern HubspotHashSecret hubspot_hash_secret;
+
+extern void hubspot_make_hash_secret(void);
+
+/* Mix eight bytes into a value: both halves of a product that nobody can foresee. */
 static inline uint64
 hubspot_mix_hash(uint64 hash, uint64 bytes)
 {
-	hash = (hash ^ bytes) * UINT64CONST(0x9E3779B97F4A7C15);
-	return hash ^ (hash >> 32);
+#ifdef HAVE_INT128
+	uint128		product = (uint128) (hash ^ bytes) * hubspot_hash_secret.factor;
+
+	return (uint64) product ^ (uint64) (product >> 64);
+#else
+	hash = (hash ^ bytes) * hubspot_hash_secret.factor;
+	hash = (hash ^ (hash >> 32)) * hubspot_hash_secret.factor;
+	return hash ^ (hash >> 29);
+#endif
 }
 
 /* The last eight bytes may have been taken in part before. */
 static inline uint32
 hubspot_text_hash(const char *text, int len)
 {
-	uint64		hash = (uint64) len;
+	uint64		hash = hubspot_hash_secret.start ^ (uint64) len;
 	uint64		bytes = 0;
 
 	if (len < 8)
