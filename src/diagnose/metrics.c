@@ -93,7 +93,7 @@ static const struct
 	[BYTES_SENT] = {"hubspot_assoc_sent_bytes_total", "counter", "Bytes of the bodies of requests."},
 	[BYTES_RECEIVED] = {"hubspot_assoc_received_bytes_total", "counter", "Bytes of the bodies of answers."},
 	[REQUEST_SECONDS] = {"hubspot_assoc_request_seconds_total", "counter", "Time between requests and their answers."},
-	[MAX_REQUEST_SECONDS] = {"hubspot_assoc_request_max_seconds", "gauge", "The longest time of one since the counters began."},
+	[MAX_REQUEST_SECONDS] = {"hubspot_assoc_request_max_seconds", "gauge", "The longest time between a request and its answer, since the counters began."},
 	[RATE_LIMIT] = {"hubspot_assoc_rate_limit_requests", "gauge", "Requests that may be sent in 10 s; 0: no limit."},
 	[RATE_USED] = {"hubspot_assoc_rate_used_requests", "gauge", "Requests that were sent in the last 10 s."},
 	[PARKED] = {"hubspot_assoc_parked_seconds", "gauge", "How long HubSpot has asked to wait from now on."},
@@ -104,16 +104,16 @@ static const struct
 	[OUTBOX_LAG] = {"hubspot_assoc_outbox_lag_seconds", "gauge", "For how long the oldest row of the outbox has been due."},
 	[ROWS_WITHOUT_RECORDS] = {"hubspot_assoc_rows_waiting_for_records", "gauge", "Rows of the outbox that wait for records which HubSpot does not have; of each server up to " COUNTED_WAITING "."},
 	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by what was to be done and their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
-	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; nothing: it can."},
+	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; there is none while it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
-	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs of tables."},
+	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "How often tables are kept in sync, each with a direction and an account."},
 	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Syncs whose changes are not sent, as hs_assoc_sync shows."},
 	[COMPARED_RECORDS] = {"hubspot_assoc_compared_records_total", "counter", "Records of tables in sync that workers have compared with HubSpot, as verify says."},
 	[DIFFERENCES] = {"hubspot_assoc_differences_total", "counter", "Differences from HubSpot that workers have found."},
-	[REPAIRED] = {"hubspot_assoc_repaired_differences_total", "counter", "Differences for which they have enqueued what puts them right."},
+	[REPAIRED] = {"hubspot_assoc_repaired_differences_total", "counter", "Differences for which workers have enqueued what puts them right."},
 	[OPEN_DIFFERENCES] = {"hubspot_assoc_open_differences", "gauge", "Differences in hs_assoc_drift_log that are open; of each server up to " COUNTED_DIFFERENCES "."},
 	[CONTESTED] = {"hubspot_assoc_contested_differences", "gauge", "Differences that came back after two repairs, and are left alone; up to " COUNTED_DIFFERENCES "."},
-	[VERIFY_LATE] = {"hubspot_assoc_verify_late_seconds", "gauge", "For how much longer than verify says the table that is the latest was not compared to its end."},
+	[VERIFY_LATE] = {"hubspot_assoc_verify_late_seconds", "gauge", "For how much longer than its verify says the most overdue table was not compared to its end."},
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 
@@ -278,6 +278,8 @@ static void add_label(StringInfo labels, const char *name, const char *value);
 static void put_account(const Sink *sink, const HubspotOptions *server);
 static void put_counts(const Sink *sink, const char *server,
 					   const HubspotAccountCounts *counts);
+static void put_failures(const Sink *sink, const char *server,
+						 const HubspotAccountCounts *counts);
 static void put_operations(const Sink *sink, const char *server,
 						   const HubspotAccountCounts *counts);
 static bool has_inputs(HubspotOperation operation);
@@ -384,8 +386,6 @@ put_account(const Sink *sink, const HubspotOptions *server)
 static void
 put_counts(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
 {
-	const Label others[] = {{"operation", ""}, {"category", ""}};
-
 	put_operations(sink, server, counts);
 	put(sink, RETRIES, server, counts->retries);
 	put(sink, RATE_LIMITED, server, counts->rate_limited);
@@ -394,14 +394,36 @@ put_counts(const Sink *sink, const char *server, const HubspotAccountCounts *cou
 	put(sink, BYTES_RECEIVED, server, counts->bytes_received);
 	put(sink, REQUEST_SECONDS, server, counts->request_time / (double) USECS_PER_SEC);
 	put(sink, MAX_REQUEST_SECONDS, server, counts->max_request_time / (double) USECS_PER_SEC);
+	put_failures(sink, server, counts);
+}
+
+/* Rows that have failed; operations of one name, as one of one input and of many, are one. */
+static void
+put_failures(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
+{
+	const Label others[] = {{"operation", ""}, {"category", ""}};
+
 	for (int i = 0; i < counts->nerrors; i++)
 	{
 		const HubspotErrorCount *error = &counts->errors[i];
 		const Label labels[] = {
 			{"operation", hubspot_operation_name(error->operation)}, {"category", error->category}
 		};
+		int64		rows = 0;
+		bool		done = false;
 
-		put_labeled(sink, FAILED, server, labels, lengthof(labels), error->rows);
+		for (int j = 0; j < counts->nerrors && !done; j++)
+		{
+			const HubspotErrorCount *other = &counts->errors[j];
+
+			if (strcmp(hubspot_operation_name(other->operation), labels[0].value) != 0 ||
+				strcmp(other->category, error->category) != 0)
+				continue;
+			done = j < i;
+			rows += other->rows;
+		}
+		if (!done)
+			put_labeled(sink, FAILED, server, labels, lengthof(labels), rows);
 	}
 	put_labeled(sink, FAILED, server, others, lengthof(others), counts->other_errors);
 }

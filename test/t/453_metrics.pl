@@ -59,6 +59,15 @@ is($figures->{'hubspot_assoc_requests_total(operation=create_default server=hubs
 	'one of a single input is not told from one of many');
 is($figures->{'hubspot_assoc_inputs_total(operation=labels server=hubspot)'}, undef, 'labels have no inputs');
 
+# failures of one input and of many, and of either kind of create
+$session->query($_) foreach map {
+	my ($operation, $type, $column) = @$_;
+	("SELECT hs_assoc_$operation('contacts', 'x y', 'companies', '9'$type)",
+		"SELECT count(*) FROM hs_assoc_batch_$operation('contacts', 'companies', 'SELECT ''x y'' AS from_id, 9 AS to_id$column FROM generate_series(1, 2)')")
+  } [ 'create_default', '', '' ], [ 'create', ", type_ids => '{279}'", ', 279 AS type_id' ], [ 'archive', '', '' ];
+is(figure("failed_inputs_total(category=INVALID_INPUT operation=$_ server=hubspot)"), 3, "failed: $_") foreach qw(create_default create archive);
+is($session->query('SELECT name, labels FROM hs_assoc_metrics() GROUP BY 1, 2 HAVING count(*) > 1'), '', 'none comes twice');
+
 # the outbox: a dead letter, rows that are late, an account that is refused, a pause
 $hubspot->objects({ type => 'contacts', missing => ['70100401'] });
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100401 AS from_id, 9 AS to_id')});
