@@ -193,6 +193,8 @@ typedef struct HubspotError
 	bool		not_found;		/* what it names isn't there */
 	bool		late;			/* says an index that may not have it yet */
 	bool		no_associations;	/* the record it names has none */
+	bool		names_ids;		/* it names some, whether these were sent or
+								 * not */
 	bool		of_type;		/* whatever is looked up of an object type, or
 								 * by its property, is refused */
 	const char *category;

@@ -24,6 +24,7 @@
 
 #include "api/error.h"
 #include "api/error_context.h"
+#include "api/error_names.h"
 #include "json/json.h"
 #include "json/jsonb.h"
 #include "json/text.h"
@@ -197,6 +198,7 @@ hubspot_reply_error(const HubspotHttpReply *reply, int attempts)
 			error->not_found = true;
 		error->correlation_id = fields.correlation_id;
 		set_object(error, body);
+		error->names_ids = hubspot_error_names_ids(error);
 	}
 	error->http_status = reply->status;
 	if (error->correlation_id == NULL)

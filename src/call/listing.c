@@ -385,7 +385,7 @@ is_new(HubspotListing *listing, HubspotSlice id)
 	GivenEntry *entry;
 	bool		found;
 
-	if (given_lookup(listing->given[1], id))
+	if (given_lookup(listing->given[0], id) || given_lookup(listing->given[1], id))
 		return false;
 	if (listing->given[0]->members >= REMEMBERED_RECORDS)
 	{
@@ -396,12 +396,8 @@ is_new(HubspotListing *listing, HubspotSlice id)
 		listing->given[1] = listing->given[0];
 		listing->given_context[0] = oldest;
 		listing->given[0] = given_create(oldest, REMEMBERED_RECORDS, NULL);
-		if (given_lookup(listing->given[1], id))
-			return false;
 	}
 	entry = given_insert(listing->given[0], id, &found);
-	if (found)
-		return false;
 
 	/* the reply will be gone */
 	entry->id.data = memcpy(MemoryContextAlloc(listing->given_context[0], id.len),

@@ -187,10 +187,14 @@ get(HubspotRun *run, HubspotOutcome *outcome)
 static void
 look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
 {
-	/* whoever names no records has nothing wrong but the object types */
+	/*
+	 * whoever names no records has nothing wrong but the object types, unless
+	 * a record is gone since it was listed
+	 */
 	if (outcome->error && run->listing &&
 		(outcome->error->of_type ||
-		 (outcome->error->verdict == HUBSPOT_VERDICT_REQUEST && outcome->name == NULL)))
+		 (outcome->error->verdict == HUBSPOT_VERDICT_REQUEST && outcome->name == NULL &&
+		  !outcome->error->names_ids)))
 		throw_types(&run->pipeline, outcome->error);
 	if (outcome->error && run->pipeline.raise &&
 		!(run->pipeline.missing_ok && outcome->error->verdict == HUBSPOT_VERDICT_NO_RECORD))

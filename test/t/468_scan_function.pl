@@ -134,6 +134,9 @@ asks_with([ { match => { path => $list, nth => 1 }, action => { body => { result
 my $bad = { category => 'VALIDATION_ERROR', status => 'error', message => 'no such thing', context => { fromObjectId => ['7'] } };
 asks_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 400, body => { status => 'error', %$bad } } } ],
 	q{SELECT count(*), count(DISTINCT from_id), min(input_no) FILTER (WHERE to_id IS NULL), max(error_category) FROM hs_assoc_scan('contacts', 'companies')}, '699|350|7|VALIDATION_ERROR', 'a record that cannot be read is a row');
+my $gone = { category => 'OBJECT_NOT_FOUND', status => 'error', message => 'One or more objects not found', context => { ids => ['7'] } };
+asks_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 404, body => $gone } } ],
+	q{SELECT count(*), count(DISTINCT from_id), min(input_no) FILTER (WHERE to_id IS NULL), max(error_category) FROM hs_assoc_scan('contacts', 'companies')}, '699|350|7|OBJECT_NOT_FOUND', '... nor is one that is gone an error of the object types');
 fails_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 400, body => { status => 'error', %$bad } } } ], qr/ERROR:  22023: could not read the associations of contacts 7 with companies/, '... or an error', q{SELECT count(*) FROM hs_assoc_scan('contacts', 'companies', on_error => 'raise')});
 fails_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 400, body => { status => 'error', %$bad } } } ], qr/ERROR:  22023: could not read the associations of contacts 7 with companies/, '... also if it has no name', q{SELECT count(*) FROM hs_assoc_scan('contacts:email', 'companies', on_error => 'raise')});
 $hubspot->put_records(contacts => [ map { { id => "$_", properties => {} } } 5, 150, 349 ]);
