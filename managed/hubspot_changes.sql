@@ -61,12 +61,12 @@ BEGIN
 	IF link IS NULL OR coalesce(cardinality(columns), 0) = 0 OR array_position(columns, NULL) IS NOT NULL THEN
 		RAISE EXCEPTION 'neither the table nor a column may be null, and there must be a column' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	SELECT substring(pg_get_triggerdef(oid) FROM '\((.*)\)$') INTO followed
+	SELECT coalesce(nullif(substring(pg_get_triggerdef(oid) FROM '\((.*)\)$'), ''), 'none, since its trigger hubspot_changes is missing') INTO followed
 	FROM pg_trigger WHERE tgrelid = link AND tgfoid = 'hubspot_changes.record'::regproc ORDER BY tgnargs DESC LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is followed already', link USING ERRCODE = 'duplicate_object',
-			DETAIL = format('These of its columns are: %s.', followed),
-			HINT = format('To follow others: SELECT hubspot_changes.unfollow(%L), hubspot_changes.follow(%1$L, ...).', link);
+			DETAIL = format('The columns are: %s.', followed),
+			HINT = format('To follow it anew: SELECT hubspot_changes.unfollow(%L), hubspot_changes.follow(%1$L, ...).', link);
 	END IF;
 	SELECT string_agg(quote_literal(c), ', '),
 		string_agg(c, ', ') FILTER (WHERE NOT EXISTS (SELECT FROM pg_attribute

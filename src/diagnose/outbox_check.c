@@ -320,5 +320,5 @@ hubspot_check_dead_letters(HubspotDiagnosis *diagnosis)
 				 (long long) hubspot_get_int64(&row, DEAD_COUNT),
 				 (long long) hubspot_get_int64(&row, DEAD_OF_CATEGORY),
 				 row.isnull[DEAD_CATEGORY] ? "without a category" : hubspot_get_text(&row, DEAD_CATEGORY),
-				 message ? ": " : "", message ? message : "", hubspot_whose(diagnosis));
+				 message ? ", the newest: " : "", message ? message : "", hubspot_whose(diagnosis));
 }

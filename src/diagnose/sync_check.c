@@ -314,12 +314,13 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 					 hubspot_whose(diagnosis));
 	else if (nfirst == ncompared)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "syncs whose tables are compared with HubSpot: %d, none of them to its end yet%s",
+					 "syncs that are compared with HubSpot: %d, none to its end yet%s",
 					 ncompared, hubspot_whose(diagnosis));
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "syncs whose tables are compared with HubSpot: %d, of which %d not to their end yet; the last passes, the oldest of which ended %s ago, found no difference%s",
-					 ncompared, nfirst, hubspot_duration_text(oldest), hubspot_whose(diagnosis));
+					 "syncs that are compared with HubSpot: %d%s; no difference was found by the last passes, the oldest of which ended %s ago%s",
+					 ncompared, nfirst == 0 ? "" : psprintf(", %d of them not to the end yet", nfirst),
+					 hubspot_duration_text(oldest), hubspot_whose(diagnosis));
 }
 
 /* Add what is wrong with comparing a table. */

@@ -34,7 +34,7 @@ $managed->query(q{GRANT CREATE, USAGE ON SCHEMA public TO owner; SET ROLE owner;
 	GRANT ALL ON ALL TABLES IN SCHEMA public TO writer});
 $managed->query('CREATE TABLE parted (contact_id int, company_id int) PARTITION BY LIST (company_id); CREATE TABLE part PARTITION OF parted DEFAULT');
 foreach my $case (
-	[ q{SELECT hubspot_changes.follow('links', 'company_id')}, qr/ERROR:  42710: table public\.links is followed already\n.*DETAIL:  These of its columns are: 'contact_id', 'company_id'\.\n.*HINT:  To follow others: SELECT hubspot_changes\.unfollow\('public\.links'\), hubspot_changes\.follow\('public\.links', \.\.\.\)\.\n/ ],
+	[ q{SELECT hubspot_changes.follow('links', 'company_id')}, qr/ERROR:  42710: table public\.links is followed already\n.*DETAIL:  The columns are: 'contact_id', 'company_id'\.\n.*HINT:  To follow it anew: SELECT hubspot_changes\.unfollow\('public\.links'\), hubspot_changes\.follow\('public\.links', \.\.\.\)\.\n/ ],
 	[ q{SELECT hubspot_changes.follow('managed_only', 'contact_id', 'nothing')}, qr/ERROR:  42703: table public\.managed_only has no column nothing\n/ ],
 	[ q{SELECT hubspot_changes.unfollow('managed_only')}, qr/ERROR:  42704: table public\.managed_only is not followed\n/ ],
 	[ q{SELECT hubspot_changes.follow('managed_only')}, qr/ERROR:  42883/ ],

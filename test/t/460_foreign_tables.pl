@@ -122,6 +122,11 @@ asks("SELECT count(*) FROM many_l a JOIN t ON from_id = a.id JOIN many_l b ON b.
 asks("SELECT count(*) FROM t x JOIN t y ON x.to_id = y.to_id WHERE x.from_id IN ('1', '2', '3')", undef, '6', '... with itself');
 like($session->query("EXPLAIN SELECT FROM many_l JOIN t ON from_id = id"), qr/HubspotAhead/, '... which EXPLAIN shows');
 asks("SELECT count(*), sum((SELECT count(*) FROM l JOIN t ON from_id = l.id WHERE l.n = m.n)) FROM (VALUES (0), (1), (2), (0)) m(n)", 3, '4|132', '... again and again');
+my $unparameterised = "SELECT count(*) FROM (VALUES (0), (1)) m(n) LEFT JOIN (many_l JOIN t ON from_id = id) ON many_l.n >= m.n";
+$session->query("SET enable_$_ = off") foreach qw(material hashjoin mergejoin);
+like($session->query("EXPLAIN $unparameterised"), qr/Values Scan.*\n.*Nested Loop.*\n.*HubspotAhead/, '... and of the same rows');
+asks($unparameterised, undef, $session->query("SELECT sum(CASE WHEN n >= 1 THEN 2 ELSE 1 END) FROM many_l JOIN t ON from_id = id WHERE n >= 0"), '... with all of these');
+$session->query("RESET enable_$_") foreach qw(material hashjoin mergejoin);
 $session->query("SET work_mem = '64kB'");
 asks("SELECT count(*), count(DISTINCT from_id) FROM many_l JOIN t ON from_id = id", 5, '6000|3000', '... of more records than work_mem holds');
 $session->query('RESET work_mem');
