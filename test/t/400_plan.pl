@@ -462,9 +462,9 @@ sub check_storm
 	foreach my $change (@expected)
 	{
 		my ($f, $t) = @$change{qw(f t)};
-		my $place = defined $change->{category} ? place($change) : "$f $t" if defined $f;
 
 		next if !defined $f || $touched{"$f $t"} || $anybody;
+		my $place = defined $change->{category} ? place($change) : "$f $t";
 		my $is_there = any { index("$_ ", "$place ") == 0 } keys %after;
 		my $is_wanted = $change->{action} =~ /^(create|add)$/;
 		next if !$is_there == !$is_wanted || $failed{$place} || $failed{$f} || ($case->{symmetric} && ($failed{$t} || $failed{"$t $f"}));

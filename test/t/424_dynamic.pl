@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 # With this poll interval, what happens in a few seconds has been woken.
 my $soon = patience(5);
@@ -110,7 +110,7 @@ is(scalar workers(), 0, 'what is rolled back starts none');
 		my $quiet = time;
 		# somewhere around the end of its 5 s
 		my $offset = 4.97 + $i * 0.008;
-		select undef, undef, undef, $offset - (time - $quiet);
+		sleep $offset - (time - $quiet);
 		my $new = enqueue($session);
 		push @lost, $new unless eval { wait_for_empty($session) };
 	}
