@@ -37,7 +37,7 @@
  * To be changed with the contents of any area, or with what processes do to
  * them.
  */
-#define LAYOUT_VERSION	1
+#define LAYOUT_VERSION	2
 
 typedef struct Area
 {

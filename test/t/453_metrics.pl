@@ -68,6 +68,16 @@ $session->query($_) foreach map {
 is(figure("failed_inputs_total(category=INVALID_INPUT operation=$_ server=hubspot)"), 3, "failed: $_") foreach qw(create_default create archive);
 is($session->query('SELECT name, labels FROM hs_assoc_metrics() GROUP BY 1, 2 HAVING count(*) > 1'), '', 'none comes twice');
 
+# a row of the outbox whose record is looked up counts as what was to be done, not as its look-up
+$session->query(q{SELECT hs_assoc_enqueue('archive', 'contacts:email', 'companies', 'SELECT ''nobody@x.example'' AS from_id, 10 AS to_id');
+	SELECT hs_assoc_enqueue('create_default', 'contacts:email', 'companies', 'SELECT ''nobody@x.example'' AS from_id, 9 AS to_id', wait_for_records => '0 s')});
+wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 1 && $session->query('SELECT count(*) FROM hs_assoc_outbox') == 0 });
+is(figure('failed_inputs_total(category=RECORD_NOT_FOUND operation=create_default server=hubspot)'), 1, 'a record that is not there');
+is(figure('confirmed_inputs_total(operation=archive server=hubspot)'), 1, '... need not be removed');
+cmp_ok(figure('requests_total(operation=records_read server=hubspot)'), '>', 0, '... after its look-up');
+is(figure('inputs_total(operation=records_read server=hubspot)'), 0, '... which has no inputs of its own');
+$session->query('SELECT hs_assoc_discard()');
+
 # the outbox: a dead letter, rows that are late, an account that is refused, a pause
 $hubspot->objects({ type => 'contacts', missing => ['70100401'] });
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 70100401 AS from_id, 9 AS to_id')});
