@@ -106,7 +106,7 @@ static const struct
 	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by what was to be done and their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
 	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; there is none while it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
-	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "How often tables are kept in sync, each with a direction and an account."},
+	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs: of a table, one for each direction and account."},
 	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Syncs whose changes are not sent, as hs_assoc_sync shows."},
 	[COMPARED_RECORDS] = {"hubspot_assoc_compared_records_total", "counter", "Records of tables in sync that workers have compared with HubSpot, as verify says."},
 	[DIFFERENCES] = {"hubspot_assoc_differences_total", "counter", "Differences from HubSpot that workers have found."},

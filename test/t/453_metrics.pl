@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc');
@@ -138,6 +139,19 @@ is(figure('rows_waiting_for_records(server=second)'), 1, '... of each server');
 $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, waited, wait_for_records)
 	SELECT 'hubspot', 'postgres'::regrole, 'create_default', 'contacts:email', 'y' || i, 'companies', '1', '1 h', '1 d' FROM generate_series(1, 5000) AS i});
 is(figure('rows_waiting_for_records(server=hubspot)'), 1000, '... up to a bound');
+
+# the reference has each of them: its name, its labels, its help
+my $page = slurp_file("$FindBin::Bin/../../doc/hubspot_assoc.md");
+my %told;
+while ($page =~ /^\| `(hubspot_assoc_\w+)` \| (.*)\| (.*) \|$/mg)
+{
+	my ($name, $labels, $help) = ($1, $2, $3);
+	$told{$name} = join('|', join(' ', sort 'database', $labels =~ /`(\w+)`/g), $help);
+}
+my %found = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $session->query(q{
+	SELECT DISTINCT name, (SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM jsonb_object_keys(labels) AS key), help FROM hs_assoc_metrics()});
+is(join(' ', sort grep { !$found{$_} } keys %told), 'hubspot_assoc_fault_seconds', 'the reference has no other figures, and nothing is lacking here');
+is_deeply(\%found, { map { $_ => $told{$_} } keys %found }, 'the reference has each figure, with its labels and its help');
 
 #
 # What it costs does not depend on what waits: pages that are read
