@@ -75,8 +75,12 @@ BEGIN
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'table % has no column %', link, missing USING ERRCODE = 'undefined_column';
 	END IF;
-	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND (relkind <> 'r' OR relispartition)) THEN
-		RAISE EXCEPTION 'table % is partitioned, or a partition, or no table', link USING ERRCODE = 'wrong_object_type',
+	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND relkind NOT IN ('r', 'p')) THEN
+		RAISE EXCEPTION '% is not a table', link USING ERRCODE = 'wrong_object_type',
+			HINT = 'Follow the table that the rows are in.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND (relkind = 'p' OR relispartition)) THEN
+		RAISE EXCEPTION 'table % is partitioned, or a partition', link USING ERRCODE = 'wrong_object_type',
 			HINT = 'Its changes would be written down under the names of partitions, and TRUNCATE, DETACH and DROP of one would not be seen.';
 	END IF;
 	EXECUTE format('CREATE TRIGGER hubspot_changes AFTER INSERT OR UPDATE OR DELETE ON %s

@@ -50,6 +50,8 @@ foreach my $table (qw(parted part))
 {
 	like($managed->told(qq{SELECT hubspot_changes.follow('$table', 'contact_id', 'company_id')}), qr/ERROR:  42809: table (public\.)?$table is partitioned, or a partition/, "a table that is followed by its name alone: $table");
 }
+$managed->query('CREATE VIEW seen AS SELECT * FROM parted');
+like($managed->told(q{SELECT hubspot_changes.follow('seen', 'contact_id', 'company_id')}), qr/ERROR:  42809: public\.seen is not a table\n/, 'a view');
 sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
 
 my $car;
