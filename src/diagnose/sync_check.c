@@ -101,6 +101,7 @@ typedef struct Drift
 static List *visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
+static const char *compared_text(int ncompared, int nfirst, int64 oldest);
 static List *check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync,
 						  const HubspotRow *row, List *drifts);
 static List *add_drift(List *drifts, DriftWeight weight, const char *detail, const char *advice);
@@ -308,19 +309,22 @@ hubspot_check_drift(HubspotDiagnosis *diagnosis)
 	hubspot_rows_free(&rows);
 	if (drifts)
 		find_drifts(diagnosis, drifts);
-	else if (ncompared == 0)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "no sync has verify, by which its table is compared with HubSpot%s",
-					 hubspot_whose(diagnosis));
-	else if (nfirst == ncompared)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "syncs that are compared with HubSpot: %d, none to its end yet%s",
-					 ncompared, hubspot_whose(diagnosis));
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_DRIFT, HUBSPOT_STATE_OK, NULL,
-					 "syncs that are compared with HubSpot: %d%s; no difference was found by the last passes, the oldest of which ended %s ago%s",
-					 ncompared, nfirst == 0 ? "" : psprintf(", %d of them not to the end yet", nfirst),
-					 hubspot_duration_text(oldest), hubspot_whose(diagnosis));
+					 "%s%s", compared_text(ncompared, nfirst, oldest), hubspot_whose(diagnosis));
+}
+
+static const char *
+compared_text(int ncompared, int nfirst, int64 oldest)
+{
+	if (ncompared == 0)
+		return "no sync has verify, by which its table is compared with HubSpot";
+	if (nfirst == ncompared)
+		return psprintf("syncs that are compared with HubSpot: %d, none to its end yet", ncompared);
+	return psprintf("syncs that are compared with HubSpot: %d%s; no difference was found by the last passes, the oldest of which ended %s ago",
+					ncompared,
+					nfirst == 0 ? "" : psprintf(", %d of them not to the end yet", nfirst),
+					hubspot_duration_text(oldest));
 }
 
 /* Add what is wrong with comparing a table. */
