@@ -11,8 +11,8 @@
  * (a transaction, a snapshot, or nothing); the second ends it.
  *
  * Both leave the memory context as it was, so what the look-up pallocs there
- * outlives the transaction.  After an ERROR between them, whoever catches it has
- * to abort the transaction as after any other.
+ * outlives the transaction.  An ERROR between them is like any other: the code
+ * that catches it has to abort the transaction.
  *
  * IDENTIFICATION
  *	  src/base/catalog_access.c
@@ -51,7 +51,10 @@ hubspot_end_catalog_access(HubspotCatalogAccess access)
 
 	if (access.snapshot)
 	{
-		/* nor may the snapshot of the catalogs hold back vacuum while we wait */
+		/*
+		 * the snapshot of the catalogs must not hold back vacuum while we
+		 * wait
+		 */
 		PopActiveSnapshot();
 		InvalidateCatalogSnapshotConditionally();
 	}

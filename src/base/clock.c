@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 
-/* What this process looks at now and then while it waits; look is NULL: nothing. */
+/* What this process calls now and then while it waits; look is NULL: nothing. */
 static struct
 {
 	void		(*look) (void);
@@ -73,8 +73,8 @@ hubspot_wait_until(int64 when)
 }
 
 /*
- * From now on, wherever this process waits for the latch or the network, it calls
- * look at such intervals (in microseconds).  That may end the process.
+ * Have this process call look at that interval (in microseconds) wherever it
+ * waits for the latch or the network.  look may end the process.
  */
 void
 hubspot_watch(void (*look) (void), int64 interval)
@@ -84,14 +84,14 @@ hubspot_watch(void (*look) (void), int64 interval)
 	watch.next = hubspot_now() + interval;
 }
 
-/* When that is to be called the next time. */
+/* When look is to be called next, or HUBSPOT_NEVER. */
 int64
 hubspot_next_watch(void)
 {
 	return watch.look ? watch.next : HUBSPOT_NEVER;
 }
 
-/* Call it, if it is time. */
+/* Call look, if it is time. */
 void
 hubspot_keep_watch(void)
 {

@@ -20,7 +20,7 @@
 #include "base/closest.h"
 
 /*
- * How many bytes of a name are compared: the server's function takes no more.
+ * How many bytes of a name are compared: varstr_levenshtein() takes no more.
  */
 #define MAX_COMPARED	255
 

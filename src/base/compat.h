@@ -129,8 +129,8 @@ hubspot_owns_schema(Oid namespace, Oid userid)
 }
 
 /*
- * Set whose privileges on its relations a query has; not in its subqueries.  16
- * keeps them apart from the range table.
+ * Set with whose privileges a query uses each of its relations; subqueries are
+ * left as they are.  16 keeps this apart from the range table.
  */
 static inline void
 hubspot_set_privileges(Query * query, Oid (*privileges_on) (Oid relid, void *context),
@@ -158,7 +158,7 @@ hubspot_set_privileges(Query * query, Oid (*privileges_on) (Oid relid, void *con
 
 /*
  * The number of a transaction's process, with which arrays can be indexed; -1: it
- * belongs to none.  17 counts from 0.
+ * has none.  17 counts from 0.
  */
 static inline int
 hubspot_process_number(const VirtualTransactionId * transaction)
@@ -192,8 +192,8 @@ hubspot_process_transaction(const PGPROC * process)
 }
 
 /*
- * Has a process that lock, in that partition of the lock manager, which the caller
- * has locked?  16 has other lists.
+ * Does a process hold that lock?  The caller has locked that partition of the lock
+ * manager, which the lock is in.  16 has other lists.
  */
 static inline bool
 hubspot_process_has_lock(PGPROC * process, int partition, const LOCKTAG *tag)
@@ -227,8 +227,9 @@ hubspot_process_has_lock(PGPROC * process, int partition, const LOCKTAG *tag)
 }
 
 /*
- * Shared memory of that name, which the first process has made by init: 17 has
- * such; ERROR if there is no more memory to be had.
+ * The segment of shared memory of that name, which the first process to ask for
+ * it makes, and fills by init; ERROR if there is no memory left.  17 has such
+ * segments.
  */
 #if PG_VERSION_NUM >= 170000
 #define HUBSPOT_HAS_NAMED_SEGMENTS	true
@@ -331,8 +332,8 @@ hubspot_tuplesort_getdatum(Tuplesortstate *sort, Datum *datum, bool *isnull)
 
 /*
  * The path of a foreign scan.  17 tells which conditions were pushed down, for joins, and
- * 18 counts nodes that the user has disabled, before costs: what only raises (without
- * fdw_private) has more of them than any other plan.
+ * 18 compares plans by their disabled nodes before their costs: a path that only raises
+ * an ERROR (without fdw_private) has more of them than any other.
  */
 static inline ForeignPath *
 hubspot_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost startup_cost,
@@ -351,7 +352,7 @@ hubspot_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost start
 #endif
 }
 
-/* An expression with the columns of a partition in place of those of the whole. */
+/* An expression with the columns of a partition in place of its parent's. */
 static inline Node *
 hubspot_adjust_for_child(PlannerInfo *root, Node *node, RelOptInfo *child)
 {
@@ -374,7 +375,7 @@ hubspot_estimate_array_length(PlannerInfo *root, Node *array)
 #endif
 }
 
-/* As whom a scan of a foreign table reads.  16 keeps that in the plan. */
+/* The role as which a scan of a foreign table reads.  16 keeps that in the plan. */
 static inline Oid
 hubspot_scan_user(ForeignScanState *node)
 {
@@ -388,7 +389,10 @@ hubspot_scan_user(ForeignScanState *node)
 	return OidIsValid(user) ? user : GetUserId();
 }
 
-/* As whom rows are written to a table, which may be a partition.  16 keeps that elsewhere. */
+/*
+ * The role as which rows are written to a table, which may be a partition.  16 keeps that
+ * elsewhere.
+ */
 static inline Oid
 hubspot_result_user(ResultRelInfo *relation, EState *estate)
 {
@@ -403,7 +407,7 @@ hubspot_result_user(ResultRelInfo *relation, EState *estate)
 #endif
 }
 
-/* Read exactly so many bytes.  16 has a function for it. */
+/* Read exactly size bytes.  16 has a function for it. */
 static inline void
 hubspot_buffile_read(BufFile *file, void *data, size_t size)
 {
@@ -417,7 +421,7 @@ hubspot_buffile_read(BufFile *file, void *data, size_t size)
 #endif
 }
 
-/* 17 takes a resource owner, or none: then whoever made the set frees it. */
+/* 17 takes a resource owner, or none: then the caller has to free the set. */
 static inline WaitEventSet *
 hubspot_create_wait_event_set(int nevents)
 {

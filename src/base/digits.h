@@ -3,8 +3,8 @@
  * digits.h
  *	  Is a text all digits?
  *
- * Nearly all ids are, and such an id needs no closer look: so each id is asked
- * this, more than once.
+ * Nearly all ids are, and such an id needs no closer look.  So this is asked of
+ * each id, more than once.
  *
  * IDENTIFICATION
  *	  src/base/digits.h

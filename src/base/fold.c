@@ -12,8 +12,8 @@
  * In a database whose encoding is not UTF-8, the locale decides.
  *
  * The table has the mappings of status C and S in CaseFolding.txt, Unicode 14.
- * Indexes may hold the results: whoever changes these has to rebuild the
- * indexes in the extension's update script.
+ * Indexes may hold the results: if these change, the extension's update script
+ * has to rebuild the indexes.
  *
  * IDENTIFICATION
  *	  src/base/fold.c
@@ -140,8 +140,9 @@ static const FoldRange ranges[] = {
 };
 
 /*
- * Small letters that are folded nevertheless: to be the same as the capital letter that
- * they share with another one, as both sigmas do; or, in Cherokee, to the capital one.
+ * Lower-case letters that are folded nevertheless: two that share one upper-case
+ * letter, as both sigmas do, become the same; and in Cherokee, the upper-case letter is
+ * the folded one.
  */
 static const struct
 {
@@ -184,8 +185,9 @@ hubspot_fold_utf8(const char *text, size_t len, char *folded)
 }
 
 /*
- * Likewise in small letters, as HubSpot keeps what has no case: a letter that is one
- * already stays as it is, though it may be folded to another one.
+ * Likewise in lower case, as HubSpot stores values whose case does not count: a
+ * letter that is in lower case stays as it is, even if it would be folded to another
+ * one.
  */
 size_t
 hubspot_lower_utf8(const char *text, size_t len, char *small_letters)
@@ -246,8 +248,8 @@ lower(pg_wchar character)
 }
 
 /*
- * Fold the next 8 bytes at once.  False, and whatever is there: they are not all ASCII.
- * Most texts are nothing else.
+ * Fold the next 8 bytes at once.  False: they are not all ASCII, and what is in to has
+ * no meaning.  Most texts are all ASCII.
  */
 static inline bool
 fold_ascii(const unsigned char *from, unsigned char *to)

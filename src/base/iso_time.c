@@ -3,9 +3,10 @@
  * iso_time.c
  *	  Times in the formats of ISO 8601 and of HTTP.
  *
- * They come from outside, in answers to what has been done there, so a wrong
- * one must not be an ERROR.  The input function of timestamptz raises one,
- * which only 16 and later can avoid; and it takes many other texts for a time.
+ * They come from outside, in answers to requests that may have been carried
+ * out, so a wrong one must not be an ERROR.  The input function of timestamptz
+ * raises one, which only 16 and later can avoid; and it takes many other texts
+ * for a time.
  *
  * IDENTIFICATION
  *	  src/base/iso_time.c

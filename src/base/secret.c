@@ -16,9 +16,9 @@
  * Nearly all answers are large and hold no escape.  So there are two searches:
  * one that skips most of the text, for a secret as it is, and one that decodes
  * the text as it goes (Knuth, Morris and Pratt's), around escapes.  The first one
- * looks for a character of the secret that answers seldom have, its mark, as
- * nearly all tokens have a hyphen or an underscore; without any, it goes by the
- * last character (Horspool's).  If a text is made to make the first one slow, the
+ * looks for the secret's mark, a character of it that answers seldom have: nearly
+ * all tokens have a hyphen or an underscore.  Without a mark, it goes by the last
+ * character (Horspool's).  If a text is made to make the first one slow, the
  * second one takes its place: it takes the same time for each byte, whatever the
  * text.
  *
@@ -63,11 +63,11 @@ typedef struct Secret
 	int			mark;			/* where its mark is; -1: it has none */
 	size_t		decoded_len;
 	unsigned char *decoded;		/* likewise, or without its escapes */
-	int		   *shorter;		/* by how many characters of decoded have been
-								 * found: the length of the next shorter
-								 * beginning of it that has been found, too */
+	int		   *shorter;		/* for each prefix of decoded: the length of
+								 * the longest shorter prefix that it ends
+								 * with */
 	size_t	   *starts;			/* where the last characters began, a ring */
-	uint16		skip[256];		/* how far to go on by the last character */
+	uint16		skip[256];		/* by the last character: how far to go on */
 } Secret;
 
 static Secret secrets[MAX_SECRETS];
@@ -95,9 +95,9 @@ fold(char c)
 }
 
 /*
- * From now on, the secret is shown in nothing that comes from the server.  What
- * looks like an escape in it may be one in its own right, or be left as it is
- * where the rest of the secret is escaped.
+ * From now on, hide the secret in whatever comes from the server.  If a part of
+ * it looks like an escape, it is looked for in both ways: with that decoded,
+ * and with it taken literally.
  */
 void
 hubspot_remember_secret(Oid server, const char *text)
@@ -221,7 +221,7 @@ prepare(Secret *secret)
 	}
 }
 
-/* Where the best of the characters is that a secret is found by, or -1. */
+/* Where the mark of a secret is, the best of those that it has, or -1. */
 static int
 find_mark(const Secret *secret)
 {
@@ -253,7 +253,7 @@ hubspot_hide_secrets(Oid server, char *text, size_t len)
 			continue;
 		plain = secret->mark >= 0 ? hide_marked(secret, text, len) :
 			hide_plain(secret, text, len);
-		/* one of hardly anything but escapes would be found everywhere */
+		/* what is hardly anything but escapes would be found everywhere */
 		if (secret->decoded_len < MIN_SECRET_LEN)
 			continue;
 		if (plain)
@@ -263,7 +263,7 @@ hubspot_hide_secrets(Oid server, char *text, size_t len)
 	}
 }
 
-/* A secret that has a mark.  False: it takes too long. */
+/* Hide a secret that has a mark.  False: it takes too long. */
 static bool
 hide_marked(const Secret *secret, char *text, size_t len)
 {
@@ -295,7 +295,7 @@ hide_marked(const Secret *secret, char *text, size_t len)
 	return true;
 }
 
-/* Any secret.  False: it takes too long. */
+/* Hide any secret.  False: it takes too long. */
 static bool
 hide_plain(const Secret *secret, char *text, size_t len)
 {
@@ -346,17 +346,17 @@ hide_escaped(const Secret *secret, char *text, size_t len)
 }
 
 /*
- * Hide the secret in a text, from a place on: at least past an escape, and
- * then as long as what was read may begin the secret.  Returns where that
- * ended.
+ * Hide the secret in a text, from a place on: at least until after an escape,
+ * and then for as long as the last characters may begin the secret.  Returns
+ * where that ended.
  */
 static size_t
 scan(const Secret *secret, char *text, size_t len, size_t from, size_t escape)
 {
 	size_t		position = from;
 	size_t		next = 0;		/* where the next start goes */
-	int			found = 0;		/* how many characters of the secret the last
-								 * ones read are */
+	int			found = 0;		/* how many characters of the secret were read
+								 * last */
 
 	while (position < len && (position <= escape || found > 0))
 	{
@@ -422,7 +422,7 @@ next_character(const char *p, const char *end, unsigned char *result)
 	return nbackslashes;
 }
 
-/* A number of so many hexadecimal digits, or -1. */
+/* A number of ndigits hexadecimal digits, or -1. */
 static int
 hex_number(const char *p, const char *end, int ndigits)
 {

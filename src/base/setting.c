@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * setting.c
- *	  What the user said: the settings hubspot_assoc.*.
+ *	  The settings hubspot_assoc.*.
  *
  * IDENTIFICATION
  *	  src/base/setting.c
@@ -53,13 +53,13 @@ hubspot_define_settings(void)
 							&hubspot_progress_interval, 10000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.max_requests",
-							"Most requests that a statement sends.",
-							"One more is an ERROR; 0: there is no such limit. The outbox has none.",
+							"Maximum number of requests that a statement sends.",
+							"One more is an ERROR. 0 means no limit; the outbox has none.",
 							&hubspot_max_requests, 0, 0, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.workers",
-							"Most background workers that send outboxes, of all databases together.",
-							"0: none is started, nor the one that a commit starts where the library is not preloaded.",
+							"Maximum number of background workers that send outboxes, of all databases together.",
+							"0 means that none is started, not even by a commit where the library is not preloaded.",
 							&hubspot_workers, 4, 0, 1000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hubspot_assoc.poll_interval",
@@ -69,12 +69,12 @@ hubspot_define_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("hubspot_assoc.version_warnings",
 							 "Whether to warn of versions of HubSpot's API that are about to end.",
-							 "That is once a session for each server.",
+							 "A session is warned once for each server.",
 							 &hubspot_version_warnings, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("hubspot_assoc.instance",
-							   "Name of this server, by which a clone of its data directory knows that it is another one.",
-							   "Where it differs from what it was when a database began to send, that database sends nothing.",
+							   "Name of this server, by which a clone of its data directory knows that it is a different server.",
+							   "If it is not what it was when a database began to send, that database sends nothing.",
 							   &hubspot_instance, "",
 							   PGC_SIGHUP, 0, check_instance, NULL, NULL);
 	DefineCustomBoolVariable("hubspot_assoc.hold_after_promotion",
@@ -85,7 +85,7 @@ hubspot_define_settings(void)
 	/* the size of shared memory cannot change later */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("hubspot_assoc.max_accounts",
-								"Most accounts whose throttle, statistics and OAuth access token are in shared memory.",
+								"Maximum number of accounts whose throttle, statistics and OAuth access token are in shared memory.",
 								NULL, &hubspot_max_accounts, 64, 1, 10000,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hubspot_assoc");
@@ -103,7 +103,7 @@ check_allowed_hosts(char **newval, void **extra, GucSource source)
 	return bad == NULL;
 }
 
-/* It is stored in databases of any encoding. */
+/* ASCII only, since it is stored in databases of any encoding. */
 static bool
 check_instance(char **newval, void **extra, GucSource source)
 {
@@ -113,14 +113,15 @@ check_instance(char **newval, void **extra, GucSource source)
 		p++;
 	if (*p == '\0' && p - *newval < NAMEDATALEN)
 		return true;
-	GUC_check_errdetail("It must be of printable ASCII characters, %d at the most.",
+	GUC_check_errdetail("It must consist of at most %d printable ASCII characters.",
 						NAMEDATALEN - 1);
 	return false;
 }
 
 /*
- * Refuse a URL, valid otherwise, whose host hubspot_assoc.allowed_hosts
- * doesn't allow.  name is the server's, or NULL while it is being created.
+ * Refuse a URL that is valid otherwise, but whose host
+ * hubspot_assoc.allowed_hosts does not allow.  name is the server's, or NULL
+ * while it is being created.
  */
 void
 hubspot_check_host(const char *name, const char *base_url)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * setting.h
- *	  What the user said: the settings hubspot_assoc.*.
+ *	  The settings hubspot_assoc.*.
  *
  * IDENTIFICATION
  *	  src/base/setting.h
@@ -15,7 +15,7 @@ extern char *hubspot_server_setting;
 extern char *hubspot_instance;	/* never NULL */
 extern bool hubspot_hold_after_promotion;
 extern int	hubspot_progress_interval;	/* ms, 0: off */
-extern int	hubspot_workers;	/* at the most, 0: none */
+extern int	hubspot_workers;	/* maximum number, 0: none */
 extern int	hubspot_poll_interval;	/* ms */
 extern int	hubspot_max_accounts;
 extern int	hubspot_max_requests;	/* of a statement, 0: no limit */

@@ -9,11 +9,12 @@
  * calls the area's init function.  A process that is not forked attaches to the
  * area itself, and calls that function, too.
  *
- * If it is not, PostgreSQL 17 and later have named segments, which the first
- * process that needs them makes, and which are there until the server ends.
- * Their names have the version of the layout and the size: a library that has
- * been replaced since shares nothing with the new one.  15 and 16 have none, and
- * neither has a server that can make no segment: then there are no areas.
+ * If the library is not preloaded, PostgreSQL 17 and later have named segments:
+ * the first process that needs one makes it, and it stays until the server
+ * stops.  Their names have the version of the layout and the size: a library
+ * that has been replaced since shares nothing with the new one.  15 and 16 have
+ * none, and neither has a server that can make no segment: then there are no
+ * areas.
  *
  * IDENTIFICATION
  *	  src/base/shmem.c
@@ -144,8 +145,8 @@ hubspot_shmem_is_there(void)
 }
 
 /*
- * Attach to the named segment, once.  It is no ERROR if there is none to be had:
- * each process does without.
+ * Attach to the named segment, once.  It is not an ERROR if none can be had:
+ * then each process does without.
  */
 static void
 attach(void)
@@ -219,7 +220,7 @@ segment_size(void)
 	return size;
 }
 
-/* The first process has made it. */
+/* Initialize the named segment, in the process that has made it. */
 static void
 init_segment(void *memory)
 {

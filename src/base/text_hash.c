@@ -12,7 +12,7 @@
 
 #include "base/text_hash.h"
 
-/* Good for programs that link this and have no enemies. */
+/* Good enough for test programs, which nobody attacks. */
 HubspotHashSecret hubspot_hash_secret = {0, UINT64CONST(0x9E3779B97F4A7C15)};
 
 /* For _PG_init, before anything is hashed. */

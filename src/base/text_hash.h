@@ -4,8 +4,8 @@
  *	  A hash value of a short text, for tables in memory.
  *
  * Each row's ids and keys are looked for in such tables, so eight bytes are taken
- * at a time.  Texts are other people's: whoever chooses keys must not be able to
- * choose such that have one hash.  So the value depends on random numbers of this
+ * at a time.  The texts are other people's, and nobody must be able to choose
+ * many that have the same hash.  So the value depends on random numbers of this
  * process (or of the postmaster, if that has the library), and means nothing
  * outside of it.
  *
@@ -42,7 +42,7 @@ hubspot_mix_hash(uint64 hash, uint64 bytes)
 #endif
 }
 
-/* The last eight bytes may have been taken in part before. */
+/* The hash value of a text.  Its last eight bytes may overlap with those before. */
 static inline uint32
 hubspot_text_hash(const char *text, int len)
 {

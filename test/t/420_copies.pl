@@ -335,7 +335,7 @@ is_held($clone, 'original', $dump, '... which is another database by now');
 foreach my $value ('x' x 64, "\xC3\xA4")
 {
 	like(($clone->psql('original', "LOAD 'hubspot_assoc'; ALTER SYSTEM SET hubspot_assoc.instance = '$value'"))[2],
-		qr/It must be of printable ASCII characters, 63 at the most\./, 'a name has bounds');
+		qr/It must consist of at most 63 printable ASCII characters\./, 'a name has bounds');
 }
 $clone->stop('fast');
 
