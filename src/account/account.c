@@ -29,12 +29,11 @@
  *
  * The locks are LWLocks, not spinlocks: a slot's contents are searched (for a
  * category), counted through (for the pace) and copied (for the views), which
- * takes too long for a spinlock, and what an LWLock costs more is nothing
+ * takes too long for a spinlock, and the extra cost of an LWLock is nothing
  * beside a request.  Any error releases them, they hold interrupts back, and
- * nothing waits while it holds one; so a canceled statement leaves none
- * behind.
+ * nothing waits while it holds one; so a canceled statement leaves none behind.
  *
- * Nobody is woken when the throttle changes: a place in the window becomes
+ * No process is woken when the throttle changes: a place in the window becomes
  * free by time alone, and a park only gets longer.  So a process that waits
  * until the time it was told, and then asks again, misses nothing.
  *
@@ -407,7 +406,7 @@ hubspot_account_when(HubspotAccount *account, int limit, int64 now)
 
 /*
  * When a sender in the background, which would rather spread its requests,
- * should send the next one.  It takes the place then, as every other does.
+ * should send the next one.  Then it takes its place as any other request does.
  */
 int64
 hubspot_account_pace(HubspotAccount *account, int limit, int64 now)
@@ -419,7 +418,7 @@ hubspot_account_pace(HubspotAccount *account, int limit, int64 now)
 	return when;
 }
 
-/* Have nothing sent to the account before until. */
+/* Let nothing be sent to the account before until. */
 void
 hubspot_account_park(HubspotAccount *account, int64 until)
 {
@@ -471,7 +470,7 @@ hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
 	close_account(account);
 }
 
-/* How many requests of the day HubSpot has left us; -1: it has not said so. */
+/* How many requests of the day are left, as HubSpot has said; -1: it has not. */
 int64
 hubspot_account_day_left(HubspotAccount *account, int64 now)
 {
@@ -482,7 +481,8 @@ hubspot_account_day_left(HubspotAccount *account, int64 now)
 }
 
 /*
- * When as many keys will have been asked for again as may be, which senders share.
+ * Until when the senders of the outbox, which share a limit on asking for missing
+ * keys again, have used it up (outbox/reask.c).
  */
 int64
 hubspot_account_asked_again(HubspotAccount *account)
@@ -571,7 +571,7 @@ merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
 	counts->other_errors += other->other_errors;
 }
 
-/* Add them under their category and operation, if there is a place for these. */
+/* Add rows that have failed under their category and operation, if there is a place for these. */
 static void
 add_errors(HubspotAccountCounts *counts, const char *category, HubspotOperation operation,
 		   int64 rows)
@@ -599,8 +599,8 @@ add_errors(HubspotAccountCounts *counts, const char *category, HubspotOperation 
 }
 
 /*
- * Copies of what is known of a server's account; either may be NULL.  False:
- * nobody has used it, or another one has its slot.
+ * Copy what is known of a server's account; either copy may be NULL.  False: no
+ * session has used it, or another one has its slot.
  */
 bool
 hubspot_account_read(Oid serverid, HubspotAccountCounts *counts,

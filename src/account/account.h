@@ -37,7 +37,7 @@ typedef struct HubspotOperationCounts
 	int64		confirmed;		/* of the inputs; the others have failed */
 } HubspotOperationCounts;
 
-/* Who counts inputs, and of what; no account: nobody does. */
+/* Where inputs are counted, and under which operation; no account: they are not. */
 typedef struct HubspotTally
 {
 	HubspotAccount *account;
@@ -50,7 +50,7 @@ typedef struct HubspotAccountCounts
 	TimestampTz since;
 	HubspotOperationCounts operations[HUBSPOT_NOPERATIONS];
 	int64		retries;		/* of the requests */
-	int64		rate_limited;	/* likewise, answered with a 429 */
+	int64		rate_limited;	/* of the requests, answered with a 429 */
 	int64		skipped;
 	int64		bytes_sent;
 	int64		bytes_received;

@@ -132,7 +132,7 @@ caught_error(void)
 	return error;
 }
 
-/* Set those members of a request that are the same for all of an account's. */
+/* Set those members of a request that are the same for all requests of an account. */
 void
 hubspot_client_request(const HubspotClient *client, HubspotHttpRequest *request)
 {

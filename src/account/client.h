@@ -28,8 +28,8 @@ typedef struct HubspotCallPolicy
 								 * it is a sender's, not a statement's */
 	int			max_requests;	/* of all its calls, tokens included; 0: no
 								 * limit of its own */
-	bool		is_preparation; /* inputs are not counted: something is done
-								 * with them later */
+	bool		is_preparation; /* inputs are not counted here, but later,
+								 * when something is done with them */
 	size_t		reply_budget;	/* bytes that the replies of all calls in
 								 * flight may take; 0: HUBSPOT_MAX_REPLY each */
 } HubspotCallPolicy;

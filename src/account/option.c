@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option.c
- *	  What the user said: options of servers and user mappings.
+ *	  The options of servers, user mappings and foreign tables, as they stand in the catalogs.
  *
  * option_table.c has the table of options.  The validator (option_validator.c)
  * refuses a wrong value when the server is created; only what depends on a
@@ -178,7 +178,7 @@ hubspot_set_refresh_token(const HubspotOptions *options,
 	CommandCounterIncrement();
 }
 
-/* The version of the API that a server's requests are of. */
+/* The version of the API that a server's requests use. */
 const char *
 hubspot_server_api_version(Oid serverid)
 {
@@ -194,7 +194,7 @@ hubspot_get_table_options(const List *list, HubspotTableOptions *options)
 	set_options(options, list, ForeignTableRelationId);
 }
 
-/* What the options of a column say that it holds: a HubspotTableRole; -1: nothing. */
+/* What a column holds, as its options say: a HubspotTableRole; -1: they say nothing. */
 int
 hubspot_get_column_role(const List *list)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option.h
- *	  What the user said: options of servers, user mappings and foreign tables.
+ *	  The options of servers, user mappings and foreign tables, as they stand in the catalogs.
  *
  * IDENTIFICATION
  *	  src/account/option.h

@@ -120,9 +120,10 @@ hubspot_find_option(const char *name, Oid catalog)
 }
 
 /*
- * Read a duration with PostgreSQL's units, in the option's; false: it is not one,
- * or too short or too long for the option.  A bare number is refused: it would be
- * read as seconds by some and as milliseconds by others.
+ * Read a duration that is given with one of PostgreSQL's units, as a number of
+ * the option's units; false: it is not one, or is too short or too long for the
+ * option.  A bare number is refused: it would be read as seconds by some and as
+ * milliseconds by others.
  */
 bool
 hubspot_option_duration(const HubspotOption *option, const char *value, int *result)

@@ -22,14 +22,14 @@ typedef enum HubspotOptionKind
 {
 	HUBSPOT_OPTION_URL,
 	HUBSPOT_OPTION_VERSION,
-	HUBSPOT_OPTION_DURATION,	/* with a unit; in ms */
-	HUBSPOT_OPTION_RETENTION,	/* likewise; in minutes */
+	HUBSPOT_OPTION_DURATION,	/* a number with a unit; in ms */
+	HUBSPOT_OPTION_RETENTION,	/* a number with a unit; in minutes */
 	HUBSPOT_OPTION_INTEGER,
 	HUBSPOT_OPTION_CHOICE,		/* one of some words; the number of it */
 	HUBSPOT_OPTION_TEXT,		/* printable ASCII, may go into a header */
 	HUBSPOT_OPTION_PROXY,
 	HUBSPOT_OPTION_FILE,
-	HUBSPOT_OPTION_USERNAME,	/* of a proxy; not shown, either */
+	HUBSPOT_OPTION_USERNAME,	/* of a proxy; a text that no message may show */
 	HUBSPOT_OPTION_SECRET,		/* a text that no message may show */
 	HUBSPOT_OPTION_OBJECT_TYPE	/* with a property or without */
 } HubspotOptionKind;
@@ -85,7 +85,10 @@ typedef enum HubspotTableKind
 	HUBSPOT_NKINDS
 } HubspotTableKind;
 
-/* What a record is that cannot be read: the choices of a foreign table's option on_error. */
+/*
+ * What becomes of a record that cannot be read: the choices of a foreign table's option
+ * on_error.
+ */
 typedef enum HubspotOnError
 {
 	HUBSPOT_ON_ERROR_RAISE,
@@ -111,7 +114,7 @@ typedef enum HubspotWrites
 typedef struct HubspotTableOptions
 {
 	int			kind;			/* a HubspotTableKind; only associations have
-								 * the others */
+								 * the other options */
 	const char *from_type;
 	const char *to_type;
 	int			rows_per_key;	/* of one record, for the planner */

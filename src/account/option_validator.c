@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option_validator.c
- *	  What is wrong with options when somebody sets them.
+ *	  Checks of options when they are set.
  *
  * CREATE and ALTER SERVER, USER MAPPING and FOREIGN TABLE call the validator with
  * all options that the object would have.  It refuses names that are not options,
@@ -41,7 +41,7 @@ static const char *const oauth_options[] = {
 	"client_id", "client_secret", "refresh_token"
 };
 
-/* What has options, in words. */
+/* The objects that have options, in words. */
 static const struct
 {
 	Oid			catalog;
@@ -153,7 +153,7 @@ refuse_option(const char *name, Oid catalog)
 			 errhint("%s", hint)));
 }
 
-/* What has the options of a catalog, or NULL: nothing has. */
+/* The objects that have the options of a catalog, in words, or NULL: there are none. */
 static const char *
 catalog_things(Oid catalog)
 {
@@ -269,7 +269,7 @@ is_allowed(const HubspotOption *option, const char *value)
 	return hubspot_is_token(value);
 }
 
-/* What the value of an option may be, for a value that it may not have. */
+/* A hint: what the value of an option may be, which this value is not. */
 static const char *
 hint_for(const HubspotOption *option, const char *value)
 {
@@ -342,7 +342,10 @@ check_required(const List *list, Oid catalog)
 	}
 }
 
-/* Refuse options that a foreign table's kind does not have, and one that lacks others. */
+/*
+ * Refuse options that a foreign table's kind does not have, and a table that lacks those
+ * that its kind needs.
+ */
 static void
 check_kind(const List *list)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refresh_token.c
- *	  A new refresh token of OAuth into the user mapping.
+ *	  Storing a new refresh token of OAuth in the user mapping.
  *
  * HubSpot may give a new refresh token at any time, in the midst of a query.
  * It has to be written to a row of a catalog, with the rights of the role
@@ -148,7 +148,10 @@ try_store(const HubspotOptions *options, const List *refresh_tokens)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the user mapping has been changed")));
 
-	/* a role may change its own mapping, whoever sends its rows */
+	/*
+	 * a role may change its own mapping, also where somebody else sends its
+	 * rows
+	 */
 	former = options->own_mapping ? hubspot_act_as(options->user) :
 		hubspot_act_restricted();
 	hubspot_set_refresh_token(present, linitial(refresh_tokens));

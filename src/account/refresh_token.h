@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refresh_token.h
- *	  A new refresh token of OAuth into the user mapping.
+ *	  Storing a new refresh token of OAuth in the user mapping.
  *
  * IDENTIFICATION
  *	  src/account/refresh_token.h

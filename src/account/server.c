@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * server.c
- *	  The foreign server that somebody names.
+ *	  The foreign server of a given name.
  *
  * Every function that takes a server looks it up here, so that a wrong name
  * and a missing privilege are reported in the same words, with what to do
@@ -128,7 +128,7 @@ hubspot_closest_server(const char *name)
 	return closest.found;
 }
 
-/* Who owns the server of that name; InvalidOid: there is none. */
+/* The role that owns the server of that name; InvalidOid: there is no such server. */
 Oid
 hubspot_server_owner(const char *name)
 {
@@ -138,8 +138,8 @@ hubspot_server_owner(const char *name)
 }
 
 /*
- * Who owns all servers of this database that are accounts; InvalidOid: not one
- * role.
+ * The role that owns all servers of this database that are accounts;
+ * InvalidOid: there are no servers, or several roles own them.
  */
 Oid
 hubspot_sole_owner(void)

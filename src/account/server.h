@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * server.h
- *	  The foreign server that somebody names.
+ *	  The foreign server of a given name.
  *
  * IDENTIFICATION
  *	  src/account/server.h

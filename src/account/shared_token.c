@@ -6,7 +6,7 @@
  * If the library is preloaded, the processes that log in alike fetch one token
  * together: the first one that lacks it claims the fetch, the others wait, and
  * then take what it has put here.  A claim ends with the fetch, whatever comes
- * of it, with the process, and after MAX_CLAIM; then somebody else may claim.
+ * of it, with the process, and after MAX_CLAIM; then another process may claim.
  *
  * A token must reach nobody who could not have fetched it.  So it is found by
  * a keyed hash of all that this takes: the user mapping, and so the database
@@ -72,7 +72,7 @@ typedef struct Area
 	Slot		slots[FLEXIBLE_ARRAY_MEMBER];
 } Area;
 
-/* NULL: not preloaded */
+/* NULL: the library is not preloaded */
 static Area *area = NULL;
 static LWLock *lock;
 
@@ -185,7 +185,7 @@ hubspot_shared_token_take(const HubspotTokenKey *key, bool patient,
 	return place;
 }
 
-/* The latch no longer has to be set. */
+/* Wait no more: the latch does not have to be set. */
 void
 hubspot_shared_token_wait_no_more(void)
 {

@@ -24,7 +24,7 @@
  */
 #define WINDOW			INT64CONST(10100000)
 
-/* The same for searches. */
+/* The window for searches, likewise. */
 #define SEARCH_WINDOW	INT64CONST(1050000)
 
 #define DAY				INT64CONST(86400000000)
@@ -172,7 +172,10 @@ hubspot_throttle_is_idle(const HubspotThrottle *throttle, int64 now)
 		hubspot_throttle_used(throttle, now) == 0;
 }
 
-/* HubSpot says how many requests the day has (-1: not so), and how many are left. */
+/*
+ * Note how many requests the day has, as HubSpot says (-1: it does not), and how many are
+ * left.
+ */
 void
 hubspot_throttle_note_day(HubspotThrottle *throttle, int64 limit, int64 left, int64 now)
 {
@@ -181,7 +184,7 @@ hubspot_throttle_note_day(HubspotThrottle *throttle, int64 limit, int64 left, in
 	throttle->day_known_at = now;
 }
 
-/* How many these are; -1: it has not said so in the last day. */
+/* How many requests of the day are left; -1: HubSpot has not said so in the last day. */
 int64
 hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now)
 {
@@ -191,8 +194,8 @@ hubspot_throttle_day_left(const HubspotThrottle *throttle, int64 now)
 }
 
 /*
- * Are few of them left?  Where HubSpot has not said how many there are, they count as the
- * fewest that it gives.
+ * Are few requests of the day left?  Where HubSpot has not said how many the day has, it
+ * counts as having LEAST_DAY_LIMIT.
  */
 bool
 hubspot_throttle_day_is_low(const HubspotThrottle *throttle, int64 now)
@@ -203,7 +206,7 @@ hubspot_throttle_day_is_low(const HubspotThrottle *throttle, int64 now)
 		left < HUBSPOT_LOW_QUOTA(throttle->day_limit > 0 ? throttle->day_limit : LEAST_DAY_LIMIT);
 }
 
-/* The last searches of two throttles, of which each has its own in their order. */
+/* Merge the last searches of two throttles, each of which has its own in order. */
 static void
 merge_searches(HubspotThrottle *merged, const HubspotThrottle *throttle,
 			   const HubspotThrottle *other)

@@ -29,7 +29,7 @@
  */
 typedef struct HubspotThrottle
 {
-	int64		parked_until;	/* HubSpot said: not before */
+	int64		parked_until;	/* HubSpot has asked to send nothing before */
 	int			next;			/* place in sent for the next request */
 	int64		sent[HUBSPOT_MAX_RATE_LIMIT];	/* in their order; 0: never */
 
@@ -39,13 +39,13 @@ typedef struct HubspotThrottle
 	int64		searches[HUBSPOT_SEARCH_LIMIT];
 
 	/* what HubSpot has last said of the day's requests */
-	int64		day_limit;		/* there are so many; -1: it has not said */
-	int64		day_left;		/* so many are left */
-	int64		day_known_at;	/* 0: never */
+	int64		day_limit;		/* how many the day has; -1: it has not said */
+	int64		day_left;		/* how many were left */
+	int64		day_known_at;	/* when it said so; 0: never */
 
-	int64		asked_again_until;	/* the senders' of its outbox: when as
-									 * many keys were asked for again as may
-									 * be */
+	int64		asked_again_until;	/* until when the senders of the outbox
+									 * have used up their limit on asking for
+									 * missing keys again */
 } HubspotThrottle;
 
 extern int64 hubspot_throttle_when(const HubspotThrottle *throttle, int limit,

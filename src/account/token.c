@@ -311,7 +311,10 @@ session_token(const HubspotOptions *options)
 	return entry->token;
 }
 
-/* A refresh token that the session has replaced is as good as the new one. */
+/*
+ * Do the options belong to what the session has?  A refresh token that the session has
+ * replaced is as good as the new one.
+ */
 static bool
 is_same_client(const SessionToken *session, const HubspotOptions *options)
 {
@@ -378,8 +381,9 @@ forget_text(char *text)
 }
 
 /*
- * A token is wanted that is not ready: has another process fetched it?  If so,
- * it is ready now; else the result is that of hubspot_shared_token_take().
+ * The token is needed and is not ready: take it, if another process has fetched
+ * it, so that it is ready; else the result is that of
+ * hubspot_shared_token_take().
  */
 HubspotTokenPlace
 hubspot_token_take(HubspotAccessToken *token, bool patient, int64 *until)

@@ -24,19 +24,19 @@
 #include "base/setting.h"
 
 /*
- * A version that this session was warned of; it can be no more than it has
- * used.
+ * A version that this session was warned of; there are no more of these than it
+ * has used.
  */
-typedef struct Told
+typedef struct Warned
 {
 	Oid			server;
 	int			end;			/* of the version */
-} Told;
+} Warned;
 
-static List *told_list = NIL;
+static List *warned_list = NIL;
 
-static bool was_told(Oid server, int end);
-static void note_told(Oid server, int end);
+static bool was_warned(Oid server, int end);
+static void note_warned(Oid server, int end);
 static char *day_text(int day);
 
 /* Warn if the server's version ends soon, or should have ended. */
@@ -48,9 +48,9 @@ hubspot_warn_of_version_end(const HubspotOptions *options)
 	POSTGRES_EPOCH_JDATE;
 
 	if (end - today > HUBSPOT_NEAR_END || !hubspot_version_warnings ||
-		was_told(options->server, end))
+		was_warned(options->server, end))
 		return;
-	note_told(options->server, end);
+	note_warned(options->server, end);
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING_DEPRECATED_FEATURE),
 			 end > today ?
@@ -63,29 +63,29 @@ hubspot_warn_of_version_end(const HubspotOptions *options)
 }
 
 static bool
-was_told(Oid server, int end)
+was_warned(Oid server, int end)
 {
 	ListCell   *lc;
 
-	foreach(lc, told_list)
+	foreach(lc, warned_list)
 	{
-		const Told *told = lfirst(lc);
+		const Warned *warned = lfirst(lc);
 
-		if (told->server == server && told->end == end)
+		if (warned->server == server && warned->end == end)
 			return true;
 	}
 	return false;
 }
 
 static void
-note_told(Oid server, int end)
+note_warned(Oid server, int end)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	Told	   *told = palloc(sizeof(Told));
+	Warned	   *warned = palloc(sizeof(Warned));
 
-	told->server = server;
-	told->end = end;
-	told_list = lappend(told_list, told);
+	warned->server = server;
+	warned->end = end;
+	warned_list = lappend(warned_list, warned);
 	MemoryContextSwitchTo(old);
 }
 
