@@ -72,8 +72,8 @@ static inline bool same_category(const char *a, const char *b);
 static const char *copy_category(const char *category);
 
 /*
- * A category that is one of the known ones as a constant, always the same, so that it
- * need not be copied, and is compared at a glance; or NULL.
+ * The constant of a known category, always the same one, so that it need not be
+ * copied, and can be compared by its address; NULL: the category is not known.
  */
 const char *
 hubspot_known_category(const char *text, int len)

@@ -21,7 +21,7 @@ typedef struct HubspotTypeSet HubspotTypeSet;
 
 /*
  * The category of the types that HubSpot replaces when a pair is given others; it leaves
- * those of any other.
+ * types of other categories alone.
  */
 #define HUBSPOT_REPLACED_CATEGORY	"USER_DEFINED"
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * definition.c
- *	  The JSON of replies about definitions and tokens to structs.
+ *	  From the JSON of replies about definitions and tokens to structs.
  *
  * These answer one question, with which at most one thing was sent; response.c
  * reads answers about many inputs.

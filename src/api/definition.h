@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * definition.h
- *	  The JSON of replies about definitions and tokens to structs.
+ *	  From the JSON of replies about definitions and tokens to structs.
  *
  * IDENTIFICATION
  *	  src/api/definition.h
@@ -34,7 +34,7 @@ typedef struct HubspotDefinition
 {
 	HubspotAssociationType type;
 	bool		has_limit;
-	int32		max_to_ids;		/* if it has a limit */
+	int32		max_to_ids;		/* if has_limit */
 } HubspotDefinition;
 
 /* A high-usage report that was requested. */
@@ -50,7 +50,8 @@ typedef enum HubspotDone
 {
 	HUBSPOT_DONE,				/* it is done */
 	HUBSPOT_DONE_OR_NOT,		/* the reply says nothing but its status */
-	HUBSPOT_NOT_DONE			/* it says otherwise, or cannot be read */
+	HUBSPOT_NOT_DONE			/* the reply says that it is not done, or
+								 * cannot be read */
 } HubspotDone;
 
 extern bool hubspot_read_definitions(const HubspotHttpReply *reply,

@@ -53,7 +53,7 @@
 #define FIRST_OAUTH_VERSION		"2026-03"
 #define BETA					"-beta"
 
-/* Whatever is not about associations has no v4. */
+/* What is not about associations has no v4, and this version in its place. */
 #define OTHERS_OF_UNDATED		"v3"
 
 /*
@@ -81,7 +81,7 @@
 #define REPLY_PER_INPUT		((size_t) 2048)
 #define MAX_REPLY			((size_t) 4 * 1024 * 1024)
 
-/* Likewise for categories. */
+/* The longest category. */
 #define MAX_CATEGORY_LEN	63
 
 /*
@@ -405,9 +405,9 @@ hubspot_append_path(StringInfo url, const HubspotEndpoint *endpoint,
 }
 
 /*
- * The same, for the other path where HubSpot's documents have two for one
- * thing: the one that the newest document of v4 has for limits.  False: there
- * is no other path.
+ * The same, for another path where HubSpot's documentation has two for one
+ * thing: limits, of which the newest page about v4 gives another one.  False:
+ * there is no other path.
  */
 bool
 hubspot_append_other_path(StringInfo url, const HubspotEndpoint *endpoint,
@@ -436,7 +436,7 @@ append_tail(StringInfo url, const char *tail, const char *const *arguments)
 	}
 }
 
-/* Append the place in a list from which a page is wanted. */
+/* Append the place in a list where the page that is wanted begins. */
 void
 hubspot_append_cursor(StringInfo url, const char *after)
 {

@@ -48,13 +48,13 @@ typedef enum HubspotOperation
 	/* of no endpoint */
 	HUBSPOT_TOKEN,				/* gets an access token */
 	HUBSPOT_ANY_REQUEST,		/* hs_assoc_request's */
-	HUBSPOT_UNKNOWN_OPERATION	/* a row's that could not be read */
+	HUBSPOT_UNKNOWN_OPERATION	/* of a row that could not be read */
 } HubspotOperation;
 
 #define HUBSPOT_NOPERATIONS	(HUBSPOT_UNKNOWN_OPERATION + 1)
 
 /*
- * The trees of paths, in which each API version has its segment in another
+ * The trees of paths: in each, the segment of the API version has its own
  * place.
  */
 typedef enum HubspotTree
@@ -63,7 +63,7 @@ typedef enum HubspotTree
 	HUBSPOT_ASSOCIATIONS,		/* a pair of types: /crm/associations/... */
 	HUBSPOT_RECORDS,			/* records themselves: /crm/objects/... */
 	HUBSPOT_PROPERTIES,			/* what records have: /crm/properties/... */
-	HUBSPOT_USAGE,				/* of limits: /crm/limits/... */
+	HUBSPOT_USAGE,				/* how much of limits is used: /crm/limits/... */
 	HUBSPOT_ACCOUNT_INFO,		/* the account: /account-info/... */
 	HUBSPOT_SCHEMAS				/* its own object types:
 								 * /crm-object-schemas/... */
@@ -75,11 +75,11 @@ typedef enum HubspotInputShape
 	HUBSPOT_INPUT_NONE,			/* two object types, or nothing */
 	HUBSPOT_INPUT_PAIR,			/* from one record to another */
 	HUBSPOT_INPUT_TYPED_PAIR,	/* the same, with association types */
-	HUBSPOT_INPUT_ANY_PAIR,		/* either of these, as the columns of a query
-								 * say; of no operation */
+	HUBSPOT_INPUT_ANY_PAIR,		/* PAIR or TYPED_PAIR, as the columns of a
+								 * query say; no operation has it */
 	HUBSPOT_INPUT_GROUP,		/* from one record to several others */
 	HUBSPOT_INPUT_RECORD,		/* one record, a page at a time */
-	HUBSPOT_INPUT_KEY			/* what somebody calls a record */
+	HUBSPOT_INPUT_KEY			/* a key, by which people call a record */
 } HubspotInputShape;
 
 /* How the answer tells what became of an input. */
@@ -93,11 +93,11 @@ typedef enum HubspotReplyShape
 								 * records associated to it */
 	HUBSPOT_REPLY_PAGE,			/* the records associated to the one record */
 	HUBSPOT_REPLY_DEFINITIONS,	/* types, with their labels or limits */
-	HUBSPOT_REPLY_REPORT,		/* of the high-usage report */
+	HUBSPOT_REPLY_REPORT,		/* a high-usage report */
 	HUBSPOT_REPLY_FOUND,		/* records with properties: record.c's */
 	HUBSPOT_REPLY_PROPERTIES,	/* definitions of properties: record.c's */
-	HUBSPOT_REPLY_USAGE			/* of the account, its object types and their
-								 * limits: usage.c's */
+	HUBSPOT_REPLY_USAGE			/* what is told of the account, its object
+								 * types and their limits: usage.c's */
 } HubspotReplyShape;
 
 typedef struct HubspotEndpoint

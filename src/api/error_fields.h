@@ -27,7 +27,8 @@ typedef struct HubspotErrorFields
 	const char *policy;			/* of a 429 */
 	const char *hublet;			/* of a 488 */
 	HubspotSlice sub_category;	/* any JSON */
-	HubspotSlice context;		/* likewise, or that of the first error within */
+	HubspotSlice context;		/* any JSON; its own, or that of the first
+								 * error within */
 } HubspotErrorFields;
 
 static inline HubspotSlice

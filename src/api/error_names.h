@@ -19,8 +19,9 @@
 typedef struct HubspotNames
 {
 	List	   *from_ids;		/* of what HubspotSent's id() returns */
-	List	   *to_ids;			/* likewise */
-	List	   *ids;			/* of either side: NULL, or likewise */
+	List	   *to_ids;			/* the same for the other side */
+	List	   *ids;			/* the same for ids that may be of either
+								 * side; entries may be NULL */
 	List	   *types;			/* of HubspotAssociationType * */
 } HubspotNames;
 

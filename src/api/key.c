@@ -179,9 +179,9 @@ hubspot_key_problem(HubspotSlice key)
 }
 
 /*
- * Is a key, in any encoding of the server, its own normal form at first sight, and good for
- * one?  Most are: ASCII that can be printed, without a blank at either end, and without
- * capital letters if it is folded.
+ * Can it be seen at a glance that a key, in any encoding of the server, is its own normal
+ * form and has no problem?  Most are printable ASCII, without a blank at either end, and
+ * without capital letters if keys are folded.
  */
 static bool
 is_plain(HubspotSlice key, bool folds)
@@ -207,8 +207,9 @@ is_plain(HubspotSlice key, bool folds)
 }
 
 /*
- * The highest bits of those of 8 bytes that are not plain; if there is one beyond ASCII, of
- * any others as well.  A sum has a byte's highest bit if it is at least what is added to.
+ * The highest bits of those of 8 bytes that are not plain; if one of them is beyond ASCII,
+ * others may be set as well.  With 0x80 - n added, the highest bit of an ASCII byte tells
+ * whether it is at least n.
  */
 static inline uint64
 bad_bytes(const char *text, bool folds)

@@ -18,8 +18,8 @@
 #include "api/object_type.h"
 
 /*
- * The indexes of the outbox hold hashes of the numbers: whoever changes names or ids has to
- * rebuild these in the extension's update script.
+ * The indexes of the outbox hold hashes of the numbers: if names or ids change, the
+ * extension's update script has to rebuild these indexes.
  */
 static const HubspotStandardType standard_types[] = {
 	{"0-1", "contact", "contacts"},
@@ -99,7 +99,7 @@ hubspot_standard_type(int place)
 	return place < (int) lengthof(standard_types) ? &standard_types[place] : NULL;
 }
 
-/* The number of a standard type (0-n), by any of its names in any case; 0: it is none. */
+/* The number of a standard type (0-n), by any of its names in any case; 0: it is not one. */
 int
 hubspot_standard_number(HubspotSlice type)
 {
@@ -136,7 +136,7 @@ make_names(void)
 	names_are_made = true;
 }
 
-/* Returns the place of the next one. */
+/* Add a name, with its type's id, in place n; returns the place of the next one. */
 static int
 add_name(int n, const char *name, const char *id)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record.c
- *	  Records with their properties: the JSON that asks for them, and that of replies.
+ *	  Records with their properties: the JSON of requests for them, and of the replies.
  *
  * Keys are in their normal form (key.c), so both ways are UTF-8.  A reply does not repeat
  * what was asked for: the values of a record tell by which keys it was found.
@@ -32,7 +32,7 @@
 /* A member of the error objects that we make. */
 #define CANDIDATES			"candidates"
 
-/* The property that all records have, for those who want none. */
+/* A property that all records have, to be asked for where no other is wanted. */
 #define RECORD_ID			"hs_object_id"
 
 /* How many records a page may have, which is the most that HubSpot gives. */
@@ -155,7 +155,7 @@ static const HubspotJsonShape properties_shape = {
 typedef struct ValuesState
 {
 	const HubspotObjectType *type;
-	bool		has_secondary;	/* see there */
+	bool		has_secondary;	/* has_secondary() of the type */
 	HubspotValueKind kind;		/* of the value that is being read */
 	void	   *state;
 	void		(*value) (void *state, HubspotValueKind kind, HubspotSlice value);
@@ -305,7 +305,7 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 	return fields.listed || state.nerrors > 0;
 }
 
-/* Where the next page begins; no data: that is not said. */
+/* Where the next page begins; no data: the reply does not say. */
 static HubspotSlice
 read_after(HubspotSlice next)
 {
@@ -500,8 +500,8 @@ hubspot_read_property_names(const HubspotHttpReply *reply, List **names)
 }
 
 /*
- * That an object type has properties of these names, and ours is not among them, palloc'd;
- * NULL: it is.
+ * What is wrong with a property if those of its object type have these names, palloc'd: it
+ * is not among them; NULL: it is.
  */
 char *
 hubspot_property_problem(const List *names, const char *property)

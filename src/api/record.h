@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record.h
- *	  Records with their properties: the JSON that asks for them, and that of replies.
+ *	  Records with their properties: the JSON of requests for them, and of the replies.
  *
  * IDENTIFICATION
  *	  src/api/record.h
@@ -25,7 +25,7 @@ typedef struct HubspotRecord
 	HubspotSlice properties;	/* JSON */
 } HubspotRecord;
 
-/* What a value of a record is, by which it is called. */
+/* What a value is by which a record is called. */
 typedef enum HubspotValueKind
 {
 	HUBSPOT_VALUE_PROPERTY,		/* the value of the property itself */
@@ -48,9 +48,9 @@ typedef struct HubspotRecordsReply
 {
 	bool		whole;			/* it tells what became of all that was asked
 								 * for */
-	bool		has_more;		/* there are further pages of results, ... */
-	HubspotSlice after;			/* ... after that place; no data: it does not
-								 * say where */
+	bool		has_more;		/* there are further pages of results */
+	HubspotSlice after;			/* where the next page begins; no data: the
+								 * reply does not say */
 	int64		total;			/* of a search: the records on all pages */
 } HubspotRecordsReply;
 

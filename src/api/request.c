@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * request.c
- *	  Structs to JSON, and to the one form, for HubSpot to read.
+ *	  From structs to JSON, and to the one form, for HubSpot to read.
  *
  * What goes into a batch is ASCII (ids, categories and numbers) or UTF-8 that
  * HubSpot sent, so the encoding of the database doesn't matter.  The texts of
@@ -289,7 +289,7 @@ hubspot_encode_label_update(int32 type_id, const char *label,
 	return body.data;
 }
 
-/* One limit; max_to_ids is 0 if the limit is to be removed. */
+/* A limit; max_to_ids is 0 if it is to be removed. */
 char *
 hubspot_encode_limit(const char *category, int32 type_id, int32 max_to_ids)
 {

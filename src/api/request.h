@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * request.h
- *	  Structs to JSON, and to the one form, for HubSpot to read.
+ *	  From structs to JSON, and to the one form, for HubSpot to read.
  *
  * IDENTIFICATION
  *	  src/api/request.h

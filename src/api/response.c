@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * response.c
- *	  The JSON of replies about inputs to structs.
+ *	  From the JSON of replies about inputs to structs.
  *
  * Each kind of answer is a table of the fields that matter in it.  Nothing is
  * taken for granted: every field may be missing or of another kind, unknown
@@ -225,7 +225,7 @@ static void add_association(EnvelopeState *envelope,
 /*
  * Read a successful reply; its items go to the sink as they are read, valid
  * during the call only.  False: it is not JSON of that shape, even if the sink
- * was given something until then.
+ * was given something by then.
  */
 bool
 hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
@@ -257,7 +257,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_PAGE:
 			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
 				page.listed;
-			/* nothing may be said but that nothing is there */
+			/* the answer may say no more than that there are none */
 			if (read && state.nassociations == 0)
 				read = hubspot_json_read(hubspot_reply_body(reply), &outcome_shape,
 										 &fields, &state);

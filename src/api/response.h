@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * response.h
- *	  The JSON of replies about inputs to structs.
+ *	  From the JSON of replies about inputs to structs.
  *
  * IDENTIFICATION
  *	  src/api/response.h

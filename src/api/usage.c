@@ -5,8 +5,8 @@
  *	  what it may have is used.
  *
  * Each function reads one successful reply; what it gives is palloc'd.  False:
- * the reply is not of that kind, or lacks what makes an item of it what it is.
- * Nothing is left out, since it would be missed elsewhere.
+ * the reply is not of that kind, or an item of it lacks something without which
+ * it means nothing.  Nothing is left out, since it would be missed elsewhere.
  *
  * IDENTIFICATION
  *	  src/api/usage.c

@@ -41,7 +41,7 @@ typedef struct HubspotDailyUsage
 typedef struct HubspotCustomObject
 {
 	const char *id;
-	const char *name;			/* the whole one, p<account>_...; or NULL */
+	const char *name;			/* the full name, p<account>_...; or NULL */
 	const char *label;			/* in the plural, or NULL */
 } HubspotCustomObject;
 
@@ -55,7 +55,7 @@ typedef struct HubspotLabelUsage
 	List	   *labels;			/* of char * */
 } HubspotLabelUsage;
 
-/* A record that has as many others as it may, or nearly. */
+/* A record that is associated with as many others as it may be, or nearly. */
 typedef struct HubspotFullRecord
 {
 	const char *id;
@@ -68,9 +68,9 @@ typedef struct HubspotFullRecord
 typedef struct HubspotRecordUsage
 {
 	int64		most;			/* numbers may be HUBSPOT_UNTOLD */
-	int64		at_limit;		/* how many there are, ... */
-	int64		near_limit;
-	List	   *records;		/* ... and some of them: HubspotFullRecord */
+	int64		at_limit;		/* how many records are at it */
+	int64		near_limit;		/* how many records are near it */
+	List	   *records;		/* some of these records: HubspotFullRecord */
 } HubspotRecordUsage;
 
 extern bool hubspot_read_account_details(const HubspotHttpReply *reply,

@@ -60,8 +60,8 @@
 #define SECONDLY_POLICY		"SECONDLY"
 
 /*
- * These headers have how many requests the day has, and how many of them are left,
- * which tells where there is no policy.
+ * These headers say how many requests the day has, and how many of them are left;
+ * the latter decides where there is no policy.
  */
 #define DAILY_LIMIT_HEADER	"x-hubspot-ratelimit-daily"
 #define DAILY_LEFT_HEADER	"x-hubspot-ratelimit-daily-remaining"
@@ -117,7 +117,7 @@ hubspot_reply_advice(const HubspotHttpReply *reply, bool repeatable,
 	MemoryContext context;
 	MemoryContext old;
 
-	/* a date may have passed; and nobody waits for longer than that */
+	/* a date may have passed; and no request waits for longer than that */
 	*wait = Max(Min(reply->retry_after, 10000000), 0) * SECOND;
 	*asked = (*wait > 0);
 
@@ -163,7 +163,7 @@ advise(const HubspotHttpReply *reply, HubspotVerdict verdict,
 	}
 }
 
-/* What a reply says that is not a success. */
+/* What a reply that is not a success says. */
 HubspotVerdict
 hubspot_reply_verdict(const HubspotHttpReply *reply)
 {
@@ -308,7 +308,7 @@ hubspot_day_left(const HubspotHttpReply *reply)
 	return number_header(reply, DAILY_LEFT_HEADER);
 }
 
-/* How many the day has in all, likewise. */
+/* How many requests the day has in all, as a reply tells; -1: it does not. */
 int64
 hubspot_day_limit(const HubspotHttpReply *reply)
 {
@@ -381,8 +381,8 @@ misses_path(const HubspotErrorFields *fields)
 }
 
 /*
- * Does a 404 say that something named is not there: a record, an association,
- * a label?  In other words, it may be about something else.
+ * Does a 404 say that something named is not there: a record, an association, a
+ * label?  A 404 that is worded in another way may be about something else.
  */
 bool
 hubspot_misses_named(const HubspotErrorFields *fields)

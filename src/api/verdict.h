@@ -21,8 +21,9 @@ typedef enum HubspotAdvice
 	HUBSPOT_FINAL,				/* nothing more: read the reply */
 	HUBSPOT_RETRY,				/* the attempt failed; another one may not */
 	HUBSPOT_PARK,				/* the whole account has to wait */
-	HUBSPOT_PARK_SECOND			/* likewise, or only its searches if it was
-								 * one: their limit is one of a second */
+	HUBSPOT_PARK_SECOND			/* the whole account has to wait, or after a
+								 * search only its searches, whose limit is
+								 * for a second */
 } HubspotAdvice;
 
 /* Will whatever is sent next meet the same? */
@@ -36,7 +37,7 @@ hubspot_ends_sending(HubspotVerdict verdict)
 		verdict == HUBSPOT_VERDICT_RATE;
 }
 
-/* Is it unknown whether HubSpot has acted?  (Our own side may fail after it.) */
+/* Is it unknown whether HubSpot has acted?  (Our own side may fail after HubSpot has acted.) */
 static inline bool
 hubspot_is_unconfirmed(HubspotVerdict verdict)
 {
@@ -53,7 +54,7 @@ hubspot_is_not_sent(HubspotVerdict verdict)
 		verdict == HUBSPOT_VERDICT_NO_TOKEN;
 }
 
-/* Is it one of a record or a row, whatever becomes of others? */
+/* Is it the verdict on one record or row, whatever becomes of others? */
 static inline bool
 hubspot_is_of_record(HubspotVerdict verdict)
 {
