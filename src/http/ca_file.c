@@ -39,7 +39,10 @@
  */
 #define MAX_FILE_SIZE	(4 * 1024 * 1024)
 
-/* A file whose last change is as old as this, in seconds, shows the next one. */
+/*
+ * If the last change of a file is as old as this, in seconds, its status will show the next
+ * one.
+ */
 #define SETTLED_AGE		2
 
 /* What begins a certificate. */

@@ -13,7 +13,7 @@
  * whatever happens: hubspot_easy_open() may throw when it has done half of its
  * work.
  *
- * What a user or an administrator has said (a URL, a proxy, a file) is not a
+ * A mistake of a user or an administrator (a URL, a proxy, a file) is not a
  * reason to throw: the HubspotEasy says why the request cannot be sent, and its
  * caller makes that the request's failure.
  *
@@ -54,19 +54,20 @@
 #define STATUS_PROXY_LOGIN		407
 #define STATUS_LOGIN			401
 
-/* May stand before a text in UTF-8, and is no part of it. */
+/* May stand before a text in UTF-8, and is not part of it. */
 #define BYTE_ORDER_MARK			"\xEF\xBB\xBF"
 
 /* The header that carries a token. */
 #define AUTHORIZATION			"Authorization: Bearer "
 
-/* The session's. */
+/* What the session keeps. */
 static struct
 {
 	CURL	   *idle[MAX_IDLE_HANDLES]; /* handles of no request */
 	int			nidle;
-	const char *ca_file;		/* libcurl's own default, or NULL */
-	const char *ca_path;		/* likewise */
+	const char *ca_file;		/* libcurl's default for the file of
+								 * authorities, or NULL */
+	const char *ca_path;		/* its default for their directory, or NULL */
 }			session;
 
 static CURL *take_handle(HubspotEasy *easy);
@@ -189,7 +190,7 @@ open_socket_callback(void *userp, curlsocktype purpose,
 	easy->sent = time_of_sending(easy);
 	result = hubspot_open_socket(address->family, address->socktype,
 								 address->protocol);
-	/* other errors mean an address of a kind that this machine does not have */
+	/* other errors mean that this machine has no addresses of that kind */
 	if (result < 0 && (errno == EMFILE || errno == ENFILE ||
 					   errno == ENOBUFS || errno == ENOMEM))
 		easy->no_socket = true;
@@ -249,7 +250,7 @@ make_headers(const HubspotHttpRequest *request)
 		lines[nlines++] = authorization = psprintf(AUTHORIZATION "%s",
 												   request->bearer);
 	lines[nlines++] = "Accept: application/json";
-	/* don't ask for leave to send a body: that costs a round trip */
+	/* don't ask for permission to send a body: that costs a round trip */
 	lines[nlines++] = "Expect:";
 	if (request->body)
 		lines[nlines++] = content_type = psprintf("Content-Type: %s",
@@ -453,7 +454,7 @@ hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code)
 }
 
 /*
- * How many milliseconds libcurl may take to connect, from when it began to.
+ * Set how many milliseconds libcurl may take to connect, from when it began to.
  * It gives each address of the host half of what is left, and the last one all
  * of it.
  */
@@ -510,7 +511,10 @@ refusal_of_proxy(const HubspotEasy *easy)
 	return status == STATUS_PROXY_LOGIN ? status : 0;
 }
 
-/* Where nothing was sent, nothing was done, whatever libcurl's code is. */
+/*
+ * The failure that libcurl's code means.  If nothing was sent, nothing was done, whatever
+ * the code is.
+ */
 static HubspotHttpFailure
 failure_of(const HubspotEasy *easy, CURLcode code)
 {
@@ -573,7 +577,7 @@ failure_by_code(const HubspotEasy *easy, CURLcode code)
 		case CURLE_COULDNT_CONNECT:
 			/* the only time limit that libcurl has is the one to connect */
 		case CURLE_OPERATION_TIMEDOUT:
-			/* a SOCKS proxy, which doesn't */
+			/* a SOCKS proxy that cannot connect to the host */
 		case CURLE_PROXY:
 			return HUBSPOT_HTTP_UNREACHABLE;
 		case CURLE_SSL_CONNECT_ERROR:

@@ -27,7 +27,7 @@ typedef struct HubspotEasy
 	bool		proxied;		/* the host is asked through a proxy */
 	const char *ca_file;		/* or NULL: the system's authorities */
 	const char *untrusted;		/* why there are no authorities, or NULL */
-	bool		no_socket;		/* there was no descriptor for one */
+	bool		no_socket;		/* there was no descriptor for a socket */
 	curl_off_t	sent;			/* time_of_sending() when the latest socket
 								 * was opened; 0: it had not been sent */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */

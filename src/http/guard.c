@@ -14,11 +14,12 @@
  * So there is one thread for each session that uses libcurl.  It sleeps while
  * there is no call, and looks at a call that lasts every CHECK_INTERVAL.  A
  * call that has kept the CPU busy for MAX_TIME, or for MAX_TIME_INTERRUPTED
- * while somebody wants to interrupt this process, loses its socket: that is
- * shut down, libcurl finds it at its end, and returns.  If that isn't enough,
- * or the call is for no socket in particular, all sockets are.  CPU time is
- * what counts, since any call may take long on a busy machine; and a call that
- * uses none does not last, because the sockets do not block.
+ * while an interrupt or a signal of this process is pending, loses its socket:
+ * the thread shuts it down, libcurl finds it at its end, and returns.  If that
+ * isn't enough, or if the call is not for one socket, the thread shuts down all
+ * of them.  CPU time is what counts, since any call may take long on a busy
+ * machine; and a call that uses none does not last, because the sockets do not
+ * block.
  *
  * The thread does nothing but that.  It blocks all signals, so PostgreSQL's
  * handlers never run in it; it calls no function of the server, allocates
@@ -50,7 +51,8 @@
 
 /*
  * The CPU time that a call may take, many times what it takes to read the
- * largest reply; and the time while somebody waits for its end.
+ * largest reply; and what it may take while an interrupt or a signal is
+ * pending.
  */
 #define MAX_TIME				(1000 * MILLISECOND)
 #define MAX_TIME_INTERRUPTED	(50 * MILLISECOND)
@@ -58,7 +60,7 @@
 /* A thread that does so little needs no larger stack. */
 #define STACK_SIZE				(256 * 1024)
 
-/* The session's. */
+/* The session's guard. */
 static struct
 {
 	pthread_mutex_t mutex;		/* for all that follows */
@@ -69,9 +71,10 @@ static struct
 	bool		asleep;			/* the thread waits to be woken */
 	bool		in_call;
 	uint64		calls;			/* so far */
-	int			socket;			/* that the call is for, or -1 */
-	int			cuts;			/* how often its sockets were shut down */
-	sigset_t	signals;		/* that were blocked before the call */
+	int			socket;			/* the one that the call is for, or -1 */
+	int			cuts;			/* how often sockets were shut down in the
+								 * call */
+	sigset_t	signals;		/* those that were blocked before the call */
 }			guard;
 
 static bool start_thread(void);
@@ -147,7 +150,7 @@ hubspot_guard_enter(int socket)
 	pthread_mutex_unlock(&guard.mutex);
 }
 
-/* The call has ended.  True: it had to be ended. */
+/* The call has ended.  True: the thread has ended it. */
 bool
 hubspot_guard_leave(void)
 {
@@ -214,7 +217,7 @@ check_call(int64 used)
 	guard.cuts++;
 }
 
-/* Does anybody want this process to do something else? */
+/* Is an interrupt of this process pending, or a signal that would lead to one? */
 static bool
 is_interrupted(void)
 {

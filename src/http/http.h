@@ -22,8 +22,8 @@
 #define HUBSPOT_MAX_HEADERS		(64 * 1024)
 
 /* Statuses that tell whether the request has been done. */
-#define HUBSPOT_ACCEPTED		202 /* not yet */
-#define HUBSPOT_NO_CONTENT		204 /* nothing else is to be said */
+#define HUBSPOT_ACCEPTED		202 /* it will be done later */
+#define HUBSPOT_NO_CONTENT		204 /* it has been done, and there is no body */
 
 /*
  * A request.  The strings must live until hubspot_transfer_start has

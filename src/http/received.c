@@ -4,9 +4,9 @@
  *	  What has come of a reply: its headers and its body, up to a bound.
  *
  * libcurl's callbacks call these functions, so they neither throw nor palloc:
- * the buffers are malloc'ed, and whoever has a HubspotReceived frees it.  False
- * from a function means that there is no room for what came; the transfer is
- * then to be ended.
+ * the buffers are malloc'ed, and the owner of a HubspotReceived frees them.
+ * False from a function means that there is no room for what came; the transfer
+ * is then to be ended.
  *
  * IDENTIFICATION
  *	  src/http/received.c
@@ -52,10 +52,10 @@ hubspot_receive_header(HubspotReceived *received, const char *line, size_t len)
 }
 
 /*
- * A body may be compressed once, in the way that was asked for.  A few kB that
- * are compressed several times may take hours, in one call of libcurl that
- * nothing ends, without a byte of output to which a bound could apply.  The
- * decoders of other codings may take any amount of memory.
+ * A body may be compressed once, in the way that was asked for.  To decompress
+ * a few kB that were compressed several times may take hours, in one call of
+ * libcurl that nothing ends, without a byte of output to which a bound could
+ * apply.  The decoders of other codings may take any amount of memory.
  */
 static bool
 check_codings(HubspotReceived *received, const char *line, size_t len)

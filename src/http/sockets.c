@@ -45,7 +45,7 @@
 #include "base/compat.h"
 #include "http/sockets.h"
 
-/* A socket of the library's. */
+/* A socket of the library. */
 typedef struct Watched
 {
 	int			socket;
@@ -57,7 +57,7 @@ typedef struct Watched
 	uint32		set_events;		/* the events that the set has for it */
 } Watched;
 
-/* The session's. */
+/* The session's sockets. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static Watched *watched_sockets = NULL; /* malloc'ed */
 static int	nwatched = 0;
@@ -80,7 +80,7 @@ static Watched *find_watched(int socket);
 static Watched *add_watched(int socket);
 static void remove_watched(Watched *watched);
 
-/* Like socket(), errno included; -1: there is none to be had.  For callbacks. */
+/* Like socket(), errno included; -1: none can be had.  Called by callbacks. */
 int
 hubspot_open_socket(int family, int type, int protocol)
 {
@@ -151,9 +151,9 @@ hubspot_close_socket(int socket)
 }
 
 /*
- * Shut down a socket of hubspot_open_socket(), or all of them (-1), so that
- * whoever reads one comes to its end.  Called by another thread, while the
- * library works.
+ * Shut down a socket of hubspot_open_socket(), or all of them (-1), so that a
+ * reader finds it at its end.  Called by another thread, while the library
+ * works.
  */
 void
 hubspot_cut_sockets(int socket)
@@ -216,7 +216,7 @@ is_ours(const Watched *watched)
 		status.st_dev == watched->device && status.st_ino == watched->inode;
 }
 
-/* Do so for all of them.  Called by callbacks. */
+/* Notice which of all our sockets are closed.  Called by callbacks. */
 static void
 forget_closed(void)
 {
@@ -277,7 +277,7 @@ hubspot_is_watched(int socket)
 
 /*
  * Wait for the sockets, no longer than timeout (ms; 0: not at all, -1: for
- * ever), or until this process has to look at something else, and serve
+ * ever), or until hubspot_keep_watch() has something to do, and serve
  * interrupts.  Returns how many events there are; the latch is not one of them.
  */
 int
@@ -367,7 +367,7 @@ create_set(void)
 	PG_END_TRY();
 }
 
-/* Is another descriptor to be had? */
+/* Can the process have another descriptor? */
 static bool
 has_descriptor(void)
 {
@@ -377,7 +377,7 @@ has_descriptor(void)
 	return true;
 }
 
-/* Is a descriptor that we have not opened one that can be waited for? */
+/* Can a descriptor that we have not opened be waited for? */
 static bool
 is_open(int fd)
 {

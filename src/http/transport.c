@@ -61,7 +61,7 @@
 #include "http/sockets.h"
 #include "http/transport.h"
 
-/* The one function for this purpose; 7.87 and later warn of it. */
+/* The one function that looks at all transfers; 7.87 and later warn that it is deprecated. */
 #ifdef CURL_IGNORE_DEPRECATION
 #define SOCKET_ALL(code, multi, running) \
 	CURL_IGNORE_DEPRECATION((code) = curl_multi_socket_all(multi, running);)
@@ -82,7 +82,7 @@
 /* How many events a wait takes at once; more come with the next wait. */
 #define MAX_EVENTS				16
 
-/* Said by whoever notices it first, libcurl or we. */
+/* Said whether libcurl notices it first, or this file. */
 #define CONNECT_TIMEOUT_PASSED	"connect_timeout has passed"
 
 struct HubspotExchange
@@ -122,12 +122,12 @@ static struct
 	dlist_head	active;			/* transfers of all exchanges */
 	int64		left;			/* when the last wait ended, 0: never */
 	int64		timer;			/* when libcurl wants to be called */
-	int64		poked;			/* when it was, because something connects */
+	int64		poked;			/* when it was called, as something connects */
 	bool		callback_failed;	/* a callback ran out of memory */
-	int			nwaiting;		/* active ones that wait */
+	int			nwaiting;		/* active transfers that wait for a descriptor */
 	bool		freed;			/* a transfer has ended since a waiting one
 								 * was started */
-	bool		cut;			/* the last call had to be ended */
+	bool		cut;			/* the guard has ended the last call */
 	uint64		news;			/* transfers that have ended, and latches set */
 }			session;
 
@@ -175,7 +175,7 @@ hubspot_exchange_create(MemoryContext context)
 
 /*
  * Send a request.  The transfer comes back, with owner, from
- * hubspot_exchange_next() when there is a reply or a failure, even one to
+ * hubspot_exchange_next() when there is a reply or a failure, even a failure to
  * begin.
  */
 HubspotTransfer *
@@ -391,7 +391,7 @@ finish(HubspotTransfer *transfer, HubspotHttpFailure failure, const char *text)
 {
 	HubspotHttpReply *reply = &transfer->reply;
 
-	/* the connection goes back to the session's */
+	/* the session keeps the connection */
 	remove_handle(transfer->easy.handle);
 
 	session.news++;
@@ -437,7 +437,7 @@ count_time_away(void)
 	session.left = now;
 }
 
-/* Tell libcurl the limit; ours, which is not rounded, passes first. */
+/* Tell libcurl the limit to connect; our own one, which is not rounded, passes first. */
 static void
 limit_connecting(HubspotTransfer *transfer)
 {
@@ -504,7 +504,7 @@ take_finished(void)
 			transfer->connect_deadline <= hubspot_now())
 			text = CONNECT_TIMEOUT_PASSED;
 		if (code != CURLE_OK && session.cut)
-			text = "the other side sends without end";
+			text = "the other side does not stop sending";
 		finish(transfer, failure, text);
 	}
 	session.cut = false;

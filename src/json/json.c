@@ -3,9 +3,9 @@
  * json.c
  *	  Reading JSON by declared fields.
  *
- * A reply of thousands of results is read in one pass, without a tree: a
- * table says which fields matter, and the values go straight into a struct.
- * Everything else is skipped, its grammar checked.
+ * A reply of thousands of results is read in one pass, without a tree: a table
+ * says which fields matter, and the values go straight into a struct.
+ * Everything else is skipped, but its grammar is checked.
  *
  * The server's own JSON parser does not fit.  It recurses, and throws an error
  * when a reply nests too deeply; it refuses a reply in which any string holds
@@ -37,7 +37,7 @@
 #include "json/lexer.h"
 #include "json/text.h"
 
-/* As large as the items of most lists. */
+/* The items of most lists are no larger than this. */
 #define USUAL_ITEM_SIZE		128
 
 typedef struct JsonReader
@@ -242,8 +242,8 @@ read_object(JsonReader *reader, const HubspotJsonShape *shape, void *target,
 }
 
 /*
- * From a colon, a value that is a text as it stands there, as most are, and what follows
- * it.  False: it has yet to be read.
+ * After a colon, take a value that is a string without an escape, as most are, and go on
+ * to what follows it.  False: the value is still to be read.
  */
 static inline bool
 take_text(HubspotLexer *lexer, const HubspotJsonField *field, void *target)

@@ -27,8 +27,7 @@ typedef enum HubspotJsonKind
 	HUBSPOT_JSON_OBJECT,		/* fields of a nested object, into the same
 								 * struct */
 	HUBSPOT_JSON_LIST,			/* array of objects, each given to item() */
-	HUBSPOT_JSON_NOTED_LIST		/* the same, and a bool tells that it was
-								 * there */
+	HUBSPOT_JSON_NOTED_LIST		/* a LIST, and a bool tells that it was there */
 } HubspotJsonKind;
 
 typedef struct HubspotJsonField

@@ -38,9 +38,9 @@
 
 /*
  * How much memory the server needs to build a container or another value of
- * jsonb, keys included, and how much a text may take: a fixed amount, and more
- * for each byte.  HubSpot's lists of associations, its densest answers, need
- * 17 times their size.
+ * jsonb, keys included; and how much it may need for a text: a fixed amount,
+ * and more for each byte.  HubSpot's lists of associations, its densest
+ * answers, need 17 times their size.
  */
 #define OBJECT_MEMORY			600
 #define ARRAY_MEMORY			220

@@ -73,8 +73,8 @@ hubspot_lexer_next(HubspotLexer *lexer)
 }
 
 /*
- * Go to the colon after a key, whose text with its quotes and that colon is
- * given, if this is what comes next; otherwise stay.
+ * If what comes next is this key, which is given with its quotes and its colon,
+ * go to that colon; otherwise stay.
  */
 static inline bool
 hubspot_lexer_take_key(HubspotLexer *lexer, const char *key, int len)
@@ -134,8 +134,8 @@ hubspot_skip_plain(const char *p, const char *end)
 }
 
 /*
- * Go behind a string without an escape, whose text is given, and on to what follows it,
- * if both come next, without white space; otherwise stay.
+ * If what comes next is a string without an escape, without white space around it, set
+ * its text and go on to what follows it; otherwise stay.
  */
 static inline bool
 hubspot_lexer_take_string(HubspotLexer *lexer, HubspotSlice *text)
@@ -177,7 +177,7 @@ hubspot_lexer_skip_value(HubspotLexer *lexer)
 	}
 }
 
-/* The current token's text, without a string's quotes, as it came. */
+/* The current token's text as it came, without the quotes of a string. */
 static inline HubspotSlice
 hubspot_lexer_scalar(const HubspotLexer *lexer)
 {

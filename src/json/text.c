@@ -129,7 +129,7 @@ hubspot_text_to_utf8(const char *text, int len, const char **utf8, int *utf8_len
 	return true;
 }
 
-/* ASCII is the same in all encodings of servers. */
+/* ASCII is the same in all encodings that a server may have. */
 static bool
 is_ascii(const char *text, int len)
 {
@@ -153,7 +153,7 @@ find_conversion(void)
 	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
 }
 
-/* The one from there to UTF-8. */
+/* The conversion from the server's encoding to UTF-8, or NULL. */
 static FmgrInfo *
 find_other_conversion(void)
 {
@@ -165,7 +165,10 @@ find_other_conversion(void)
 	return OidIsValid(conversion.fn_oid) ? &conversion : NULL;
 }
 
-/* Once a session for each; true: it has been looked up, and may not be there. */
+/*
+ * Look up a conversion, once a session for each.  True: that has been done, even if there
+ * is none.
+ */
 static bool
 look_up_conversion(FmgrInfo *conversion, int from, int to)
 {
