@@ -37,10 +37,10 @@ typedef enum ColumnKind
 	COLUMN_CATEGORY = HUBSPOT_ATTRIBUTE_CATEGORY,
 	COLUMN_LABELS = HUBSPOT_ATTRIBUTE_LABELS,
 	COLUMN_TYPE_ID = HUBSPOT_NATTRIBUTES,	/* of a query only */
-	COLUMN_LABEL,				/* likewise */
-	COLUMN_IS_PRIMARY,			/* likewise */
-	COLUMN_KEY					/* likewise, of the operation that looks
-								 * records up */
+	COLUMN_LABEL,				/* of a query only */
+	COLUMN_IS_PRIMARY,			/* of a query only */
+	COLUMN_KEY					/* of a query only, for the operation that
+								 * looks records up */
 } ColumnKind;
 
 #define NCOLUMNS	(COLUMN_KEY + 1)
@@ -272,7 +272,7 @@ check_column_type(Form_pg_attribute attribute, ColumnKind kind)
 				 errhint("%s", hint)));
 }
 
-/* ERROR if a column is missing, or if two columns say the same. */
+/* ERROR if a column is missing, or if two columns are for the same thing. */
 static void
 check_columns(const HubspotColumns *columns, HubspotInputShape shape,
 			  bool all_primary)
@@ -304,7 +304,7 @@ check_columns(const HubspotColumns *columns, HubspotInputShape shape,
 	}
 }
 
-/* ERROR if no column says what the types are, or if one does beside the argument. */
+/* ERROR if no column names types, or if one does although the argument gives the type. */
 static void
 check_type_columns(const int *positions, bool all_primary)
 {

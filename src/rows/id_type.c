@@ -6,9 +6,9 @@
  * The outbox holds ids as text, and what a statement has changed is found by comparing
  * texts.  So the text of a value has to be the same in all sessions: that of float8
  * depends on extra_float_digits, that of bytea on bytea_output, those of dates on
- * datestyle, and so on.  Types that are known to be fit are the integers, numeric (whose
- * zeroes after the point are left out, see link_rows.c), uuid, enums, all strings, and
- * domains over these.
+ * datestyle, and so on.  Types that are known to be fit are the integers, numeric
+ * (without trailing zeroes, see link_rows.c), uuid, enums, all strings, and domains over
+ * these.
  *
  * IDENTIFICATION
  *	  src/rows/id_type.c
@@ -110,7 +110,7 @@ hubspot_keeps_text(Oid old_type, int32 old_typmod, Oid new_type, int32 new_typmo
 	TextKind	old_kind;
 	TextKind	new_kind;
 
-	/* it is gone, so it is not the type of a moment ago */
+	/* a type that is gone is not the one that the column had just before */
 	if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(old_type)))
 		return true;
 	old_type = getBaseTypeAndTypmod(old_type, &old_typmod);
@@ -161,8 +161,8 @@ casts_by_text(Oid type, Oid new_type)
 }
 
 /*
- * Is nothing cut off of any string?  Casts between the server's own types copy it; others
- * are good only if they do nothing at all.
+ * Is nothing cut off from any string?  Casts between the server's own types copy it;
+ * others are good only if they do nothing at all.
  */
 static bool
 has_room(Oid type, int32 typmod, Oid new_type, int32 new_typmod)

@@ -42,7 +42,7 @@ struct HubspotInputSort
 	ResourceOwner owner;		/* of its temporary files */
 	TupleTableSlot *in;			/* to put with */
 	TupleTableSlot *out;		/* with the input that was got last */
-	char	   *problem;		/* likewise, or NULL */
+	char	   *problem;		/* what is wrong with that input, or NULL */
 };
 
 /* Begin a sort in the current memory context; hubspot_input_sort_end() ends it. */

@@ -9,10 +9,10 @@
  *
  * A caller that takes the outcomes one by one may be away for any time in between
  * (stream.c).  Such a run is eager: an outcome that is there comes before more inputs are
- * read, and what is in flight moves on while outcomes are taken.  While nobody takes any,
- * nothing is sent, and answers wait in their sockets: time away is not the peer's
- * (transport.c), and what has become of a pause or an access token meanwhile is seen with
- * the next request.
+ * read, and what is in flight moves on while outcomes are taken.  While the caller takes
+ * none, nothing is sent, and answers wait in their sockets: that time does not count
+ * against the peer (transport.c), and a pause that has come meanwhile, or a token that
+ * has expired, is noticed with the next request.
  *
  * IDENTIFICATION
  *	  src/rows/pipeline.c
@@ -122,9 +122,9 @@ begin_listing(HubspotRun *run)
 }
 
 /*
- * ERROR if so many requests may not be sent, where their number is known: not that
- * of a query's rows, nor that of operations whose requests hold groups.  Inputs
- * that go together, or are not sent, are not looked for.
+ * ERROR if more requests are needed than may be sent, where their number is known
+ * beforehand: it is not for the rows of a query, nor for operations whose requests
+ * hold groups.  It is counted as if each input took its own place in a request.
  */
 static void
 expect_requests(const HubspotPipeline *pipeline, const HubspotSource *source)
@@ -188,8 +188,8 @@ static void
 look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
 {
 	/*
-	 * whoever names no records has nothing wrong but the object types, unless
-	 * a record is gone since it was listed
+	 * a caller that names no records can have nothing wrong but the object
+	 * types, unless a record is gone since it was listed
 	 */
 	if (outcome->error && run->listing &&
 		(outcome->error->of_type ||
@@ -199,7 +199,7 @@ look_at_failure(HubspotRun *run, const HubspotOutcome *outcome)
 	if (outcome->error && run->pipeline.raise &&
 		!(run->pipeline.missing_ok && outcome->error->verdict == HUBSPOT_VERDICT_NO_RECORD))
 		hubspot_throw_outcome(&run->pipeline, outcome);
-	/* who works for others has nobody to warn */
+	/* a client that works for others has nobody to warn */
 	if (outcome->error && !run->warned && !run->pipeline.client->policy.impatient &&
 		hubspot_is_not_sent(outcome->error->verdict))
 		warn_not_sent(run, outcome->error);
@@ -223,7 +223,7 @@ warn_not_sent(HubspotRun *run, const HubspotError *error)
 	else if (many)
 		ereport(WARNING,
 				(errcode(error->sqlstate),
-				 errmsg("HubSpot refuses all inputs of some kind; no more of these are sent"),
+				 errmsg("HubSpot refuses all inputs of one kind; no more of them are sent"),
 				 errdetail("%s", hubspot_error_detail(error)),
 				 errhint("%s The inputs that were not sent have the error category %s.",
 						 hubspot_error_hint(error, HUBSPOT_REPEATABLE), HUBSPOT_NOT_SENT)));
@@ -396,7 +396,8 @@ tell_progress(void *state)
 }
 
 /*
- * What requests wait for, in words: a pause that HubSpot has asked for, or our rate limit.
+ * What requests wait for, in words: the end of a pause that HubSpot has asked for, or our
+ * rate limit.
  */
 static const char *
 wait_text(const Progress *progress, int64 now)

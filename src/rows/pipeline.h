@@ -28,8 +28,9 @@ typedef struct HubspotPipeline
 	HubspotObjectType to_type;	/* no name: there is none */
 	bool		keep_labels;
 	bool		raise;			/* on_error => 'raise' */
-	bool		missing_ok;		/* a key without a record is no failure */
-	bool		tells_ends;		/* of records that are read */
+	bool		missing_ok;		/* a key without a record is not a failure */
+	bool		tells_ends;		/* one more outcome tells when a record has
+								 * been read to its end */
 	bool		lists;			/* its inputs are all records of the from
 								 * side, and there is no source */
 } HubspotPipeline;

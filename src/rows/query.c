@@ -41,16 +41,17 @@ struct HubspotQuery
 	const char *text;
 	TupleDesc	tupdesc;
 	HubspotColumns *columns;
-	QueryDesc  *select;			/* or NULL: it has run, ... */
-	Tuplestorestate *rows;		/* ... with these rows */
-	TupleTableSlot *slot;		/* of one of them */
+	QueryDesc  *select;			/* a SELECT while it runs; NULL: another
+								 * statement, which has run */
+	Tuplestorestate *rows;		/* the rows of a statement that has run */
+	TupleTableSlot *slot;		/* of a row */
 };
 
 /* The statements of a query while it is prepared. */
 typedef struct Preparation
 {
 	bool		any;			/* a statement is being analyzed, or was */
-	bool		done;			/* they all are */
+	bool		done;			/* all statements have been analyzed */
 } Preparation;
 
 static SPIPlanPtr prepare(const char *text);
@@ -83,7 +84,7 @@ hubspot_query_open(const char *text, HubspotInputShape shape,
 	plan = prepare(text);
 	source = linitial(SPI_plan_get_plan_sources(plan));
 
-	/* what SPI has is gone with SPI_finish */
+	/* what SPI has allocated is gone after SPI_finish */
 	MemoryContextSwitchTo(context);
 	query->tupdesc = CreateTupleDescCopy(source->resultDesc);
 	query->columns = hubspot_columns_find(query->tupdesc, shape, direction);

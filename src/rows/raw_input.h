@@ -48,7 +48,7 @@ typedef struct HubspotRawInput
 	int32		type_id;		/* the only one, if given singly */
 	int			nlabels;
 	char	  **labels;
-	char	   *label;			/* likewise */
+	char	   *label;			/* the only one, if given singly */
 	const char *category;		/* or NULL */
 	bool		is_primary;		/* its type is the primary one */
 } HubspotRawInput;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * report.c
- *	  Error values to an ERROR, or to the words of one.
+ *	  From error values to an ERROR, or to the words of one.
  *
  * IDENTIFICATION
  *	  src/rows/report.c
@@ -17,7 +17,7 @@
 
 static const char *doubt_hint(const HubspotError *error, HubspotDoubt doubt);
 
-/* Throw an error value as an ERROR, whose message is what: what could not be done. */
+/* Throw an error value as an ERROR.  Its message is what, which says what could not be done. */
 void
 hubspot_throw_error(const HubspotError *error, const char *what,
 					HubspotDoubt doubt)
@@ -71,12 +71,12 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 			if (error->http_status >= 300 && error->http_status <= 399)
 				return "Redirects are never followed. Check the option base_url of the server.";
 			if (error->verdict == HUBSPOT_VERDICT_FOREIGN)
-				return "This is not an answer of HubSpot's API about what was sent. Check the options base_url, api_version and proxy of the server.";
+				return "The answer is not from HubSpot's API, or not about what was sent. Check the options base_url, api_version and proxy of the server.";
 			return doubt_hint(error, doubt);
 		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
 			return doubt_hint(error, doubt);
 		case ERRCODE_NO_DATA_FOUND:
-			return "Correct the key, or make the record in HubSpot first.";
+			return "Correct the key, or create the record in HubSpot first.";
 		case ERRCODE_TOO_MANY_ROWS:
 			return "Merge the records in HubSpot, or give the id of the one that is meant.";
 		default:
@@ -105,7 +105,7 @@ doubt_hint(const HubspotError *error, HubspotDoubt doubt)
 	return "It is unknown whether HubSpot acted.";
 }
 
-/* What may a call have done whose reply, if there is one, does not tell? */
+/* What may a call have done if its reply does not tell, or there is none? */
 HubspotDoubt
 hubspot_call_doubt(const HubspotCall *call)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * report.h
- *	  Error values to an ERROR, or to the words of one.
+ *	  From error values to an ERROR, or to the words of one.
  *
  * IDENTIFICATION
  *	  src/rows/report.h
@@ -19,7 +19,8 @@
 typedef enum HubspotDoubt
 {
 	HUBSPOT_MAYBE_DONE,			/* all of it, or nothing */
-	HUBSPOT_REPEATABLE,			/* the same, but twice is as good as once */
+	HUBSPOT_REPEATABLE,			/* all of it, or nothing; to do it twice is as
+								 * good as once */
 	HUBSPOT_NOTHING_DONE		/* HubSpot cannot have acted */
 } HubspotDoubt;
 

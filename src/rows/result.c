@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.c
- *	  Outcomes to rows of SQL.
+ *	  From outcomes to rows of SQL.
  *
  * IDENTIFICATION
  *	  src/rows/result.c
@@ -113,7 +113,8 @@ struct HubspotResultRow
 	bool		isnull[MAX_NCOLUMNS];
 	bool		special;		/* apart from the ids, it has a value of its
 								 * own that is passed by reference */
-	HubspotStencils *stencils;	/* for rows that are not; NULL: no row so far */
+	HubspotStencils *stencils;	/* for rows that are not special; NULL: there
+								 * was no row so far */
 
 	IdText		ids[4];			/* of the row */
 	MemoryContext row_context;	/* reset for each row */
@@ -123,16 +124,22 @@ struct HubspotResultRow
 	bool		type_by_value;
 	char		type_align;
 
-	/* most rows have one type, the last row's; its category is a copy */
+	/*
+	 * most rows have one type, the same as the last row; its category is a
+	 * copy
+	 */
 	HubspotAssociationType last_type;
 	Datum		last_types;
 
-	/* and that type's labels, so these are the last row's, too */
+	/* most rows have the last row's labels, too */
 	MemoryContext labels_context;
 	HubspotLabelList *last_labels;	/* a copy, or NULL */
 	Datum		last_labels_datum;
 
-	/* most associations have texts of the last one's type; here are copies */
+	/*
+	 * most associations have the texts of the last one's type; these are
+	 * copies
+	 */
 	CachedText	category;
 	CachedText	label;
 };

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.h
- *	  Outcomes to rows of SQL.
+ *	  From outcomes to rows of SQL.
  *
  * IDENTIFICATION
  *	  src/rows/result.h

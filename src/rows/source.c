@@ -44,9 +44,10 @@
 #define DRIVE_INTERVAL		10000
 
 /*
- * Whoever takes outcomes one by one may have enough of them soon.  So of a listing, what the
- * records of its first page have is read at once, then of the second one, of the two that
- * follow, and of four; after so many pages, only as many records as go together.
+ * A caller that takes outcomes one by one may have enough of them soon.  So the associations
+ * of a listing's first page of records are read at once, then those of the second page, of
+ * the two that follow, and of four; after this many pages, records are read when they fill a
+ * request.
  */
 #define LAST_STOP			8
 
@@ -61,9 +62,9 @@ struct HubspotSource
 	int64		ninputs;		/* so far */
 	MemoryContext row_context;	/* reset for each row */
 	HubspotBatch *batch;		/* while it is being filled */
-	bool		eager;			/* what can be got of the batch goes first,
-								 * ... */
-	bool		paused;			/* ... and there is something */
+	bool		eager;			/* what can be got from the batch goes first */
+	bool		paused;			/* something can be got, and the source is
+								 * eager */
 	int64		driven;			/* when the batch last could move on */
 	void		(*tick) (void *state);
 	void	   *tick_state;
@@ -77,7 +78,7 @@ struct HubspotSource
 	HubspotLastTypes last_types;
 
 	HubspotQuery *query;		/* or NULL */
-	int64		count;			/* of the inputs; -1: nobody knows yet */
+	int64		count;			/* of the inputs; -1: not known yet */
 
 	/* an array, or one input */
 	ArrayIterator iterator;		/* or NULL */
@@ -86,13 +87,15 @@ struct HubspotSource
 
 	/* inputs that the caller makes */
 	HubspotMakeInput make;		/* or NULL */
-	HubspotMakeRawInput make_raw;	/* likewise, before they are checked */
+	HubspotMakeRawInput make_raw;	/* makes inputs that are still to be
+									 * checked; or NULL */
 	void	   *make_state;
 
 	HubspotListing *listing;	/* of the inputs, or NULL */
-	int64		stop;			/* after how many pages of it all are sent; 0:
-								 * no more */
-	int64		stopped;		/* after how many they were; 0: not so far */
+	int64		stop;			/* after how many pages all of its records so
+								 * far are sent; 0: after no further one */
+	int64		stopped;		/* after how many pages they have been sent,
+								 * and are waited for; 0: they are not */
 	int64		ngiven;			/* records that were sent by then */
 };
 
@@ -132,8 +135,8 @@ hubspot_source_query(const char *query, HubspotInputShape shape,
 }
 
 /*
- * Likewise, to be read with hubspot_source_read(), and for a SELECT that sees what the
- * snapshot does, or what is there now, if that is NULL.
+ * Likewise, to be read with hubspot_source_read().  A SELECT sees what the snapshot
+ * does, or if that is NULL, what is there now.
  */
 HubspotSource *
 hubspot_source_query_at(const char *query, HubspotInputShape shape,
@@ -171,7 +174,7 @@ hubspot_source_rows(HubspotMakeRawInput make, void *state, HubspotInputShape sha
 	return source;
 }
 
-/* Do the rows name types, as the columns of a query, or their maker, says? */
+/* Do the rows name types?  The columns of a query, or the maker of the rows, say so. */
 bool
 hubspot_source_is_typed(const HubspotSource *source)
 {
@@ -249,7 +252,7 @@ hubspot_source_single(const HubspotInput *ids, HubspotInputShape shape,
 	return source;
 }
 
-/* How many inputs there are; -1: only the end of the query will tell. */
+/* How many inputs there are; -1: that is known only at the end. */
 int64
 hubspot_source_count(const HubspotSource *source)
 {
@@ -472,7 +475,7 @@ put_listed(HubspotSource *source)
 /*
  * Send the records of the pages so far, if it is time.  True: their outcomes come before the
  * next page.  That is so at the first one, whose records may have enough; later on, a further
- * page comes beside them, so that whoever wants all of them does not wait.
+ * page comes beside them, so that a caller who wants all of them does not wait.
  */
 static bool
 stop_for_outcomes(HubspotSource *source)

@@ -13,8 +13,8 @@
  * Ids may be of any length up to MAX_ID.  What follows them moves as a whole, and stays as
  * it is if the middle is aligned as before.  So there is a stencil for each alignment of the
  * middle.  A stencil is only cut for the second row that it would have served: rows that
- * keep changing cost a comparison.  A caller that knows beforehand that a row is of the
- * same kind as an earlier one need not even say what is in its columns.
+ * keep changing cost no more than a comparison.  A caller that knows beforehand that a row
+ * is of the same kind as an earlier one need not even say what is in its columns.
  *
  * IDENTIFICATION
  *	  src/rows/stencil.c
@@ -32,7 +32,7 @@
 /* The most columns of a row; none of our row types has more. */
 #define MAX_COLUMNS		16
 
-/* Bytes of an id: with the header that a text has in a row if that is a single byte. */
+/* The most bytes of an id: a text that is no longer has a header of a single byte in a row. */
 #define MAX_ID			((int) (VARATT_SHORT_MAX - VARHDRSZ_SHORT))
 
 typedef struct Stencil
@@ -58,7 +58,8 @@ struct HubspotStencils
 {
 	MemoryContext context;
 	TupleDesc	tupdesc;
-	int			first_record;	/* column; as many as there are: none is one */
+	int			first_record;	/* the first column with a record's id; if
+								 * there is none, the number of columns */
 	TupleTableSlot *slot;
 	const Stencil *stored;		/* whose tuple is in the slot, or NULL */
 	Stencil		stencils[MAXIMUM_ALIGNOF];	/* by what the middle is aligned
@@ -123,8 +124,8 @@ hubspot_stencils_create(MemoryContext context, TupleDesc tupdesc, bool has_recor
 }
 
 /*
- * Put a row, whose number is not null.  Of the columns without number and ids, values by
- * reference are taken for the same as before if they are in the same place: call
+ * Put a row, whose number is not null.  In the columns other than number and ids, values
+ * by reference are taken for the same as before if they are in the same place: call
  * hubspot_stencils_forget() when something else may be there.  Rows of one kind, other
  * than 0, have the same values in these columns.
  */

@@ -34,8 +34,8 @@ typedef struct HubspotStencilRow
 	int64		no;
 	HubspotSlice from_id;
 	HubspotSlice to_id;
-	HubspotSlice from_record;	/* these two are not looked at if the type */
-	HubspotSlice to_record;		/* has no such columns */
+	HubspotSlice from_record;	/* ignored if the type has no such column */
+	HubspotSlice to_record;		/* ignored if the type has no such column */
 } HubspotStencilRow;
 
 typedef struct HubspotStencils HubspotStencils;

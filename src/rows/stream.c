@@ -13,7 +13,7 @@
  * - Early, with the statement or a rescan of it: the executor calls back, with
  *	 everything in order, maybe while the transaction commits.
  * - By an ERROR, of this statement or another one in the (sub)transaction: then
- *	 the executor calls nobody back, but the memory context of the batch does.
+ *	 the executor does not call back, but the memory context of the batch does.
  *
  * What is in flight at an early end is broken off rather than waited for: COMMIT and CLOSE
  * are no place to wait for a network, and LIMIT is there to save time.  But a WARNING says
@@ -43,8 +43,8 @@ struct HubspotStream
 	HubspotResultRow *row;
 	bool		acts;			/* it does more than read */
 	bool		ended;			/* there is nothing more to tell */
-	int64		confirmed;		/* rows that were given */
-	int64		failed;			/* likewise */
+	int64		confirmed;		/* rows that were given, of confirmed inputs */
+	int64		failed;			/* rows that were given, of failed inputs */
 	MemoryContextCallback callback;
 };
 

@@ -243,7 +243,7 @@ foreach my $version ('v4', '2026-09')
 		my ($out, $err) = $session->finish;
 		if ($err)
 		{
-			like($err, qr/ERROR:  08P01: could not .*\nDETAIL:  HTTP_404: .*resource not found.*\nHINT:  This is not an answer of HubSpot's API about what was sent\. Check the options base_url, api_version/,
+			like($err, qr/ERROR:  08P01: could not .*\nDETAIL:  HTTP_404: .*resource not found.*\nHINT:  The answer is not from HubSpot's API, or not about what was sent\. Check the options base_url, api_version/,
 				"$version lacks $name: an ERROR");
 		}
 		else

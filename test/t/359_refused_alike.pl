@@ -163,7 +163,7 @@ prepare([], bad_batch => 'unnamed');
 
 	is($out, 't', 'a warning: rows were not sent');
 	is(() = $err =~ /WARNING/g, 1, 'a warning: once');
-	like($err, qr/WARNING:  22023: HubSpot refuses all inputs of some kind; no more of these are sent\nDETAIL:  NOT_SENT: not sent after .*One or more associations are invalid\.\nHINT: .* NOT_SENT\.$/m, 'a warning: its words');
+	like($err, qr/WARNING:  22023: HubSpot refuses all inputs of one kind; no more of them are sent\nDETAIL:  NOT_SENT: not sent after .*One or more associations are invalid\.\nHINT: .* NOT_SENT\.$/m, 'a warning: its words');
 }
 
 # The labels that pairs have are read before; but not of those that are not sent then.
