@@ -5,11 +5,11 @@
  *
  * There are two bounds.  The setting hubspot_assoc.max_requests is on all that
  * one statement of the user sends, whichever functions it calls; going beyond
- * it is an ERROR, because somebody who sets it wants to be asked.  A statement
- * is what the client has sent at once, so that a loop in a DO block counts as
- * one.  What a sender does for the outbox is not a statement's; it has no such
- * bound.  The other bound is a client's own: what does not fit into it is not
- * sent, and comes back so.
+ * it is an ERROR, because a user who sets it wants to be asked.  A statement is
+ * what the client has sent at once, so that a loop in a DO block counts as one.
+ * What a sender does for the outbox is not a statement's; it has no such bound.
+ * The other bound is a client's own: what does not fit into it comes back
+ * without being sent.
  *
  * IDENTIFICATION
  *	  src/call/allowance.c
@@ -24,7 +24,7 @@
 #include "base/setting.h"
 #include "call/allowance.h"
 
-/* The requests of the user's statement, which is known by when it began. */
+/* The requests of the user's statement, which is told from others by when it began. */
 static TimestampTz statement = 0;
 static int64 sent = 0;
 
@@ -63,7 +63,7 @@ hubspot_allowance_take(const HubspotClient *client)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("this takes more requests than the setting hubspot_assoc.max_requests allows"),
-				 errdetail("It allows %d. So many were sent, and what they have done stays done.",
+				 errdetail("It allows %d. That many were sent, and what they have done stays done.",
 						   hubspot_max_requests),
 				 errhint("To go on, set hubspot_assoc.max_requests higher, or to 0.")));
 	sent++;
@@ -71,7 +71,7 @@ hubspot_allowance_take(const HubspotClient *client)
 	return NULL;
 }
 
-/* Does the setting bound what the client sends?  If the statement is a new one, none is sent yet. */
+/* Does the setting bound what the client sends?  A new statement has sent nothing yet. */
 static bool
 is_bounded(const HubspotClient *client)
 {

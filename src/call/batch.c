@@ -79,8 +79,8 @@ struct HubspotBatch
 	dlist_head	ready;
 	dlist_head	naming;			/* ready but for the names of their records */
 	HubspotNamer *namer;		/* of what is read, or NULL */
-	HubspotChunk *partly;		/* is got before it is ready; or NULL */
-	bool		awaits;			/* nothing is put before something came back */
+	HubspotChunk *partly;		/* the one whose rows are got early, or NULL */
+	bool		awaits;			/* nothing is put before something comes back */
 	HubspotBatchCounts counts;
 };
 
@@ -150,7 +150,7 @@ hubspot_batch_create(const HubspotClient *client,
 	return batch;
 }
 
-/* Tell by one more outcome, which has ended, when a record has been read to its end. */
+/* Give one more outcome, marked as ended, when a record has been read to its end. */
 void
 hubspot_batch_tell_ends(HubspotBatch *batch)
 {
@@ -199,7 +199,7 @@ hubspot_batch_finish(HubspotBatch *batch)
 	start_closed(batch);
 }
 
-/* The next wait is for something under way, even if there is room; if flush, for all that is put. */
+/* Wait next for what is under way, even if there is room; if flush, for all that was put. */
 void
 hubspot_batch_await(HubspotBatch *batch, bool flush)
 {
@@ -364,7 +364,7 @@ hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome)
 	return false;
 }
 
-/* Likewise, as the chunks know the row: without names, and maybe to be put again. */
+/* Likewise, as the chunks have the row: without names, and it may be put again. */
 static bool
 get_outcome(HubspotBatch *batch, HubspotOutcome *outcome)
 {
@@ -614,7 +614,7 @@ finish_requests(HubspotBatch *batch, HubspotChunk *chunk)
 	if (!hubspot_batch_requests_over(chunk))
 		return false;
 
-	/* it may be another chunk's answer that has led here */
+	/* the answer that has led here may be another chunk's */
 	old = MemoryContextSwitchTo(chunk->context);
 	if (chunk->keep)
 		read_labels(batch, chunk);

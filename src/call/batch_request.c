@@ -229,7 +229,7 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 			first->error && hubspot_ends_sending(first->error->verdict))
 			hubspot_batch_stop(scope, first->error);
 
-		/* what is read next will have as long an answer */
+		/* the answer to what is read next will be as long */
 		if (request->call.reply->failure == HUBSPOT_HTTP_TOO_LARGE && answer.split > 0)
 			hubspot_evidence_refuse_units(request->evidence, answer.split);
 		if (answer.too_large)
@@ -241,7 +241,7 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 	scope->nfound += (answer.nunsettled < request->part.nunits);
 }
 
-/* Send nothing more of what the searches of chunks have left to send, for that reason. */
+/* Send nothing of what the searches of chunks still have to send, for that reason. */
 void
 hubspot_batch_requests_put_off(HubspotBatchScope *scope, dlist_head *chunks,
 							   const char *reason)

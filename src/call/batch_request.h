@@ -41,7 +41,7 @@ typedef struct HubspotBatchRequest
 	HubspotCall call;			/* owner is the request */
 	HubspotChunk *chunk;
 	const HubspotEndpoint *endpoint;
-	const HubspotPairs *pairs;	/* its units, and maybe others */
+	const HubspotPairs *pairs;	/* the pairs of its units, and maybe of others */
 	HubspotEvidence *evidence;
 	HubspotPart part;			/* its units */
 } HubspotBatchRequest;

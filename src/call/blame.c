@@ -80,18 +80,18 @@ struct HubspotBlame
 	bool		refused;
 	SentUnit   *units;			/* in the match's order at the beginning */
 	SentId	   *ids;
-	SentId	  **table;			/* the same by their hashes */
+	SentId	  **table;			/* the ids by their hashes */
 	uint32		mask;			/* of a place in the table */
 	int			nids;
 	SentType   *types;			/* sorted; made when they are needed */
 	int			ntypes;
 
-	const HubspotError *error;	/* while one is read */
+	const HubspotError *error;	/* the error that is being read */
 	int64		nerrors;
 	int64		ncontexts;
 	List	   *named;			/* of SentId *: ids that may be of either
 								 * side, or whose object type tells */
-	int			nnamed;			/* units so far */
+	int			nnamed;			/* units that were named so far */
 };
 
 static void add_unit(HubspotBlame *blame, HubspotUnit *unit, int n);

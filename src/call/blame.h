@@ -24,9 +24,9 @@ typedef struct HubspotMatch
 	const void *sent_with;		/* what marks these units */
 	const char *from_type;
 	const char *to_type;
-	bool		symmetric;		/* these are one object type */
+	bool		symmetric;		/* both sides have one object type */
 	HubspotReplyShape shape;
-	HubspotTypeSet *types;		/* of records' associations */
+	HubspotTypeSet *types;		/* of the associations of records */
 	bool		many;			/* the endpoint takes many inputs: those that
 								 * it confirms need no correlation id, and a
 								 * 404 of all of them says nothing of one */

@@ -8,12 +8,12 @@
  *		waiting --> in flight --> done
  *		   ^------------'
  *
- * It waits for its turn (the statement's concurrency and the account's throttle), and
- * after a failed attempt for its backoff.  A 429 parks the account: it costs the call no
- * attempt, and nothing else that waits is sent earlier.  A wait that is longer than
- * max_retry_delay is not waited for; the reply that asked for it is then the final one.  A
- * reply that refuses the account ends the sending: nothing that waits is sent any more.
- * Calls of an "impatient" client, which has other things to do, come back rather than wait.
+ * It waits for its turn (the statement's concurrency and the account's throttle), and after
+ * a failed attempt for its backoff.  A 429 parks the account: it costs the call no attempt,
+ * and nothing else that waits is sent earlier.  A call does not wait for longer than
+ * max_retry_delay: then the reply that asks for that is its final one.  A reply that
+ * refuses the account ends the sending: nothing that waits is sent any more.  Calls of an
+ * "impatient" client, which has other things to do, come back rather than wait.
  *
  * Before a call is sent, there must be an access token (token_fetch.c).  What waits for it
  * stays where it is, and what is in flight comes back.  Only when it is there does a call
@@ -46,14 +46,15 @@ struct HubspotCalls
 	HubspotReadyCheck is_ready; /* or NULL: they always are */
 	void	   *ready_arg;
 	HubspotExchange *exchange;
-	dlist_head	waiting;		/* by age; a retry goes before what is new */
+	dlist_head	waiting;		/* by age; a retry goes before calls that are
+								 * new */
 	dlist_head	done;
 	int			in_flight;
-	size_t		in_replies;		/* bytes that their replies may have, where
-								 * there is a reply_budget */
-	bool		stopped;		/* nothing more is sent, ... */
-	const HubspotError *error;	/* ... for want of a token, or since no more
-								 * may be; or NULL */
+	size_t		in_replies;		/* bytes that the replies in flight may have,
+								 * where there is a reply_budget */
+	bool		stopped;		/* nothing more is sent */
+	const HubspotError *error;	/* why nothing more is sent, if there is no
+								 * token or no more may be sent; or NULL */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
@@ -225,14 +226,14 @@ hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error)
 	}
 }
 
-/* Where their requests are in flight. */
+/* The exchange in which the requests of calls are in flight. */
 HubspotExchange *
 hubspot_calls_exchange(const HubspotCalls *calls)
 {
 	return calls->exchange;
 }
 
-/* The error for which they were stopped, or NULL. */
+/* The error for which calls were stopped, or NULL. */
 const HubspotError *
 hubspot_calls_error(const HubspotCalls *calls)
 {
@@ -470,7 +471,7 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		hubspot_calls_stop(calls, NULL);
 }
 
-/* Let nothing be sent to the account before until, or no searches. */
+/* Let nothing, or with searches no search, be sent to the account before until. */
 static void
 park(HubspotCalls *calls, bool searches, int64 until)
 {

@@ -23,7 +23,7 @@
 /* The calls of one statement; see call.c. */
 typedef struct HubspotCalls HubspotCalls;
 
-/* May calls be sent, as far as what they need is concerned? */
+/* May calls be sent, as far as it depends on what they need? */
 typedef enum HubspotReadiness
 {
 	HUBSPOT_READY,
@@ -33,8 +33,8 @@ typedef enum HubspotReadiness
 } HubspotReadiness;
 
 /*
- * Tells that.  If they may not, *wake is when to ask again, unless something comes back
- * before; or it has stopped them.
+ * Tells whether calls may be sent.  If not, *wake is when to ask again, unless
+ * something comes back before; or the check has stopped the calls.
  */
 typedef HubspotReadiness (*HubspotReadyCheck) (void *arg, int64 *wake);
 
@@ -75,17 +75,18 @@ typedef struct HubspotCall
 	int			attempts;		/* those that failed, and the last one */
 	bool		may_have_acted; /* HubSpot may have acted on an attempt before
 								 * the last one */
-	const HubspotHttpReply *reply;	/* NULL: it was canceled unsent, ... */
-	const HubspotError *error;	/* ... for this reason; NULL: after another
-								 * call's refusal */
+	const HubspotHttpReply *reply;	/* NULL: it was canceled before it was
+									 * sent */
+	const HubspotError *error;	/* why it was canceled; NULL: another call was
+								 * refused */
 } HubspotCall;
 
 /* What a statement's calls have cost. */
 typedef struct HubspotCallCounts
 {
 	int64		requests;		/* all that were sent */
-	int64		retries;		/* of those, the ones after a failed attempt */
-	int64		rate_limited;	/* of those, the ones answered with a 429 */
+	int64		retries;		/* requests after a failed attempt */
+	int64		rate_limited;	/* requests that were answered with a 429 */
 	int64		inputs;			/* of the calls that were sent */
 	bool		throttled;		/* calls wait for the account's rate limit */
 	int64		throttled_time; /* microseconds of waiting, while some did */

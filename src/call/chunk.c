@@ -413,7 +413,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 			}
 			else if (!chunk->tells_ends || hubspot_unit_next_page(unit).data)
 			{
-				/* it has nothing, however many rows ask for it */
+				/* the record has nothing, however many rows ask for it */
 				if (unit->page->nassociations == 0)
 				{
 					chunk->unit_position++;
@@ -517,7 +517,8 @@ hubspot_chunk_count(const HubspotChunk *chunk, const HubspotTally *tally,
 					int64 *confirmed, int64 *failed, int64 *in_doubt)
 {
 	const char *category = NULL;
-	int64		rows = 0;		/* that failed with it, one after the other */
+	int64		rows = 0;		/* rows that failed with it, one after the
+								 * other */
 	int64		nconfirmed = 0;
 	int64		nfailed = 0;
 

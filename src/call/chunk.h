@@ -30,11 +30,12 @@ typedef struct HubspotChunk
 	Size		space_left;		/* bytes of it */
 	HubspotUnit **units;
 	int			nunits;
-	int			maxunits;		/* that there is room for, so far */
-	int			most_units;		/* of groups, that there may be */
-	int			nsendable;		/* of these, not settled when put */
-	int			ninputs;		/* of these, as HubSpot counts them */
-	HubspotSlice group;			/* from_id of the last of them */
+	int			maxunits;		/* units that there is room for, so far */
+	int			most_units;		/* units of groups that there may be */
+	int			nsendable;		/* units that were not settled when put */
+	int			ninputs;		/* the sendable units, as HubSpot counts
+								 * inputs */
+	HubspotSlice group;			/* from_id of the last of these inputs */
 	Size		bytes;			/* of the ids */
 	int			nrows;			/* entries of more_rows, of all units */
 	int64		nasked;			/* rows that ask for its units */
@@ -42,19 +43,20 @@ typedef struct HubspotChunk
 
 	/* for the intake */
 	struct HubspotChunk *reverses;	/* while it is open, the chunk that takes
-									 * reverses of its pairs, which no request
-									 * has beside them; or NULL */
+									 * the reverses of its pairs, which go in
+									 * another request; or NULL */
 
 	/* for the batch */
 	bool		complete;		/* closed: may be sent */
 	const struct HubspotCall *first_call;	/* with its units, or NULL; it
 											 * counts as the one that sends
 											 * all rows */
-	int			nrequests;		/* that are not settled */
+	int			nrequests;		/* requests that are not settled */
 	int			nwaits_for;		/* earlier chunks with a pair of ours */
 	List	   *followers;		/* chunks that wait for this one */
 	List	   *replies;		/* calls with replies that units point into */
-	const HubspotError *last_error; /* that a unit was put with, to be shared */
+	const HubspotError *last_error; /* the last one that a unit was put with,
+									 * to be shared */
 	struct HubspotKeep *keep;	/* the labels that its pairs have, or NULL */
 	struct HubspotSearch *search;	/* what is to be sent of it, or NULL */
 
@@ -63,7 +65,7 @@ typedef struct HubspotChunk
 	int			rows_position;
 	int64		row_position;
 	int			association_position;
-	HubspotOutcome last;		/* row; kind 0: there was none */
+	HubspotOutcome last;		/* the last row; kind 0: there was none */
 	int			nnamed;			/* units whose associations have names */
 } HubspotChunk;
 

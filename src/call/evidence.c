@@ -6,7 +6,7 @@
  * Inputs differ in their ids and in their types.  If all inputs that were tried with some
  * types met the same refusal, and none was ever accepted with them, the refusal is
  * remembered with these types: of later inputs with them, only a few are tried.  As soon
- * as one is accepted, this is over: then the ids matter.
+ * as one is accepted, the refusal no longer counts: then the ids matter.
  *
  * It is not known how large a request may be: HubSpot, or a proxy, answers 413 to one that
  * is too large.  Between the largest body that has passed and the smallest one that has

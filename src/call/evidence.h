@@ -37,8 +37,8 @@ typedef struct HubspotRefusal
 typedef struct HubspotEvidenceKey
 {
 	Oid			server;
-	Oid			user;			/* whose inputs they are: nobody else's are
-								 * held up by them */
+	Oid			user;			/* whose inputs they are, so that they hold up
+								 * no one else's */
 	Oid			mapping;		/* by which the user uses the server */
 	const void *endpoint;
 	const char *from_type;
@@ -59,21 +59,24 @@ typedef struct HubspotEvidence
 	const void *leader;			/* the search that finds out if all are
 								 * refused */
 	const char *leader_words;
-	int			nheld;			/* others that wait for that */
+	int			nheld;			/* other searches that wait for the leader */
 
 	/* of bodies, in bytes */
-	size_t		passed;			/* the largest that was not too large; 0: none */
+	size_t		passed;			/* the largest body that was not too large; 0:
+								 * none */
 	int			passed_units;
-	size_t		passed_now;		/* likewise, in this batch */
+	size_t		passed_now;		/* the largest body in this batch that was not
+								 * too large */
 	int			passed_now_units;
-	size_t		too_large;		/* the smallest that was; 0: none */
+	size_t		too_large;		/* the smallest body that was too large; 0:
+								 * none */
 	bool		by_content;		/* no bound explains what was too large */
 	int			max_units;		/* with more, answers are too large; 0: not
 								 * known */
 	bool		seeks_size;		/* a part is in flight that shows if its size
 								 * passes */
 	const void *larger;			/* the chunk that tries more than passed */
-	bool		is_kept;		/* for other batches, by this: */
+	bool		is_kept;		/* it is kept for other batches, under key */
 	HubspotEvidenceKey key;
 } HubspotEvidence;
 

@@ -50,8 +50,8 @@ static HubspotChunk *create_chunk(HubspotIntake *intake);
 static void close_chunk(HubspotIntake *intake);
 
 /*
- * Begin in a memory context, of which the chunks' contexts are children.  A request holds
- * at most limit inputs, or as many as the evidence of such requests allows.
+ * Begin an intake in a memory context, of which the chunks' contexts are children.  A
+ * request holds at most limit inputs, or as many as the evidence of such requests allows.
  */
 void
 hubspot_intake_begin(HubspotIntake *intake, MemoryContext context,

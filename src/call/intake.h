@@ -20,8 +20,9 @@ typedef struct HubspotIntake
 {
 	const HubspotEndpoint *endpoint;
 	bool		parts_reverses; /* no pair goes with its reverse */
-	bool		follows_reverses;	/* nor before a reverse that was put first */
-	int			max_chunks;		/* that there may be */
+	bool		follows_reverses;	/* no pair goes before its reverse that
+									 * was put first */
+	int			max_chunks;		/* chunks that there may be */
 	int			limit;			/* inputs of a chunk */
 	int			max_limit;
 	HubspotEvidence *evidence;
@@ -29,11 +30,11 @@ typedef struct HubspotIntake
 	HubspotChunk *open;			/* or NULL */
 	dlist_head	closed;			/* for the batch to take out */
 	int			last_nunits;	/* of the last chunk that was closed */
-	int			nchunks;		/* all that are not gone */
+	int			nchunks;		/* chunks that are not gone */
 	HubspotResolver *resolver;	/* of inputs that are called by keys, or NULL */
-	bool		tells_ends;		/* the caller wants to know them */
-	bool		ended;			/* no more inputs are put, ... */
-	bool		finished;		/* ... or go into chunks */
+	bool		tells_ends;		/* the caller wants to know when records end */
+	bool		ended;			/* no more inputs are put */
+	bool		finished;		/* no more inputs go into chunks */
 	HubspotChunkMemory memory;
 } HubspotIntake;
 

@@ -37,18 +37,19 @@ typedef struct Record
 								 * NULL */
 	char	   *mark;
 	int			nwanted;		/* units that are not found yet */
-	const HubspotError *error;	/* of those units, if reading failed */
+	const HubspotError *error;	/* the error of the units, if reading failed */
 } Record;
 
 struct HubspotKeep
 {
 	HubspotPairs *pairs;		/* the records, as pairs without a to_id */
 	HubspotUnit **units;
-	Record	  **record_of;		/* each unit */
+	Record	  **record_of;		/* the record of each unit */
 	int			nunits;
 	Record	  **records;
 	int			nrecords;
-	HubspotUnit **unread;		/* of these, and room for all */
+	HubspotUnit **unread;		/* records that are to be read, with room for
+								 * all */
 };
 
 static Record *find_record(HubspotKeep *keep, HubspotSlice from_id);
@@ -58,7 +59,7 @@ static void take_page(Record *record, const HubspotPairs *pairs,
 static void add_type(HubspotUnit *unit, const HubspotAssociationType *type);
 static const HubspotError *make_error(const HubspotError *error);
 
-/* Begin for the units of one chunk, in the current memory context. */
+/* Begin to read labels for the units of one chunk, in the current memory context. */
 HubspotKeep *
 hubspot_keep_create(HubspotUnit **units, int nunits)
 {

@@ -27,7 +27,7 @@
 
 #include "call/key_cache.h"
 
-/* Bytes that a session keeps. */
+/* The most bytes of keys that a session keeps. */
 #define MAX_SIZE	(8 * 1024 * 1024)
 
 struct HubspotCachedKeys
@@ -175,8 +175,8 @@ forget(HubspotCachedKeys *cached)
 }
 
 /*
- * Give back the keys of a statement that has ended.  Not in order: an ERROR may have left
- * anything behind.  This throws no ERROR.
+ * Give back the keys of a statement that has ended.  If it has not ended in order, an
+ * ERROR may have left anything behind.  This throws no ERROR.
  */
 void
 hubspot_key_cache_give_back(HubspotCachedKeys *cached, bool in_order)

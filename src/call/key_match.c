@@ -4,8 +4,8 @@
  *	  What an answer says of keys that HubSpot was asked for.
  *
  * A record in the answer is that of a key if it has the key as a value: of the property,
- * or as a further e-mail.  Neither its place in the answer counts, nor that it is the only
- * record there, unless one record was asked for by its id.
+ * or as a further e-mail.  Its place in the answer does not count, nor does it count that
+ * it is the only record there, unless one record was asked for by its id.
  *
  * A key that no record has is missing only if the answer says so: in an error that
  * names it, or by being the whole answer to a search, or to that one key.  What the
@@ -43,7 +43,7 @@ typedef struct FoldedKey
 {
 	HubspotKey *key;
 	HubspotSlice text;
-	int			nrecords;		/* that have it in another case */
+	int			nrecords;		/* records that have it in another case */
 } FoldedKey;
 
 /* An answer while it is read. */
@@ -67,7 +67,7 @@ typedef struct Reading
 	bool		unnamed;		/* something is missing, and no error says
 								 * what */
 	const HubspotError *refusal;	/* an error that names no key, or NULL */
-	HubspotError *error;		/* while its names are read */
+	HubspotError *error;		/* the error whose names are being read */
 } Reading;
 
 typedef struct KeyError

@@ -44,7 +44,7 @@ struct HubspotKeyRing
 	List	   *blocks;			/* after the current one comes the oldest, as
 								 * in a ring */
 	int			current;		/* the block that takes keys */
-	Size		position;		/* in it, where the next one may be */
+	Size		position;		/* where the next key may be, in that block */
 };
 
 static HubspotKey *find_place(HubspotKeyRing *ring, Block *block, Size size);
@@ -78,8 +78,8 @@ hubspot_key_ring_create(MemoryContext context, HubspotLetKeyGo let_go, void *own
 }
 
 /*
- * Memory for a key whose text has so many bytes, for the caller to fill in.  It comes from
- * a new block if there are few, or if all keys are needed.
+ * Memory for a key whose text has len bytes, for the caller to fill in.  It comes from a
+ * new block if there are few, or if all keys are needed.
  */
 HubspotKey *
 hubspot_key_ring_add(HubspotKeyRing *ring, int len)
@@ -134,7 +134,7 @@ find_place(HubspotKeyRing *ring, Block *block, Size size)
 	return key_at(block, start);
 }
 
-/* There is no key there. */
+/* Make a hole of this part of a block: there is no key there. */
 static void
 make_hole(Block *block, Size start, Size end)
 {

@@ -17,12 +17,12 @@
 typedef struct HubspotKeyRing HubspotKeyRing;
 
 /*
- * The owner of a ring lets a key go, whose memory is about to be used for another one: it
- * keeps nothing that points to the key.  False: somebody needs the key.
+ * The owner of a ring is to let a key go, whose memory is about to be used for another
+ * one: it must keep nothing that points to the key.  False: the key is needed.
  */
 typedef bool (*HubspotLetKeyGo) (void *owner, HubspotKey *key);
 
-/* Where somebody is who walks through all keys; zeroes: before the first. */
+/* The place of a walk through all keys; zeroes: before the first. */
 typedef struct HubspotKeyPlace
 {
 	int			block;
@@ -37,7 +37,7 @@ extern HubspotKey *hubspot_key_ring_next(const HubspotKeyRing *ring,
 extern Size hubspot_key_ring_size(const HubspotKeyRing *ring);
 extern bool hubspot_key_ring_drop_oldest(HubspotKeyRing *ring);
 
-/* The bytes of a key whose text has so many. */
+/* The bytes of a key whose text has len bytes. */
 static inline Size
 hubspot_key_size(int len)
 {

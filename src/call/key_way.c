@@ -3,9 +3,9 @@
  * key_way.c
  *	  How HubSpot is asked for keys, as a session has learned it.
  *
- * Whether a property's values are unique, so that keys can be read, only HubSpot's answer
- * tells (lookup.c).  A session remembers that for each server, object type and property,
- * so that its next statement begins with what works.  This is no more than a hint: the
+ * Only HubSpot's answer tells whether a property's values are unique, so that keys can be
+ * read (lookup.c).  A session remembers it for each server, object type and property, so
+ * that its next statement begins with what works.  This is no more than a hint: the
  * property may have changed since, or the server may mean another account.
  *
  * IDENTIFICATION

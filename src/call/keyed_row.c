@@ -24,7 +24,7 @@
 #define BLOCK_ROWS		256
 #define TEXT_SIZE		(16 * 1024)
 
-/* If they are not: bytes of a piece for more. */
+/* If that is not enough: bytes of a further piece. */
 #define PIECE_SIZE		8192
 
 #define FIRST_BLOCKS	16
@@ -32,7 +32,7 @@
 struct HubspotRowBlock
 {
 	MemoryContext context;		/* of what is not in the block itself */
-	int			nleft;			/* rows whose outcome was not got */
+	int			nleft;			/* rows whose last outcome was not got */
 	char	   *space;			/* for texts */
 	Size		space_left;
 	const HubspotTypeList *last_types;	/* of the last row, to be shared */
@@ -45,7 +45,7 @@ static void add_block(HubspotKeyedRows *rows);
 static HubspotRowBlock *make_block(HubspotKeyedRows *rows);
 static void free_block(HubspotKeyedRows *rows, HubspotRowBlock *block);
 
-/* Begin without rows, in a memory context. */
+/* Begin, without rows, in a memory context. */
 void
 hubspot_keyed_rows_begin(HubspotKeyedRows *rows, MemoryContext context)
 {

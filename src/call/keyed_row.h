@@ -56,8 +56,9 @@ typedef struct HubspotRowBlock HubspotRowBlock;
 typedef struct HubspotKeyedRows
 {
 	MemoryContext context;
-	HubspotRowBlock **blocks;	/* NULL: gone; from the first that isn't */
-	int64		first_block;	/* number of that */
+	HubspotRowBlock **blocks;	/* from the first that is not gone on; NULL:
+								 * gone */
+	int64		first_block;	/* the number of the first of blocks */
 	int			nblocks;
 	int			maxblocks;
 	int64		nadded;			/* rows; they are numbered from 0 */

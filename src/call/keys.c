@@ -7,10 +7,10 @@
  * as it is remembered: new keys take the memory of the oldest ones (key_ring.c), but not
  * that of a key that a row needs, or that HubSpot is being asked for.
  *
- * What an answer says, and does not fit into the key, lies beside it and is freed with the
- * key; but if it is long, or there is much of that, with the last row that needs the key.
- * A failure is one for all keys that were asked for together, and is freed with the last
- * of their rows: the next row asks again.
+ * The parts of an answer that do not fit into the key lie beside it, and are freed with
+ * it; if they are long, or many keys have some, with the last row that needs the key.  A
+ * failure is one for all keys that were asked for together, and is freed with the last of
+ * their rows: the next row asks again.
  *
  * Keys may serve several statements, one after the other (key_cache.c).  Statements are
  * numbered, and a key has the number of the one that last changed it: what an earlier one
@@ -106,11 +106,12 @@ struct HubspotKeys
 	HubspotObjectType type;
 	MemoryContext answers;		/* of the statement: of what doesn't fit into
 								 * keys; NULL: the statement is over */
-	Size		answer_size;	/* bytes of that */
+	Size		answer_size;	/* bytes of these answers */
 	uint32		statement;
-	bool		takes_earlier;	/* what was found since ... */
-	uint16		earliest;		/* ... in units */
-	int64		marked;			/* when what was void was marked, in units */
+	bool		takes_earlier;	/* what earlier statements found since
+								 * earliest counts */
+	uint16		earliest;		/* a time, in units */
+	int64		marked;			/* when void keys were last marked, in units */
 	keys_hash  *table;
 	HubspotKeyRing *ring;		/* where they lie */
 	HubspotKey *probe;			/* to look for a key with its text */
@@ -120,7 +121,7 @@ struct HubspotKeys
 typedef struct HubspotKeyFailure
 {
 	MemoryContext context;
-	int			nkeys;			/* whose rows have not all gone */
+	int			nkeys;			/* keys whose rows have not all gone */
 	const HubspotError *error;
 } HubspotKeyFailure;
 
@@ -359,7 +360,7 @@ add_key(HubspotKeys *keys, uint32 hash)
 	return key;
 }
 
-/* Forget a key, whose memory is wanted for another one, unless somebody needs it. */
+/* Forget a key, whose memory is wanted for another one, unless it is needed. */
 static bool
 let_go(void *owner, HubspotKey *key)
 {

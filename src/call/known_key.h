@@ -29,16 +29,16 @@ typedef enum HubspotKeyState
 /* Ids of records that are no longer than this lie in the key itself. */
 #define HUBSPOT_SHORT_ID	16
 
-/* The most candidates of a key that are told. */
+/* The most candidates of a key that are listed. */
 #define HUBSPOT_MAX_CANDIDATES	20
 
 /* Records that a key may have been meant for. */
 typedef struct HubspotCandidates
 {
-	int64		total;			/* that there are, at least */
+	int64		total;			/* how many there are, at least */
 	bool		more;			/* there may be more than that */
 	bool		near;			/* they have the key in another case */
-	int			nids;			/* that are listed */
+	int			nids;			/* how many are listed */
 	HubspotSlice ids[FLEXIBLE_ARRAY_MEMBER];
 } HubspotCandidates;
 
@@ -48,10 +48,10 @@ typedef struct HubspotCandidates
  */
 typedef struct HubspotKey
 {
-	uint16		nrows;			/* that need it, and keep it; once this is as
-								 * large as it can be, it stays so, and the
-								 * key for good */
-	uint16		found;			/* when its record was: keys.c's */
+	uint16		nrows;			/* rows that need it, and keep it; if this
+								 * comes to its largest value, it stays there,
+								 * and the key stays for good */
+	uint16		found;			/* when its record was found: keys.c's */
 	uint32		len:11;			/* of the text */
 	uint32		state:4;		/* a HubspotKeyState */
 	uint32		id_len:5;		/* of short_id, if that is where the id is */

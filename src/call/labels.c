@@ -34,11 +34,11 @@
 
 /*
  * A reason goes into each row that it is about, where it must not be longer than 1,000
- * bytes: this is how long it may be while labels are listed, ...
+ * bytes.  So the list of labels in it ends before it is longer than this.
  */
 #define MAX_LISTED			950
 
-/* ... and how many bytes of each label are shown. */
+/* How many bytes of each label are shown in a reason. */
 #define MAX_SHOWN_LABEL		100
 
 /* A type that has a label. */
@@ -47,7 +47,8 @@ typedef struct Candidate
 	const HubspotAssociationType *type;
 	const char *lower;			/* its label, folded */
 	int			distance;		/* from a label that isn't found */
-	bool		other_category; /* than the one that was asked for */
+	bool		other_category; /* its category is not the one that was asked
+								 * for */
 } Candidate;
 
 struct HubspotLabels
@@ -68,8 +69,8 @@ struct HubspotLabels
 	MemoryContext last_context;
 	const char *last_label;		/* NULL: nothing was asked for */
 	const char *last_category;	/* or NULL */
-	const HubspotAssociationType *last_type;	/* NULL: it is not found, ... */
-	const char *last_problem;	/* ... for this reason */
+	const HubspotAssociationType *last_type;	/* NULL: there is none */
+	const char *last_problem;	/* why there is none */
 };
 
 static const HubspotError *lookup_error(const HubspotCall *call,
@@ -124,7 +125,7 @@ hubspot_labels_create(const HubspotClient *client,
 
 /*
  * Are the labels those of this account and direction, and worth asking again?
- * True: further look-ups, if any, go through the connection.
+ * True: further look-ups, if any, go through the client.
  */
 bool
 hubspot_labels_serve(HubspotLabels *labels, const HubspotClient *client,
@@ -344,7 +345,10 @@ matches(const Candidate *candidate, const char *label, const char *category,
 		(category == NULL || strcmp(candidate->type->category, category) == 0);
 }
 
-/* Names those that match; compared is the label, in lower case if not exact. */
+/*
+ * Why a label is ambiguous, with the types that match; compared is the label, in lower case
+ * if not exact.
+ */
 static char *
 ambiguous_problem(const HubspotLabels *labels, const char *label,
 				  const char *compared, const char *category, bool exact)
@@ -379,7 +383,7 @@ ambiguous_problem(const HubspotLabels *labels, const char *label,
 	return problem.data;
 }
 
-/* Names the labels that there are, the closest first. */
+/* Why a label is not found, with the labels that there are, the closest first. */
 static char *
 missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 				const char *category)

@@ -3,15 +3,15 @@
  * listing.c
  *	  The records of an object type, page after page.
  *
- * HubspotListing goes through an account without knowing its records: HubSpot lists these, a
- * hundred in a page, and says with each where the next one begins.  So one request follows
+ * A listing goes through an account whose records are not known: HubSpot lists them, a hundred
+ * in a page, and says with each page where the next one begins.  So one request follows
  * another, and none is sent before its records are wanted:
  *
  *		page on its way --> its records are given --> the next page is wanted --> ...
  *
- * The calls are those of a batch, which reads what the records have meanwhile, so that
- * whoever waits for the one waits for the other as well, and a page that fails is asked for
- * again by the rules that all calls have, from where the last one ended.
+ * The calls are those of a batch, which reads what the records have meanwhile, so that a wait
+ * for the one is a wait for the other as well, and a page that fails is asked for again by the
+ * rules that all calls have, from where the last one ended.
  *
  * HubSpot could show associations beside the records.  But it shows a part of them, with
  * names in place of types, and passes over an object type that it does not know.  So ids are
@@ -51,13 +51,13 @@
 /* The longest place of a page that is taken for one. */
 #define MAX_AFTER_LEN	1000
 
-/* So many pages without a new record follow each other, and the list will not end. */
+/* After this many pages in a row without a new record, the list is taken to have no end. */
 #define MAX_EMPTY_PAGES	100
 
-/* While the names that are kept take that many bytes, no page is wanted. */
+/* While the names that are kept take this many bytes, no page is wanted. */
 #define MAX_NAMES_SIZE	((Size) 8 * 1024 * 1024)
 
-/* The ids of at least so many records are remembered, and of at most twice as many. */
+/* The ids of at least this many records are remembered, and of at most twice as many. */
 #define REMEMBERED_RECORDS	10000
 
 /* Room for the records of a page, at first. */
@@ -103,10 +103,11 @@ struct HubspotListing
 	MemoryContext context;
 	const HubspotClient *client;
 	HubspotCalls *calls;
-	HubspotObjectType type;		/* its property is what it shows */
+	HubspotObjectType type;		/* it shows the property of the type that was
+								 * given */
 	int64		npages;
-	int64		ngiven;			/* records */
-	bool		on_its_way;		/* a page is */
+	int64		ngiven;			/* records that were given */
+	bool		on_its_way;		/* a page has been asked for */
 	const HubspotError *error;	/* or NULL */
 
 	/* the page */
@@ -116,12 +117,12 @@ struct HubspotListing
 	Listed	   *records;
 	int			nrecords;
 	int			maxrecords;
-	int			next;			/* the one to be given */
-	bool		has_errors;		/* beside them */
+	int			next;			/* the record to be given next */
+	bool		has_errors;		/* the page has errors beside its records */
 	char	   *after;			/* where the next page begins; NULL: there is
 								 * none */
 
-	/* what would lead back */
+	/* to detect a cycle */
 	char	   *mark;			/* where a page began before */
 	char	   *marked_id;		/* a record of that page */
 	int			nempty;			/* pages without a new record, up to this one */
@@ -322,7 +323,7 @@ take_page(HubspotCall *call)
 		start_call(listing, &listing->check, HUBSPOT_PROPERTIES_LIST, take_check);
 }
 
-/* Has a record of the page a name? */
+/* Does any record of the page have a name? */
 static bool
 has_names(const HubspotListing *listing)
 {
@@ -335,8 +336,8 @@ has_names(const HubspotListing *listing)
 }
 
 /*
- * The properties have come: is ours among them?  If they could not be read, which a token may
- * have no scope for, the records are without names, as far as anybody knows.
+ * The properties have come: is ours among them?  If they could not be read, for which a token
+ * may lack the scope, the records count as records without names.
  */
 static void
 take_check(HubspotCall *call)

@@ -5,8 +5,8 @@
  *
  * If the values of a property are unique, records can be read by them.  Otherwise they have
  * to be searched for, and searches have a rate limit of their own, and an index that is
- * some seconds late.  Which of the two a property needs, HubSpot's answers tell, and the
- * session remembers (key_way.c).  Until it is known, one look-up is in flight at a time:
+ * some seconds late.  HubSpot's answers tell which of the two a property needs, and the
+ * session remembers it (key_way.c).  Until it is known, one look-up is in flight at a time:
  * first a read; then a search, if HubSpot refuses to read by the property.  If HubSpot
  * refuses the search, too, and has no such property, no key of it is asked for any more.
  * If it has, some of the keys may be the reason: they are asked for in halves, until
@@ -39,7 +39,7 @@
 #include "call/lookup.h"
 #include "call/perform.h"
 
-/* If HubSpot refuses so many keys alone, and answers none, they are not the reason. */
+/* If HubSpot refuses this many keys alone, and answers none, they are not the reason. */
 #define MAX_REFUSED_ALONE	8
 
 /* Look-ups that may be in flight or wait for their turn, beside the concurrency. */
@@ -66,7 +66,8 @@ typedef struct Lookup
 	Question	question;
 	int			nkeys;
 	HubspotKey **keys;
-	const HubspotError *refusal;	/* of an ASKS_PROPERTIES */
+	const HubspotError *refusal;	/* of ASKS_PROPERTIES: the refusal that
+									 * has led to it */
 } Lookup;
 
 struct HubspotLookups
@@ -77,18 +78,19 @@ struct HubspotLookups
 	HubspotKeys *keys;
 	const HubspotObjectType *type;
 	HubspotKeyWay way;
-	bool		remembered;		/* by the session, and no answer has confirmed
-								 * it since */
+	bool		remembered;		/* the session remembers the way, and no
+								 * answer has confirmed it since */
 	bool		answered;		/* some keys were asked for, with success */
-	bool		exists;			/* HubSpot has the property, ... */
-	int			nalone;			/* and has refused so many of its keys alone,
+	bool		exists;			/* HubSpot has the property */
+	int			nalone;			/* keys that HubSpot has refused alone,
 								 * without an answer to any */
 	int			limit;			/* keys of a request */
-	HubspotKey **added;			/* that are to be asked for */
+	HubspotKey **added;			/* keys that are to be asked for */
 	int			nadded;
 	int			maxadded;
 	dlist_head	waiting;		/* look-ups that are made, and not started */
-	int			nstarted;		/* those that have not come back */
+	int			nstarted;		/* look-ups that were started and have not
+								 * come back */
 	const HubspotError *refused;	/* why no key of the type is asked for */
 	const HubspotError *stopped;	/* why nothing more is sent at all */
 };
@@ -189,7 +191,7 @@ hubspot_lookups_add(HubspotLookups *lookups, HubspotKey *key)
 
 /*
  * Send the requests that may be sent now: full ones, and if all, a last one that is not
- * full, because nobody can go on before some of its keys are known.
+ * full, because the batch cannot go on before some of its keys are known.
  */
 void
 hubspot_lookups_start(HubspotLookups *lookups, bool all)

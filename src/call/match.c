@@ -57,7 +57,7 @@ typedef struct Reading
 	const HubspotTypeList *last_types;	/* made last, to be shared */
 	List	   *errors;			/* of HubspotError */
 	const HubspotError *unnamed;	/* the first that names no input */
-	int			nunnamed;		/* such errors */
+	int			nunnamed;		/* errors that name no input */
 
 	/* most results have the labels of the one before */
 	HubspotSlice last_labels_json;	/* in the reply */

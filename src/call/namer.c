@@ -26,8 +26,8 @@ struct HubspotNamer
 };
 
 /*
- * Begin in a memory context; deleting that ends it.  NULL: records of the type are
- * called by their ids.
+ * Begin a namer in a memory context; deleting that ends it.  NULL: records of the
+ * type are called by their ids.
  */
 HubspotNamer *
 hubspot_namer_create(MemoryContext context, const HubspotClient *client,
@@ -91,7 +91,7 @@ hubspot_namer_is_done(const HubspotNamer *namer, HubspotChunk *chunk)
 	return true;
 }
 
-/* Nobody can go on before something is known: ask for all, few as they may be. */
+/* Ask for all names, few as they may be: the batch cannot go on before some are known. */
 void
 hubspot_namer_ask(HubspotNamer *namer)
 {

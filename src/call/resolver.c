@@ -72,8 +72,8 @@ struct HubspotResolver
 								 * count */
 	Side		sides[NSIDES];
 	HubspotKeyedRows rows;
-	int64		nkeyed;			/* of them, that have their keys */
-	int64		nnext;			/* of these, that are in the batch */
+	int64		nkeyed;			/* rows that have their keys */
+	int64		nnext;			/* rows that are in the batch */
 	HubspotKeyWanted coming[MAX_COMING][NSIDES];	/* keys that rows wait
 													 * for, by the rows'
 													 * numbers; no data: the
@@ -126,7 +126,8 @@ hubspot_resolver_create(MemoryContext context, const HubspotClient *client,
 	/*
 	 * HubSpot's answer to a removal, or to a list, does not say that a key's
 	 * record is another one by now, or says it in words that may mean
-	 * something else; and whoever only resolves keys wants to know just that
+	 * something else; and a caller that only resolves keys wants to know just
+	 * that
 	 */
 	resolver->takes_earlier = !resolver->removes && !only_resolves &&
 		!(endpoint->input_shape == HUBSPOT_INPUT_RECORD && endpoint->batch_limit == 0);
@@ -412,7 +413,7 @@ resolve(HubspotResolver *resolver, HubspotKeyedRow *row, HubspotInput *input,
 }
 
 /*
- * Does a row that is tried once more end as it did the first time?  So it does if its keys
+ * Does a row that is tried once more end as it did the first time?  It does if its keys
  * have the same records as then, or if HubSpot could not be asked for them.
  */
 static bool

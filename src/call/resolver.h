@@ -21,9 +21,9 @@ typedef struct HubspotResolver HubspotResolver;
 /* What is to become of a row whose keys are known. */
 typedef enum HubspotResolved
 {
-	HUBSPOT_RESOLVED_NONE,		/* there is none now */
+	HUBSPOT_RESOLVED_NONE,		/* no row is ready now */
 	HUBSPOT_RESOLVED_SEND,		/* it is sent */
-	HUBSPOT_RESOLVED_REFUSE,	/* it is not, because of an error */
+	HUBSPOT_RESOLVED_REFUSE,	/* it is not sent, because of an error */
 	HUBSPOT_RESOLVED_DONE		/* there is nothing to do */
 } HubspotResolved;
 

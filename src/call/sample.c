@@ -18,7 +18,7 @@
 typedef struct Sample
 {
 	HubspotUnit *const *units;
-	bool	   *taken;			/* of these */
+	bool	   *taken;			/* which units are in it */
 	HubspotUnit **sample;
 	int			n;
 	int			most;
@@ -28,7 +28,7 @@ static int	count_lists(HubspotUnit *const *units, int nunits);
 static bool is_border(HubspotUnit *const *units, int i);
 static int	compare_units(const void *a, const void *b);
 static int	compare_lists(const HubspotTypeList *a, const HubspotTypeList *b);
-static int	anyone(int from, int to);
+static int	random_position(int from, int to);
 static void add(Sample *sample, int position);
 
 /*
@@ -119,8 +119,8 @@ hubspot_middle_by_types(HubspotUnit *const *units, int nunits)
 /*
  * Take a sample of at most that many sorted units; returns how many it has.  Any first few
  * of it are spread over all units: the first unit of each type, the last one, and then one
- * of each half, quarter, eighth.  Which one of these is left to chance: the good and the
- * bad may alternate.
+ * of each half, quarter, eighth.  Which unit of each is chosen at random, since the good
+ * and the bad may alternate.
  */
 int
 hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample, int most)
@@ -137,7 +137,7 @@ hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample,
 	for (int parts = 2; parts <= most; parts *= 2)
 	{
 		for (int i = 1; i < parts; i += 2)
-			add(&taking, anyone((int64) nunits * i / parts, (int64) nunits * (i + 1) / parts));
+			add(&taking, random_position((int64) nunits * i / parts, (int64) nunits * (i + 1) / parts));
 	}
 	for (int i = 0; i < nunits; i++)
 		add(&taking, i);
@@ -145,16 +145,16 @@ hubspot_take_sample(HubspotUnit *const *units, int nunits, HubspotUnit **sample,
 	return taking.n;
 }
 
-/* The place of a unit that is chosen by chance. */
+/* The place of a unit that is chosen at random. */
 HubspotUnit **
 hubspot_take_one(HubspotUnit **units, int nunits)
 {
-	return &units[anyone(0, nunits)];
+	return &units[random_position(0, nunits)];
 }
 
-/* A position from from on and before to, chosen by chance. */
+/* A random position, from from on and before to. */
 static int
-anyone(int from, int to)
+random_position(int from, int to)
 {
 	return to <= from + 1 ? from :
 		(int) pg_prng_uint64_range(&pg_global_prng_state, from, to - 1);

@@ -7,14 +7,14 @@
  * until those that are to blame stand alone.  The first half is taken apart to its end
  * before the second one is, so that inputs are settled from the start.
  *
- * If all of the inputs are to blame, that would take two requests for each.  Mostly it is
- * then something that they have in common: their types, or the object types.  So if both
+ * If all of the inputs are to blame, that would take two requests for each.  Then it is
+ * mostly something that they have in common: their types, or the object types.  So if both
  * halves are refused in the words in which the whole was, a sample of single inputs is
  * sent, spread over all of them.  When these are refused in the same words, too, each by
  * itself, and no input with such types was ever accepted, then all are: no more is sent.
  * Those that were not sent alone get an error that says so.  The first input that is
  * accepted disproves it, for good: from then on each one is looked for.  All that the
- * sample may miss is that a few would be accepted, among many that are refused in the same
+ * sample may miss is a few that would be accepted, among many that are refused in the same
  * words.
  *
  *		refused			halves to be sent		one of them is not refused, or in
@@ -30,9 +30,9 @@
  * them to find out.  When it has, a small sample of each is enough (evidence.c remembers).
  *
  * Chunks that come later with such types are not sent any more, and their inputs' error
- * says so: nobody has refused them.  But one input is tried of the first of these chunks,
- * of the second, the fourth, the eighth, and so on, which would show if those that came
- * first were worse than the others.  So any number of inputs takes no more than
+ * says so: HubSpot has not refused them.  But one input is tried of the first of these
+ * chunks, of the second, the fourth, the eighth, and so on, which would show if those that
+ * came first were worse than the others.  So any number of inputs takes no more than
  * HUBSPOT_MOST_REFUSED requests, unless many chunks are in flight from the start.
  *
  *		meet			one input		refused alike: the others are not sent
@@ -291,7 +291,7 @@ meet(HubspotSearch *search, HubspotUnit **units, int nunits)
 	}
 }
 
-/* Try one of some units that all have the types of a refusal, or none of them. */
+/* Try one of some units that all have the types of a refusal, or send none of them. */
 static void
 meet_refused(HubspotSearch *search, HubspotRefusal *refusal, HubspotUnit **units,
 			 int nunits)
@@ -398,8 +398,8 @@ hubspot_search_is_done(const HubspotSearch *search)
 }
 
 /*
- * Close a search that is done: nobody waits for it, and others may use what it has found
- * out.
+ * Close a search that is done: others no longer wait for it, and may use what it has
+ * found out.
  */
 void
 hubspot_search_close(HubspotSearch *search)

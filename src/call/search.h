@@ -21,8 +21,10 @@ typedef struct HubspotPart
 {
 	HubspotUnit **units;
 	int			nunits;
-	struct HubspotSuspects *half_of;	/* of what was refused, or NULL */
-	struct HubspotSuspects *sample_of;	/* likewise */
+	struct HubspotSuspects *half_of;	/* the refused units that this is a
+										 * half of; or NULL */
+	struct HubspotSuspects *sample_of;	/* the refused units that this is a
+										 * sample of; or NULL */
 	bool		searched;		/* it is a search's, not a chunk's first one */
 	bool		seeks_size;		/* it seeks a size that passes, since none has
 								 * so far */
@@ -31,9 +33,9 @@ typedef struct HubspotPart
 /* What came of a part, whose unsettled units stand first. */
 typedef struct HubspotPartAnswer
 {
-	const HubspotError *refusal;	/* of all of it, which names nobody; or
-									 * NULL */
-	bool		too_large;		/* that is because of its size */
+	const HubspotError *refusal;	/* the refusal of the whole part, which
+									 * names no input; or NULL */
+	bool		too_large;		/* it was refused because of its size */
 	int			nunsettled;
 	int			split;			/* how many of these go in a request of their
 								 * own; 0: all go in one */

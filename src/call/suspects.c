@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * suspects.c
- *	  Inputs that were refused together, in an error that names nobody.
+ *	  Inputs that were refused together, in an error that names none of them.
  *
  * Are all of them to blame, or some?  search.c says what is tried, and what follows from
  * that; this file has what it goes by.
@@ -105,7 +105,7 @@ hubspot_suspects_take_sample(HubspotSuspects *suspects, HubspotEvidence *evidenc
 	if (!suspects->known)
 		return;
 
-	/* others do the same before these are sent */
+	/* other searches do the same before these are sent */
 	suspects->nsample = Min(suspects->nsample,
 							Max(later_sample(evidence), suspects->nlists));
 	evidence->nspent += suspects->nsample;

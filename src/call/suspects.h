@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * suspects.h
- *	  Inputs that were refused together, in an error that names nobody.
+ *	  Inputs that were refused together, in an error that names none of them.
  *
  * IDENTIFICATION
  *	  src/call/suspects.h
@@ -26,18 +26,20 @@ typedef struct HubspotSuspects
 	const char *words;			/* of the error */
 	bool		by_size;		/* the request was too large */
 	bool		doubted;		/* not all are refused alike */
-	bool		has_waited;		/* for what another chunk finds out */
+	bool		has_waited;		/* it has waited for what another chunk finds
+								 * out */
 	bool		known;			/* others with these types were all refused */
 	const HubspotRefusal *met;	/* the refusal of others, if these units were
 								 * not refused themselves; or NULL */
-	int			nhalves;		/* that have been answered */
+	int			nhalves;		/* halves that have been answered */
 	struct HubspotSuspects *halves[2];	/* those that were refused */
 
 	/* the sample */
 	HubspotUnit **sample;
 	int			nsample;
 	int			nsent;
-	int			nrefused;		/* in the same words */
+	int			nrefused;		/* units of it that were refused in the same
+								 * words */
 } HubspotSuspects;
 
 extern HubspotSuspects *hubspot_suspects_create(HubspotUnit **units, int nunits,

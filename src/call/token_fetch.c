@@ -3,8 +3,8 @@
  * token_fetch.c
  *	  Calls that need an access token, which is fetched beside them.
  *
- * If a token has to be fetched, that is a call, too, in a set of its own, and whoever
- * waits for the others waits for it as well.  Statements nest, and the inner one may need
+ * If a token has to be fetched, that is a call, too, in a set of its own, and a wait for
+ * the other calls is a wait for it as well.  Statements nest, and the inner one may need
  * the token that the outer one is fetching: then it moves that fetch on.  If another
  * process fetches it, it is waited for, but not for ever.
  *
@@ -47,9 +47,10 @@ typedef struct Fetch
 	HubspotAccessToken *token;
 	Need	   *owner;
 	HubspotClient client;		/* the owner's, without a token */
-	HubspotCalls *calls;		/* with one call, ... */
+	HubspotCalls *calls;		/* its one call */
 	HubspotCall call;
-	StringInfoData form;		/* ... whose body is full of secrets */
+	StringInfoData form;		/* the body of the call, which is full of
+								 * secrets */
 	bool		moves;			/* while it begins or is moved on: an ERROR
 								 * may end that, and with it the fetch */
 } Fetch;
@@ -115,8 +116,8 @@ create_need(MemoryContext context, const HubspotClient *client)
 
 /*
  * Is there an access token?  If not, it is on its way, and *wake is when to look
- * again, if nothing comes back before; or there is none to be had, and the calls
- * are stopped.
+ * again, if nothing comes back before; or none can be had, and the calls are
+ * stopped.
  */
 static HubspotReadiness
 has_token(void *arg, int64 *wake)

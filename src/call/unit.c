@@ -6,12 +6,12 @@
  * Rows of one pair are one unit, so that HubSpot sees the pair once, with all
  * of the rows' types.  Rows that follow each other cost no memory of their own.
  *
- * Units are found by their pairs with a hash table, which costs a good part of what a row
- * does.  But most inputs are sorted, by a primary key if by nothing else: then a pair that
- * comes is not among those that there are, and answers come in the same order.  So the
- * units are only a list at first.  The table is made from the list when a pair is first
- * looked for: when one comes that is not the largest, or an answer in another order.  From
- * then on there is only the table.
+ * Units are found by their pairs with a hash table, which is a good part of what a row
+ * costs.  But most inputs are sorted, by a primary key if by nothing else: then a pair
+ * that comes is not among those that there are, and answers come in the same order.  So
+ * the units are only a list at first.  The table is made from the list when a pair is
+ * first looked for: when one comes that is not the largest, or an answer in another order.
+ * From then on there is only the table.
  *
  * IDENTIFICATION
  *	  src/call/unit.c
@@ -57,7 +57,7 @@ struct HubspotPairs
 /* How many units before its removal one is fetched, which hides the wait for memory. */
 #define UNITS_AHEAD		8
 
-/* It grows to what a batch has in flight. */
+/* The first size of the table, which grows to what a batch has in flight. */
 #define FIRST_PAIRS		64
 
 static inline int compare_pairs(HubspotSlice from_id, HubspotSlice to_id,

@@ -27,7 +27,7 @@ typedef struct HubspotPage
 {
 	const HubspotAssociation *associations; /* of the last page */
 	int			nassociations;
-	uint32		npages;			/* that were read */
+	uint32		npages;			/* pages that were read */
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */
 	HubspotSlice mark;			/* where a page before it began, or no data */
@@ -49,11 +49,13 @@ typedef struct HubspotUnit
 	bool		confirmed;
 	bool		doubtful;		/* HubSpot may have been asked more than once */
 	bool		labels_known;	/* of a pair: those that it has were read */
-	bool		counted;		/* as settled, before all of its chunk are */
-	bool		given;			/* all of its rows, likewise */
+	bool		counted;		/* it is counted as settled, before all of its
+								 * chunk are */
+	bool		given;			/* all of its rows were given, before all of
+								 * its chunk are settled */
 	void	   *chunk;			/* the HubspotChunk that it is part of */
 	struct HubspotUnit *older;	/* of the same pair; see HubspotPairs */
-	dlist_node	node;			/* likewise */
+	dlist_node	node;			/* for HubspotPairs */
 	const void *sent_with;		/* the request that it is part of now */
 
 	const HubspotError *error;
