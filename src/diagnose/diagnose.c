@@ -9,9 +9,9 @@
  * next check goes on.  So the checks of how a server is set up are those that
  * every call makes, and say the same.
  *
- * A check that needs what another one has not found is not made; that is said
- * in the end.  None changes anything, and all together send ten requests at
- * most (setup_check.c).
+ * A check that needs what another one has not found is not made; the last
+ * finding says so.  None changes anything, and all together send ten requests
+ * at most (setup_check.c).
  *
  * IDENTIFICATION
  *	  src/diagnose/diagnose.c
@@ -36,17 +36,20 @@
 typedef enum Need
 {
 	NEEDS_NOTHING,
-	NEEDS_SERVER,				/* there is one of that name */
-	NEEDS_LEAVE,				/* the user may use it, and its host */
-	NEEDS_CLIENT,				/* there is a login, too */
-	NEEDS_PEACE,				/* besides, HubSpot has not asked to wait */
+	NEEDS_SERVER,				/* there is a server of that name */
+	NEEDS_LEAVE,				/* the user may use the server, and its host
+								 * is allowed */
+	NEEDS_CLIENT,				/* there is a login */
+	NEEDS_PEACE,				/* there is a login, and HubSpot has not asked
+								 * to wait */
 	NEEDS_ANSWER,				/* HubSpot answers, and accepts the token */
 	NEEDS_SCHEMA				/* the extension's tables are there */
 } Need;
 
 /*
- * In this order: what the outbox holds is known before it is asked why nobody
- * sends it, and how often HubSpot was asked to wait before it is asked again.
+ * In this order: what the outbox holds is known before the check of why no
+ * worker sends it, and whether HubSpot has asked to wait is known before it is
+ * asked again.
  */
 static const struct
 {
@@ -191,5 +194,5 @@ note_unseen(HubspotDiagnosis *diagnosis)
 	}
 	if (unseen.len > 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_UNSEEN, HUBSPOT_STATE_WARNING,
-					 "Mend what stands above, and look again.", "%s", unseen.data);
+					 "Fix what stands above, and look again.", "%s", unseen.data);
 }

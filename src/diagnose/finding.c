@@ -165,14 +165,14 @@ hubspot_duration_text(int64 seconds)
 	return psprintf("%lld days", (long long) (seconds / SECS_PER_DAY));
 }
 
-/* May the user know how it is with what a role has?  The role may be gone. */
+/* May the user know about what a role has?  The role may be gone. */
 bool
 hubspot_may_know(const HubspotDiagnosis *diagnosis, Oid role)
 {
 	return diagnosis->monitors || has_privs_of_role(diagnosis->user, role);
 }
 
-/* What to add to numbers of which the user sees a part. */
+/* What to add to numbers if the user sees only a part. */
 const char *
 hubspot_whose(const HubspotDiagnosis *diagnosis)
 {

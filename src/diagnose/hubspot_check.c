@@ -23,7 +23,7 @@
 #include "diagnose/check.h"
 #include "rows/report.h"
 
-/* Clocks may differ by so many seconds, and by so many before it does harm. */
+/* How many seconds clocks may differ before that is worth a warning, and before it does harm. */
 #define SMALL_DIFFERENCE	60
 #define LARGE_DIFFERENCE	300
 
@@ -60,16 +60,16 @@ hubspot_check_account(HubspotDiagnosis *diagnosis)
 						 details.time_zone ? details.time_zone : "not told");
 		else
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TOKEN, HUBSPOT_STATE_WARNING, NULL,
-						 "accepted; which account it is of, the answer does not tell");
+						 "accepted; the answer does not tell which account it belongs to");
 	}
 	else
 		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_TOKEN,
-							  "which account it is of cannot be asked", error);
+							  "which account it belongs to cannot be found out", error);
 }
 
 /*
- * A request has failed, by which something was to be found out on a topic: what
- * it says of that, and of others.
+ * A request that was to find out something on a topic has failed: note what
+ * that says of the topic, and of others.
  */
 void
 hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
@@ -87,7 +87,7 @@ hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 						 "%s", detail);
 			break;
 		case HUBSPOT_VERDICT_SCOPE:
-			/* who lacks a scope was let in */
+			/* a token that lacks a scope has been accepted */
 			diagnosis->answered = true;
 			hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, hint, "%s: %s", what, detail);
 			break;
@@ -98,7 +98,7 @@ hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 				hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, NULL, "%s: %s", what, detail);
 			else
 				hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
-							 "somebody else than HubSpot has answered: %s", detail);
+							 "the answer did not come from HubSpot: %s", detail);
 			break;
 		case HUBSPOT_VERDICT_RATE:
 			diagnosis->answered = false;
@@ -173,7 +173,7 @@ hubspot_check_quota(HubspotDiagnosis *diagnosis)
 								   false, &call);
 	if (error)
 	{
-		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_QUOTA, "it cannot be asked", error);
+		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_QUOTA, "it cannot be found out", error);
 		return;
 	}
 	if (!hubspot_read_daily_usage(call.reply, &usages))
@@ -185,7 +185,7 @@ hubspot_check_quota(HubspotDiagnosis *diagnosis)
 	foreach(lc, usages)
 		show_quota(diagnosis, lfirst(lc));
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_OK, NULL,
-				 "HubSpot tells of none");
+				 "HubSpot reports none");
 }
 
 static void
@@ -196,7 +196,7 @@ show_quota(HubspotDiagnosis *diagnosis, const HubspotDailyUsage *usage)
 
 	if (usage->most == HUBSPOT_UNTOLD || usage->used == HUBSPOT_UNTOLD)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_WARNING, NULL,
-					 "HubSpot could not tell it (%s)",
+					 "HubSpot could not tell (%s)",
 					 usage->status ? usage->status : "without a reason");
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA,

@@ -97,7 +97,7 @@ static const struct
 	[RATE_LIMIT] = {"hubspot_assoc_rate_limit_requests", "gauge", "Requests that may be sent in 10 s; 0: no limit."},
 	[RATE_USED] = {"hubspot_assoc_rate_used_requests", "gauge", "Requests that were sent in the last 10 s."},
 	[PARKED] = {"hubspot_assoc_parked_seconds", "gauge", "How long HubSpot has asked to wait from now on."},
-	[PRELOADED] = {"hubspot_assoc_preloaded", "gauge", "1 if the library is preloaded; else the counters are of the asking session alone."},
+	[PRELOADED] = {"hubspot_assoc_preloaded", "gauge", "1 if the library is preloaded; else PostgreSQL 15 and 16 give the counters of the asking session."},
 	[LAUNCHER_UP] = {"hubspot_assoc_launcher_up", "gauge", "1 if the launcher of the workers runs."},
 	[WORKERS] = {"hubspot_assoc_workers", "gauge", "Workers in this database."},
 	[OUTBOX_ROWS] = {"hubspot_assoc_outbox_rows", "gauge", "Rows in the outbox, as the server's statistics estimate it."},
@@ -106,14 +106,14 @@ static const struct
 	[DEAD_LETTERS] = {"hubspot_assoc_dead_letters", "gauge", "Dead letters, by what was to be done and their error category; of each server the newest " COUNTED_DEAD_LETTERS "."},
 	[BACKOFF] = {"hubspot_assoc_backoff_seconds", "gauge", "For how long nothing of the outbox could be sent, by the error category; there is none while it can."},
 	[PAUSED] = {"hubspot_assoc_paused", "gauge", "1 if hs_assoc_pause has stopped the outbox."},
-	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Syncs: of a table, one for each direction and account."},
+	[SYNCS] = {"hubspot_assoc_syncs", "gauge", "Tables that are kept in sync, counted for each direction and account."},
 	[INACTIVE_SYNCS] = {"hubspot_assoc_inactive_syncs", "gauge", "Syncs whose changes are not sent, as hs_assoc_sync shows."},
 	[COMPARED_RECORDS] = {"hubspot_assoc_compared_records_total", "counter", "Records of tables in sync that workers have compared with HubSpot, as verify says."},
 	[DIFFERENCES] = {"hubspot_assoc_differences_total", "counter", "Differences from HubSpot that workers have found."},
 	[REPAIRED] = {"hubspot_assoc_repaired_differences_total", "counter", "Differences for which workers have enqueued what puts them right."},
 	[OPEN_DIFFERENCES] = {"hubspot_assoc_open_differences", "gauge", "Differences in hs_assoc_drift_log that are open; of each server up to " COUNTED_DIFFERENCES "."},
 	[CONTESTED] = {"hubspot_assoc_contested_differences", "gauge", "Differences that came back after two repairs, and are left alone; up to " COUNTED_DIFFERENCES "."},
-	[VERIFY_LATE] = {"hubspot_assoc_verify_late_seconds", "gauge", "For how much longer than its verify says the most overdue table was not compared to its end."},
+	[VERIFY_LATE] = {"hubspot_assoc_verify_late_seconds", "gauge", "How overdue, by its verify, the comparison of the most overdue table is."},
 	[FAULT] = {"hubspot_assoc_fault_seconds", "gauge", "For how long this server has lacked something for sending, by the SQLSTATE."}
 };
 
@@ -365,7 +365,7 @@ add_label(StringInfo labels, const char *name, const char *value)
 	escape_json(labels, value);
 }
 
-/* What a server was used for, and how much of its rate. */
+/* What a server was used for, and how much of its rate is in use. */
 static void
 put_account(const Sink *sink, const HubspotOptions *server)
 {
@@ -373,7 +373,7 @@ put_account(const Sink *sink, const HubspotOptions *server)
 	HubspotThrottle throttle = {0};
 	int64		now = hubspot_now();
 
-	/* where nobody has used it, all is 0 */
+	/* if no session has used it, all is 0 */
 	(void) hubspot_account_read(server->server, &counts, &throttle);
 	put_counts(sink, server->server_name, &counts);
 	put(sink, RATE_LIMIT, server->server_name, server->rate_limit);
@@ -397,7 +397,7 @@ put_counts(const Sink *sink, const char *server, const HubspotAccountCounts *cou
 	put_failures(sink, server, counts);
 }
 
-/* Rows that have failed; operations of one name, as one of one input and of many, are one. */
+/* Rows that have failed.  Operations of one name, for one input and for many, are added up. */
 static void
 put_failures(const Sink *sink, const char *server, const HubspotAccountCounts *counts)
 {
@@ -518,7 +518,7 @@ put_live_rows(const Sink *sink, Oid outbox)
 	put(sink, OUTBOX_ROWS, NULL, DatumGetInt64(count));
 }
 
-/* The figures of a statement; of those of the servers that it has no row of, 0. */
+/* The figures of a statement; they are 0 for servers without a row. */
 static void
 put_rows(const Sink *sink, FigureStatement *statement, const List *servers)
 {
@@ -565,7 +565,10 @@ add_up(List *sums, const FigureStatement *statement, const HubspotRow *row, int 
 	return sums;
 }
 
-/* Those of one server come together, as a rule: it is the last one, or near. */
+/*
+ * The sum that a row belongs to, or NULL.  Rows of one server come together, as a rule, so
+ * it is the last sum, or near.
+ */
 static Sum *
 find_sum(const List *sums, const FigureStatement *statement, const HubspotRow *row)
 {

@@ -259,7 +259,7 @@ hubspot_check_backoff(HubspotDiagnosis *diagnosis)
 	}
 	message = hubspot_get_text(&row, BACKOFF_MESSAGE);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_BACKOFF, HUBSPOT_STATE_PROBLEM,
-				 psprintf("Mend what it says; SELECT hs_assoc_resume(%s) tries at once.",
+				 psprintf("Fix the cause; SELECT hs_assoc_resume(%s) tries at once.",
 						  quote_literal_cstr(diagnosis->name)),
 				 "nothing could be sent for %s, the next attempt is in %s: %s%s%s",
 				 hubspot_duration_text(hubspot_get_int64(&row, BACKOFF_SINCE)),
@@ -315,7 +315,7 @@ hubspot_check_dead_letters(HubspotDiagnosis *diagnosis)
 	}
 	message = hubspot_get_text(&row, DEAD_MESSAGE);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_DEAD_LETTERS, HUBSPOT_STATE_WARNING,
-				 "See hs_assoc_dead_letter; when the cause is mended, hs_assoc_retry() sends them again, or hs_assoc_discard() deletes them.",
+				 "See hs_assoc_dead_letter; when the cause is fixed, hs_assoc_retry() sends them again, or hs_assoc_discard() deletes them.",
 				 "%lld, %lld of them %s%s%s%s",
 				 (long long) hubspot_get_int64(&row, DEAD_COUNT),
 				 (long long) hubspot_get_int64(&row, DEAD_OF_CATEGORY),

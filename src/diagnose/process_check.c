@@ -23,13 +23,13 @@
 #include "worker/sending.h"
 #include "worker/slot.h"
 
-/* How long a row may be overdue before somebody should have come, in seconds. */
+/* How long a row may be overdue before a worker should have come, in seconds. */
 #define PATIENCE	60
 
 /* How long an account may have to wait, in microseconds, before it is said. */
 #define LONG_WAIT	INT64CONST(2000000)
 
-static bool nobody_has_come(const HubspotDiagnosis *diagnosis);
+static bool is_overdue(const HubspotDiagnosis *diagnosis);
 static void check_dynamic(HubspotDiagnosis *diagnosis);
 
 /* Is the library in every process, or only where it is called? */
@@ -77,7 +77,7 @@ hubspot_check_workers(HubspotDiagnosis *diagnosis)
 			break;
 		case HUBSPOT_SENDING_WORKERS:
 			all = hubspot_count_workers(&own);
-			if (own == 0 && nobody_has_come(diagnosis))
+			if (own == 0 && is_overdue(diagnosis))
 				hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
 							 "Look for warnings of hubspot_assoc in the server's log; raise max_worker_processes if it is used up.",
 							 "no worker is in this database, though rows are due; %d of %d run, max_worker_processes is %d",
@@ -89,9 +89,9 @@ hubspot_check_workers(HubspotDiagnosis *diagnosis)
 	}
 }
 
-/* Are rows overdue for no reason that is known by now? */
+/* Are rows overdue without a reason that the checks so far have found? */
 static bool
-nobody_has_come(const HubspotDiagnosis *diagnosis)
+is_overdue(const HubspotDiagnosis *diagnosis)
 {
 	return diagnosis->overdue > PATIENCE &&
 		diagnosis->findings[HUBSPOT_TOPIC_COPY].state == HUBSPOT_STATE_OK &&
@@ -107,7 +107,7 @@ check_dynamic(HubspotDiagnosis *diagnosis)
 	if (pid != 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_OK, NULL,
 					 "a dynamic worker is in this database: process %d", pid);
-	else if (nobody_has_come(diagnosis))
+	else if (is_overdue(diagnosis))
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WORKERS, HUBSPOT_STATE_PROBLEM,
 					 "SELECT hs_assoc_start(); raise max_worker_processes if that says that it is used up.",
 					 "no worker is in this database, though rows are due, and none comes before the next commit that enqueues");
@@ -127,7 +127,7 @@ hubspot_check_throttle(HubspotDiagnosis *diagnosis)
 	(void) hubspot_account_read(diagnosis->server, NULL, &throttle);
 	if (throttle.parked_until > now + LONG_WAIT)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_WARNING,
-					 "Wait. If it comes often, others use the account's limit, too: lower the option rate_limit.",
+					 "Wait. If this happens often, others use the account's limit, too: lower the option rate_limit.",
 					 "HubSpot has asked to wait; %s are left",
 					 hubspot_duration_text((throttle.parked_until - now) / USECS_PER_SEC + 1));
 	else if (limit == 0)
@@ -155,7 +155,7 @@ hubspot_check_resources(HubspotDiagnosis *diagnosis)
 			!hubspot_may_know(diagnosis, fault->role))
 			continue;
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_RESOURCES, HUBSPOT_STATE_PROBLEM,
-					 "See to the disk, the memory or the descriptors of this server; its log has more.",
+					 "Check the disk, the memory and the descriptors of this server; its log has more.",
 					 "the last attempt to send has failed with SQLSTATE %s%s%s",
 					 unpack_sql_state(fault->sqlstate),
 					 has_privs_of_role(diagnosis->user, fault->role) ? ": " : "",

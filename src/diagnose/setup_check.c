@@ -99,7 +99,7 @@ hubspot_check_login(HubspotDiagnosis *diagnosis)
 				 client->options->own_mapping ? "the role's own" : "PUBLIC's");
 }
 
-/* Without the warning of a version's end, which is a finding here. */
+/* Connect without the warning of a version's end, which is a finding here. */
 static HubspotClient *
 connect_quietly(const char *server)
 {

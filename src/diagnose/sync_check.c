@@ -32,15 +32,15 @@
 #include "sync/config.h"
 
 /*
- * For so many pairs of object types labels are looked up: with the other
- * requests there are no more than ten.
+ * For how many pairs of object types labels are looked up: with the other
+ * requests, there are no more than ten.
  */
 #define MAX_PAIRS	5
 
-/* How many seconds later than it should be a comparison is not late. */
+/* A comparison is not late before it is this many seconds overdue. */
 #define LATE		60
 
-/* What is asked where no table is in sync. */
+/* The object types that are asked about if no table is in sync. */
 static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "companies"};
 
 enum
@@ -220,7 +220,7 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 	ListCell   *lc;
 
 	check_event_triggers(diagnosis);
-	/* of a copy, no sync is active, and what is to be done is said */
+	/* in a copy, no sync is active, and the topic copy says what to do */
 	if (diagnosis->findings[HUBSPOT_TOPIC_COPY].state != HUBSPOT_STATE_OK)
 		return;
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
@@ -262,7 +262,10 @@ problem_of(const HubspotRows *inactive, int32 id)
 	return NULL;
 }
 
-/* To enable all triggers alike would be wrong where some are for what is applied. */
+/*
+ * To enable all triggers alike would be wrong where some are for changes that a
+ * subscription applies.
+ */
 static const char *
 trigger_advice(const HubspotSync *sync)
 {
@@ -275,13 +278,13 @@ trigger_advice(const HubspotSync *sync)
 					table, quote_literal_cstr(table));
 }
 
-/* What have workers found that compare tables with HubSpot, and can they? */
+/* What have workers found by comparing tables with HubSpot, and are they able to? */
 void
 hubspot_check_drift(HubspotDiagnosis *diagnosis)
 {
 	HubspotRows rows;
 	int			ncompared = 0;
-	int			nfirst = 0;		/* that no pass has gone through yet */
+	int			nfirst = 0;		/* syncs whose first pass has not ended yet */
 	int64		oldest = 0;
 	List	   *drifts = NIL;
 	ListCell   *lc;
@@ -349,12 +352,12 @@ check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync, const H
 						   "It is tried again, later each time. See hs_assoc_verify_stat.");
 	else if (took > period)
 		drifts = add_drift(drifts, TOO_SLOW,
-						   psprintf("to compare table %s takes %s, and verify is %s", table,
+						   psprintf("comparing table %s takes %s, and verify is %s", table,
 									hubspot_duration_text(took), hubspot_duration_text(period)),
 						   "Enable the sync anew with a longer verify, or raise the server's rate_limit, if HubSpot allows that.");
 	else if (age > 2 * period + LATE)
 		drifts = add_drift(drifts, NOT_COMPARED,
-						   psprintf("table %s was not compared for %s, and verify is %s", table,
+						   psprintf("table %s has not been compared for %s, and verify is %s", table,
 									hubspot_duration_text(age), hubspot_duration_text(period)),
 						   "See the topics workers and pause.");
 	if (held_back)
@@ -420,7 +423,7 @@ find_drifts(HubspotDiagnosis *diagnosis, List *drifts)
 				 "%s", detail.data);
 }
 
-/* Those that follow DDL. */
+/* Are the event triggers there that follow DDL, and are they enabled? */
 static void
 check_event_triggers(HubspotDiagnosis *diagnosis)
 {
@@ -487,12 +490,12 @@ hubspot_check_labels(HubspotDiagnosis *diagnosis)
 			read++;
 		else if (error->verdict != HUBSPOT_VERDICT_SCOPE &&
 				 error->verdict != HUBSPOT_VERDICT_REQUEST)
-			break;				/* no more is to be had */
+			break;				/* no more can be had */
 	}
 	if (skipped > 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_WARNING,
 					 "hs_assoc_labels shows those of a pair of object types.",
-					 "for %d pairs of object types, those of further syncs were not looked up",
+					 "labels of further syncs were not looked up: %d",
 					 skipped);
 	if (read == list_length(pairs))
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_OK, NULL,
@@ -535,7 +538,7 @@ look_up_labels(HubspotDiagnosis *diagnosis, const HubspotSync *pair, const List 
 		return error;
 
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_SCOPES, HUBSPOT_STATE_OK, NULL,
-				 "the token may read associations; what it may write, only a write shows");
+				 "the token may read associations; only a write shows what it may write");
 	foreach(lc, syncs)
 	{
 		const HubspotSync *sync = lfirst(lc);

@@ -183,9 +183,9 @@ $hubspot->account({ token => 'narrow', scopes => [] });
 broken('a scope is missing', login(q{access_token 'narrow'}), $own_login, session => $bob,
 	scopes => [ 'warning', qr/from contacts to companies: .*MISSING_SCOPES/, qr/Give the token's app or service key the scopes/ ]);
 broken('the account may not be asked', rule({ status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } }, 'details'), $no_rule,
-	token => [ 'warning', qr/which account it is of cannot be asked: MISSING_SCOPES/ ]);
+	token => [ 'warning', qr/which account it belongs to cannot be found out: MISSING_SCOPES/ ]);
 broken('the quota may not be asked', rule({ status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } }, 'api-usage'), $no_rule,
-	quota => [ 'warning', qr/it cannot be asked: MISSING_SCOPES/ ]);
+	quota => [ 'warning', qr/it cannot be found out: MISSING_SCOPES/ ]);
 
 #
 # The network, and who answers
@@ -196,7 +196,7 @@ broken('no such name', [ q{SET hubspot_assoc.allowed_hosts = '*.invalid'}, serve
 	[ 'RESET hubspot_assoc.allowed_hosts', server($url) ],
 	connection => [ 'problem', qr/could not reach HubSpot: .*nothing\.invalid/ ]);
 broken('a page of somebody else', rule({ status => 404, text => '<html>not here</html>', content_type => 'text/html', headers => { 'x-hubspot-correlation-id' => undef } }), $no_rule,
-	connection => [ 'problem', qr/somebody else than HubSpot has answered/, qr/base_url/ ]);
+	connection => [ 'problem', qr/the answer did not come from HubSpot/, qr/base_url/ ]);
 broken('a redirect', rule({ status => 302, headers => { Location => 'https://example.com/' } }), $no_rule,
 	connection => [ 'problem', qr/HTTP status 302/, qr/Redirects are never followed/ ]);
 broken('HubSpot is down', rule({ status => 503 }), $no_rule,
@@ -223,9 +223,9 @@ foreach my $date ('today', 'Sun, 06 Foo 1994 08:49:37 GMT')
 	$no_rule->();
 }
 broken('an answer that names no account', rule({ body => { kind => 'STANDARD' } }, 'details'), $no_rule,
-	token => [ 'warning', qr/which account it is of, the answer does not tell/ ]);
+	token => [ 'warning', qr/the answer does not tell which account it belongs to/ ]);
 broken('an answer that is not understood', rule({ status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => "two\nlines " . 'x' x 5000 } }, 'details'), $no_rule,
-	token => [ 'warning', qr/which account it is of cannot be asked: VALIDATION_ERROR: two lines x+\.\.\.$/ ]);
+	token => [ 'warning', qr/which account it belongs to cannot be found out: VALIDATION_ERROR: two lines x+\.\.\.$/ ]);
 broken('an answer without a quota', rule({ body => { results => 7 } }, 'api-usage'), $no_rule,
 	quota => [ 'warning', qr/HubSpot's answer cannot be read/ ]);
 
@@ -237,7 +237,7 @@ broken('the quota is low', sub { $hubspot->settings({ daily_usage => 240_000 }) 
 broken('the quota is used up', sub { $hubspot->settings({ daily_usage => 250_000 }) }, sub { $hubspot->settings({ daily_usage => undef }) },
 	quota => [ 'problem', qr/^0 of 250000/ ]);
 broken('the quota is not known', rule({ body => { results => [ { fetchStatus => 'TIMEOUT' } ] } }, 'api-usage'), $no_rule,
-	quota => [ 'warning', qr/could not tell it \(TIMEOUT\)/ ]);
+	quota => [ 'warning', qr/could not tell \(TIMEOUT\)/ ]);
 broken('the day is over', rule({ status => 429, body => { status => 'error', policyName => 'DAILY', message => 'You have reached your daily limit.' } }), $no_rule,
 	quota => [ 'problem', qr/daily limit/, qr/Wait/ ]);
 
@@ -262,7 +262,7 @@ broken('syncs of many pairs of object types', [ map { qq{SELECT hs_assoc_enable_
 	labels => [ 'problem', qr/Boss/ ]);
 $admin->query($_) foreach map { qq{SELECT hs_assoc_enable_sync('others', 'contacts', 'contact', '$_', 'other')} } qw(tickets deals calls emails meetings notes);
 is(bad(diagnose($admin)), 'labels:warning', 'syncs of many pairs of object types: the topic');
-like(diagnose($admin)->{labels}[1], qr/for 2 pairs of object types, those of further syncs were not looked up/, 'syncs of many pairs of object types: what it says');
+like(diagnose($admin)->{labels}[1], qr/labels of further syncs were not looked up: 2/, 'syncs of many pairs of object types: what it says');
 $admin->query(q{SELECT hs_assoc_disable_sync('others'); DROP TABLE others});
 broken('a label is gone', q{SELECT hs_assoc_label_delete('contacts', 'companies', 1)}, q{SELECT hs_assoc_label_create('contacts', 'companies', 'Boss', 'boss')},
 	labels => [ 'problem', qr/table public\.links: there is no label "Boss"/, qr/hs_assoc_label_create/ ]);
