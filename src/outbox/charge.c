@@ -26,7 +26,7 @@
 #include "outbox/lease.h"
 #include "outbox/settle.h"
 
-/* How many bytes of a message are kept in a row: as many as of HubSpot's. */
+/* How many bytes of a message are kept in a row: as many as of one from HubSpot. */
 #define MAX_MESSAGE		1000
 
 /* What is done in one transaction. */
@@ -47,9 +47,9 @@ static void charge_row(const HubspotClaimant *claimant,
 static const HubspotError *as_error(const ErrorData *fault);
 
 /*
- * Take an ERROR that was caught, into that memory context.  What the sender
- * has begun is undone: its transaction, and what it has in flight.  A cancel
- * is thrown on, and so is an ERROR that is not the sender's.
+ * Copy an ERROR that was caught into a memory context, and undo what the sender has begun: its
+ * transaction, and what it has in flight.  A cancel is thrown again; so is any ERROR that is
+ * not theirs: one that no caller here deals with.
  */
 ErrorData *
 hubspot_catch(HubspotTransaction *transaction, MemoryContext context,

@@ -44,8 +44,8 @@ enum
 };
 
 /*
- * Is there a row of the same pair before w?  It is a scalar subquery, so that
- * the planner cannot turn the look-up by index into a join.
+ * The first row of the same pair before w, or null.  It is a scalar subquery, so that the
+ * planner cannot turn the look-up by index into a join.
  */
 #define BLOCKER \
 	"(SELECT b.id FROM %1$s.hs_assoc_outbox AS b" \
@@ -167,7 +167,7 @@ hubspot_claim_first(const HubspotClaimant *claimant, int64 *id)
 	return true;
 }
 
-/* Delete rows that later ones override; returns how many of the window's. */
+/* Delete rows of the window that later ones override; returns how many. */
 int64
 hubspot_claim_prune(const HubspotClaimant *claimant,
 					int window)
@@ -195,8 +195,8 @@ hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)
 }
 
 /*
- * Of rows that are sent together, let each know whether others of its pair are,
- * and the last one of these.
+ * Tell each of the rows that are sent together whether others of its pair are among them, and
+ * which of these is the last.
  */
 void
 hubspot_claim_link(const HubspotLane *lane, HubspotClaim *claims, int nclaims)
@@ -247,7 +247,7 @@ hubspot_claim_defer_blocked(const HubspotClaimant *claimant, int window)
 	return hubspot_execute(&defer_blocked_statement, &values);
 }
 
-/* Have rows wait that this transaction has picked, without charging them. */
+/* Put off rows that this transaction has picked, without charging them. */
 void
 hubspot_claim_defer(const HubspotDeferral *deferrals, int ndeferrals)
 {
@@ -268,8 +268,8 @@ hubspot_claim_defer(const HubspotDeferral *deferrals, int ndeferrals)
 }
 
 /*
- * Sort claims by the records that they are from, so many of these at most.  Returns how
- * many claims that are; they come first.
+ * Sort the first claims by the records that they are from, those of at most max_groups
+ * records.  Returns how many claims these are.
  */
 int
 hubspot_claim_group(HubspotClaim *claims, int nclaims, int max_groups)
@@ -289,7 +289,7 @@ hubspot_claim_group(HubspotClaim *claims, int nclaims, int max_groups)
 	return i;
 }
 
-/* Of how many records are they? */
+/* How many records are the claims from? */
 int
 hubspot_claim_count_records(const HubspotClaim *claims, int nclaims)
 {
@@ -303,7 +303,10 @@ hubspot_claim_count_records(const HubspotClaim *claims, int nclaims)
 	return count;
 }
 
-/* Ids of records; longer ones are taken for one: they are no ids of HubSpot's. */
+/*
+ * Create a set of records' ids.  HubSpot's ids fit into it; longer ones that begin alike count
+ * as one.
+ */
 static HTAB *
 create_records(int max_records)
 {

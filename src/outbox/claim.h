@@ -27,7 +27,7 @@ typedef struct HubspotLane
 	const char *to_type;
 	bool		keep_labels;
 	bool		has_keys;		/* their records are not known yet */
-	int			attempts;		/* that failed, of each of them */
+	int			attempts;		/* failed ones, of each row */
 } HubspotLane;
 
 /* A row that was picked. */
@@ -41,8 +41,8 @@ typedef struct HubspotClaim
 	ArrayType  *type_ids;		/* or NULL */
 	const char *category;		/* or NULL */
 	ArrayType  *labels;			/* or NULL */
-	int64		last_id;		/* of the rows of its pair that go with it */
-	bool		shares;			/* there are others of its pair */
+	int64		last_id;		/* the last row of its pair that goes with it */
+	bool		shares;			/* other rows of its pair go with it */
 	int64		waited;			/* for its records, in microseconds, if they
 								 * are not known yet */
 	const HubspotHistoric *historic;	/* or NULL: no history is kept of it */

@@ -79,7 +79,7 @@ enum
 	RENEWED_FIRST_UNASKED
 };
 
-/* What those who had the lease may have changed; no row: the account is paused */
+/* What earlier holders of the lease may have changed; no row: the account is paused */
 static HubspotStatement renew_statement = {
 	.text =
 	"SELECT b.retry_at,"
@@ -168,9 +168,8 @@ set_accounts(HubspotValues *values, const List *accounts)
 }
 
 /*
- * Look again, now that its lease is ours: who had it may have failed, or put rows
- * off, since the accounts, which are these, were listed.  False if the account is
- * paused.
+ * Look at an account again, now that its lease is ours: since claimants were listed, a process
+ * that had the lease may have failed, or put rows off.  False: the account is paused.
  */
 bool
 hubspot_claimant_renew(HubspotClaimant *claimant,
@@ -200,7 +199,10 @@ hubspot_claimant_renew(HubspotClaimant *claimant,
 	return true;
 }
 
-/* Which of the roles that have rows for the server override each other's? */
+/*
+ * Find the roles that have rows for the server with the same login, and which of them override
+ * each other's.
+ */
 static void
 find_company(HubspotClaimant *claimant, const List *claimants)
 {
@@ -237,7 +239,7 @@ find_company(HubspotClaimant *claimant, const List *claimants)
 														  sizeof(Oid), true, TYPALIGN_INT));
 }
 
-/* Has a role the same login on the claimant's server? */
+/* Does a role have the same login on the claimant's server? */
 bool
 hubspot_claimant_is_with(const HubspotClaimant *claimant, Oid role)
 {

@@ -26,23 +26,28 @@ typedef struct HubspotClaimant
 	TimestampTz horizon;		/* no row is due before that time */
 	bool		backing_off;	/* nothing could be sent to it the last time */
 	bool		known;			/* something was sent to its server before */
-	bool		has_later;		/* rows that are not due yet; known under the
-								 * lease, as what follows */
-	bool		has_letters;	/* dead letters */
-	bool		has_outdated;	/* of these, some that are to be deleted */
-	bool		has_doubts;		/* operations that may still be done */
-	bool		has_keys;		/* rows whose records are not known yet */
-	bool		has_late;		/* among these, removals that were looked up */
-	int64		first_unasked;	/* the first that was not */
+	bool		has_later;		/* it has rows that are not due yet; this and
+								 * what follows is read under the lease */
+	bool		has_letters;	/* its server has dead letters */
+	bool		has_outdated;	/* its server has dead letters that are to be
+								 * deleted */
+	bool		has_doubts;		/* its server has operations that may still be
+								 * done */
+	bool		has_keys;		/* its server has rows whose records are not
+								 * known yet */
+	bool		has_late;		/* its server has removals whose records were
+								 * looked up in vain */
+	int64		first_unasked;	/* the first row whose records were never
+								 * looked up */
 	Datum		company;		/* oid[]: roles with the same login, itself
 								 * included */
 	Datum		heeds;			/* oid[]: roles whose later rows make its own
 								 * needless */
 	Datum		overrides;		/* oid[]: roles whose earlier rows its own
 								 * make needless */
-	bool		has_company;	/* these have other roles than itself */
-	int64		turn;			/* sender.c's, likewise what follows */
-	HubspotReask *reask;
+	bool		has_company;	/* other roles than its own are in company */
+	int64		turn;			/* sender.c's */
+	HubspotReask *reask;		/* sender.c's */
 } HubspotClaimant;
 
 /* What is known of an account before something is sent to it. */

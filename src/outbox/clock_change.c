@@ -3,13 +3,11 @@
  * clock_change.c
  *	  What to do when the system's clock is set.
  *
- * The time at which a row is due is one of the system's clock, which people
- * and programs set.  If it is set back by an hour, whatever was to wait for a
- * moment would wait for an hour.  So each look at the outbox compares the
- * progress of that clock with that of the monotonic one.  Both are noted in a
- * table, since the processes that look come and go, together with the
- * postmaster: another one may be on another machine, whose clocks say nothing
- * about this one's.
+ * A row is due at a time of the system's clock, which people and programs set.  If it is set
+ * back by an hour, what was to wait for a moment would wait for an hour.  So each look at the
+ * outbox compares the progress of that clock with that of the monotonic one.  Both are noted
+ * in a table, since the processes that look come and go.  The postmaster is noted with them:
+ * another one may be on another machine, whose clocks say nothing about this one's.
  *
  * All functions here need a transaction with a snapshot.  None waits for the
  * lock of a row.
@@ -174,8 +172,8 @@ claim_change(TimestampTz noted)
 }
 
 /*
- * The clock was set back by that much, or forward if it is negative: then what
- * was to wait is due early, which only harms doubts.
+ * Let what waits keep step with a clock that was set back by that much, or forward if it is
+ * negative: then what waits is due early, which harms only doubts.
  */
 static void
 shift(int64 back)

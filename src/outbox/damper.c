@@ -4,7 +4,7 @@
  *	  Pairs that change all the time are sent less and less often.
  *
  * Only the last state of a pair that changes all the time matters, and each
- * request that carries an earlier one is lost for other pairs.  The first few
+ * request that carries an earlier one is lost to other pairs.  The first few
  * sends of a pair go at once; then it has to wait a second after the last one,
  * and twice as long each time, up to a bound, which is the most by which its
  * last state is late.  A pair that was quiet for twice that bound begins anew.
@@ -12,11 +12,10 @@
  * A row that was already in the queue when the pair was last sent is not a new
  * change: it neither waits nor counts.
  *
- * The pairs that were sent lately are in a table with one place for each hash
- * value, where a newer pair replaces another: a forgotten pair is damped less.
- * If the library is preloaded, the table is in shared memory, because the workers
- * take turns.  Otherwise each sender has its own, so that whoever calls one finds
- * that all is sent that is due, whatever others have sent.
+ * The pairs that were sent lately are in a table with one place for each hash value, where a
+ * newer pair replaces another: a forgotten pair is damped less.  If the library is preloaded,
+ * the table is in shared memory, because the workers take turns.  Otherwise each sender has
+ * its own, so that it sends all that is due, whatever others have sent.
  *
  * IDENTIFICATION
  *	  src/outbox/damper.c

@@ -16,10 +16,10 @@
  *
  * If the process dies, rows that were in flight are sent again.
  *
- * The parcels share what the account may have in flight.  If there are more of them
- * than that, some begin when others are over.  What refuses the account, or keeps us
- * from reaching it, is noticed by each that is under way; it makes the account wait,
- * no other one begins, and it costs the rows nothing.
+ * The parcels share what the account may have in flight.  If there are more of them than that,
+ * some begin when others are over.  If the account is refused, or cannot be reached, each
+ * parcel that is under way notices; the account has to wait, no other parcel begins, and it
+ * costs the rows nothing.
  *
  * IDENTIFICATION
  *	  src/outbox/delivery.c
@@ -61,7 +61,7 @@ struct HubspotDelivery
 	HubspotAnswers answers;
 	bool		over;			/* all is recorded, or the lease is lost */
 	bool		recorded;		/* all is recorded */
-	bool		unrecorded;		/* but for the account's failure */
+	bool		unrecorded;		/* the account's failure could not be recorded */
 };
 
 static void suspect_all(HubspotDelivery *delivery);
@@ -124,7 +124,7 @@ hubspot_delivery_start(HubspotTransaction *transaction, HubspotDelivery *deliver
 	return true;
 }
 
-/* False: the extension was dropped. */
+/* Create a parcel for each lot.  False: the extension was dropped. */
 static bool
 create_parcels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 {
@@ -144,8 +144,8 @@ create_parcels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 }
 
 /*
- * The labels of the rows of a lot that have some, or NULL; those of lots before it are
- * there.  False: the extension was dropped.
+ * Look up the labels of a lot's object types, if its rows have labels; labels[] has those of
+ * the lots before it.  False: the extension was dropped.
  */
 static bool
 look_up_labels(HubspotTransaction *transaction, const HubspotSelection *chosen,
@@ -207,8 +207,8 @@ begin_parcels(HubspotDelivery *delivery)
 }
 
 /*
- * Take the places of the next parcel: its share of the free ones, as there are
- * other parcels that have not begun.  False: there are not enough of them.
+ * Take the places of the next parcel: its share of the free ones, as there are other parcels
+ * that have not begun.  False: too few are free.
  */
 static bool
 take_places(HubspotDelivery *delivery, const HubspotParcel *parcel, HubspotPlaces *places)
@@ -279,9 +279,9 @@ hubspot_delivery_look(HubspotDelivery *delivery, int64 *wake)
 }
 
 /*
- * In a transaction: record what has come back, and put more while we have the lease.
- * It ends early, and leaves the rows to others, if the lease is lost.  True: that was
- * all, and hubspot_delivery_finish() is to be called in another one.
+ * In a transaction: record what has come back, and put more while we have the lease.  If the
+ * lease is lost, the delivery ends early, and leaves the rows to others.  True: that was all,
+ * and hubspot_delivery_finish() is to be called in another transaction.
  */
 bool
 hubspot_delivery_move(HubspotDelivery *delivery)
@@ -327,7 +327,7 @@ put_rows(HubspotDelivery *delivery)
 	}
 }
 
-/* In a transaction: record what all of it says of the account. */
+/* In a transaction: record what the answers say of the account. */
 void
 hubspot_delivery_finish(HubspotDelivery *delivery)
 {
@@ -344,7 +344,7 @@ hubspot_delivery_wait(HubspotDelivery *delivery, int64 until)
 }
 
 /*
- * After the transaction: if it is over, others can have the lease.  Pairs count as
+ * After the transaction: if the delivery is over, others can have the lease.  Pairs count as
  * sent only now: what is sent again after an ERROR has not changed meanwhile.
  */
 void
@@ -385,7 +385,7 @@ hubspot_delivery_is_unrecorded(const HubspotDelivery *delivery)
 	return delivery->unrecorded;
 }
 
-/* From now on, an ERROR is that of one of the rows. */
+/* From now on, an ERROR is taken for one of the rows'. */
 static void
 suspect_all(HubspotDelivery *delivery)
 {

@@ -18,12 +18,12 @@
 /* The rows of an account on their way; see delivery.c. */
 typedef struct HubspotDelivery HubspotDelivery;
 
-/* What can be done with one. */
+/* What can be done with a delivery. */
 typedef enum HubspotDeliveryState
 {
 	HUBSPOT_DELIVERY_OVER,		/* nothing more */
-	HUBSPOT_DELIVERY_READY,		/* something is to be recorded, or to be put */
-	HUBSPOT_DELIVERY_WAITS		/* for what is to come back */
+	HUBSPOT_DELIVERY_READY,		/* there is something to record, or to put */
+	HUBSPOT_DELIVERY_WAITS		/* it waits for answers */
 } HubspotDeliveryState;
 
 extern HubspotDelivery *hubspot_delivery_create(const HubspotSelection *chosen,

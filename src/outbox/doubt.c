@@ -86,7 +86,7 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-/* For how long, in ms, a request may still have effects when it has failed. */
+/* For how long, in ms, a request may still have effects after it has failed. */
 int
 hubspot_doubt_time(int request_timeout)
 {
@@ -112,9 +112,9 @@ hubspot_doubt_add(const char *server,
 }
 
 /*
- * Confirmed rows that an earlier operation may still undo have to be sent
- * again when it no longer can.  They are taken out of claims; returns how many
- * are left.
+ * Put off confirmed rows that an earlier operation may still undo: they are
+ * sent again when it no longer can.  They are taken out of claims; returns how
+ * many are left.
  */
 int
 hubspot_doubt_defer(const HubspotClaim **claims, int nclaims)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * enqueue.c
- *	  Inputs of a query into the outbox.
+ *	  Puts the inputs of a query into the outbox.
  *
  * The query runs as a cursor, with the caller's rights.  Its rows are inserted
  * in blocks while it runs, so it does not matter how many there are, or how
@@ -81,7 +81,7 @@ hubspot_enqueue_query(const HubspotEnqueue *enqueue, const char *query,
 	return hubspot_block_end(block);
 }
 
-/* Begin to put rows into the outbox, palloc'd. */
+/* Begin to put rows into the outbox.  The block is palloc'd. */
 HubspotBlock *
 hubspot_block_begin(const HubspotEnqueue *enqueue)
 {
@@ -102,7 +102,7 @@ hubspot_block_flush(HubspotBlock *block)
 	insert_block(block);
 }
 
-/* Insert the rows that were put; how many there were in all. */
+/* Insert the rows that were put; returns how many there were in all. */
 int64
 hubspot_block_end(HubspotBlock *block)
 {
@@ -132,7 +132,7 @@ take_row(void *state, const HubspotRawInput *raw)
 	hubspot_block_put(block, raw);
 }
 
-/* Put a row, which is copied, and fit for the outbox. */
+/* Put a row, which has to be fit for the outbox; it is copied. */
 void
 hubspot_block_put(HubspotBlock *block, const HubspotRawInput *raw)
 {

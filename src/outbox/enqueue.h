@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * enqueue.h
- *	  Inputs of a query into the outbox.
+ *	  Puts the inputs of a query into the outbox.
  *
  * IDENTIFICATION
  *	  src/outbox/enqueue.h

@@ -3,10 +3,10 @@
  * event.c
  *	  What listeners of the channel hs_assoc are to be told.
  *
- * An event is noted in the transaction that records what it is about, so that it is
- * neither lost nor told of before.  That is an INSERT into a table without a unique index,
- * which waits for nobody.  Somebody else tells of it, in a transaction of its own
- * (notifier.c): a NOTIFY takes a lock of the whole server at commit, and may fail.
+ * An event is noted in the transaction that records what it is about, so that it is neither
+ * lost nor told too early.  That is an INSERT into a table without a unique index, which waits
+ * for nobody.  The notifier tells of it in a transaction of its own (notifier.c): a NOTIFY
+ * takes a lock of the whole server at commit, and may fail.
  *
  * IDENTIFICATION
  *	  src/outbox/event.c
@@ -49,7 +49,7 @@ hubspot_event_note(const char *server, const char *kind, int64 count)
 	is_new = true;
 }
 
-/* A statement has noted events. */
+/* To be called after a statement that notes events. */
 void
 hubspot_event_noted(void)
 {

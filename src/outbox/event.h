@@ -18,8 +18,8 @@
 #define HUBSPOT_EVENT_DRIFT				"drift"
 
 /*
- * A part of a statement that notes events of a kind, as many as rows are in a CTE that has
- * their server.
+ * A part of a statement that notes events of a kind: one for each row of a CTE, which has a
+ * column server.
  */
 #define HUBSPOT_SQL_NOTE_EVENTS(kind, rows) \
 	"INSERT INTO %1$s.hs_assoc_event (server, kind, count)" \

@@ -54,8 +54,8 @@ attach_table(void *shared, LWLock *shared_lock, bool found)
 }
 
 /*
- * An ERROR has kept this database from sending for an account.  It is kept if
- * it is about what the server lacks; any other is charged to a row or the
+ * Note an ERROR that has kept this database from sending for an account, if it
+ * is about what the server lacks; any other is charged to a row or the
  * account.
  */
 void

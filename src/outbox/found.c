@@ -39,12 +39,12 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* After what part of the time that it has waited a row is asked for again, within bounds. */
+/* A row is asked for again after this part of the time that it has waited, within bounds. */
 #define WAIT_PART		10
 #define MIN_WAIT		(5 * SECOND)
 #define MAX_WAIT		(3600 * SECOND)
 
-/* How long HubSpot's index has time to learn of a record that is to be removed from. */
+/* How long HubSpot's index has to learn of a record whose associations are to be removed. */
 #define INDEX_WAIT		(30 * SECOND)
 
 enum
@@ -64,7 +64,10 @@ enum
 	" " side "_id = CASE WHEN k." side "_record = '' THEN o." side "_id" \
 	"  ELSE k." side "_record END"
 
-/* What has waited goes on from now: any number of rows that still wait may be due before. */
+/*
+ * A row that has waited is due from now on: at its old time, it would be among any number of
+ * rows that still wait.
+ */
 static HubspotStatement resolve_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox AS o SET" SIDE_RESOLVED("from") "," SIDE_RESOLVED("to") ","
@@ -94,8 +97,9 @@ enum
 };
 
 /*
- * Rows that would undo something of a later operation, which was confirmed for a role.  What
- * has an id below 0 comes before what waits beside it, but not before what was sent by then.
+ * Rows that would undo something of a later operation, which was confirmed for a role.  Ids
+ * below 0 come before those of rows that wait beside them; but what was sent before such a row
+ * was enqueued is not later than it.
  */
 static HubspotStatement overtaken_statement = {
 	.text =
@@ -146,7 +150,7 @@ static HubspotStatement wait_statement = {
 typedef struct FoundRow
 {
 	int64		id;
-	HubspotSlice from_record;	/* empty: the row has its id */
+	HubspotSlice from_record;	/* empty: the row names it by its id */
 	HubspotSlice to_record;
 } FoundRow;
 
@@ -172,7 +176,7 @@ static Datum record_array(const HubspotFound *found, bool from);
 static void drop_overtaken(const HubspotFound *found, const int64 *ids);
 static void settle_missing(HubspotFound *found);
 
-/* No rows so far, palloc'd; there will be no more than max_rows. */
+/* Create a HubspotFound, palloc'd, without rows; there will be no more than max_rows. */
 HubspotFound *
 hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
 					 const HubspotTally *tally)
@@ -189,7 +193,7 @@ hubspot_found_create(int max_rows, const HubspotClaimant *claimant,
 	return found;
 }
 
-/* The records of a row are known; without data, the row has the id itself. */
+/* Note the records of a row; without data, the row names that record by its id. */
 void
 hubspot_found_note(HubspotFound *found, const HubspotClaim *claim,
 				   HubspotSlice from_record, HubspotSlice to_record)
@@ -215,7 +219,7 @@ copy_slice(HubspotSlice slice)
 	return slice;
 }
 
-/* HubSpot does not have one of a row's records. */
+/* Note that HubSpot does not have one of a row's records. */
 void
 hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool removes,
 					 const HubspotError *error)
@@ -229,7 +233,7 @@ hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool remove
 	row->id = claim->id;
 	row->error = hubspot_copy_error(error);
 
-	/* the first time does not wait for those of others: see keyed.c */
+	/* a row's first wait is not planned behind those of others: see keyed.c */
 	if (claim->waited > 0)
 		wait = hubspot_reask_plan(found->claimant->reask, now + wait, now) - now;
 	found->waits[found->nmissing++] = wait;
@@ -281,7 +285,7 @@ record_array(const HubspotFound *found, bool from)
 	return hubspot_array_of(elements, found->nfound, TEXTOID);
 }
 
-/* Of rows that were found, with these ids. */
+/* Delete those of the rows that were found that would undo something of a later operation. */
 static void
 drop_overtaken(const HubspotFound *found, const int64 *ids)
 {
@@ -307,7 +311,7 @@ drop_overtaken(const HubspotFound *found, const int64 *ids)
 	hubspot_execute(&drop_statement, &values);
 }
 
-/* Rows wait, or are given up. */
+/* Let rows wait, or give them up. */
 static void
 settle_missing(HubspotFound *found)
 {

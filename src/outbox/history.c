@@ -8,13 +8,13 @@
  * hs_assoc_history_batch.  So it is there if and only if the row is settled.  Where the
  * option is not set, a row has three nulls more, and nothing else is done.
  *
- * Rows that are settled together have one row there, with arrays of what differs: to form
- * one for each would take a quarter of what a sync takes of a CPU, and to delete it later
- * more.  A view takes them apart.
+ * Rows that are settled together have one row there, with arrays of what differs: forming one
+ * for each would take a quarter of the CPU that a sync takes, and deleting it later more.  A
+ * view takes them apart.
  *
- * That table is not cut by months: each row has a time of its own until which it is kept,
- * since servers differ; and senders, who may not wait for a lock, delete some rows at a
- * time, while to drop a part of a table waits for all who read it.
+ * That table is not partitioned by months: each row has a time of its own until which it is
+ * kept, since servers differ; and senders, which may not wait for a lock, delete some rows at
+ * a time, while dropping a partition waits for all who read the table.
  *
  * IDENTIFICATION
  *	  src/outbox/history.c
@@ -33,7 +33,7 @@
 #include "outbox/history.h"
 #include "schema/prepared.h"
 
-/* The most bytes of who it was, and by which program: of names as PostgreSQL has them. */
+/* The most bytes of a role's and of a program's name: as many as PostgreSQL's names have. */
 #define MOST_NAME		(NAMEDATALEN - 1)
 
 /* How many batches are forgotten at a time: more than a round makes. */
@@ -89,8 +89,8 @@ hubspot_history_who(HubspotValues *values, int first, const char *server)
 }
 
 /*
- * What the history is to have of a row, palloc'd; NULL: nothing.  last: whose the row before
- * it was, or NULL.
+ * What the history is to have of a row, palloc'd; NULL: nothing.  last: that of the row before
+ * it, or NULL.
  */
 HubspotHistoric *
 hubspot_history_read(const HubspotRow *row, int first, const HubspotWho *last)
@@ -119,7 +119,10 @@ is_who(const HubspotRow *row, int first, const HubspotWho *who)
 		is_text(row, first + TO_PROPERTY, who->to_property);
 }
 
-/* Is the column that text, or null (NULL)?  No longer one is looked at. */
+/*
+ * Does a column have this text, or null if it is NULL?  A longer one than the outbox takes is
+ * not read.
+ */
 static bool
 is_text(const HubspotRow *row, int column, const char *value)
 {

@@ -23,7 +23,7 @@
 	[(first) + 1] = TEXTOID, \
 	[(first) + 2] = INTERVALOID
 
-/* Columns of the history that are the same for all rows of one of its own. */
+/* Columns that are the same for all rows of the outbox that share a row of the history. */
 #define HUBSPOT_SQL_ALIKE \
 	"server, role, operation, from_type, to_type, keep_labels, attempts"
 
@@ -38,10 +38,11 @@ typedef struct HubspotWho
 	Oid			link_table;
 } HubspotWho;
 
-/* That of one row. */
+/* What is only for the history, of one row. */
 typedef struct HubspotHistoric
 {
-	const HubspotWho *who;		/* rows that come together mostly share it */
+	const HubspotWho *who;		/* rows that are enqueued together mostly
+								 * share it */
 	TimestampTz enqueued_at;
 	HubspotSlice from_key;		/* or NULL */
 	HubspotSlice to_key;
@@ -54,8 +55,8 @@ typedef struct HubspotHistoric
 #define HUBSPOT_NHISTORIC		9
 
 /*
- * A part of a statement that puts rows of a CTE, which have died, into the history, those of
- * which it is to be kept.
+ * A part of a statement that puts the rows of a CTE, which have died, into the history, if
+ * theirs is kept.
  */
 #define HUBSPOT_SQL_INTO_HISTORY(rows, alike, outcome, status, category, group_by) \
 	"INSERT INTO %1$s.hs_assoc_history_batch (" HUBSPOT_SQL_ALIKE "," \

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * history_entry.c
- *	  Rows of the outbox that are done, into the history.
+ *	  Puts rows of the outbox that are done into the history.
  *
- * What is to be known of them was read when they were picked: a statement that deletes rows,
- * returns them and groups what it has returned took twice as long as one that deletes them.
- * So the history tells what was sent, also of a row that somebody has changed meanwhile.
+ * What the history needs of them was read when they were picked: a statement that deletes
+ * rows, returns them and groups what it has returned took twice as long as one that deletes
+ * them.  So the history tells what was sent, even if somebody has changed the row meanwhile.
  *
  * IDENTIFICATION
  *	  src/outbox/history_entry.c
@@ -103,7 +103,7 @@ static int	compare_who(const HubspotWho *a, const HubspotWho *b);
 static int	compare_texts(const char *a, const char *b);
 static int	compare_arrays(const ArrayType *a, const ArrayType *b);
 
-/* Rows of a lane that are done: put those into the history of which it is kept. */
+/* Put rows of a lane that are done into the history, as far as it is kept of them. */
 void
 hubspot_history_put(const HubspotClaimant *claimant, const HubspotLane *lane,
 					const HubspotClaim *const *claims, int nclaims)
@@ -141,7 +141,7 @@ hubspot_history_put(const HubspotClaimant *claimant, const HubspotLane *lane,
 	pfree(kept);
 }
 
-/* Rows that differ in nothing but records and times. */
+/* Put rows that differ in nothing but records and times. */
 static void
 put_together(HubspotValues *values, const HubspotClaim *const *claims, int nclaims)
 {
@@ -183,7 +183,7 @@ times_of(const HubspotClaim *const *claims, int nclaims)
 	return array;
 }
 
-/* A text[] of them. */
+/* Texts of claims, as a text[]. */
 static Datum
 texts_of(const HubspotClaim *const *claims, int nclaims, Texts which)
 {
@@ -231,7 +231,7 @@ set_array(HubspotValues *values, int parameter, const ArrayType *array)
 		hubspot_set_null(values, parameter);
 }
 
-/* Those that may be together are equal. */
+/* Claims that may be together are equal. */
 static int
 compare_claims(const void *a, const void *b)
 {

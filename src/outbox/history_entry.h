@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history_entry.h
- *	  Rows of the outbox that are done, into the history.
+ *	  Puts rows of the outbox that are done into the history.
  *
  * IDENTIFICATION
  *	  src/outbox/history_entry.h

@@ -52,7 +52,7 @@
 
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 
-/* A horizon is dropped so long after it was raised from nothing. */
+/* A horizon is dropped this long after it was raised from nothing. */
 #define HORIZON_AGE		(60 * SECOND)
 
 /*
@@ -100,7 +100,7 @@ typedef struct Horizon
 	TimestampTz time;
 	int64		begun;			/* when it was raised from nothing, as of
 								 * hubspot_now() */
-	int64		used;			/* likewise */
+	int64		used;			/* when it was last asked for, likewise */
 } Horizon;
 
 typedef struct Area
@@ -343,9 +343,9 @@ hubspot_horizon(const char *server, Oid role)
 }
 
 /*
- * Since it began, a look has seen no row of the account that is due between
- * the two times; from was its horizon.  A name that is too long for a server
- * gets none.
+ * Raise an account's horizon: since it began, a look has seen no row of the account that is
+ * due between the two times; from was the horizon.  A name that is too long for a server gets
+ * none.
  */
 void
 hubspot_horizon_raise(const HubspotLook *look, const char *server, Oid role,
@@ -389,7 +389,10 @@ raise_horizon(const char *server, Oid role, TimestampTz from, TimestampTz to)
 	place->begun = place->used = now;
 }
 
-/* This transaction may make rows due earlier than the clock says. */
+/*
+ * Drop the horizons of this database, until this transaction has ended: it may make rows due
+ * earlier than the clock says.
+ */
 void
 hubspot_horizon_void(void)
 {

@@ -16,8 +16,8 @@
 /* A look at the outbox */
 typedef struct HubspotLook
 {
-	TimestampTz safe;			/* a row that is not in the table by now is
-								 * due no earlier */
+	TimestampTz safe;			/* a row that is not in the table yet is due
+								 * no earlier */
 	uint64		generation;		/* of the database's horizons */
 } HubspotLook;
 

@@ -3,12 +3,13 @@
  * keyed.c
  *	  Rows that name records by keys: which of them are looked up in a round.
  *
- * A round looks up no more keys than take it a moment, since other rows of the account
- * wait for its end.  Keys that HubSpot did not have before share a part of the rate
- * (reask.c), those first that have waited least, and of these the latest: what was
- * enqueued just now may come to be any moment, however many rows have waited in vain.  Those
- * that come next wait for the next request, all others behind what is planned; but of a crowd,
- * out of which the latest are picked when there is room, all do.
+ * A round looks up no more keys than take it a moment, since other rows of the account wait
+ * for its end.  Keys that HubSpot did not have before share a part of the rate (reask.c).
+ * Those that have waited least are first, and of these the latest: a record of what was
+ * enqueued just now may come to be any moment, however many rows have waited in vain.  The
+ * rows that come next wait for the next request, all others behind what is planned; but in a
+ * crowd, out of which the latest are picked when there is room, all wait behind what is
+ * planned.
  *
  * All functions here need a transaction with a snapshot.
  *
@@ -34,7 +35,7 @@
 /* How many keys are looked up in a round, of all lanes together. */
 #define MAX_KEYS		2000
 
-/* So many rows are a crowd: at least as many are looked at first (selection.c). */
+/* This many rows are a crowd: at least as many are looked at first (selection.c). */
 #define CROWD			500
 
 /* The sides of a row */
@@ -57,7 +58,8 @@ enum
 
 /*
  * Removals whose transactions have enqueued creates that were not looked up yet.  They wait
- * for as long as they have, so that any number of them is put off only a few times.
+ * for as long again as they have waited, so that any number of them is put off only a few
+ * times.
  */
 static HubspotStatement hold_statement = {
 	.text =
@@ -76,7 +78,7 @@ static HubspotStatement hold_statement = {
 typedef struct Room
 {
 	int			keys;
-	int			again;			/* that HubSpot did not have before */
+	int			again;			/* keys that HubSpot did not have before */
 	int64		now;
 	TimestampTz time;			/* the same */
 } Room;
@@ -113,8 +115,8 @@ hubspot_keyed_problem(const HubspotLane *lane)
 }
 
 /*
- * Have rows as many keys as a round looks up, or would a few more rows add as many?  Not
- * if some have waited before: there may be others that have waited less.
+ * Does a lot have enough keys for a round: as many as it looks up, or as many as there are
+ * rows?  Rows that have waited before do not count: there may be others that have waited less.
  */
 bool
 hubspot_keyed_is_full(const HubspotLot *lot)
@@ -198,7 +200,7 @@ limit_lot(HubspotReask *reask, HubspotLot *lot, Room *room)
 	pfree(deferrals);
 }
 
-/* When is a row's turn that may not be asked for again now? */
+/* When is the turn of a row that may not be asked for again now? */
 static int64
 next_turn(HubspotReask *reask, const Room *room, bool is_next)
 {
@@ -254,7 +256,7 @@ compare_waited(const void *a, const void *b)
 	return one->id > other->id ? -1 : 1;
 }
 
-/* Keys, none so far, of that many rows. */
+/* Create a set for the keys of that many rows. */
 static HTAB *
 create_keys(int nclaims)
 {
@@ -283,7 +285,7 @@ are_among(HTAB *keys, const HubspotLane *lane, const HubspotClaim *claim)
 		count_new(keys, lane->to_type, claim->to_id, TO, HASH_FIND) == 0;
 }
 
-/* 1: it is a key, and not among them. */
+/* Returns 1 for a key that is not among them, else 0. */
 static int
 count_new(HTAB *keys, const char *type, HubspotSlice key, int side, HASHACTION action)
 {

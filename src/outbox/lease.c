@@ -50,7 +50,7 @@
 #define LOCKED_LEASE \
 	"ANY (ARRAY(SELECT l.server FROM %1$s.hs_assoc_lease AS l WHERE l.server = $1 FOR UPDATE SKIP LOCKED))"
 
-/* Numbers, most of which are consecutive */
+/* Numbers, most of which are consecutive, as ranges */
 #define AS_RANGES(numbers) \
 	"(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(" numbers ") AS i)"
 
@@ -264,9 +264,8 @@ lease_tag(LOCKTAG *tag, const char *server)
 }
 
 /*
- * Show people what is being sent, and the process that has the lease next.  If
- * somebody has locked the row, it is not written.  What differs between lots
- * becomes null.
+ * Show what is being sent, to people and to the next process that has the lease.  If somebody
+ * has locked the row, it is not written.  What differs between lots becomes null.
  */
 void
 hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLot *lots, int nlots,
@@ -297,7 +296,7 @@ hubspot_lease_describe(const HubspotClaimant *claimant, const HubspotLot *lots, 
 		hubspot_execute(&insert_statement, &values);
 }
 
-/* The ids of their rows as an int8[]. */
+/* The ids of the lots' rows as an int8[]. */
 static Datum
 ids_of(const HubspotLot *lots, int nlots)
 {

@@ -3,10 +3,10 @@
  * notifier.c
  *	  Tells listeners of the channel hs_assoc what has happened.
  *
- * Senders note events where they record what they are about (event.c).  After a round, a
- * sender tells of them: of each kind and server, at most once in a minute, with how many
- * there were since the last time.  What was told of last, and when, is in the same table,
- * so that all senders keep to it together.
+ * Senders note events where they record what these are about (event.c).  After a round, a
+ * sender tells of them: of each kind and server, at most once in a minute, with how many there
+ * were since the last time.  When it was told of last is in the same table, so that all
+ * senders keep to it together.
  *
  * A NOTIFY must not hold up a sender, nor undo what it has recorded:
  *
@@ -53,18 +53,18 @@
 #define INTERVAL		(60 * USECS_PER_SEC)
 #define QUOTA_INTERVAL	(60 * 60 * USECS_PER_SEC)
 
-/* When to look again: as a rule, if somebody else notifies, and after an ERROR. */
+/* When to look again: as a rule, if another process notifies, and after an ERROR. */
 #define LOOK_DELAY		(10 * USECS_PER_SEC)
 #define BUSY_DELAY		USECS_PER_SEC
 #define ERROR_DELAY		(60 * USECS_PER_SEC)
 
-/* If a kind and server has this many rows that must not be told of yet, they become one. */
+/* If a kind and server has more rows than this that must not be told of yet, they become one. */
 #define MANY_EVENTS		1000
 
 /* The most bytes of a payload that ids of records fill; NOTIFY allows 7,999. */
 #define MAX_RECORDS_SIZE	4000
 
-/* The most bytes of a server's name; a longer one is no server's. */
+/* The most bytes of a server's name; a longer one cannot be a server's. */
 #define MAX_SERVER_LEN	(NAMEDATALEN - 1)
 
 enum
@@ -140,7 +140,7 @@ enum
 	LETTER_CATEGORY
 };
 
-/* they are more than a payload has room for */
+/* 50 are more than a payload has room for */
 static HubspotStatement letters_statement = {
 	.text =
 	"SELECT d.id, d.operation, d.from_type, d.from_id, d.to_type, d.to_id, d.error_category"
@@ -154,9 +154,9 @@ typedef struct Event
 {
 	const char *server;
 	const char *kind;
-	int64		count;			/* of those in the table */
-	int64		rows;			/* of the table that have them */
-	int64		untabled;		/* others */
+	int64		count;			/* events in the table */
+	int64		rows;			/* rows of the table that have them */
+	int64		untabled;		/* events that are in no table */
 	TimestampTz notified_at;	/* 0: never */
 } Event;
 
@@ -198,9 +198,9 @@ static bool append_letter(StringInfo text, const HubspotRow *row, bool first);
 static void append_member(StringInfo text, const char *name, const char *value);
 
 /*
- * After a round: tell of what has happened, if it is time to look for that.  In no
- * transaction, or as a procedure.  The round learns when to look again.  Only a cancel is
- * thrown.
+ * After a round: tell of what has happened, if it is time to look for that.  To be called
+ * outside a transaction, or in a procedure.  The round learns when to look again.  Only a
+ * cancel is thrown.
  */
 void
 hubspot_notify(HubspotNotifier *notifier, HubspotTransaction *transaction,
@@ -210,7 +210,7 @@ hubspot_notify(HubspotNotifier *notifier, HubspotTransaction *transaction,
 		return;
 	if (hubspot_event_is_new() || hubspot_now() >= notifier->look_at)
 		look_safely(notifier, transaction, fault_context);
-	/* who has nothing else to do comes back for it */
+	/* a sender that has nothing else to do comes back for it */
 	if (notifier->due)
 		round->next_due = Min(round->next_due, notifier->due);
 }
@@ -284,7 +284,7 @@ look(HubspotNotifier *notifier, HubspotTransaction *transaction)
 		notifier->look_at = Min(notifier->look_at, hubspot_now() + Max(next - now, BUSY_DELAY));
 }
 
-/* Do what is due about an event; if that is to tell of it, prepare this.  NULL: it is not. */
+/* Do what is due about an event.  Returns what is to be told of it; NULL: nothing. */
 static Telling *
 prepare(const Event *event, HubspotNotify what)
 {
@@ -318,7 +318,7 @@ prepare(const Event *event, HubspotNotify what)
 
 /*
  * Tell of all that was prepared; false: another process has the lock.  It is taken last, so
- * that nothing is waited for with it.
+ * that we wait for nothing while we have it.
  */
 static bool
 notify(const List *tellings)
@@ -349,7 +349,7 @@ put_back(const Event *event, const Taken *taken)
 		keep(event, taken->count, taken->since, taken->notified_at);
 }
 
-/* What there is to be told of, and what was: a list of Events. */
+/* What there is to tell of, and what was told of before: a list of Events. */
 static List *
 all_events(const List *servers)
 {
@@ -374,7 +374,7 @@ all_events(const List *servers)
 	return events;
 }
 
-/* Low quotas are in no table: the throttles know of them, whoever has used them up. */
+/* Add low quotas, which are in no table: the throttles know of them, whoever has used them up. */
 static void
 add_quotas(List **events, const List *servers)
 {
@@ -423,8 +423,8 @@ interval(const Event *event)
 }
 
 /*
- * Is something to be done about an event: tell of it, or forget that it was told of?  What
- * was told of in the future was so before the clock was set back.
+ * Is something to be done about an event: tell of it, or forget that it was told of?  A time
+ * in the future is one from before the clock was set back.
  */
 static bool
 is_due(const Event *event, TimestampTz now)
@@ -446,8 +446,8 @@ may_notify(void)
 }
 
 /*
- * Make one row of many; or none, if there is nothing to tell of, and it has been long since
- * that was told.
+ * Make one row of an event's rows; or none, if there is nothing to tell of, and it is to be
+ * forgotten when that was done.
  */
 static void
 compact(const Event *event, bool forget)
@@ -493,7 +493,7 @@ keep(const Event *event, int64 count, TimestampTz since, TimestampTz notified_at
 	hubspot_execute(&keep_statement, &values);
 }
 
-/* What a server's option says; of one that has been dropped, what it says by default. */
+/* What a server's option notify says; for a server that has been dropped, its default. */
 static HubspotNotify
 choice(const List *servers, const char *server)
 {
@@ -533,7 +533,7 @@ payload(const Event *event, int64 count, TimestampTz since, bool records)
 	return text.data;
 }
 
-/* The dead letters, the first ones, for which there is room. */
+/* Append the first of the dead letters, as many as there is room for. */
 static void
 append_letters(StringInfo text, const char *server, TimestampTz since)
 {
@@ -555,7 +555,7 @@ append_letters(StringInfo text, const char *server, TimestampTz since)
 	appendStringInfoChar(text, ']');
 }
 
-/* False: there is no room for it. */
+/* Append a dead letter; false: there is no room for it. */
 static bool
 append_letter(StringInfo text, const HubspotRow *row, bool first)
 {

@@ -18,7 +18,8 @@
 typedef struct HubspotNotifier
 {
 	int64		look_at;		/* as of hubspot_now() */
-	TimestampTz due;			/* of what it knows to wait; 0: nothing does */
+	TimestampTz due;			/* when what waits may be told of; 0: nothing
+								 * waits */
 } HubspotNotifier;
 
 extern void hubspot_notify(HubspotNotifier *notifier, HubspotTransaction *transaction,

@@ -205,7 +205,10 @@ look_by_index(Look *look, const char *server)
 	return accounts;
 }
 
-/* The account whose key comes after this one's (its server NULL: the first one). */
+/*
+ * Go on to the account whose key comes next (server NULL: to the first one).  False: there is
+ * none.
+ */
 static bool
 following_account(Look *look, const char *only, HubspotOldest *account)
 {

@@ -14,7 +14,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-/* A server as a role uses it, and the row of it that is due first. */
+/* A server as a role uses it, and when the first of its rows is due. */
 typedef struct HubspotOldest
 {
 	const char *server;

@@ -72,8 +72,8 @@ static HubspotStatement insert_statement = {
 };
 
 /*
- * Such rows come before whatever else is known of their pairs, also what others have written
- * and not committed yet.
+ * Rows that come before whatever else is known of their pairs, even what others have written
+ * and not committed yet
  */
 static HubspotStatement insert_before_statement = {
 	.text = INSERT_ROWS("id, link_table, enqueued_at, ", "nextval($13), $12, clock_timestamp(), "),
@@ -131,9 +131,9 @@ enum
 	"($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.server = $2)"
 
 /*
- * Dead letters go back to their old place.  Their id may belong to a later row
- * by now; then they get one below all others, an even one (see outbox.h).  Records that were found by keys are
- * looked up anew.
+ * Dead letters go back to their old place.  Their id may belong to a later row by now; then
+ * they get one below all others, an even one (see outbox.h).  Records that were found by keys
+ * are looked up anew.
  */
 static HubspotStatement retry_statement = {
 	.text =

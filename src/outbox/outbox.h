@@ -33,11 +33,11 @@ typedef struct HubspotEnqueue
 	const Interval *wait_for_records;	/* NULL: no record is named by a key */
 
 	/*
-	 * They come before all others: their ids are odd ones below 0, where ids
-	 * of dead letters that have to give way are even.
+	 * The rows come before all others: their ids are odd ones below 0, where
+	 * those of dead letters that have to give way are even.
 	 */
 	bool		before;
-	Oid			link_table;		/* of such rows */
+	Oid			link_table;		/* of rows that come before all others */
 } HubspotEnqueue;
 
 extern bool hubspot_outbox_operation(const char *name,

@@ -7,16 +7,14 @@
  *
  *		created --> under way --> over
  *
- * What fails is charged to whom it belongs.  A row that HubSpot refuses
- * becomes a dead letter.  Rows of one pair that were refused as one input are
- * sent again, one by one, since it may be about one of them.  A row that was
- * not confirmed is sent again later, in requests of half the size each time,
- * so that one row that makes its requests fail ends up alone.  Where it takes
- * long to find out which rows HubSpot has refused without a name, those that
- * are left come after the others.  Rows that are not sent because all like
- * them were refused wait longer and longer.  What refuses the account, or
- * keeps us from reaching it, costs the rows nothing: the delivery deals with
- * that.
+ * What fails is charged to whom it belongs.  A row that HubSpot refuses becomes a dead letter.
+ * Rows of one pair that were refused as one input are sent again, one by one, since HubSpot
+ * may have refused one of them.  A row that was not confirmed is sent again later, in requests
+ * of half the size each time, so that one row that makes its requests fail ends up alone.  If
+ * HubSpot refuses requests without naming a row, and it takes long to find out which ones it
+ * refuses, those that are left come after the others.  Rows that are not sent because all like
+ * them were refused wait longer and longer.  If the account is refused, or cannot be reached,
+ * that costs the rows nothing: the delivery deals with it.
  *
  * Where rows name records by keys, their lane's parcel looks these up (found.c), and a
  * later round sends the rows.
@@ -47,14 +45,14 @@
 #include "rows/raw_input.h"
 
 /*
- * How long to search for those that are to blame for a refusal, in
- * microseconds; then the account's other rows have their turn.
+ * How long to search for the rows that a refusal is about, in microseconds; then the account's
+ * other rows have their turn.
  */
 #define MAX_SEARCH			(10 * INT64CONST(1000000))
 
 /*
- * How long operations are kept that an earlier one may undo, in milliseconds: longer than
- * one whose look-up fails is tried, as a rule.
+ * How long operations are kept that an earlier one may undo, in milliseconds: as a rule,
+ * longer than that one is tried if its look-ups fail.
  */
 #define LATE_RETENTION		(2 * 60 * 60 * 1000)
 
@@ -66,7 +64,7 @@ struct HubspotParcel
 	HubspotAnswers *answers;
 	HubspotProgress *progress;
 	HubspotClient client;		/* with what it may take up */
-	int			nput;			/* rows of the lot, in the batch */
+	int			nput;			/* rows of the lot that are in the batch */
 
 	/* while it is under way */
 	MemoryContext context;		/* of what follows; or NULL */
@@ -79,14 +77,14 @@ struct HubspotParcel
 	/* what has come back and is not recorded yet */
 	const HubspotClaim **done;
 	int			ndone;
-	int64	   *doubtful;		/* pairs with a request that may still be
-								 * done, */
-	int64	   *doubtful_ids;	/* by these rows */
+	int64	   *doubtful;		/* pairs of which an operation may still be
+								 * done */
+	int64	   *doubtful_ids;	/* the rows of these operations */
 	int			ndoubtful;
 	HubspotUndone *undone;
 	HubspotFound *found;		/* of a lane with keys; else NULL */
-	HubspotTally tally;			/* likewise, counts rows whose look-ups settle
-								 * them */
+	HubspotTally tally;			/* of a lane with keys: counts rows whose
+								 * look-ups settle them */
 };
 
 static void set_direction(HubspotParcel *parcel);
@@ -252,7 +250,7 @@ hubspot_parcel_count(const HubspotParcel *parcel)
 	return hubspot_parcel_looks_up(parcel) ? 0 : parcel->nput;
 }
 
-/* From now on, an ERROR is that of one of the rows. */
+/* From now on, an ERROR is taken for one of the rows'. */
 static void
 suspect_all(HubspotParcel *parcel)
 {
@@ -260,7 +258,7 @@ suspect_all(HubspotParcel *parcel)
 	parcel->progress->row = parcel->lot->nclaims == 1 ? parcel->lot->claims[0].id : 0;
 }
 
-/* From now on, an ERROR is this row's. */
+/* From now on, an ERROR is taken for this row's. */
 static void
 suspect(HubspotParcel *parcel, int64 row)
 {
@@ -356,8 +354,8 @@ hubspot_parcel_record(HubspotParcel *parcel)
 }
 
 /*
- * For how many milliseconds are confirmed rows kept?  What an earlier one would undo whose
- * records are found late is kept until that is over (found.c).
+ * For how many milliseconds are confirmed rows kept?  Longer while there may be an earlier row
+ * that would undo them, whose records are found late (found.c).
  */
 static int
 retention(const HubspotParcel *parcel)
@@ -492,7 +490,10 @@ settle_error(HubspotParcel *parcel, const HubspotClaim *claim,
 	}
 }
 
-/* An attempt has failed.  A row that has failed before may be the cause itself. */
+/*
+ * Note a failed attempt.  Of the account it says nothing if the row has failed before: then
+ * the row may be the cause itself.
+ */
 static void
 note_failure(HubspotParcel *parcel, const HubspotClaim *claim, const HubspotError *error)
 {
@@ -511,7 +512,7 @@ copy_error(const HubspotParcel *parcel, const HubspotError *error)
 	return copy;
 }
 
-/* What was asked for may still be done; noted once for the rows of a pair. */
+/* Note that what was asked for may still be done, once for the rows of a pair that go together. */
 static void
 note_doubt(HubspotParcel *parcel, const HubspotClaim *claim)
 {

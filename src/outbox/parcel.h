@@ -19,15 +19,15 @@
 typedef struct HubspotAnswers
 {
 	MemoryContext context;		/* of the errors */
-	bool		has_doubts;		/* rows of its server may still be done */
+	bool		has_doubts;		/* operations of its server may still be done */
 	bool		has_letters;	/* it may have dead letters */
 	int			nanswers;		/* rows that were confirmed or refused */
 	const HubspotError *failure;	/* of a row that was neither, and had not
 									 * failed before; or NULL */
-	const HubspotError *account_error;	/* of them all, or NULL */
+	const HubspotError *account_error;	/* of the account itself, or NULL */
 } HubspotAnswers;
 
-/* How much of what the account may use calls may take up. */
+/* A part of what the account's calls may take up. */
 typedef struct HubspotPlaces
 {
 	int			calls;			/* in flight */

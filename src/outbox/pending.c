@@ -3,9 +3,9 @@
  * pending.c
  *	  Which pairs have something in the outbox, or a dead letter.
  *
- * They are asked about by those who compare HubSpot with a table: tuplestores have the
- * pairs, by the ids of their records (differences) and by the names that these may have
- * (from_names, to_names), since a row of the outbox may have either.
+ * Where HubSpot is compared with a table, tuplestores have the pairs: by the ids of their
+ * records (differences) and by the names that these may have (from_names, to_names), since a
+ * row of the outbox may have either.
  *
  * Only what is sent for the same role counts.  What others put into the outbox may never be
  * sent, and would hide a difference for as long.
@@ -113,7 +113,7 @@ hubspot_dead_tupdesc(void)
 	return tupdesc;
 }
 
-/* All pairs of which something waits now; outlives: beyond the transaction. */
+/* All pairs of which something waits now; outlives: they outlive the transaction. */
 Tuplestorestate *
 hubspot_pending_pairs(const HubspotPending *pending, bool outlives)
 {
@@ -121,8 +121,8 @@ hubspot_pending_pairs(const HubspotPending *pending, bool outlives)
 }
 
 /*
- * Give the receiver the numbers of the differences of whose pairs something waits now, or
- * has waited before, or may still be done though it was given up.
+ * Give the receiver the numbers of the differences for whose pairs something waits now, has
+ * waited before, or may still be done though it was given up.
  */
 void
 hubspot_pending_waiting(const HubspotPending *pending, QueryEnvironment *environment,

@@ -20,9 +20,10 @@ typedef struct HubspotPending
 {
 	const char *server;
 	Oid			role;
-	const char *from_type;		/* of the pairs' records */
+	const char *from_type;		/* object types of the pairs' records */
 	const char *to_type;
-	const char *from_given;		/* of their names */
+	const char *from_given;		/* object types of their names, with
+								 * properties */
 	const char *to_given;
 } HubspotPending;
 

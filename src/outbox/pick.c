@@ -46,10 +46,10 @@ enum
 {
 	PICK_ROLES = HUBSPOT_WINDOW_NPARAMETERS,	/* the roles whose rows of its
 												 * pairs count */
-	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS, /* where to look, in place of
-											 * these */
-	PICK_UNASKED = HUBSPOT_WINDOW_NPARAMETERS	/* only rows that HubSpot was
-												 * not asked about, instead */
+	PICK_TIDS = HUBSPOT_WINDOW_NPARAMETERS, /* instead of roles: where to look */
+	PICK_UNASKED = HUBSPOT_WINDOW_NPARAMETERS	/* instead of roles: only rows
+												 * that HubSpot was not asked
+												 * about? */
 };
 
 /* A column of the last row of the same pair before w */
@@ -141,8 +141,8 @@ static HubspotStatement pick_alone_of_statement = {
 };
 
 /*
- * Of the window's size, but of the rows that have become due last; or of ten times as many,
- * those that do not wait for their records.
+ * As many rows as the window has, but those that have become due last; or, of ten times as
+ * many, those that have not waited for their records.
  */
 static HubspotStatement pick_latest_statement = {
 	.text = PICK_ALONE("id = ANY (ARRAY("
@@ -208,9 +208,9 @@ static void get_lane(const HubspotRow *row, HubspotLane *lane);
 static bool is_of_lane(const HubspotRow *row, const HubspotLane *lane);
 
 /*
- * Pick the window's rows that are the only ones of their pairs.  None: the
- * oldest row is not one, or is no longer of use, or all are locked; then more
- * has to be found out (hubspot_pick()).
+ * Pick the window's rows that are the only ones of their pairs.  None: the oldest row is not
+ * the only one of its pair, or is no longer of use, or all are locked; then more has to be
+ * found out (hubspot_pick()).
  */
 void
 hubspot_pick_alone(const HubspotClaimant *claimant, int window, bool single,
@@ -245,8 +245,8 @@ hubspot_pick_alone_of(const HubspotClaimant *claimant, ItemPointerData * tids, i
 }
 
 /*
- * Likewise, but of so many rows that have become due last; or, if unasked, of ten times as
- * many, only such as HubSpot was not asked about, or that have ids.
+ * Likewise, but of as many rows that have become due last; or, if unasked, of ten times as
+ * many, only those that have ids or that HubSpot was not asked about.
  */
 void
 hubspot_pick_latest(const HubspotClaimant *claimant, int window, bool unasked,
@@ -372,13 +372,13 @@ note_keys(HubspotPick *pick, const HubspotRow *row)
 		if (pick->unknown[i].from == types.from && pick->unknown[i].to == types.to)
 			return true;
 	}
-	/* one too many stands for all that follow */
+	/* once it is full, rows of all object types are kept back */
 	if (pick->nunknown < MAX_LOTS)
 		pick->unknown[pick->nunknown++] = types;
 	return true;
 }
 
-/* May a row with ids be of the pair of one before it whose records are not known? */
+/* May a row with ids be of the same pair as one before it whose records are not known? */
 static bool
 may_be_unknown(const HubspotPick *pick, const HubspotRow *row)
 {
@@ -491,9 +491,8 @@ get_claim(const HubspotRow *row, HubspotClaim *claim, HubspotLot *lot)
 }
 
 /*
- * Is the row of its pair before this one, if there is one, picked, too?  And
- * do the two have no more types than an input can take?  The lot knows its
- * rows.
+ * Is the row before this one of its pair, if there is one, picked, too?  And do the two have
+ * no more types than an input can take?  The lot takes note of the row.
  */
 static bool
 goes_along(const HubspotRow *row, const HubspotClaim *claim, HubspotLot *lot)

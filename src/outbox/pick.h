@@ -20,8 +20,8 @@
 typedef struct HubspotLot
 {
 	HubspotLane lane;
-	HubspotOperation operation; /* selection.c's: the lane's, or that looks up
-								 * its keys */
+	HubspotOperation operation; /* selection.c's: the lane's, or the one that
+								 * looks up its keys */
 	HubspotClaim *claims;
 	int			nclaims;
 	int			room;			/* pick.c's */
@@ -53,7 +53,7 @@ typedef struct HubspotPick
 	int64		newest;			/* the latest id that any row has been given */
 	HubspotOversize *oversize;
 	int			noversize;
-	HubspotTypePair *unknown;	/* pick.c's: of rows with keys so far */
+	HubspotTypePair *unknown;	/* pick.c's: types of rows with keys so far */
 	int			nunknown;
 } HubspotPick;
 

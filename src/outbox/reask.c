@@ -3,12 +3,12 @@
  * reask.c
  *	  How often HubSpot is asked again for records that it does not have.
  *
- * Any number of rows may wait for records that never come.  To ask for them may use a
- * tenth of the account's rate, and of what is left of its day, so that nothing else has to
- * wait for it.  When a key is to be asked for again, it gets a time at which that can be done
- * at this rate; and where more come at once all the same, as when a sender has begun anew,
- * the others get another time: a request's worth of them the next one, the rest a later one,
- * behind all that is planned.
+ * Any number of rows may wait for records that never come.  Asking for them may use a tenth of
+ * the account's rate, and of what is left of its day, so that nothing else has to wait for it.
+ * A key that is to be asked for again gets a time at which this rate allows that.  If more
+ * keys come at once all the same, as after a sender has begun anew, those that are too many
+ * get another time: a request's worth of them the next one, the rest a later one, behind all
+ * that is planned.
  *
  * IDENTIFICATION
  *	  src/outbox/reask.c
@@ -22,7 +22,7 @@
 #define SECOND			INT64CONST(1000000) /* in microseconds */
 #define DAY				(86400 * SECOND)
 
-/* Of the rate, which is one of requests in so many microseconds. */
+/* One in so many requests of the rate, and the time for which a rate counts requests. */
 #define PART			10
 #define RATE_PERIOD		(10 * SECOND)
 
@@ -36,9 +36,9 @@
 #define MAX_PLAN		(3600 * SECOND)
 
 /*
- * As the server of the account has it; day_left is how many requests of the day are left,
- * or -1 if that is not known.  What was planned at a lower rate, as at the end of a day,
- * does not hold up what comes at a higher one.
+ * Set the rate of the account's server; day_left is how many requests of the day are left, or
+ * -1 if that is not known.  What was planned at a lower rate, as at the end of a day, does not
+ * hold up what comes at a higher one.
  */
 void
 hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left, int64 now)
@@ -71,7 +71,7 @@ hubspot_reask_next(const HubspotReask *reask, int64 now)
 	return Max(reask->free_at - (BURST - 1) * reask->spacing, now);
 }
 
-/* So many are. */
+/* Note that so many keys are asked for again. */
 void
 hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now)
 {
@@ -80,7 +80,7 @@ hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now)
 	reask->free_at = Max(reask->free_at, now) + nrequests * reask->spacing;
 }
 
-/* When one more key can be asked for again, but not before the earliest time. */
+/* Plan when one more key is asked for again, not before the earliest time. */
 int64
 hubspot_reask_plan(HubspotReask *reask, int64 earliest, int64 now)
 {

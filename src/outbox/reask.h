@@ -14,11 +14,12 @@
 /* The keys of a request. */
 #define HUBSPOT_REASK_KEYS	100
 
-/* An account's; all zeroes at first.  Times are those of hubspot_now(). */
+/* What is known of an account; all zeroes at first.  Times are those of hubspot_now(). */
 typedef struct HubspotReask
 {
 	int64		spacing;		/* of requests, in microseconds */
-	int64		free_at;		/* when as many have gone as may have */
+	int64		free_at;		/* from when on the requests that have gone
+								 * are within the rate */
 	int64		planned_until;	/* when all that is planned can have gone */
 } HubspotReask;
 

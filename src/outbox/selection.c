@@ -167,7 +167,7 @@ hubspot_select(const HubspotClaimant *claimant, int64 max_rows, bool single,
 	return selection;
 }
 
-/* As the role; how is it to be called, and how many rows at a time? */
+/* Connect as the role, and find out how to call the account, and with how many rows. */
 static Decision
 connect_account(Choice *choice)
 {
@@ -209,7 +209,7 @@ window_size(const HubspotClient *client, int64 max_rows)
 	return (int) Max(Min((int64) limit * client->options->concurrency, max_rows), 1);
 }
 
-/* Has the account, which spreads its requests, room for one now? */
+/* Does an account that spreads its requests have room for one now? */
 static Decision
 keep_pace(Choice *choice)
 {
@@ -267,9 +267,9 @@ pick_alone(Choice *choice)
 /*
  * The oldest rows wait for records that HubSpot did not have, and there may be any number of
  * these.  So that nobody queues behind them, pick from what has become due last: other rows,
- * if there are any; else those that may have their records by now, if HubSpot may be asked
- * again, or they would be put off.  Not where fewer rows are asked for, as to find out which
- * one is to blame for an ERROR.
+ * if there are any; else those that may have their records by now, unless HubSpot may not be
+ * asked again yet, since they would only be put off then.  This is not done where fewer rows
+ * are wanted, as to find out which one is to blame for an ERROR.
  */
 static void
 pick_out_of_crowd(Choice *choice, HubspotPick *pick)
@@ -318,8 +318,8 @@ have_full_requests(const HubspotClient *client, const HubspotPick *pick)
 }
 
 /*
- * Several lanes have more rows than were picked: pick those that fill requests, out of
- * so many that each lane may have one.
+ * Several lanes have more rows than were picked: pick those that fill requests, out of so many
+ * that each lane may fill one.
  */
 static void
 pick_of_lanes(Choice *choice, int most, HubspotPick *pick)
@@ -404,7 +404,7 @@ take_picked(Choice *choice, const HubspotPick *pick)
 	return LATER;
 }
 
-/* Rows that are too large to be read are dead letters, with what is the matter. */
+/* Make rows that are too large to be read dead letters, which say what is wrong. */
 static void
 give_up_oversize(HubspotClient *client,
 				 const HubspotPick *pick)
@@ -428,8 +428,8 @@ give_up_oversize(HubspotClient *client,
 }
 
 /*
- * There may be rows of a name that is no operation's, or no object type's; these are dead
- * letters.
+ * Find the operation of each lot.  Rows whose operation or object types do not exist become
+ * dead letters.
  */
 static Decision
 find_operation(Choice *choice)
@@ -454,7 +454,10 @@ find_operation(Choice *choice)
 	return drop_empty_lots(selection);
 }
 
-/* Why the rows of a lane can never be sent, palloc'd; or NULL, and what is done to them. */
+/*
+ * Why the rows of a lane can never be sent, palloc'd; or NULL, and the operation that sends
+ * them or looks up their keys.
+ */
 static char *
 lane_problem(const HubspotLane *lane, HubspotOperation *operation)
 {
@@ -482,7 +485,7 @@ hold_removals(Choice *choice)
 	return drop_empty_lots(selection);
 }
 
-/* Look up no more keys than takes a moment. */
+/* Look up no more keys than take a moment. */
 static Decision
 limit_lookups(Choice *choice)
 {
@@ -495,7 +498,7 @@ limit_lookups(Choice *choice)
 	return drop_empty_lots(selection);
 }
 
-/* Have the rows of pairs that were sent too often lately wait. */
+/* Put off the rows of pairs that were sent too often lately. */
 static Decision
 damp_pairs(Choice *choice)
 {
@@ -537,7 +540,7 @@ damp_lot(HubspotLot *lot)
 	pfree(deferrals);
 }
 
-/* Are there any rows left? */
+/* Drop lots without rows.  Are there any others? */
 static Decision
 drop_empty_lots(HubspotSelection *selection)
 {
@@ -553,9 +556,9 @@ drop_empty_lots(HubspotSelection *selection)
 }
 
 /*
- * Keep as many rows as requests can be in flight, or some more if there are several
- * lanes: the others have time.  After failures, requests are smaller; and where records
- * are grouped, a request has so many of these.
+ * Keep as many rows as fill the requests that can be in flight, or some more if there are
+ * several lanes; the others have time.  After failures, requests are smaller.  Where the rows
+ * of a record are one input, the limit is one of records.
  */
 static Decision
 cut_to_requests(Choice *choice)
@@ -630,7 +633,7 @@ count_fitting(const HubspotEndpoint *endpoint, HubspotClaim *claims, int nclaims
 	return Min(nclaims, ninputs);
 }
 
-/* What the round has to know of it. */
+/* Tell the round what it has to know. */
 static void
 tell(const Choice *choice, Decision decision, HubspotRound *round)
 {

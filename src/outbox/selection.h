@@ -21,31 +21,33 @@ typedef struct HubspotRound
 {
 	bool		installed;		/* the database has the extension */
 	bool		held;			/* it is a copy, of which nothing is sent */
-	int64		rows;			/* that were sent, whatever came of them */
-	int64		done;			/* that were confirmed */
-	int64		dead;			/* that became dead letters */
-	int64		removed;		/* that later ones had made needless */
-	int			waiting_accounts;	/* due, but not served in this round:
-									 * another process sends to them, or too
-									 * many to such ones */
+	int64		rows;			/* rows that were sent, whatever came of them */
+	int64		done;			/* rows that were confirmed */
+	int64		dead;			/* rows that became dead letters */
+	int64		removed;		/* rows that later ones had made needless */
+	int			waiting_accounts;	/* accounts that are due, but not served
+									 * in this round: another process sends to
+									 * them, or too many send to accounts like
+									 * them */
 	bool		paced;			/* an account is due, but spreads its requests */
 	bool		unrecorded;		/* the last account has failed, which could
 								 * not be recorded: somebody has locked its
 								 * back-off */
-	bool		failed;			/* with an ERROR, which is charged to
-								 * somebody; others may be due */
+	bool		failed;			/* the round ended with an ERROR, which is
+								 * charged to somebody; others may be due */
 	TimestampTz next_due;		/* when to look again, if nothing wakes us
 								 * before; DT_NOEND: nothing waits */
 } HubspotRound;
 
 /*
- * How far a delivery has come, to tell whose an ERROR is: that of so many rows, or
- * (0) the account's.  It is written as it goes, and read when an ERROR has come.
+ * How far a delivery has come, which tells whose an ERROR is: that of one of nrows rows, or,
+ * if this is 0, the account's.  It is written as the delivery goes, and read after an ERROR.
  */
 typedef struct HubspotProgress
 {
 	int			nrows;
-	int64		row;			/* the only one; 0: not known which */
+	int64		row;			/* the one that it is, or 0 if that is not
+								 * known */
 	int			max_attempts;	/* of a row, once the account is known */
 } HubspotProgress;
 
@@ -58,8 +60,9 @@ typedef struct HubspotSelection
 	int			nlots;
 	int			nclaims;		/* of all lots */
 	Size		size;			/* of what was picked, in bytes */
-	bool		alone;			/* each is all there is of its pair */
-	int64		newest;			/* row of the outbox when they were picked */
+	bool		alone;			/* each row is all there is of its pair */
+	int64		newest;			/* the newest row of the outbox when they were
+								 * picked */
 } HubspotSelection;
 
 extern HubspotSelection *hubspot_select(const HubspotClaimant *claimant,

@@ -7,14 +7,13 @@
  * process sends to, each in its turn, chooses rows of it (selection.c), and sends
  * them (delivery.c).
  *
- * An ERROR on the way ends the round, and nothing else.  If it is one of many rows',
- * the account's next rounds are of half as many, until a row is alone; this is then
- * charged with a failed attempt, and rounds grow again while all goes well.  If it is
- * the account's, or single rows fail one after the other, the account backs off, in
- * the table and, in case that cannot be written either, in the memory of this process.
- * Meanwhile the others have their turns.  (charge.c)  If several accounts were in the
- * round, or lanes of one, none is charged: for some rounds each goes alone, and it shows
- * whose it is.
+ * An ERROR on the way ends the round, and nothing else (charge.c).  If one of many rows may
+ * have caused it, the account's next rounds are of half as many, until a row is alone; this is
+ * then charged with a failed attempt, and rounds grow again while all goes well.  If it is the
+ * account's, or single rows fail one after the other, the account backs off, in the table and,
+ * in case that cannot be written either, in the memory of this process.  Meanwhile the others
+ * have their turns.  If several accounts were in the round, or lanes of one, none is charged:
+ * for some rounds each goes alone, which shows whose the ERROR is.
  *
  * IDENTIFICATION
  *	  src/outbox/sender.c
@@ -54,10 +53,9 @@
 #define MAX_LEASES		50
 
 /*
- * How many accounts are served at a time, each with at most how many rows of
- * how many bytes, and for how many rounds after an ERROR there is only one
- * account, with one lane.  Together they may have in memory what one account
- * may have.
+ * How many accounts are served at a time, each with at most so many rows of so many bytes; and
+ * for how many rounds after an ERROR there is only one account, with one lane.  Together they
+ * take no more memory than one account may take.
  */
 #define MAX_VISITS		32
 #define FEW_ROWS		200
@@ -96,12 +94,14 @@ struct HubspotSender
 
 	/* this round */
 	List	   *visits;			/* of accounts that have something to be sent */
-	Visit	   *visit;			/* whose an ERROR would be, or NULL */
-	bool		forgetting;		/* it would be that of forgetting sent rows */
+	Visit	   *visit;			/* the one to which an ERROR would belong, or
+								 * NULL */
+	bool		forgetting;		/* an ERROR would be that of forgetting sent
+								 * rows */
 	HubspotSettled settled;		/* rows of transactions that were committed */
 
-	/* whose the ERROR was in this round */
-	HubspotTurn *turn;			/* that account's, or NULL */
+	/* what is known of the ERROR in this round */
+	HubspotTurn *turn;			/* of the account to which it belongs, or NULL */
 	HubspotProgress progress;	/* of its delivery */
 	bool		several;		/* other accounts or lanes were in the round */
 };
@@ -157,7 +157,7 @@ hubspot_sender_create(HubspotSenderKind kind)
 	return sender;
 }
 
-/* Let others have the lease that an ERROR has left. */
+/* Free a sender, and let others have the leases that an ERROR has left. */
 void
 hubspot_sender_end(HubspotSender *sender)
 {
@@ -166,10 +166,9 @@ hubspot_sender_end(HubspotSender *sender)
 }
 
 /*
- * Send some of what is due, of one server or of all (NULL), at most max_rows
- * rows.  Must be called without a transaction by a worker, and
- * in a non-atomic SPI connection by a procedure; so it returns.  An ERROR that
- * is not charged to anybody here is thrown, and rounds may go on.
+ * Send some of what is due, of one server or of all (NULL), at most max_rows rows.  A worker
+ * must call this outside a transaction, a procedure in a non-atomic SPI connection; and so it
+ * returns.  An ERROR that is not charged to anybody here is thrown, and rounds may go on.
  */
 void
 hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
@@ -182,8 +181,8 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	MemoryContextReset(sender->fault_context);
 	memset(round, 0, sizeof(HubspotRound));
 	round->next_due = DT_NOEND;
-	sender->transaction.open = false;	/* an ERROR may have ended it, ... */
-	hubspot_leases_let_go();	/* ... and left these */
+	sender->transaction.open = false;	/* an ERROR may have ended it */
+	hubspot_leases_let_go();	/* an ERROR may have left some */
 	sender->visits = NIL;
 	sender->visit = NULL;
 	sender->turn = NULL;
@@ -260,8 +259,8 @@ perform_round(HubspotSender *sender, const char *server, int64 max_rows,
 }
 
 /*
- * Find accounts to send to, and their rows, in one transaction (or more, if so
- * many accounts have none); false: there are none.  Otherwise we keep their leases.
+ * Find accounts to send to, and their rows, in one transaction (or more, if many accounts have
+ * none).  False: there are none; otherwise we keep their leases.
  */
 static bool
 choose(HubspotSender *sender, const char *server, int64 max_rows,
@@ -602,7 +601,7 @@ forget_sent(HubspotSender *sender)
 	sender->forgetting = false;
 }
 
-/* What is to be done about an ERROR that was caught. */
+/* Deal with an ERROR that was caught. */
 static void
 take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 {
@@ -617,7 +616,7 @@ take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 	}
 	else if (sender->several)
 	{
-		/* each by itself, it will show whose it is */
+		/* when each goes alone, it will show whose it is */
 		hubspot_tell_fault(NULL, fault);
 		sender->alone = ROUNDS_ALONE;
 	}
@@ -630,9 +629,8 @@ take_fault(HubspotSender *sender, const ErrorData *fault, HubspotRound *round)
 }
 
 /*
- * It is a row's or an account's.  Whatever is done, the account has fewer rows in
- * its next round, or none for a while, or the row is put off: so rounds come to an
- * end.
+ * Charge an ERROR to a row or to an account.  Whatever is done, the account has fewer rows in
+ * its next round, or none for a while, or the row is put off: so rounds come to an end.
  */
 static void
 charge_turn(HubspotSender *sender, const ErrorData *fault)

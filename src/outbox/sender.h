@@ -25,7 +25,7 @@ typedef enum HubspotSenderKind
 
 /*
  * May this process send to an account of such a standing, on a server of that owner's?
- * trusted: a superuser; sole: that role owns all servers of the database.
+ * trusted: the owner is a superuser; sole: the owner has all servers of the database.
  */
 typedef bool (*HubspotMayServe) (HubspotStanding standing, Oid owner,
 								 bool trusted, bool sole);

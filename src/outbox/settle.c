@@ -3,10 +3,10 @@
  * settle.c
  *	  What became of rows that were sent, and of their accounts.
  *
- * All functions here want a transaction with a snapshot.  None waits for the
- * lock of a row, since that would hold up the whole account: locked rows of
- * the outbox stay as they are, and are sent again; locked dead letters that
- * are no longer of use are remembered, and deleted as soon as possible.
+ * All functions here need a transaction with a snapshot.  None waits for the lock of a row,
+ * since that would hold up the whole account: locked rows of the outbox stay as they are, and
+ * are sent again; locked dead letters that are no longer of use are remembered, and deleted as
+ * soon as possible.
  *
  * IDENTIFICATION
  *	  src/outbox/settle.c
@@ -155,7 +155,7 @@ enum
 #define DELETE_BY_ID \
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY(" UNLOCKED "))"
 
-/* Into hs_assoc_sent; how many there were */
+/* Delete rows, and keep them in hs_assoc_sent */
 #define KEEP(delete) \
 	"WITH done AS (" delete " RETURNING " ROW_COLUMNS ", attempts) " \
 	"INSERT INTO %1$s.hs_assoc_sent (" ROW_COLUMNS ", attempts, sent_at, keep_until)" \
@@ -356,7 +356,7 @@ static HubspotStatement forget_statement = {
 /* The rows that the last query here has returned. */
 static HubspotRows rows;
 
-/* Since it was last asked for; the transaction may be undone. */
+/* What was settled since this was last asked for; the transaction may be undone. */
 static HubspotSettled settled;
 
 static bool is_refusal(HubspotVerdict verdict);
@@ -396,8 +396,8 @@ hubspot_settle_confirmed(const HubspotClaimant *claimant,
 }
 
 /*
- * These rows of a lane are done.  They are kept for that many milliseconds.  history: it is
- * kept of some of them, perhaps.
+ * Rows of a lane are done: delete them, and keep them in hs_assoc_sent for that many
+ * milliseconds, if any.  history: it may be kept of some of them.
  */
 void
 hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
@@ -423,8 +423,8 @@ hubspot_settle_done(const HubspotClaimant *claimant, const HubspotLane *lane,
 }
 
 /*
- * Rows that somebody has locked stay, and are sent again.  Returns how many others there are,
- * and which.
+ * Rows that somebody has locked stay, and are sent again.  Finds the others, and returns how
+ * many there are.
  */
 static int
 leave_locked(const HubspotValues *values, const HubspotClaim *const *claims, int nclaims,
@@ -474,8 +474,8 @@ delete_outdated(const char *server,
 }
 
 /*
- * Delete those dead letters of a server that were outdated while somebody had
- * locked them, wherever they are by now, if nobody has any more.
+ * Delete those dead letters of a server that were outdated while somebody had locked them,
+ * wherever they are by now, unless they are still locked.
  */
 void
 hubspot_settle_outdated(const char *server)
@@ -498,8 +498,8 @@ hubspot_settle_outdated(const char *server)
 }
 
 /*
- * An attempt of these rows has failed, but another one may not; rows that have
- * had their last one are given up.
+ * Record a failed attempt of rows.  They are tried again, but for those that have had their
+ * last attempt, which are given up.
  */
 void
 hubspot_settle_failed(const HubspotFailure *failures, int nfailures,
@@ -627,7 +627,7 @@ hubspot_settle_account(const HubspotClaimant *claimant, const HubspotError *erro
 		hubspot_execute(&account_failed_statement, &values) > 0;
 }
 
-/* Is it HubSpot that refuses the account, or do we lack what it takes to ask? */
+/* Is the account refused, by HubSpot or for want of what it takes to ask? */
 static bool
 is_refusal(HubspotVerdict verdict)
 {

@@ -18,10 +18,9 @@
 #include "outbox/share.h"
 
 /*
- * Where lanes have few rows, a round has up to MAX_TURNS times the requests
- * that can be in flight, since looking for rows takes time, too.  But only
- * while they are nearly as full as the fullest one: to at least that part of
- * it.
+ * Where lanes have few rows, a round has up to MAX_TURNS times the requests that can be in
+ * flight, since looking for rows takes time, too.  But that is only done while requests are
+ * nearly as full as the fullest one: to at least that part of it.
  */
 #define MAX_TURNS		2
 #define ABOUT_AS_FULL	0.75

@@ -17,7 +17,7 @@
 typedef struct HubspotShare
 {
 	int			nrows;
-	int			rows_of_request;	/* about; at least one */
+	int			rows_of_request;	/* about how many fill one; at least 1 */
 	int			nrequests;		/* that it gets */
 } HubspotShare;
 

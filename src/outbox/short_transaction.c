@@ -102,7 +102,7 @@ hubspot_transaction_begin(HubspotTransaction *transaction)
 	return true;
 }
 
-/* Whose rights and which settings the transaction has. */
+/* Give the transaction its rights and settings. */
 static void
 take_settings(HubspotTransaction *transaction)
 {
@@ -133,8 +133,8 @@ hubspot_transaction_begin_blind(HubspotTransaction *transaction)
 }
 
 /*
- * From now on it has what the others have, too.  False: there is no extension; the
- * transaction is to be ended.
+ * Give such a transaction the lock and the snapshot that others have.  False: there is no
+ * extension; the transaction is to be ended.
  */
 bool
 hubspot_transaction_look(HubspotTransaction *transaction)

@@ -64,8 +64,8 @@ typedef struct SurveyedLane
 	HubspotSlice texts[lengthof(lane_texts)];
 	bool		keep_labels;
 	const HubspotEndpoint *endpoint;	/* NULL: there is no such operation */
-	HTAB	   *records;		/* hashes of from_id, where records make
-								 * requests; or NULL */
+	HTAB	   *records;		/* hashes of from_id, where the rows of a
+								 * record are one input; or NULL */
 	int			nrows;
 } SurveyedLane;
 
@@ -173,7 +173,7 @@ survey_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
-/* Has an object type a property, so that its ids are keys? */
+/* Does an object type have a property, so that its ids are keys? */
 static bool
 has_key(TupleTableSlot *slot, int column)
 {

@@ -47,7 +47,7 @@ struct HubspotTurns
 	HTAB	   *entries;
 };
 
-/* Turns, none so far; they live as long as the memory context. */
+/* Create turns, none so far; they live as long as the memory context. */
 HubspotTurns *
 hubspot_turns_create(MemoryContext context)
 {

@@ -46,7 +46,7 @@ struct HubspotUndone
 static bool same_error(const HubspotError *a, const HubspotError *b);
 static bool same_text(const char *a, const char *b);
 
-/* Undone rows, none so far, palloc'd; there will be no more than max_rows. */
+/* Create undone rows, none so far, palloc'd; there will be no more than max_rows. */
 HubspotUndone *
 hubspot_undone_create(int max_rows, int max_attempts)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.c
- *	  All that waits in the outbox, for whoever decides what becomes of it.
+ *	  What waits in the outbox, and why.
  *
  * IDENTIFICATION
  *	  src/outbox/waiting.c
@@ -73,7 +73,7 @@ static HubspotStatement discard_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_outbox"
 };
 
-/* What was in flight elsewhere is nothing that a later operation here undoes. */
+/* What was in flight elsewhere undoes nothing that a later operation does here. */
 static HubspotStatement discard_doubts_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_doubt"
 };
@@ -97,7 +97,7 @@ hubspot_waiting_count(void)
 	return count;
 }
 
-/* May operations of a server wait, or of any (NULL), because it is paused? */
+/* Is a server paused, or any (NULL), so that its operations may wait? */
 bool
 hubspot_waiting_is_paused(const char *server)
 {
@@ -108,9 +108,9 @@ hubspot_waiting_is_paused(const char *server)
 }
 
 /*
- * How many operations of a server, or of all (NULL), wait, and why, a line for each
- * server and reason.  If there are very many, it is some of them, and the number is
- * negative.  held: which servers are paused, or have failed, those for which most of them
+ * How many operations of a server, or of all (NULL), wait, and why, a line for each server and
+ * reason.  If there are very many, only some are looked at, and the number is negative.  held:
+ * a server that is paused, and one that has failed, each the one for which most operations
  * wait.
  */
 int64
@@ -151,7 +151,7 @@ hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers 
 	return count >= atoi(MAX_ROWS) ? -count : count;
 }
 
-/* Delete all of them; how many there were. */
+/* Delete all that waits; returns how many operations that were. */
 int64
 hubspot_waiting_discard(void)
 {
@@ -159,7 +159,7 @@ hubspot_waiting_discard(void)
 	return hubspot_execute(&discard_statement, NULL);
 }
 
-/* Accounts that wait after failures are tried at once. */
+/* Have accounts that wait after failures tried at once. */
 void
 hubspot_waiting_begin_anew(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.h
- *	  All that waits in the outbox, for whoever decides what becomes of it.
+ *	  What waits in the outbox, and why.
  *
  * IDENTIFICATION
  *	  src/outbox/waiting.h
@@ -13,11 +13,12 @@
 
 #include "lib/stringinfo.h"
 
-/* Servers whose operations wait for somebody to do something; or NULL. */
+/* Servers whose operations wait until somebody does something; or NULL. */
 typedef struct HubspotHeldServers
 {
-	const char *paused;
-	const char *failed;			/* and are not tried again yet */
+	const char *paused;			/* one that is paused */
+	const char *failed;			/* one that has failed, and is not tried again
+								 * yet */
 } HubspotHeldServers;
 
 extern int64 hubspot_waiting_count(void);
