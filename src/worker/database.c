@@ -40,7 +40,7 @@
 #define FIRST_DELAY (1000 * MS)
 #define LONGEST_DELAY (60000 * MS)
 
-/* When to look again at accounts that no worker serves, but somebody else does. */
+/* When to look again at accounts that no worker serves, but another process does. */
 #define COME_BACK (5000 * MS)
 
 /*
@@ -260,9 +260,9 @@ count_failure(HubspotDatabase *database, int64 started_at)
 }
 
 /*
- * Workers have been counted.  Where the last one has ended, and accounts were left to
- * others, one has to come back, lest what these leave be forgotten.  The workers can't
- * tell who is the last one: two may end at the same time.
+ * To be called when workers have been counted.  Where the last one has ended, and has left
+ * accounts to others, one has to come back, lest what these leave be forgotten.  No worker can
+ * tell whether it is the last one: two may end at the same time.
  */
 void
 hubspot_databases_come_back(void)
@@ -322,7 +322,7 @@ hubspot_database_most_urgent(void)
 	return best;
 }
 
-/* Is it to be looked at (see above), and no worker there is going to? */
+/* Is a database to be looked at (see above), and no worker there is going to? */
 static bool
 needs_worker(const HubspotDatabase *database, int64 now)
 {

@@ -19,8 +19,8 @@ typedef struct HubspotDatabase
 	Oid			oid;			/* the key */
 	bool		listed;			/* can be connected to, as of the last list */
 	bool		installed;		/* has the extension, as the last worker said */
-	int64		due;			/* to be looked at */
-	int64		looked_at;		/* by a worker that has ended */
+	int64		due;			/* when it is to be looked at */
+	int64		looked_at;		/* when a worker that has ended looked last */
 	int64		not_before;		/* no new worker before, because one has
 								 * failed */
 	int			failures;		/* how often workers have failed in a row */
@@ -31,8 +31,8 @@ typedef struct HubspotDatabase
 	bool		held;
 	bool		pending;		/* something was committed */
 	int			nworkers;
-	bool		has_reserve;	/* a worker that is not busy, and will look */
-	int64		busy_look;		/* when the latest of the busy ones looked */
+	bool		has_reserve;	/* one of them is not busy, and will look */
+	int64		busy_look;		/* when the busy one that looked last did so */
 } HubspotDatabase;
 
 extern void hubspot_databases_create(void);

@@ -121,7 +121,7 @@ find_process(Oid database, int signal)
 	return pid;
 }
 
-/* Ask the postmaster for a process; false: there are no more background workers. */
+/* Ask the postmaster for a process; false: no background worker is to be had. */
 bool
 hubspot_dynamic_start(Oid database, HubspotDynamicKind kind)
 {
@@ -149,8 +149,8 @@ hubspot_dynamic_kind(void)
 }
 
 /*
- * This process is the worker of a database; false: another one is.  May be called
- * before it connects.
+ * Make this process the worker of a database; false: another one is.  May be called before it
+ * connects.
  */
 bool
 hubspot_dynamic_enter(Oid database)
@@ -160,7 +160,7 @@ hubspot_dynamic_enter(Oid database)
 
 	if (!registered)
 	{
-		/* who has not connected yet is not seen to by the server */
+		/* the server does not see to a process that has not connected yet */
 		before_shmem_exit(release_all, 0);
 		registered = true;
 	}
@@ -174,7 +174,7 @@ release_all(int code, Datum arg)
 	LockReleaseAll(USER_LOCKMETHOD, true);
 }
 
-/* It is no longer that, and about to look once more. */
+/* Give up the lock; this process is about to look once more. */
 void
 hubspot_dynamic_leave(Oid database)
 {

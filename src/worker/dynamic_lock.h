@@ -11,7 +11,7 @@
 #ifndef HUBSPOT_WORKER_DYNAMIC_LOCK_H
 #define HUBSPOT_WORKER_DYNAMIC_LOCK_H
 
-/* What has come of an attempt to have a worker look at the outbox. */
+/* What came of an attempt to have a worker look at the outbox. */
 typedef enum HubspotDynamicStart
 {
 	HUBSPOT_DYNAMIC_THERE,		/* it was there, and looks once more */
@@ -25,7 +25,7 @@ typedef enum HubspotDynamicKind
 {
 	HUBSPOT_DYNAMIC_FIRST,		/* by a session, to have a lasting one started */
 	HUBSPOT_DYNAMIC_LASTING,
-	HUBSPOT_DYNAMIC_SUCCESSOR	/* of one that has failed: begins with a rest */
+	HUBSPOT_DYNAMIC_SUCCESSOR	/* of one that had to end: begins with a rest */
 } HubspotDynamicKind;
 
 /* for everybody */

@@ -8,13 +8,13 @@
  * row will be, and beyond that a few seconds for the next commit.  Then it gives up
  * its lock, looks once more, and ends.
  *
- * It has a successor started, which goes on after some seconds' rest, where it has
- * to come back: after an ERROR that is nobody's (see sender.c), when it was
- * terminated, and when it has made way for a statement that wants the database for
- * itself.  Such a statement waits no longer than 5 s, so it is looked for wherever
- * this process waits, even while requests are in flight; these may have been sent,
- * and will be sent again.  A database that is gone when the successor comes, or does
- * not let it in, is left alone; what else keeps it out may pass, and is tried again.
+ * It has a successor started, which goes on after some seconds' rest, where it has to come
+ * back: after an ERROR that is charged to nobody (see sender.c), when it was terminated, and
+ * when it has made way for a statement that wants the database for itself.  Such a statement
+ * waits no longer than 5 s, so it is looked for wherever this process waits, even while
+ * requests are in flight; these may have been sent, and will be sent again.  A database that
+ * is gone when the successor comes, or does not let it in, is left alone; whatever else keeps
+ * it out may pass, so another one tries again.
  *
  * To the server it is a process of the database's owner, who may therefore end it, as
  * DROP DATABASE ... WITH (FORCE) does.
@@ -63,12 +63,12 @@
 /* How long a successor waits before it begins. */
 #define REST_OF_SUCCESSOR (5000 * MS)
 
-/* How often it is looked whether a statement wants the database. */
+/* How often to look whether a statement wants the database. */
 #define LOOK_AROUND (500 * MS)
 
 /*
- * What triggers tell of rows that are due earlier (horizon.c) does not reach this
- * process.  So horizons are dropped when it is woken, but not more often than that.
+ * What triggers tell of rows that are due earlier (horizon.c) does not reach this process.  So
+ * horizons are dropped when it is woken, but no more often than this.
  */
 #define HORIZON_AGE (1000 * MS)
 
@@ -78,14 +78,15 @@ typedef struct Worker
 	HubspotVerifier *verifier;
 	int64		linger_until;
 	int64		looked_at;
-	int64		dropped_at;		/* the horizons */
+	int64		dropped_at;		/* when it dropped the horizons */
 	bool		was_woken;		/* since then */
-	bool		compared;		/* a slice of a table */
+	bool		compared;		/* it has compared a slice of a table */
 	HubspotRound round;
 } Worker;
 
 static volatile sig_atomic_t is_woken = false;
-static bool comes_back = false; /* if it ends now with an exit code */
+static bool comes_back = false; /* it has a successor if it ends now with an
+								 * exit code */
 static emit_log_hook_type former_log_hook = NULL;
 
 static void be_woken(SIGNAL_ARGS);
@@ -161,7 +162,7 @@ see_to_successor(int code, Datum database)
 		(void) hubspot_dynamic_start(DatumGetObjectId(database), HUBSPOT_DYNAMIC_SUCCESSOR);
 }
 
-/* The postmaster is not to start it once more; this goes on with the end. */
+/* Keep the postmaster from starting it once more; proc_exit() goes on with the end. */
 static void
 end_with_zero(int code, Datum arg)
 {
@@ -194,7 +195,7 @@ rest(void)
 	comes_back = false;
 }
 
-/* Once it is connected, whatever ends it is no reason to stay away. */
+/* Connect.  Whatever ends it from then on is no reason to stay away. */
 static void
 connect_to(Oid database)
 {
@@ -207,8 +208,8 @@ connect_to(Oid database)
 }
 
 /*
- * Why it could not connect.  There is no other way to learn that; if it is not
- * logged, the next commit has it tried again.
+ * Hear why it could not connect: there is no other way to learn that.  If it is not logged,
+ * the next commit has it tried again.
  */
 static void
 hear_refusal(ErrorData *error)
@@ -221,8 +222,8 @@ hear_refusal(ErrorData *error)
 }
 
 /*
- * Whose process is it, for those who want to end it?  A process without a role is a
- * superuser's.  That says nothing of the rights with which this one runs.
+ * Let the process be the database owner's, who may end it then: one without a role is a
+ * superuser's.  That says nothing of the rights with which it runs.
  */
 static void
 belong_to_owner(void)
@@ -357,7 +358,7 @@ wait_until(int64 when)
 	take_reload();
 }
 
-/* New settings; with no workers allowed, this one ends. */
+/* Take new settings; with no workers allowed, this one ends. */
 static void
 take_reload(void)
 {

@@ -49,7 +49,7 @@
 
 static BackgroundWorkerHandle **handles;	/* of the slots */
 static int64 last_poll = 0;		/* 0: never */
-static int64 next_start = 0;	/* after there was no background worker */
+static int64 next_start = 0;	/* set if no background worker was to be had */
 
 static int64 take_turn(void);
 static int64 next_poll(void);

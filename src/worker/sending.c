@@ -40,7 +40,10 @@ hubspot_sending(void)
 		HUBSPOT_SENDING_AT_COMMIT;
 }
 
-/* If the library is preloaded: how many workers there are, and in this database. */
+/*
+ * If the library is preloaded: how many workers there are, and how many of them in this
+ * database.
+ */
 int
 hubspot_count_workers(int *own)
 {
@@ -60,7 +63,7 @@ hubspot_count_workers(int *own)
 	return all;
 }
 
-/* The same for people, palloc'd. */
+/* Who sends what this database enqueues, for people, palloc'd. */
 char *
 hubspot_sending_text(void)
 {
@@ -136,8 +139,8 @@ no_slot_detail(void)
 }
 
 /*
- * Something is to be kept in sync: a WARNING, once a session, if nobody is going to
- * send what that enqueues.  Where the next commit has to start a worker, one is
+ * To be called when something is to be kept in sync: a WARNING, once a session, if nobody is
+ * going to send what that enqueues.  Where the next commit has to start a worker, one is
  * started now, which is the only way to know that it can be.
  */
 void
@@ -159,8 +162,8 @@ hubspot_sending_warn(void)
 }
 
 /*
- * A table is to be compared with HubSpot, as verify says: a WARNING if there are to be no
- * workers, who alone do so; what sends the outbox in their place does not.
+ * To be called when a table is to be compared with HubSpot, as verify says: a WARNING if there
+ * are to be no workers, which alone do so; what sends the outbox in their place does not.
  */
 void
 hubspot_comparing_warn(Oid link_table)

@@ -20,7 +20,7 @@ typedef enum HubspotSending
 	/* nobody: */
 	HUBSPOT_SENDING_STANDBY,	/* this is a standby */
 	HUBSPOT_SENDING_OFF,		/* hubspot_assoc.workers is 0 */
-	HUBSPOT_SENDING_NO_LAUNCHER /* it is to come back */
+	HUBSPOT_SENDING_NO_LAUNCHER /* it does not run, and is to come back */
 } HubspotSending;
 
 extern HubspotSending hubspot_sending(void);

@@ -168,7 +168,7 @@ hubspot_slots_are_there(void)
 	return area != NULL;
 }
 
-/* If it is: does the launcher run? */
+/* If the library is preloaded: does the launcher run? */
 bool
 hubspot_launcher_is_there(void)
 {
@@ -186,9 +186,9 @@ hubspot_call_launcher(void)
 }
 
 /*
- * This process is the launcher, until it ends.  Slots that an earlier launcher
- * has taken for processes that have not come yet become free: should one still
- * come, its ticket is no longer valid.
+ * Make this process the launcher, until it ends.  Slots that an earlier launcher has taken for
+ * processes that have not come yet become free: should one still come, its ticket is no longer
+ * valid.
  */
 void
 hubspot_slots_serve(void)
@@ -282,7 +282,7 @@ is_held(Oid database)
 	return false;
 }
 
-/* Free a slot in which nobody is, or ever was. */
+/* Free a slot that no process is in, or ever was. */
 void
 hubspot_slot_free(int number)
 {
@@ -335,10 +335,9 @@ hubspot_slots_demand(bool wanted, bool starved, bool several)
 }
 
 /*
- * This process is a worker, until it ends.  Returns the database that it is
- * for, or InvalidOid if it came too late.  To be called before it connects: a
- * process that has left its slot is then no longer in the server's list of
- * processes either.
+ * Make this process a worker, until it ends.  Returns the database that it is for, or
+ * InvalidOid if it came too late.  To be called before it connects: a process that has left
+ * its slot is then no longer in the server's list of processes either.
  */
 Oid
 hubspot_slot_enter(int number, uint32 ticket)
@@ -417,12 +416,11 @@ hubspot_slot_look(void)
  * its server is a superuser; sole: that role owns all servers of this
  * database.
  *
- * An account may keep a worker for as long as its owner likes, who says where
- * its requests go, and how long they may take.  So an owner that has a worker
- * cannot have the last one, too: that is for other owners, if there may be any
- * to protect, and else for accounts that are proven.  Accounts that have
- * failed get half of the workers, but an owner's first worker does not count
- * among these.
+ * An account may keep a worker for as long as the owner of its server likes, who says where
+ * requests go, and how long they may take.  So an owner that has a worker cannot have the last
+ * one, too: that is for other owners, if there may be any to protect, and else for accounts
+ * that are proven.  Accounts that have failed get half of the workers, but an owner's first
+ * worker does not count among these.
  */
 bool
 hubspot_slot_serve(HubspotStanding standing, Oid owner, bool trusted, bool sole)
@@ -498,8 +496,8 @@ hubspot_slot_rest(bool long_enough)
 }
 
 /*
- * A round is over, and nothing is left to do.  If something was committed
- * (hubspot_wake_is_due) after this call, the latch will be set.
+ * A round is over, and nothing is left to do.  If something is committed (hubspot_wake_is_due)
+ * after this call, the latch will be set.
  */
 HubspotSlotAdvice
 hubspot_slot_idle(bool long_enough)
@@ -557,9 +555,9 @@ hubspot_slot_must_yield(bool long_enough)
 }
 
 /*
- * This worker is about to end, and tells the launcher this; waits: there are
- * accounts that others serve.  False: it should go on if something was committed
- * in the meantime.  True: it should end even then, because its slot is wanted.
+ * This worker is about to end: tell the launcher what it knows.  waits: there are accounts
+ * that others serve.  False: it should go on if something was committed in the meantime.
+ * True: it should end even then, because its slot is wanted.
  */
 bool
 hubspot_slot_end(bool installed, int64 next_due, bool waits)
@@ -619,7 +617,10 @@ free_hold(void)
 	return hold;
 }
 
-/* The workers to end; those that have not come yet need not come. */
+/*
+ * Find the workers that have to end, and return how many; those that have not come yet need
+ * not come.
+ */
 static int
 evict(Oid database, int *pids)
 {

@@ -12,10 +12,10 @@
  * All of this needs the library in shared_preload_libraries; without it, a
  * dynamic worker makes way by itself (dynamic_worker.c).
  *
- * CREATE EXTENSION has the database looked at; from then on, the launcher
- * knows that it has the extension.  So has COMMIT PREPARED, where the extension
- * is: what the transaction has done, and whether it made the extension, is known
- * to the process that has prepared it, which may be gone.
+ * CREATE EXTENSION has the database looked at; from then on, the launcher knows that it has
+ * the extension.  COMMIT PREPARED does so, too, where the extension is: what the transaction
+ * has done, and whether it made the extension, is known to the process that has prepared it,
+ * which may be gone.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.c

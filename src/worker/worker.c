@@ -72,7 +72,7 @@ typedef struct Worker
 	/* the last round */
 	int64		looked_at;
 	int64		due;
-	bool		compared;		/* a slice of a table */
+	bool		compared;		/* it has compared a slice of a table */
 	HubspotRound round;
 } Worker;
 
@@ -134,8 +134,8 @@ hubspot_worker_main(Datum main_arg)
 }
 
 /*
- * Override what a database or role may have set for its sessions and what
- * would hinder this process.
+ * Override what a database or role may have set for its sessions that would hinder this
+ * process.
  */
 void
 hubspot_worker_take_settings(void)
@@ -331,9 +331,9 @@ hubspot_worker_monotonic(TimestampTz time)
 }
 
 /*
- * End the wait.  False: there is something to do after all.  If accounts are served
- * by others, such as a session's hs_assoc_flush, somebody has to look after them
- * later on; the launcher knows whether another worker is left that does.
+ * End the wait.  False: there is something to do after all.  If accounts are served by others,
+ * such as a session's hs_assoc_flush, a worker has to look after them later on; the launcher
+ * knows whether another one is left that does.
  */
 static bool
 end_waiting(const Worker *worker)
