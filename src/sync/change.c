@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * change.c
- *	  Changes of a link table into the outbox.
+ *	  Puts changes of a link table into the outbox.
  *
  * A sync makes one INSERT ... SELECT of the rows that a statement has changed
  * (change_sql.c).
@@ -13,7 +13,7 @@
  * statement are checked first: only what is in the table is created, and only
  * what is not is removed.  The rows are read with the privileges of the
  * table's owner, whoever changes it, into a tuplestore, and inserted from
- * there.  The rows of a whole table, for TRUNCATE or a backfill, take the same
+ * there.  The rows of a whole table, for TRUNCATE or a backfill, go the same
  * way; and so do rows that are removed from a table that may have one label in
  * two spellings.
  *
@@ -72,7 +72,7 @@ enum
 	PARAMETER_LABELS,
 	PARAMETER_KEEP_LABELS,
 	PARAMETER_LINK_TABLE,
-	PARAMETER_TRANSACTIONS,		/* this transaction's numbers that have
+	PARAMETER_TRANSACTIONS,		/* ids of this transaction's parts that have
 								 * removed */
 	PARAMETER_WAIT_FOR_RECORDS, /* null: no record is named by a key */
 	PARAMETER_WHO,
@@ -102,7 +102,10 @@ static const Oid parameter_types[NPARAMETERS] = {
 /* What the planner must not use where it has to look pairs up by index. */
 static const char *const scans_of_all[] = {"enable_seqscan", "enable_bitmapscan"};
 
-/* From so many rows on, they are sorted by pair, so that its index grows page by page. */
+/*
+ * From this many rows on, they are sorted by pair, so that the index of pairs grows page by
+ * page.
+ */
 #define MANY_ROWS	10000
 
 /* The statement that inserts rows from one source. */
@@ -349,8 +352,8 @@ hubspot_change_environment(TriggerData *trigdata)
 }
 
 /*
- * Let statements name a tuplestore, whose rows are those of a relation or of
- * that form.
+ * Let statements name a tuplestore whose rows have the form of a relation, or that of a tuple
+ * descriptor.
  */
 static void
 add_rows(QueryEnvironment *environment, const char *name, Oid relid,
@@ -400,8 +403,8 @@ count_rows(TriggerData *trigdata)
 }
 
 /*
- * Insert rows from a source, so many at most; returns how many.  net: without those that
- * this transaction has removed before, if its snapshots show all that waits.
+ * Insert rows from a source, at most so many; returns how many.  net: without those that this
+ * transaction has removed before, if its snapshots show all that waits.
  */
 static int64
 insert(HubspotChange *change, int source, bool net, int64 rows,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * change.h
- *	  Changes of a link table into the outbox.
+ *	  Puts changes of a link table into the outbox.
  *
  * IDENTIFICATION
  *	  src/sync/change.h

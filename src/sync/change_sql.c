@@ -27,8 +27,8 @@
 #include "sync/change_sql.h"
 
 /*
- * Of the rows of a group, that of the new ones; these are alike, unless they have one key
- * in several spellings.
+ * The value of a group's new rows.  All rows of a group are alike, unless they have one key in
+ * several spellings.
  */
 #define NEWEST(value)	"(pg_catalog.array_agg(" value " ORDER BY c.sign DESC))[1]"
 
@@ -204,10 +204,9 @@ hubspot_delta_key_functions(const HubspotDelta *delta,
  *
  * sorted: in the order of their places in the index of pairs, removals first.
  *
- * net: added rows are left out if only removals of the same, by this
- * transaction, wait for their pairs; these are deleted, too.  HubSpot then has
- * what the table had before, unless an operation on the pair was refused, or
- * may still be done.
+ * net: added rows are left out if only removals of the same, by this transaction, wait for
+ * their pairs; these removals are deleted, too.  HubSpot then has what the table had before,
+ * unless an operation on the pair was refused, or may still be done.
  */
 char *
 hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, HubspotInsertion kind)

@@ -14,7 +14,7 @@
 
 #include "sync/link_rows.h"
 
-/* Where its rows come from. */
+/* Where the rows come from. */
 typedef enum HubspotDeltaSource
 {
 	HUBSPOT_INSERTED,			/* the transition tables of a trigger */

@@ -3,10 +3,9 @@
  * config.c
  *	  What is kept in sync: the rows of hs_assoc_sync_config.
  *
- * They are read, changed and deleted as those of a catalog are, without SQL: a
- * statement that runs with an old snapshot has to find what is committed now,
- * as it finds the triggers, and so has DDL of a role without privileges on our
- * tables.
+ * They are read, changed and deleted as those of a catalog are, without SQL.  A statement that
+ * runs with an old snapshot has to find what is committed now, as it finds the triggers; and
+ * so does DDL of a role without privileges on our tables.
  *
  * The table may be that of an older or newer version as long as the extension
  * is not updated.  The event triggers read it for everybody's DDL, so the
@@ -125,8 +124,8 @@ static bool rename_columns(HeapTuple tuple, TupleDesc tupdesc, const char *colum
 						   Datum new_name, Datum *values, bool *replace);
 
 /*
- * The syncs of a table, or of all tables (InvalidOid), as they were enabled one after the
- * other: a list of HubspotSync.
+ * The syncs of a table, or of all tables (InvalidOid), in the order in which they were
+ * enabled: a list of HubspotSync.
  */
 List *
 hubspot_syncs(const HubspotSchema *schema, Oid link_table)
@@ -166,7 +165,7 @@ compare_syncs(const ListCell *a, const ListCell *b)
 	return (one > other) - (one < other);
 }
 
-/* NULL: there is no such table, or it has not even a column for the link table. */
+/* Open the table.  NULL: there is none, or it has not even a column for the link table. */
 static Relation
 open_config(const HubspotSchema *schema, LOCKMODE lock)
 {
@@ -217,7 +216,7 @@ read_sync(HeapTuple tuple, TupleDesc tupdesc)
 	return sync;
 }
 
-/* Does it have what each sync has? */
+/* Does a sync have all that every sync has? */
 static bool
 is_complete(const HubspotSync *sync)
 {
@@ -396,7 +395,7 @@ hubspot_sync_columns(const HubspotSync *sync,
 	return columns[2] ? 3 : 2;
 }
 
-/* Is a column one of these? */
+/* Does a column matter to a sync? */
 bool
 hubspot_sync_has_column(const HubspotSync *sync, const char *column)
 {

@@ -28,10 +28,10 @@ typedef struct HubspotSync
 	const char *to_type;
 	const char *to_column;
 	int32		type_id;		/* 0: none */
-	const char *label;			/* or NULL; likewise all below */
-	const char *type_id_column;
-	const char *label_column;
-	const char *category;
+	const char *label;			/* or NULL */
+	const char *type_id_column; /* or NULL */
+	const char *label_column;	/* or NULL */
+	const char *category;		/* or NULL */
 	const char *server;			/* not NULL */
 	Oid			role;
 	bool		replicated;		/* also what a subscription applies */

@@ -3,7 +3,7 @@
  * ddl_drop.c
  *	  What DDL has dropped of tables that are kept in sync.
  *
- * A column or the last suitable index of a sync must not be dropped by itself,
+ * A column or the last suitable index of a sync cannot be dropped by itself,
  * as if the sync depended on it.  If a column goes with something else
  * (CASCADE), or the table or one of its triggers goes, the sync ends.
  * ddl_partition.c deals with partitions.

@@ -58,7 +58,7 @@ typedef struct Leaving
 	TransactionId transaction;	/* the transaction that has enqueued them */
 } Leaving;
 
-/* Those of this transaction, in its memory. */
+/* The tables that leave in this transaction, in its memory. */
 static Leaving *leaving = NULL;
 static int	nleaving = 0;
 static FullTransactionId leaving_transaction;
@@ -82,9 +82,8 @@ static bool was_partition(Oid relid);
 static Oid	former_parent(Oid relid);
 
 /*
- * A table has got a partition.  The catalog tells which one: the last that
- * this transaction has attached.  Others may have come in the same command, by
- * an event trigger of the user's.
+ * A table has a new partition.  The catalog tells which one: the last that this transaction
+ * has attached.  Others may have come in the same command, by an event trigger of the user's.
  */
 void
 hubspot_partition_attached(const HubspotSchema *schema, Oid parent)

@@ -3,13 +3,12 @@
  * ddl_trigger.c
  *	  The event triggers that follow DDL on tables that are kept in sync.
  *
- * They run for everybody's DDL, for every command that might be about one of
- * our tables; the parse tree shows that most are not.  It does not tell which
- * table a command was about: with IF EXISTS it may have done nothing, and a
- * name may stand for another table by now.  Therefore we look at what the
- * command has done, by PostgreSQL's record of it and the catalogs.  No lock is
- * taken on any other table: the role that runs the command may have no right
- * to that.
+ * They run for everybody's DDL, for every command that might be about one of our tables; the
+ * parse tree shows that most are not.  It does not tell which table a command was about: with
+ * IF EXISTS it may have done nothing, and a name may stand for another table by now.
+ * Therefore we look at what the command has done, in PostgreSQL's record of it and in the
+ * catalogs.  No lock is taken on any other table: the role that runs the command may have no
+ * right to that.
  *
  * A column's new name is written into hs_assoc_sync_config.  Partitions that
  * come and go are followed in ddl_partition.c, ddl_drop.c looks at what has
@@ -180,8 +179,8 @@ touched_objects(Oid catalog)
 }
 
 /*
- * A column has got another name, perhaps through the type that the table is
- * of.  The columns of partitions follow those of their table.
+ * A column was renamed, perhaps through the type that the table is of.  The columns of
+ * partitions follow those of their table.
  */
 static void
 rename_column(const HubspotSchema *schema, Oid relid, RenameStmt *rename)
@@ -273,10 +272,7 @@ refuse_unlogged(const HubspotSchema *schema, Oid relid)
 						get_rel_name(relid))));
 }
 
-/*
- * ERROR if a column of a sync has got a type or an expression that it cannot
- * have.
- */
+/* ERROR if a column of a sync now has a type or an expression that it cannot have. */
 static void
 check_columns(const HubspotSchema *schema, Oid relid,
 			  const AlterTableCmd *command)
@@ -297,8 +293,8 @@ check_columns(const HubspotSchema *schema, Oid relid,
 }
 
 /*
- * An index has become that of a constraint, which may be deferrable: does each
- * sync still have one?
+ * An index has become that of a constraint, which may be deferrable: does each sync still have
+ * one that it can use?
  */
 static void
 check_keys(const HubspotSchema *schema, Oid relid)
@@ -317,7 +313,7 @@ check_keys(const HubspotSchema *schema, Oid relid)
 	}
 }
 
-/* A value of an enum has got another name. */
+/* A value of an enum was renamed. */
 static void
 check_enums(const HubspotSchema *schema)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * difference_sql.c
- *	  Which differences from HubSpot the rows of a link table show to be there.
+ *	  Which of the differences from HubSpot a link table has rows for.
  *
  * IDENTIFICATION
  *	  src/sync/difference_sql.c
@@ -23,8 +23,8 @@ static char *same_type(const HubspotDelta *delta);
 
 /*
  * The numbers of the differences whose pair and type the table has, as it is now; reverse:
- * the pair, in the direction of the differences.  A pair as a whole is there with any
- * type, and so is the default type where another one is.
+ * whose pair alone, since their types are those of the other direction.  A pair as a whole is
+ * there with any type, and so is the default type where another one is.
  */
 char *
 hubspot_delta_matching(const HubspotDelta *delta, bool reverse)
@@ -75,7 +75,7 @@ has_name(const HubspotDelta *delta, int column, const char *object_type, const c
 
 /*
  * What is true wherever a column's value in l is that name, in a form for which an index on
- * the column can be used: a name that is none of its values is not converted.
+ * the column can be used.  A name that cannot be one of its values is not converted.
  */
 static const char *
 found_by_index(const HubspotDeltaColumn *column, const char *name)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * difference_sql.h
- *	  Which differences from HubSpot the rows of a link table show to be there.
+ *	  Which of the differences from HubSpot a link table has rows for.
  *
  * IDENTIFICATION
  *	  src/sync/difference_sql.h

@@ -35,7 +35,7 @@ static char *placed_rows(const HubspotDelta *delta);
 static char *place_of(const HubspotDelta *delta, bool parameter);
 static char *full_text(const char *alias, const HubspotDeltaColumn *column);
 
-/* ERROR if a column is missing. */
+/* Set up a sync's view of a table.  ERROR if a column is missing. */
 void
 hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 {
@@ -52,8 +52,8 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 }
 
 /*
- * May it have two rows for one label?  Not if the unique index allows only one
- * row for each pair.
+ * May the table have two rows of a pair for one label?  Not if the unique index allows only
+ * one row for each pair.
  */
 static bool
 has_spellings(const HubspotDelta *delta)
@@ -134,7 +134,10 @@ hubspot_delta_record(const HubspotDelta *delta)
 					place_of(delta, false), place_of(delta, true));
 }
 
-/* A from_id that is cut is no place; and it can be that of no record. */
+/*
+ * The rows whose from_id is neither cut nor empty: such a one is not a place, nor the id of a
+ * record.
+ */
 static char *
 placed_rows(const HubspotDelta *delta)
 {
@@ -147,8 +150,8 @@ placed_rows(const HubspotDelta *delta)
 }
 
 /*
- * What rows are sorted by, of the row n or of the parameter: by an index on the column, if
- * there is one, and if equal values have equal texts.
+ * What rows are sorted by, for the row n or for the parameter: if equal values have equal
+ * texts, in a form for which an index on the column can be used.
  */
 static char *
 place_of(const HubspotDelta *delta, bool parameter)

@@ -3,15 +3,14 @@
  * link_state.c
  *	  Is what happens to a link table sent, as its sync promises?
  *
- * A sync is by triggers of statements.  They don't fire for what comes another
- * way: rows that a subscription applies, or that a distributed engine writes into
- * the shards of the table; nor where somebody has disabled them, or has them
- * disabled by session_replication_role.  For a sync that is to send what a subscription
- * applies there are others, which have to be there, too.  The view hs_assoc_sync asks here, so that
- * it calls no sync active whose changes are not sent.
+ * A sync works by statement triggers.  They do not fire for what comes another way: rows that
+ * a subscription applies, or that a distributed engine writes into the shards of the table;
+ * nor where somebody has disabled them, or sets session_replication_role.  A sync that is to
+ * send what a subscription applies has others, which have to be there, too.  The view
+ * hs_assoc_sync asks here, so that it calls no sync active whose changes are not sent.
  *
  * Only catalogs are read, with no lock but theirs: a table may change at any
- * moment, and what is told was so just now.
+ * moment, and what is told was true just now.
  *
  * IDENTIFICATION
  *	  src/sync/link_state.c
@@ -63,10 +62,7 @@ static bool is_subscribed(Oid table);
 static bool is_tree_subscribed(Oid table);
 static const char *disabled_subscription(Oid table);
 
-/*
- * Why changes of the table are not sent as the sync says: a sentence; or NULL,
- * they are.
- */
+/* Why changes of the table are not sent as the sync says: a sentence; NULL: they are. */
 const char *
 hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 {
@@ -140,8 +136,8 @@ trigger_problem(const HubspotSchema *schema, Oid table, bool replicated)
 }
 
 /*
- * Does a subscription bring what such a sync is to send?  The table may be filled through
- * itself, or through its partitions.
+ * Why no subscription brings what such a sync is to send, or NULL.  The table may be filled
+ * through itself, or through its partitions.
  */
 static const char *
 subscription_problem(const HubspotSync *sync)
@@ -163,7 +159,7 @@ subscription_problem(const HubspotSync *sync)
 }
 
 /*
- * By these, what DDL does to the table is followed: columns that are renamed, and
+ * What DDL does to the table is followed by event triggers: columns that are renamed, and
  * partitions that come and go.
  */
 static const char *
@@ -237,8 +233,8 @@ hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table)
 }
 
 /*
- * Of a sync that is enabled: a WARNING if its table is filled by a subscription, beside
- * which it may be written to.  A NOTICE if it is to be filled by one, and there is none yet.
+ * To be called when a sync is enabled: a WARNING if its table is filled by a subscription,
+ * whose rows it does not send; a NOTICE if it is to be filled by one, and there is none yet.
  */
 void
 hubspot_link_tell_writers(const HubspotSync *sync)
@@ -252,7 +248,7 @@ hubspot_link_tell_writers(const HubspotSync *sync)
 			ereport(WARNING,
 					(errmsg("table \"%s\" is filled by a subscription, and what that applies is not sent",
 							get_rel_name(lfirst_oid(lc))),
-					 errdetail("It fires no triggers of statements."),
+					 errdetail("It fires no statement triggers."),
 					 errhint("Enable the sync with replicated => true, or where the rows are written.")));
 	}
 	if (sync->replicated && !is_tree_subscribed(link_table))

@@ -6,9 +6,9 @@
  * They are statement triggers, which fire only for the table that a statement
  * names; therefore each partition has them, too.
  *
- * What a subscription applies fires no trigger of statements but that of TRUNCATE.
- * For a sync that sends it there is a trigger of rows as well, which fires for nothing
- * else; partitions have it from their table.
+ * What a subscription applies fires no statement trigger but that of TRUNCATE.  For a sync
+ * that sends it there is a row trigger as well, which fires for nothing else; partitions have
+ * it from their table.
  *
  * They do not depend on the columns that a sync uses: PostgreSQL would then
  * refuse to change the type of these, and could not tell one sync of a table
@@ -95,7 +95,7 @@ static void create_trigger(const SyncTrigger *trigger, Oid link_table,
 						   Oid function, bool replicated);
 static TriggerTransition *transition(const char *name, bool is_new);
 
-/* Has the table all of our triggers, enabled or not?  It need not be locked. */
+/* Does the table have all of our triggers, enabled or not?  It need not be locked. */
 bool
 hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 {
@@ -113,8 +113,8 @@ hubspot_link_has_triggers(const HubspotSchema *schema, Oid link_table)
 }
 
 /*
- * Has it all of them, and do they fire?  *always: whatever session_replication_role
- * is.  It need not be locked.
+ * Does the table have all of our triggers, and do they fire?  *always: whatever
+ * session_replication_role is.  It need not be locked.
  */
 bool
 hubspot_link_is_followed(const HubspotSchema *schema, Oid link_table, bool *always)
@@ -137,7 +137,7 @@ hubspot_link_is_followed(const HubspotSchema *schema, Oid link_table, bool *alwa
 	return missing == 0;
 }
 
-/* Has it those that fire where a subscription applies changes, and do they? */
+/* Does the table have our triggers that fire where a subscription applies changes, and do they? */
 bool
 hubspot_link_is_replicated(const HubspotSchema *schema, Oid link_table)
 {

@@ -3,10 +3,9 @@
  * removal.c
  *	  Which parts of this transaction have enqueued removals.
  *
- * What a transaction removes and adds again is not a change for HubSpot if the
- * table had it before.  The rows of the outbox that it has enqueued itself are
- * known by their xmin, which is one of the transaction's numbers: each
- * subtransaction has its own.
+ * What a transaction removes and adds again is not a change for HubSpot if the table had it
+ * before.  The rows of the outbox that it has enqueued itself are known by their xmin, which
+ * is one of the transaction's ids: each subtransaction has its own.
  *
  * This transaction may itself have added a row that it removes, and not have
  * enqueued that: by a statement in which this one is nested and whose triggers
@@ -40,7 +39,7 @@ static FullTransactionId doubtful_transaction;
 
 static bool is_current(FullTransactionId transaction);
 
-/* The current subtransaction has enqueued something that may be a removal. */
+/* Note that the current subtransaction has enqueued something that may be a removal. */
 void
 hubspot_removal_note(void)
 {
@@ -57,10 +56,7 @@ hubspot_removal_note(void)
 		noted[nnoted++] = transaction;
 }
 
-/*
- * The numbers of those that were not rolled back: an xid[], palloc'd.  False:
- * there are none.
- */
+/* The ids of those that were not rolled back: an xid[], palloc'd.  False: there are none. */
 bool
 hubspot_removal_transactions(Datum *transactions)
 {
@@ -88,7 +84,7 @@ is_current(FullTransactionId transaction)
 		FullTransactionIdEquals(transaction, GetTopFullTransactionIdIfAny());
 }
 
-/* None of this transaction's removals, past or future, is to be known any more. */
+/* Know none of this transaction's removals any more, past or future. */
 void
 hubspot_removal_doubt(void)
 {

@@ -3,12 +3,11 @@
  * replicated.c
  *	  Rows that a subscription applies, until its transaction commits.
  *
- * A subscription applies row by row.  To enqueue each by a statement of its own would
- * take longer than to apply it.  So the rows are collected, in tuplestores, which go to
- * disk if there are many, and given to the sink just before the transaction commits or
- * is prepared.  They are not in the order in which they came: what counts is what the
- * transaction has made of the table, which is the rows that are new without those that
- * are gone.
+ * A subscription applies row by row.  Enqueuing each by a statement of its own would take
+ * longer than applying it.  So the rows are collected, in tuplestores, which go to disk if
+ * there are many, and given to the sink just before the transaction commits or is prepared.
+ * They are not in the order in which they came: what counts is what the transaction has made
+ * of the table, which is the rows that are new without those that are gone.
  *
  * What a subtransaction has applied is its own until it commits, and goes with it if it
  * is rolled back.
@@ -36,7 +35,7 @@
 /* The rows of a table from one subtransaction. */
 typedef struct Collected
 {
-	HubspotReplicated rows;		/* first: that is what others have */
+	HubspotReplicated rows;		/* must be first: it is what callers have */
 	SubTransactionId subtransaction;
 	bool		moving;			/* into those of the parent */
 } Collected;
@@ -135,7 +134,7 @@ end_transaction(XactEvent event, void *arg)
 		forget();
 }
 
-/* An ERROR of the sink rolls the transaction back. */
+/* Give all rows to the sink, an ERROR of which rolls the transaction back. */
 static void
 deliver(void)
 {
@@ -186,7 +185,7 @@ end_subtransaction(SubXactEvent event, SubTransactionId subtransaction,
 	}
 }
 
-/* The rows are the parent's from now on. */
+/* Give the rows to the parent. */
 static void
 give_to(Collected *own, SubTransactionId parent)
 {
@@ -205,7 +204,7 @@ give_to(Collected *own, SubTransactionId parent)
 	end(own);
 }
 
-/* Have rows of two forms their columns at the same places? */
+/* Do rows of two forms have their columns at the same places? */
 bool
 hubspot_replicated_same_form(TupleDesc a, TupleDesc b)
 {
@@ -216,7 +215,7 @@ hubspot_replicated_same_form(TupleDesc a, TupleDesc b)
 	return same;
 }
 
-/* ERROR: the table has got another form since the first of its rows came. */
+/* ERROR: the form of the table has changed since the first of its rows came. */
 void
 hubspot_replicated_refuse(const HubspotReplicated *rows)
 {
@@ -250,7 +249,7 @@ end(Collected *entry)
 	entry->subtransaction = InvalidSubTransactionId;
 }
 
-/* The transaction is over. */
+/* Forget all rows: the transaction is over. */
 static void
 forget(void)
 {

@@ -7,11 +7,11 @@
  * the table has changed: a change of hs_assoc_sync_config sends the same
  * invalidation as a change of the table.
  *
- * The trigger of rows fires for what a subscription applies (and where somebody has set
- * session_replication_role to replica).  Such rows are collected (replicated.c), without
- * the columns that no sync has, as rows of the table that is in sync: those of different
- * partitions have to be seen together.  So are, before a TRUNCATE, all rows.  At the end of
- * the transaction they are like those of one UPDATE.
+ * The row trigger fires for what a subscription applies (and where somebody has set
+ * session_replication_role to replica).  Such rows are collected (replicated.c), without the
+ * columns that no sync has, as rows of the table that is in sync: those of different
+ * partitions have to be seen together.  So are all rows before a TRUNCATE.  At the end of the
+ * transaction they are like those of one UPDATE.
  *
  * hs_assoc_sync_config and the rows alone decide what is enqueued.  Any role
  * that may make a trigger for the table can make one with this function;
@@ -47,7 +47,7 @@
 typedef struct LinkColumn
 {
 	AttrNumber	own;			/* its number in the table */
-	AttrNumber	root;			/* and in the root */
+	AttrNumber	root;			/* its number in the root */
 	Oid			type;
 	bool		by_value;
 	int16		length;
@@ -399,7 +399,7 @@ collect_row(TriggerData *trigdata)
 	TupleTableSlot *new_row = trigdata->tg_trigslot;
 	HubspotReplicated *rows;
 
-	/* else the triggers of statements have it */
+	/* else the statement triggers have it */
 	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA)
 		return;
 	table = find_table(RelationGetRelid(trigdata->tg_relation));
@@ -435,7 +435,7 @@ same_row(const LinkTable *table, TupleTableSlot *a, TupleTableSlot *b)
 	return true;
 }
 
-/* All rows of a table are about to go: keep them, as it shows them by now. */
+/* All rows of a table are about to go: keep them, as it shows them now. */
 static void
 collect_all(Relation relation)
 {
@@ -456,7 +456,7 @@ collect_all(Relation relation)
 }
 
 /*
- * Put a row of a table with the others of its root.  Values that are elsewhere are
+ * Put a row of a table with the others of its root.  Values that are stored out of line are
  * fetched: they may be gone by the time that they are looked at.
  */
 static void
@@ -470,7 +470,7 @@ put(Tuplestorestate *rows, const HubspotReplicated *replicated, const LinkTable 
 	bool	   *isnull;
 
 	/*
-	 * the rows before had the form that the table had when the first of them
+	 * earlier rows have the form that the table had when the first of them
 	 * came
 	 */
 	for (int i = 0; i < table->ncolumns; i++)
@@ -519,7 +519,7 @@ enqueue_replicated(HubspotReplicated *rows)
 		return;
 	if (is_in_sync(rows->table))
 	{
-		/* as nobody alters a table in such a transaction */
+		/* as a rule, nobody alters a table in such a transaction */
 		if (!hubspot_replicated_same_form(rows->tupdesc, RelationGetDescr(relation)))
 			hubspot_replicated_refuse(rows);
 		trigdata.tg_relation = relation;
@@ -541,7 +541,7 @@ enqueue_replicated(HubspotReplicated *rows)
 	table_close(relation, NoLock);
 }
 
-/* What was read of it and is valid tells as well, and sooner. */
+/* Is a table in sync?  What was read of it and is valid tells as well, and sooner. */
 static bool
 is_in_sync(Oid table)
 {
@@ -550,9 +550,9 @@ is_in_sync(Oid table)
 }
 
 /*
- * As of one statement.  If triggers of statements have enqueued something for the table
- * in this transaction, what this has done comes before or after that, or both: so it is
- * looked at what the table shows.
+ * Enqueue rows as those of one statement.  If statement triggers have enqueued something for
+ * the table in this transaction, the rows came before or after that, or both: so only what the
+ * table shows is enqueued.
  */
 static void
 enqueue_net(LinkTable *table, TriggerData *trigdata)

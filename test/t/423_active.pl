@@ -133,7 +133,7 @@ $session->query('INSERT INTO links VALUES (1002, 5)');
 is(outbox(), 1, '... though what is written beside is');
 $session->query(q{SELECT hs_assoc_disable_sync('links')});
 my $err = told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')});
-like($err, qr/WARNING:  01000: table "links_2_1" is filled by a subscription, and what that applies is not sent\n.*?DETAIL:  It fires no triggers of statements\.\n.*?HINT:  Enable the sync with replicated => true, or where the rows are written\./s,
+like($err, qr/WARNING:  01000: table "links_2_1" is filled by a subscription, and what that applies is not sent\n.*?DETAIL:  It fires no statement triggers\.\n.*?HINT:  Enable the sync with replicated => true, or where the rows are written\./s,
 	'who enables its sync is told');
 $session->query('ALTER SUBSCRIPTION s DISABLE');
 like(problem(), qr/^f Table "links_2_1" is filled/, '... and that it may begin again');
