@@ -89,9 +89,9 @@ hubspot_outbox_schema(bool missing_ok)
 }
 
 /*
- * Likewise, and keep the extension from being dropped until the end of the
- * transaction.  DROP EXTENSION locks it before its tables, so that neither
- * waits for the other halfway.  NULL if it isn't there.
+ * Likewise, and keep the extension from being dropped until the end of the transaction.  DROP
+ * EXTENSION locks it before its tables, so that neither waits for the other halfway.  NULL:
+ * there is no extension.
  *
  * Anybody can lock an extension, by ALTER FUNCTION ... DEPENDS ON EXTENSION, and
  * for ever.  So we do not wait for long, and go on without the lock; if the
@@ -112,7 +112,10 @@ hubspot_outbox_lock(void)
 	return schema;
 }
 
-/* Once we have given up, we only try without waiting, until that succeeds. */
+/*
+ * Try to lock the extension.  Once we have given up, we only try without waiting, until that
+ * succeeds.
+ */
 static void
 lock_extension(Oid extension)
 {

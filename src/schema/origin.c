@@ -16,7 +16,7 @@
  * same system identifier, and their databases may have the same OIDs; so it is
  * also compared when the database's folder was made.)  A dump that is restored
  * beside the rows of another database brings an origin whose token is not ours,
- * in whichever order the tables come, and so does replication.  Meanwhile a
+ * in whichever order the tables come, and so does replication.  But a
  * crash, a new name, a failover, a restore to an earlier time and pg_upgrade
  * change neither the OID nor a row.  A clone of the data directory has both as
  * they were: nothing in there tells it from a failover, so hubspot_assoc.instance,
@@ -185,7 +185,7 @@ hubspot_origin_sends(void)
 	return sends(finding);
 }
 
-/* Why its outbox is not sent, as a sentence; NULL: it is. */
+/* Why the outbox of this database is not sent, as a sentence; NULL: it is. */
 const char *
 hubspot_origin_problem(void)
 {
@@ -195,7 +195,7 @@ hubspot_origin_problem(void)
 	return sends(finding) || is_unused(finding) ? NULL : reason(finding, instance);
 }
 
-/* Was nothing ever enqueued here, so that it is nobody's copy? */
+/* Was nothing ever enqueued here, so that this database is not a copy of any other? */
 bool
 hubspot_origin_is_open(void)
 {
@@ -205,9 +205,9 @@ hubspot_origin_is_open(void)
 }
 
 /*
- * Something is about to be enqueued: where nobody has decided which database is
- * to send, it is this one.  False: it is not, and whoever enqueues ought to hear
- * of it, by hubspot_origin_warn().
+ * To be called when something is about to be enqueued: where nobody has decided which database
+ * is to send, it is this one.  False: it is not, and the caller ought to tell the user so, by
+ * hubspot_origin_warn().
  */
 bool
 hubspot_origin_claim(void)
@@ -255,7 +255,7 @@ hubspot_origin_warn(void)
 	report(WARNING);
 }
 
-/* From now on, this database is the one that sends. */
+/* Make this database the one that sends. */
 void
 hubspot_origin_adopt(void)
 {
@@ -331,7 +331,7 @@ look(const char **instance)
 	return finding;
 }
 
-/* NULL: there is no such table, or it is that of another version. */
+/* Open a table.  NULL: it does not exist, or is that of another version. */
 static Relation
 open_table(const HubspotSchema *schema, const char *name, int ncolumns)
 {
@@ -393,7 +393,7 @@ current_timeline(void)
 		(int64) GetWALInsertionTimeLine() : 0;
 }
 
-/* A list of Origin. */
+/* The rows of hs_assoc_origin: a list of Origin. */
 static List *
 read_origin(Relation table)
 {
@@ -420,7 +420,7 @@ read_origin(Relation table)
 	return origins;
 }
 
-/* Does it mean this server and this database? */
+/* Does an origin mean this server and this database? */
 static bool
 is_here(const Origin *origin)
 {

@@ -20,12 +20,11 @@
  * SPI cannot do that: it looks names up again by itself, within the call that
  * runs the statement.
  *
- * Names are looked up as the owner of the extension's tables, since it takes
- * USAGE on the schemas; that runs nobody's code.  All else is done as nobody.
- * On the tables that it is about, the statement has the privileges of another
- * role, as a view has: on the extension's tables, those of their owner.  So
- * whatever is called on the way has no rights and leaves no setting behind, be
- * it a trigger, or an expression that a partition's owner has put into an
+ * Names are looked up as the owner of the extension's tables, since that takes USAGE on the
+ * schemas; it runs nobody's code.  All else is done as nobody.  On the tables that it is
+ * about, the statement has the privileges of another role, as a view has: on the extension's
+ * tables, those of their owner.  So whatever is called on the way has no rights and leaves no
+ * setting behind, be it a trigger, or an expression that a partition's owner has put into an
  * index and that the planner evaluates.
  *
  * Statements are planned for long tables, whatever the statistics say.  An
@@ -151,8 +150,8 @@ static bool collect_row(TupleTableSlot *slot, DestReceiver *self);
 static void collector_nothing(DestReceiver *self);
 
 /*
- * A statement that hubspot_run() runs, in the current memory context.  Nothing
- * is looked up before.
+ * Prepare a statement for hubspot_run(), in the current memory context.  Nothing is looked up
+ * before it is run.
  */
 HubspotPrepared *
 hubspot_prepare(const HubspotSubject *subject)
@@ -324,7 +323,7 @@ plan_for_long_tables(Query * query, const char *text, const Expected *expected)
 	return plan;
 }
 
-/* A hook of the planner, which may say what a table is like. */
+/* A hook of the planner, which may say what a table is like: let ours be long. */
 static void
 make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
 {
@@ -360,7 +359,7 @@ discard_plan(HubspotPrepared *prepared)
 	prepared->context = NULL;
 }
 
-/* The statement as a query whose names are the objects that they should be. */
+/* The statement as a query whose names stand for the objects that they should. */
 static Query *
 bind_names(const HubspotSubject *subject, QueryEnvironment *environment,
 		   Expected *expected, char **text)
@@ -618,7 +617,7 @@ collector_nothing(DestReceiver *self)
 }
 
 /*
- * Free the rows before the memory context is reset that was current at the
+ * Free the rows, which otherwise live as long as the memory context that was current at the
  * query.
  */
 void

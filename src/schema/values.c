@@ -53,7 +53,7 @@ hubspot_read_row(const HubspotRows *rows, uint64 number, HubspotRow *row)
 	hubspot_take_apart(rows->tuples[number], rows->tupdesc, row);
 }
 
-/* A copy, palloc'd, as all that follow. */
+/* Get a text: a copy, palloc'd, as are the slices and arrays below. */
 char *
 hubspot_get_text(const HubspotRow *row, int column)
 {

@@ -80,7 +80,7 @@ hubspot_set_int64(HubspotValues *values, int parameter, int64 value)
 	hubspot_set_datum(values, parameter, Int64GetDatum(value));
 }
 
-/* A timestamptz, which timestamp.h makes a Datum of as of an int64. */
+/* A timestamptz, of which timestamp.h makes a Datum as of an int64. */
 static inline void
 hubspot_set_time(HubspotValues *values, int parameter, TimestampTz value)
 {
