@@ -1,5 +1,5 @@
 --
--- Records by what people call them: keys in place of ids
+-- Records by what people call them: keys instead of ids
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set begin :abs_srcdir '/sql/include/begin.sql'

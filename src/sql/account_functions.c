@@ -60,7 +60,7 @@ static Datum text_array(const List *texts);
  * hs_assoc_account(server, OUT account_id, OUT kind, OUT time_zone):
  * GET /account-info/{version}/details
  *
- * Returns which account the token is of: the cheapest call that proves it.
+ * Returns the account that the token is for: the cheapest call that proves the token.
  */
 Datum
 hs_assoc_account(PG_FUNCTION_ARGS)
@@ -297,8 +297,8 @@ put_record(FunctionCallInfo fcinfo, const HubspotRecordUsage *usage,
 }
 
 /*
- * Set the object types of a task; the path has their ids.  Those of custom objects differ
- * from account to account: a request more tells those of names.
+ * Set the object types of a task; the path has their ids.  Those of custom objects differ from
+ * account to account, so one more request finds those of names.
  */
 static void
 set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task)
@@ -312,14 +312,14 @@ set_type_ids(FunctionCallInfo fcinfo, HubspotTask *task)
 	task->arguments[1] = type_id(task->to_type, objects);
 }
 
-/* Is it the name of a custom object: p, perhaps the account's number, and _? */
+/* Is a type the name of a custom object: p, perhaps the account's number, and _? */
 static bool
 is_custom_name(const char *type)
 {
 	return short_name(type) != NULL;
 }
 
-/* Such a name from its _ on; NULL: it is none. */
+/* Such a name from its _ on; NULL: it is not one. */
 static const char *
 short_name(const char *type)
 {
@@ -372,7 +372,7 @@ type_id(const char *type, const List *objects)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("custom object \"%s\" does not exist in the account", hubspot_shown(type)),
 			 closest.found ? errhint("Perhaps you meant \"%s\".", closest.found) :
-			 errhint("hs_assoc_object_types lists those that there are.")));
+			 errhint("hs_assoc_object_types lists those that exist.")));
 }
 
 static Datum
@@ -389,7 +389,7 @@ number_datum(int64 number, bool *isnull)
 	return Int64GetDatum(number);
 }
 
-/* Null for what is not a time, as HubSpot writes one. */
+/* A time as HubSpot writes it; null for anything else. */
 static Datum
 time_datum(const char *text, bool *isnull)
 {

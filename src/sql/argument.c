@@ -62,8 +62,8 @@ hubspot_object_type_argument(FunctionCallInfo fcinfo, int argument, const char *
 }
 
 /*
- * Are the first two arguments, the object types, both null, which stands for
- * all pairs?  An ERROR, with what there are of these things, if one is.
+ * Are the first two arguments, the object types, both null, which stands for all pairs?  ERROR
+ * if only one of them is; its hint names these things.
  */
 bool
 hubspot_all_directions(FunctionCallInfo fcinfo, const char *things)
@@ -78,7 +78,7 @@ hubspot_all_directions(FunctionCallInfo fcinfo, const char *things)
 	return PG_ARGISNULL(0);
 }
 
-/* An object type, or one with a property that its records are called by. */
+/* An object type, or one with a property by which its records are named. */
 void
 hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 							 HubspotObjectType *type)
@@ -305,7 +305,7 @@ hubspot_wait_argument(FunctionCallInfo fcinfo, int argument, const char *name, b
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
 						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(argument)))),
-				 errhint("It is from 0 to %d years, such as '1 day'.", MAX_WAIT_YEARS)));
+				 errhint("It must be from 0 to %d years, such as '1 day'.", MAX_WAIT_YEARS)));
 	return wait;
 }
 
@@ -322,7 +322,7 @@ hubspot_period_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", name,
 						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(argument)))),
-				 errhint("It is from 1 second to %d days, such as '1 day'.", MAX_PERIOD_DAYS)));
+				 errhint("It must be from 1 second to %d days, such as '1 day'.", MAX_PERIOD_DAYS)));
 	return period;
 }
 

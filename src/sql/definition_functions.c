@@ -3,8 +3,8 @@
  * definition_functions.c
  *	  The SQL functions for labels, limits and the high-usage report.
  *
- * Each function describes its call as a task (task.c), which is carried out, and
- * reads the answer.
+ * Each function describes its call as a task (task.c), has it carried out, and reads the
+ * answer.
  *
  * IDENTIFICATION
  *	  src/sql/definition_functions.c
@@ -76,11 +76,10 @@ hs_assoc_labels(PG_FUNCTION_ARGS)
  * hs_assoc_label_create(from_type, to_type, label, name, inverse_label,
  * server): POST .../labels
  *
- * Defines a label, or, if label is null or empty, the type without a label,
- * which custom objects may lack.  Returns the new types, one for each
- * direction or one for both.  Sent again only if HubSpot cannot have acted; an
- * answer that names no type is an ERROR (08P01), because it may have acted
- * then.
+ * Defines a label, or, if label is null or empty, the type without a label, which custom
+ * objects may lack.  Returns the new types, one for each direction or one for both.  Sent
+ * again only if HubSpot cannot have acted; an answer that names no type is an ERROR (08P01),
+ * because HubSpot may have acted then.
  */
 Datum
 hs_assoc_label_create(PG_FUNCTION_ARGS)
@@ -151,7 +150,7 @@ hs_assoc_label_update(PG_FUNCTION_ARGS)
  * hs_assoc_label_delete(from_type, to_type, type_id, server):
  * DELETE .../labels/{associationTypeId}
  *
- * Deletes a label, of both directions and from all pairs that have it.
+ * Deletes a label, in both directions and from all pairs that have it.
  */
 Datum
 hs_assoc_label_delete(PG_FUNCTION_ARGS)
@@ -174,8 +173,8 @@ hs_assoc_label_delete(PG_FUNCTION_ARGS)
  * hs_assoc_limits(from_type, to_type, server):
  * GET .../definitions/configurations/{from}/{to} or .../all
  *
- * Returns an hs_assoc_limit for each limit of the direction, or of all, of
- * which HubSpot doesn't tell the object types, if both are null.
+ * Returns an hs_assoc_limit for each limit of the direction, or, if both object types are
+ * null, for each that there is; of these, HubSpot does not tell the object types.
  */
 Datum
 hs_assoc_limits(PG_FUNCTION_ARGS)
@@ -222,9 +221,9 @@ hs_assoc_limits(PG_FUNCTION_ARGS)
  * hs_assoc_limit_create(from_type, to_type, category, type_id, max_to_ids,
  * server): POST .../definitions/configurations/{from}/{to}/batch/create
  *
- * Sets a limit on how many records may be associated to one.  Sent again only
- * if HubSpot cannot have acted; an answer that doesn't confirm it is an ERROR
- * (08P01), because it may have acted then.
+ * Sets a limit on how many records may be associated to one.  Sent again only if HubSpot
+ * cannot have acted; an answer that doesn't confirm it is an ERROR (08P01), because HubSpot
+ * may have acted then.
  */
 Datum
 hs_assoc_limit_create(PG_FUNCTION_ARGS)
@@ -351,7 +350,7 @@ read_definitions(const HubspotTask *task)
 	return definitions;
 }
 
-/* Rows of hs_assoc_type. */
+/* Put rows of hs_assoc_type into the result. */
 static void
 put_labels(FunctionCallInfo fcinfo, const List *definitions)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * diagnose_function.c
- *	  The SQL function that says why it does not work.
+ *	  The SQL function that says why something does not work.
  *
  * IDENTIFICATION
  *	  src/sql/diagnose_function.c
@@ -24,9 +24,9 @@ PG_FUNCTION_INFO_V1(hs_assoc_diagnose);
 /*
  * hs_assoc_diagnose(server): a row for each topic
  *
- * Returns what is so and what to do, as the current user sees it.  It sends ten
- * requests at most, none of which changes anything.  Whatever is wrong is a row,
- * never an ERROR.
+ * Returns what was found and what to do about it, as the current user sees it.  It sends ten
+ * requests at most, none of which changes anything.  Whatever is wrong is a row, never an
+ * ERROR.
  */
 Datum
 hs_assoc_diagnose(PG_FUNCTION_ARGS)

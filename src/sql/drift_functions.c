@@ -127,7 +127,10 @@ hs_assoc_repair(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(enqueued);
 }
 
-/* What a repair looks at last must be what is there, and until it ends nobody sends. */
+/*
+ * ERROR unless a repair can see, in the end, what is there by then; and in a transaction
+ * block, since nobody sends until the transaction ends.
+ */
 static void
 check_transaction(void)
 {
@@ -212,7 +215,7 @@ syncs_argument(FunctionCallInfo fcinfo, const char **scope)
 	return syncs;
 }
 
-/* A scope has the ids, or keys, of one object type. */
+/* ERROR if the syncs have several object types: a scope has the ids, or keys, of one. */
 static void
 check_scope(const List *syncs)
 {

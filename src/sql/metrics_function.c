@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * metrics_function.c
- *	  The SQL function that gives figures to those who draw them.
+ *	  The SQL function that gives figures to programs that draw them.
  *
  * IDENTIFICATION
  *	  src/sql/metrics_function.c
@@ -26,7 +26,8 @@ static void put_metric(void *state, const HubspotMetric *metric);
 /*
  * hs_assoc_metrics(): a row for each figure
  *
- * Those of all roles of this database, none of which names a record.
+ * The figures are those of all roles of this database; none of them names a
+ * record.
  */
 Datum
 hs_assoc_metrics(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * origin_functions.c
- *	  SQL functions on which database sends: itself, or not as it is a copy.
+ *	  SQL functions on whether this database sends, or is a copy that does not.
  *
  * IDENTIFICATION
  *	  src/sql/origin_functions.c
@@ -43,8 +43,7 @@ hs_assoc_held(PG_FUNCTION_ARGS)
 }
 
 /*
- * hs_assoc_adopt(waiting): has this database send, which is a copy of another
- * one.
+ * hs_assoc_adopt(waiting): has this database, a copy of another one, send.
  *
  * What waits in its outbox is sent ('send') or deleted ('discard'); if something
  * does, and waiting is null, that is an ERROR (55000).  Returns how many rows
@@ -60,7 +59,7 @@ hs_assoc_adopt(PG_FUNCTION_ARGS)
 	if (hubspot_origin_sends())
 	{
 		ereport(NOTICE,
-				(errmsg("this database sends already, and so it does what waits")));
+				(errmsg("this database sends already, including what waits in its outbox")));
 		PG_RETURN_INT64(0);
 	}
 	if (discard)
@@ -91,7 +90,7 @@ discards(FunctionCallInfo fcinfo, int argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", "waiting",
 						hubspot_shown(waiting)),
-				 errhint("It is \"send\" or \"discard\".")));
+				 errhint("It must be \"send\" or \"discard\".")));
 	return strcmp(waiting, "discard") == 0;
 }
 

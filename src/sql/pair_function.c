@@ -90,7 +90,7 @@ hash_keyed_side(HubspotSlice type, HubspotSlice key)
 /*
  * hs_assoc_normal_key(object_type, key)
  *
- * The normal form of a key: two keys are the same if it is.  What is no key of the object
+ * The normal form of a key: two keys are the same if it is.  What is not a key of the object
  * type stays as it is, and so do ids.
  */
 Datum
@@ -112,7 +112,7 @@ hs_assoc_normal_key(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
-/* In UTF-8; what is no key of the object type is given back. */
+/* The normal form of a key, in UTF-8; what is not a key of the object type is given back. */
 static HubspotSlice
 normal_key(HubspotSlice type, HubspotSlice key)
 {

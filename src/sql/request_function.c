@@ -175,8 +175,8 @@ perform(const HubspotClient *client, const char *method,
 }
 
 /*
- * The headers as an object.  One that comes more than once has a list of
- * values.
+ * The headers as an object.  The values of one that comes more than once are
+ * joined by commas.
  */
 static Jsonb *
 headers_jsonb(const HubspotHttpReply *reply)

@@ -254,7 +254,7 @@ hs_assoc_throttle(PG_FUNCTION_ARGS)
 }
 
 /*
- * Set the time of day of when, if it is yet to come; now and clock are the
+ * Set the time of when by the system's clock, if it is yet to come; now and clock are the
  * present by both clocks.
  */
 static bool

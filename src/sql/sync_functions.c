@@ -78,11 +78,11 @@ static bool same_text(const char *a, const char *b);
  * the current role.  With backfill, so are the rows that exist already: the
  * lock that is taken for the triggers waits for all writers, and none goes on
  * before the transaction has ended.  Returns how many rows.  In a copy of a
- * database, a WARNING says that nothing is sent; so it does, once a session, where
- * there can be no worker.
+ * database, a WARNING says that nothing is sent; another one says so, once a session,
+ * if there can be no worker.
  *
- * replicated: so is what a subscription applies to the table; without that, a WARNING
- * says that it is not, where there is one.  It comes after all that may be an ERROR.
+ * replicated: what a subscription applies to the table is enqueued, too; without that, a
+ * WARNING says that it is not, if there is a subscription.
  *
  * Where an object type has a property, its column holds keys: see hs_assoc_enqueue.
  *
@@ -162,7 +162,7 @@ set_verify(FunctionCallInfo fcinfo, HubspotSync *sync)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" needs the argument \"%s\"", "on_drift", "verify"),
-				 errhint("It says how often the table is compared with HubSpot, as in verify => '1 day'.")));
+				 errhint("verify says how often the table is compared with HubSpot, as in verify => '1 day'.")));
 }
 
 /*
@@ -285,7 +285,7 @@ column_list(const HubspotSync *sync)
 	return list.data;
 }
 
-/* Are they the same, whichever role enabled them? */
+/* Are two syncs the same, whichever role enabled them? */
 static bool
 same_sync(const HubspotSync *a, const HubspotSync *b)
 {

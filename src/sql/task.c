@@ -94,10 +94,7 @@ hubspot_task_perform(HubspotTask *task)
 		hubspot_task_fail_unreadable(task, "the answer does not confirm it");
 }
 
-/*
- * The same, but what HubSpot or the network answers in place of a success is
- * returned.
- */
+/* Likewise, but what HubSpot or the network answers instead of a success is returned. */
 const HubspotError *
 hubspot_task_try(HubspotTask *task)
 {

@@ -271,7 +271,7 @@ $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 like(($node->psql('by_wal_log', 'SET ROLE app; SELECT hs_assoc_adopt($$send$$)'))[2], qr/ERROR:  permission denied for function hs_assoc_adopt/, 'not by everybody');
 is($node->safe_psql('by_wal_log', 'SET ROLE app; SELECT hs_assoc_held() IS NOT NULL'), 't', '... who can see why nothing is sent');
 like(($node->psql('by_wal_log', 'SELECT hs_assoc_adopt($$sendd$$)'))[2],
-	qr/ERROR:  invalid value for argument "waiting": "sendd"\nHINT:  It is "send" or "discard"\./, 'it is said what becomes of what waits');
+	qr/ERROR:  invalid value for argument "waiting": "sendd"\nHINT:  It must be "send" or "discard"\./, 'it is said what becomes of what waits');
 my $count = () = waiting($node, 'by_wal_log') =~ /\d+/g;
 like(($node->psql('by_wal_log', 'SELECT hs_assoc_adopt()'))[2],
 	qr/ERROR:  $count operations wait in the outbox\nDETAIL:  .*\nHINT:  Call hs_assoc_adopt\('send'\) to have .*hs_assoc_adopt\('discard'\)/, '... if something does');
@@ -283,7 +283,7 @@ like(sent(1, 100), qr/^1 2 3 80 81$/, '... and a worker sends what waited');
 goes_on($node, 'by_wal_log', '... and what comes');
 $node->safe_psql('by_wal_log', "SELECT hs_assoc_pause(); INSERT INTO links VALUES (90, 1)");
 ($out, $err) = psql($node, 'by_wal_log', 'SELECT hs_assoc_adopt($$discard$$)');
-is("$out $err", "0 psql:<stdin>:1: NOTICE:  this database sends already, and so it does what waits", 'once more, nothing happens');
+is("$out $err", "0 psql:<stdin>:1: NOTICE:  this database sends already, including what waits in its outbox", 'once more, nothing happens');
 is(waiting($node, 'by_wal_log'), '90', '... and nothing is deleted');
 
 $node->safe_psql('restored', q{
