@@ -773,7 +773,7 @@ CREATE FUNCTION hs_assoc_account(
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_account(name) IS
-'Asks HubSpot which account the token is of.';
+'Asks HubSpot which account the token is for.';
 
 CREATE FUNCTION hs_assoc_quota(
 	server name DEFAULT NULL,
@@ -899,7 +899,7 @@ AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 GRANT EXECUTE ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text, int[], text[]) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text, int[], text[]) IS
-'Says whether an operation has texts of 1,000 bytes, arrays of 100 elements, and labels of 100,000 bytes in all, at most.';
+'Says whether an operation has at most 1,000 bytes in each text, 100 elements in each array and 100,000 bytes of labels.';
 
 -- Not the table's own: TRUNCATE ... RESTART IDENTITY would begin the ids anew, and
 -- new operations would come before the dead letters that there are.
@@ -1565,7 +1565,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_drift(regclass, text) IS
-'Tells in what HubSpot differs from a table in sync; changes nothing.';
+'Tells how HubSpot differs from a table in sync; changes nothing.';
 
 CREATE FUNCTION hs_assoc_repair(
 	link_table regclass,

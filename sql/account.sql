@@ -15,7 +15,7 @@ BEGIN
 		'type', type, 'name', name, 'singular', singular, 'plural', plural));
 END $$;
 
--- What a command comes to, without what is another one each time.
+-- The outcome of a command, without what differs each time.
 CREATE FUNCTION sim.outcome(command text, OUT outcome text, OUT message text, OUT detail text, OUT hint text)
 BEGIN ATOMIC
 	SELECT t.outcome, t.message, regexp_replace(t.detail, 'correlation id [-0-9a-f]*', 'correlation id'), t.hint

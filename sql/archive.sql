@@ -186,7 +186,7 @@ SELECT * FROM sim.holds('contacts', 'companies');
 SELECT bool_and(contact IS NOT DISTINCT FROM from_id AND company IS NOT DISTINCT FROM to_id) AS matches, count(*)
 FROM links JOIN hs_assoc_batch_archive('contacts', 'companies', 'SELECT contact AS from_id, company AS to_id FROM links ORDER BY no')
 	ON no = input_no;
--- an array; what stands beside the ids is none of its business
+-- an array; what stands beside the ids does not matter
 CALL sim.forget_requests();
 SELECT input_no, from_id, to_id, ok, error_category, error_message
 FROM hs_assoc_batch_archive('contacts', 'companies', ARRAY[
@@ -314,7 +314,7 @@ INSERT INTO answers (action) VALUES
 	('{"envelope": {"numErrors": 2, "errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}]}}'),
 	('{"envelope": {"numErrors": 1, "errors": [{"category": "SOME", "message": "a", "context": {"fromObjectId": ["2"]}}]}}'),
 	('{"envelope": {"numErrors": 0, "errors": []}}');
--- as the simulator has removed them all, only what is done is what it holds
+-- the simulator has removed them all, so what it holds agrees only where all are done
 SELECT n, action, outcomes, requests, categories FROM answers, LATERAL remove(action) ORDER BY n;
 -- without a body
 SELECT r.* FROM remove('{}', settings => '{"archive_status": 204}') AS r;
@@ -428,7 +428,7 @@ SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 
 FROM sim.try($$SELECT hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id, 999 AS type_id', 'raise')$$)
 \gx
 SELECT hs_assoc_batch_archive_labels('contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id, NULL::int AS type_id', 'raise');
--- a type that isn't there is no pair that is gone: who wants it removed may want more
+-- a type that isn't there does not mean that the pair is gone: others of its types may have to go
 CREATE FUNCTION remove_types(action jsonb, OUT input_no bigint, OUT ok boolean, OUT http_status int, OUT category text) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -139,7 +139,7 @@ SELECT query, r.* FROM (VALUES
 	try_columns(query) AS r ORDER BY n;
 SELECT body FROM requests;
 
--- numbers whose text is none of an id are not sent; a text may look like one
+-- numbers whose text is not an id are not sent; a text may look like one
 CALL sim.forget();
 SET extra_float_digits = -9;
 SELECT id, r.ok, r.from_id, r.http_status, r.error_category, r.error_message FROM (VALUES
@@ -193,7 +193,7 @@ FROM (VALUES
 -- nothing of this was sent
 SELECT count(*) FROM sim.requests();
 
--- what is no query, or not one
+-- what is not a query, or more than one
 SELECT query, outcome, message, hint FROM (VALUES
 	(''),
 	(E' \t\n'),
@@ -232,7 +232,7 @@ SELECT query, ok FROM (VALUES
 	('SELECT contact AS from_id, company AS to_id, type AS type_id FROM links WHERE no = 1 FOR UPDATE'),
 	('(SELECT 1 AS from_id, 2 AS to_id, 279 AS type_id) UNION ALL SELECT 3, 4, 279')) AS v (query),
 	LATERAL hs_assoc_batch_create('contacts', 'companies', query);
--- what returns rows will do, too
+-- anything that returns rows will do
 BEGIN;
 SELECT input_no, from_id, ok FROM hs_assoc_batch_create('contacts', 'companies',
 	'DELETE FROM links WHERE no <= 3 RETURNING contact AS from_id, company AS to_id, type AS type_id') ORDER BY input_no;
@@ -393,11 +393,11 @@ SELECT ok FROM hs_assoc_batch_create_default('contacts', 'companies', 'SELECT co
 ROLLBACK;
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id = '110';
 
--- one that is far too long comes back as it was, and takes no other row with it
+-- an id that is far too long comes back as it was, and takes no other row with it
 SELECT input_no, length(from_id), ok, error_category FROM hs_assoc_batch_create_default('contacts', 'companies',
 	$$SELECT CASE n WHEN 2 THEN repeat('1', 200000) ELSE '101' END AS from_id, 9000 + n AS to_id FROM generate_series(1, 3) AS n$$)
 ORDER BY input_no;
--- an id is sent as it is, whatever it has of JSON's
+-- an id is sent as it is, whatever characters of JSON it has
 CALL sim.forget_requests();
 CALL sim.rule('{"status": 400, "body": {"message": "No."}}');
 SELECT input_no, from_id, ok, error_category FROM hs_assoc_batch_create_default('contacts', 'companies',

@@ -7,7 +7,7 @@
 \set ECHO none
 \i :begin
 
--- A run of a character, as how long it is
+-- A run of one character, shown as its length
 CREATE FUNCTION short(text) RETURNS text LANGUAGE sql AS $$
 	SELECT coalesce(regexp_replace($1, run, '<' || length(substring($1 from run)) || '>'), $1)
 	FROM (VALUES ('x{9,}|1{9,}|é{9,}')) AS v (run)
@@ -83,7 +83,7 @@ FROM (VALUES ('server', 'repeat(''s'', 1001)'), ('operation', 'repeat(''o'', 100
 DELETE FROM hs_assoc_outbox;
 
 --
--- What a synced table holds is not refused to who writes it, but when it is to be sent
+-- What is too large in a synced table does not stop its writers: it is refused when it is to be sent
 --
 SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'role');
 INSERT INTO links VALUES (repeat('1', 1000), '1', 'Primary'), (repeat('1', 100000), '2', 'Primary'),

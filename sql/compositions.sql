@@ -105,7 +105,7 @@ FROM hs_assoc_batch_create('contacts', 'companies', ARRAY[
 	('103', '9003', '{1}', NULL, '{Billing}'),
 	('104', '9001', '{279}', NULL, NULL)]::hs_assoc_input[], server => 'hubspot_old')
 ORDER BY input_no;
--- what was migrated, under which numbers; the new account has a pair already
+-- what was migrated, with which numbers; the new account has one of the pairs already
 CREATE TABLE contact_ids (old_id text PRIMARY KEY, new_id text);
 CREATE TABLE company_ids (old_id text PRIMARY KEY, new_id text);
 INSERT INTO contact_ids VALUES ('101', '301'), ('102', '302'), ('103', '303'), ('104', '304'), ('105', '305'), ('ACME', '306');

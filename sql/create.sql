@@ -20,7 +20,7 @@ FROM hs_assoc_create_default('contacts', 102::bigint, 'companies', 9001::bigint)
 SELECT from_id, to_id, ok, types, http_status FROM hs_assoc_create_default('contacts', 103, 'companies', 9001);
 SELECT from_id, to_id, ok FROM hs_assoc_create_default('0-1', 9223372036854775807, '0-2', '9001');
 SELECT from_id, to_id, ok FROM hs_assoc_create_default('company', 9001, 'deal', 7);
--- to associate again is no error
+-- associating again is not an error
 SELECT ok, http_status FROM hs_assoc_create_default('contacts', 101, 'companies', 9001);
 SELECT request, status, body FROM sim.requests();
 SELECT * FROM sim.holds('contacts', 'companies');
@@ -68,7 +68,7 @@ SELECT d.ok, c.ok FROM hs_assoc_create_default('contacts', 1, 'companies', 2) AS
 	hs_assoc_create('contacts', 1, 'companies', 2, '{279,1}') AS c;
 ALTER SERVER hubspot OPTIONS (DROP api_version);
 SELECT request, status, body FROM sim.requests();
--- what goes along; the token is what the account is found by
+-- what is sent along; the token tells the simulator which account it is
 SELECT ok FROM hs_assoc_create('contacts', 1, 'companies', 2, '{1}');
 SELECT (entry->'headers') - ARRAY['host', 'accept-encoding'] AS headers
 FROM jsonb_array_elements(sim.control('GET', '/log')->'requests') AS entry;
@@ -181,7 +181,7 @@ FROM (VALUES
 	('{1}', repeat('X', 64))) AS v (type_ids, category),
 	LATERAL hs_assoc_create('contacts', 1, 'companies', 2, type_ids::int[], category);
 SELECT count(*) FROM sim.requests();
--- types that are only unknown are HubSpot's to refuse, and those given twice go once
+-- types that are merely unknown are for HubSpot to refuse, and those given twice go once
 SELECT type_ids, category, ok, labels, error_category, error_message
 FROM (VALUES
 	('{2147483647}', NULL),

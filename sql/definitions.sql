@@ -22,7 +22,7 @@ SELECT hs_assoc_label_update('contacts', 'companies', 1, 'Boss') IS NOT NULL AS 
 SELECT * FROM hs_assoc_labels('companies', 'contacts');
 SELECT hs_assoc_label_update('contacts', 'companies', 3, 'Worker', 'Company') IS NOT NULL AS void;
 SELECT hs_assoc_label_update('companies', 'contacts', 4, 'Firm', 'Worker') IS NOT NULL AS void;
--- of a pair of labels both are to be given
+-- for a pair of labels, both have to be given
 SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]*', 'correlation id') AS detail, hint
 FROM sim.try($$SELECT hs_assoc_label_update('companies', 'contacts', 4, 'Company', inverse_label => NULL)$$)
 \gx
@@ -87,7 +87,7 @@ SELECT * FROM hs_assoc_limits('contacts', 'companies');
 SELECT * FROM hs_assoc_limits('0-3', 'contact');
 SELECT * FROM hs_assoc_limits();
 SELECT * FROM hs_assoc_limits(server => 'hubspot') LIMIT 1;
--- it is one
+-- it is a limit indeed
 SELECT input_no, ok, error_category FROM hs_assoc_batch_create('contacts', 'companies',
 	'SELECT 1 AS from_id, n AS to_id, 1 AS type_id, ''USER_DEFINED'' AS category FROM generate_series(1, 7) AS n') ORDER BY input_no;
 SELECT hs_assoc_limit_update('contacts', 'companies', 'USER_DEFINED', 1, 7) IS NOT NULL AS void;
@@ -271,7 +271,7 @@ SELECT * FROM attempt('hs_assoc_limits()')
 ALTER USER MAPPING FOR CURRENT_USER SERVER hubspot OPTIONS (SET access_token 'test-token');
 
 --
--- Whatever is met, for each of the functions: its SQLSTATE, and what may have been done
+-- Whatever can happen to each of the functions: its SQLSTATE, and what may have been done
 --
 CREATE TABLE calls (n int, call text);
 INSERT INTO calls VALUES
@@ -305,7 +305,7 @@ FROM (VALUES
 	(6, '{"status": 500, "body": {"message": "Ouch"}}')) AS v (n, action), LATERAL meet(action::jsonb) AS m
 ORDER BY n, calls
 \gx
--- successes that are none, or cannot be read
+-- successes that are not successes, or cannot be read
 SELECT action, outcome, calls, detail
 FROM (VALUES
 	(1, '{"status": 200, "text": ""}'),
@@ -385,7 +385,7 @@ FROM (VALUES
 	(9, '{"status": 404, "body": {"message": "No such label", "category": "OBJECT_NOT_FOUND"}}', '{"first": 1}')) AS v (n, action, match),
 	LATERAL requests(action::jsonb, match::jsonb) AS r
 ORDER BY n, calls;
--- what an attempt removed that then failed isn't there for the next one, and that is as well
+-- what a failed attempt has removed isn't there for the next one, which is as good
 CREATE FUNCTION remove(rules jsonb, OUT outcome text, OUT detail text, OUT labels bigint)
 LANGUAGE plpgsql AS $$
 BEGIN

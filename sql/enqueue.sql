@@ -32,12 +32,12 @@ SELECT hs_assoc_enqueue('archive', '0-1', '2-12345',
 SELECT hs_assoc_enqueue('archive_labels', 'contacts', 'companies',
 	'SELECT contact AS from_id, company AS to_id, label FROM links WHERE no < 3 ORDER BY no');
 TABLE waiting;
--- each of them is due at once, on behalf of who enqueued it
+-- each of them is due at once, on behalf of the role that enqueued it
 SELECT DISTINCT server, role = current_user::regrole AS mine, link_table, attempts,
 	not_before >= enqueued_at AS due FROM hs_assoc_outbox;
 DELETE FROM hs_assoc_outbox;
 
--- numbers that are no ids: nothing is enqueued
+-- numbers that are not ids: nothing is enqueued
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1::numeric AS from_id, 2 AS to_id UNION ALL SELECT 70100401.00, 2');
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 1e15::float8 AS to_id');
 TABLE waiting;
@@ -242,7 +242,7 @@ SELECT hs_assoc_enqueue('create', 'contacts', 'companies', 'SELECT contact AS fr
 RESET ROLE;
 SELECT role, operation, to_id, count(*) FROM hs_assoc_outbox GROUP BY 1, 2, 3 ORDER BY min(id);
 
--- a function with its owner's rights enqueues on behalf of that
+-- a function with its owner's rights enqueues on behalf of the owner
 CREATE FUNCTION enqueue() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$ SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 5 AS from_id, 2 AS to_id') $$;
 ALTER FUNCTION enqueue() OWNER TO regress_hubspot_staff;

@@ -71,7 +71,7 @@ SELECT detail FROM meet('{"status": 409, "body": {"message": "No."}, "headers": 
 SELECT correlation_id = error->>'correlationId' AS same FROM hs_assoc_create_default('contacts', 1, 'widgets', 2);
 SELECT correlation_id IS NOT NULL AS known FROM hs_assoc_create_default('contacts', 1, 'companies', 2);
 
--- what is no JSON, or no text
+-- what is not JSON, or not text
 SELECT n, category, message, code, error
 FROM (VALUES
 	(1, '{"status": 502, "text": "<html><h1>Bad Gateway</h1></html>", "content_type": "text/html"}'),
@@ -98,7 +98,7 @@ FROM (VALUES
 ORDER BY n;
 
 --
--- What the context of an error says stands in the message, if it says more than that and has a bound
+-- The message has what the context of an error says, if that says more, and within bounds
 --
 CREATE FUNCTION message(body jsonb, OUT length int, OUT message text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -75,7 +75,7 @@ FROM (VALUES (1, NULL), (2, 'HUBSPOT_DEFINED'), (3, 'USER_DEFINED')) AS v (n, ca
 	LATERAL hs_assoc_create('contacts', 13, 'companies', 113, category => category, labels => '{primary}')
 ORDER BY n;
 SELECT * FROM sim.holds('contacts', 'companies') WHERE from_id IN ('11', '12', '13');
--- labels that are no labels, and no type at all
+-- labels that are not labels, and no type at all
 CALL sim.forget_requests();
 SELECT type_ids, labels, ok, error_category, error_message
 FROM (VALUES
@@ -413,7 +413,7 @@ SELECT n, of_2, k.* FROM (VALUES
 			'held', '{"toObjectId": "101", "associationTypes": [{"category": "USER_DEFINED", "typeId": 1}]}')), '{"path": "/read$"}') AS k
 ORDER BY n, k.input_no;
 SELECT * FROM sim.holds('contacts', 'companies');
--- pages that go in a circle, of one page, of two and of three, before which there may be others; of 50, the last of which leads nowhere
+-- pages whose cursors repeat: circles of one page, of two and of three, before which there may be others; of 50, the last of which leads nowhere
 CREATE FUNCTION go_round(first int, length int, OUT ok boolean, OUT category text, OUT message text, OUT reads bigint, OUT writes bigint)
 LANGUAGE plpgsql AS $$
 BEGIN

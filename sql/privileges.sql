@@ -92,7 +92,7 @@ RESET ROLE;
 TABLE held;
 
 --
--- PUBLIC's mapping serves whoever has none, and doesn't stand in for USAGE
+-- PUBLIC's mapping serves roles without one, and doesn't stand in for USAGE
 --
 CREATE USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (access_token 'public-token');
 SET ROLE regress_hubspot_alice;

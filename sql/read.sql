@@ -479,7 +479,7 @@ FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[]) ORDER BY to_id;
 CALL sim.rule('{"status": 200, "body": {"results": [], "paging": {"next": {"after": "YXQ+MToy"}}}}');
 SELECT outcome, message, regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)') AS detail
 FROM sim.try('SELECT count(*) FROM hs_assoc_list(''contacts'', 1, ''companies'')');
--- an empty list that tells of something else is no list of nothing
+-- an empty list that tells of something else does not mean that there is nothing
 CREATE FUNCTION empty_list(more jsonb, OUT outcome text, OUT detail text)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -531,7 +531,7 @@ SELECT * FROM hs_assoc_batch_read('contacts', 'companies', '{1,2,3,4,5}'::text[]
 \gx (null='(null)')
 
 --
--- A failure that passes is none; and one between two pages
+-- A failure that passes does not count; and one between two pages
 --
 ALTER SERVER hubspot OPTIONS (SET max_retries '3', SET max_retry_delay '10ms');
 SELECT l.* FROM look('{"status": 502}', '{"first": 3}') AS l;

@@ -168,7 +168,7 @@ SELECT * FROM throttled WHERE server = 'slow';
 SELECT free_at = parked_until AS until_then FROM hs_assoc_throttle() WHERE server = 'slow';
 
 --
--- Servers that are gone, and such as are not ours
+-- Servers that are gone, and those that are not ours
 --
 SELECT server, requests FROM hs_assoc_stat() WHERE server <> 'sim_control' ORDER BY 1;
 DROP SERVER slow CASCADE;

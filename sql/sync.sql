@@ -98,7 +98,7 @@ ALTER TABLE links DROP CONSTRAINT links_contact_id_fkey;
 DROP TABLE contacts;
 
 --
--- What a transaction removes and adds again is no change
+-- What a transaction removes and adds again is not a change
 --
 INSERT INTO links VALUES (1, 'a'), (2, 'b'), (3, 'c');
 SELECT * FROM enqueued();
@@ -355,7 +355,7 @@ SELECT * FROM enqueued();
 TRUNCATE links;
 SELECT * FROM enqueued();
 SELECT hs_assoc_disable_sync('links');
--- numbers that are none don't stop who writes them
+-- numbers that are not type ids don't stop whoever writes them
 SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'big', backfill => true);
 INSERT INTO links (deal_id, company_id, big) VALUES (1, 2, 3), (2, 2, 3000000000), (3, 2, -1);
 SELECT * FROM enqueued();
@@ -415,7 +415,7 @@ TRUNCATE "Odd schema"."Odd ""table""";
 SELECT * FROM enqueued();
 DROP SCHEMA "Odd schema" CASCADE;
 TABLE hs_assoc_sync;
--- types whose text depends on the session, or is none of an id
+-- types whose text depends on the session, or is not an id
 CREATE TABLE unfit (id text PRIMARY KEY, f4 float4, f8 float8, b bytea, d date, i interval, t timestamptz, m money,
 	n numeric(12, 2), n_2 numeric(9, -2), z boolean, a int[], j jsonb, x "char", r regclass, row two,
 	n_0 numeric(12), n_any numeric, s name, e color);
@@ -613,7 +613,7 @@ TABLE hs_assoc_sync_config;
 RESET ROLE;
 SELECT DISTINCT role FROM hs_assoc_outbox;
 SELECT * FROM enqueued();
--- a table of one's own gets nobody's rows in, nor does a trigger on another's
+-- a role's own table brings in nobody else's rows, nor does its trigger on another role's table
 SET ROLE regress_hubspot_other;
 CREATE TRIGGER theirs AFTER INSERT ON theirs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
 	EXECUTE FUNCTION hs_assoc_sync_rows('links', 'regress_hubspot_owner');

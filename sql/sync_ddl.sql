@@ -88,7 +88,7 @@ ALTER TABLE made DROP COLUMN firm CASCADE;
 INSERT INTO made VALUES (2);
 SELECT * FROM enqueued();
 DROP TABLE made;
--- tables that are none of ours may do what they like
+-- tables that are not in sync may do what they like
 CREATE TABLE elders (a int);
 CREATE TABLE heirs (a int);
 ALTER TABLE heirs INHERIT elders;
@@ -233,7 +233,7 @@ COMMIT;
 SELECT operation, from_id, to_id FROM hs_assoc_outbox ORDER BY id;
 DELETE FROM hs_assoc_outbox;
 SELECT link_table, active FROM hs_assoc_sync WHERE link_table = '"Built"'::regclass;
--- what else has the name is no such table
+-- other objects of the name are not such a table
 BEGIN;
 ALTER TABLE "Built" RENAME TO built_old;
 CREATE VIEW "Built" AS SELECT 1;

@@ -95,7 +95,7 @@ BEGIN
 	PERFORM sim.control('POST', '/properties', jsonb_build_object('type', type, 'name', name, 'unique', is_unique));
 END $$;
 
--- Have the requests that match met by an action, in place of earlier rules.
+-- Have the requests that match answered by an action, instead of earlier rules.
 CREATE PROCEDURE sim.rule(action jsonb, match jsonb DEFAULT '{}')
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -150,11 +150,11 @@ BEGIN
 	ORDER BY (a->>'from_id')::numeric, (a->>'to_id')::numeric;
 END $$;
 
--- No association is left, no rule, no request in the log, no record missing.
+-- Leave no association, no rule, no request in the log, and no record missing.
 CREATE PROCEDURE sim.forget()
 LANGUAGE plpgsql AS $$ BEGIN PERFORM sim.control('POST', '/reset'); END $$;
 
--- What a command comes to: "ok" (it is rolled back nevertheless), or its error.
+-- The outcome of a command: "ok" (it is rolled back nevertheless), or its error.
 CREATE FUNCTION sim.try(command text,
 	OUT outcome text, OUT message text, OUT detail text, OUT hint text)
 LANGUAGE plpgsql AS $$
