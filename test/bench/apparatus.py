@@ -81,7 +81,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def anonymous_bytes(pid):
-    """Memory of a process that is no file's and not shared.
+    """Memory of a process that is neither a file's nor shared.
 
     Much cheaper to look at than private_bytes(), for the process, too.
     """

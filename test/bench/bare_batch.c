@@ -537,7 +537,7 @@ keep_values(const Slot *slot)
 		if (*text == '"')
 		{
 			text = end_of_string(text, end);
-			/* the name of what follows is no value */
+			/* the name of what follows is not a value */
 			if (text < end && *text == ':')
 				continue;
 		}

@@ -2,9 +2,9 @@
 
 Samples of perf, each with its stack, are given to the topic of the innermost
 function of the extension or of libcurl, so that what PostgreSQL and the C
-library do counts for who asked for it.  What has no such function on its stack
+library do counts for whoever asked for it.  What has no such function on its stack
 is the statement around it.  Only what runs in user mode is sampled, which any
-user may do with his own processes; the kernel's part is what its own account
+user may do with their own processes; the kernel's part is what its own account
 of the process says, of runs without perf, because that takes kernel time.
 
 IDENTIFICATION

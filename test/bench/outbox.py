@@ -177,7 +177,7 @@ class OutboxBench:
         """Nothing in the tables, the outbox and HubSpot."""
         self.wait_until_sent()
         # as new; no trigger has to remove what HubSpot forgets anyway, and the
-        # rows of the long gone are no part of what is measured
+        # rows that went long ago are not part of what is measured
         self.session.run(f"""SET session_replication_role = replica;
             TRUNCATE {', '.join(tables)};
             RESET session_replication_role;

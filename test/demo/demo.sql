@@ -198,7 +198,7 @@ CALL until_found();
 
 SELECT from_id, to_id, to_record FROM hs_assoc_list('contacts:email', 'nobody@example.com', 'companies:domain');
 
--- Another spelling is no change, and nothing is sent
+-- Another spelling is not a change, and nothing is sent
 
 UPDATE lead_links SET email = 'Nobody@Example.com ';
 SELECT count(*) AS enqueued FROM hs_assoc_outbox;

@@ -3,9 +3,9 @@
  * fuzz_keys.c
  *	  What an answer to a look-up says of the keys that were asked for.
  *
- * Input: a line of the letters of the question, r(ead) or s(earch), of the object type,
- * e(-mails), x (exactly), i(ds), n(ames of ids), and of the encoding; a line of keys between tabs; then
- * an answer as fuzz_reply() reads it.  Keys that cannot be are left out.
+ * Input: a line of letters: of the question, r(ead) or s(earch), of the object type, e(-mails),
+ * x (exactly), i(ds), n(ames of ids), and of the encoding; a line of keys with tabs between them;
+ * then an answer as fuzz_reply() reads it.  What cannot be a key is left out.
  *
  * IDENTIFICATION
  *	  test/fuzz/fuzz_keys.c

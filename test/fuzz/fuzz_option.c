@@ -6,7 +6,7 @@
  * Input: lines "s name=value" (an option of the server), "m name=value" (of the
  * user mapping), "a hosts" (the setting hubspot_assoc.allowed_hosts), "p METHOD
  * path" (a request), "i type id type id" (ids in paths and bodies), "l label"
- * (texts in bodies), "u" (the user is no superuser).  A URL is compared
+ * (texts in bodies), "u" (the user is not a superuser).  A URL is compared
  * with what libcurl takes it for.
  *
  * IDENTIFICATION
@@ -127,7 +127,7 @@ MarkGUCPrefixReserved(const char *prefix)
 {
 }
 
-/* The database is no copy. */
+/* The database is not a copy. */
 void
 hubspot_origin_require(void)
 {

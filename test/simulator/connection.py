@@ -138,7 +138,7 @@ class HttpConnection(asyncio.Protocol):
         self.server.handle(self, self.request)
 
     def refuse(self, problem):
-        """Answers what is no HTTP, and closes."""
+        """Answers what is not HTTP, and closes."""
         body = to_json({"status": "error", "message": str(problem)})
         self.transport.write(
             b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: "

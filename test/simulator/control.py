@@ -69,10 +69,10 @@ POST /settings          change some; answers all of them:
                         any (then a record may have another value than asked)
     search_parts        of a property with several values, IN and EQ find
                         each; or only CONTAINS_TOKEN does: token
-    search_lag_ms       so long after it has changed, a search does not see
-                        how a record is now; 0
+    search_lag_ms       for how long after a change a search does not see how
+                        a record is now; 0
     portal_id, account_type, time_zone
-                        which account it is, as it says itself
+                        which account it is, as the account says itself
     daily_limit, daily_usage
                         its quota of the day, and what is used of it; null:
                         as many requests as have come.  It is shown, and

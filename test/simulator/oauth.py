@@ -84,7 +84,7 @@ class OAuth:
         return client
 
     def give_token(self, client, dry):
-        """What a client gets; "dry" makes nothing of it good for anything."""
+        """What a client gets; with "dry", none of it is valid."""
         token = "access-" + uuid.uuid4().hex
         refresh_token = client.refresh_token
         if client.rotate:

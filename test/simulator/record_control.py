@@ -31,9 +31,9 @@ POST /properties        {"type", "name"} and, optionally, "label", "unique"
 DELETE /properties?type=&name=
 
 No two records have the same value of a unique property, nor an additional
-e-mail address that another one has; who puts that, or a value of a property
-that there is not, is refused.  E-mail addresses and domains are kept in lower
-case.
+e-mail address that another one has; whoever puts that, or a value of a
+property that does not exist, is refused.  E-mail addresses and domains are
+kept in lower case.
 """
 
 import time

@@ -43,7 +43,7 @@ def record_of(call, record_id):
 
 
 def shown_names(call):
-    """The properties to show; those that there are not are ignored."""
+    """The properties to show; those that do not exist are ignored."""
     definitions = call.account.records_of(call.from_type).definitions
     names = [name for name in call.query["properties"]
              if name in definitions.by_name]

@@ -160,7 +160,7 @@ READ_END = b'"}]}'
 
 
 def scan_read(body, limit):
-    """What check_read() makes of a compact body; None if it is no such one,
+    """What check_read() makes of a compact body; None if it is not one,
     or if there is anything to be said against it."""
     if not body.startswith(READ_START) or not body.endswith(READ_END) or \
             not body.isascii():
