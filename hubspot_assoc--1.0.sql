@@ -859,8 +859,8 @@ CREATE FUNCTION hs_assoc_pair(
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
--- The library's statements are run as this role (src/schema/rights.c), also where others
--- may not call our functions.
+-- The library's statements run as this role (src/schema/rights.c), even where others may not
+-- call our functions.
 GRANT EXECUTE ON FUNCTION hs_assoc_pair(text, text, text, text, text) TO pg_checkpoint;
 COMMENT ON FUNCTION hs_assoc_pair(text, text, text, text, text) IS
 'Hashes a server and a pair of records or keys: the same in either direction and for all names of a standard object type.';
@@ -901,11 +901,11 @@ GRANT EXECUTE ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text
 COMMENT ON FUNCTION hs_assoc_is_bounded(text, text, text, text, text, text, text, int[], text[]) IS
 'Says whether an operation has at most 1,000 bytes in each text, 100 elements in each array and 100,000 bytes of labels.';
 
--- Not the table's own: TRUNCATE ... RESTART IDENTITY would begin the ids anew, and
--- new operations would come before the dead letters that there are.
+-- It is not owned by the table: TRUNCATE ... RESTART IDENTITY would begin the ids anew, and
+-- new operations would come before the dead letters that exist.
 CREATE SEQUENCE hs_assoc_outbox_id_seq;
 GRANT USAGE ON SEQUENCE hs_assoc_outbox_id_seq TO pg_checkpoint;
--- of what repairs a difference from HubSpot: before all others, see src/drift/repair.c
+-- ids of operations that repair a difference from HubSpot: before all others, see src/drift/repair.c
 CREATE SEQUENCE hs_assoc_repair_id_seq INCREMENT -2;
 GRANT USAGE ON SEQUENCE hs_assoc_repair_id_seq TO pg_checkpoint;
 CREATE TABLE hs_assoc_outbox (
@@ -1062,14 +1062,14 @@ CREATE TABLE hs_assoc_sent (
 	PRIMARY KEY (id, sent_at)
 );
 CREATE INDEX hs_assoc_sent_keep_until_idx ON hs_assoc_sent (keep_until);
--- those that an operation could undo whose records are found late
+-- finds what an operation could undo whose records are found late
 CREATE INDEX hs_assoc_sent_pair_idx ON hs_assoc_sent (hs_assoc_pair(server, from_type, from_id, to_type, to_id));
 COMMENT ON TABLE hs_assoc_sent IS
 'operations of the outbox that HubSpot has confirmed, kept for as long as their server''s option sent_retention says';
 COMMENT ON COLUMN hs_assoc_sent.sent_at IS
 'when its last request was about to be sent';
 
--- what is settled together, and differs in nothing but records and times, is a row
+-- rows of the outbox that are settled together, and differ in nothing but records and times, are one row
 CREATE TABLE hs_assoc_history_batch (
 	server			text COLLATE "C" NOT NULL,
 	role			regrole NOT NULL,
@@ -1098,7 +1098,7 @@ CREATE TABLE hs_assoc_history_batch (
 	from_keys		text[],
 	to_keys			text[]
 );
--- to compress them would take longer than all else that is done for the history
+-- compressing them would take longer than all else that is done for the history
 ALTER TABLE hs_assoc_history_batch ALTER ids SET STORAGE EXTERNAL, ALTER from_ids SET STORAGE EXTERNAL,
 	ALTER to_ids SET STORAGE EXTERNAL, ALTER enqueued_at SET STORAGE EXTERNAL,
 	ALTER from_keys SET STORAGE EXTERNAL, ALTER to_keys SET STORAGE EXTERNAL;
@@ -1262,7 +1262,7 @@ COMMENT ON FUNCTION hs_assoc_outbox_wake() IS
 REVOKE ALL ON FUNCTION hs_assoc_outbox_wake() FROM PUBLIC;
 CREATE TRIGGER hs_assoc_outbox_wake AFTER INSERT ON hs_assoc_outbox
 	FOR EACH STATEMENT EXECUTE FUNCTION hs_assoc_outbox_wake();
--- a row that is due earlier, or of another account, than those who look can know; see src/outbox/horizon.c
+-- rows that are due earlier, or of another account, than a sender that looks can know; see src/outbox/horizon.c
 CREATE TRIGGER hs_assoc_outbox_backdated AFTER INSERT ON hs_assoc_outbox
 	FOR EACH ROW WHEN (NEW.not_before OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp())
 	EXECUTE FUNCTION hs_assoc_outbox_wake();
@@ -1798,7 +1798,7 @@ CREATE EVENT TRIGGER hs_assoc_sync_ddl ON ddl_command_end
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
 CREATE EVENT TRIGGER hs_assoc_sync_drop ON sql_drop
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
--- afterwards, there is no row left; and a table is locked that a sender waits for
+-- after DROP TABLE there are no rows left; once ALTER EXTENSION has begun, it has locked a table that a sender waits for
 CREATE EVENT TRIGGER hs_assoc_sync_before_drop ON ddl_command_start
 	WHEN TAG IN ('DROP TABLE', 'ALTER EXTENSION')
 	EXECUTE FUNCTION hs_assoc_sync_ddl();
@@ -2019,8 +2019,8 @@ GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify_stat, hs_as
 GRANT SELECT (server, role, failures, retry_at, since, http_status, error_category) ON hs_assoc_backoff
 	TO pg_monitor;
 
--- Somebody's column of the type of one of these would keep later versions from
--- adding a column to it.
+-- A column of one of these types in somebody's table would keep later versions from adding
+-- a column to it.
 REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_assoc_history_batch, hs_assoc_history, hs_assoc_lease, hs_assoc_backoff,
 	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_event, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
 	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify, hs_assoc_difference, hs_assoc_drift_log,
