@@ -234,7 +234,7 @@ look_safely(HubspotNotifier *notifier, HubspotTransaction *transaction,
 				(errcode(fault->sqlerrcode),
 				 errmsg("could not notify the listeners of channel \"%s\": %s", CHANNEL,
 						fault->message),
-				 errdetail("Nothing else is affected, and it is tried again.")));
+				 errdetail("Nothing else is affected, and the notification is tried again.")));
 	}
 	PG_END_TRY();
 }

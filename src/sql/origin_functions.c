@@ -102,6 +102,6 @@ refuse_waiting(int64 count)
 			 errmsg_plural("%lld operation waits in the outbox",
 						   "%lld operations wait in the outbox",
 						   (unsigned long) count, (long long) count),
-			 errdetail("The database that this one is a copy of may have sent what waits, or may yet."),
+			 errdetail("The database of which this one is a copy may have sent what waits, or may still send it."),
 			 errhint("Call hs_assoc_adopt('send') to have that sent from here, or hs_assoc_adopt('discard') to delete it.")));
 }

@@ -256,7 +256,7 @@ hubspot_link_tell_writers(const HubspotSync *sync)
 				(errmsg("no subscription of this database fills table \"%s\" yet",
 						get_rel_name(link_table)),
 				 errdetail("Until one does, the sync is not active, and only what is written here is sent."),
-				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
+				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for an existing subscription, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
 }
 
 /*

@@ -172,6 +172,6 @@ hubspot_comparing_warn(Oid link_table)
 		return;
 	ereport(WARNING,
 			(errmsg("nobody compares table \"%s\" with HubSpot", get_rel_name(link_table)),
-			 errdetail("%s is 0, and hs_assoc_flush does not do it.", "hubspot_assoc.workers"),
+			 errdetail("%s is 0, and hs_assoc_flush does not compare tables.", "hubspot_assoc.workers"),
 			 errhint("Set hubspot_assoc.workers to more than 0, or call hs_assoc_drift or hs_assoc_repair from a job.")));
 }

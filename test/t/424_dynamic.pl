@@ -203,7 +203,7 @@ $id = enqueue($session);
 is(sender($session), 'nobody: hubspot_assoc.workers is 0', '... none comes, and it is said');
 like($session->told('SELECT hs_assoc_start()'), qr/55000: could not start a worker of hubspot_assoc.*hubspot_assoc.workers is 0/s, '... nor by hs_assoc_start()');
 $session->query('CREATE TABLE compared (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE compared_too (LIKE compared INCLUDING ALL)');
-my $uncompared = sub { return qr/WARNING:  01000: nobody compares table "$_[0]" with HubSpot\n.*DETAIL:  hubspot_assoc\.workers is 0, and hs_assoc_flush does not do it\.\n.*HINT:  Set hubspot_assoc\.workers to more than 0, or call hs_assoc_drift or hs_assoc_repair from a job\./ };
+my $uncompared = sub { return qr/WARNING:  01000: nobody compares table "$_[0]" with HubSpot\n.*DETAIL:  hubspot_assoc\.workers is 0, and hs_assoc_flush does not compare tables\.\n.*HINT:  Set hubspot_assoc\.workers to more than 0, or call hs_assoc_drift or hs_assoc_repair from a job\./ };
 like($session->told(q{SELECT hs_assoc_enable_sync('compared', 'contacts', 'a', 'companies', 'b', verify => '1 day')}), $uncompared->('compared'), 'a table that is to be compared, and is not');
 is($session->told(q{SELECT hs_assoc_enable_sync('compared', 'contacts', 'a', 'deals', 'b')}), '', '... which is not said of one that is not to be');
 like($session->told(q{SELECT hs_assoc_enable_sync('compared_too', 'contacts', 'a', 'companies', 'b', verify => '1 day')}), $uncompared->('compared_too'), '... but of each that is, not once a session');

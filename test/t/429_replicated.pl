@@ -46,7 +46,7 @@ is($car->query(q{SELECT string_agg(concat_ws(' ', tgname, tgenabled), ', ' ORDER
 	'hs_assoc_sync_delete O, hs_assoc_sync_insert O, hs_assoc_sync_replicated R, hs_assoc_sync_truncate A, hs_assoc_sync_update O', 'their triggers');
 is(state_of('labels'), 'f No subscription of this database fills table "labels": only what is written here is sent.', 'not active, as long as there is no subscription');
 like($car->told(q{CREATE TABLE unfed (LIKE links INCLUDING ALL); SELECT hs_assoc_enable_sync('unfed', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}),
-	qr/NOTICE:  00000: no subscription of this database fills table "unfed" yet\n.*DETAIL:  Until one does, the sync is not active, and only what is written here is sent\.\n.*HINT:  CREATE SUBSCRIPTION \.\.\. CONNECTION '\.\.\.' PUBLICATION \.\.\., which has the table; or, for a subscription that is there, ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.\n/, '... as who enables it is told');
+	qr/NOTICE:  00000: no subscription of this database fills table "unfed" yet\n.*DETAIL:  Until one does, the sync is not active, and only what is written here is sent\.\n.*HINT:  CREATE SUBSCRIPTION \.\.\. CONNECTION '\.\.\.' PUBLICATION \.\.\., which has the table; or, for an existing subscription, ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.\n/, '... as who enables it is told');
 foreach my $case (
 	[ q{'contacts', 'companies', 'contact_id', 'company_id'}, qr/ERROR:  42703: column "companies" of table "unfed" does not exist/, 'in the wrong order' ],
 	[ q{'deals', 'contact_id', 'companies', 'note'}, qr/ERROR:  55000: table "unfed" has no unique index on columns of the sync alone/, 'columns without a unique index' ])
