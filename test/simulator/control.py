@@ -137,6 +137,8 @@ DELETE /log
 POST /rules             one rule or a list (rules.py); {"ids": [...]}
 GET  /rules             all of them, with "id", "seen" and "hits"
 DELETE /rules
+POST /release           answers what rules with "hold" have kept back; they go on
+                        to hold what comes
 POST /batch             [[method, path, body], ...]: requests to this port,
                         one after the other; "replies": what is answered to
                         each, texts as strings.  The first wrong one ends it
@@ -441,6 +443,10 @@ class Control:
         self.api.rules = []
         return {"ok": True}
 
+    def release(self, _body):
+        self.api.release()
+        return {"ok": True}
+
     HANDLERS = {
         ("POST", "reset"): reset,
         ("GET", "health"): health,
@@ -468,5 +474,6 @@ class Control:
         ("POST", "rules"): add_rules,
         ("GET", "rules"): get_rules,
         ("DELETE", "rules"): delete_rules,
+        ("POST", "release"): release,
         ("POST", "batch"): batch,
     }

@@ -50,6 +50,7 @@ action, combinable:
     reset               before, headers, body: TCP reset at that point
     close               before: closed without an answer
     hang                never answered, kept open
+    hold                answered when POST /release of the control port says so
     close_after         closed after the reply; silent_close: without saying
 
 To stall one account: match the token that its requests carry, with delay_ms,
@@ -67,7 +68,7 @@ MATCH_KEYS = frozenset(["method", "path", "pair", "id", "nth", "every",
 
 ACTION_KEYS = frozenset([
     "status", "body", "text", "base64", "headers", "act", "delay_ms",
-    "delay_body_ms", "drip", "truncate", "reset", "close", "hang",
+    "delay_body_ms", "drip", "truncate", "reset", "close", "hang", "hold",
     "close_after", "silent_close", "chunked", "content_type", "results",
     "errors", "envelope", "encoding", "nest", "pad", "redirect",
     "informational", "cut_head", "late_ms", "compress", "meanwhile"])

@@ -33,6 +33,7 @@ class ApiServer:
         self.rule_numbers = itertools.count(1)
         self.loop = loop
         self.late = []
+        self.held = []
         self.reset()
 
     def reset(self):
@@ -40,6 +41,7 @@ class ApiServer:
         for timer in self.late:
             timer.cancel()
         self.late = []
+        self.held = []
         self.clear_log()
         self.accepted = 0
         self.clear_counts()
@@ -89,8 +91,18 @@ class ApiServer:
         if not (fault.get("hang") or "close" in fault or
                 fault.get("reset") == "before"):
             entry.status = reply.status
+        if fault.get("hold"):
+            self.held.append((connection, request, reply))
+            return
         delay = request.latency_ms + fault.get("delay_ms", 0)
         connection.respond(reply, request.received + delay / 1000)
+
+    def release(self):
+        """Sends what rules hold back, to those who still wait for it."""
+        held, self.held = self.held, []
+        for connection, request, reply in held:
+            if connection.request is request:
+                connection.respond(reply, 0)
 
     def count(self, request):
         """Adds a request to the statistics."""

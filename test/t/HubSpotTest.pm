@@ -821,6 +821,11 @@ Of everything, or of one account.
 
 =item rules({...} | [...]), hits, clear_rules
 
+=item release
+
+Answers what rules whose action has hold => 1 have kept back: so a test says when,
+and need not be quick.
+
 =item objects({...}), account({...}), oauth({...}), expire_oauth
 
 =item put_records(type, [{ id => ..., properties => {...} }, ...]), generate_records(type, {...})
@@ -941,7 +946,7 @@ sub start
 	croak 'the simulator runs already' if $self->{pid};
 
 	# Meanwhile somebody's connection may have been given one of the ports.
-	HubSpotTest::wait_until(sub { $self->launch }, HubSpotTest::patience(10));
+	HubSpotTest::wait_until(sub { $self->launch }, HubSpotTest::patience(60));
 	return;
 }
 
@@ -977,6 +982,7 @@ sub reset { return $_[0]->control('POST', '/reset') }
 sub rules { return $_[0]->control('POST', '/rules', $_[1]) }
 sub hits { return $_[0]->control('GET', '/rules') }
 sub clear_rules { return $_[0]->control('DELETE', '/rules') }
+sub release { return $_[0]->control('POST', '/release') }
 sub objects { return $_[0]->control('POST', '/objects', $_[1]) }
 sub account { return $_[0]->control('POST', '/accounts', $_[1]) }
 sub property { return $_[0]->control('POST', '/properties', $_[1]) }
