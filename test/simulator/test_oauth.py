@@ -104,15 +104,18 @@ class OAuthTest(SimulatorTest):
         value = self.put(token=token, status=403).json()
         self.assertEqual(value["category"], "MISSING_SCOPES")
 
+    def taken(self, token):
+        start = time.monotonic()
+        self.put(token=token, status=200)
+        return time.monotonic() - start
+
     def test_latency(self):
         """Refreshes can be slow while nothing else is."""
         self.declare(latency_ms=150)
         start = time.monotonic()
         token = self.fetch().json()["access_token"]
         self.assertGreaterEqual(time.monotonic() - start, 0.15)
-        start = time.monotonic()
-        self.put(token=token, status=200)
-        self.assertLess(time.monotonic() - start, 0.15)
+        self.assertLess(min(self.taken(token) for _ in range(5)), 0.15)
         self.control("POST", "/oauth", {"client_id": "x"}, status=400)
         self.control("POST", "/oauth", {
             "client_id": "x", "client_secret": "x", "refresh_token": "x",
@@ -162,6 +165,9 @@ class OAuthTest(SimulatorTest):
                 b"POST /oauth/2026-03/token HTTP/1.1\r\nHost: x\r\n"
                 b"Content-Type: application/x-www-form-urlencoded\r\n"
                 b"Content-Length: %d\r\n\r\n%b" % (len(form), form))
+            deadline = time.monotonic() + TIMEOUT
+            while not self.control("GET", "/stats")["in_flight"]:
+                self.assertLess(time.monotonic(), deadline)
             with self.assertRaises(socket.timeout):
                 plain.recv(1)
         self.assertEqual([e["status"] for e in self.log()], [None])

@@ -80,6 +80,9 @@ class ProcessTest(SimulatorTest):
         self.put(status=401)
         self.assertGreaterEqual(time.monotonic() - start, 0.2)
         self.settings(latency_ms=0)
-        start = time.monotonic()
-        self.put(token="mine", status=200)
-        self.assertLess(time.monotonic() - start, 0.2)
+        taken = []
+        for _ in range(5):
+            start = time.monotonic()
+            self.put(token="mine", status=200)
+            taken.append(time.monotonic() - start)
+        self.assertLess(min(taken), 0.2)

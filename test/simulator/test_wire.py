@@ -26,11 +26,13 @@ class FaultTest(SimulatorTest):
             with self.subTest(action=action):
                 self.control("DELETE", "/rules")
                 self.rule(action)
-                start = time.monotonic()
-                self.assertEqual(self.put().status, 200)
-                taken = time.monotonic() - start
-                self.assertGreaterEqual(taken, low)
-                self.assertLess(taken, low + 0.5)
+                taken = []
+                for _ in range(3):
+                    start = time.monotonic()
+                    self.assertEqual(self.put().status, 200)
+                    taken.append(time.monotonic() - start)
+                self.assertGreaterEqual(min(taken), low)
+                self.assertLess(min(taken), low + 0.5)
 
     def test_cut_head(self):
         self.rule({"cut_head": 20})
