@@ -87,12 +87,20 @@ sub raise
 # So many requests, one input each.
 sub batch
 {
+	my ($session, @which) = @_;
+	send_batch($session, @which);
+	return outcome_of($session);
+}
+
+sub send_batch
+{
 	my ($session, $server, $count) = @_;
-	return outcome($session, qq{SELECT string_agg(c || ' ' || n, ', ' ORDER BY c) FROM (
+	$session->send(qq{SELECT string_agg(c || ' ' || n, ', ' ORDER BY c) FROM (
 		SELECT coalesce(error_category, 'ok') AS c, count(*) AS n
 		FROM hs_assoc_batch_create_default('contacts', 'companies',
 			'SELECT i AS from_id, i AS to_id FROM generate_series(1, $count) i', server => '$server')
 		GROUP BY 1) AS counts});
+	return;
 }
 
 # Requests to the token endpoint, and others by their status, since the last look.
@@ -156,11 +164,12 @@ is(fetched(), 1, 'share one');
 #
 # Renewed before it expires
 #
-create_client('brief', expires_in => patience(1), concurrency => 1, batch_size => 1);
-$hubspot->settings({ latency_ms => patience(250) });
+create_client('brief', expires_in => patience(3), concurrency => 1, batch_size => 1);
+$hubspot->settings({ latency_ms => patience(500) });
 is(batch($session, 'brief', 8), 'ok 8', 'a batch that takes longer than a token lives');
 $hubspot->settings({ latency_ms => 0 });
-is(answers(), '200: 8, token: 3', 'meets no expired token');
+# two if nothing takes longer than it should
+like(answers(), qr/^200: 8, token: [2-8]$/, 'meets no expired token');
 
 #
 # Expired on the way: by HubSpot's word
@@ -175,11 +184,14 @@ is(answers(), '401: 1', 'is not renewed in the statement');
 is(call($session, 'wide'), 't|200||', 'but in the next one');
 is(answers(), '200: 1, token: 1', 'once');
 
-$hubspot->settings({ latency_ms => patience(200) });
 $hubspot->expire_oauth;
-is(batch($session, 'wide', 48), 'ok 48', 'no row fails if the token expires');
+$hubspot->rules({ match => { path => '^/crm', first => 16 }, action => { hold => 1 } });
+send_batch($session, 'wide', 48);
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 16 });
+$hubspot->release;
+is(outcome_of($session), 'ok 48', 'no row fails if the token expires');
 is(answers(), '200: 48, 401: 16, token: 1', 'with 16 requests in flight, and one is fetched');
-$hubspot->settings({ latency_ms => 0 });
+$hubspot->clear_rules;
 
 $hubspot->expire_oauth;
 like(outcome($session, q{SELECT http_status FROM hs_assoc_request('POST', '/crm/associations/2026-03/0-1/0-2/labels',
@@ -320,9 +332,9 @@ is(answers(), '200: 1, token: 2', '... and tried again');
 $hubspot->clear_rules;
 is(call($session, 'refused'), 't|200||', 'the session still works');
 
-my $closed = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die "listen: $!";
+# a port that is taken, but nobody listens at
+my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "bind: $!";
 my $closed_port = $closed->sockport;
-close $closed;
 create_client('down', base_url => "http://127.0.0.1:$closed_port");
 like(batch($session, 'down', 3), qr/^NOT_SENT 3.*WARNING:  08006: .*could not reach HubSpot.* \(after 2 attempts\)/s, 'nobody is there');
 like(raise($session, 'down'), qr/ERROR:  08006: .*NOT_SENT: could not get an access token: could not reach HubSpot/s, 'an error');
@@ -355,6 +367,7 @@ $output .= $views;
 like($views, qr/hs_assoc_create_default.*hangs/, 'the views were asked while the call was under way');
 $node->safe_psql('postgres', "ALTER SERVER hangs OPTIONS (ADD request_timeout '@{[ patience(100) ]}ms')");
 like(call($session, 'hangs'), qr/^f\|\|NOT_SENT\|could not get an access token: .*request_timeout has passed/, 'a time-out');
+$node->safe_psql('postgres', 'ALTER SERVER hangs OPTIONS (DROP request_timeout)');
 $hubspot->clear_rules;
 is(call($session, 'hangs'), 't|200||', 'and then it works');
 
@@ -636,20 +649,22 @@ foreach my $case (
 {
 	my ($name, $change, $why) = @$case;
 	create_client($name, rotate => 1);
-	token_rule({ delay_ms => patience(500) });
+	token_rule({ hold => 1 });
 	$session->send(sprintf $call, $name);
-	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+	wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 	$node->safe_psql('postgres', $change);
+	$hubspot->release;
 	like(outcome_of($session), qr/^t\|200\|\|.*$could_not.*DETAIL:  $why\./s, "a mapping that is $name meanwhile");
 	$hubspot->clear_rules;
 }
 
 # The same, while HubSpot refuses the old refresh token: there is no other one.
 create_client('gone', rotate => 1);
-token_rule({ status => 400, delay_ms => patience(500), body => { error => 'invalid_grant', message => 'No.' } });
+token_rule({ status => 400, hold => 1, body => { error => 'invalid_grant', message => 'No.' } });
 $session->send(sprintf $call, 'gone');
-wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 $node->safe_psql('postgres', 'DROP USER MAPPING FOR PUBLIC SERVER gone');
+$hubspot->release;
 like(outcome_of($session), qr/^f\|400\|NOT_SENT\|/, 'a mapping that is dropped before the token is refused');
 is(answers(), 'token: 1', 'is not looked for anew');
 

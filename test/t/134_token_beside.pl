@@ -52,6 +52,25 @@ sub single { return "(hs_assoc_create_default('contacts', i, 'deals', i, server 
 sub done { return $hubspot->association_count('contacts', $_[0]) }
 sub fetched { return $hubspot->log_count('^/oauth/') }
 
+# The process waits for HubSpot.
+sub wait_until_it_waits
+{
+	my ($session) = @_;
+	return wait_until(sub { $node->safe_psql('postgres', 'SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $session->pid) eq 'Extension' });
+}
+
+# Runs a statement, while the tokens that it asks for come as late as can be: when
+# nothing is left for it but to wait for them.
+sub run_late
+{
+	my ($session, $sql, $tokens) = @_;
+	$session->send($sql);
+	wait_until(sub { fetched() == $tokens });
+	wait_until_it_waits($session);
+	$hubspot->release;
+	return $session->finish;
+}
+
 create_slow('slow');
 create_slow('slow_too');
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, name => 'quick');
@@ -65,8 +84,8 @@ foreach my $end ('cancel', 'cancel', 'cancel', 'statement_timeout')
 {
 	my $session = start_over();
 	token_rule({ hang => \1 });
-	$session->query('SET statement_timeout = ' . ($end eq 'cancel' ? 0 : 1000 * patience(2)));
-	$watch->begin($session->pid, $end eq 'cancel' ? undef : patience(2));
+	$session->query('SET statement_timeout = ' . ($end eq 'cancel' ? 0 : 1000 * patience(5)));
+	$watch->begin($session->pid, $end eq 'cancel' ? undef : patience(5));
 	$session->send(batch(6, single('quick'), 1));
 	wait_until(sub { done('deals') == 6 });
 	is(fetched(), 1, "$end: the other account's rows are done while a token is fetched");
@@ -91,12 +110,12 @@ foreach my $end ('cancel', 'cancel', 'cancel', 'statement_timeout')
 cmp_ok((sort { $a <=> $b } @late)[1], '<', patience(0.1), 'cancel: within 100 ms');
 
 my $session = start_over();
-token_rule({ delay_ms => 1000 });
-is($session->query(batch(6, single('quick'), 1)), 6, 'a token that comes after a second: all rows are done');
-my @log = @{ $hubspot->log };
-my ($first_slow) = grep { $log[$_]{path} =~ /companies/ } 0 .. $#log;
-my ($last_quick) = reverse grep { $log[$_]{path} =~ /deals/ } 0 .. $#log;
-cmp_ok($last_quick, '<', $first_slow, '... the other account\'s before it came');
+token_rule({ hold => 1 });
+$session->send(batch(6, single('quick'), 1));
+wait_until(sub { done('deals') == 6 });
+is(done('companies'), 0, 'a token that takes its time: the other account\'s rows are done before it comes');
+$hubspot->release;
+is(($session->finish)[0], 6, '... and then all');
 is(fetched(), 1, '... and one was fetched');
 $session->quit;
 
@@ -104,32 +123,31 @@ $session->quit;
 # The same account's, in a statement within it: there is one token for both
 #
 $session = start_over();
-token_rule({ delay_ms => 500 });
-is($session->query(batch(6, single('slow'), 4)), 6, 'a statement within one that fetches a token');
+token_rule({ hold => 1 });
+is((run_late($session, batch(6, single('slow'), 4), 1))[0], 6, 'a statement within one that fetches a token');
 is(done('deals'), 3, '... is done');
 is(fetched(), 1, '... and one was fetched');
 $session->quit;
 
 # Another account's, which needs one, too: each has its own.
 $session = start_over();
-token_rule({ delay_ms => 500 });
-is($session->query(batch(6, single('slow_too'), 4)), 6, 'a statement within one that fetches a token, for an account that has none either');
+token_rule({ hold => 1 });
+is((run_late($session, batch(6, single('slow_too'), 4), 2))[0], 6, 'a statement within one that fetches a token, for an account that has none either');
 is(done('deals'), 3, '... is done');
 is(fetched(), 2, '... and two were fetched');
 $session->quit;
 
 $session = start_over();
-token_rule({ delay_ms => 500, status => 503 }, first => 1);
+token_rule({ hold => 1, status => 503 }, first => 1);
 $session->query(q{ALTER SERVER slow OPTIONS (SET max_retries '1', ADD max_retry_delay '50ms')});
-is($session->query(batch(6, single('slow'), 4)), 6, 'it moves on what has to be tried again');
+is((run_late($session, batch(6, single('slow'), 4), 1))[0], 6, 'it moves on what has to be tried again');
 is(fetched(), 2, '... once');
 $session->query(q{ALTER SERVER slow OPTIONS (SET max_retries '0')});
 $session->quit;
 
 $session = start_over();
-token_rule({ delay_ms => 500, status => 400, body => { error => 'invalid_grant', message => 'No.' } });
-$session->send(batch(6, single('slow'), 4));
-is(($session->finish)[0], 0, 'a token that is refused is for both');
+token_rule({ hold => 1, status => 400, body => { error => 'invalid_grant', message => 'No.' } });
+is((run_late($session, batch(6, single('slow'), 4), 1))[0], 0, 'a token that is refused is for both');
 is(fetched(), 1, '... by one answer');
 $session->quit;
 
@@ -145,11 +163,10 @@ SKIP:
 		EXCEPTION WHEN out_of_memory THEN
 			RAISE WARNING 'caught';
 		END $f$}, single('slow'));
-	token_rule({ delay_ms => 500, status => 200, body => { access_token => 'x' x 4000, expires_in => 1800 } }, first => 1);
+	token_rule({ hold => 1, status => 200, body => { access_token => 'x' x 4000, expires_in => 1800 } }, first => 1);
 	$session->query('LOAD \'hubspot_assoc\'');
 	$fuse->blow_in('hubspot_token_take_reply', $session->pid, 'malloc', 1, ENOMEM) or skip 'no symbols', 4;
-	$session->send(batch(6, 'caught(i)', 4));
-	my ($out, $err) = $session->finish;
+	my ($out, $err) = run_late($session, batch(6, 'caught(i)', 4), 1);
 	ok($fuse->has_blown, 'no memory for the token');
 	$fuse->replace;
 	like($err, qr/WARNING:  01000: caught/, '... in the inner statement');
@@ -195,9 +212,11 @@ $session = start_over();
 $hubspot->rules([
 	{ match => { path => '^/oauth/', after => 1 }, action => { hang => \1 } },
 	{ match => { path => '^/crm', nth => 1 }, action => expired() },
-	{ match => { path => '^/crm', nth => 2 }, action => { status => 400, delay_ms => 500, body => { status => 'error', category => 'ODD', message => 'Odd.' } } } ]);
+	{ match => { path => '^/crm', nth => 2 }, action => { status => 400, hold => 1, body => { status => 'error', category => 'ODD', message => 'Odd.' } } } ]);
 $session->send(q{SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT i AS from_id, i AS to_id FROM generate_series(1, 2) AS i', on_error => 'raise', server => 'slow')});
+wait_until(sub { fetched() == 2 && $hubspot->hits->{rules}[2]{hits} });
+$hubspot->release;
 like(($session->finish)[1], qr/ERROR:  22023: .*\n.*Odd\./, 'a failure ends the statement, which another row waits for a token in');
 is(fetched(), 2, '... that was asked for');
 $session->quit;
@@ -207,13 +226,16 @@ $session = start_over();
 $hubspot->rules([
 	{ match => { path => '^/oauth/', after => 1 }, action => { hang => \1 } },
 	{ match => { path => '^/crm', nth => 1 }, action => expired() },
-	{ match => { path => '^/crm', nth => 2 }, action => { delay_ms => 500 } } ]);
+	{ match => { path => '^/crm', nth => 2 }, action => { hold => 1 } } ]);
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
 	'SELECT i AS from_id, i AS to_id FROM generate_series(1, 2) AS i', server => 'slow')});
 my $sender = start_session($node);
 $sender->send('CALL hs_assoc_flush()');
+wait_until(sub { fetched() == 2 && $hubspot->hits->{rules}[2]{hits} });
+$hubspot->release;
 wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_outbox') == 1 });
 is(fetched(), 2, 'a sender records a row while the other one waits for a token');
+wait_until_it_waits($sender);
 is($session->query('SELECT count(xact_start), count(backend_xmin) FROM pg_stat_activity WHERE pid = ' . $sender->pid), '1|0',
 	'... holding back no vacuum');
 $hubspot->clear_rules;

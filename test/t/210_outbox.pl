@@ -258,13 +258,14 @@ foreach my $in_flight (0, 1)
 	enqueue('create', pairs([ 1, 11 ]), keep_labels => 1, types => q{'{1}' AS type_ids, null AS category, null AS labels});
 	if ($in_flight)
 	{
-		$hubspot->settings({ latency_ms => patience(500) });
+		$hubspot->rules({ match => { first => 1 }, action => { hold => 1 } });
 		$other = start_session($node);
 		$other->send('CALL hs_assoc_flush()');
-		wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+		wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 		is($session->query('SELECT hs_assoc_retry()'), 1, "$name: retried");
-		$hubspot->settings({ latency_ms => 0 });
+		$hubspot->release;
 		$other->finish;
+		$hubspot->clear_rules;
 	}
 	flush();
 	is($session->query('SELECT hs_assoc_retry()'), 0, "$name: no longer of use");
@@ -296,6 +297,7 @@ foreach my $attempt (1, 2)
 	is($session->query(q{SELECT from_id, attempts, error_category, not_before > now() FROM hs_assoc_outbox}),
 		"2|$attempt|UNCONFIRMED|t", "unconfirmed, attempt $attempt: waits");
 	$hubspot->clear_log;
+	$session->query(q{UPDATE hs_assoc_outbox SET not_before = now() + interval '1 h'});
 	flush();
 	is($hubspot->log_count, 0, "unconfirmed, attempt $attempt: not sent before its time");
 	is($session->query('SELECT waiting, retrying, dead FROM hs_assoc_outbox_stat'), '0|1|0', "unconfirmed, attempt $attempt: counted");
@@ -311,6 +313,7 @@ start_over();
 $hubspot->rules({ match => { pair => [ '2', '12' ] }, action => { results => ['drop_pair:2:12'] } });
 enqueue('create_default', pairs([ 1, 11 ], [ 2, 12 ]));
 flush();
+$session->query(q{UPDATE hs_assoc_outbox SET not_before = now() + interval '1 h'});
 $hubspot->clear_rules;
 enqueue('create', pairs([ 2, 12 ], [ 3, 13 ]), keep_labels => 1, types => q{'{1}' AS type_ids, null AS category, null AS labels});
 $hubspot->clear_log;
@@ -355,6 +358,7 @@ my %failures = (
 		sub { $session->query(qq{ALTER SERVER hubspot OPTIONS (SET base_url '@{[ $hubspot->url ]}')}) }, qr/could not reach/ ],
 	'an outage' => [ sub { $hubspot->rules({ action => { status => 503 } }) }, sub { $hubspot->clear_rules }, qr/503/, 1 ],
 );
+sub now { return $session->query('SELECT now()') }
 foreach my $name (sort keys %failures)
 {
 	my ($break, $mend, $message, $charged) = @{ $failures{$name} };
@@ -363,24 +367,28 @@ foreach my $name (sort keys %failures)
 	$break->();
 	enqueue('create_default', pairs([ 1, 11 ], [ 2, 12 ]));
 	enqueue('create_default', pairs([ 3, 13 ]), server => 'second');
+	my $before = now();
 	flush();
 	is($second->association_count('contacts', 'companies'), 1, "$name: the other account is served");
 	is($session->query(q{SELECT string_agg(DISTINCT server || ' ' || attempts, ',') FROM hs_assoc_outbox}),
 		'hubspot ' . ($charged // 0), "$name: who is charged");
-	is($session->query(q{SELECT server, role, failures, retry_at BETWEEN now() + '3 s' AND now() + '5 s' FROM hs_assoc_backoff}),
+	is($session->query(qq{SELECT server, role, failures, retry_at BETWEEN '$before'::timestamptz + '3 s' AND now() + '5 s' FROM hs_assoc_backoff}),
 		'hubspot|postgres|1|t', "$name: the account waits");
 	like($session->query(q{SELECT concat_ws(' ', http_status, error_category, error_message) FROM hs_assoc_backoff}), $message, "$name: why");
 	is($session->query(q{SELECT paused, retry_at IS NOT NULL, error_message IS NOT NULL FROM hs_assoc_outbox_stat}), 'f|t|t', "$name: shown");
 	my $count = $hubspot->log_count;
+	$session->query(q{UPDATE hs_assoc_backoff SET retry_at = now() + interval '1 h'; UPDATE hs_assoc_outbox SET not_before = now() + interval '1 h'});
 	flush();
 	is($hubspot->log_count, $count, "$name: not before its time");
 	$session->query(q{UPDATE hs_assoc_backoff SET retry_at = now(); UPDATE hs_assoc_outbox SET not_before = now()});
+	$before = now();
 	flush();
-	is($session->query(q{SELECT failures, retry_at BETWEEN now() + '8 s' AND now() + '10 s' FROM hs_assoc_backoff}),
+	is($session->query(qq{SELECT failures, retry_at BETWEEN '$before'::timestamptz + '8 s' AND now() + '10 s' FROM hs_assoc_backoff}),
 		'2|t', "$name: longer each time") unless $charged;
 	$session->query('UPDATE hs_assoc_backoff SET failures = 100, retry_at = now(); UPDATE hs_assoc_outbox SET not_before = now(), attempts = 0');
+	$before = now();
 	flush();
-	is($session->query(q{SELECT retry_at BETWEEN now() + '290 s' AND now() + '300 s' FROM hs_assoc_backoff}), 't', "$name: at most 5 min");
+	is($session->query(qq{SELECT retry_at BETWEEN '$before'::timestamptz + '290 s' AND now() + '300 s' FROM hs_assoc_backoff}), 't', "$name: at most 5 min");
 	$mend->();
 	$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
 	is($session->query('SELECT hs_assoc_resume()'), 'f', "$name: mended");
@@ -393,7 +401,7 @@ foreach my $name (sort keys %failures)
 start_over();
 $second->reset;
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET max_retry_delay '60s')});
-$hubspot->rules({ match => { first => 1 }, action => { status => 429, headers => { 'Retry-After' => '' . patience(2) } } });
+$hubspot->rules({ match => { first => 1 }, action => { status => 429, headers => { 'Retry-After' => '' . patience(5) } } });
 enqueue('create_default', pairs([ 1, 11 ]));
 enqueue('create_default', pairs([ 3, 13 ]), server => 'second');
 $other = start_session($node);
@@ -501,12 +509,12 @@ $other->query('SELECT 1');
 start_over();
 $second->reset;
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD batch_size '1', ADD concurrency '1')});
-$hubspot->settings({ latency_ms => patience(300) });
+$hubspot->rules({ match => { first => 1 }, action => { hold => 1 } });
 enqueue('create_default', pairs(map { [ $_, 10 + $_ ] } 1 .. 3));
 $other->send('CALL hs_assoc_flush()');
-wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 kill 'STOP', $other->pid;
-$hubspot->settings({ latency_ms => 0 });
+$hubspot->release;
 enqueue('archive', pairs([ 2, 12 ]));
 enqueue('create_default', pairs([ 4, 14 ]), server => 'second');
 flush();
@@ -572,11 +580,12 @@ foreach my $level ('repeatable read', 'serializable')
 {
 	enqueue('create_default', pairs([ 1, 11 ]));
 	$other->query("SET default_transaction_isolation = '$level'; SELECT 1");
-	$hubspot->settings({ latency_ms => patience(300) });
+	$hubspot->clear_rules;
+	$hubspot->rules({ match => { first => 1 }, action => { hold => 1 } });
 	$other->send('CALL hs_assoc_flush()');
-	wait_until(sub { $hubspot->stats->{in_flight} == 1 });
+	wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 	enqueue('create_default', pairs([ 2, 12 ]));
-	$hubspot->settings({ latency_ms => 0 });
+	$hubspot->release;
 	like(($other->finish)[1], qr/\A\S+ NOTICE:  00000: outbox: 2 sent, 0 failed, 0 still waiting\n/, "$level: no error");
 	is(outbox(), 'empty', "$level: sent, with what came meanwhile");
 }

@@ -44,24 +44,25 @@ foreach my $dbname ('postgres', 'latin')
 	{
 		$fuse->ahead(2000);
 		$enqueue->();
-		wait_until(sub { $session->query($outbox) == 0 }, patience(30));
+		wait_until(sub { $session->query($outbox) == 0 });
 		is($hubspot->association_count('contacts', 'companies'), $round, "$dbname, round $round: sent");
-		wait_until(sub { !$seen{ $session->query($refresh_token) } }, patience(30));
+		wait_until(sub { !$seen{ $session->query($refresh_token) } });
 		$seen{ $session->query($refresh_token) } = 1;
 		is(scalar keys %seen, 1 + $round, "$dbname, round $round: another refresh token is in the user mapping");
 	}
 	wait_until(sub { $session->query(q{SELECT count(*) FROM pg_stat_activity
-		WHERE backend_type = 'hubspot_assoc worker' AND xact_start IS NOT NULL}) == 0 }, patience(30));
+		WHERE backend_type = 'hubspot_assoc worker' AND xact_start IS NOT NULL}) == 0 });
 	pass("$dbname: no transaction is left open");
 
 	# While it is fetched, and it takes its time
 	$fuse->ahead(2000);
-	$hubspot->rules({ match => { path => '^/oauth/' }, action => { delay_ms => 500 } });
+	$hubspot->rules({ match => { path => '^/oauth/' }, action => { hold => 1 } });
 	$enqueue->();
-	wait_until(sub { $hubspot->stats->{in_flight} == 1 }, patience(30));
+	wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 	is($session->query(q{SELECT count(*), count(xact_start), count(backend_xmin)
 		FROM pg_stat_activity JOIN hs_assoc_lease ON pid = holder}), '1|0|0', "$dbname: nor while a token is fetched");
-	wait_until(sub { $session->query($outbox) == 0 }, patience(30));
+	$hubspot->release;
+	wait_until(sub { $session->query($outbox) == 0 });
 	pass("$dbname: then all is sent");
 
 	# Labels are asked for with no transaction open, too, and come in UTF-8.
@@ -70,7 +71,7 @@ foreach my $dbname ('postgres', 'latin')
 	my $type_id = $session->query(q{SELECT type_id FROM hs_assoc_labels('contacts', 'companies') WHERE label = U&'Gr\00f6\00dfe'});
 	$session->query(sprintf q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies',
 		$$SELECT %1$d AS from_id, %1$d AS to_id, U&'Gr\00f6\00dfe' AS label$$)}, $next);
-	wait_until(sub { $session->query($outbox) == 0 }, patience(30));
+	wait_until(sub { $session->query($outbox) == 0 });
 	my ($labelled) = grep { $_->{from_id} == $next } @{ $hubspot->associations('contacts', 'companies') };
 	is_deeply([ map { $_->{type_id} } grep { $_->{category} eq 'USER_DEFINED' } @{ $labelled->{types} } ], [$type_id],
 		"$dbname: a label that is not ASCII");
@@ -80,7 +81,7 @@ foreach my $dbname ('postgres', 'latin')
 	$hubspot->clear_rules;
 	$hubspot->rules({ match => { path => '^/crm' }, action => { status => 400, body => { category => 'ODD', message => 'Größe ungültig' } } });
 	$enqueue->();
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 1 }, patience(30));
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 1 });
 	my $said = $session->query(q{SELECT encode(convert_to(error_message, 'UTF8'), 'hex') FROM hs_assoc_dead_letter});
 	is(decode('UTF-8', pack 'H*', $said), 'Größe ungültig', "$dbname: what HubSpot says of a row");
 
@@ -90,14 +91,14 @@ foreach my $dbname ('postgres', 'latin')
 	$hubspot->rules({ match => { path => '^/oauth/' },
 		action => { status => 400, body => { error => 'invalid_grant', message => "no $client{client_secret}" } } });
 	$enqueue->();
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 }, patience(30));
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 });
 	is($session->query($outbox), 1, "$dbname: refused: the row waits");
 	is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 1, "$dbname: refused: and is not charged");
 	like($session->query('SELECT error_category, error_message FROM hs_assoc_backoff'),
 		qr/^NOT_SENT\|could not get an access token: .*\*\*\*/, "$dbname: refused: why, without the secret");
 	$hubspot->clear_rules;
 	$session->query('SELECT hs_assoc_resume()');
-	wait_until(sub { $session->query($outbox) == 0 }, patience(30));
+	wait_until(sub { $session->query($outbox) == 0 });
 	pass("$dbname: resumed: it is sent");
 	$session->quit;
 }

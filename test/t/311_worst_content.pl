@@ -141,7 +141,7 @@ is($session->query(q{SELECT count(*), count(*) FILTER (WHERE length(error #>> '{
 		count(*) FILTER (WHERE (error ->> 'see_dead_letter')::bigint = first)
 	FROM (SELECT *, min(id) OVER () AS first FROM hs_assoc_dead_letter) AS d}), '2000|1|1999', 'a page for 2,000 rows: the first one has it');
 cmp_ok($session->query(q{SELECT sum(pg_column_size(error)) FROM hs_assoc_dead_letter}), '<', $mb, 'a page for 2,000 rows: dead letters are small');
-cmp_ok($time, '<', patience(5), 'a page for 2,000 rows: within seconds');
+cmp_ok($time, '<', patience(20), 'a page for 2,000 rows: within seconds');
 
 # A smaller one is repeated.
 $hubspot->clear_rules;
@@ -181,14 +181,16 @@ is($session->query(q{SELECT count(*) FROM hs_assoc_dead_letter AS d WHERE NOT er
 # Nobody waits for a row that somebody has locked: it is recorded later, with its reason.
 $session->query('TRUNCATE hs_assoc_dead_letter');
 $hubspot->clear_rules;
-my $slowly = errors(1, 0 .. 1999);
-$slowly->{action}{delay_ms} = 1500;
-$hubspot->rules($slowly);
+my $held = errors(1, 0 .. 1999);
+$held->{match}{first} = 1;
+$held->{action}{hold} = 1;
+$hubspot->rules([ $held, errors(1, 0 .. 1999) ]);
 $hubspot->clear_log;
 my $locker = start_session($node);
 $session->query($many);
-wait_until(sub { $hubspot->log_count('/deals/') > 0 }, patience(30));
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 $locker->query(q{BEGIN; SELECT id FROM hs_assoc_outbox WHERE from_id IN ('1', '2') FOR UPDATE});
+$hubspot->release;
 wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_dead_letter') == 1998 }, patience(30));
 is($session->query(q{SELECT string_agg(from_id, ',' ORDER BY id) FROM hs_assoc_outbox}), '1,2', 'two rows that somebody has locked stay as they are');
 $locker->query('COMMIT');

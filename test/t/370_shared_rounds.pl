@@ -14,7 +14,7 @@ my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
 	'hubspot_assoc.workers' => 0,
 	'hubspot_assoc.poll_interval' => '10min');
-my $hubspot = start_simulator(latency => 300);
+my $hubspot = start_simulator(latency => 1000);
 create_account($node, $hubspot, name => "account$_", rate_limit => 0, token => "token-$_", request_timeout => '60s') foreach 1 .. $accounts;
 $hubspot->account({ token => "token-$_" }) foreach 1 .. $accounts;
 my $session = start_session($node);
@@ -77,12 +77,13 @@ is($hubspot->stats->{max_in_flight}, 1, 'accounts with large rows go one by one'
 $hubspot->settings({ latency_ms => 300 });
 
 # One has no answer for long
-$hubspot->rules({ match => { token => 'token-7' }, action => { delay_ms => 20_000 } });
+$hubspot->rules({ match => { token => 'token-7' }, action => { hold => 1 } });
 enqueue(1);
 wait_until(sub { waiting() == 1 });
 is($session->query('SELECT server FROM hs_assoc_outbox'), 'account7', 'all are done but the one that has no answer');
-is($session->query(q{SELECT string_agg(server, ' ') FROM hs_assoc_lease WHERE holder IS NOT NULL}), 'account7', '... and let go');
+ok(eval { wait_until(sub { $session->query(q{SELECT string_agg(server, ' ') FROM hs_assoc_lease WHERE holder IS NOT NULL}) eq 'account7' }) }, '... and let go');
 $hubspot->clear_rules;
+$hubspot->release;
 wait_until(sub { waiting() == 0 });
 is($session->query('SELECT count(*) FROM hs_assoc_backoff'), 0, 'nobody is charged');
 $session->quit;

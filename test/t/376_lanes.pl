@@ -53,7 +53,7 @@ foreach my $concurrency (1, 3)
 {
 	start_over();
 	option(concurrency => $concurrency);
-	$hubspot->settings({ latency_ms => 100 });
+	$hubspot->settings({ latency_ms => 300 });
 	fill_lanes(40, 8);
 	flush();
 	is(join(' ', sizes()), join(' ', (5) x 8), "$concurrency in flight: a request for each lane");
@@ -159,17 +159,18 @@ is(join(' ', sort { $a <=> $b } sizes()), '2 2000 2000 2000 2000', 'a large lane
 # What somebody sees meanwhile
 #
 start_over();
-$hubspot->settings({ latency_ms => 2000 });
+$hubspot->rules({ match => { first => 3 }, action => { hold => 1 } });
 fill_lanes(12, 3);
 my $other = start_session($node);
 $other->send('CALL hs_assoc_flush()');
-wait_until(sub { $hubspot->stats->{in_flight} == 3 });
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 3 });
 is($session->query('SELECT operation, from_type IS NULL, to_type IS NULL, in_flight FROM hs_assoc_lease'),
 	'create_default|t|t|12', 'the lease says what they have in common');
 is($session->query(q{SELECT string_agg(from_type || ' ' || in_flight, ', ' ORDER BY from_type) FROM hs_assoc_outbox_stat}),
 	'2-100 4, 2-101 4, 2-102 4', 'the statistics say how many of each are in flight');
 like($session->query("SELECT query FROM pg_stat_activity WHERE pid = $other->{pid}"), qr/^12 pairs of 3 kinds, server hubspot/,
 	'so does the activity');
+$hubspot->release;
 $other->finish;
 is($session->query('SELECT sum(in_flight) FROM hs_assoc_lease'), 0, 'nothing is in flight any more');
 

@@ -122,11 +122,12 @@ associate([ [ 101, 208 ] ]);
 foreach my $change (q{SELECT hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 't')}, 'ALTER TABLE late RENAME COLUMN t TO company',
 	q{SELECT hs_assoc_disable_sync('late'), hs_assoc_enable_sync('late', 'contacts', 'f', 'companies', 'company')})
 {
-	$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 1000 } });
+	$hubspot->rules({ match => { path => 'batch/read', first => 1 }, action => { hold => 1 } });
 	$hubspot->clear_log;
 	$session->send(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1)});
-	wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+	wait_until(sub { $hubspot->hits->{rules}[0]{hits} == 1 });
 	$other->query("RESET ROLE; $change");
+	$hubspot->release;
 	is(($session->finish)[0], 0, "$change: then nothing is removed");
 	$hubspot->clear_rules;
 }

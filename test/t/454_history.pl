@@ -176,16 +176,17 @@ is($session->query(q{SELECT count(*) FROM hs_assoc_history_batch AS b WHERE '200
 	$session->query(q{SELECT count(DISTINCT (type_ids, category, labels, enqueued_by, application_name, link_table, history_for)) FROM given WHERE history_for IS NOT NULL}), '... and those alike together');
 
 # what others do to rows while they are on their way
-$hubspot->rules({ match => { path => 'batch/' }, action => { delay_ms => 5000 } });
+$hubspot->rules({ match => { path => 'batch/' }, action => { hold => 1 } });
 enqueue($session, $_, 1) foreach 80 .. 84;
 my $sender = start_session($node);
 $sender->send('CALL hs_assoc_flush()');
-wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+wait_until(sub { $hubspot->hits->{rules}[0]{hits} });
 $hubspot->clear_rules;
 $bob->query('RESET SESSION AUTHORIZATION');
 $bob->query('BEGIN');
 $bob->query(q{SELECT FROM hs_assoc_outbox WHERE from_id = '81' FOR UPDATE});
 $session->query(q{UPDATE hs_assoc_outbox SET not_before = not_before WHERE from_id = '82'; DELETE FROM hs_assoc_outbox WHERE from_id = '83'});
+$hubspot->release;
 $sender->finish;
 is($session->query('SELECT from_id FROM hs_assoc_outbox'), 81, 'a row that is locked stays');
 is(history('from_id, outcome', q{from_id ~ '^8.$'}), join("\n", map { "$_|confirmed" } 80, 82 .. 84), '... and is not settled; what HubSpot has confirmed of others is known, whatever became of the rows');

@@ -140,10 +140,11 @@ asks_with([ { match => { id => '7', path => 'batch/read$' }, action => { status 
 fails_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 400, body => { status => 'error', %$bad } } } ], qr/ERROR:  22023: could not read the associations of contacts 7 with companies/, '... or an error', q{SELECT count(*) FROM hs_assoc_scan('contacts', 'companies', on_error => 'raise')});
 fails_with([ { match => { id => '7', path => 'batch/read$' }, action => { status => 400, body => { status => 'error', %$bad } } } ], qr/ERROR:  22023: could not read the associations of contacts 7 with companies/, '... also if it has no name', q{SELECT count(*) FROM hs_assoc_scan('contacts:email', 'companies', on_error => 'raise')});
 $hubspot->put_records(contacts => [ map { { id => "$_", properties => {} } } 5, 150, 349 ]);
-$hubspot->rules([ { match => { path => $list, nth => 4 }, action => { delay_ms => 1500 } } ]);
+$hubspot->rules([ { match => { path => $list, nth => 4 }, action => { hold => 1 } } ]);
 $session->send($all);
 wait_until(sub { $hubspot->hits->{rules}[0]{hits} });
 $hubspot->delete_records(contacts => (id => "$_")) foreach 5, 150, 349;
+$hubspot->release;
 is(($session->finish)[0], '694|347|1|350', 'records that are deleted meanwhile have no rows');
 $hubspot->clear_rules;
 
