@@ -23,6 +23,10 @@ my $hubspot = start_simulator();
 my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp')
   or die "could not bind: $!";
 
+# Another one, at which somebody does in the end.
+my $late = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp')
+  or die "could not bind: $!";
+
 # A port whose queue of connections is full, so that one more isn't answered.
 my $hole = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp')
   or die "could not bind: $!";
@@ -39,9 +43,9 @@ my %accounts = (
 	once => { max_retries => 0 },
 	patient => { max_retries => 1, max_retry_delay => '3s' },
 	slower => { max_retries => 3, max_retry_delay => '700ms' },
-	hasty => { request_timeout => patience(200) . 'ms' },
+	hasty => { request_timeout => patience(800) . 'ms' },
 	closed => { base_url => 'http://127.0.0.1:' . $closed->sockport },
-	stubborn => { base_url => 'http://127.0.0.1:' . $closed->sockport, max_retries => 100 },
+	stubborn => { base_url => 'http://127.0.0.1:' . $late->sockport, max_retries => 100, max_retry_delay => '1s' },
 	hole => { base_url => 'http://127.0.0.1:' . $hole->sockport, connect_timeout => '200ms' },
 );
 create_account($node, $hubspot, %options, %{ $accounts{$_} }, name => $_) foreach sort keys %accounts;
@@ -154,6 +158,7 @@ my %faults = (
 foreach my $fault (sort keys %faults)
 {
 	my $timeout = $fault =~ /no answer|late|slow/;
+	my $server = $timeout ? 'hasty' : 'hubspot';
 
 	foreach my $operation ($timeout ? 'single' : ('single', 'batch'))
 	{
@@ -163,13 +168,13 @@ foreach my $fault (sort keys %faults)
 		# on a connection that was used before, libcurl itself may try again
 		new_session();
 		misbehave({ %{ $faults{$fault} }, act => Cpanel::JSON::XS::false });
-		check_failure($name, $operation, 'hasty', 'UNCONFIRMED', $status, 3,
+		check_failure($name, $operation, $server, 'UNCONFIRMED', $status, 3,
 			$timeout ? qr/^no complete answer: request_timeout has passed/ :
 			qr/^no complete answer: /);
 		is($hubspot->log_count, 3, "$name: requests");
 
 		misbehave({ %{ $faults{$fault} }, act => Cpanel::JSON::XS::false }, first => 2);
-		check_success("$name, twice", $operation, 'hasty');
+		check_success("$name, twice", $operation, $server);
 		is($hubspot->log_count, 3, "$name, twice: requests");
 	}
 }
@@ -197,21 +202,23 @@ is_deeply(
 	'a batch');
 
 # Retry-After, in whatever form
-sub http_date { return strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + $_[0])) }
+sub http_date { return strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime $_[0]) }
 
 foreach my $case (
 	[ '1', 1000 ],
-	[ 'a date', 900, 2 ],
-	[ '0', 0 ], [ 'soon', 0 ], [ '-5', 0 ], [ '', 0 ], [ http_date(-3600), 0 ])
+	[ 'a date', 0, 2 ],
+	[ '0', 0 ], [ 'soon', 0 ], [ '-5', 0 ], [ '', 0 ], [ http_date(time - 3600), 0 ])
 {
 	my ($after, $least, $seconds) = @$case;
 
-	$after = http_date($seconds) if $seconds;
+	my $date = time + ($seconds // 0);
+	$after = http_date($date) if $seconds;
 	misbehave({ status => 503, headers => { 'Retry-After' => $after } }, first => 1);
 	check_success("Retry-After: \"$after\"", 'single', 'patient');
 	my @times = request_times();
 	is(scalar @times, 2, "Retry-After: \"$after\": requests");
 	cmp_ok($times[1] - $times[0], '>=', $least, "Retry-After: \"$after\": waited");
+	cmp_ok(time, '>=', $date, "Retry-After: \"$after\": until then") if $seconds;
 }
 
 # Longer than max_retry_delay: there is nothing to wait for.
@@ -244,7 +251,7 @@ is($hubspot->log_count, 1, '423, no time for it: requests');
 
 # One that waits doesn't hold up the others.
 $session->query(q{ALTER SERVER patient OPTIONS (ADD batch_size '1', ADD concurrency '2')});
-misbehave({ status => 503, headers => { 'Retry-After' => '1' } }, pair => [ '1', '1' ], first => 1);
+misbehave({ status => 503, headers => { 'Retry-After' => '3' } }, pair => [ '1', '1' ], first => 1);
 @rows = rows(
 	q{hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT i AS from_id, i AS to_id FROM generate_series(1, 20) i'}, 'patient');
@@ -268,9 +275,9 @@ check_failure('no answer to a connection', 'single', 'hole', 'UNCONFIRMED', unde
 	$session->query(q{SET hubspot_assoc.progress_interval = '10ms'});
 	$session->send("SELECT ok FROM $operations{default_batch}, server => 'stubborn')");
 	$node->wait_for_log(qr/NOTICE: .*\b[1-9]\d* retries/, $offset);
-	listen $closed, SOMAXCONN or die "could not listen: $!";
-	$closed->timeout(patience(60));
-	my $connection = $closed->accept or die "no connection: $!";
+	listen $late, SOMAXCONN or die "could not listen: $!";
+	$late->timeout(patience(60));
+	my $connection = $late->accept or die "no connection: $!";
 	my $request = '';
 	$request .= $_ while $request !~ /\}\]\}$/ && sysread $connection, $_, 65536;
 	my $body = '{"results":[{"from":{"id":"101"},"to":{"id":"9001"}}]}';
@@ -294,10 +301,8 @@ is($hubspot->stats->{connections_accepted}, 5, 'closed when idle: connections');
 
 # The server starts anew.
 {
-	my $port = $hubspot->port;
-
 	$hubspot->stop;
-	$hubspot = start_simulator(port => $port);
+	$hubspot->start;
 	check_success('a server that started anew', 'batch', 'once');
 	is($hubspot->log_count, 1, 'a server that started anew: requests');
 }
@@ -336,7 +341,7 @@ foreach my $kept (0, 1)
 			$hubspot->reset;
 			request('GET', 'hubspot') if $kept;
 			misbehave($faults{$fault}, method => $method);
-			my ($out, $err) = request($method, 'hasty');
+			my ($out, $err) = request($method, $fault eq 'no answer' ? 'hasty' : 'hubspot');
 			like($err, qr/ERROR:  08006: /, "$method, $fault, $on: error");
 			if (!$repeatable)
 			{
@@ -359,7 +364,6 @@ foreach my $action (
 	is((request('POST', 'patient'))[0], 404, "POST, $action->{status}: sent again");
 	is($hubspot->log_count, 2, "POST, $action->{status}: requests");
 }
-close $closed;
 like((request('POST', 'closed'))[1], qr/\(after 3 attempts\)/, 'POST, nobody listens: attempts');
 
 $session->quit;

@@ -236,7 +236,7 @@ foreach my $size (1, 2, 5)
 
 	prepare();
 	$hubspot->rules([
-		{ match => { pair => [ '102', '9002' ] }, action => { delay_ms => patience(300) } },
+		{ match => { pair => [ '102', '9002' ] }, action => { delay_ms => patience(2000) } },
 		{ match => { pair => [ '103', '9003' ] }, action => { results => ['drop_pair:101:9001'] } } ]);
 	my @results = send_rows($name, 'hs_assoc_batch_create_default', 'size_2',
 		[ 101, 9001 ], [ 102, 9002 ], [ 103, 9003 ], [ 101, 9001 ]);

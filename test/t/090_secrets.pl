@@ -26,9 +26,9 @@ ok(find_secret("Bearer $token"), 'the pattern finds what it is to find');
 my $node = start_node();
 my $hubspot = start_simulator(token => $token);
 my $nobody = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die "listen: $!";
-my $closed = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die "listen: $!";
+# taken, but nobody listens at it
+my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "bind: $!";
 my %ports = (silent => $nobody->sockport, closed => $closed->sockport);
-close $closed;
 
 create_account($node, $hubspot, token => $token, rate_limit => 0, max_retries => 1, max_retry_delay => '10ms');
 create_account($node, $hubspot, name => 'wrong', token => $wrong);

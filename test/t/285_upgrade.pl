@@ -371,7 +371,8 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = 'hubspot_assoc
 $node->restart;
 create_live();
 my $offset = -s $node->logfile;
-$hubspot->settings({ latency_ms => 200 });
+# a request after the other, until it has been looked at: all that waits is many seconds' work
+$hubspot->settings({ latency_ms => 1000 });
 $old = start_session($node, 'live');
 $old->query('INSERT INTO links SELECT i, 1 FROM generate_series(1, 2000) AS i');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 && $hubspot->association_count('contacts', 'companies') > 0 });
@@ -380,6 +381,7 @@ my ($launcher) = $node->safe_psql('live', q{SELECT pid FROM pg_stat_activity WHE
 replace_library();
 $node->safe_psql('live', 'ALTER EXTENSION hubspot_assoc UPDATE');
 cmp_ok($node->safe_psql('live', q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}), '>', 0, 'an update while a worker sends');
+$hubspot->settings({ latency_ms => 0 });
 $old->query('INSERT INTO links SELECT i, 1 FROM generate_series(2001, 2500) AS i; DELETE FROM links WHERE contact_id <= 100');
 wait_until(sub { $node->safe_psql('live', q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}) == 0 }, patience(60));
 like($node->safe_psql('live', "SELECT string_agg(backend_type, ', ' ORDER BY backend_type) FROM pg_stat_activity WHERE pid IN ($sender, $launcher)"),

@@ -52,7 +52,7 @@ sub fail_first
 	refuse("/$from_type/$to_type/");
 	enqueue($operation, $from_type, 11, $to_type, 12);
 	flush();
-	$session->query('DELETE FROM hs_assoc_backoff; DELETE FROM hs_assoc_doubt');
+	$session->query(q{DELETE FROM hs_assoc_backoff; DELETE FROM hs_assoc_doubt; UPDATE hs_assoc_outbox SET not_before = now() + interval '1 h'});
 	$hubspot->clear_rules;
 	$hubspot->clear_log;
 	return;

@@ -262,7 +262,7 @@ sub compare
 	is($created == 1 ? 'yes' : 'no', $joins, "... joins ($created inputs)");
 
 	($earlier, $later) = put_two($difference, 'hs_assoc_outbox', 'create', 'create_default',
-		not_before => 'tomorrow', type_ids => '{279}');
+		not_before => '(now() + interval $$1 d$$)', type_ids => '{279}');
 	$session->query('CALL hs_assoc_flush()');
 	is(was_sent($later) ? 'no' : 'yes', $waits, '... waits');
 	is(was_sent($earlier), 0, '... for one that is not due');

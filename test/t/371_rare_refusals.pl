@@ -112,7 +112,7 @@ $hubspot->settings({ bad_batch => 'unnamed' });
 # A half that has become too large, since another request was
 $hubspot->reset;
 $hubspot->rules([
-	{ match => { id => '700000000000001', first => 1 }, action => { delay_ms => 300, status => 400, body => { category => 'VALIDATION_ERROR', message => 'No.' } } },
+	{ match => { id => '700000000000001', first => 1 }, action => { delay_ms => 1500, status => 400, body => { category => 'VALIDATION_ERROR', message => 'No.' } } },
 	{ match => { id => '1', first => 1 }, action => { status => 413 } } ]);
 {
 	my @rows = outcomes('create_default', 'contacts', 'companies',
@@ -128,7 +128,7 @@ $hubspot->rules([
 $hubspot->reset;
 $hubspot->objects({ type => 'contacts', missing => [ map { "$_" } 1 .. 100 ] });
 $hubspot->settings({ bad_batch => 'unnamed', latency_ms => 60 });
-$hubspot->rules({ match => { id => '200' }, action => { delay_ms => 400 } });
+$hubspot->rules({ match => { id => '200' }, action => { delay_ms => 2000 } });
 {
 	my @rows = outcomes('create_default', 'contacts', 'companies', 'SELECT i AS from_id, i AS to_id FROM generate_series(1, 200) AS i', 'small');
 

@@ -242,7 +242,7 @@ broken('the day is over', rule({ status => 429, body => { status => 'error', pol
 	quota => [ 'problem', qr/daily limit/, qr/Wait/ ]);
 
 # it ends with the pause that was asked for, here after the statement
-$hubspot->rules({ match => { path => 'labels' }, action => { status => 429, headers => { 'Retry-After' => '4' }, body => { policyName => 'TEN_SECONDLY_ROLLING', message => 'slow' } } });
+$hubspot->rules({ match => { path => 'labels' }, action => { status => 429, headers => { 'Retry-After' => '' . patience(10) }, body => { policyName => 'TEN_SECONDLY_ROLLING', message => 'slow' } } });
 $bob->send(q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies')});
 wait_until(sub { $admin->query('SELECT count(parked_until) FROM hs_assoc_throttle()') });
 broken('HubSpot has asked to wait', 'SELECT 1', sub { $bob->cancel; $bob->finish; $hubspot->clear_rules },
