@@ -15,7 +15,7 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0);
 create_account($node, $hubspot, name => 'small', rate_limit => 0, batch_size => 2);
 create_account($node, $hubspot, name => 'hasty', rate_limit => 0, batch_size => 1,
-	concurrency => 2, request_timeout => patience(400) . 'ms', connect_timeout => patience(200) . 'ms');
+	concurrency => 2, request_timeout => patience(1000) . 'ms', connect_timeout => patience(1000) . 'ms');
 
 # 900xx does not exist; 888888 never answers
 $hubspot->objects({ type => 'contacts', missing => [ map { "$_" } 90001 .. 90100 ] });
@@ -410,20 +410,20 @@ is(outcome(sprintf q{
 		SELECT count(*), count(*) FILTER (WHERE ok)
 		FROM hs_assoc_batch_create_default('contacts', 'companies',
 			'SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 9) i,
-				pg_sleep(CASE WHEN i IN (3, 6, 8) THEN %s ELSE 0 END)', server => 'hasty')}, patience(0.6)),
+				pg_sleep(CASE WHEN i IN (3, 6, 8) THEN %s ELSE 0 END)', server => 'hasty')}, patience(1.2)),
 	'9|9', 'a query that sleeps longer than request_timeout makes no request fail');
 is($hubspot->log_count, 9, 'nor has one to be sent again');
 
 # The same where the answer is half read, or takes most of its time.
 $hubspot->rules([
-	{ match => { id => '5' }, action => { delay_ms => patience(250) } },
+	{ match => { id => '5' }, action => { delay_ms => patience(600) } },
 	{ match => { id => '6' }, action => { drip => { bytes => 40, interval_ms => 10 } } }]);
 fresh();
 is(outcome(sprintf q{
 		SELECT count(*), count(*) FILTER (WHERE ok)
 		FROM hs_assoc_batch_create_default('contacts', 'companies',
 			'SELECT i AS from_id, 1 AS to_id FROM generate_series(1, 12) i,
-				pg_sleep(CASE WHEN i > 8 THEN %s ELSE 0 END)', server => 'hasty')}, patience(0.45)),
+				pg_sleep(CASE WHEN i > 8 THEN %s ELSE 0 END)', server => 'hasty')}, patience(1.1)),
 	'12|12', 'nor if the answers come slowly');
 is($hubspot->log_count, 12, 'nor has one to be sent again');
 

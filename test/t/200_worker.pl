@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 # With this poll interval, what happens in a few seconds has been woken.
-my $soon = patience(5);
+my $soon = patience(30);
 my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
 	max_prepared_transactions => 5,
@@ -73,7 +73,7 @@ sub end_of
 {
 	my ($pid) = @_;
 	my $start = time;
-	wait_until(sub { !kill 0, $pid }, patience(20));
+	wait_until(sub { !kill 0, $pid });
 	return time - $start;
 }
 
@@ -160,7 +160,7 @@ my $idle = eval
 		}, $soon);
 };
 ok($idle, 'idle: no transaction, no snapshot, no lock');
-$hubspot->rules({ action => { delay_ms => patience(1000) } });
+$hubspot->rules({ action => { hold => 1 } });
 enqueue($session);
 wait_for_request();
 my ($sender) = workers(q{query LIKE 'create_default %'});		# another one may look for something to do
@@ -168,32 +168,35 @@ is(scalar workers("pid = $sender AND ($held)"), 0, 'sending: no transaction, no 
 is($monitor->query(sprintf $locks, $sender), '', 'sending: no lock');
 like(activity($sender), qr/^hubspot_assoc worker\|postgres\|active\|create_default of 1 pairs, contacts to companies, server hubspot$/,
 	'sending: what, and where to');
-wait_for_empty($session);
 $hubspot->clear_rules;
+$hubspot->release;
+wait_for_empty($session);
 
-# Each of many commits wakes; the callback is registered once
+# Each of many commits wakes; the callback is registered once. The time is what the
+# backend has had of a CPU, in ticks.
 {
 	my @times = split /\n/, $session->query(q{
-		CREATE TEMP TABLE times (n int, t timestamptz);
+		CREATE TEMP TABLE times (n int, t bigint);
 		DO $$
 		BEGIN
 			FOR i IN 0 .. 50000 LOOP
 				IF i % 5000 = 0 THEN
-					INSERT INTO times VALUES (i, clock_timestamp());
+					INSERT INTO times SELECT i, split_part(s, ' ', 14)::bigint + split_part(s, ' ', 15)::bigint
+						FROM pg_read_file('/proc/self/stat') AS s;
 				END IF;
 				INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id)
 					VALUES ('hubspot', 'postgres', 'create_default', 'contacts', 1000000 + i, 'companies', '1');
 				COMMIT;
 			END LOOP;
 		END $$;
-		SELECT extract(epoch FROM t - lag(t) OVER (ORDER BY n)) FROM times ORDER BY n OFFSET 1});
-	note '5,000 commits, in s: ', join ' ', map { sprintf '%.2f', $_ } @times;
+		SELECT t - lag(t) OVER (ORDER BY n) FROM times ORDER BY n OFFSET 1});
+	note '5,000 commits, in ticks: ', join ' ', @times;
 	cmp_ok(min(@times[ 7 .. 9 ]), '<', 2 * max(@times[ 0 .. 2 ]), '50,000 commits: the last 5,000 about as fast as the first');
-	wait_for_empty($session, patience(20));
+	wait_for_empty($session, patience(120));
 }
 
 # Idle for a while: no process is left
-wait_until(sub { workers() == 0 }, patience(15));
+wait_until(sub { workers() == 0 }, patience(60));
 pass('no process is left where nothing happens');
 
 #
@@ -209,22 +212,24 @@ pass('the poll finds it');
 setting('poll_interval', q{'10min'});
 
 # A row that was refused for a while
-$hubspot->rules({ match => { first => 2 }, action => { status => 502 } });
+$hubspot->rules({ action => { status => 502 } });
 enqueue($session);
 wait_until(sub { outbox($session) == 1 && $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 }, $soon);
 my $retry_at = $session->query('SELECT extract(epoch FROM max(retry_at)) FROM hs_assoc_backoff');
-wait_for_empty($session, patience(20));
+$hubspot->clear_rules;
+wait_for_empty($session, patience(60));
 my $late = time - $retry_at;
 note sprintf 'sent again %.0f ms after it was due', $late * 1000;
-cmp_ok(abs $late, '<', $soon, 'what waits for its time is sent then');
-$hubspot->clear_rules;
+cmp_ok($late, '>', -0.01, 'what waits for its time is not sent before');
+# it may just have been refused once more; the poll would be ten minutes later
+cmp_ok($late, '<', patience(30), 'but then');
 
 #
 # As many as there may be
 #
 my %others = map { $_ => create_database($_) } qw(a b c);
 setting('workers', 2);
-$hubspot->rules({ action => { delay_ms => 300 } });
+$hubspot->rules({ action => { delay_ms => 1000 } });
 {
 	my $most = 0;
 	enqueue($_, 5) foreach values %others, $session;
@@ -232,7 +237,7 @@ $hubspot->rules({ action => { delay_ms => 300 } });
 		sub {
 			$most = max($most, scalar workers());
 			!grep { outbox($_) > 0 } values %others, $session;
-		}, patience(20));
+		}, patience(60));
 	is($most, 2, 'four databases, two workers: never more, and all are served');
 	is($hubspot->association_count('contacts', 'companies', token => "token-$_"), 5, "database $_")
 	  foreach sort keys %others;
@@ -243,7 +248,7 @@ pass('workers = 0: they go');
 enqueue($others{$_}) foreach qw(a b);
 is(join(' ', map { outbox($others{$_}) } qw(a b)), '1 1', 'workers = 0: nothing is sent');
 setting('workers', 1);
-wait_for_empty($others{$_}, patience(20)) foreach qw(a b);
+wait_for_empty($others{$_}, patience(60)) foreach qw(a b);
 pass('workers = 1: what waited is sent');
 setting('workers', 4);
 $hubspot->clear_rules;
@@ -264,7 +269,7 @@ $hubspot->clear_rules;
 	}
 	setting('poll_interval', q{'200ms'});
 	wait_until(
-		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, patience(20));
+		sub { !grep { $node->safe_psql($_, 'SELECT count(*) FROM hs_assoc_outbox') } @copies, 'c' }, patience(120));
 	pass('ten new databases are found and served');
 	setting('poll_interval', q{'10min'});
 	unlike(slurp_file($node->logfile, $offset), qr/background worker slots/, 'with no more processes than there may be');
@@ -351,7 +356,7 @@ $hubspot->clear_rules;
 }
 
 # An account that stalls holds nobody else up
-create_account($node, $hubspot, name => 'stalled', token => 'stalled', rate_limit => 0, request_timeout => patience(20) . 's');
+create_account($node, $hubspot, name => 'stalled', token => 'stalled', rate_limit => 0, request_timeout => patience(120) . 's');
 $hubspot->account({ token => 'stalled' });
 $hubspot->rules({ match => { token => 'stalled' }, action => { hang => \1 } });
 enqueue($session, 1, 'stalled');
@@ -366,23 +371,24 @@ wait_for_request();
 		push @times, time - $start;
 	}
 	note sprintf 'beside a stalled account: longest %.0f ms', max(@times) * 1000;
-	cmp_ok(max(@times), '<', patience(2), 'beside a stalled account: in time');
-	# one may be about to end, which takes a while when its memory is looked through
-	ok(eval { wait_until(sub { workers(in_database('postgres')) <= 3 }, instrumented() ? $soon : 0) },
+	cmp_ok(max(@times), '<', patience(10), 'beside a stalled account: in time');
+	# one may be about to end, which takes a while when its memory is looked through; it
+	# would be longer until one has nothing to do for so long that it ends
+	ok(eval { wait_until(sub { workers(in_database('postgres')) <= 3 }, instrumented() ? $soon : 3) },
 		'beside a stalled account: no crowd');
 }
 
 # Accounts that failed and then stall take half of the workers at most
 {
 	setting('workers', 2);
-	create_account($node, $hubspot, name => $_, token => $_, rate_limit => 0, request_timeout => patience(20) . 's')
+	create_account($node, $hubspot, name => $_, token => $_, rate_limit => 0, request_timeout => patience(120) . 's')
 	  foreach qw(bad worse);
 	$hubspot->account({ token => $_ }) foreach qw(bad worse);
 	$hubspot->rules([ map { { match => { token => $_ }, action => { status => 401 } } } qw(bad worse) ]);
 	$session->query(q{DELETE FROM hs_assoc_outbox WHERE server = 'stalled'});
 	kill 'TERM', stalled();
 	enqueue($session, 1, $_) foreach qw(bad worse);
-	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 2 }, patience(20));
+	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 2 }, $soon);
 	$hubspot->clear_rules;
 	$hubspot->rules([ map { { match => { token => $_ }, action => { hang => \1 } } } qw(bad worse) ]);
 	$session->query('UPDATE hs_assoc_backoff SET retry_at = now()');
@@ -410,7 +416,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 {
 	my $pid = wait_until(sub { stalled() }, $soon);
 	terminate($pid);
-	cmp_ok(end_of($pid), '<', patience(1), 'SIGTERM while sending: ends within a second');
+	cmp_ok(end_of($pid), '<', patience(5), 'SIGTERM while sending: ends at once');
 	$pid = wait_until(sub { my $new = stalled(); $new && $new != $pid && $new }, $soon);
 	pass('and another one sends it again');
 	$session->query(q{DELETE FROM hs_assoc_outbox WHERE server = 'stalled'});
@@ -418,22 +424,22 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	end_of($pid);
 	$hubspot->clear_rules;
 
-	wait_until(sub { workers() == 0 }, patience(20));
+	wait_until(sub { workers() == 0 }, patience(60));
 	enqueue($session);
 	wait_for_empty($session);
 	wait_until(sub { workers("state = 'idle'") == 1 }, $soon);
 	($pid) = workers();
 	terminate($pid);
-	cmp_ok(end_of($pid), '<', patience(1), 'SIGTERM while idle: ends within a second');
+	cmp_ok(end_of($pid), '<', patience(5), 'SIGTERM while idle: ends at once');
 	enqueue($session);
 	wait_for_empty($session);
 	pass('and the next commit is served');
 
 	$pid = launcher();
 	terminate($pid);
-	cmp_ok(end_of($pid), '<', patience(1), 'SIGTERM of the launcher: ends within a second');
+	cmp_ok(end_of($pid), '<', patience(5), 'SIGTERM of the launcher: ends at once');
 	enqueue($others{a});
-	wait_for_empty($others{a}, patience(20));
+	wait_for_empty($others{a}, patience(60));
 	pass('and it comes back');
 }
 
@@ -452,7 +458,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 			@times = ();
 			push @times, 3600 * $1 + 60 * $2 + $3 while $log =~ /^\S+ (\d+):(\d+):([\d.]+) .*ERROR:.*hs_assoc_lease/mg;
 			return @times >= 3;
-		}, patience(20));
+		}, patience(60));
 	my @pauses = map { ($times[$_] - $times[ $_ - 1 ]) % 86_400 } 1, 2;		# in whole seconds
 	SKIP:
 	{
@@ -464,7 +470,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	wait_for_empty($others{a});
 	pass('another database is served');
 	$others{b}->query('DROP TRIGGER refuse ON hs_assoc_lease');
-	wait_for_empty($others{b}, patience(20));
+	wait_for_empty($others{b}, patience(60));
 	pass('and this one when it can be');
 }
 
@@ -492,7 +498,7 @@ sub timed
 	my $start = time;
 	my ($status, undef, $err) = $node->psql('postgres', $sql);
 	is($err, '', $name);
-	cmp_ok(time - $start, '<', patience(4), "$name: nothing hangs");
+	cmp_ok(time - $start, '<', patience(20), "$name: nothing hangs");
 	return;
 }
 
@@ -517,14 +523,14 @@ timed('DROP DATABASE copy', 'DROP DATABASE of the copy');
 my $b = create_busy('b');
 my $start = time;
 $others{b}->query('DROP EXTENSION hubspot_assoc CASCADE');
-cmp_ok(time - $start, '<', patience(4), 'DROP EXTENSION while busy: nothing hangs');
+cmp_ok(time - $start, '<', patience(20), 'DROP EXTENSION while busy: nothing hangs');
 ok((grep { $_ == $b } workers(in_database('b'))), 'DROP EXTENSION while busy: the worker is not disturbed');
 $hubspot->clear_rules;
 terminate($b);
 end_of($b);
 enqueue($session);
 wait_for_empty($session);
-wait_until(sub { workers(in_database('b')) == 0 }, patience(20));
+wait_until(sub { workers(in_database('b')) == 0 }, patience(60));
 pass('a database without the extension has no worker');
 create_account($node, $hubspot, dbname => 'b', token => 'token-b', rate_limit => 0);
 enqueue($others{b});
@@ -542,11 +548,11 @@ pass('and has one again with it');
 		enqueue($a, 3);
 		kill 'KILL', $pid;
 		wait_until(sub { !eval { $monitor->query('SELECT 1'); 1 } }, $soon);
-		wait_until(sub { eval { $node->psql('postgres', 'SELECT 1') == 0 } }, patience(30));
+		wait_until(sub { eval { $node->psql('postgres', 'SELECT 1') == 0 } });
 		$monitor = start_session($node);
 		$session = start_session($node);
 		$others{$_} = start_session($node, $_) foreach qw(a b);
-		wait_for_empty($others{a}, patience(20));
+		wait_for_empty($others{a}, patience(60));
 		pass("kill -9 of $name: goes on");
 	};
 	$crash->(launcher(), 'the launcher');
@@ -554,7 +560,7 @@ pass('and has one again with it');
 	enqueue($others{b});
 	wait_for_request();
 	$crash->((workers(in_database('b')))[0], 'a worker');
-	wait_for_empty($others{b}, patience(20));
+	wait_for_empty($others{b}, patience(60));
 	pass('what it was sending is sent again');
 	$hubspot->clear_rules;
 }
@@ -567,15 +573,15 @@ $hubspot->rules({ match => { token => 'token-a' }, action => { delay_ms => 200 }
 {
 	# a request at a time, of one pair
 	$others{a}->query(q{ALTER SERVER hubspot OPTIONS (ADD batch_size '1', ADD concurrency '1')});
-	enqueue($others{a}, 150);
+	enqueue($others{a}, 300);
 	wait_until(sub { workers(in_database('a')) == 1 }, $soon);
 	my $start = time;
 	enqueue($others{b});
-	wait_for_empty($others{b}, patience(30));
+	wait_for_empty($others{b}, patience(60));
 	note sprintf 'it waited %.1f s', time - $start;
 	cmp_ok(outbox($others{a}), '>', 0, 'beside a busy database, another one gets its turn');
 	$hubspot->clear_rules;
-	wait_for_empty($others{a}, patience(30));
+	wait_for_empty($others{a}, patience(60));
 	pass('and the busy one the rest');
 }
 setting('workers', 4);
@@ -591,12 +597,12 @@ foreach my $mode (qw(smart fast))
 	$_->quit foreach $session, $monitor, @others{qw(a b)};
 	my $start = time;
 	$node->stop($mode);
-	cmp_ok(time - $start, '<', patience(5), "$mode shutdown while sending");
+	cmp_ok(time - $start, '<', patience(20), "$mode shutdown while sending");
 	$node->start;
 	$monitor = start_session($node);
 	$session = start_session($node);
 	$others{$_} = start_session($node, $_) foreach qw(a b);
-	wait_for_empty($others{a}, patience(20));
+	wait_for_empty($others{a}, patience(60));
 	pass("$mode shutdown: what was not sent is sent after it");
 }
 $_->quit foreach $session, $monitor, @others{qw(a b)};

@@ -129,7 +129,7 @@ wait_for_more_requests(20);
 is($standby->safe_psql('postgres', $processes) > 0, 1, 'the promoted standby has them');
 $load->signal('TERM');
 $load->finish;
-wait_until(sub { $standby->safe_psql('postgres', $outbox) == 0 }, patience(90));
+wait_until(sub { $standby->safe_psql('postgres', $outbox) == 0 });
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'nothing was refused');
 
 my $held = join '', map { s/,HUBSPOT_DEFINED.*$//r . "\n" } split /\n/,

@@ -22,7 +22,7 @@ $session->query('CREATE ROLE operator; GRANT pg_monitor TO operator');
 $session->query(qq{GRANT EXECUTE ON FUNCTION hs_assoc_$_ TO operator})
   foreach 'retry(bigint[], name)', 'discard(bigint[], name)', 'pause(name)', 'resume(name)';
 $session->query('GRANT USAGE ON FOREIGN SERVER hubspot, second TO operator');
-$sender->query(sprintf q{SET statement_timeout = '%ds'}, patience(5));
+$sender->query(sprintf q{SET statement_timeout = '%ds'}, patience(30));
 
 sub enqueue
 {

@@ -100,7 +100,7 @@ my @steps = (
 sub slow_answers
 {
 	my ($call) = @_;
-	$hubspot->settings({ latency_ms => $call eq 'epoll_wait' ? 50 : 0 });
+	$hubspot->settings({ latency_ms => $call eq 'epoll_wait' ? 200 : 0 });
 	return;
 }
 
@@ -108,7 +108,7 @@ sub slow_answers
 sub check
 {
 	my ($name, $expected, $begun) = @_;
-	cmp_ok(time - $begun, '<', patience(1), "$name: the other account's row is sent within a second");
+	cmp_ok(time - $begun, '<', patience(3), "$name: the other account's row is sent without a wait");
 	is(held('deals') . waiting('good'), '10', "$name: and done");
 	return unless $expected;
 	like(outcome(), $expected, "$name: charged to whom it belongs")

@@ -153,7 +153,7 @@ fresh();
 $session->query('CREATE SEQUENCE read');
 $session->query(sprintf q{BEGIN; DECLARE c CURSOR FOR SELECT (hs_assoc_batch_create_default('contacts', 'companies',
 	$$SELECT nextval('read') AS from_id, pg_sleep(%s)::text || 1 AS to_id FROM generate_series(1, 1000)$$, server => 'tiny')).*},
-	patience(0.02));
+	patience(0.08));
 $session->query('FETCH 1 FROM c');
 my $read = $session->query('SELECT last_value FROM read');
 cmp_ok($read, '<', 40, 'a row comes before the query has filled the four requests that there is room for');
@@ -195,7 +195,7 @@ foreach my $way ('cancel', 'statement_timeout', 'terminate')
 	hang_after(1);
 	$other->query('BEGIN; ' . cursor('c', 1000));
 	$other->query('FETCH 90 FROM c');
-	$other->query('SET LOCAL statement_timeout = 300') if $way eq 'statement_timeout';
+	$other->query('SET LOCAL statement_timeout = ' . patience(2000)) if $way eq 'statement_timeout';
 	$other->send('FETCH 20 FROM c');
 	if ($way ne 'statement_timeout')
 	{
@@ -224,7 +224,7 @@ foreach my $way ('cancel', 'statement_timeout', 'terminate')
 # What counts as in flight: not what is only read, and a batch until all of it is
 # answered.
 {
-	my $timeout = 'SET statement_timeout = ' . patience(500);
+	my $timeout = 'SET statement_timeout = ' . patience(1500);
 	my $create = "SELECT (hs_assoc_batch_create('contacts', 'companies', 'SELECT i AS from_id, i AS to_id, 279 AS type_id
 		FROM generate_series(1, 1000) i', keep_labels => true, server => 'small')).input_no";
 

@@ -10,10 +10,11 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use List::Util qw(max);
 use Time::HiRes qw(sleep time);
 
 # With this poll interval, what happens in a few seconds has been woken.
-my $soon = patience(5);
+my $soon = patience(30);
 my $node = start_node(
 	'hubspot_assoc.workers' => 4,
 	'hubspot_assoc.poll_interval' => '10min',
@@ -44,7 +45,7 @@ sub workers
 		WHERE backend_type = 'hubspot_assoc worker'} . ($database ? " AND datname = '$database'" : ''));
 }
 
-sub no_worker { my ($database, $time) = @_; return wait_until(sub { workers($database) == 0 }, $time // patience(20)) }
+sub no_worker { my ($database, $time) = @_; return wait_until(sub { workers($database) == 0 }, $time // patience(60)) }
 # What a statement says that fails, or warns
 sub sender { return $_[0]->query('SELECT hs_assoc_sender()') }
 
@@ -53,7 +54,7 @@ sub end_of
 	my ($pid) = @_;
 	die 'there is no such process' unless $pid;
 	my $start = time;
-	wait_until(sub { !kill 0, $pid }, patience(20));
+	wait_until(sub { !kill 0, $pid }, patience(60));
 	return time - $start;
 }
 
@@ -91,7 +92,8 @@ for (1 .. 20)
 is_deeply([ workers() ], [$first], 'later commits wake it');
 is($hubspot->association_count('contacts', 'companies'), 21, '... and are sent');
 @times = sort { $a <=> $b } @times;
-cmp_ok($times[-1], '<', patience(0.5), 'from commit to an empty outbox, the slowest of 20');
+cmp_ok($times[10], '<', patience(1), 'from commit to an empty outbox, the median of 20');
+cmp_ok($times[-1], '<', patience(4), '... and the slowest');
 
 # A rolled back row, and one of a subtransaction
 $session->query($_) foreach 'BEGIN', q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 9000 AS from_id, 1 AS to_id')}, 'ROLLBACK';
@@ -110,7 +112,7 @@ is(scalar workers(), 0, 'what is rolled back starts none');
 		my $quiet = time;
 		# somewhere around the end of its 5 s
 		my $offset = 4.97 + $i * 0.008;
-		sleep $offset - (time - $quiet);
+		sleep max(0, $offset - (time - $quiet));
 		my $new = enqueue($session);
 		push @lost, $new unless eval { wait_for_empty($session) };
 	}
@@ -127,7 +129,9 @@ no_worker();
 	$_->finish foreach @sessions;
 	wait_for_empty($session);
 	is(scalar(grep { holds($_) } @ids), 12, 'sessions that commit at once');
-	is(scalar workers('postgres'), 1, '... have one worker');
+	# others that were started may be about to find that they are not needed; one that does
+	# not would stay for five seconds
+	ok(eval { wait_until(sub { workers('postgres') == 1 }, patience(3)) }, '... have one worker');
 	$_->quit foreach @sessions;
 }
 
@@ -138,12 +142,12 @@ $hubspot->rules({ match => { path => 'batch' }, action => { status => 503 } });
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD max_retries '0')});
 $id = enqueue($session);
 wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_backoff') == 1 }, $soon);
+my $start = time;
 $session->query(q{UPDATE hs_assoc_backoff SET retry_at = clock_timestamp() + interval '12 s'});
 $hubspot->clear_rules;
-my $start = time;
-wait_for_empty($session, patience(30));
+wait_for_empty($session, patience(60));
 ok(holds($id), 'what has to wait is sent when it is due, without another commit');
-cmp_ok(time - $start, '>', 8, '... later than a worker stays for commits');
+cmp_ok(time - $start, '>=', 12, '... later than a worker stays for commits');
 
 #
 # A pause keeps none
@@ -162,7 +166,7 @@ ok(holds($id), 'hs_assoc_resume brings it back');
 ($first) = workers('postgres');
 kill 'TERM', $first;
 end_of($first);
-wait_until(sub { workers('postgres') == 1 }, patience(20));
+wait_until(sub { workers('postgres') == 1 }, patience(60));
 pass('terminated: a successor comes');
 
 # while a request is in flight

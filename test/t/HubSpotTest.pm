@@ -78,7 +78,7 @@ sub start_node
 
 	# Where all takes longer, a batch is not to speak of its progress earlier.
 	# What comes with the years is no test's but one's.
-	%settings = ('hubspot_assoc.progress_interval' => patience(10) . 's', 'hubspot_assoc.version_warnings' => 'off', %settings);
+	%settings = ('hubspot_assoc.progress_interval' => patience(60) . 's', 'hubspot_assoc.version_warnings' => 'off', %settings);
 	$settings{'hubspot_assoc.workers'} //= 0 unless ($settings{shared_preload_libraries} // '') =~ /hubspot_assoc/;
 
 	local @ENV{ 'FAILING_CALLS', 'LD_PRELOAD' } = (
