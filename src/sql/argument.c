@@ -155,7 +155,7 @@ hubspot_query_argument(FunctionCallInfo fcinfo, int argument, const char *name,
 				 errmsg("argument \"%s\" is not a query: \"%s\"", name,
 						hubspot_shown(start)),
 				 array_type ?
-				 errhint("%s An array is cast, as in '{...}'::%s.", HUBSPOT_QUERY_HINT, array_type) :
+				 errhint("%s Cast an array, as in '{...}'::%s.", HUBSPOT_QUERY_HINT, array_type) :
 				 errhint("%s", HUBSPOT_QUERY_HINT)));
 	return query;
 }
