@@ -81,6 +81,8 @@ enqueue(31, 1, 'second');
 my ($second) = next_ones(1);
 is("$second->{kind} $second->{server} $second->{count}", 'dead_letter second 1', 'another server');
 is($session->query(q{SELECT sum(count) FROM hs_assoc_event WHERE server = 'hubspot'}), 7, 'those of the same minute are counted');
+# no worker is still about to look for what is to be told
+wait_until(sub { $session->query(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker' AND state <> 'idle'}) eq '0' });
 go_by('61 s');
 enqueue(41, 1);
 my ($third) = next_ones(1);
