@@ -79,7 +79,7 @@ my %options = (rate_limit => 0, max_retries => $retries, max_retry_delay => '20m
 	batch_size => 3, concurrency => 2, sent_retention => '1d');
 my %accounts = (
 	hubspot => {},
-	hasty => { max_retries => 1, request_timeout => int(patience(250)) . 'ms' },
+	hasty => { max_retries => 1, request_timeout => int(patience(600)) . 'ms' },
 	patient => { max_retry_delay => '3s' },
 	refused => { base_url => 'http://127.0.0.1:' . $refused->sockport },
 	# a label of a name has 63 characters at most, so nobody is asked for this one

@@ -13,7 +13,7 @@ use Test::More;
 my $node = start_node();
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, max_retry_delay => '10ms',
-	request_timeout => patience(300) . 'ms');
+	request_timeout => patience(1000) . 'ms');
 my $session = start_session($node);
 my $other = start_session($node);
 
@@ -35,7 +35,7 @@ sub outbox
 
 sub requests { return $hubspot->log_count("$_[0]\$") }
 sub held { return join ' ', map { $_->{from_id} } @{ $hubspot->associations('contacts', 'companies') } }
-my $late = patience(2000);
+my $late = patience(3000);
 
 # The first request for the pair is worked on late, and then so many go as they should.
 sub be_late
@@ -102,7 +102,7 @@ is($session->query('SELECT sending::text, may_act_for FROM hs_assoc_lease'), $se
 $session->query(sprintf q{UPDATE hs_assoc_lease SET may_act_for = '%ds'}, patience(9));
 $other->terminate;
 $other->finish;
-$session->query(sprintf q{ALTER SERVER hubspot OPTIONS (SET request_timeout '%dms')}, patience(300));
+$session->query(sprintf q{ALTER SERVER hubspot OPTIONS (SET request_timeout '%dms')}, patience(1000));
 enqueue('archive', 5);
 flush();
 is(outbox(5), 'archive 5', 'a process ends: later operations of what it sent stay');
