@@ -40,12 +40,16 @@ sub outbox { return $monitor->query('SELECT count(*) FROM hs_assoc_outbox') }
 sub held { return $hubspot->association_count('contacts', 'companies') }
 sub flight { return wait_until(sub { $hubspot->stats->{in_flight} > 0 }, patience(60)) }
 
-# Answers that take so long that things can happen, and come in pieces, at each
-# of which the time is looked at.
+# Answers that take so long that things can happen, the first one until it is released,
+# and come in pieces, at each of which the time is looked at.
 sub slow_answers
 {
 	my ($path) = @_;
-	return $hubspot->rules({ match => { path => $path // '.' }, action => { drip => { bytes => 20, interval_ms => 100 } } });
+	my %slow = (drip => { bytes => 20, interval_ms => 100 });
+	$path //= '.';
+	return $hubspot->rules([
+		{ match => { path => $path, first => 1 }, action => { hold => 1, %slow } },
+		{ match => { path => $path }, action => {%slow} } ]);
 }
 
 sub start_over
@@ -79,6 +83,7 @@ $sender->send('CALL hs_assoc_flush()');
 flight();
 $fuse->ahead(75);
 $monitor->query('CALL hs_assoc_flush()');
+$hubspot->release;
 unlike(($sender->finish)[1], qr/ERROR|WARNING/, 'an answer that takes more than a minute: no error');
 is(outbox() . '|' . held(), '0|3', 'it is taken');
 is($hubspot->log_count('associate/default'), 1, 'and nobody has sent again');
@@ -87,11 +92,12 @@ is($hubspot->log_count('associate/default'), 1, 'and nobody has sent again');
 $monitor->query(q{ALTER SERVER hubspot OPTIONS (ADD concurrency '1', ADD batch_size '2')});
 start_over();
 $hubspot->rules({ match => { first => 1 }, action => {
-	status => 400, body => { message => 'No' }, delay_ms => 1000 } });
+	status => 400, body => { message => 'No' }, hold => 1 } });
 enqueue(2);
 $sender->send('CALL hs_assoc_flush()');
 flight();
 $fuse->ahead(75);
+$hubspot->release;
 unlike(($sender->finish)[1], qr/ERROR|WARNING/, 'much time has passed: no error');
 is($hubspot->log_count('associate/default'), 3, 'the halves are sent');
 is(outbox() . '|' . held(), '0|2', 'the rows are where they belong');
@@ -115,6 +121,7 @@ enqueue(1);
 $sender->send('CALL hs_assoc_flush()');
 flight();
 drop_extension();
+$hubspot->release;
 unlike(($sender->finish)[1], qr/ERROR|WARNING/, 'dropped while rows are on their way: no error');
 $_->query('SET client_min_messages = error; CREATE SCHEMA IF NOT EXISTS elsewhere; SET search_path = elsewhere, public') foreach $monitor, $sender;
 $monitor->query('CREATE EXTENSION hubspot_assoc SCHEMA elsewhere');
@@ -129,6 +136,7 @@ enqueue(1, 'create', $label, 'slow');
 $sender->send(q{CALL hs_assoc_flush(server => 'slow')});
 flight();
 drop_extension();
+$hubspot->release;
 unlike(($sender->finish)[1], qr/ERROR|WARNING/, 'dropped while a token is fetched: no error');
 is($hubspot->log_count('labels'), 0, 'nothing more is asked for');
 create_extension();
@@ -167,6 +175,7 @@ slow_answers();
 my $failed = failures();
 flight();
 $fuse->ahead(65);
+$hubspot->release;
 wait_until(sub { failures() > $failed });
 @times = failures();
 wait_until(sub { failures() > @times });
