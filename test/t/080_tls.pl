@@ -228,7 +228,9 @@ foreach my $server (sort keys %proxied)
 	is(-s $proxy_log, $before, "$server: it was not used");
 }
 end_process($proxy);
-my $closed_port = PostgreSQL::Test::Cluster::get_free_port();
+# a port that is taken, but nobody listens at
+my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "bind: $!";
+my $closed_port = $closed->sockport;
 $session->query(qq{ALTER SERVER good OPTIONS (ADD proxy 'http://127.0.0.1:$closed_port', ADD max_retries '0')});
 like(failure('good'), qr/ERROR:  08006: .*could not reach HubSpot: /s,
 	'a proxy that is not there');
