@@ -114,40 +114,51 @@ cmp_ok(time - $row, '<', patience(15), 'a locked table holds up neither others n
 $other->query('COMMIT');
 $session->query('DROP TABLE locked');
 
+# From now on, reads are not answered until the test says so; so many were asked for.
+sub hold_reads { $hubspot->rules({ match => { path => 'batch/read' }, action => { hold => 1 } }); return }
+sub wait_for_reads { my ($count) = @_; return wait_until(sub { $hubspot->hits->{rules}[0]{hits} >= $count }) }
+sub release_reads { $hubspot->clear_rules; $hubspot->release; return }
+
 # While HubSpot is read, nothing is held: no snapshot, no lock of a table
-$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 3000 } });
-wait_until(sub { $hubspot->stats->{in_flight} > 0 });
-is($session->query(q{SELECT count(*) FROM pg_stat_activity AS a WHERE backend_type = 'hubspot_assoc worker' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)}), 0, 'no snapshot while HubSpot is read');
-is($session->query(q{SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) WHERE a.backend_type = 'hubspot_assoc worker' AND l.locktype = 'relation'}), 0, 'and no lock of a table');
-$session->query(q{SET statement_timeout = '2s'; BEGIN; LOCK TABLE links IN ACCESS EXCLUSIVE MODE; COMMIT; RESET statement_timeout});
-$hubspot->clear_rules;
+my $comparing = q{backend_type = 'hubspot_assoc worker' AND query LIKE 'comparing sync %'};
+hold_reads();
+wait_for_reads(1);
+is($session->query(qq{SELECT count(*) FROM pg_stat_activity WHERE $comparing}), 1, 'one process reads');
+is($session->query(qq{SELECT count(*) FROM pg_stat_activity AS a WHERE $comparing AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)}), 0, 'no snapshot while HubSpot is read');
+is($session->query(qq{SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) WHERE $comparing AND l.locktype = 'relation'}), 0, 'and no lock of a table');
+$session->query(sprintf q{SET statement_timeout = '%ds'; BEGIN; LOCK TABLE links IN ACCESS EXCLUSIVE MODE; COMMIT; RESET statement_timeout}, patience(30));
+release_reads();
 
 # A worker that is cancelled meanwhile ends, and another one goes on
-$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 3000 } });
-wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+hold_reads();
+wait_for_reads(1);
 my $pid = $session->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker' AND query LIKE 'comparing sync % with HubSpot, server hubspot'});
 is($session->query("SELECT pg_cancel_backend($pid)"), 't', 'it says what it does');
 wait_until(sub { $session->query("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") == 0 });
-$hubspot->clear_rules;
+release_reads();
 passes('links');
 pass('a cancel ends it, and another one goes on');
 
 # What is inserted while HubSpot is read is not removed
-$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 500 } });
+hold_reads();
+wait_for_reads(1);
 associate([ [ 102, 209 ] ]);
-wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+$hubspot->release;
+wait_for_reads(2);				# which has it
 $session->query('INSERT INTO links VALUES (102, 209)');
-$hubspot->clear_rules;
+release_reads();
 passes('links') foreach 1 .. 2;
 like(held(), qr/102,209/, 'a row that comes meanwhile stays');
 
 # Nothing is put right of a sync that ends meanwhile
-$hubspot->rules({ match => { path => 'batch/read' }, action => { delay_ms => 1500 } });
+hold_reads();
+wait_for_reads(1);
 associate([ [ 103, 209 ] ]);
-wait_until(sub { $hubspot->stats->{in_flight} > 0 });
+$hubspot->release;
+wait_for_reads(2);
 $session->query(q{SELECT hs_assoc_disable_sync('links')});
+release_reads();
 wait_until(sub { $hubspot->stats->{in_flight} == 0 });
-$hubspot->clear_rules;
 is($session->query('SELECT count(*) FROM hs_assoc_drift_log'), 0, 'a sync that has ended has no differences');
 like(held(), qr/103,209/, 'and nothing more is removed');
 
