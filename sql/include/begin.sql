@@ -6,6 +6,12 @@
 \set simulator 'http://127.0.0.1:' :port
 \set control 'http://127.0.0.1:' :control_port
 \set SHOW_CONTEXT never
+-- what is set for the server is not for the tests
+ALTER DATABASE :"DBNAME" SET hubspot_assoc.server = 'hubspot';
+ALTER DATABASE :"DBNAME" SET hubspot_assoc.progress_interval = '10s';
+ALTER DATABASE :"DBNAME" SET hubspot_assoc.max_requests = 0;
+ALTER DATABASE :"DBNAME" SET hubspot_assoc.allowed_hosts = '*.hubapi.com, localhost, 127.0.0.1, [::1]';
+\c -
 SET client_min_messages = warning;
 -- of what comes with the years
 SET hubspot_assoc.version_warnings = off;

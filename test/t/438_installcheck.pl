@@ -1,5 +1,5 @@
-# make installcheck beside a server that preloads the library and has workers: they
-# let the tests have the outbox, and are then as many as before.
+# make installcheck beside a server that preloads the library, has workers and settings of
+# its own: the workers let the tests have the outbox, and are then as many as before.
 
 use strict;
 use warnings;
@@ -11,7 +11,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $top = "$FindBin::Bin/../..";
-my $node = start_node(shared_preload_libraries => 'hubspot_assoc', 'hubspot_assoc.poll_interval' => '1s');
+my $node = start_node(shared_preload_libraries => 'hubspot_assoc', 'hubspot_assoc.poll_interval' => '1s',
+	'hubspot_assoc.server' => 'theirs', 'hubspot_assoc.max_requests' => 3, 'hubspot_assoc.progress_interval' => '1h',
+	'hubspot_assoc.allowed_hosts' => '*.hubapi.com');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
 chdir $top or die "$top: $!";
@@ -24,10 +26,10 @@ sub setting
 }
 
 my $before = setting();
-my ($status, $output) = run_with_input('', 'make', '-s', 'installcheck', 'TAP_TESTS=', 'REGRESS=options enqueue sync',
+my ($status, $output) = run_with_input('', 'make', '-s', 'installcheck', 'TAP_TESTS=', 'REGRESS=options enqueue sync max_requests',
 	"EXTRA_REGRESS_OPTS=--outputdir=$folder");
 is($status, 0, 'tests that look at the outbox pass') or diag($output, -e "$folder/regression.diffs" ? slurp_file("$folder/regression.diffs") : '');
-is(scalar(() = $output =~ /^(?:test \S+ +\.\.\. ok|ok \d)/mg), 3, 'all three');
+is(scalar(() = $output =~ /^(?:test \S+ +\.\.\. ok|ok \d)/mg), 4, 'all four');
 is(setting(), $before, 'the workers are as many as before');
 
 # what was set is set again, however the command ends
