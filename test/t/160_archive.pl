@@ -16,7 +16,7 @@ my %options = (rate_limit => 0, max_retries => 2, max_retry_delay => '20ms');
 create_account($node, $hubspot, %options);
 create_account($node, $hubspot, %options, name => 'once', max_retries => 0);
 create_account($node, $hubspot, %options, name => 'small', batch_size => 5);
-create_account($node, $hubspot, %options, name => 'hasty', max_retries => 1, request_timeout => patience(1000) . 'ms');
+create_account($node, $hubspot, %options, name => 'hasty', max_retries => 1, request_timeout => patience(2500) . 'ms');
 my $session = start_session($node);
 
 # So many contacts with so many companies each, all of them others.

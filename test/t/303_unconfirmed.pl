@@ -13,7 +13,7 @@ use Test::More;
 my $node = start_node();
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0, max_retries => 0, max_retry_delay => '10ms',
-	request_timeout => patience(1000) . 'ms');
+	request_timeout => patience(2500) . 'ms');
 my $session = start_session($node);
 my $other = start_session($node);
 
@@ -35,7 +35,7 @@ sub outbox
 
 sub requests { return $hubspot->log_count("$_[0]\$") }
 sub held { return join ' ', map { $_->{from_id} } @{ $hubspot->associations('contacts', 'companies') } }
-my $late = patience(3000);
+my $late = patience(4500);
 
 # The first request for the pair is worked on late, and then so many go as they should.
 sub be_late
@@ -93,7 +93,7 @@ is(outbox(4), 'archive 4', '... a later one stays');
 
 # The process ends
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET request_timeout '60s')});
-be_late(5, hang => Cpanel::JSON::XS::true, late_ms => patience(4000));
+be_late(5, hang => Cpanel::JSON::XS::true, late_ms => patience(4500));
 enqueue('create_default', 5);
 $other->send('CALL hs_assoc_flush()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });
@@ -102,7 +102,7 @@ is($session->query('SELECT sending::text, may_act_for FROM hs_assoc_lease'), $se
 $session->query(sprintf q{UPDATE hs_assoc_lease SET may_act_for = '%ds'}, patience(9));
 $other->terminate;
 $other->finish;
-$session->query(sprintf q{ALTER SERVER hubspot OPTIONS (SET request_timeout '%dms')}, patience(1000));
+$session->query(sprintf q{ALTER SERVER hubspot OPTIONS (SET request_timeout '%dms')}, patience(2500));
 enqueue('archive', 5);
 flush();
 is(outbox(5), 'archive 5', 'a process ends: later operations of what it sent stay');

@@ -19,7 +19,7 @@ create_account($node, $hubspot, %usual);
 create_account($node, $hubspot, %usual, name => 'small', batch_size => 100, concurrency => 1);
 create_account($node, $hubspot, %usual, name => 'tiny', batch_size => 10, concurrency => 2);
 create_account($node, $hubspot, %usual, name => 'hasty', batch_size => 100, concurrency => 2,
-	request_timeout => patience(400) . 'ms');
+	request_timeout => patience(2500) . 'ms');
 $hubspot->objects({ type => 'contacts', missing => [ map { "$_" } 900_001 .. 900_100 ] });
 
 my $session = start_session($node);
@@ -402,7 +402,7 @@ works('several at once');
 fresh();
 $session->query('BEGIN; ' . cursor('c', 1000, 'hasty'));
 $session->query('FETCH 1 FROM c');
-sleep patience(1);
+sleep patience(3);
 is($session->query(q{SELECT ok FROM hs_assoc_create_default('deals', 5, 'companies', 6)}), 't', 'another call in between');
 is(scalar(split /\n/, $session->query('FETCH ALL FROM c; COMMIT')), 999, 'a cursor that was left open');
 is($hubspot->log_count('associate'), 10, 'nothing was sent twice');
@@ -414,7 +414,7 @@ $hubspot->rules([ { match => { path => 'associate', nth => 2 }, action => { hang
 	{ match => { path => 'associate', nth => 3 }, action => { act => \1, reset => 'headers' } } ]);
 $session->query('BEGIN; DECLARE c CURSOR FOR ' . rows(500, 'hasty'));
 $session->query('FETCH 1 FROM c');
-sleep patience(1);
+sleep patience(3);
 $session->query('CREATE TEMP TABLE result (LIKE hs_assoc_result)');
 $session->query('DO $$ DECLARE c refcursor := \'c\'; r hs_assoc_result; BEGIN
 	LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; INSERT INTO result SELECT r.*; END LOOP; END $$; COMMIT');
