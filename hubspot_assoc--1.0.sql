@@ -1613,6 +1613,7 @@ DECLARE
 	missing text;
 	home text;
 	needed text[];
+	is_followed boolean;
 	may_commit boolean;
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
@@ -1693,13 +1694,30 @@ BEGIN
 				HINT = pg_catalog.format('It must be a foreign table of the same table over there, with the columns %s.', columns);
 		END IF;
 	END IF;
-	EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(DISTINCT c::pg_catalog.text)
-		FROM %s.hs_assoc_sync AS s CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[s.from_column, s.to_column, s.type_id_column, s.label_column]) AS c
-		WHERE s.link_table OPERATOR(pg_catalog.=) $1 AND c IS NOT NULL', home)
-	INTO needed USING link_table;
 	LOOP
-		-- one at a time, until its commit
+		-- what is looked at under the lock is as it is then
+		COMMIT;
+		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+		-- one at a time, and the sync stays as it is, until the commit
 		EXECUTE pg_catalog.format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', link_table);
+		SELECT coalesce(pg_catalog.bool_or(t.tgtype OPERATOR(pg_catalog.&) 4 OPERATOR(pg_catalog.>) 0)
+			AND pg_catalog.bool_or(t.tgtype OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.>) 0), false) INTO is_followed
+		FROM pg_catalog.pg_trigger AS t
+			JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid
+			JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+		WHERE t.tgrelid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+			AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc'
+			AND t.tgenabled OPERATOR(pg_catalog.=) ANY (CASE pg_catalog.current_setting('session_replication_role')
+				WHEN 'replica' THEN '{A,R}'::pg_catalog."char"[] ELSE '{A,O}' END);
+		IF NOT is_followed THEN
+			RAISE EXCEPTION 'what is written to table "%" is not sent', $1 USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'What is pulled would be deleted over there, and never be sent.',
+				HINT = 'The view hs_assoc_sync says why, unless its sync was disabled; changes that were not pulled wait over there.';
+		END IF;
+		EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(DISTINCT c::pg_catalog.text)
+			FROM %s.hs_assoc_sync AS s CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[s.from_column, s.to_column, s.type_id_column, s.label_column]) AS c
+			WHERE s.link_table OPERATOR(pg_catalog.=) $1 AND c IS NOT NULL', home)
+		INTO needed USING link_table;
 		IF all_rows IS NULL THEN
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id), pg_catalog.array_agg(c.old_row ORDER BY c.id),
 					pg_catalog.array_agg(c.new_row ORDER BY c.id),

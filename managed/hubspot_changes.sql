@@ -22,10 +22,11 @@ CREATE TABLE hubspot_changes.changes (
 );
 CREATE INDEX ON hubspot_changes.changes (link, id);
 
--- The columns that are named, of a row.
+-- The columns that are named, of a row, as far as it has them.
 CREATE FUNCTION hubspot_changes.of_interest(changed jsonb, columns text[]) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT pg_catalog.jsonb_object_agg(c, changed -> c) FROM pg_catalog.unnest(columns) AS c
+	SELECT coalesce(pg_catalog.jsonb_object_agg(c, changed -> c), '{}')
+	FROM pg_catalog.unnest(columns) AS c WHERE pg_catalog.jsonb_exists(changed, c)
 $$;
 
 -- The trigger of a link table, with the names of its columns. Whoever writes to the table
@@ -43,7 +44,8 @@ BEGIN
 	IF TG_OP IN ('INSERT', 'UPDATE') THEN
 		after := hubspot_changes.of_interest(to_jsonb(NEW), TG_ARGV);
 	END IF;
-	IF TG_OP = 'TRUNCATE' OR before IS DISTINCT FROM after THEN
+	-- of a row that lacks a column, which was renamed or dropped, nobody knows what has changed
+	IF TG_OP = 'TRUNCATE' OR before IS DISTINCT FROM after OR NOT jsonb_exists_all(after, TG_ARGV) THEN
 		INSERT INTO hubspot_changes.changes (link, old_row, new_row) VALUES (link, before, after);
 	END IF;
 	RETURN NULL;

@@ -112,6 +112,57 @@ like($car->told(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'publi
 is(waiting() . written(), 'nothing1', '... and nothing is lost');
 $managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$, $$label$$)');
 
+# A column that is renamed, or dropped, over there: it is not known any more what a row was
+$managed->query('CREATE TABLE renamed (contact_id int, company_id int); SELECT hubspot_changes.follow($$renamed$$, $$contact_id$$, $$company_id$$); INSERT INTO renamed VALUES (1, 1); ALTER TABLE renamed RENAME company_id TO company');
+$car->query(q{CREATE TABLE renamed (contact_id int, company_id int, UNIQUE (contact_id, company_id)); SELECT hs_assoc_enable_sync('renamed', 'contacts', 'contact_id', 'companies', 'company_id')});
+foreach my $case ([ 'UPDATE renamed SET company = 2' ], [ 'INSERT INTO renamed VALUES (2, 1)' ], [ 'DELETE FROM renamed WHERE contact_id = 1' ],
+	[ 'ALTER TABLE renamed DROP contact_id; INSERT INTO renamed VALUES (3)', 'company_id, contact_id' ], [ 'UPDATE renamed SET company = 4', 'company_id, contact_id' ])
+{
+	my ($sql, $lacking) = @$case;
+	my $columns = $lacking // 'company_id';
+
+	$managed->query($sql);
+	like($car->told(q{CALL hs_assoc_pull('renamed', 'managed.changes')}), qr/55000: the changes of public\.renamed lack $columns, which a sync of table "renamed" sends\n/, "a column that is no longer there: $sql");
+	cmp_ok(written(), '>', 0, '... and nothing is lost');
+	$managed->query('DELETE FROM hubspot_changes.changes');
+}
+is($car->query('SELECT count(*) FROM renamed'), 0, '... nor pulled as null');
+$managed->query('DROP TABLE renamed');
+$car->query(q{SELECT hs_assoc_disable_sync('renamed'); DROP TABLE renamed});
+
+# What would not be sent is not pulled: with triggers that don't fire, or a sync that is
+# disabled while a pull is under way
+$managed->query('INSERT INTO links SELECT i, 1 FROM generate_series(401, 410) AS i');
+my $unsent = qr/ERROR:  55000: what is written to table "links" is not sent\n.*DETAIL:  What is pulled would be deleted over there, and never be sent\.\n/;
+$car->query('ALTER TABLE links DISABLE TRIGGER hs_assoc_sync_insert');
+like(pull(), $unsent, 'a trigger that is disabled');
+$car->query('ALTER TABLE links ENABLE TRIGGER hs_assoc_sync_insert; SET session_replication_role = replica');
+like(pull(), $unsent, 'as a replica');
+$car->query('RESET session_replication_role');
+{
+	my $holder = start_session($node);
+	my $other = start_session($node);
+
+	$holder->query('BEGIN; LOCK TABLE links IN SHARE MODE');
+	$car->query('SET default_transaction_isolation = serializable');
+	$car->send(q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 3)});
+	wait_for_lock($node, $car);
+	$other->send(q{SELECT hs_assoc_disable_sync('links')});
+	wait_for_lock($node, $other);
+	$holder->query('COMMIT');
+	$other->finish;
+	like(($car->finish)[1], $unsent, 'a sync that is disabled meanwhile');
+	$car->query('RESET default_transaction_isolation');
+}
+my $left = written();
+cmp_ok($left, '>=', 7, '... and what was not pulled before waits over there');
+is($car->query('SELECT count(*) FROM hs_assoc_outbox'), $car->query('SELECT count(*) FROM links WHERE contact_id > 400'), '... and all that was pulled is sent');
+$car->query(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')});
+like(pull(), qr/pulled $left changes/, '... until it is enabled again');
+$managed->query('DELETE FROM links WHERE contact_id > 400');
+pull();
+$car->query('DELETE FROM hs_assoc_outbox');
+
 # Names that the statements could have for something else
 $managed->query('CREATE TABLE latest (id int, added int, image text); SELECT hubspot_changes.follow($$latest$$, $$id$$, $$added$$, $$image$$); INSERT INTO latest VALUES (1, 1, $$x$$), (2, 1, NULL); DELETE FROM latest WHERE id = 1; INSERT INTO latest VALUES (3, 1, $$y$$)');
 foreach my $name (qw(latest events))
