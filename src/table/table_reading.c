@@ -360,8 +360,9 @@ find_place(const HubspotOutcome *outcome, HubspotTypePlace *place)
 		   hubspot_same_id(association[nafter + 1].to_id, association->to_id))
 		nafter++;
 	place->ntypes = place->number + 1 + nafter;
-	place->is_default = (type->label == NULL || type->label[0] == '\0') &&
-		!hubspot_is_primary(type);
+	/* an answer may have none */
+	place->is_default = type == NULL ||
+		((type->label == NULL || type->label[0] == '\0') && !hubspot_is_primary(type));
 }
 
 /*

@@ -102,6 +102,17 @@ $hubspot->put_records(companies => [ { id => '11', properties => {} }, { id => '
 enqueues("DELETE FROM to_keys WHERE from_id = '2' AND to_id = 'twelve.example'", 'archive 2 twelve.example', 'a record that is called by a key');
 refuses("DELETE FROM to_keys WHERE from_id = '2'", qr/0A000: a row of foreign table public\.to_keys cannot be removed, since one of its records has no key/, 'one that has none');
 
+# An answer that has a pair without any types
+foreach my $to ('{"toObjectId":"11"}', '{"toObjectId":"11","associationTypes":[]}')
+{
+	my $answer = { status => 200, text => qq({"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[$to]}]}) };
+
+	$hubspot->rules({ match => { path => 'contacts/companies/batch/read$' }, action => $answer });
+	enqueues("DELETE FROM t WHERE from_id = '1'", 'archive 1 11', "a pair of no type: $to");
+	refuses("UPDATE t SET label = 'Boss' WHERE from_id = '1'", qr/whose type has no label cannot be changed/, '... which cannot have another one in its place');
+	$hubspot->clear_rules;
+}
+
 #
 # UPDATE: the old type goes, the new one comes
 #
