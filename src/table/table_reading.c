@@ -42,6 +42,7 @@
 #include "base/text_hash.h"
 #include "json/text.h"
 #include "rows/pipeline.h"
+#include "table/seen_pairs.h"
 #include "table/table_reading.h"
 
 /* How many pairs are found before they are read forward. */
@@ -86,6 +87,7 @@ typedef struct Slice
 	FoundPair  *pair;			/* that it matches */
 	HubspotAssociation association;
 	HubspotTypePlace place;
+	HubspotSeenPairs *seen;		/* if places are told */
 } Slice;
 
 struct HubspotTableReading
@@ -109,7 +111,7 @@ struct HubspotTableReading
 	int64		last_record;
 	StringInfoData last_id;
 	char		buffer[2][HUBSPOT_NORMAL_SIZE]; /* of keys in a row */
-	bool		tells_places;	/* of types among their pair's */
+	HubspotSeenPairs *seen;		/* NULL: places of types are not told */
 	HubspotPipeline pipeline;
 };
 
@@ -123,7 +125,9 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
-static void find_place(const HubspotOutcome *outcome, HubspotTypePlace *place);
+static void find_place(HubspotSeenPairs *seen, const HubspotOutcome *outcome,
+					   HubspotTypePlace *place);
+static void throw_twice(const HubspotOutcome *outcome) pg_attribute_noreturn();
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
 static bool next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
@@ -171,6 +175,7 @@ hubspot_table_reading_begin_whole(const HubspotTable *table, const HubspotClient
 	HubspotTableReading *reading = create_reading(table, client, HUBSPOT_SIDE_FROM);
 
 	reading->whole = reading->pipeline.lists = true;
+	reading->pipeline.tells_ends = true;
 	begin_run(reading, !gives_errors, NULL);
 	return reading;
 }
@@ -208,11 +213,17 @@ begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source)
 	MemoryContextSwitchTo(old);
 }
 
-/* Have the place of each row's type told. */
+/*
+ * Have the place of each row's type told.  It is an ERROR then if answers have a pair twice,
+ * with different types.
+ */
 void
 hubspot_table_reading_tell_places(HubspotTableReading *reading)
 {
-	reading->tells_places = true;
+	MemoryContext old = MemoryContextSwitchTo(reading->context);
+
+	reading->seen = hubspot_seen_pairs_create();
+	MemoryContextSwitchTo(old);
 }
 
 /* The next record to be read. */
@@ -283,6 +294,11 @@ next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait)
 		/* a key that has no record has no rows, and that is its end */
 		if (outcome->error)
 			outcome->ended = true;
+		if (outcome->ended && reading->seen)
+			hubspot_seen_pairs_end(reading->seen, outcome->input_no);
+		/* of a whole account, nobody knows the records */
+		if (outcome->ended && reading->whole && outcome->error == NULL)
+			continue;
 		if (outcome->ended || !is_repeated(reading, outcome))
 			return true;
 	}
@@ -331,8 +347,8 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	else if (!outcome->ended)
 	{
-		if (reading->tells_places)
-			find_place(outcome, &row->place);
+		if (reading->seen)
+			find_place(reading->seen, outcome, &row->place);
 		found = outcome->name ?
 			normal_form(hubspot_table_type(reading->table, other), outcome->to_id,
 						reading->buffer[0]) :
@@ -346,7 +362,7 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 
 /* The place of a type among those of its pair, which an answer has together. */
 static void
-find_place(const HubspotOutcome *outcome, HubspotTypePlace *place)
+find_place(HubspotSeenPairs *seen, const HubspotOutcome *outcome, HubspotTypePlace *place)
 {
 	const HubspotAssociation *association = outcome->association;
 	const HubspotAssociationType *type = association->type;
@@ -363,6 +379,23 @@ find_place(const HubspotOutcome *outcome, HubspotTypePlace *place)
 	/* an answer may have none */
 	place->is_default = type == NULL ||
 		((type->label == NULL || type->label[0] == '\0') && !hubspot_is_primary(type));
+	if (place->number == 0 &&
+		!hubspot_seen_pair_note(seen, outcome->input_no, association, place->ntypes))
+		throw_twice(outcome);
+}
+
+/* ERROR: it is not known which types a pair has, so that nothing can be done about them. */
+static void
+throw_twice(const HubspotOutcome *outcome)
+{
+	HubspotSlice to = outcome->association->to_id;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("could not read which types %.*s and %.*s are associated by",
+					outcome->from_id.len, outcome->from_id.data, to.len, to.data),
+			 errdetail("HubSpot's answers have them twice, with different types."),
+			 errhint("Nothing has changed; try it again.")));
 }
 
 /*
@@ -529,6 +562,8 @@ read_slice(HubspotTableReading *reading)
 	old = MemoryContextSwitchTo(slice->run_context);
 	slice->put = slice->first;
 	slice->numbered = palloc(sizeof(Found *) * Max(slice->npairs, 1));
+	if (reading->seen)
+		slice->seen = hubspot_seen_pairs_create();
 	pipeline.from_type.name = reading->table->from_type.name;
 	pipeline.to_type.name = reading->table->to_type.name;
 	slice->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_forward, slice),
@@ -574,8 +609,8 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 			return end_slice(reading, row);
 		slice->current = slice->numbered[outcome.input_no - 1];
 		slice->association = *outcome.association;
-		if (reading->tells_places)
-			find_place(&outcome, &slice->place);
+		if (reading->seen)
+			find_place(slice->seen, &outcome, &slice->place);
 		slice->pair = find_pair(slice->current->pairs, outcome.association->to_id);
 	}
 	row->record = slice->pair->no;

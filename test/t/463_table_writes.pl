@@ -113,6 +113,37 @@ foreach my $to ('{"toObjectId":"11"}', '{"toObjectId":"11","associationTypes":[]
 	$hubspot->clear_rules;
 }
 
+# An answer that has a pair twice, with different types: which it has is not known
+{
+	my ($label, $default, $other) = map { qq({"toObjectId":"$_->[0]","associationTypes":[{"category":"$_->[1]","typeId":$_->[2],"label":$_->[3]}]}) }
+	  ([ 11, 'USER_DEFINED', 1, '"Billing"' ], [ 11, 'HUBSPOT_DEFINED', 279, 'null' ], [ 12, 'HUBSPOT_DEFINED', 279, 'null' ]);
+	my $twice = qr/ERROR:  08P01: could not read which types 1 and 11 are associated by\n.*DETAIL:  HubSpot's answers have them twice, with different types\.\n/;
+
+	$session->query("CREATE FOREIGN TABLE whole (from_id text, to_id text, category text, type_id int, label text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies', scan 'all')");
+	foreach my $case (
+		[ 'apart', $twice, "$label,$other,$default" ], [ 'at the end of a page', $twice, "$other,$label", $default ], [ 'on another page', $twice, "$label,$other", $default ],
+		[ 'the same, again', 'archive_labels 1 11 {1} USER_DEFINED, archive 1 11', "$label,$other", "$label,$other" ])
+	{
+		my ($name, $expected, @pages) = @$case;
+		my @answers = map { qq({"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[$pages[$_]]) . ($_ < $#pages ? qq(,"paging":{"next":{"after":"$_"}}) : '') . '}]}' } 0 .. $#pages;
+		my $back = '{"status":"COMPLETE","results":[{"from":{"id":"11"},"to":[{"toObjectId":"1","associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":280,"label":null}]}]}]}';
+
+		foreach my $delete ("t WHERE from_id = '1'", "t WHERE to_id = '11'", 'whole WHERE true')
+		{
+			my $n = 0;
+
+			$hubspot->clear_rules;
+			$hubspot->rules([ { match => { path => 'companies/contacts/batch/read$' }, action => { status => 200, text => $back } },
+				{ match => { path => 'objects/[^/]+/contacts$' }, action => { status => 200, text => '{"results":[{"id":"1","properties":{}}]}' } },
+				map { { match => { path => 'contacts/companies/batch/read$', nth => ++$n }, action => { status => 200, text => $_ } } } @answers ]);
+			my $does = ref $expected ? \&refuses : \&enqueues;
+			$does->("DELETE FROM $delete AND label = 'Billing'", $expected, "a pair that comes twice: $name: $delete");
+		}
+	}
+	$hubspot->clear_rules;
+	$session->query('DROP FOREIGN TABLE whole');
+}
+
 #
 # UPDATE: the old type goes, the new one comes
 #
