@@ -1717,7 +1717,7 @@ BEGIN
 		EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(DISTINCT c::pg_catalog.text)
 			FROM %s.hs_assoc_sync AS s CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[s.from_column, s.to_column, s.type_id_column, s.label_column]) AS c
 			WHERE s.link_table OPERATOR(pg_catalog.=) $1 AND c IS NOT NULL', home)
-		INTO needed USING link_table;
+		INTO needed USING coalesce(pg_catalog.pg_partition_root(link_table), link_table);
 		IF all_rows IS NULL THEN
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id), pg_catalog.array_agg(c.old_row ORDER BY c.id),
 					pg_catalog.array_agg(c.new_row ORDER BY c.id),

@@ -112,6 +112,15 @@ like($car->told(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'publi
 is(waiting() . written(), 'nothing1', '... and nothing is lost');
 $managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$, $$label$$)');
 
+# ... where the side-car's table is a partition, whose sync is that of the whole table
+$managed->query('CREATE TABLE lacking (contact_id int); SELECT hubspot_changes.follow($$lacking$$, $$contact_id$$); INSERT INTO lacking VALUES (1)');
+$car->query(q{CREATE TABLE parted (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY LIST (contact_id); CREATE TABLE lacking PARTITION OF parted DEFAULT;
+	SELECT hs_assoc_enable_sync('parted', 'contacts', 'contact_id', 'companies', 'company_id')});
+like($car->told(q{CALL hs_assoc_pull('lacking', 'managed.changes')}), qr/55000: the changes of public\.lacking lack company_id, which a sync of table "lacking" sends\n/, 'a partition');
+is($car->query('SELECT count(*) FROM parted') . written(), '01', '... and nothing is lost');
+$managed->query('DROP TABLE lacking; DELETE FROM hubspot_changes.changes');
+$car->query('DROP TABLE parted');
+
 # A column that is renamed, or dropped, over there: it is not known any more what a row was
 $managed->query('CREATE TABLE renamed (contact_id int, company_id int); SELECT hubspot_changes.follow($$renamed$$, $$contact_id$$, $$company_id$$); INSERT INTO renamed VALUES (1, 1); ALTER TABLE renamed RENAME company_id TO company');
 $car->query(q{CREATE TABLE renamed (contact_id int, company_id int, UNIQUE (contact_id, company_id)); SELECT hs_assoc_enable_sync('renamed', 'contacts', 'contact_id', 'companies', 'company_id')});
