@@ -1,5 +1,6 @@
 # The pages: each link and anchor leads somewhere, each file that they name is
-# there, the first ones are short enough to be read, and the reference is whole.
+# there, their lines are wrapped, the first ones are short enough to be read, and the
+# reference is whole.
 
 use strict;
 use warnings;
@@ -172,6 +173,14 @@ sub missing_paths
 	return @missing;
 }
 
+# The lines of a page that are too wide to be read as text. A row of a table cannot be
+# wrapped, and what is indented is code.
+sub wide_lines
+{
+	my ($page) = @_;
+	return map { "$page:$_->[0]" } grep { length $_->[1] > 120 && $_->[1] !~ /^(\||    )/ } prose($page);
+}
+
 # How many lines a page has.
 sub length_of
 {
@@ -193,6 +202,9 @@ foreach my $page (@pages)
 	my @wrong = wrong_links($page);
 	is(scalar(@wrong), 0, "$page: links and anchors") or diag(join "\n", @wrong);
 }
+
+my @wide = map { wide_lines($_) } @pages;
+is(join("\n", @wide), '', 'lines of text have at most 120 characters');
 
 cmp_ok(length_of('README.md'), '<=', 250, 'README.md has at most 250 lines');
 foreach my $page (grep { m{^src/\w+/README\.md$} } @pages)
