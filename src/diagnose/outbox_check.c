@@ -73,10 +73,12 @@ enum
 
 static HubspotStatement dead_statement = {
 	.text =
-	"SELECT (sum(count(*)) OVER ())::int8, error_category, count(*),"
-	" max(error_message) FILTER (WHERE pg_has_role($2, role::oid, 'USAGE'))"
+	"SELECT g.*, (SELECT error_message FROM %1$s.hs_assoc_dead_letter AS n"
+	" WHERE server = $1 AND error_category IS NOT DISTINCT FROM g.category AND pg_has_role($2, role::oid, 'USAGE')"
+	" ORDER BY died_at DESC, id DESC LIMIT 1)"
+	" FROM (SELECT (sum(count(*)) OVER ())::int8, error_category AS category, count(*)"
 	" FROM %1$s.hs_assoc_dead_letter AS d WHERE server = $1 AND" VISIBLE("d")
-	"GROUP BY error_category ORDER BY count(*) DESC, error_category LIMIT 1",
+	"GROUP BY error_category ORDER BY count(*) DESC, error_category LIMIT 1) AS g",
 	.types = PARAMETER_TYPES
 };
 

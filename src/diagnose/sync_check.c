@@ -156,7 +156,7 @@ hubspot_check_syncs(HubspotDiagnosis *diagnosis)
 
 		if (!OidIsValid(hubspot_server_owner(sync->server)))
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
-						 psprintf("Rename the server back, or SELECT hs_assoc_disable_sync('%s') and enable the sync with the new name.",
+						 psprintf("Rename the server back, or create it again; or SELECT hs_assoc_disable_sync('%s') and enable the sync with another server.",
 								  table_text(sync)),
 						 "table %s is in sync with server \"%s\", which does not exist",
 						 table_text(sync), sync->server);
@@ -237,7 +237,11 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 		const HubspotSync *sync = lfirst(lc);
 		const char *problem = problem_of(&inactive, sync->id);
 
-		if (problem)
+		/*
+		 * without its server, no trigger is of use, and the topic syncs says
+		 * what to do
+		 */
+		if (problem && OidIsValid(hubspot_server_owner(sync->server)))
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
 						 trigger_advice(sync),
 						 "changes of table %s are not followed: %s", table_text(sync), problem);
@@ -531,6 +535,10 @@ look_up_labels(HubspotDiagnosis *diagnosis, const HubspotSync *pair, const List 
 					 "Set the option api_version of the server to one that HubSpot has.",
 					 "HubSpot does not have %s: %s",
 					 diagnosis->options->api_version, hubspot_error_detail(error));
+	else if (error && error->verdict == HUBSPOT_VERDICT_REQUEST && OidIsValid(pair->link_table))
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+					 "Enable the sync with object types that there are; hs_assoc_object_types() lists them.",
+					 "table %s, from %s to %s: %s", table_text(pair), from_type, to_type, error->message);
 	else if (error)
 		hubspot_check_failure(diagnosis, HUBSPOT_TOPIC_SCOPES,
 							  psprintf("from %s to %s", from_type, to_type), error);

@@ -300,6 +300,17 @@ broken('a role is gone', 'REASSIGN OWNED BY carl TO postgres; DROP OWNED BY carl
 	syncs => [ 'problem', qr/carls is in sync on behalf of a role that was dropped/, qr/hs_assoc_disable_sync\('public\.carls'\)/ ]);
 broken('the server has another name', 'ALTER SERVER hubspot RENAME TO crm; SET hubspot_assoc.server = crm', 'ALTER SERVER crm RENAME TO hubspot; RESET hubspot_assoc.server',
 	syncs => [ 'problem', qr/links is in sync with server "hubspot", which does not exist/, qr/Rename the server back/ ]);
+{
+	$admin->query('ALTER SERVER hubspot RENAME TO crm');
+	my $topics = diagnose($admin);
+	is(bad($topics), 'server:problem syncs:problem', 'the server is gone: the topics, and triggers are none of them');
+	like($topics->{syncs}[2], qr/or create it again/, 'the server is gone: what it advises');
+	$admin->query('ALTER SERVER crm RENAME TO hubspot');
+}
+broken('an object type is misspelt',
+	q{CREATE TABLE misspelt (a int, b int, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('misspelt', 'contct', 'a', 'companies', 'b')},
+	q{SELECT hs_assoc_disable_sync('misspelt')},
+	syncs => [ 'problem', qr/misspelt, from contct to companies: .*contct$/, qr/hs_assoc_object_types\(\) lists them/ ]);
 is_healthy('the syncs are mended');
 
 #
@@ -329,6 +340,15 @@ broken('a row is overdue', sub {
 $hubspot->objects({ type => 'contacts', missing => ['77'] });
 broken('HubSpot refuses a row', 'INSERT INTO links VALUES (77, 2)', 'SELECT hs_assoc_discard()', wait => 1,
 	'dead letters' => [ 'warning', qr/^1, 1 of them (VALIDATION_ERROR|OBJECT_NOT_FOUND)/, qr/hs_assoc_retry\(\)/ ]);
+{
+	my $dies = sub {
+		my ($label, $count) = @_;
+		$admin->query(qq{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', \$\$ SELECT 78 AS from_id, 2 AS to_id, '$label' AS label \$\$)});
+		wait_until(sub { $admin->query('SELECT count(*) FROM hs_assoc_dead_letter') eq $count }, $patience);
+	};
+	broken('of several dead letters, the newest is shown', sub { $dies->('Zulu', 1); $dies->('Alpha', 2) }, 'SELECT hs_assoc_discard()',
+		'dead letters' => [ 'warning', qr/^2, 2 of them INVALID_INPUT, the newest: there is no label "Alpha"/ ]);
+}
 broken('nothing can be sent', sub {
 		$admin->query(q{ALTER USER MAPPING FOR postgres SERVER hubspot OPTIONS (SET access_token 'wrong')});
 		$admin->query('INSERT INTO links VALUES (78, 2)');
