@@ -1783,7 +1783,7 @@ BEGIN
 	IF all_rows IS NULL AND pulled OPERATOR(pg_catalog.=) 0 THEN
 		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', changes)
 		INTO missing;
-		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('Changes wait of ', pg_catalog.left(missing, 500), '.') END;
+		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('There are changes of ', pg_catalog.left(missing, 500), '.') END;
 		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = missing;
 	ELSIF all_rows IS NULL THEN
 		RAISE NOTICE 'pulled % of %', action, source;

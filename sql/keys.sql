@@ -100,6 +100,7 @@ SELECT * FROM hs_assoc_create_default('contacts:email', 'ann@example.com', 'comp
 SELECT * FROM hs_assoc_create_default('contacts:email', 'nobody@example.com', 'companies', '201', 'raise');
 SELECT * FROM hs_assoc_resolve('contacts:email', '{nobody@example.com}'::text[], 'raise');
 SELECT input_no, record_id, error_category, error_message FROM hs_assoc_resolve('companies:doman', '{acme.com,x}'::text[]);
+SELECT * FROM hs_assoc_scan('companies:doman', 'contacts');
 SELECT input_no, record_id, error_category, error_message FROM hs_assoc_resolve('widgets:name', '{acme.com}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:Email', '{x}'::text[]);
 SELECT * FROM hs_assoc_resolve('contacts:', '{x}'::text[]);

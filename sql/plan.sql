@@ -266,6 +266,13 @@ SELECT action, from_id, to_id FROM hs_assoc_plan('contacts', 'companies', 'SELEC
 	'SELECT ''101'' AS from_id UNION SELECT contact FROM links WHERE contact = ''109''');
 SELECT count(*) FROM links WHERE contact = '109';
 
+-- What is wrong with a query, and with which of the two.
+\set SHOW_CONTEXT errors
+SELECT * FROM hs_assoc_plan('contacts', 'companies', 'SELECT 101 AS from_id, 205', 'SELECT 101 AS from_id');
+SELECT * FROM hs_assoc_plan('contacts', 'companies', 'SELECT 101 AS from_id, 205 AS to_id', 'SELECT 101');
+SELECT * FROM hs_assoc_plan('contacts', 'companies', 'SELECT 101 AS from_id, 205 AS to_id', '');
+\set SHOW_CONTEXT never
+
 -- In the select list, and where nobody may do it.
 SELECT (hs_assoc_plan('contacts', 'companies', 'SELECT 101 AS from_id, 205 AS to_id')).action;
 CREATE ROLE regress_hubspot_planner;

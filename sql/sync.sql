@@ -505,6 +505,7 @@ FROM (VALUES
 	('''t'', ''x'', ''a'', ''y'', ''b'', type_id => 1, category => ''user defined'''),
 	('''t'', ''x'', ''a'', ''y'', ''b'', server => ''nobody'''),
 	('''t'', ''x'', ''a'', ''y'', ''b'''),
+	('''t'', ''x'', ''a'', ''y'', ''a'''),
 	('''t'', ''x'', ''a'', ''y'', ''b'', label_column => ''c'''),
 	('''t'', ''x'', ''a'', ''y'', ''b'', type_id_column => ''d''')) AS v (call),
 	LATERAL sim.try('SELECT hs_assoc_enable_sync(' || call || ')') AS t;

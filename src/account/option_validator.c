@@ -36,6 +36,9 @@
 #include "base/setting.h"
 #include "base/shown.h"
 
+/* in milliseconds */
+#define MINUTE	(60 * INT64CONST(1000))
+
 /* The options that OAuth needs, all of them. */
 static const char *const oauth_options[] = {
 	"client_id", "client_secret", "refresh_token"
@@ -91,6 +94,7 @@ static char *option_names(Oid catalog);
 static const char *closest_option(const char *name, Oid catalog);
 static void check_option(const HubspotOption *option, const char *value);
 static bool is_allowed(const HubspotOption *option, const char *value);
+static const char *duration_text(int64 milliseconds);
 static const char *hint_for(const HubspotOption *option, const char *value);
 static const char *object_type_hint(const char *value);
 static const char *choice_hint(const HubspotOption *option, const char *value);
@@ -277,11 +281,12 @@ hint_for(const HubspotOption *option, const char *value)
 		return psprintf("It must have at most %zu characters.",
 						max_lengths[option->kind]);
 	if (option->kind == HUBSPOT_OPTION_DURATION)
-		return psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %dms to %ds.",
-						option->min, option->max / 1000);
+		return psprintf("It must be a number with a unit (us, ms, s, min, h, d), from %s to %s.",
+						duration_text(option->min), duration_text(option->max));
 	if (option->kind == HUBSPOT_OPTION_RETENTION)
-		return psprintf("It must be a number with a unit (s, min, h, d), from %dmin to %dd.",
-						option->min, option->max / (24 * 60));
+		return psprintf("It must be a number with a unit (s, min, h, d), from %s to %s.",
+						duration_text((int64) option->min * MINUTE),
+						duration_text((int64) option->max * MINUTE));
 	if (option->kind == HUBSPOT_OPTION_INTEGER)
 		return psprintf("It must be a whole number from %d to %d.",
 						option->min, option->max);
@@ -290,6 +295,29 @@ hint_for(const HubspotOption *option, const char *value)
 	if (option->kind == HUBSPOT_OPTION_CHOICE)
 		return choice_hint(option, value);
 	return allowed_values[option->kind];
+}
+
+/* A number of milliseconds as an option may have it, in the largest unit of which it is a multiple. */
+static const char *
+duration_text(int64 milliseconds)
+{
+	static const struct
+	{
+		int64		length;
+		const char *name;
+	}			units[] = {
+		{24 * 60 * MINUTE, "d"},
+		{60 * MINUTE, "h"},
+		{MINUTE, "min"},
+		{1000, "s"},
+	};
+
+	for (size_t i = 0; milliseconds > 0 && i < lengthof(units); i++)
+	{
+		if (milliseconds % units[i].length == 0)
+			return psprintf("%lld%s", (long long) (milliseconds / units[i].length), units[i].name);
+	}
+	return psprintf("%lld%s", (long long) milliseconds, milliseconds == 0 ? "s" : "ms");
 }
 
 /* What is wrong with an object type, and what it may be. */

@@ -324,9 +324,10 @@ hubspot_drift_tell(const List *drifts)
 		sum.unresolved += drift->counts.unresolved;
 	}
 	initStringInfo(&text);
-	appendStringInfo(&text, "%lld %s read: %lld associations kept, %lld missing",
+	appendStringInfo(&text, "%lld %s read: %lld %s kept, %lld missing",
 					 (long long) records, records == 1 ? "record" : "records",
-					 (long long) kept, (long long) sum.missing);
+					 (long long) kept, kept == 1 ? "association" : "associations",
+					 (long long) sum.missing);
 	/* where nothing is to be removed, what is kept may be in the table or not */
 	if (mirrors)
 		appendStringInfo(&text, ", %lld not in the table", (long long) sum.extra);

@@ -78,6 +78,11 @@ typedef struct LateKeys
 	int64		no;				/* of the one that was looked up last */
 } LateKeys;
 
+static HubspotSource *open_query(const char *argument, const char *query,
+								 HubspotInputShape shape,
+								 const HubspotDirection *direction,
+								 Snapshot snapshot);
+static void tell_argument(void *arg);
 static void read_query(HubspotPlan *plan, HubspotSource *source, HubspotEntryKind kind,
 					   LateKeys *late);
 static void read_plain(Reader *reader);
@@ -114,11 +119,9 @@ hubspot_read_wanted(HubspotPlan *plan)
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	wanted = plan->wanted_rows ? plan->wanted_rows :
-		hubspot_source_query_at(plan->wanted_query, HUBSPOT_INPUT_ANY_PAIR, &direction,
-								snapshot);
+		open_query("wanted", plan->wanted_query, HUBSPOT_INPUT_ANY_PAIR, &direction, snapshot);
 	if (plan->scope_query)
-		scope = hubspot_source_query_at(plan->scope_query, HUBSPOT_INPUT_RECORD, &direction,
-										snapshot);
+		scope = open_query("scope", plan->scope_query, HUBSPOT_INPUT_RECORD, &direction, snapshot);
 	UnregisterSnapshot(snapshot);
 	plan->typed = hubspot_source_is_typed(wanted);
 	if (plan->managed && !plan->typed)
@@ -138,6 +141,29 @@ hubspot_read_wanted(HubspotPlan *plan)
 			look_up_late(plan, &late[i]);
 	}
 	hubspot_packed_sort_perform(plan->wanted);
+}
+
+/* The rows of the query in an argument.  An ERROR says which argument, since there may be two. */
+static HubspotSource *
+open_query(const char *argument, const char *query, HubspotInputShape shape,
+		   const HubspotDirection *direction, Snapshot snapshot)
+{
+	ErrorContextCallback callback;
+	HubspotSource *source;
+
+	callback.callback = tell_argument;
+	callback.arg = unconstify(char *, argument);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	source = hubspot_source_query_at(query, shape, direction, snapshot);
+	error_context_stack = callback.previous;
+	return source;
+}
+
+static void
+tell_argument(void *arg)
+{
+	errcontext("query of argument \"%s\"", (const char *) arg);
 }
 
 static void

@@ -46,7 +46,9 @@ hubspot_error_detail(const HubspotError *error)
 						 error->http_status ? ", " : " (", error->correlation_id);
 	if (error->http_status != 0 || error->correlation_id)
 		appendStringInfoChar(&detail, ')');
-	appendStringInfoChar(&detail, '.');
+	/* "did you mean ...?" has its end */
+	if (detail.data[detail.len - 1] != '?')
+		appendStringInfoChar(&detail, '.');
 	return detail.data;
 }
 

@@ -245,15 +245,17 @@ hubspot_bool_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 bool
 hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument)
 {
-	char	   *on_error = PG_ARGISNULL(argument) ? "" :
-	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	static const char hint[] = "It must be \"row\" (a failure is a row) or \"raise\" (a failure is an error).";
+	char	   *on_error;
 
+	refuse_null(fcinfo, argument, "on_error", hint);
+	on_error = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	if (strcmp(on_error, "raise") != 0 && strcmp(on_error, "row") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"on_error\": \"%s\"",
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "on_error",
 						hubspot_shown(on_error)),
-				 errhint("It must be \"row\" (a failure is a row) or \"raise\" (a failure is an error).")));
+				 errhint("%s", hint)));
 	return on_error[1] == 'a';
 }
 
@@ -261,15 +263,17 @@ hubspot_on_error_argument(FunctionCallInfo fcinfo, int argument)
 bool
 hubspot_mode_argument(FunctionCallInfo fcinfo, int argument)
 {
-	char	   *mode = PG_ARGISNULL(argument) ? "" :
-	text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	static const char hint[] = "It must be \"mirror\" (what is not wanted is removed) or \"add\" (nothing is removed).";
+	char	   *mode;
 
+	refuse_null(fcinfo, argument, "mode", hint);
+	mode = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	if (strcmp(mode, "mirror") != 0 && strcmp(mode, "add") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", "mode",
 						hubspot_shown(mode)),
-				 errhint("It must be \"mirror\" (what is not wanted is removed) or \"add\" (nothing is removed).")));
+				 errhint("%s", hint)));
 	return mode[0] == 'm';
 }
 

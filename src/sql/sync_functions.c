@@ -271,7 +271,7 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 						 hubspot_link_name(sync->link_table), column_list(sync))));
 }
 
-/* The columns of the sync, for SQL. */
+/* The columns of the sync, for SQL; both sides may have the same one. */
 static char *
 column_list(const HubspotSync *sync)
 {
@@ -281,7 +281,10 @@ column_list(const HubspotSync *sync)
 
 	initStringInfo(&list);
 	for (int i = 0; i < ncolumns; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i]));
+	{
+		if (i == 0 || strcmp(columns[i], columns[i - 1]) != 0)
+			appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", quote_identifier(columns[i]));
+	}
 	return list.data;
 }
 

@@ -158,6 +158,10 @@ is(drift('links'), '', 'both syncs of a table');
 # A scope's query has the caller's rights, and an owner's policy hides nothing unseen
 $session->query(q{CREATE TABLE secrets AS SELECT 101 AS from_id});
 $session->query(q{SET ROLE keeper; CREATE TABLE kept (f int, t int, UNIQUE (f, t)); SELECT hs_assoc_enable_sync('kept', 'contacts', 'f', 'companies', 't'); RESET ROLE});
+$session->query(q{CREATE TABLE one (f int, t int, UNIQUE (f, t)); SELECT hs_assoc_enable_sync('one', 'deals', 'f', 'tickets', 't'); INSERT INTO one VALUES (1, 2)});
+flush();
+like($session->told(q{SELECT * FROM hs_assoc_drift('one')}), qr/1 record read: 1 association kept, 0 missing, 0 not in the table/, 'one is one');
+$session->query(q{SELECT hs_assoc_disable_sync('one')});
 like(error(q{SET ROLE keeper; SELECT * FROM hs_assoc_drift('kept', 'SELECT from_id FROM secrets')}), qr/permission denied for table secrets/, 'a scope reads as its caller');
 associate('contacts', 'companies', [ [ 101, 208 ] ]);
 $session->query(q{INSERT INTO kept VALUES (101, 208); CREATE POLICY nothing ON kept USING (false); ALTER TABLE kept ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY});

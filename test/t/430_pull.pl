@@ -83,7 +83,7 @@ sub pulled { my ($more) = @_; my $err = pull($more); unlike($err, qr/ERROR/, 'pu
 like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links\n.*DETAIL:  No changes wait\.\n/, 'nothing yet');
 $managed->query('RESET ROLE; SET ROLE writer; INSERT INTO links VALUES (1, 1), (2, 1), (3, 1); RESET ROLE');
 is(written(), 3, 'a writer without privileges there has his changes written down');
-like(pull(q{, link => 'links'}), qr/pulled 0 changes of links\n.*DETAIL:  Changes wait of public\.links\.\n/, 'by a name that no table has over there: which have');
+like(pull(q{, link => 'links'}), qr/pulled 0 changes of links\n.*DETAIL:  There are changes of public\.links\.\n/, 'by a name that no table has over there: which have');
 like(pull(), qr/pulled 3 changes/, 'and they are pulled');
 is(waiting(), '+ 1 1, + 2 1, + 3 1', 'INSERT');
 is(written(), 0, '... and nothing of it is left over there');

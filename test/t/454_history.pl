@@ -47,7 +47,7 @@ is($session->query('SELECT count(*) FROM hs_assoc_history'), 0, 'nor is anything
 foreach my $value ('12 months', '4000d', '5', '-1d', 'x')
 {
 	my (undef, undef, $err) = $node->psql('postgres', "ALTER SERVER hubspot OPTIONS (ADD history_retention '$value')");
-	like($err, qr/invalid value for option "history_retention": "\Q$value\E"\nHINT:  It must be a number with a unit \(s, min, h, d\), from 0min to 3660d\./, "$value is refused");
+	like($err, qr/invalid value for option "history_retention": "\Q$value\E"\nHINT:  It must be a number with a unit \(s, min, h, d\), from 0s to 3660d\./, "$value is refused");
 }
 enqueue($session, 2, 1);
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD history_retention '365d')});
