@@ -247,6 +247,7 @@ SELECT count(*) FROM hs_assoc_label_create('contacts', 'companies', 'Manager', '
 SELECT call, a.*
 FROM (VALUES
 	('hs_assoc_labels(''contacts'', ''widgets'')'),
+	('hs_assoc_labels(''contcts'', ''companies'')'),
 	('hs_assoc_label_create(''contacts'', ''companies'', ''Manager'', ''boss'')'),
 	('hs_assoc_label_create(''contacts'', ''companies'', ''Manager 2'', ''manager-2'')'),
 	('hs_assoc_label_update(''contacts'', ''companies'', 279, ''No label'')'),

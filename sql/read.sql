@@ -78,7 +78,7 @@ FROM (VALUES
 	(5, '''contacts'', ''1 2'', ''companies'''),
 	(6, '''contacts'', ''A/C?M=E%2e'', ''companies'''),
 	(7, '''widgets'', 1, ''companies'''),
-	(8, '''contacts'', 1, ''widgets'''),
+	(8, '''contacts'', 1, ''companis'''),
 	(9, 'NULL, 1, ''companies'''),
 	(10, '''contacts'', 1, ''com panies'''),
 	(11, '''contacts'', 1, ''companies'', ''nobody''')) AS v (n, call),

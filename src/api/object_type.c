@@ -99,6 +99,19 @@ hubspot_standard_type(int place)
 	return place < (int) lengthof(standard_types) ? &standard_types[place] : NULL;
 }
 
+/*
+ * The object type that HubSpot does not know, by the message of an error, where that ends
+ * with it; NULL: the message is about something else.
+ */
+const char *
+hubspot_unknown_object_type(const char *message)
+{
+	static const char words[] = "Unable to infer object type from: ";
+	const char *found = strstr(message, words);
+
+	return found ? found + strlen(words) : NULL;
+}
+
 /* The number of a standard type (0-n), by any of its names in any case; 0: it is not one. */
 int
 hubspot_standard_number(HubspotSlice type)

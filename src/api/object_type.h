@@ -22,6 +22,7 @@ typedef struct HubspotStandardType
 
 extern const HubspotStandardType *hubspot_standard_type(int place);
 extern int	hubspot_standard_number(HubspotSlice type);
+extern const char *hubspot_unknown_object_type(const char *message);
 extern const char *hubspot_object_type_id(const char *name);
 extern bool hubspot_same_object_type(const char *path_type,
 									 const char *reply_type);

@@ -13,8 +13,14 @@
 #include "lib/stringinfo.h"
 
 #include "api/error.h"
+#include "api/object_type.h"
+#include "base/closest.h"
 #include "rows/report.h"
 
+/* So many characters at most are wrong in an object type that is misspelt. */
+#define MAX_SLIP	2
+
+static const char *refusal_hint(const HubspotError *error);
 static const char *doubt_hint(const HubspotError *error, HubspotDoubt doubt);
 
 /* Throw an error value as an ERROR.  Its message is what, which says what could not be done. */
@@ -82,12 +88,33 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 		case ERRCODE_TOO_MANY_ROWS:
 			return "Merge the records in HubSpot, or give the id of the one that is meant.";
 		default:
-			/* HubSpot's refusal of what was asked first: the records of keys */
-			if (error->category && strcmp(error->category, HUBSPOT_NOT_SENT) == 0 &&
-				!hubspot_is_not_sent(error->verdict))
-				return "Correct the object type, its property, or the ids.";
-			return "Correct the object types, ids or association types.";
+			return refusal_hint(error);
 	}
+}
+
+/* HubSpot, or we, have refused what was asked. */
+static const char *
+refusal_hint(const HubspotError *error)
+{
+	HubspotClosest closest = {.name = hubspot_unknown_object_type(error->message)};
+	const HubspotStandardType *type;
+
+	if (closest.name)
+	{
+		for (int i = 0; (type = hubspot_standard_type(i)) != NULL; i++)
+			hubspot_closest_try(&closest, type->plural);
+		/* custom objects are not among them: a slip of the pen, or nothing */
+		if (closest.distance > MAX_SLIP)
+			closest.found = NULL;
+		return psprintf("%s%s%shs_assoc_object_types() lists the object types.",
+						closest.found ? "Perhaps you meant \"" : "",
+						closest.found ? closest.found : "", closest.found ? "\". " : "");
+	}
+	/* HubSpot's refusal of what was asked first: the records of keys */
+	if (error->category && strcmp(error->category, HUBSPOT_NOT_SENT) == 0 &&
+		!hubspot_is_not_sent(error->verdict))
+		return "Correct the object type, its property, or the ids.";
+	return "Correct the object types, ids or association types.";
 }
 
 static const char *

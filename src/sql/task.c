@@ -19,6 +19,7 @@
 #include "account/client.h"
 #include "api/definition.h"
 #include "api/error.h"
+#include "api/object_type.h"
 #include "call/perform.h"
 #include "rows/report.h"
 #include "schema/origin.h"
@@ -116,7 +117,8 @@ hubspot_task_fail(const HubspotTask *task, const HubspotError *error)
 	const char *hint = hubspot_error_hint(error, doubt);
 	const char *sight = task->sight;
 
-	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
+	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE &&
+		hubspot_unknown_object_type(error->message) == NULL)
 		hint = sight ? sight : "Correct the arguments.";
 	else if (doubt == HUBSPOT_MAYBE_DONE && sight &&
 			 hubspot_is_unconfirmed(error->verdict))
