@@ -153,6 +153,7 @@ check_property(const char *property, char **hint)
 char *
 hubspot_key_problem(HubspotSlice key)
 {
+	static const char cut[] = "\n" HUBSPOT_CUT;
 	HubspotSlice utf8;
 
 	if (is_plain(key, false))
@@ -173,7 +174,11 @@ hubspot_key_problem(HubspotSlice key)
 		if (c < ' ' || c == 0x7F ||
 			(utf8.data[i] == FIRST_OF_TWO && i + 1 < utf8.len &&
 			 (unsigned char) utf8.data[i + 1] < NO_BREAK_SPACE))
+		{
+			if (utf8.len - i == (int) strlen(cut) && memcmp(utf8.data + i, cut, strlen(cut)) == 0)
+				return psprintf("it is longer than %d bytes", HUBSPOT_MAX_KEY);
 			return pstrdup("it has a control character");
+		}
 	}
 	return NULL;
 }

@@ -18,6 +18,12 @@
 /* The most bytes that a key may have in UTF-8, without the blanks around it. */
 #define HUBSPOT_MAX_KEY		1000
 
+/*
+ * The end of a value that was cut, since it is too long to be an id, a label, or, with a
+ * line feed before it, a key.
+ */
+#define HUBSPOT_CUT			"... (cut: it is too long)"
+
 /* Room for the normal form of any key. */
 #define HUBSPOT_NORMAL_SIZE	HUBSPOT_FOLDED_SIZE(HUBSPOT_MAX_KEY)
 

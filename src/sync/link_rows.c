@@ -26,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "hubspot.h"
+#include "api/key.h"
 #include "schema/extension.h"
 #include "sync/link_rows.h"
 
@@ -235,7 +236,7 @@ hubspot_delta_id_text(const char *alias, const HubspotDeltaColumn *column)
 			/* a character has at most four bytes */
 			return psprintf("CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.>) %d"
 							" THEN pg_catalog.left(%s, 240)"
-							" OPERATOR(pg_catalog.||) '%s... (cut: it is too long)' COLLATE pg_catalog.\"C\""
+							" OPERATOR(pg_catalog.||) '%s" HUBSPOT_CUT "' COLLATE pg_catalog.\"C\""
 							" ELSE %s END",
 							value, HUBSPOT_MAX_TEXT, value,
 							column->is_key ? "\n" : "", value);
