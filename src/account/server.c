@@ -65,6 +65,8 @@ missing_hint(const char *name)
 
 	if (closest)
 		return psprintf("Perhaps you meant the server \"%s\".", closest);
+	if (name[0] == '\0')
+		return pstrdup("Name one in the argument server or the setting hubspot_assoc.server.");
 	return psprintf("Create it with CREATE SERVER %s FOREIGN DATA WRAPPER %s, or name another one in the argument server or the setting hubspot_assoc.server.",
 					quote_identifier(hubspot_shown(name)), HUBSPOT_WRAPPER);
 }
