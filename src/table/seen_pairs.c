@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * seen_pairs.c
- *	  Which pairs have been read of some records, and with which types.
+ *	  Which pairs have been read of some records, and the places of their types.
  *
  * Whether a DELETE takes all types of a pair away is told by an answer, which has them
  * together.  If a pair comes again, apart from that or on another page, with other types, it
@@ -20,6 +20,7 @@
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
 
+#include "api/association_type.h"
 #include "table/seen_pairs.h"
 
 /* Room at first: for records, and for the pairs of each. */
@@ -54,15 +55,24 @@ struct HubspotSeenPairs
 {
 	MemoryContext context;
 	HTAB	   *records;
+
+	/* the last outcome, after which the pair's next type comes */
+	int64		last_record;
+	const HubspotAssociation *last;
+	HubspotTypePlace last_place;
 };
 
+static void begin_pair(HubspotSeenPairs *seen, const HubspotOutcome *outcome,
+					   HubspotTypePlace *place);
+static bool note(HubspotSeenPairs *seen, int64 record, const HubspotAssociation *types,
+				 int ntypes);
 static uint32 types_hash(const HubspotAssociation *types, int ntypes);
 
 /* None so far, in the current memory context. */
 HubspotSeenPairs *
 hubspot_seen_pairs_create(void)
 {
-	HubspotSeenPairs *seen = palloc(sizeof(HubspotSeenPairs));
+	HubspotSeenPairs *seen = palloc0(sizeof(HubspotSeenPairs));
 	HASHCTL		hash = {.keysize = sizeof(int64),.entrysize = sizeof(RecordEntry),
 	.hcxt = CurrentMemoryContext};
 
@@ -73,12 +83,57 @@ hubspot_seen_pairs_create(void)
 }
 
 /*
- * Take note of a pair of a record, with the types that an answer has together.  False: it has
- * come before, with others.
+ * The place of an outcome's type among those of its pair, which an answer has together.
+ * ERROR if the pair has come before, with other types.
  */
-bool
-hubspot_seen_pair_note(HubspotSeenPairs *seen, int64 record, const HubspotAssociation *types,
-					   int ntypes)
+void
+hubspot_seen_pairs_place(HubspotSeenPairs *seen, const HubspotOutcome *outcome,
+						 HubspotTypePlace *place)
+{
+	const HubspotAssociation *association = outcome->association;
+	const HubspotAssociationType *type = association->type;
+
+	if (outcome->nbefore > 0 && seen->last == association - 1 &&
+		seen->last_record == outcome->input_no &&
+		seen->last_place.number + 1 < seen->last_place.ntypes)
+	{
+		place->number = seen->last_place.number + 1;
+		place->ntypes = seen->last_place.ntypes;
+	}
+	else
+		begin_pair(seen, outcome, place);
+	/* an answer may have none */
+	place->is_default = type == NULL ||
+		((type->label == NULL || type->label[0] == '\0') && !hubspot_is_primary(type));
+	seen->last_record = outcome->input_no;
+	seen->last = association;
+	seen->last_place = *place;
+}
+
+/* The first type of a pair, whose others follow. */
+static void
+begin_pair(HubspotSeenPairs *seen, const HubspotOutcome *outcome, HubspotTypePlace *place)
+{
+	const HubspotAssociation *association = outcome->association;
+	HubspotSlice to = association->to_id;
+
+	place->number = 0;
+	place->ntypes = 1;
+	while (place->ntypes <= outcome->nafter &&
+		   hubspot_same_id(association[place->ntypes].to_id, to))
+		place->ntypes++;
+	if (!note(seen, outcome->input_no, association, place->ntypes))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("could not read which types %.*s and %.*s are associated by",
+						outcome->from_id.len, outcome->from_id.data, to.len, to.data),
+				 errdetail("HubSpot's answers have them twice, with different types."),
+				 errhint("Nothing has changed; try it again.")));
+}
+
+/* Take note of a pair of a record, with its types.  False: it has come before, with others. */
+static bool
+note(HubspotSeenPairs *seen, int64 record, const HubspotAssociation *types, int ntypes)
 {
 	HubspotSlice other = types[0].to_id;
 	uint32		hash = types_hash(types, ntypes);

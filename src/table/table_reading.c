@@ -125,9 +125,6 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
-static void find_place(HubspotSeenPairs *seen, const HubspotOutcome *outcome,
-					   HubspotTypePlace *place);
-static void throw_twice(const HubspotOutcome *outcome) pg_attribute_noreturn();
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
 static bool next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
@@ -348,7 +345,7 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	else if (!outcome->ended)
 	{
 		if (reading->seen)
-			find_place(reading->seen, outcome, &row->place);
+			hubspot_seen_pairs_place(reading->seen, outcome, &row->place);
 		found = outcome->name ?
 			normal_form(hubspot_table_type(reading->table, other), outcome->to_id,
 						reading->buffer[0]) :
@@ -358,44 +355,6 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
-}
-
-/* The place of a type among those of its pair, which an answer has together. */
-static void
-find_place(HubspotSeenPairs *seen, const HubspotOutcome *outcome, HubspotTypePlace *place)
-{
-	const HubspotAssociation *association = outcome->association;
-	const HubspotAssociationType *type = association->type;
-	int			nafter = 0;
-
-	place->number = 0;
-	while (place->number < outcome->nbefore &&
-		   hubspot_same_id(association[-place->number - 1].to_id, association->to_id))
-		place->number++;
-	while (nafter < outcome->nafter &&
-		   hubspot_same_id(association[nafter + 1].to_id, association->to_id))
-		nafter++;
-	place->ntypes = place->number + 1 + nafter;
-	/* an answer may have none */
-	place->is_default = type == NULL ||
-		((type->label == NULL || type->label[0] == '\0') && !hubspot_is_primary(type));
-	if (place->number == 0 &&
-		!hubspot_seen_pair_note(seen, outcome->input_no, association, place->ntypes))
-		throw_twice(outcome);
-}
-
-/* ERROR: it is not known which types a pair has, so that nothing can be done about them. */
-static void
-throw_twice(const HubspotOutcome *outcome)
-{
-	HubspotSlice to = outcome->association->to_id;
-
-	ereport(ERROR,
-			(errcode(ERRCODE_PROTOCOL_VIOLATION),
-			 errmsg("could not read which types %.*s and %.*s are associated by",
-					outcome->from_id.len, outcome->from_id.data, to.len, to.data),
-			 errdetail("HubSpot's answers have them twice, with different types."),
-			 errhint("Nothing has changed; try it again.")));
 }
 
 /*
@@ -610,7 +569,7 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 		slice->current = slice->numbered[outcome.input_no - 1];
 		slice->association = *outcome.association;
 		if (reading->seen)
-			find_place(slice->seen, &outcome, &slice->place);
+			hubspot_seen_pairs_place(slice->seen, &outcome, &slice->place);
 		slice->pair = find_pair(slice->current->pairs, outcome.association->to_id);
 	}
 	row->record = slice->pair->no;
