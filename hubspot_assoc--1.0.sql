@@ -1651,6 +1651,13 @@ BEGIN
 			DETAIL = 'What was written down would be deleted over there, and never be applied.',
 			HINT = pg_catalog.format('It must be a foreign table of what %s is over there.', link_table);
 	END IF;
+	-- what is written down and the rows have to be of one moment
+	IF (SELECT pg_catalog.count(DISTINCT f.ftserver) FROM pg_catalog.pg_foreign_table AS f
+			WHERE f.ftrelid OPERATOR(pg_catalog.=) ANY (ARRAY[changes::pg_catalog.oid, all_rows::pg_catalog.oid])) OPERATOR(pg_catalog.>) 1 THEN
+		RAISE EXCEPTION 'invalid value for argument "all_rows": "%"', all_rows USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = pg_catalog.format('It is of another server than %s, and may lack what is written down there.', changes),
+			HINT = 'Both must be foreign tables of one server.';
+	END IF;
 	SELECT pg_catalog.quote_ident(n.nspname) INTO home
 	FROM pg_catalog.pg_trigger AS t
 		JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) t.tgfoid

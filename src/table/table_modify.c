@@ -231,6 +231,7 @@ insert(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTable
 
 static TupleTableSlot **
 insert_batch(EState *estate, ResultRelInfo *relation, TupleTableSlot **slots,
+ /* NOLINTNEXTLINE(readability-non-const-parameter): as the server has it */
 			 TupleTableSlot **plan_slots, int *nslots)
 {
 	const Modify *modify = relation->ri_FdwState;

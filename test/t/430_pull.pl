@@ -65,6 +65,8 @@ $car->query(qq{
 	CREATE USER MAPPING FOR CURRENT_USER SERVER managed OPTIONS (user 'owner');
 	CREATE FOREIGN TABLE managed.changes (id bigint, link text, old_row jsonb, new_row jsonb) SERVER managed OPTIONS (schema_name 'hubspot_changes', table_name 'changes');
 	CREATE FOREIGN TABLE managed.links (contact_id int, company_id int) SERVER managed OPTIONS (schema_name 'public', table_name 'links');
+	CREATE SERVER replica FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$host', port '$port', dbname 'managed');
+	CREATE FOREIGN TABLE managed.late (contact_id int, company_id int) SERVER replica OPTIONS (schema_name 'public', table_name 'links');
 	CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
 	CREATE TABLE labels (contact_id int, company_id int, label text, UNIQUE (contact_id, company_id, label));
 	SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id');
@@ -215,6 +217,7 @@ foreach my $case (
 	[ q{CALL hs_assoc_pull('managed.changes', 'links')}, qr/22023: invalid value for argument "changes": "links"\n.*DETAIL: .*\n.*HINT:  The arguments are in the wrong order: CALL hs_assoc_pull\('links', 'managed\.changes'\)\.\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'managed.changes')}, qr/22023: invalid value for argument "all_rows": "managed\.changes"\n.*DETAIL:  Of the columns of table links, it lacks contact_id, company_id\.\n.*HINT:  It must be a foreign table of the same table over there, with the columns contact_id, company_id\.\n/ ],
 	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'links')}, qr/22023: invalid value for argument "all_rows": "links"\n.*DETAIL:  What was written down would be deleted.*\n.*HINT:  It must be a foreign table of what links is over there\.\n/ ],
+	[ q{CALL hs_assoc_pull('links', 'managed.changes', all_rows => 'managed.late')}, qr/22023: invalid value for argument "all_rows": "managed\.late"\n.*DETAIL:  It is of another server than managed\.changes, and may lack what is written down there\.\n/ ],
 	[ q{CALL hs_assoc_pull('labels', 'managed.changes', all_rows => 'managed.links')}, qr/DETAIL:  Of the columns of table labels, it lacks label\.\n/ ],
 	[ q{CALL hs_assoc_pull(NULL, 'managed.changes')}, qr/22004: argument "link_table" must not be null/ ],
 	[ q{CALL hs_assoc_pull('links', NULL)}, qr/22004: argument "changes" must not be null/ ],
