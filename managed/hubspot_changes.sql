@@ -63,7 +63,7 @@ BEGIN
 	IF link IS NULL OR coalesce(cardinality(columns), 0) = 0 OR array_position(columns, NULL) IS NOT NULL THEN
 		RAISE EXCEPTION 'neither the table nor a column may be null, and there must be a column' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	SELECT coalesce(nullif(substring(pg_get_triggerdef(oid) FROM '\((.*)\)$'), ''), 'none, since its trigger hubspot_changes is missing') INTO followed
+	SELECT coalesce(nullif(substring(pg_get_triggerdef(oid) FROM '\((.*)\)$'), ''), 'none, since its trigger "!hubspot_changes" is missing') INTO followed
 	FROM pg_trigger WHERE tgrelid = link AND tgfoid = 'hubspot_changes.record'::regproc ORDER BY tgnargs DESC LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'table % is followed already', link USING ERRCODE = 'duplicate_object',
@@ -85,7 +85,9 @@ BEGIN
 		RAISE EXCEPTION 'table % is partitioned, or a partition', link USING ERRCODE = 'wrong_object_type',
 			HINT = 'Its changes would be written down under the names of partitions, and TRUNCATE, DETACH and DROP of one would not be seen.';
 	END IF;
-	EXECUTE format('CREATE TRIGGER hubspot_changes AFTER INSERT OR UPDATE OR DELETE ON %s
+	-- Triggers fire in the order of their names. Another one that changes the row again comes
+	-- after this one, so that the changes are in their order, too.
+	EXECUTE format('CREATE TRIGGER "!hubspot_changes" AFTER INSERT OR UPDATE OR DELETE ON %s
 		FOR EACH ROW EXECUTE FUNCTION hubspot_changes.record(%s)', link, arguments);
 	EXECUTE format('CREATE TRIGGER hubspot_changes_truncate AFTER TRUNCATE ON %s
 		FOR EACH STATEMENT EXECUTE FUNCTION hubspot_changes.record()', link);

@@ -141,6 +141,18 @@ is($car->query('SELECT count(*) FROM renamed'), 0, '... nor pulled as null');
 $managed->query('DROP TABLE renamed');
 $car->query(q{SELECT hs_assoc_disable_sync('renamed'); DROP TABLE renamed});
 
+# A trigger over there that changes the row again
+$managed->query(q{CREATE TABLE again (contact_id int, company_id int);
+	CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE again SET company_id = company_id + 1 WHERE contact_id = NEW.contact_id AND company_id < 9; RETURN NULL; END';
+	CREATE TRIGGER "A" AFTER INSERT OR UPDATE ON again FOR EACH ROW EXECUTE FUNCTION again();
+	SELECT hubspot_changes.follow('again', 'contact_id', 'company_id')});
+$car->query(q{CREATE TABLE again (contact_id int, company_id int, UNIQUE (contact_id, company_id)); SELECT hs_assoc_enable_sync('again', 'contacts', 'contact_id', 'companies', 'company_id')});
+$managed->query('INSERT INTO again VALUES (1, 7); UPDATE again SET company_id = 6');
+$car->told(q{CALL hs_assoc_pull('again', 'managed.changes')});
+is($car->query('SELECT string_agg(company_id::text, $$,$$) FROM again') . '; ' . waiting() . written(), '9; + 1 90', 'what triggers over there have changed again');
+$managed->query('DROP TABLE again; DROP FUNCTION again');
+$car->query(q{SELECT hs_assoc_disable_sync('again'); DROP TABLE again});
+
 # What would not be sent is not pulled: with triggers that don't fire, or a sync that is
 # disabled while a pull is under way
 $managed->query('INSERT INTO links SELECT i, 1 FROM generate_series(401, 410) AS i');
