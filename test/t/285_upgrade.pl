@@ -129,7 +129,7 @@ foreach my $version (@versions)
 			FROM pg_proc p JOIN pg_language l ON l.oid = prolang JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
 				JOIN pg_extension e ON e.oid = d.refobjid
 			WHERE lanname = 'c' AND d.classid = 'pg_proc'::regclass AND extname = 'hubspot_assoc'}),
-		't|t|$libdir/hubspot_assoc', 'the library has all of its functions');
+		't|t|hubspot_assoc', 'the library has all of its functions');
 
 	$hubspot->reset;
 	$node->safe_psql('old', q{CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
