@@ -211,6 +211,10 @@ SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_as
 	$$ SELECT * FROM (VALUES ('bob@example.com', 201), ('BOB@example.com', NULL)) AS v (from_id, to_id) $$);
 SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('contacts:email', 'companies',
 	$$ SELECT * FROM (VALUES ('ann@example.com', 202), ('ann@home.example', NULL)) AS v (from_id, to_id) $$);
+-- One object type on both sides, and a key of the other side that has no record
+CALL sim.hold('{101-102}', from_type => 'contacts', to_type => 'contacts');
+SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('contacts', 'contacts:email',
+	$$ SELECT 103 AS from_id, 'eve@example.com' AS to_id $$, $$ SELECT * FROM (VALUES (102), (103)) AS v (from_id) $$);
 -- Who cannot be asked for may be anybody.
 CALL sim.rule('{"status": 503}', '{"path": "contacts/batch/read", "first": 1}');
 SELECT action, from_id, to_id, from_record, to_record, error_category FROM hs_assoc_plan('contacts:email', 'companies',

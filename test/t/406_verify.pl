@@ -49,6 +49,9 @@ like($session->query(q{SELECT state, detail FROM hs_assoc_diagnose() WHERE topic
 $session->query(q{BEGIN; CREATE TABLE later (f text, t text, UNIQUE (f, t)); SELECT hs_assoc_enable_sync('later', 'contacts', 'f', 'companies', 't', verify => '1 day');
 	UPDATE hs_assoc_verify SET last_began_at = NULL, last_ended_at = NULL, next_at = now() + interval '1 day' WHERE sync = (SELECT id FROM hs_assoc_sync_config WHERE link_table = 'later'::regclass); COMMIT});
 like($session->query(q{SELECT state, replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}), qr/^ok\|syncs that are compared with HubSpot: 2, 1 of them not to the end yet; no difference was found/, '... and which were not compared yet');
+$session->query('BEGIN; UPDATE hs_assoc_verify SET last_began_at = NULL, last_ended_at = NULL');
+like($session->query(q{SELECT state, replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}), qr/^ok\|syncs that are compared with HubSpot: 2, none to its end yet$/, '... and if none were');
+$session->query('ROLLBACK');
 $session->query(q{SELECT hs_assoc_disable_sync('later'); DROP TABLE later});
 is(stat_of('last_records, last_missing, last_extra, last_unknown, open, contested, failures'), '8|0|0|0|0|0|0', 'and all was read');
 associate([ [ 101, 209 ], [ 999, 209 ] ]);
