@@ -97,10 +97,11 @@ static const char *
 refusal_hint(const HubspotError *error)
 {
 	HubspotClosest closest = {.name = hubspot_unknown_object_type(error->message)};
-	const HubspotStandardType *type;
 
 	if (closest.name)
 	{
+		const HubspotStandardType *type;
+
 		for (int i = 0; (type = hubspot_standard_type(i)) != NULL; i++)
 			hubspot_closest_try(&closest, type->plural);
 		/* custom objects are not among them: a slip of the pen, or nothing */
