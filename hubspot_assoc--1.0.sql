@@ -1714,8 +1714,8 @@ BEGIN
 			JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
 		WHERE t.tgrelid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
 			AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc'
-			AND t.tgenabled OPERATOR(pg_catalog.=) ANY (CASE pg_catalog.current_setting('session_replication_role')
-				WHEN 'replica' THEN '{A,R}'::pg_catalog."char"[] ELSE '{A,O}' END);
+			AND t.tgenabled OPERATOR(pg_catalog.=) ANY (
+				CASE WHEN pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica' THEN '{A,R}'::pg_catalog."char"[] ELSE '{A,O}' END);
 		IF NOT is_followed THEN
 			RAISE EXCEPTION 'what is written to table "%" is not sent', $1 USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'What is pulled would be deleted over there, and never be sent.',

@@ -201,9 +201,19 @@ $car->query('DELETE FROM hs_assoc_outbox');
 # Operators that others have made, before those of PostgreSQL
 $car->query(q{CREATE SCHEMA trap; CREATE FUNCTION trap.trap(bigint, int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
 	CREATE OPERATOR trap.= (leftarg = bigint, rightarg = int, function = trap.trap); CREATE OPERATOR trap.< (leftarg = bigint, rightarg = int, function = trap.trap)});
+foreach my $type (qw(text name oid int bigint boolean "char" jsonb regclass text[] bigint[] jsonb[]))
+{
+	$car->query("CREATE FUNCTION trap.trap($type, $type) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''trapped''; END'");
+	$car->query("CREATE OPERATOR trap.$_ (leftarg = $type, rightarg = $type, function = trap.trap)") foreach qw(= <> < > <= >= || & + ?);
+}
 $car->query('SET search_path = trap, pg_catalog, public');
 like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'operators that others have made are not used');
+$managed->query('INSERT INTO links VALUES (900, 1); UPDATE links SET contact_id = 901 WHERE contact_id = 900');
+like(pull(), qr/NOTICE:  00000: pulled 2 changes of public\.links/, '... where there is something to pull');
+$managed->query('DELETE FROM links WHERE contact_id = 901');
+like(pull(q{, all_rows => 'managed.links'}), qr/NOTICE:  00000: took all rows of managed\.links: 0 added, 1 removed/, '... and for all rows');
 $car->query('RESET search_path');
+$car->query('DELETE FROM hs_assoc_outbox');
 
 # All rows
 $managed->query('ALTER TABLE links DISABLE TRIGGER USER; DELETE FROM links WHERE contact_id < 110; INSERT INTO links VALUES (200, 1); ALTER TABLE links ENABLE TRIGGER USER; INSERT INTO links VALUES (201, 1)');
