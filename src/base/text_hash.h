@@ -43,8 +43,8 @@ hubspot_mix_hash(uint64 hash, uint64 bytes)
 }
 
 /* The hash value of a text.  Its last eight bytes may overlap with those before. */
-static inline uint32
-hubspot_text_hash(const char *text, int len)
+static inline uint64
+hubspot_long_text_hash(const char *text, int len)
 {
 	uint64		hash = hubspot_hash_secret.start ^ (uint64) len;
 	uint64		bytes = 0;
@@ -53,7 +53,7 @@ hubspot_text_hash(const char *text, int len)
 	{
 		for (int i = 0; i < len; i++)
 			bytes = (bytes << 8) | (unsigned char) text[i];
-		return (uint32) hubspot_mix_hash(hash, bytes);
+		return hubspot_mix_hash(hash, bytes);
 	}
 	for (int i = 0; i < len - 8; i += 8)
 	{
@@ -61,7 +61,13 @@ hubspot_text_hash(const char *text, int len)
 		hash = hubspot_mix_hash(hash, bytes);
 	}
 	memcpy(&bytes, text + len - 8, 8);
-	return (uint32) hubspot_mix_hash(hash, bytes);
+	return hubspot_mix_hash(hash, bytes);
+}
+
+static inline uint32
+hubspot_text_hash(const char *text, int len)
+{
+	return (uint32) hubspot_long_text_hash(text, len);
 }
 
 #endif							/* HUBSPOT_BASE_TEXT_HASH_H */

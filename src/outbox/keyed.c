@@ -21,13 +21,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "api/key.h"
 #include "base/clock.h"
+#include "base/text_hash.h"
 #include "outbox/keyed.h"
 #include "outbox/row_ids.h"
 #include "schema/prepared.h"
@@ -294,7 +294,7 @@ count_new(HTAB *keys, const char *type, HubspotSlice key, int side, HASHACTION a
 
 	if (strchr(type, ':') == NULL)
 		return 0;
-	hash = hash_bytes_extended((const unsigned char *) key.data, key.len, side);
+	hash = hubspot_mix_hash(hubspot_long_text_hash(key.data, key.len), side);
 	(void) hash_search(keys, &hash, action, &found);
 	return found ? 0 : 1;
 }

@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/text_hash.h"
 #include "outbox/outbox.h"
 #include "outbox/share.h"
 #include "outbox/survey.h"
@@ -202,8 +203,7 @@ find_lane(Surveyor *surveyor, TupleTableSlot *slot)
 	{
 		if (!get_slice(slot, lane_texts[i], &texts[i]))
 			return NULL;
-		hash = hash_combine(hash, hash_bytes((const unsigned char *) texts[i].data,
-											 texts[i].len));
+		hash = hash_combine(hash, hubspot_text_hash(texts[i].data, texts[i].len));
 	}
 	entry = hash_search(surveyor->entries, &hash, HASH_ENTER, &found);
 	if (!found)
@@ -281,7 +281,7 @@ count_record(SurveyedLane *lane, TupleTableSlot *slot)
 
 	if (!get_slice(slot, SURVEY_FROM_ID, &id))
 		return;
-	hash = hash_bytes((const unsigned char *) id.data, id.len);
+	hash = hubspot_text_hash(id.data, id.len);
 	(void) hash_search(lane->records, &hash, HASH_ENTER, NULL);
 }
 

@@ -18,8 +18,7 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-
+#include "base/text_hash.h"
 #include "plan/spared.h"
 
 /* So many are kept, in a few megabytes. */
@@ -28,7 +27,7 @@
 /* Room at first. */
 #define FIRST_SPARED	64
 
-/* Hashes of keys begin with another seed than those of records. */
+/* What is mixed into the hash of an id, and of a key. */
 #define RECORD_SEED		1
 #define KEY_SEED		2
 
@@ -123,7 +122,7 @@ hubspot_are_all_spared(const HubspotSpared *spared)
 static uint64
 record_hash(HubspotSlice id)
 {
-	return hash_bytes_extended((const unsigned char *) id.data, id.len, RECORD_SEED);
+	return hubspot_mix_hash(hubspot_long_text_hash(id.data, id.len), RECORD_SEED);
 }
 
 /* The hash of a key that has no problem: of its normal form. */
@@ -133,5 +132,5 @@ hubspot_spared_key(const HubspotObjectType *type, HubspotSlice key)
 	char		buffer[HUBSPOT_NORMAL_SIZE];
 	HubspotSlice normal = hubspot_key_normalize(type, key, buffer);
 
-	return hash_bytes_extended((const unsigned char *) normal.data, normal.len, KEY_SEED);
+	return hubspot_mix_hash(hubspot_long_text_hash(normal.data, normal.len), KEY_SEED);
 }

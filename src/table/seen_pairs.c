@@ -21,6 +21,7 @@
 #include "utils/hsearch.h"
 
 #include "api/association_type.h"
+#include "base/text_hash.h"
 #include "table/seen_pairs.h"
 
 /* Room at first: for records, and for the pairs of each. */
@@ -145,8 +146,7 @@ note(HubspotSeenPairs *seen, int64 record, const HubspotAssociation *types, int 
 	if (!found)
 		entry->pairs = pairs_create(seen->context, FIRST_PAIRS, NULL);
 	pair = pairs_insert(entry->pairs,
-						hash_bytes_extended((const unsigned char *) other.data, other.len, 0),
-						&found);
+						hubspot_long_text_hash(other.data, other.len), &found);
 	if (!found)
 		pair->types = hash;
 	return pair->types == hash;
@@ -165,8 +165,8 @@ types_hash(const HubspotAssociation *types, int ntypes)
 			continue;
 		hash = hash_combine(hash, hash_bytes_uint32(type->type_id));
 		if (type->category)
-			hash = hash_combine(hash, hash_bytes((const unsigned char *) type->category,
-												 strlen(type->category)));
+			hash = hash_combine(hash, hubspot_text_hash(type->category,
+														strlen(type->category)));
 	}
 	return hash;
 }
