@@ -196,7 +196,8 @@ static HubspotStatement settle_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_difference AS d WHERE d.sync = $1 AND d.state <> 'repaired'"
 	" AND (SELECT o.id FROM %1$s.hs_assoc_outbox AS o WHERE " HUBSPOT_SQL_PAIR("o") " = d.pair"
-	"  AND o.server = $2 AND o.id < 0 LIMIT 1) IS NOT NULL",
+	"  AND o.server IS NOT DISTINCT FROM $2 AND o.id < 0"
+	"  ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id LIMIT 1) IS NOT NULL",
 	.types = {[SETTLE_SYNC] = INT4OID,[SETTLE_SERVER] = TEXTOID}
 };
 

@@ -66,11 +66,16 @@ enum
 	DEFERRED_ID
 };
 
+/*
+ * The doubts of a pair are found by its index, and by no other: hence IS NOT DISTINCT, and
+ * OFFSET, without which the latest time would be looked for at the end of an index of times.
+ */
 static HubspotStatement defer_statement = {
 	.text =
 	"UPDATE %1$s.hs_assoc_outbox AS n SET not_before = k.until"
-	" FROM (SELECT l.id, (SELECT max(d.until) FROM %1$s.hs_assoc_doubt AS d"
-	"   WHERE d.pair = " HUBSPOT_SQL_PAIR("l") " AND d.id < l.id AND d.server = l.server) AS until"
+	" FROM (SELECT l.id, (SELECT max(p.until) FROM (SELECT d.until FROM %1$s.hs_assoc_doubt AS d"
+	"   WHERE d.pair = " HUBSPOT_SQL_PAIR("l") " AND d.id < l.id"
+	"    AND d.server IS NOT DISTINCT FROM l.server OFFSET 0) AS p) AS until"
 	"  FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY ($1) FOR UPDATE SKIP LOCKED) AS k"
 	" WHERE n.id = k.id AND k.until > clock_timestamp() RETURNING n.id",
 	.types = {[DEFER_IDS] = INT8ARRAYOID}
@@ -79,7 +84,7 @@ static HubspotStatement defer_statement = {
 static HubspotStatement forget_statement = {
 	.text =
 	"DELETE FROM %1$s.hs_assoc_doubt AS d WHERE d.ctid = ANY (ARRAY("
-	" SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l WHERE l.until < clock_timestamp()"
+	" SELECT l.ctid FROM %1$s.hs_assoc_doubt AS l WHERE l.until < now()"
 	" ORDER BY l.until " HUBSPOT_SQL_SOME " FOR UPDATE SKIP LOCKED))",
 };
 

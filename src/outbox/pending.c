@@ -56,6 +56,10 @@ static const Oid parameter_types[PENDING_NPARAMETERS] = {
 	" UNION SELECT f.no, %1$s.hs_assoc_pair($1, $5, f.name, $6, t.name)" \
 	"  FROM from_names AS f JOIN to_names AS t ON t.no = f.no) "
 
+/*
+ * What belongs to a pair is found by the index of pairs, and by no other, whatever is known of
+ * the tables: hence scalar subqueries in place of joins, IS NOT DISTINCT, ORDER BY and OFFSET.
+ */
 static const char all_pairs[] =
 "SELECT DISTINCT " HUBSPOT_SQL_PAIR("o") " AS pair FROM %1$s.hs_assoc_outbox AS o"
 " WHERE o.server = $1 AND o.role = $2";
@@ -63,13 +67,16 @@ static const char all_pairs[] =
 static const char waiting_now[] =
 PAIRS
 "SELECT p.no FROM p WHERE (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
-" WHERE " HUBSPOT_SQL_PAIR("o") " = p.pair AND o.server = $1 AND o.role = $2 LIMIT 1) IS NOT NULL";
+" WHERE " HUBSPOT_SQL_PAIR("o") " = p.pair AND o.server IS NOT DISTINCT FROM $1"
+" AND o.role IS NOT DISTINCT FROM $2"
+" ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id LIMIT 1) IS NOT NULL";
 
 /* what was not confirmed, and may still be done */
 static const char doubtful[] =
 PAIRS
-"SELECT p.no FROM p JOIN %1$s.hs_assoc_doubt AS d ON d.pair = p.pair"
-" WHERE d.server = $1 AND d.until > clock_timestamp()";
+"SELECT p.no FROM p WHERE (SELECT d.id FROM %1$s.hs_assoc_doubt AS d"
+" WHERE d.pair = p.pair AND d.server IS NOT DISTINCT FROM $1 AND d.until > clock_timestamp()"
+" ORDER BY d.pair, d.id LIMIT 1) IS NOT NULL";
 
 static const char waiting_before[] =
 PAIRS
@@ -78,10 +85,10 @@ PAIRS
 static const char dead[] =
 PAIRS
 "SELECT DISTINCT ON (p.no) p.no, l.http_status, l.error_category, l.error_message,"
-" l.correlation_id FROM p CROSS JOIN LATERAL (SELECT * FROM %1$s.hs_assoc_dead_letter AS l"
-"  WHERE " HUBSPOT_SQL_PAIR("l") " = p.pair AND l.server = $1 AND l.role = $2"
-"  ORDER BY l.died_at DESC, l.id DESC LIMIT 1) AS l"
-" ORDER BY p.no";
+" l.correlation_id FROM p CROSS JOIN LATERAL (SELECT * FROM %1$s.hs_assoc_dead_letter AS d"
+"  WHERE " HUBSPOT_SQL_PAIR("d") " = p.pair AND d.server IS NOT DISTINCT FROM $1"
+"   AND d.role IS NOT DISTINCT FROM $2 OFFSET 0) AS l"
+" ORDER BY p.no, l.died_at DESC, l.id DESC";
 
 static void run(const char *text, const HubspotPending *pending,
 				QueryEnvironment *environment, DestReceiver *receiver);

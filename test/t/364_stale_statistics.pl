@@ -15,6 +15,8 @@ my $node = start_node(
 	'session_preload_libraries' => 'auto_explain',
 	'auto_explain.log_min_duration' => 0,
 	'auto_explain.log_nested_statements' => 'on',
+	'auto_explain.log_analyze' => 'on',
+	'auto_explain.log_timing' => 'off',
 	'auto_explain.log_format' => 'json',
 	'autovacuum' => 'off');
 my $hubspot = start_simulator();
@@ -33,10 +35,12 @@ enqueue('create_default', 100_000, '', 70_001);
 $session->query("DELETE FROM hs_assoc_outbox WHERE id < (SELECT max(id) FROM hs_assoc_outbox);
 	INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
 		SELECT -i, 'none', 'postgres'::regrole, 'archive', 'contacts', i, 'companies', i, false, now(), 1 FROM generate_series(1, 30000) i;
-	DELETE FROM hs_assoc_dead_letter WHERE id > -30000");
-$session->query("VACUUM ANALYZE $_") foreach 'hs_assoc_outbox', 'hs_assoc_dead_letter';
+	DELETE FROM hs_assoc_dead_letter WHERE id > -30000;
+	INSERT INTO hs_assoc_doubt (server, pair, id, until) SELECT 'none', i, i, now() FROM generate_series(1, 100000) i;
+	DELETE FROM hs_assoc_doubt WHERE id < 100000");
+$session->query("VACUUM ANALYZE $_") foreach 'hs_assoc_outbox', 'hs_assoc_dead_letter', 'hs_assoc_doubt';
 is($session->query("SELECT bool_and(reltuples <= 1 AND relpages > 300) FROM pg_class
-	WHERE relname IN ('hs_assoc_outbox', 'hs_assoc_dead_letter')"), 't', 'statistics of tables that are nearly empty');
+	WHERE relname IN ('hs_assoc_outbox', 'hs_assoc_dead_letter', 'hs_assoc_doubt')"), 't', 'statistics of tables that are nearly empty');
 $session->quit;
 $session = start_session($node);
 
@@ -59,15 +63,25 @@ enqueue('create', 3000, ', 279 AS type_id');
 enqueue('archive_labels', 3000, ', 279 AS type_id');
 $session->query('CALL hs_assoc_flush()') foreach 1 .. 3;
 
+# What differs from HubSpot is compared with what waits, is in doubt, and was refused.
+$session->query(q{SET client_min_messages = error; CREATE TABLE links (f int, t int, PRIMARY KEY (f, t));
+	SELECT hs_assoc_enable_sync('links', 'contacts', 'f', 'deals', 't');
+	INSERT INTO links SELECT i, i FROM generate_series(1, 3000) i;
+	UPDATE hs_assoc_outbox SET from_type = 'tickets' WHERE to_type = 'deals';
+	INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
+		SELECT 1000000 + i, 'hubspot', current_user::regrole, 'archive', 'contacts', i, 'deals', i + 1, false, now(), 1 FROM generate_series(1, 3000) i;
+	INSERT INTO hs_assoc_doubt (server, pair, id, until) SELECT 'hubspot', i, i, now() + interval '1 h' FROM generate_series(1, 3000) i});
+is($session->query(q{SELECT count(*) FROM hs_assoc_drift('links')}), 3000, 'all of a table differs');
+
 # The plans of our own statements, which name their tables with the schema
-my %large = map { $_ => 1 } 'hs_assoc_outbox', 'hs_assoc_dead_letter';
+my %large = map { $_ => 1 } 'hs_assoc_outbox', 'hs_assoc_dead_letter', 'hs_assoc_doubt';
 my (%plans, %bad);
 my $log = substr slurp_file($node->logfile), $start;
 while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
 {
 	my $explained = decode_json($1);
 	my $text = $explained->{'Query Text'};
-	next unless $text =~ /\bpublic\.hs_assoc_(outbox|dead_letter)\b/;
+	next unless $text =~ /\bpublic\.hs_assoc_(outbox|dead_letter|doubt)\b/;
 	next if $text =~ / AS reason\b/;    # what hs_assoc_flush says of all that waits
 	$plans{$text} = 1;
 	my @nodes = [ $explained->{Plan}, '' ];
@@ -80,10 +94,13 @@ while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
 		  && !grep { $node->{$_} } 'Index Cond', 'TID Cond';
 		$bad{$text} = "Join Filter: $node->{'Join Filter'}"
 		  if ($node->{'Join Filter'} // '') =~ /\b(ctid|id) = /;
+		my $removed = ($node->{'Rows Removed by Filter'} // 0) * $node->{'Actual Loops'};
+		$bad{$text} = "$removed rows for nothing by $node->{'Node Type'} on $relation" if $removed > 100_000;
 		push @nodes, map { [$_] } @{ $node->{Plans} // [] };
 	}
 }
-foreach my $what ('WHERE ctid = ANY', 'WITH done AS', 'FROM public.hs_assoc_doubt AS d\s+WHERE', 'SKIP LOCKED\) AS w')
+foreach my $what ('WHERE ctid = ANY', 'WITH done AS', 'FROM public.hs_assoc_doubt AS d\s+WHERE', 'SKIP LOCKED\) AS w',
+	'FROM p WHERE .*_doubt', 'FROM p WHERE .*_outbox', 'FROM p CROSS JOIN .*_dead_letter')
 {
 	ok((grep { /$what/ } keys %plans), "a statement with $what was run");
 }
