@@ -5,8 +5,9 @@
  *
  * Entries sort by their records, first the one that associations are of, then by their
  * types, so that all of a record stand together, those of a pair do, and what is wanted of
- * it stands beside what is held.  The id of the first record comes apart from the rest of
- * the entry, which is kept without it where all are of one record.
+ * it stands beside what is held.  Of several names of one record, which are texts that were
+ * given, the shortest one is shown.  The id of the first record comes apart from the rest
+ * of the entry, which is kept without it where all are of one record.
  *
  * IDENTIFICATION
  *	  src/plan/entry.c
@@ -48,8 +49,8 @@ hubspot_pack_entry(const HubspotPlan *plan, const HubspotEntry *entry, char *to)
 		return to;
 	if (plan->from_type.property)
 	{
-		to = hubspot_pack_uint64(to, entry->key_hash);
 		to = hubspot_pack_text(to, entry->from_given);
+		to = hubspot_pack_uint64(to, entry->key_hash);
 	}
 	if (plan->to_type.property)
 		to = hubspot_pack_text(to, entry->to_given);
@@ -148,9 +149,9 @@ hubspot_unpack_entry(const HubspotPlan *plan, const char *from, HubspotEntry *en
 const char *
 hubspot_unpack_key(const char *end_of_place, uint64 *key_hash, HubspotSlice *from_given)
 {
-	const char *from = hubspot_unpack_uint64(end_of_place + 1, key_hash);
+	const char *from = hubspot_unpack_text(end_of_place + 1, from_given);
 
-	return hubspot_unpack_text(from, from_given);
+	return hubspot_unpack_uint64(from, key_hash);
 }
 
 /*
