@@ -88,6 +88,20 @@ typedef struct TypeName
 static TypeName names[NNAMES];
 static bool names_are_made = false;
 
+/* The names that were looked up last: nearly always the two of the same lane. */
+#define NRECENT		2
+
+typedef struct RecentName
+{
+	int			len;
+	int			number;
+	char		name[MAX_NAME];
+} RecentName;
+
+static RecentName recent_names[NRECENT];
+static int	oldest_recent = 0;
+
+static int	look_up_number(HubspotSlice type);
 static void make_names(void);
 static int	add_name(int n, const char *name, const char *id);
 static int	compare_names(const void *a, const void *b);
@@ -116,12 +130,31 @@ hubspot_unknown_object_type(const char *message)
 int
 hubspot_standard_number(HubspotSlice type)
 {
+	RecentName *recent;
+
+	if (type.len >= MAX_NAME)
+		return 0;
+	for (int i = 0; i < NRECENT; i++)
+	{
+		recent = &recent_names[i];
+		if (recent->len == type.len && memcmp(recent->name, type.data, type.len) == 0)
+			return recent->number;
+	}
+	recent = &recent_names[oldest_recent];
+	oldest_recent = (oldest_recent + 1) % NRECENT;
+	recent->number = look_up_number(type);
+	recent->len = type.len;
+	memcpy(recent->name, type.data, type.len);
+	return recent->number;
+}
+
+static int
+look_up_number(HubspotSlice type)
+{
 	char		name[MAX_NAME];
 	TypeName	key = {0};
 	const TypeName *found;
 
-	if (type.len >= MAX_NAME)
-		return 0;
 	if (!names_are_made)
 		make_names();
 	for (int i = 0; i < type.len; i++)
