@@ -437,6 +437,7 @@ CREATE ROLE regress_hubspot_root;
 CREATE ROLE regress_hubspot_part;
 GRANT CREATE ON SCHEMA public TO regress_hubspot_root, regress_hubspot_part;
 GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_root;
+CREATE USER MAPPING FOR regress_hubspot_root SERVER hubspot OPTIONS (access_token 'test-token');
 CREATE TABLE parts (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY RANGE (contact_id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (100) TO (200);

@@ -21,6 +21,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
@@ -33,6 +34,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
@@ -54,6 +56,8 @@ static void set_option(void *options, const HubspotOption *option,
 static void set_options(void *options, const List *list, Oid catalog);
 static UserMapping *get_user_mapping(const ForeignServer *server, Oid userid);
 static bool has_own_mapping(const ForeignServer *server, Oid userid);
+static HeapTuple find_mapping(Oid serverid, Oid userid);
+static bool has_login(const HubspotOptions *options);
 
 /*
  * The options of a server and of the user's mapping for it, or PUBLIC's, as
@@ -72,8 +76,7 @@ hubspot_get_options(Oid serverid, Oid userid)
 	set_options(options, mapping->options, UserMappingRelationId);
 
 	hubspot_check_host(server->servername, options->base_url);
-	if (options->access_token == NULL && options->access_token_file == NULL &&
-		options->client_id == NULL)
+	if (!has_login(options))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("user mapping for server \"%s\" has no access token",
@@ -321,15 +324,56 @@ has_own_mapping(const ForeignServer *server, Oid userid)
 Oid
 hubspot_login(const char *server_name, Oid userid)
 {
-	Oid			serverid = get_foreign_server_oid(server_name, true);
-	Oid			mapping;
+	HeapTuple	tuple = find_mapping(get_foreign_server_oid(server_name, true), userid);
+	Oid			mapping = InvalidOid;
 
-	mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
-							  ObjectIdGetDatum(userid),
-							  ObjectIdGetDatum(serverid));
-	if (!OidIsValid(mapping))
-		mapping = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
-								  ObjectIdGetDatum(InvalidOid),
-								  ObjectIdGetDatum(serverid));
+	if (HeapTupleIsValid(tuple))
+	{
+		mapping = ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid;
+		ReleaseSysCache(tuple);
+	}
 	return mapping;
+}
+
+/* What a role lacks to use a server.  No ERROR. */
+HubspotAccess
+hubspot_access(Oid serverid, Oid userid)
+{
+	HubspotOptions options = {0};
+	HeapTuple	tuple;
+	Datum		mapping;
+	bool		isnull;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(userid)))
+		return HUBSPOT_ACCESS_NO_ROLE;
+	if (hubspot_server_aclcheck(serverid, userid, ACL_USAGE) != ACLCHECK_OK)
+		return HUBSPOT_ACCESS_NO_USAGE;
+	tuple = find_mapping(serverid, userid);
+	if (!HeapTupleIsValid(tuple))
+		return HUBSPOT_ACCESS_NO_MAPPING;
+	mapping = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+	if (!isnull)
+		set_options(&options, untransformRelOptions(mapping), UserMappingRelationId);
+	ReleaseSysCache(tuple);
+	return has_login(&options) ? HUBSPOT_ACCESS_GRANTED : HUBSPOT_ACCESS_NO_LOGIN;
+}
+
+/* The user mapping of a role for a server, or PUBLIC's, to be released; NULL: there is none. */
+static HeapTuple
+find_mapping(Oid serverid, Oid userid)
+{
+	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+										ObjectIdGetDatum(serverid));
+
+	if (!HeapTupleIsValid(tuple))
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+								ObjectIdGetDatum(serverid));
+	return tuple;
+}
+
+/* Does the user mapping say how to log in? */
+static bool
+has_login(const HubspotOptions *options)
+{
+	return options->access_token || options->access_token_file || options->client_id;
 }

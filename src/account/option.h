@@ -15,9 +15,20 @@
 
 #include "account/option_table.h"
 
+/* What a role lacks to use a server; the first thing that it does. */
+typedef enum HubspotAccess
+{
+	HUBSPOT_ACCESS_GRANTED,
+	HUBSPOT_ACCESS_NO_ROLE,		/* it was dropped */
+	HUBSPOT_ACCESS_NO_USAGE,
+	HUBSPOT_ACCESS_NO_MAPPING,	/* neither its own nor PUBLIC's */
+	HUBSPOT_ACCESS_NO_LOGIN		/* the mapping has none of the tokens */
+} HubspotAccess;
+
 extern HubspotOptions *hubspot_get_options(Oid serverid, Oid userid);
 extern void hubspot_require_mapping(Oid serverid, Oid userid);
 extern Oid	hubspot_login(const char *server_name, Oid userid);
+extern HubspotAccess hubspot_access(Oid serverid, Oid userid);
 extern const char *hubspot_server_api_version(Oid serverid);
 extern void hubspot_get_table_options(const List *list, HubspotTableOptions *options);
 extern int	hubspot_get_column_role(const List *list);

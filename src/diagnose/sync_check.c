@@ -30,6 +30,7 @@
 #include "rows/report.h"
 #include "schema/prepared.h"
 #include "sync/config.h"
+#include "sync/link_state.h"
 
 /*
  * For how many pairs of object types labels are looked up: with the other
@@ -173,32 +174,34 @@ hubspot_check_syncs(HubspotDiagnosis *diagnosis)
 static void
 check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync)
 {
-	const char *server = quote_identifier(diagnosis->name);
-	const char *role;
+	const char *lack = NULL;
 
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(sync->role)))
-	{
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
-					 psprintf("SELECT hs_assoc_disable_sync('%s'), and enable the sync anew as a role that there is.",
-							  table_text(sync)),
-					 "table %s is in sync on behalf of a role that was dropped",
-					 table_text(sync));
-		return;
-	}
-	role = quote_identifier(GetUserNameFromId(sync->role, false));
 	if (!OidIsValid(diagnosis->server))
 		return;
-	if (hubspot_server_aclcheck(diagnosis->server, sync->role, ACL_USAGE) != ACLCHECK_OK)
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
-					 psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", server, role),
-					 "table %s is in sync on behalf of %s, which has no USAGE on the server",
-					 table_text(sync), role);
-	else if (!OidIsValid(hubspot_login(diagnosis->name, sync->role)))
-		hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
-					 psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...');",
-							  role, server),
-					 "table %s is in sync on behalf of %s, which has no user mapping",
-					 table_text(sync), role);
+	switch (hubspot_access(diagnosis->server, sync->role))
+	{
+		case HUBSPOT_ACCESS_GRANTED:
+			return;
+		case HUBSPOT_ACCESS_NO_ROLE:
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+						 hubspot_sync_account_advice(sync),
+						 "table %s is in sync on behalf of a role that was dropped",
+						 table_text(sync));
+			return;
+		case HUBSPOT_ACCESS_NO_USAGE:
+			lack = "has no USAGE on the server";
+			break;
+		case HUBSPOT_ACCESS_NO_MAPPING:
+			lack = "has no user mapping";
+			break;
+		case HUBSPOT_ACCESS_NO_LOGIN:
+			lack = "has a user mapping without a login";
+			break;
+	}
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+				 hubspot_sync_account_advice(sync),
+				 "table %s is in sync on behalf of %s, which %s", table_text(sync),
+				 quote_identifier(GetUserNameFromId(sync->role, false)), lack);
 }
 
 static const char *
@@ -237,11 +240,8 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 		const HubspotSync *sync = lfirst(lc);
 		const char *problem = problem_of(&inactive, sync->id);
 
-		/*
-		 * without its server, no trigger is of use, and the topic syncs says
-		 * what to do
-		 */
-		if (problem && OidIsValid(hubspot_server_owner(sync->server)))
+		/* what its role lacks to use the server is told by the topic syncs */
+		if (problem && !hubspot_sync_lacks_account(sync, problem))
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
 						 trigger_advice(sync),
 						 "changes of table %s are not followed: %s", table_text(sync), problem);

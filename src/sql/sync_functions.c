@@ -121,6 +121,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc), sync->replicated);
 	hubspot_link_tell_writers(sync);
+	hubspot_sync_tell_account(sync);
 	if (with_backfill)
 		enqueued = hubspot_change_enqueue_table(hubspot_change_create(sync, sync->link_table),
 												HUBSPOT_TABLE_BACKFILLED);

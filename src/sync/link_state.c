@@ -6,7 +6,8 @@
  * A sync works by statement triggers.  They do not fire for what comes another way: rows that
  * a subscription applies, or that a distributed engine writes into the shards of the table;
  * nor where somebody has disabled them, or sets session_replication_role.  A sync that is to
- * send what a subscription applies has others, which have to be there, too.  The view
+ * send what a subscription applies has others, which have to be there, too.  And what is
+ * enqueued is sent on behalf of a role, which has to be able to use the server.  The view
  * hs_assoc_sync asks here, so that it calls no sync active whose changes are not sent.
  *
  * Only catalogs are read, with no lock but theirs: a table may change at any
@@ -31,6 +32,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
@@ -39,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "account/option.h"
 #include "schema/origin.h"
 #include "sync/link_state.h"
 #include "sync/link_trigger.h"
@@ -56,6 +59,7 @@ static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool 
 static const char *event_trigger_problem(void);
 static const char *subscription_problem(const HubspotSync *sync);
 static const char *column_problem(const HubspotSync *sync);
+static const char *account_problem(const HubspotSync *sync);
 static bool is_replaced(const HubspotSchema *schema, const HubspotSync *sync);
 static bool is_distributed(Oid table);
 static bool is_subscribed(Oid table);
@@ -80,8 +84,8 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 	if (problem == NULL && is_replaced(schema, sync))
 		problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
 						   sync->table_name);
-	if (problem == NULL && !OidIsValid(get_foreign_server_oid(sync->server, true)))
-		problem = psprintf("Server \"%s\" does not exist.", sync->server);
+	if (problem == NULL)
+		problem = account_problem(sync);
 	if (problem == NULL)
 		problem = hubspot_origin_problem();
 	return problem;
@@ -257,6 +261,87 @@ hubspot_link_tell_writers(const HubspotSync *sync)
 						get_rel_name(link_table)),
 				 errdetail("Until one does, the sync is not active, and only what is written here is sent."),
 				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for an existing subscription, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
+}
+
+/*
+ * Why nothing can be sent on behalf of the sync's role, as the catalogs have it; or NULL.
+ * What HubSpot says of its token is another matter.
+ */
+static const char *
+account_problem(const HubspotSync *sync)
+{
+	Oid			serverid = get_foreign_server_oid(sync->server, true);
+	const char *role = GetUserNameFromId(sync->role, true);
+
+	if (!OidIsValid(serverid))
+		return psprintf("Server \"%s\" does not exist.", sync->server);
+	switch (hubspot_access(serverid, sync->role))
+	{
+		case HUBSPOT_ACCESS_GRANTED:
+			return NULL;
+		case HUBSPOT_ACCESS_NO_ROLE:
+			return "The role on whose behalf it is sent was dropped.";
+		case HUBSPOT_ACCESS_NO_USAGE:
+			return psprintf("Role \"%s\" has no USAGE on server \"%s\".", role, sync->server);
+		case HUBSPOT_ACCESS_NO_MAPPING:
+			return psprintf("Role \"%s\" has no user mapping for server \"%s\".",
+							role, sync->server);
+		case HUBSPOT_ACCESS_NO_LOGIN:
+			return psprintf("The user mapping of role \"%s\" for server \"%s\" has no login.",
+							role, sync->server);
+	}
+	return NULL;
+}
+
+/* Is that why the sync is not active? */
+bool
+hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem)
+{
+	const char *account = account_problem(sync);
+
+	return account && strcmp(account, problem) == 0;
+}
+
+/* What gives the sync's role what it lacks to use the server, which exists; or NULL. */
+const char *
+hubspot_sync_account_advice(const HubspotSync *sync)
+{
+	const char *server = quote_identifier(sync->server);
+	const char *role = GetUserNameFromId(sync->role, true);
+
+	switch (hubspot_access(get_foreign_server_oid(sync->server, false), sync->role))
+	{
+		case HUBSPOT_ACCESS_GRANTED:
+			return NULL;
+		case HUBSPOT_ACCESS_NO_ROLE:
+			return psprintf("SELECT hs_assoc_disable_sync(%s), and enable the sync anew as a role that there is.",
+							quote_literal_cstr(hubspot_link_name(sync->link_table)));
+		case HUBSPOT_ACCESS_NO_USAGE:
+			return psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", server, quote_identifier(role));
+		case HUBSPOT_ACCESS_NO_MAPPING:
+			return psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...');",
+							quote_identifier(role), server);
+		case HUBSPOT_ACCESS_NO_LOGIN:
+			return psprintf("ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...');", server);
+	}
+	return NULL;
+}
+
+/*
+ * To be called when a sync is enabled: a WARNING if its role cannot use the server, so that
+ * what is enqueued waits.
+ */
+void
+hubspot_sync_tell_account(const HubspotSync *sync)
+{
+	const char *problem = account_problem(sync);
+
+	if (problem)
+		ereport(WARNING,
+				(errmsg("changes of table \"%s\" are enqueued, but cannot be sent yet",
+						get_rel_name(sync->link_table)),
+				 errdetail("%s", problem),
+				 errhint("%s", hubspot_sync_account_advice(sync))));
 }
 
 /*

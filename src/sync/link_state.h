@@ -15,6 +15,9 @@
 
 extern const char *hubspot_sync_problem(const HubspotSchema *schema,
 										const HubspotSync *sync);
+extern bool hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem);
+extern const char *hubspot_sync_account_advice(const HubspotSync *sync);
+extern void hubspot_sync_tell_account(const HubspotSync *sync);
 extern void hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table);
 extern void hubspot_link_tell_writers(const HubspotSync *sync);
 

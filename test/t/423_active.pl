@@ -105,6 +105,29 @@ $session->query(q{BEGIN; INSERT INTO hs_assoc_sync_config (link_table, from_type
 is($session->query('SELECT active, problem FROM hs_assoc_sync WHERE link_table = 99999'), 'f|The table does not exist any more.', 'without its table');
 $session->query('ROLLBACK');
 
+# on behalf of a role that cannot use the server; who enables the sync is told
+$session->query('DROP USER MAPPING FOR PUBLIC SERVER hubspot; CREATE ROLE "No One"; GRANT CREATE ON SCHEMA public TO "No One"; GRANT USAGE ON FOREIGN SERVER hubspot TO "No One"');
+my ($unmapped, $as) = ('Role "No One" has no user mapping for server "hubspot".', 'SET ROLE "No One"');
+like(told(qq{$as; CREATE TABLE theirs (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
+	SELECT hs_assoc_enable_sync('theirs', 'contacts', 'contact_id', 'companies', 'company_id'); RESET ROLE}),
+	qr/WARNING:  01000: changes of table "theirs" are enqueued, but cannot be sent yet\n.*DETAIL:  Role "No One" has no user mapping for server "hubspot"\.\n.*HINT:  CREATE USER MAPPING FOR "No One" SERVER hubspot OPTIONS \(access_token '\.\.\.'\);\n/,
+	'no user mapping: a warning');
+is(problem('theirs'), "f $unmapped", '... and not active');
+$session->query('CREATE USER MAPPING FOR "No One" SERVER hubspot');
+is(problem('theirs'), 'f The user mapping of role "No One" for server "hubspot" has no login.', 'a user mapping without a login');
+$session->query(q{ALTER USER MAPPING FOR "No One" SERVER hubspot OPTIONS (ADD client_id 'a', ADD client_secret 'b', ADD refresh_token 'c')});
+is(problem('theirs'), 't', '... with that of OAuth');
+$session->query(q{DROP USER MAPPING FOR "No One" SERVER hubspot; CREATE USER MAPPING FOR PUBLIC SERVER hubspot OPTIONS (access_token 'test-token')});
+is(problem('theirs'), 't', "... or PUBLIC's");
+unlike(told(qq{$as; SELECT hs_assoc_disable_sync('theirs'); SELECT hs_assoc_enable_sync('theirs', 'contacts', 'contact_id', 'companies', 'company_id'); RESET ROLE}),
+	qr/WARNING/, '... and no warning');
+sub problem_of_theirs { return $session->query(q{SELECT problem FROM hs_assoc_sync WHERE link_table = 'theirs'::regclass}) }
+$session->query('REVOKE USAGE ON FOREIGN SERVER hubspot FROM "No One"');
+is(problem_of_theirs(), 'Role "No One" has no USAGE on server "hubspot".', 'without USAGE');
+$session->query('REASSIGN OWNED BY "No One" TO CURRENT_USER; DROP OWNED BY "No One"; DROP ROLE "No One"');
+is(problem_of_theirs(), 'The role on whose behalf it is sent was dropped.', 'a role that was dropped');
+$session->query('DROP TABLE theirs');
+
 # a copy of the database
 $session->query('CREATE DATABASE template_of_copy');
 create_account($node, $hubspot, dbname => 'template_of_copy');

@@ -295,6 +295,8 @@ broken('a role lost USAGE', 'REVOKE USAGE ON FOREIGN SERVER hubspot FROM carl', 
 	syncs => [ 'problem', qr/carls is in sync on behalf of carl, which has no USAGE/, qr/^GRANT USAGE ON FOREIGN SERVER hubspot TO carl;$/ ]);
 broken('a role lost its mapping', 'DROP USER MAPPING FOR carl SERVER hubspot', q{CREATE USER MAPPING FOR carl SERVER hubspot OPTIONS (access_token 'test-token')},
 	syncs => [ 'problem', qr/carls is in sync on behalf of carl, which has no user mapping/, qr/CREATE USER MAPPING FOR carl SERVER hubspot/ ]);
+broken('a role lost its login', 'ALTER USER MAPPING FOR carl SERVER hubspot OPTIONS (DROP access_token)', q{ALTER USER MAPPING FOR carl SERVER hubspot OPTIONS (ADD access_token 'test-token')},
+	syncs => [ 'problem', qr/carls is in sync on behalf of carl, which has a user mapping without a login/, qr/^ALTER USER MAPPING \.\.\. SERVER hubspot OPTIONS \(ADD access_token/ ]);
 broken('a role is gone', 'REASSIGN OWNED BY carl TO postgres; DROP OWNED BY carl; DROP USER MAPPING IF EXISTS FOR carl SERVER hubspot; DROP ROLE carl',
 	q{SELECT hs_assoc_disable_sync('carls')},
 	syncs => [ 'problem', qr/carls is in sync on behalf of a role that was dropped/, qr/hs_assoc_disable_sync\('public\.carls'\)/ ]);
