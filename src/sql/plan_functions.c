@@ -25,6 +25,7 @@
 #include "plan/apply.h"
 #include "plan/plan_change.h"
 #include "plan/plan.h"
+#include "rows/report.h"
 #include "schema/origin.h"
 #include "sql/argument.h"
 #include "sql/change_row.h"
@@ -194,7 +195,7 @@ managed_type(HubspotPlan *plan, const char *text)
 				(errcode(error->sqlstate),
 				 errmsg("could not find the type \"%s\" of argument \"%s\"",
 						hubspot_shown(text), "managed"),
-				 errdetail("%s.", error->message),
+				 errdetail("%s", hubspot_error_detail(error)),
 				 errhint("Its elements are labels, or types such as \"USER_DEFINED:17\".")));
 	return *found;
 }
