@@ -90,122 +90,125 @@
  */
 static const HubspotEndpoint endpoints[] = {
 	[HUBSPOT_CREATE_DEFAULT] = {
-		"PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL,
+		"create_default", "PUT", HUBSPOT_OBJECTS, DEFAULT_TAIL,
 		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_ENVELOPE
 	},
 	[HUBSPOT_CREATE] = {
-		"PUT", HUBSPOT_OBJECTS, PAIR_TAIL,
+		"create", "PUT", HUBSPOT_OBJECTS, PAIR_TAIL,
 		HUBSPOT_INPUT_TYPED_PAIR, 0, true, HUBSPOT_REPLY_PAIR
 	},
 	[HUBSPOT_BATCH_CREATE_DEFAULT] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "associate/default",
+		"create_default", "POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "associate/default",
 		HUBSPOT_INPUT_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
 	},
 	[HUBSPOT_BATCH_CREATE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "create",
+		"create", "POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "create",
 		HUBSPOT_INPUT_TYPED_PAIR, 2000, true, HUBSPOT_REPLY_ENVELOPE
 	},
 	[HUBSPOT_ARCHIVE] = {
-		"DELETE", HUBSPOT_OBJECTS, PAIR_TAIL,
+		"archive", "DELETE", HUBSPOT_OBJECTS, PAIR_TAIL,
 		HUBSPOT_INPUT_PAIR, 0, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_BATCH_ARCHIVE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "archive",
+		"archive", "POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "archive",
 		HUBSPOT_INPUT_GROUP, 100, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_BATCH_ARCHIVE_LABELS] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "labels/archive",
+		"archive_labels", "POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "labels/archive",
 		HUBSPOT_INPUT_TYPED_PAIR, 100, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_LIST] = {
-		"GET", HUBSPOT_OBJECTS, LIST_TAIL,
+		"list", "GET", HUBSPOT_OBJECTS, LIST_TAIL,
 		HUBSPOT_INPUT_RECORD, 0, true, HUBSPOT_REPLY_PAGE
 	},
 	[HUBSPOT_BATCH_READ] = {
-		"POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "read",
+		"read", "POST", HUBSPOT_ASSOCIATIONS, BATCH_TAIL "read",
 		HUBSPOT_INPUT_RECORD, 1000, true, HUBSPOT_REPLY_RECORDS
 	},
 	[HUBSPOT_LABELS] = {
-		"GET", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		"labels", "GET", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
 	},
 	[HUBSPOT_LABEL_CREATE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		"label_create", "POST", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
 		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_DEFINITIONS
 	},
 	[HUBSPOT_LABEL_UPDATE] = {
-		"PUT", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
+		"label_update", "PUT", HUBSPOT_ASSOCIATIONS, LABELS_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_LABEL_DELETE] = {
-		"DELETE", HUBSPOT_ASSOCIATIONS, LABELS_TAIL "/{}",
+		"label_delete", "DELETE", HUBSPOT_ASSOCIATIONS, LABELS_TAIL "/{}",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_LIMITS_ALL] = {
-		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "all",
+		"limits", "GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "all",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
 	},
 	[HUBSPOT_LIMITS] = {
-		"GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "{}/{}",
+		"limits", "GET", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL "{}/{}",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_DEFINITIONS
 	},
 	[HUBSPOT_LIMIT_CREATE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "create",
+		"limit_create", "POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "create",
 		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_LIMIT_UPDATE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "update",
+		"limit_update", "POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "update",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_LIMIT_PURGE] = {
-		"POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "purge",
+		"limit_purge", "POST", HUBSPOT_ASSOCIATIONS, LIMITS_TAIL BATCH_TAIL "purge",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_SILENT
 	},
 	[HUBSPOT_HIGH_USAGE_REPORT] = {
-		"POST", HUBSPOT_ASSOCIATIONS, "usage/high-usage-report/{}",
+		"high_usage_report", "POST", HUBSPOT_ASSOCIATIONS, "usage/high-usage-report/{}",
 		HUBSPOT_INPUT_NONE, 0, false, HUBSPOT_REPLY_REPORT
 	},
 	[HUBSPOT_RECORDS_READ] = {
-		"POST", HUBSPOT_RECORDS, READ_TAIL,
+		"records_read", "POST", HUBSPOT_RECORDS, READ_TAIL,
 		HUBSPOT_INPUT_KEY, 100, true, HUBSPOT_REPLY_FOUND
 	},
 	[HUBSPOT_RECORDS_SEARCH] = {
-		"POST", HUBSPOT_RECORDS, SEARCH_TAIL,
+		"records_search", "POST", HUBSPOT_RECORDS, SEARCH_TAIL,
 		HUBSPOT_INPUT_KEY, 100, true, HUBSPOT_REPLY_FOUND
 	},
 	[HUBSPOT_PROPERTIES_LIST] = {
-		"GET", HUBSPOT_PROPERTIES, "{}",
+		"properties", "GET", HUBSPOT_PROPERTIES, "{}",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_PROPERTIES
 	},
 	[HUBSPOT_ACCOUNT_DETAILS] = {
-		"GET", HUBSPOT_ACCOUNT_INFO, "details",
+		"account", "GET", HUBSPOT_ACCOUNT_INFO, "details",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_DAILY_USAGE] = {
-		"GET", HUBSPOT_ACCOUNT_INFO, "api-usage/daily/private-apps",
+		"quota", "GET", HUBSPOT_ACCOUNT_INFO, "api-usage/daily/private-apps",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_CUSTOM_OBJECTS] = {
-		"GET", HUBSPOT_SCHEMAS, SCHEMAS_TAIL,
+		"object_types", "GET", HUBSPOT_SCHEMAS, SCHEMAS_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_LABEL_USAGE_ALL] = {
-		"GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL,
+		"label_usage", "GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_LABEL_USAGE] = {
-		"GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL "?fromObjectTypeId={}&toObjectTypeId={}",
+		"label_usage", "GET", HUBSPOT_USAGE, LABEL_USAGE_TAIL "?fromObjectTypeId={}&toObjectTypeId={}",
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_RECORD_USAGE] = {
-		"GET", HUBSPOT_USAGE, RECORD_USAGE_TAIL,
+		"records_near_limit", "GET", HUBSPOT_USAGE, RECORD_USAGE_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_USAGE
 	},
 	[HUBSPOT_RECORDS_LIST] = {
-		"GET", HUBSPOT_RECORDS, RECORDS_TAIL,
+		"records_list", "GET", HUBSPOT_RECORDS, RECORDS_TAIL,
 		HUBSPOT_INPUT_NONE, 0, true, HUBSPOT_REPLY_FOUND
 	}
 };
+
+/* Each operation has a line, but those of no endpoint, which come last. */
+StaticAssertDecl(lengthof(endpoints) == HUBSPOT_TOKEN, "an operation has no endpoint");
 
 static void append_tail(StringInfo url, const char *tail, const char *const *arguments);
 
@@ -229,42 +232,17 @@ hubspot_endpoint_operation(const HubspotEndpoint *endpoint)
 const char *
 hubspot_operation_name(HubspotOperation operation)
 {
-	static const char *const names[HUBSPOT_NOPERATIONS] = {
-		[HUBSPOT_CREATE_DEFAULT] = "create_default",
-		[HUBSPOT_CREATE] = "create",
-		[HUBSPOT_BATCH_CREATE_DEFAULT] = "create_default",
-		[HUBSPOT_BATCH_CREATE] = "create",
-		[HUBSPOT_ARCHIVE] = "archive",
-		[HUBSPOT_BATCH_ARCHIVE] = "archive",
-		[HUBSPOT_BATCH_ARCHIVE_LABELS] = "archive_labels",
-		[HUBSPOT_LIST] = "list",
-		[HUBSPOT_BATCH_READ] = "read",
-		[HUBSPOT_LABELS] = "labels",
-		[HUBSPOT_LABEL_CREATE] = "label_create",
-		[HUBSPOT_LABEL_UPDATE] = "label_update",
-		[HUBSPOT_LABEL_DELETE] = "label_delete",
-		[HUBSPOT_LIMITS_ALL] = "limits",
-		[HUBSPOT_LIMITS] = "limits",
-		[HUBSPOT_LIMIT_CREATE] = "limit_create",
-		[HUBSPOT_LIMIT_UPDATE] = "limit_update",
-		[HUBSPOT_LIMIT_PURGE] = "limit_purge",
-		[HUBSPOT_HIGH_USAGE_REPORT] = "high_usage_report",
-		[HUBSPOT_RECORDS_READ] = "records_read",
-		[HUBSPOT_RECORDS_SEARCH] = "records_search",
-		[HUBSPOT_PROPERTIES_LIST] = "properties",
-		[HUBSPOT_ACCOUNT_DETAILS] = "account",
-		[HUBSPOT_DAILY_USAGE] = "quota",
-		[HUBSPOT_CUSTOM_OBJECTS] = "object_types",
-		[HUBSPOT_LABEL_USAGE_ALL] = "label_usage",
-		[HUBSPOT_LABEL_USAGE] = "label_usage",
-		[HUBSPOT_RECORD_USAGE] = "records_near_limit",
-		[HUBSPOT_RECORDS_LIST] = "records_list",
-		[HUBSPOT_TOKEN] = "token",
-		[HUBSPOT_ANY_REQUEST] = "request",
-		[HUBSPOT_UNKNOWN_OPERATION] = "unknown"
-	};
-
-	return names[operation];
+	switch (operation)
+	{
+		case HUBSPOT_TOKEN:
+			return "token";
+		case HUBSPOT_ANY_REQUEST:
+			return "request";
+		case HUBSPOT_UNKNOWN_OPERATION:
+			return "unknown";
+		default:
+			return hubspot_endpoint(operation)->name;
+	}
 }
 
 /* Does it change nothing in the account? */

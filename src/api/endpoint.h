@@ -102,6 +102,7 @@ typedef enum HubspotReplyShape
 
 typedef struct HubspotEndpoint
 {
+	const char *name;			/* of the operation: hubspot_operation_name() */
 	const char *method;
 	HubspotTree tree;
 	const char *tail;			/* {} stands for the next argument */
