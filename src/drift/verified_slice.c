@@ -408,7 +408,9 @@ end_reading(HubspotVerifiedSlice *slice)
 	reason = hubspot_plan_excess(&counts, HUBSPOT_USUAL_REMOVALS);
 	if (reason)
 	{
-		end_pass(slice, psprintf("%lld associations would be removed. %s",
+		end_pass(slice, psprintf(ngettext("%lld association would be removed. %s",
+										  "%lld associations would be removed. %s",
+										  (unsigned long) counts.removed),
 								 (long long) counts.removed, reason));
 		return;
 	}

@@ -132,6 +132,13 @@ is($session->query(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_remov
 drain();
 wait_until(sub { held() eq $before && (stat_of(q{coalesce(held_back, '-')}) eq '-') });
 pass('and all goes on');
+associate([ [ 901, 903 ] ]);
+$session->query(q{CREATE TABLE lone (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id)); INSERT INTO lone VALUES (901, 902);
+	SELECT hs_assoc_enable_sync('lone', 'contacts', 'contact_id', 'companies', 'company_id', verify => '1 s', on_drift => 'mirror')});
+wait_until(sub { stat_of('bool_or(held_back IS NOT NULL)') eq 't' });
+is(stat_of('max(held_back)'), '1 association would be removed. Without the argument max_removals at most half of the 1 that the scope holds are removed.', 'nor does one go, where it is all that there is');
+$session->query(q{SELECT hs_assoc_disable_sync('lone'); DROP TABLE lone});
+dissociate([ 901, 903 ]);
 
 # Metrics
 my %metric = map { split /\|/ } split /\n/, $session->query(q{SELECT name, value FROM hs_assoc_metrics() WHERE name ~ 'compared|differences|verify' AND labels->>'server' = 'hubspot'});
