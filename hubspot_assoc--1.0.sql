@@ -1423,6 +1423,8 @@ WITH sending AS (
 	SELECT l.server, i.id
 	FROM hs_assoc_lease AS l, pg_catalog.unnest(l.sending) AS r (ids),
 		pg_catalog.generate_series(pg_catalog.lower(r.ids), pg_catalog.upper(r.ids) OPERATOR(pg_catalog.-) 1) AS i (id)
+	-- true of each that has any, which PostgreSQL takes for few: otherwise JIT would come in
+	WHERE l.sending OPERATOR(pg_catalog.&&) pg_catalog.int8multirange(pg_catalog.int8range(NULL, NULL))
 ), queue AS (
 	SELECT o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table,
 		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0
