@@ -126,43 +126,60 @@ enum
 	CHOSEN_SERVER
 };
 
-/* Dead letters by their ids and their server, all if these are null */
-#define CHOSEN \
-	"($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.server = $2)"
+/*
+ * Dead letters that have one of these ids, or whatever id they have; of a server, or of all if
+ * that is null.  With both in one condition, each call would read all dead letters.
+ */
+#define OF_SERVER		"($2 IS NULL OR d.server = $2)"
+#define OF_IDS			"d.id = ANY ($1) AND " OF_SERVER
 
 /*
  * Dead letters go back to their old place.  Their id may belong to a later row by now; then
  * they get one below all others, an even one (see outbox.h).  Records that were found by keys
  * are looked up anew.
  */
+#define RETRY(chosen) \
+	"WITH taken AS (DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " chosen \
+	" RETURNING id, server, role, operation, from_type, from_id, to_type, to_id," \
+	"  type_ids, category, labels, keep_labels, link_table, enqueued_at," \
+	"  http_status, error_category, error_message, correlation_id," \
+	"  from_property, from_key, to_property, to_key, wait_for_records, " HUBSPOT_SQL_WHO ") " \
+	"INSERT INTO %1$s.hs_assoc_outbox (id, server, role, operation, from_type," \
+	"  from_id, to_type, to_id, type_ids, category, labels, keep_labels, link_table," \
+	"  enqueued_at, http_status, error_category, error_message, correlation_id," \
+	"  wait_for_records, waited, " HUBSPOT_SQL_WHO ") " \
+	"SELECT CASE WHEN later.id IS NULL THEN t.id" \
+	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o)," \
+	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) / 2 * 2" \
+	"   - 2 * row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END," \
+	" t.server, t.role, t.operation," \
+	" " HUBSPOT_SQL_GIVEN_TYPE("t", "from") ", " HUBSPOT_SQL_GIVEN_ID("t", "from") "," \
+	" " HUBSPOT_SQL_GIVEN_TYPE("t", "to") ", " HUBSPOT_SQL_GIVEN_ID("t", "to") "," \
+	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at," \
+	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id," \
+	" t.wait_for_records, t.wait_for_records - t.wait_for_records," \
+	" t.enqueued_by, t.application_name, t.history_for" \
+	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id"
+
+static HubspotStatement retry_ids_statement = {
+	.text = RETRY(OF_IDS),
+	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
+};
+
 static HubspotStatement retry_statement = {
-	.text =
-	"WITH taken AS (DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN
-	" RETURNING id, server, role, operation, from_type, from_id, to_type, to_id,"
-	"  type_ids, category, labels, keep_labels, link_table, enqueued_at,"
-	"  http_status, error_category, error_message, correlation_id,"
-	"  from_property, from_key, to_property, to_key, wait_for_records, " HUBSPOT_SQL_WHO ") "
-	"INSERT INTO %1$s.hs_assoc_outbox (id, server, role, operation, from_type,"
-	"  from_id, to_type, to_id, type_ids, category, labels, keep_labels, link_table,"
-	"  enqueued_at, http_status, error_category, error_message, correlation_id,"
-	"  wait_for_records, waited, " HUBSPOT_SQL_WHO ") "
-	"SELECT CASE WHEN later.id IS NULL THEN t.id"
-	"  ELSE least((SELECT min(o.id) FROM %1$s.hs_assoc_outbox AS o),"
-	"   (SELECT min(d.id) FROM %1$s.hs_assoc_dead_letter AS d), 0) / 2 * 2"
-	"   - 2 * row_number() OVER (PARTITION BY later.id IS NULL ORDER BY t.id DESC) END,"
-	" t.server, t.role, t.operation,"
-	" " HUBSPOT_SQL_GIVEN_TYPE("t", "from") ", " HUBSPOT_SQL_GIVEN_ID("t", "from") ","
-	" " HUBSPOT_SQL_GIVEN_TYPE("t", "to") ", " HUBSPOT_SQL_GIVEN_ID("t", "to") ","
-	" t.type_ids, t.category, t.labels, t.keep_labels, t.link_table, t.enqueued_at,"
-	" t.http_status, coalesce(t.error_category, ''), t.error_message, t.correlation_id,"
-	" t.wait_for_records, t.wait_for_records - t.wait_for_records,"
-	" t.enqueued_by, t.application_name, t.history_for"
-	" FROM taken AS t LEFT JOIN %1$s.hs_assoc_outbox AS later ON later.id = t.id",
+	.text = RETRY(OF_SERVER),
+	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
+};
+
+#define DISCARD(chosen)	"DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " chosen
+
+static HubspotStatement discard_ids_statement = {
+	.text = DISCARD(OF_IDS),
 	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
 
 static HubspotStatement discard_statement = {
-	.text = "DELETE FROM %1$s.hs_assoc_dead_letter AS d WHERE " CHOSEN,
+	.text = DISCARD(OF_SERVER),
 	.types = {[CHOSEN_IDS] = INT8ARRAYOID,[CHOSEN_SERVER] = TEXTOID}
 };
 
@@ -260,14 +277,14 @@ hubspot_outbox_resume(const char *server)
 int64
 hubspot_outbox_retry(const Datum *ids, const char *server)
 {
-	return change_letters(&retry_statement, ids, server);
+	return change_letters(ids ? &retry_ids_statement : &retry_statement, ids, server);
 }
 
 /* Delete dead letters, which are chosen likewise. */
 int64
 hubspot_outbox_discard(const Datum *ids, const char *server)
 {
-	return change_letters(&discard_statement, ids, server);
+	return change_letters(ids ? &discard_ids_statement : &discard_statement, ids, server);
 }
 
 static int64

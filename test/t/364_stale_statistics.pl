@@ -72,6 +72,7 @@ $session->query(q{SET client_min_messages = error; CREATE TABLE links (f int, t 
 		SELECT 1000000 + i, 'hubspot', current_user::regrole, 'archive', 'contacts', i, 'deals', i + 1, false, now(), 1 FROM generate_series(1, 3000) i;
 	INSERT INTO hs_assoc_doubt (server, pair, id, until) SELECT 'hubspot', i, i, now() + interval '1 h' FROM generate_series(1, 3000) i});
 is($session->query(q{SELECT count(*) FROM hs_assoc_drift('links')}), 3000, 'all of a table differs');
+is($session->query('SELECT hs_assoc_retry(ARRAY[1000001, 1]), hs_assoc_discard(ARRAY[1000002, 1])'), '1|1', 'dead letters by their ids');
 
 # The plans of our own statements, which name their tables with the schema
 my %large = map { $_ => 1 } 'hs_assoc_outbox', 'hs_assoc_dead_letter', 'hs_assoc_doubt';
@@ -100,7 +101,7 @@ while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
 	}
 }
 foreach my $what ('WHERE ctid = ANY', 'WITH done AS', 'FROM public.hs_assoc_doubt AS d\s+WHERE', 'SKIP LOCKED\) AS w',
-	'FROM p WHERE .*_doubt', 'FROM p WHERE .*_outbox', 'FROM p CROSS JOIN .*_dead_letter')
+	'FROM p WHERE .*_doubt', 'FROM p WHERE .*_outbox', 'FROM p CROSS JOIN .*_dead_letter', 'WITH taken AS', '^DELETE FROM \S+_dead_letter AS d WHERE d')
 {
 	ok((grep { /$what/ } keys %plans), "a statement with $what was run");
 }
