@@ -32,7 +32,8 @@
  * measures it when it has been emptied: the planner would then have all of it
  * read for each of some thousand rows, and its settings do not prevent that
  * where the scan is one of an index.  A plan for a long table costs little
- * where there are few rows.
+ * where there are few rows.  Nor is it looked at which values ANALYZE has found: where these
+ * were many rows of one pair, the index of pairs seems to be of no use.
  *
  * IDENTIFICATION
  *	  src/schema/prepared.c
@@ -43,6 +44,7 @@
 
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -63,6 +65,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -120,6 +123,8 @@ static dlist_head all_prepared = DLIST_STATIC_INIT(all_prepared);
 /* While a statement is planned: what it is planned from. */
 static const Expected *planned = NULL;
 static get_relation_info_hook_type next_relation_info_hook = NULL;
+static get_relation_stats_hook_type next_relation_stats_hook = NULL;
+static get_index_stats_hook_type next_index_stats_hook = NULL;
 
 static void unlink_prepared(void *arg);
 static void forget_relation(Datum argument, Oid relid);
@@ -129,6 +134,11 @@ static PlannedStmt *plan_for_long_tables(Query * query, const char *text,
 										 const Expected *expected);
 static void make_long(PlannerInfo *root, Oid relid, bool inherited,
 					  RelOptInfo *relation);
+static bool is_long(Oid relid);
+static bool hide_relation_stats(PlannerInfo *root, RangeTblEntry *rte,
+								AttrNumber column, VariableStatData *found);
+static bool hide_index_stats(PlannerInfo *root, Oid index, AttrNumber column,
+							 VariableStatData *found);
 static void discard_plan(HubspotPrepared *prepared);
 static Query * bind_names(const HubspotSubject *subject,
 						  QueryEnvironment *environment, Expected *expected,
@@ -164,6 +174,10 @@ hubspot_prepare(const HubspotSubject *subject)
 		CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
 		next_relation_info_hook = get_relation_info_hook;
 		get_relation_info_hook = make_long;
+		next_relation_stats_hook = get_relation_stats_hook;
+		get_relation_stats_hook = hide_relation_stats;
+		next_index_stats_hook = get_index_stats_hook;
+		get_index_stats_hook = hide_index_stats;
 		registered = true;
 	}
 	prepared->parent = CurrentMemoryContext;
@@ -252,7 +266,7 @@ lock_relations(const HubspotPrepared *prepared)
 
 	foreach(lc, prepared->plan->rtable)
 	{
-		const		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
 		if (rte->rtekind == RTE_RELATION)
 			LockRelationOid(rte->relid, rte->rellockmode);
@@ -331,8 +345,7 @@ make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
 
 	if (next_relation_info_hook)
 		next_relation_info_hook(root, relid, inherited, relation);
-	if (planned == NULL || relid == planned->subject->relation ||
-		!list_member_oid(planned->relations, relid))
+	if (!is_long(relid))
 		return;
 	relation->tuples = Max(relation->tuples, LONG_TABLE_ROWS);
 	relation->pages = Max(relation->pages, LONG_TABLE_PAGES);
@@ -343,6 +356,32 @@ make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
 		index->tuples = Max(index->tuples, relation->tuples);
 		index->pages = Max(index->pages, (BlockNumber) (relation->tuples / ENTRIES_OF_PAGE));
 	}
+}
+
+/* Is it a table of ours, in a statement of ours that is being planned? */
+static bool
+is_long(Oid relid)
+{
+	return planned && relid != planned->subject->relation &&
+		list_member_oid(planned->relations, relid);
+}
+
+/* Hooks of the planner, which may say what a column holds: of ours, let nothing be known. */
+static bool
+hide_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
+					VariableStatData *found)
+{
+	if (rte->rtekind == RTE_RELATION && is_long(rte->relid))
+		return true;
+	return next_relation_stats_hook && next_relation_stats_hook(root, rte, column, found);
+}
+
+static bool
+hide_index_stats(PlannerInfo *root, Oid index, AttrNumber column, VariableStatData *found)
+{
+	if (planned && is_long(IndexGetRelation(index, true)))
+		return true;
+	return next_index_stats_hook && next_index_stats_hook(root, index, column, found);
 }
 
 /*

@@ -49,7 +49,7 @@ typedef struct Modify
 } Modify;
 
 static int	updatable(Relation relation);
-static void add_targets(PlannerInfo *root, Index rti, RangeTblEntry * rte, Relation relation);
+static void add_targets(PlannerInfo *root, Index rti, RangeTblEntry *rte, Relation relation);
 static List *plan(PlannerInfo *root, ModifyTable * node, Index rti, int subplan);
 static void begin(ModifyTableState *state, ResultRelInfo *relation, List *fdw_private,
 				  int subplan, int eflags);
@@ -105,7 +105,7 @@ updatable(Relation relation)
 
 /* Add the columns by which a row is known.  For UPDATE, the server adds the whole row. */
 static void
-add_targets(PlannerInfo *root, Index rti, RangeTblEntry * rte, Relation relation)
+add_targets(PlannerInfo *root, Index rti, RangeTblEntry *rte, Relation relation)
 {
 	if (root->parse->commandType == CMD_DELETE)
 		add_row_identity_var(root, makeVar(rti, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
