@@ -99,7 +99,7 @@ static const Oid parameter_types[NPARAMETERS] = {
 /* Where the rows of an insertion come from. */
 #define COLLECTED	HUBSPOT_NDELTAS
 
-/* What the planner must not use where it has to look pairs up by index. */
+/* What the planner must not use where it has to look rows up by index. */
 static const char *const scans_of_all[] = {"enable_seqscan", "enable_bitmapscan"};
 
 /*
@@ -147,6 +147,7 @@ static int64 count_collected_nulls(const HubspotChange *change,
 static void count_skipped(const HubspotChange *change, int64 rows);
 static int64 insert(HubspotChange *change, int source, bool net, int64 rows,
 					QueryEnvironment *environment);
+static void search_by_index(void);
 static int64 count_rows(TriggerData *trigdata);
 static int64 run_insertion(HubspotChange *change, Insertion *insertion,
 						   QueryEnvironment *environment);
@@ -424,9 +425,8 @@ insert(HubspotChange *change, int source, bool net, int64 rows,
 		hubspot_set_null(&change->values, PARAMETER_TRANSACTIONS);
 	hubspot_history_who(&change->values, PARAMETER_WHO, change->delta.sync->server);
 	/* the outbox may be empty now, and long when the plan is used */
-	for (size_t i = 0; net && i < lengthof(scans_of_all); i++)
-		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+	if (net)
+		search_by_index();
 	count = run_insertion(change,
 						  &change->insertions[source][net ? HUBSPOT_INSERT_NET : kind],
 						  environment);
@@ -438,6 +438,15 @@ insert(HubspotChange *change, int source, bool net, int64 rows,
 	if (count > 0 && adds && change->delta.sync->wait_for_records)
 		hubspot_removal_doubt();
 	return count;
+}
+
+/* Until AtEOXact_GUC(), let the planner look rows up by an index where there is one. */
+static void
+search_by_index(void)
+{
+	for (size_t i = 0; i < lengthof(scans_of_all); i++)
+		(void) set_config_option(scans_of_all[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 static int64
@@ -576,6 +585,9 @@ collect(const Reading *reading, Oid table, QueryEnvironment *environment)
 
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	/* the table may have been filled since its statistics were made */
+	if (reading->checked && subject.nfunctions > 0)
+		search_by_index();
 	SetTuplestoreDestReceiverParams(receiver, rows, context, false, NULL, NULL);
 	(void) hubspot_run(hubspot_prepare(&subject), NULL, environment, true, receiver);
 	receiver->rDestroy(receiver);
