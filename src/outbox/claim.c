@@ -10,8 +10,8 @@
  * together, as one input.
  *
  * All of this looks at a window, the oldest rows that are due, and from there
- * by index at the rows of the same pairs, so that it costs the same whatever
- * the length of the queue.
+ * by index at the next rows of the same pairs, so that it costs the same whatever
+ * the length of the queue, or of a pair's.
  *
  * All functions here need a transaction with a snapshot.  What they return is
  * palloc'd in the current memory context.
@@ -35,6 +35,13 @@
 
 /* How many bytes of an id tell records apart when they are counted. */
 #define MAX_GROUP_KEY		64
+
+/*
+ * How many rows of its pair are looked at for a row.  A pair has a few labels, so what overrides
+ * a row comes soon after it.  If somebody gives a pair thousands of rows that override nothing,
+ * each would be compared with all others, for minutes.
+ */
+#define LIMIT_OF_PAIR		"50"
 
 /* The parameter of the statements on a window that comes after those of window.h */
 enum
@@ -75,9 +82,12 @@ static HubspotStatement prune_statement = {
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY("
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT o.id FROM " HUBSPOT_SQL_WINDOW " AS o"
-	"  WHERE (SELECT true FROM %1$s.hs_assoc_outbox AS n"
+	"  WHERE (SELECT true FROM"
+	"    (SELECT l.* FROM %1$s.hs_assoc_outbox AS l"
+	"     WHERE " HUBSPOT_SQL_PAIR("l") " = " HUBSPOT_SQL_PAIR("o") " AND l.id > o.id"
+	"     ORDER BY " HUBSPOT_SQL_PAIR("l") ", l.id LIMIT " LIMIT_OF_PAIR ") AS n"
 	"   WHERE " HUBSPOT_SQL_SAME_PAIR " AND n.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES
-	"   ORDER BY " HUBSPOT_SQL_PAIR("n") ", n.id LIMIT 1)))"
+	"   LIMIT 1)))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {HUBSPOT_WINDOW_TYPES,[CLAIM_ROLES] = OIDARRAYOID}
 };
@@ -87,10 +97,12 @@ static HubspotStatement prune_others_statement = {
 	"DELETE FROM %1$s.hs_assoc_outbox WHERE id = ANY (ARRAY("
 	" SELECT l.id FROM %1$s.hs_assoc_outbox AS l WHERE l.id = ANY (ARRAY("
 	"  SELECT earlier.id FROM " HUBSPOT_SQL_WINDOW " AS n CROSS JOIN LATERAL"
-	"   (SELECT o.id FROM %1$s.hs_assoc_outbox AS o"
+	"   (SELECT o.id FROM"
+	"     (SELECT e.* FROM %1$s.hs_assoc_outbox AS e"
+	"      WHERE " HUBSPOT_SQL_PAIR("e") " = " HUBSPOT_SQL_PAIR("n") " AND e.id < n.id"
+	"      ORDER BY " HUBSPOT_SQL_PAIR("e") " DESC, e.id DESC LIMIT " LIMIT_OF_PAIR ") AS o"
 	"    WHERE " HUBSPOT_SQL_SAME_PAIR
-	"     AND o.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES
-	"    ORDER BY " HUBSPOT_SQL_PAIR("o") ", o.id OFFSET 0) AS earlier))"
+	"     AND o.role = ANY ($6) AND " HUBSPOT_SQL_OVERRIDES " OFFSET 0) AS earlier))"
 	" FOR UPDATE SKIP LOCKED))",
 	.types = {HUBSPOT_WINDOW_TYPES,[CLAIM_ROLES] = OIDARRAYOID}
 };
@@ -181,8 +193,8 @@ hubspot_claim_prune(const HubspotClaimant *claimant,
 
 /*
  * Delete rows that rows of the window override, and that are not in it: they are not due,
- * or due later, or another role's.  The window should have been pruned before: this looks
- * at all earlier rows of each pair.
+ * or due later, or another role's.  The window should have been pruned before: of the earlier
+ * rows of a pair, this looks at the last ones.
  */
 void
 hubspot_claim_prune_others(const HubspotClaimant *claimant, int window)

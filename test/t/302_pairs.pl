@@ -171,4 +171,28 @@ enqueue('archive', 'contacts', 11, 'companies', 12, 'alice');
 flush();
 is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, '... until one of its own comes');
 
+# Thousands of rows of one pair, none of which overrides another: each is compared with a few
+start_over();
+sub tuples_read
+{
+	$session->query('SELECT pg_stat_force_next_flush()');
+	return $session->query(q{SELECT pg_stat_get_tuples_returned('hs_assoc_outbox_pair_idx'::regclass)});
+}
+$hubspot->rules({ action => { status => 503 } });
+$session->query(q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies',
+	'SELECT 1 AS from_id, 2 AS to_id, i AS type_id FROM generate_series(1, 4000) i')});
+my $before = tuples_read();
+flush();
+my $read = tuples_read() - $before;
+cmp_ok($read, '<', 400_000, "4,000 rows of one pair: $read looks at others");
+is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 4000, '... none of which is lost');
+$hubspot->clear_rules;
+$session->query('DELETE FROM hs_assoc_outbox WHERE id > (SELECT min(id) + 199 FROM hs_assoc_outbox);
+	TRUNCATE hs_assoc_backoff, hs_assoc_doubt; UPDATE hs_assoc_outbox SET not_before = now()');
+enqueue('archive', 'contacts', 1, 'companies', 2);
+$hubspot->clear_log;
+flush();
+is(outbox(), 'empty', 'rows that are far before one that overrides them: all are done');
+like(paths(), qr{^(contacts/companies/batch/create, ){1,5}contacts/companies/batch/archive$}, '... few of them are sent, and it is the last one');
+
 done_testing();
