@@ -62,6 +62,7 @@ static List *read_drifts(FunctionCallInfo fcinfo, bool mirrors);
 static List *syncs_argument(FunctionCallInfo fcinfo, const char **scope);
 static void check_scope(const List *syncs);
 static HubspotClient *connect_for(const HubspotSync *sync);
+static void end_drifts(const List *drifts);
 static void check_transaction(void);
 static void put_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
 
@@ -93,6 +94,7 @@ hs_assoc_drift(PG_FUNCTION_ARGS)
 		hubspot_drift_rows(lfirst(lc), put_row, &rows);
 	}
 	hubspot_drift_tell(drifts);
+	end_drifts(drifts);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return (Datum) 0;
@@ -122,9 +124,25 @@ hs_assoc_repair(PG_FUNCTION_ARGS)
 	drifts = read_drifts(fcinfo, mirrors);
 	enqueued = hubspot_repair(drifts, max_removals);
 	hubspot_drift_tell(drifts);
+	end_drifts(drifts);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	PG_RETURN_INT64(enqueued);
+}
+
+/* What has gone to temporary files does not go with the memory. */
+static void
+end_drifts(const List *drifts)
+{
+	ListCell   *lc;
+
+	foreach(lc, drifts)
+	{
+		HubspotDrift *drift = lfirst(lc);
+
+		hubspot_drift_end(drift);
+		tuplestore_end(drift->pending);
+	}
 }
 
 /*

@@ -196,5 +196,18 @@ foreach my $type ('int', 'bigint', 'numeric(25)', 'text', 'varchar(30)', 'text C
 	else { like($look, qr/Seq Scan on wide l/, '... without one that can tell') }
 }
 
+# Many rows wait, and many were given up: what went to disk meanwhile is not left behind.
+$session->query(q{SET client_min_messages = warning; DROP TABLE wide; SET work_mem = '64kB';
+	TRUNCATE hs_assoc_outbox, hs_assoc_dead_letter;
+	CREATE TABLE many (contact int PRIMARY KEY, company int);
+	INSERT INTO many SELECT 5000 + i, 202 FROM generate_series(1, 1000) i;
+	SELECT hs_assoc_enable_sync('many', 'contacts', 'contact', 'companies', 'company');
+	SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT i AS from_id, 203 AS to_id FROM generate_series(1, 20000) i');
+	INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, attempts)
+		SELECT -i, 'hubspot', 'postgres'::regrole, 'archive', 'contacts', i, 'companies', 203, false, now(), 1 FROM generate_series(1, 20000) i});
+
+$session->send(q{SELECT count(*) FROM hs_assoc_drift('many')});
+is_deeply([ $session->finish ], [ 1000, '' ], 'many rows wait, and many were given up');
+
 $session->quit;
 done_testing();
