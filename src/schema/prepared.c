@@ -355,6 +355,9 @@ make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
 
 		index->tuples = Max(index->tuples, relation->tuples);
 		index->pages = Max(index->pages, (BlockNumber) (relation->tuples / ENTRIES_OF_PAGE));
+
+		/* which would read one index for each row found by another one */
+		index->amhasgetbitmap = false;
 	}
 }
 
@@ -366,7 +369,10 @@ is_long(Oid relid)
 		list_member_oid(planned->relations, relid);
 }
 
-/* Hooks of the planner, which may say what a column holds: of ours, let nothing be known. */
+/*
+ * Hooks of the planner, which may say what a column holds: of ours, let nothing be known, but
+ * that what an index has an expression for, a pair, tells rows apart better than all else.
+ */
 static bool
 hide_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
 					VariableStatData *found)
@@ -380,7 +386,10 @@ static bool
 hide_index_stats(PlannerInfo *root, Oid index, AttrNumber column, VariableStatData *found)
 {
 	if (planned && is_long(IndexGetRelation(index, true)))
+	{
+		found->isunique = true;
 		return true;
+	}
 	return next_index_stats_hook && next_index_stats_hook(root, index, column, found);
 }
 
