@@ -16,9 +16,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# How often each, writers, and how long they go on between two kills at most.
-# Each is a crash recovery, which takes a minute under valgrind.
-my $often = instrumented() eq 'valgrind' ? 4 : 20;
+# How often each (OFTEN=20 for more), writers, and how long they go on between two kills
+# at most.  Each is a crash recovery, which takes a minute under valgrind.
+my $often = $ENV{OFTEN} // (instrumented() eq 'valgrind' ? 4 : 12);
 my %kills = (worker => $often, launcher => $often / 4, writer => $often, postmaster => $often, simulator => $often);
 my $writers = 3;
 my $most_pause = 0.4;
