@@ -93,6 +93,7 @@ while ($log =~ /duration: [^\n]*plan:\n(\t\{\n.*?^\t\}$)/msg)
 	while (my $entry = shift @nodes)
 	{
 		my ($node) = @$entry;
+		next if $node->{'Actual Loops'} == 0;
 		my $relation = $node->{'Relation Name'} // '';
 		$bad{$text} = "$node->{'Node Type'} on $relation"
 		  if $large{$relation} && $node->{'Node Type'} =~ /Scan/
