@@ -287,10 +287,10 @@ account_problem(const HubspotSync *sync)
 			return psprintf("Role \"%s\" has no user mapping for server \"%s\".",
 							role, sync->server);
 		case HUBSPOT_ACCESS_NO_LOGIN:
-			return psprintf("The user mapping of role \"%s\" for server \"%s\" has no login.",
-							role, sync->server);
+			break;
 	}
-	return NULL;
+	return psprintf("The user mapping of role \"%s\" for server \"%s\" has no login.",
+					role, sync->server);
 }
 
 /* Is that why the sync is not active? */
@@ -322,9 +322,9 @@ hubspot_sync_account_advice(const HubspotSync *sync)
 			return psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...');",
 							quote_identifier(role), server);
 		case HUBSPOT_ACCESS_NO_LOGIN:
-			return psprintf("ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...');", server);
+			break;
 	}
-	return NULL;
+	return psprintf("ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...');", server);
 }
 
 /*
@@ -335,13 +335,14 @@ void
 hubspot_sync_tell_account(const HubspotSync *sync)
 {
 	const char *problem = account_problem(sync);
+	const char *advice = problem ? hubspot_sync_account_advice(sync) : NULL;
 
-	if (problem)
+	if (advice)
 		ereport(WARNING,
 				(errmsg("changes of table \"%s\" are enqueued, but cannot be sent yet",
 						get_rel_name(sync->link_table)),
 				 errdetail("%s", problem),
-				 errhint("%s", hubspot_sync_account_advice(sync))));
+				 errhint("%s", advice)));
 }
 
 /*
