@@ -31,6 +31,10 @@ sub enqueue
 		'SELECT i AS from_id, i AS to_id@{[ $more // '' ]} FROM generate_series(@{[ $first // 1 ]}, $rows) i')");
 }
 
+# The view, while nothing is known of its tables, is not so dear that it would be compiled.
+my $view = decode_json($session->query('EXPLAIN (FORMAT JSON) SELECT * FROM hs_assoc_outbox_stat'))->[0]{Plan}{'Total Cost'};
+cmp_ok($view, '<', $session->query('SHOW jit_above_cost'), 'hs_assoc_outbox_stat of a young database is not compiled by JIT');
+
 # Nothing was wanted of the others.
 enqueue('create_default', 100_000, '', 70_001);
 $session->query("UPDATE hs_assoc_outbox SET from_id = 1, to_id = 1 WHERE id > (SELECT max(id) - 30 FROM hs_assoc_outbox);
