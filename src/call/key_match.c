@@ -89,13 +89,21 @@ static HubspotAssociationType *ignore_type(void *state, HubspotSlice category,
 										   int32 type_id);
 static const char *ignore_object_type(void *state, HubspotSlice object_type);
 static void ignore_context(void *state, const HubspotNames *names);
-static int	compare_hits(const void *a, const void *b);
+static inline int compare_hits(const Hit *left, const Hit *right);
 static void settle_hits(Reading *reading, bool near, bool has_more);
 static void settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more);
 static void set_found(HubspotKeys *keys, const Hit *hit);
 static void settle_errors(Reading *reading);
 static void settle_missing(Reading *reading, const HubspotRecordsReply *records);
 static void settle_alone(Reading *reading, const HubspotRecordsReply *records);
+
+#define ST_SORT			sort_hits
+#define ST_ELEMENT_TYPE	Hit
+#define ST_COMPARE(a, b)	compare_hits(a, b)
+#define ST_SCOPE		static
+#define ST_DECLARE
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * Settle the keys that a successful reply decides.  Returns how many are left to be asked
@@ -118,7 +126,7 @@ hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *r
 	}
 	records.whole &= (reading.refusal == NULL);
 	records.has_more |= (records.total > reading.nrecords);
-	qsort(reading.hits, reading.nhits, sizeof(Hit), compare_hits);
+	sort_hits(reading.hits, reading.nhits);
 	settle_hits(&reading, false, records.has_more);
 	settle_errors(&reading);
 	settle_hits(&reading, true, records.has_more);
@@ -372,12 +380,9 @@ settle_hits(Reading *reading, bool near, bool has_more)
 }
 
 /* Order hits by key, exact ones first, and those of one record next to each other. */
-static int
-compare_hits(const void *a, const void *b)
+static inline int
+compare_hits(const Hit *left, const Hit *right)
 {
-	const Hit  *left = a;
-	const Hit  *right = b;
-
 	if (left->key != right->key)
 		return left->key < right->key ? -1 : 1;
 	if (left->near != right->near)
@@ -396,9 +401,15 @@ static void
 settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 {
 	HubspotKeys *keys = reading->question->keys;
-	HubspotCandidates *candidates = palloc0(offsetof(HubspotCandidates, ids) +
-											sizeof(HubspotSlice) * HUBSPOT_MAX_CANDIDATES);
+	union
+	{
+		HubspotCandidates candidates;
+		char		space[offsetof(HubspotCandidates, ids) +
+						  sizeof(HubspotSlice) * HUBSPOT_MAX_CANDIDATES];
+	}			room;
+	HubspotCandidates *candidates = &room.candidates;
 
+	memset(candidates, 0, offsetof(HubspotCandidates, ids));
 	for (int i = 0; i < nhits && hits[i].near == hits[0].near; i++)
 	{
 		if (i > 0 && hubspot_same_id(hits[i].id, hits[i - 1].id))
@@ -419,7 +430,6 @@ settle_key(Reading *reading, const Hit *hits, int nhits, bool has_more)
 		set_found(keys, &hits[0]);
 	else if (reading->question->nasked == 1)
 		hubspot_key_set_candidates(keys, hits[0].key, HUBSPOT_KEY_AMBIGUOUS, candidates);
-	pfree(candidates);
 }
 
 /* Settle a key with its one record: the id, or what it is to be shown by. */

@@ -113,6 +113,7 @@ struct HubspotKeys
 	uint16		earliest;		/* a time, in units */
 	int64		marked;			/* when void keys were last marked, in units */
 	keys_hash  *table;
+	uint64		ngone;			/* keys that have been let go */
 	HubspotKeyRing *ring;		/* where they lie */
 	HubspotKey *probe;			/* to look for a key with its text */
 };
@@ -129,6 +130,7 @@ static const HubspotError *lookup_error(const HubspotKeys *keys, const HubspotEr
 static void mark_void(HubspotKeys *keys, int64 now);
 static bool let_go(void *owner, HubspotKey *key);
 static bool is_valid(const HubspotKeys *keys, const HubspotKey *key);
+static HubspotKey *find_or_add(HubspotKeys *keys, const HubspotKeyWanted *wanted);
 static HubspotKey *add_key(HubspotKeys *keys, uint32 hash);
 static void *make_answer(HubspotKeys *keys, Size size);
 static void *answer_of(const HubspotKeys *keys, const HubspotKey *key);
@@ -227,16 +229,17 @@ hubspot_keys_type(const HubspotKeys *keys)
 }
 
 /*
- * The caller is going to get a key with that text: fetch its place in the table while there
- * is something else to do.  Keys come in no order, so without that, most of the time goes
- * into waiting for memory.
+ * The caller is going to get a key with that normal form, of which wanted->text will be a
+ * copy: fetch its place in the table while there is something else to do.  Keys come in no
+ * order, so without that, most of the time goes into waiting for memory.
  */
 void
-hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
+hubspot_keys_expect(const HubspotKeys *keys, HubspotSlice text, HubspotKeyWanted *wanted)
 {
 	const KeyEntry *entry;
 
-	wanted->hash = text_hash(wanted->text);
+	wanted->hash = text_hash(text);
+	wanted->seen = NULL;
 	entry = &keys->table->data[wanted->hash & keys->table->sizemask];
 	HUBSPOT_PREFETCH(entry);
 	HUBSPOT_PREFETCH(entry + MAX_PROBES - 1);
@@ -247,7 +250,7 @@ hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted)
  * first byte to its last.
  */
 void
-hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
+hubspot_keys_approach(const HubspotKeys *keys, HubspotKeyWanted *wanted)
 {
 	for (int i = 0; i < MAX_PROBES; i++)
 	{
@@ -259,6 +262,8 @@ hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
 		{
 			HUBSPOT_PREFETCH(entry->key);
 			HUBSPOT_PREFETCH(&entry->key->text[wanted->text.len - 1]);
+			wanted->seen = entry->key;
+			wanted->ngone = keys->ngone;
 			return;
 		}
 	}
@@ -268,14 +273,11 @@ hubspot_keys_approach(const HubspotKeys *keys, const HubspotKeyWanted *wanted)
 HubspotKey *
 hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 {
-	HubspotKey *probe = keys->probe;
-	KeyEntry   *entry;
-	HubspotKey *key;
+	HubspotKey *key = wanted->seen;
 
-	memcpy(probe->text, wanted->text.data, wanted->text.len);
-	probe->len = wanted->text.len;
-	entry = keys_lookup_hash(keys->table, probe, wanted->hash);
-	key = entry ? entry->key : add_key(keys, wanted->hash);
+	if (key == NULL || wanted->ngone != keys->ngone ||
+		!hubspot_same_id(hubspot_key_text(key), wanted->text))
+		key = find_or_add(keys, wanted);
 	if (!is_valid(keys, key))
 		key->state = HUBSPOT_KEY_UNKNOWN;
 	if (key->state == HUBSPOT_KEY_UNKNOWN)
@@ -283,6 +285,18 @@ hubspot_keys_get_expected(HubspotKeys *keys, const HubspotKeyWanted *wanted)
 	if (key->nrows < PG_UINT16_MAX)
 		key->nrows++;
 	return key;
+}
+
+static HubspotKey *
+find_or_add(HubspotKeys *keys, const HubspotKeyWanted *wanted)
+{
+	HubspotKey *probe = keys->probe;
+	KeyEntry   *entry;
+
+	memcpy(probe->text, wanted->text.data, wanted->text.len);
+	probe->len = wanted->text.len;
+	entry = keys_lookup_hash(keys->table, probe, wanted->hash);
+	return entry ? entry->key : add_key(keys, wanted->hash);
 }
 
 /* Does what is known of a key still hold? */
@@ -300,9 +314,8 @@ HubspotKey *
 hubspot_keys_get(HubspotKeys *keys, HubspotSlice given)
 {
 	char		buffer[HUBSPOT_NORMAL_SIZE];
-	HubspotKeyWanted wanted;
+	HubspotKeyWanted wanted = {.text = hubspot_key_normalize(&keys->type, given, buffer)};
 
-	wanted.text = hubspot_key_normalize(&keys->type, given, buffer);
 	wanted.hash = text_hash(wanted.text);
 	return hubspot_keys_get_expected(keys, &wanted);
 }
@@ -369,6 +382,7 @@ let_go(void *owner, HubspotKey *key)
 	if (is_needed(keys, key))
 		return false;
 	keys_delete(keys->table, key);
+	keys->ngone++;
 	free_answer(keys, key);
 	return true;
 }

@@ -15,11 +15,14 @@
 #include "call/known_key.h"
 #include "hubspot.h"
 
-/* A key that is going to be needed: its normal form. */
+/* A key that is going to be needed. */
 typedef struct HubspotKeyWanted
 {
-	HubspotSlice text;
+	HubspotSlice text;			/* its normal form */
 	uint32		hash;
+	HubspotKey *seen;			/* a key with that hash, or NULL */
+	uint64		ngone;			/* keys.c's: it is still there if no other one
+								 * has gone */
 } HubspotKeyWanted;
 
 /* See keys.c. */
@@ -31,9 +34,9 @@ extern void hubspot_keys_begin(HubspotKeys *keys, MemoryContext context, int max
 extern Size hubspot_keys_size(const HubspotKeys *keys);
 extern void hubspot_keys_shrink(HubspotKeys *keys, Size most);
 extern const HubspotObjectType *hubspot_keys_type(const HubspotKeys *keys);
-extern void hubspot_keys_expect(const HubspotKeys *keys, HubspotKeyWanted *wanted);
-extern void hubspot_keys_approach(const HubspotKeys *keys,
-								  const HubspotKeyWanted *wanted);
+extern void hubspot_keys_expect(const HubspotKeys *keys, HubspotSlice text,
+								HubspotKeyWanted *wanted);
+extern void hubspot_keys_approach(const HubspotKeys *keys, HubspotKeyWanted *wanted);
 extern HubspotKey *hubspot_keys_get_expected(HubspotKeys *keys,
 											 const HubspotKeyWanted *wanted);
 extern HubspotKey *hubspot_keys_get(HubspotKeys *keys, HubspotSlice given);

@@ -70,6 +70,7 @@ struct HubspotResolver
 	bool		only_resolves;	/* nothing is done with the records */
 	bool		takes_earlier;	/* records that earlier statements have found
 								 * count */
+	bool		any_earlier;	/* a row has such a record */
 	Side		sides[NSIDES];
 	HubspotKeyedRows rows;
 	int64		nkeyed;			/* rows that have their keys */
@@ -89,9 +90,11 @@ static void make_side(HubspotResolver *resolver, int side, const HubspotClient *
 					  HubspotCalls *calls, const HubspotObjectType *type);
 static void end(void *arg);
 static void expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side,
-					   HubspotSlice given, HubspotKeyWanted *wanted);
+					   HubspotSlice given, HubspotSlice kept, HubspotKeyWanted *wanted);
 static void take_keys(HubspotResolver *resolver);
 static void take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *key);
+static inline void note_earlier(HubspotResolver *resolver, HubspotKeyedRow *row, int side,
+								const HubspotKey *key);
 static bool is_known(const HubspotKeyedRow *row);
 static bool waits_for_others(const HubspotResolver *resolver);
 static HubspotResolved resolve(HubspotResolver *resolver, HubspotKeyedRow *row,
@@ -214,7 +217,7 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 		resolver->bytes += kept.len;
 		wanted[side].text.data = NULL;
 		if (resolver->sides[side].keys && error == NULL)
-			expect_key(resolver, block, side, kept, &wanted[side]);
+			expect_key(resolver, block, side, given[side], kept, &wanted[side]);
 	}
 	if (resolver->rows.nadded >= ROWS_BETWEEN)
 	{
@@ -229,10 +232,13 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 		take_keys(resolver);
 }
 
-/* Expect the key of a row that was put.  If its normal form is another text, keep that. */
+/*
+ * Expect the key of a row that was put.  If its normal form is another text, keep that,
+ * too.  What was given is read, and not the row's copy, since the processor has it at hand.
+ */
 static void
 expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side, HubspotSlice given,
-		   HubspotKeyWanted *wanted)
+		   HubspotSlice kept, HubspotKeyWanted *wanted)
 {
 	const HubspotObjectType *type = hubspot_keys_type(resolver->sides[side].keys);
 	MemoryContext old = MemoryContextSwitchTo(resolver->row_context);
@@ -240,12 +246,12 @@ expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side, HubspotS
 	HubspotSlice normal = hubspot_key_normalize(type, given, buffer);
 
 	MemoryContextSwitchTo(old);
-	wanted->text = given;
+	hubspot_keys_expect(resolver->sides[side].keys, normal, wanted);
+	wanted->text = kept;
 	if (normal.data == given.data)
 		wanted->text.len = normal.len;
 	else if (!hubspot_same_id(normal, given))
 		wanted->text = hubspot_row_block_text(block, normal);
-	hubspot_keys_expect(resolver->sides[side].keys, wanted);
 }
 
 /* Give its keys to the first row without them, and have the unknown ones asked for. */
@@ -276,7 +282,7 @@ take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *
 	{
 		memcpy(row->found[side].id, key->answer.short_id, key->id_len);
 		row->id_len[side] = key->id_len;
-		row->is_earlier |= hubspot_key_is_earlier(resolver->sides[side].keys, key);
+		note_earlier(resolver, row, side, key);
 		hubspot_key_release(resolver->sides[side].keys, key);
 		return;
 	}
@@ -284,6 +290,16 @@ take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *
 	row->has_key[side] = true;
 	if (key->state == HUBSPOT_KEY_UNKNOWN)
 		hubspot_lookups_add(resolver->sides[side].lookups, key);
+}
+
+static inline void
+note_earlier(HubspotResolver *resolver, HubspotKeyedRow *row, int side,
+			 const HubspotKey *key)
+{
+	if (!hubspot_key_is_earlier(resolver->sides[side].keys, key))
+		return;
+	row->is_earlier = true;
+	resolver->any_earlier = true;
 }
 
 /*
@@ -389,7 +405,7 @@ resolve(HubspotResolver *resolver, HubspotKeyedRow *row, HubspotInput *input,
 		else if (key && key->state == HUBSPOT_KEY_FOUND)
 		{
 			ids[side] = hubspot_key_record(key);
-			row->is_earlier |= hubspot_key_is_earlier(resolver->sides[side].keys, key);
+			note_earlier(resolver, row, side, key);
 		}
 		else if (key && key->state == HUBSPOT_KEY_MISSING &&
 				 resolver->removes)
@@ -454,6 +470,8 @@ hubspot_resolver_again(HubspotResolver *resolver, const HubspotOutcome *outcome)
 	HubspotKeyedRow *row;
 	HubspotInput input = {0};
 
+	if (!resolver->any_earlier)
+		return false;
 	hubspot_keyed_rows_free_gone(&resolver->rows);
 	row = hubspot_keyed_rows_find(&resolver->rows, outcome->input_no, &block);
 	row->has_some |= (outcome->association != NULL);
