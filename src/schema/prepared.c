@@ -27,14 +27,6 @@
  * setting behind, be it a trigger, or an expression that a partition's owner has put into an
  * index and that the planner evaluates.
  *
- * Statements are planned for long tables, whatever the statistics say.  An
- * outbox is empty at one moment and has a million rows at the next, and VACUUM
- * measures it when it has been emptied: the planner would then have all of it
- * read for each of some thousand rows, and its settings do not prevent that
- * where the scan is one of an index.  A plan for a long table costs little
- * where there are few rows.  Nor is it looked at which values ANALYZE has found: where these
- * were many rows of one pair, the index of pairs seems to be of no use.
- *
  * IDENTIFICATION
  *	  src/schema/prepared.c
  *
@@ -44,17 +36,14 @@
 
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "jit/jit.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/plancat.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
@@ -65,12 +54,12 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "schema/extension.h"
+#include "schema/planning.h"
 #include "schema/prepared.h"
 #include "schema/rights.h"
 
@@ -79,14 +68,6 @@
  * all the time will rarely hit the moment between two looks each time.
  */
 #define MAX_LOOKS	1000
-
-/*
- * How long the planner takes each table of ours to be, at least, and how many
- * entries a page has.
- */
-#define LONG_TABLE_ROWS		1e7
-#define LONG_TABLE_PAGES	200000
-#define ENTRIES_OF_PAGE		200
 
 struct HubspotPrepared
 {
@@ -120,25 +101,10 @@ typedef struct Collector
 
 static dlist_head all_prepared = DLIST_STATIC_INIT(all_prepared);
 
-/* While a statement is planned: what it is planned from. */
-static const Expected *planned = NULL;
-static get_relation_info_hook_type next_relation_info_hook = NULL;
-static get_relation_stats_hook_type next_relation_stats_hook = NULL;
-static get_index_stats_hook_type next_index_stats_hook = NULL;
-
 static void unlink_prepared(void *arg);
 static void forget_relation(Datum argument, Oid relid);
 static bool lock_relations(const HubspotPrepared *prepared);
 static void make_plan(HubspotPrepared *prepared, QueryEnvironment *environment);
-static PlannedStmt *plan_for_long_tables(Query * query, const char *text,
-										 const Expected *expected);
-static void make_long(PlannerInfo *root, Oid relid, bool inherited,
-					  RelOptInfo *relation);
-static bool is_long(Oid relid);
-static bool hide_relation_stats(PlannerInfo *root, RangeTblEntry *rte,
-								AttrNumber column, VariableStatData *found);
-static bool hide_index_stats(PlannerInfo *root, Oid index, AttrNumber column,
-							 VariableStatData *found);
 static void discard_plan(HubspotPrepared *prepared);
 static Query * bind_names(const HubspotSubject *subject,
 						  QueryEnvironment *environment, Expected *expected,
@@ -172,12 +138,6 @@ hubspot_prepare(const HubspotSubject *subject)
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
-		next_relation_info_hook = get_relation_info_hook;
-		get_relation_info_hook = make_long;
-		next_relation_stats_hook = get_relation_stats_hook;
-		get_relation_stats_hook = hide_relation_stats;
-		next_index_stats_hook = get_index_stats_hook;
-		get_index_stats_hook = hide_index_stats;
 		registered = true;
 	}
 	prepared->parent = CurrentMemoryContext;
@@ -304,93 +264,12 @@ make_plan(HubspotPrepared *prepared, QueryEnvironment *environment)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rules on tables of hubspot_assoc are not supported"),
 				 errhint("Drop them, and use triggers.")));
-	plan = plan_for_long_tables(linitial_node(Query, queries), prepared->text, &expected);
+	plan = hubspot_plan(linitial_node(Query, queries), prepared->text,
+						expected.relations, expected.subject->relation);
 
 	old = MemoryContextSwitchTo(prepared->context);
 	prepared->plan = copyObject(plan);
 	MemoryContextSwitchTo(old);
-}
-
-static PlannedStmt *
-plan_for_long_tables(Query * query, const char *text, const Expected *expected)
-{
-	const Expected *outer = planned;
-	PlannedStmt *plan = NULL;
-
-	planned = expected;
-	PG_TRY();
-	{
-		plan = pg_plan_query(query, text, 0, NULL);
-	}
-	PG_FINALLY();
-	{
-		planned = outer;
-	}
-	PG_END_TRY();
-	Assert(plan != NULL);
-
-	/*
-	 * what looks expensive by these numbers is not worth half a second of
-	 * compiling
-	 */
-	plan->jitFlags = PGJIT_NONE;
-	return plan;
-}
-
-/* A hook of the planner, which may say what a table is like: let ours be long. */
-static void
-make_long(PlannerInfo *root, Oid relid, bool inherited, RelOptInfo *relation)
-{
-	ListCell   *lc;
-
-	if (next_relation_info_hook)
-		next_relation_info_hook(root, relid, inherited, relation);
-	if (!is_long(relid))
-		return;
-	relation->tuples = Max(relation->tuples, LONG_TABLE_ROWS);
-	relation->pages = Max(relation->pages, LONG_TABLE_PAGES);
-	foreach(lc, relation->indexlist)
-	{
-		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
-
-		index->tuples = Max(index->tuples, relation->tuples);
-		index->pages = Max(index->pages, (BlockNumber) (relation->tuples / ENTRIES_OF_PAGE));
-
-		/* which would read one index for each row found by another one */
-		index->amhasgetbitmap = false;
-	}
-}
-
-/* Is it a table of ours, in a statement of ours that is being planned? */
-static bool
-is_long(Oid relid)
-{
-	return planned && relid != planned->subject->relation &&
-		list_member_oid(planned->relations, relid);
-}
-
-/*
- * Hooks of the planner, which may say what a column holds: of ours, let nothing be known, but
- * that what an index has an expression for, a pair, tells rows apart better than all else.
- */
-static bool
-hide_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
-					VariableStatData *found)
-{
-	if (rte->rtekind == RTE_RELATION && is_long(rte->relid))
-		return true;
-	return next_relation_stats_hook && next_relation_stats_hook(root, rte, column, found);
-}
-
-static bool
-hide_index_stats(PlannerInfo *root, Oid index, AttrNumber column, VariableStatData *found)
-{
-	if (planned && is_long(IndexGetRelation(index, true)))
-	{
-		found->isunique = true;
-		return true;
-	}
-	return next_index_stats_hook && next_index_stats_hook(root, index, column, found);
 }
 
 /*
