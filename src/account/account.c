@@ -47,7 +47,6 @@
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "account/account.h"
 #include "base/clock.h"
@@ -109,11 +108,6 @@ static void warn_local(void);
 static void share_local(HubspotAccount *account);
 static AccountState *open_account(HubspotAccount *account);
 static void close_account(HubspotAccount *account);
-static void reset_counts(HubspotAccountCounts *counts);
-static void merge_counts(HubspotAccountCounts *counts,
-						 const HubspotAccountCounts *other);
-static void add_errors(HubspotAccountCounts *counts, const char *category,
-					   HubspotOperation operation, int64 rows);
 static void copy_state(const AccountState *state, HubspotAccountCounts *counts,
 					   HubspotThrottle *throttle);
 
@@ -243,7 +237,7 @@ give_slot(Oid server)
 		shared.keys[slot].server = server;
 		place->last_used = hubspot_coarse_now();
 		memset(&place->state.throttle, 0, sizeof(HubspotThrottle));
-		reset_counts(&place->state.counts);
+		hubspot_counts_reset(&place->state.counts);
 		LWLockRelease(&place->lock);
 		return slot;
 	}
@@ -285,7 +279,7 @@ make_local(void)
 	AccountState *state = MemoryContextAllocZero(TopMemoryContext,
 												 sizeof(AccountState));
 
-	reset_counts(&state->counts);
+	hubspot_counts_reset(&state->counts);
 	if (shared.lock)
 		warn_local();
 	return state;
@@ -318,7 +312,7 @@ share_local(HubspotAccount *account)
 	if (state != local)
 	{
 		hubspot_throttle_merge(&state->throttle, &local->throttle);
-		merge_counts(&state->counts, &local->counts);
+		hubspot_counts_merge(&state->counts, &local->counts);
 		account->local = NULL;
 	}
 	close_account(account);
@@ -439,12 +433,7 @@ void
 hubspot_account_count_request(HubspotAccount *account, HubspotOperation operation,
 							  bool retry, size_t bytes)
 {
-	HubspotAccountCounts *counts = &open_account(account)->counts;
-
-	counts->operations[operation].requests++;
-	if (retry)
-		counts->retries++;
-	counts->bytes_sent += bytes;
+	hubspot_counts_add_request(&open_account(account)->counts, operation, retry, bytes);
 	close_account(account);
 }
 
@@ -458,15 +447,10 @@ hubspot_account_count_reply(HubspotAccount *account, bool rate_limited,
 							int64 day_left)
 {
 	AccountState *state = open_account(account);
-	HubspotAccountCounts *counts = &state->counts;
 
 	if (day_left >= 0)
 		hubspot_throttle_note_day(&state->throttle, day_limit, day_left, hubspot_now());
-	if (rate_limited)
-		counts->rate_limited++;
-	counts->bytes_received += bytes;
-	counts->request_time += duration;
-	counts->max_request_time = Max(counts->max_request_time, duration);
+	hubspot_counts_add_reply(&state->counts, rate_limited, bytes, duration);
 	close_account(account);
 }
 
@@ -520,7 +504,7 @@ hubspot_account_count_error(const HubspotTally *tally, const char *category, int
 {
 	if (tally->account == NULL)
 		return;
-	add_errors(&open_account(tally->account)->counts, category, tally->operation, rows);
+	hubspot_counts_add_errors(&open_account(tally->account)->counts, category, tally->operation, rows);
 	close_account(tally->account);
 }
 
@@ -538,64 +522,6 @@ hubspot_account_count_skipped(HubspotAccount *account, int64 rows)
 {
 	open_account(account)->counts.skipped += rows;
 	close_account(account);
-}
-
-static void
-reset_counts(HubspotAccountCounts *counts)
-{
-	memset(counts, 0, sizeof(HubspotAccountCounts));
-	counts->since = GetCurrentTimestamp();
-}
-
-static void
-merge_counts(HubspotAccountCounts *counts, const HubspotAccountCounts *other)
-{
-	counts->since = Min(counts->since, other->since);
-	for (int i = 0; i < HUBSPOT_NOPERATIONS; i++)
-	{
-		counts->operations[i].requests += other->operations[i].requests;
-		counts->operations[i].inputs += other->operations[i].inputs;
-		counts->operations[i].confirmed += other->operations[i].confirmed;
-	}
-	counts->retries += other->retries;
-	counts->rate_limited += other->rate_limited;
-	counts->skipped += other->skipped;
-	counts->bytes_sent += other->bytes_sent;
-	counts->bytes_received += other->bytes_received;
-	counts->request_time += other->request_time;
-	counts->max_request_time = Max(counts->max_request_time,
-								   other->max_request_time);
-	for (int i = 0; i < other->nerrors; i++)
-		add_errors(counts, other->errors[i].category, other->errors[i].operation,
-				   other->errors[i].rows);
-	counts->other_errors += other->other_errors;
-}
-
-/* Add rows that have failed under their category and operation, if there is a place for these. */
-static void
-add_errors(HubspotAccountCounts *counts, const char *category, HubspotOperation operation,
-		   int64 rows)
-{
-	HubspotErrorCount *error;
-	int			i = 0;
-
-	while (i < counts->nerrors && (counts->errors[i].operation != operation ||
-								   strcmp(counts->errors[i].category, category) != 0))
-		i++;
-	if (i == HUBSPOT_COUNTED_ERRORS || strlen(category) > HUBSPOT_COUNTED_CATEGORY_LEN)
-	{
-		counts->other_errors += rows;
-		return;
-	}
-	error = &counts->errors[i];
-	if (i == counts->nerrors)
-	{
-		strlcpy(error->category, category, sizeof(error->category));
-		error->operation = operation;
-		error->rows = 0;
-		counts->nerrors++;
-	}
-	error->rows += rows;
 }
 
 /*
@@ -660,7 +586,7 @@ hubspot_accounts_reset(Oid serverid)
 				(OidIsValid(serverid) && shared.keys[i].server != serverid))
 				continue;
 			LWLockAcquire(&shared.slots[i].lock, LW_EXCLUSIVE);
-			reset_counts(&shared.slots[i].state.counts);
+			hubspot_counts_reset(&shared.slots[i].state.counts);
 			LWLockRelease(&shared.slots[i].lock);
 		}
 		LWLockRelease(shared.lock);
@@ -671,6 +597,6 @@ hubspot_accounts_reset(Oid serverid)
 	while ((account = hash_seq_search(&scan)) != NULL)
 	{
 		if (account->local && (!OidIsValid(serverid) || account->server == serverid))
-			reset_counts(&account->local->counts);
+			hubspot_counts_reset(&account->local->counts);
 	}
 }

@@ -11,31 +11,12 @@
 #ifndef HUBSPOT_ACCOUNT_ACCOUNT_H
 #define HUBSPOT_ACCOUNT_ACCOUNT_H
 
-#include "datatype/timestamp.h"
-
+#include "account/counts.h"
 #include "account/throttle.h"
 #include "api/endpoint.h"
 
 /* A server of this database: in shared memory, or of this session alone. */
 typedef struct HubspotAccount HubspotAccount;
-
-/* How many errors of an account are counted apart, and how long their categories may be. */
-#define HUBSPOT_COUNTED_ERRORS			48
-#define HUBSPOT_COUNTED_CATEGORY_LEN	63
-
-typedef struct HubspotErrorCount
-{
-	char		category[HUBSPOT_COUNTED_CATEGORY_LEN + 1];
-	HubspotOperation operation;
-	int64		rows;
-} HubspotErrorCount;
-
-typedef struct HubspotOperationCounts
-{
-	int64		requests;
-	int64		inputs;
-	int64		confirmed;		/* of the inputs; the others have failed */
-} HubspotOperationCounts;
 
 /* Where inputs are counted, and under which operation; no account: they are not. */
 typedef struct HubspotTally
@@ -43,23 +24,6 @@ typedef struct HubspotTally
 	HubspotAccount *account;
 	HubspotOperation operation;
 } HubspotTally;
-
-/* What an account has been used for. */
-typedef struct HubspotAccountCounts
-{
-	TimestampTz since;
-	HubspotOperationCounts operations[HUBSPOT_NOPERATIONS];
-	int64		retries;		/* of the requests */
-	int64		rate_limited;	/* of the requests, answered with a 429 */
-	int64		skipped;
-	int64		bytes_sent;
-	int64		bytes_received;
-	int64		request_time;	/* microseconds */
-	int64		max_request_time;
-	int			nerrors;
-	HubspotErrorCount errors[HUBSPOT_COUNTED_ERRORS];
-	int64		other_errors;	/* rows with others */
-} HubspotAccountCounts;
 
 extern void hubspot_accounts_add(void);
 extern HubspotAccount *hubspot_account(Oid serverid);
