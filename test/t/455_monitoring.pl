@@ -23,7 +23,7 @@ sub find_program { my ($name) = @_; return (grep { -x } map { "$_/$name" } split
 #
 # Names: each figure that is drawn or watched is one that there is
 #
-my %figures = map { $_ => 1 } slurp_file("$FindBin::Bin/../../src/diagnose/metrics.c") =~ /\{"(hubspot_assoc_\w+)"/g;
+my %figures = map { $_ => 1 } slurp_file("$FindBin::Bin/../../src/diagnose/figure.c") =~ /\{"(hubspot_assoc_\w+)"/g;
 cmp_ok(scalar(keys %figures), '>', 20, 'figures');
 sub unknown { my ($text) = @_; return join ' ', grep { !$figures{$_} } $text =~ /\b(hubspot_assoc_\w+)/g }
 
