@@ -33,10 +33,13 @@
 static HubspotSlice read_id(const HubspotTable *table, HubspotTableSide side,
 							TupleTableSlot *slot);
 static char *read_text(const HubspotTable *table, HubspotTableRole role, TupleTableSlot *slot);
+static void refuse_errors(const HubspotTable *table, const HubspotGivenRow *row);
 static void require_ids(const HubspotTable *table, const HubspotGivenRow *row);
 static void set_types(const HubspotTable *table, const HubspotGivenRow *row,
 					  HubspotRawInput *raw);
 static void check_length(const HubspotTable *table, HubspotTableSide side, HubspotSlice id);
+static bool loses_key(HubspotSlice old, HubspotSlice new);
+static bool same_key(HubspotSlice a, HubspotSlice b);
 static bool same_text(const char *a, const char *b);
 
 /* Read a row, in the current memory context. */
@@ -112,6 +115,8 @@ hubspot_given_row_create(const HubspotTable *table, const HubspotGivenRow *row,
 	bool		typed = hubspot_names_type(&row->type) || row->type.category;
 
 	require_ids(table, row);
+	if (row->by_ids)
+		direction.from_type.property = direction.to_type.property = NULL;
 	memset(raw, 0, sizeof(*raw));
 	raw->input.from_id = row->from_id;
 	raw->input.to_id = row->to_id;
@@ -126,18 +131,27 @@ hubspot_given_row_create(const HubspotTable *table, const HubspotGivenRow *row,
 						raw->error->message)));
 	check_length(table, HUBSPOT_SIDE_FROM, row->from_id);
 	check_length(table, HUBSPOT_SIDE_TO, row->to_id);
+	if (row->by_ids)
+		return HUBSPOT_ACTION_RETYPE;
 	return typed ? HUBSPOT_ACTION_CREATE : HUBSPOT_ACTION_CREATE_DEFAULT;
 }
 
-/* ERROR if a row does not say which pair it is, or says more. */
+/* ERROR if a row says more than can be written. */
 static void
-require_ids(const HubspotTable *table, const HubspotGivenRow *row)
+refuse_errors(const HubspotTable *table, const HubspotGivenRow *row)
 {
 	if (row->has_error)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("columns for errors of foreign table %s cannot be written", table->name),
 				 errhint("Leave them null.")));
+}
+
+/* ERROR if a row does not say which pair it is, or says more. */
+static void
+require_ids(const HubspotTable *table, const HubspotGivenRow *row)
+{
+	refuse_errors(table, row);
 	for (HubspotTableSide side = HUBSPOT_SIDE_FROM; side <= HUBSPOT_SIDE_TO; side++)
 	{
 		if ((side == HUBSPOT_SIDE_FROM ? row->from_id : row->to_id).data == NULL)
@@ -214,10 +228,12 @@ hubspot_given_type_changes(const HubspotTable *table, const HubspotGivenRow *old
 	bool		label = !same_text(old->label, new->label);
 	bool		primary = old->has_primary != new->has_primary || old->is_primary != new->is_primary;
 
-	require_ids(table, new_row);
-	if (old_row->from_id.data == NULL || old_row->to_id.data == NULL ||
-		!hubspot_same_id(old_row->from_id, new_row->from_id) ||
-		!hubspot_same_id(old_row->to_id, new_row->to_id))
+	refuse_errors(table, new_row);
+	if (loses_key(old_row->from_id, new_row->from_id) ||
+		loses_key(old_row->to_id, new_row->to_id))
+		require_ids(table, new_row);
+	if (!same_key(old_row->from_id, new_row->from_id) ||
+		!same_key(old_row->to_id, new_row->to_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the records of a row of foreign table %s cannot be changed by UPDATE",
@@ -241,6 +257,21 @@ hubspot_given_type_changes(const HubspotTable *table, const HubspotGivenRow *old
 						table->name),
 				 errhint("Set a label or a type_id that is not null; to take a type away, DELETE the row.")));
 	return true;
+}
+
+static bool
+loses_key(HubspotSlice old, HubspotSlice new)
+{
+	return old.data && new.data == NULL;
+}
+
+/* A record that was read may have no key, which is null. */
+static bool
+same_key(HubspotSlice a, HubspotSlice b)
+{
+	if (a.data == NULL || b.data == NULL)
+		return a.data == b.data;
+	return hubspot_same_id(a, b);
 }
 
 static bool

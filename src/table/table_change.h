@@ -23,6 +23,7 @@ typedef enum HubspotTableAction
 	HUBSPOT_ACTION_ARCHIVE,
 	HUBSPOT_ACTION_CREATE_DEFAULT,
 	HUBSPOT_ACTION_CREATE,		/* keeping the labels that it has */
+	HUBSPOT_ACTION_RETYPE,		/* the same, of a pair that was read */
 	HUBSPOT_NACTIONS
 } HubspotTableAction;
 
@@ -43,6 +44,8 @@ typedef struct HubspotGivenRow
 	HubspotSlice from_id;
 	HubspotSlice to_id;
 	HubspotGivenType type;
+	bool		by_ids;			/* it was read, and what names its records are
+								 * ids, whether the table has keys or not */
 	bool		has_error;		/* a column for errors is not null */
 } HubspotGivenRow;
 

@@ -54,4 +54,11 @@ hubspot_table_type(const HubspotTable *table, HubspotTableSide side)
 	return side == HUBSPOT_SIDE_FROM ? &table->from_type : &table->to_type;
 }
 
+/* Do columns of ids hold values of a property? */
+static inline bool
+hubspot_table_has_keys(const HubspotTable *table)
+{
+	return table->from_type.property || table->to_type.property;
+}
+
 #endif							/* HUBSPOT_TABLE_TABLE_DEFINITION_H */

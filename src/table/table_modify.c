@@ -4,8 +4,9 @@
  *	  INSERT, UPDATE and DELETE of a foreign table, in planner and executor.
  *
  * An UPDATE or DELETE scans the table as a SELECT does, with two columns besides: the whole
- * row, and its ctid, where the scan says which of its pair's types the row has.  What the
- * rows become is table_statement.c's.
+ * row, and its ctid, where the scan says which of its pair's types the row has; or, if the
+ * table has keys, where it has noted that and the records' ids (target_rows.c).  What the rows
+ * become is table_statement.c's.
  *
  * INSERT has batches, unless something has to be done for each row: triggers, RETURNING,
  * the CHECK OPTION of a view.  COPY comes row by row before PostgreSQL 16, and then its
@@ -44,6 +45,10 @@ typedef struct Modify
 	HubspotTableWriter *writer;
 	AttrNumber	row;			/* columns of the plan: the whole row, */
 	AttrNumber	place;			/* and the ctid */
+	EState	   *estate;
+	Index		rti;			/* of the scan */
+	HubspotTargetRows *target_rows; /* its notes; NULL: it takes none, or they
+									 * were not looked for */
 	TupleTableSlot *old_slot;	/* of an UPDATE */
 	bool		collects;		/* new rows are not written one by one */
 } Modify;
@@ -67,8 +72,8 @@ static TupleTableSlot *update(EState *estate, ResultRelInfo *relation, TupleTabl
 							  TupleTableSlot *plan_slot);
 static TupleTableSlot *delete(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
 							  TupleTableSlot *plan_slot);
-static void get_old_row(const Modify *modify, TupleTableSlot *plan_slot, TupleTableSlot *slot,
-						HubspotTypePlace *place);
+static void get_old_row(Modify *modify, TupleTableSlot *plan_slot, TupleTableSlot *slot,
+						HubspotTargetRow *target);
 static void end(EState *estate, ResultRelInfo *relation);
 static void explain(ModifyTableState *state, ResultRelInfo *relation, List *fdw_private,
 					int subplan, struct ExplainState *es);
@@ -158,6 +163,8 @@ begin(ModifyTableState *state, ResultRelInfo *relation, List *fdw_private, int s
 	columns = outerPlanState(state)->plan->targetlist;
 	modify->row = ExecFindJunkAttributeInTlist(unconstify(List *, columns), "wholerow");
 	modify->place = ExecFindJunkAttributeInTlist(unconstify(List *, columns), "ctid");
+	modify->estate = state->ps.state;
+	modify->rti = relation->ri_RangeTableIndex;
 	modify->old_slot = ExecInitExtraTupleSlot(state->ps.state,
 											  RelationGetDescr(relation->ri_RelationDesc),
 											  &TTSOpsVirtual);
@@ -245,11 +252,11 @@ insert_batch(EState *estate, ResultRelInfo *relation, TupleTableSlot **slots,
 static TupleTableSlot *
 update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
-	const Modify *modify = relation->ri_FdwState;
-	HubspotTypePlace place;
+	Modify	   *modify = relation->ri_FdwState;
+	HubspotTargetRow target;
 
-	get_old_row(modify, plan_slot, modify->old_slot, &place);
-	hubspot_writer_update(modify->writer, modify->old_slot, slot, &place);
+	get_old_row(modify, plan_slot, modify->old_slot, &target);
+	hubspot_writer_update(modify->writer, modify->old_slot, slot, &target);
 	return slot;
 }
 
@@ -257,28 +264,41 @@ update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTable
 static TupleTableSlot *
 delete(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
-	const Modify *modify = relation->ri_FdwState;
-	HubspotTypePlace place;
+	Modify	   *modify = relation->ri_FdwState;
+	HubspotTargetRow target;
 
-	get_old_row(modify, plan_slot, slot, &place);
-	hubspot_writer_delete(modify->writer, slot, &place);
+	get_old_row(modify, plan_slot, slot, &target);
+	hubspot_writer_delete(modify->writer, slot, &target);
 	return slot;
 }
 
-/* The row that the scan has given, and the place of its type. */
+/* The row that the scan has given, and what it knows of it besides, until the next one. */
 static void
-get_old_row(const Modify *modify, TupleTableSlot *plan_slot, TupleTableSlot *slot,
-			HubspotTypePlace *place)
+get_old_row(Modify *modify, TupleTableSlot *plan_slot, TupleTableSlot *slot,
+			HubspotTargetRow *target)
 {
 	bool		row_is_null;
 	bool		place_is_null;
+	MemoryContext old;
 	Datum		row = ExecGetJunkAttribute(plan_slot, modify->row, &row_is_null);
 	Datum		tid = ExecGetJunkAttribute(plan_slot, modify->place, &place_is_null);
 
 	if (row_is_null || place_is_null)
 		elog(ERROR, "a row of foreign table %s came without its columns", modify->table->name);
 	ExecStoreHeapTupleDatum(row, slot);
-	hubspot_type_place_get((ItemPointer) DatumGetPointer(tid), place);
+	memset(target, 0, sizeof(*target));
+	if (!hubspot_table_has_keys(modify->table))
+	{
+		hubspot_type_place_get((ItemPointer) DatumGetPointer(tid), &target->place);
+		return;
+	}
+	if (modify->target_rows == NULL)
+		modify->target_rows = hubspot_target_rows_find(modify->estate, modify->rti);
+	if (modify->target_rows == NULL)
+		elog(ERROR, "foreign table %s is not scanned by its UPDATE or DELETE", modify->table->name);
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(modify->estate));
+	hubspot_target_rows_fetch(modify->target_rows, (ItemPointer) DatumGetPointer(tid), target);
+	MemoryContextSwitchTo(old);
 }
 
 static void

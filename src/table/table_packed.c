@@ -25,6 +25,7 @@ enum
 	PACKED_NTYPES = HUBSPOT_PACKED_NKEYS,
 	PACKED_IS_DEFAULT,
 	PACKED_HAS_NEW,
+	PACKED_BY_IDS,
 	PACKED_OLD,					/* four that name a type */
 	PACKED_NEW = PACKED_OLD + 4,
 	NPACKED = PACKED_NEW + 4
@@ -46,6 +47,7 @@ static const Oid column_types[NPACKED] = {
 	[PACKED_NTYPES] = INT4OID,
 	[PACKED_IS_DEFAULT] = BOOLOID,
 	[PACKED_HAS_NEW] = BOOLOID,
+	[PACKED_BY_IDS] = BOOLOID,
 	[PACKED_OLD + TYPE_CATEGORY] = TEXTOID,
 	[PACKED_OLD + TYPE_ID] = INT4OID,
 	[PACKED_OLD + TYPE_LABEL] = TEXTOID,
@@ -86,6 +88,7 @@ hubspot_packed_row_set(const HubspotPackedRow *packed, TupleTableSlot *slot)
 	set(slot, PACKED_NTYPES, Int32GetDatum(packed->place.ntypes));
 	set(slot, PACKED_IS_DEFAULT, BoolGetDatum(packed->place.is_default));
 	set(slot, PACKED_HAS_NEW, BoolGetDatum(packed->has_new));
+	set(slot, PACKED_BY_IDS, BoolGetDatum(packed->row.by_ids));
 	set_type(slot, PACKED_OLD, &packed->row.type);
 	set_type(slot, PACKED_NEW, &packed->new);
 	ExecStoreVirtualTuple(slot);
@@ -140,6 +143,7 @@ hubspot_packed_row_get(TupleTableSlot *slot, HubspotPackedRow *packed)
 	packed->place.ntypes = DatumGetInt32(slot->tts_values[PACKED_NTYPES]);
 	packed->place.is_default = DatumGetBool(slot->tts_values[PACKED_IS_DEFAULT]);
 	packed->has_new = DatumGetBool(slot->tts_values[PACKED_HAS_NEW]);
+	packed->row.by_ids = DatumGetBool(slot->tts_values[PACKED_BY_IDS]);
 	get_type(slot, PACKED_OLD, &packed->row.type);
 	get_type(slot, PACKED_NEW, &packed->new);
 }

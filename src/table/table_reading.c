@@ -125,6 +125,8 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
+static void set_records(const HubspotTableReading *reading, const HubspotOutcome *outcome,
+						HubspotTableRow *row);
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
 								char *buffer);
 static bool next_forward(HubspotTableReading *reading, HubspotTableRow *row, bool wait);
@@ -355,6 +357,21 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	}
 	row->from_id = reading->side == HUBSPOT_SIDE_FROM ? given : found;
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
+	if (outcome->association)
+		set_records(reading, outcome, row);
+}
+
+/* Which records a row is of, whatever they are called. */
+static void
+set_records(const HubspotTableReading *reading, const HubspotOutcome *outcome,
+			HubspotTableRow *row)
+{
+	/* what was given is an id, unless it was a key */
+	HubspotSlice given = outcome->from_record.data ? outcome->from_record : outcome->from_id;
+	HubspotSlice found = outcome->association->to_id;
+
+	row->from_record = reading->side == HUBSPOT_SIDE_FROM ? given : found;
+	row->to_record = reading->side == HUBSPOT_SIDE_FROM ? found : given;
 }
 
 /*
@@ -576,6 +593,8 @@ next_of_slice(HubspotTableReading *reading, HubspotTableRow *row, bool wait)
 	row->ended = false;
 	row->from_id = slice->current->name;
 	row->to_id = slice->pair->given;
+	row->from_record = slice->current->record;
+	row->to_record = slice->pair->record;
 	row->type = slice->association.type;
 	row->place = slice->place;
 	row->error = NULL;

@@ -26,6 +26,8 @@ typedef struct HubspotTableRow
 								 * all are read: there are no more at all */
 	HubspotSlice from_id;		/* no data: NULL */
 	HubspotSlice to_id;
+	HubspotSlice from_record;	/* the records' ids, whatever they are called */
+	HubspotSlice to_record;
 	const HubspotAssociationType *type; /* NULL: it is not read */
 	HubspotTypePlace place;		/* of that among the pair's; not if rows are
 								 * only pairs */

@@ -49,6 +49,7 @@
 #include "table/table_reading.h"
 #include "table/table_row.h"
 #include "table/table_scan.h"
+#include "table/target_rows.h"
 
 /* What can be told ahead in any case, however small work_mem is: as many records as a request has. */
 #define AHEAD_RECORDS	1000
@@ -70,7 +71,9 @@ struct HubspotTableScan
 	bool		repeated;		/* it keeps its rows */
 	bool		gives_errors;	/* a record that cannot be read is a row */
 	bool		is_target;		/* of an UPDATE or DELETE: its ctids tell the
-								 * places of types */
+								 * places of types, */
+	HubspotTargetRows *target_rows; /* or where these are noted, with the ids
+									 * of records; or NULL */
 	List	   *values;			/* of the conditions: ExprStates */
 	List	   *value_types;
 
@@ -157,6 +160,8 @@ hubspot_table_scan_begin(ForeignScanState *node, int eflags)
 	/* nothing is written by what cannot be read */
 	scan->gives_errors = !scan->is_target &&
 		scan->table->options.on_error == HUBSPOT_ON_ERROR_ROW;
+	if (scan->is_target && hubspot_table_has_keys(scan->table))
+		scan->target_rows = hubspot_target_rows_create(node->ss.ps.state, plan->scan.scanrelid);
 	scan->is_target &= scan->table->typed;
 	MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 	scan->values = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
@@ -497,7 +502,13 @@ static void
 set_slot(const HubspotTableScan *scan, const HubspotTableRow *row, TupleTableSlot *slot)
 {
 	hubspot_table_row_set(scan->table, row, slot);
-	if (scan->is_target)
+	if (scan->target_rows)
+	{
+		HubspotTargetRow target = {row->place, row->from_record, row->to_record};
+
+		hubspot_target_rows_add(scan->target_rows, &target, &slot->tts_tid);
+	}
+	else if (scan->is_target)
 		hubspot_type_place_set(&slot->tts_tid, &row->place);
 }
 
@@ -574,6 +585,8 @@ hubspot_table_scan_end(ForeignScanState *node)
 	}
 	end_reading(scan);
 	hubspot_row_store_clear(scan->store);
+	if (scan->target_rows)
+		hubspot_target_rows_end(scan->target_rows);
 	MemoryContextDelete(scan->context);
 	node->fdw_state = NULL;
 }

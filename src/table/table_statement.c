@@ -64,6 +64,7 @@ static dlist_head statements = DLIST_STATIC_INIT(statements);
 
 static Statement *get_statement(const EState *estate);
 static void forget_statement(void *arg);
+static void name_by_ids(HubspotGivenRow *row, const HubspotTargetRow *target);
 static void remove_row(HubspotTableWriter *writer, const HubspotGivenRow *row,
 					   const HubspotTypePlace *place, const HubspotGivenType *new);
 static void put_later(void *state, const HubspotGivenRow *row);
@@ -161,31 +162,37 @@ hubspot_writer_flush(HubspotTableWriter *writer)
 	hubspot_table_writing_flush(writer->writing);
 }
 
-/* Remove a row, whose type has a place among those of its pair. */
+/* Remove a row, as the scan knows it. */
 void
 hubspot_writer_delete(HubspotTableWriter *writer, TupleTableSlot *slot,
-					  const HubspotTypePlace *place)
+					  const HubspotTargetRow *target)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 	HubspotGivenRow row;
 
 	MemoryContextReset(writer->row_context);
 	hubspot_given_row_read(writer->table, slot, &row);
-	if (row.from_id.data == NULL || row.to_id.data == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a row of foreign table %s cannot be removed, since one of its records has no key",
-						writer->table->name),
-				 errdetail("One of its ids is null."),
-				 errhint("Remove it through a foreign table whose object types have no property.")));
-	remove_row(writer, &row, place, NULL);
+	name_by_ids(&row, target);
+	remove_row(writer, &row, &target->place, NULL);
 	MemoryContextSwitchTo(old);
 }
 
-/* Give a row, whose type has a place among those of its pair, another type. */
+/* The row is of the records that were found, whatever they are called. */
+static void
+name_by_ids(HubspotGivenRow *row, const HubspotTargetRow *target)
+{
+	if (target->from_record.data)
+	{
+		row->from_id = target->from_record;
+		row->to_id = target->to_record;
+	}
+	row->by_ids = true;
+}
+
+/* Give a row, as the scan knows it, another type. */
 void
 hubspot_writer_update(HubspotTableWriter *writer, TupleTableSlot *old_slot,
-					  TupleTableSlot *new_slot, const HubspotTypePlace *place)
+					  TupleTableSlot *new_slot, const HubspotTargetRow *target)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 	HubspotGivenRow old_row;
@@ -197,17 +204,19 @@ hubspot_writer_update(HubspotTableWriter *writer, TupleTableSlot *old_slot,
 	hubspot_given_row_read(writer->table, new_slot, &new_row);
 	if (hubspot_given_type_changes(writer->table, &old_row, &new_row))
 	{
-		if (place->is_default)
+		if (target->place.is_default)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("a row of foreign table %s whose type has no label cannot be changed by UPDATE",
 							writer->table->name),
 					 errdetail("That type is the association itself, to which others are added."),
 					 errhint("INSERT a row with the label.")));
+		name_by_ids(&old_row, target);
+		name_by_ids(&new_row, target);
 		hubspot_check_removable(writer->table, &old_row);
 		hubspot_table_writing_resolve(writer->writing, &new_row);
 		(void) hubspot_given_row_create(writer->table, &new_row, &raw);
-		remove_row(writer, &old_row, place, &new_row.type);
+		remove_row(writer, &old_row, &target->place, &new_row.type);
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -13,7 +13,7 @@
 
 #include "nodes/execnodes.h"
 
-#include "table/table_change.h"
+#include "table/target_rows.h"
 
 /* Whoever writes to one table in a statement; see table_statement.c. */
 typedef struct HubspotTableWriter HubspotTableWriter;
@@ -23,9 +23,9 @@ extern HubspotTableWriter *hubspot_writer_begin(const EState *estate, const Hubs
 extern void hubspot_writer_insert(HubspotTableWriter *writer, TupleTableSlot *slot);
 extern void hubspot_writer_flush(HubspotTableWriter *writer);
 extern void hubspot_writer_delete(HubspotTableWriter *writer, TupleTableSlot *slot,
-								  const HubspotTypePlace *place);
+								  const HubspotTargetRow *target);
 extern void hubspot_writer_update(HubspotTableWriter *writer, TupleTableSlot *old_slot,
-								  TupleTableSlot *new_slot, const HubspotTypePlace *place);
+								  TupleTableSlot *new_slot, const HubspotTargetRow *target);
 extern void hubspot_writer_finish(HubspotTableWriter *writer);
 extern void hubspot_writer_end(HubspotTableWriter *writer);
 extern int64 hubspot_writer_count(const HubspotTableWriter *writer);

@@ -48,11 +48,15 @@ static const struct
 {
 	HubspotOperation operation;
 	const char *name;			/* in the outbox */
+	bool		by_keys;		/* records are called as the table has it;
+								 * else by their ids, since they were read */
+	bool		keep_labels;
 }			actions[HUBSPOT_NACTIONS] = {
 	[HUBSPOT_ACTION_ARCHIVE] = {HUBSPOT_BATCH_ARCHIVE, "archive"},
 	[HUBSPOT_ACTION_ARCHIVE_LABELS] = {HUBSPOT_BATCH_ARCHIVE_LABELS, "archive_labels"},
-	[HUBSPOT_ACTION_CREATE_DEFAULT] = {HUBSPOT_BATCH_CREATE_DEFAULT, "create_default"},
-	[HUBSPOT_ACTION_CREATE] = {HUBSPOT_BATCH_CREATE, "create"}
+	[HUBSPOT_ACTION_CREATE_DEFAULT] = {HUBSPOT_BATCH_CREATE_DEFAULT, "create_default", true},
+	[HUBSPOT_ACTION_CREATE] = {HUBSPOT_BATCH_CREATE, "create", true, true},
+	[HUBSPOT_ACTION_RETYPE] = {HUBSPOT_BATCH_CREATE, "create", false, true}
 };
 
 struct HubspotTableWriting
@@ -78,6 +82,8 @@ struct HubspotTableWriting
 };
 
 static void begin_outbox(HubspotTableWriting *writing);
+static const char *type_text(HubspotTableAction action, const char *option,
+							 const HubspotObjectType *type);
 static void begin_direct(HubspotTableWriting *writing, Oid user);
 static HubspotRawInput *copy_input(const HubspotRawInput *raw);
 static HubspotSlice copy_slice(HubspotSlice slice);
@@ -120,12 +126,19 @@ begin_outbox(HubspotTableWriting *writing)
 		enqueue->server = server;
 		enqueue->role = table->owner;
 		enqueue->operation = actions[action].name;
-		enqueue->from_type = table->options.from_type;
-		enqueue->to_type = table->options.to_type;
-		enqueue->keep_labels = (action == HUBSPOT_ACTION_CREATE);
-		if (table->from_type.property || table->to_type.property)
+		enqueue->from_type = type_text(action, table->options.from_type, &table->from_type);
+		enqueue->to_type = type_text(action, table->options.to_type, &table->to_type);
+		enqueue->keep_labels = actions[action].keep_labels;
+		if (actions[action].by_keys && hubspot_table_has_keys(table))
 			enqueue->wait_for_records = &wait_for_records;
 	}
+}
+
+/* An object type as an action has it, given as in the table's options. */
+static const char *
+type_text(HubspotTableAction action, const char *option, const HubspotObjectType *type)
+{
+	return actions[action].by_keys || type->property == NULL ? option : type->name;
 }
 
 static void
@@ -266,7 +279,7 @@ send_inputs(HubspotTableWriting *writing, HubspotTableAction action)
 	HubspotPipeline pipeline = {.client = writing->client,
 		.operation = actions[action].operation,
 		.from_type = writing->table->from_type,.to_type = writing->table->to_type,
-	.keep_labels = (action == HUBSPOT_ACTION_CREATE),.raise = true};
+	.keep_labels = actions[action].keep_labels,.raise = true};
 	MemoryContext context = AllocSetContextCreate(writing->context,
 												  "hubspot_assoc table inputs sent",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -275,6 +288,8 @@ send_inputs(HubspotTableWriting *writing, HubspotTableAction action)
 	HubspotOutcome outcome;
 	HubspotRun *run;
 
+	if (!actions[action].by_keys)
+		pipeline.from_type.property = pipeline.to_type.property = NULL;
 	writing->sent = writing->inputs[action];
 	writing->nsent = 0;
 	writing->last_types.context = AllocSetContextCreate(context, "hubspot_assoc table types",

@@ -99,8 +99,43 @@ is(sent(), "1|11||279\n2|11|Billing|1\n2|12||279", 'a pair that is made again be
 
 $session->query("CREATE FOREIGN TABLE to_keys (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies:domain')");
 $hubspot->put_records(companies => [ { id => '11', properties => {} }, { id => '12', properties => { domain => 'twelve.example' } } ]);
-enqueues("DELETE FROM to_keys WHERE from_id = '2' AND to_id = 'twelve.example'", 'archive 2 twelve.example', 'a record that is called by a key');
-refuses("DELETE FROM to_keys WHERE from_id = '2'", qr/0A000: a row of foreign table public\.to_keys cannot be removed, since one of its records has no key/, 'one that has none');
+enqueues("DELETE FROM to_keys WHERE from_id = '2' AND to_id = 'twelve.example'", 'archive 2 12', 'a record that is called by a key: it is the one that was read');
+enqueues("DELETE FROM to_keys WHERE from_id = '2'", 'archive 2 11, archive 2 12', 'one that has none');
+
+# Keys that several records have: what is removed is what the scan has found
+start_over("('1', '11', ''), ('2', '11', ''), ('2', '11', 'Billing'), ('2', '11', 'Boss'), ('2', '12', ''), ('2', '12', 'Billing'), ('3', '11', ''), ('3', '11', 'Boss')");
+$hubspot->put_records(companies => [ map { { id => $_, properties => { domain => 'two.example' } } } 11, 12 ]);
+$hubspot->put_records(contacts => [ map { { id => $_, properties => { lastname => 'ann' } } } 2, 3 ]);
+$session->query(q{
+CREATE FOREIGN TABLE to_types (from_id text, to_id text, label text) SERVER hubspot OPTIONS (from_type 'contact', to_type 'companies:domain');
+CREATE FOREIGN TABLE from_types (from_id text, to_id text, category text, type_id int, label text) SERVER hubspot OPTIONS (from_type 'contacts:lastname', to_type 'companies');
+CREATE FOREIGN TABLE all_from (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts:lastname', to_type 'companies:domain', scan 'all');
+});
+enqueues("DELETE FROM to_keys WHERE from_id = '2' RETURNING *", 'archive 2 11, archive 2 12', 'pairs of one name', "2|two.example\n2|two.example");
+enqueues("DELETE FROM to_types WHERE from_id = '2' AND label = 'Billing'", 'archive_labels 2 11 Billing, archive_labels 2 12 Billing', '... a label of both');
+enqueues("DELETE FROM to_types WHERE from_id = '2' AND label = 'Boss'", 'archive_labels 2 11 Boss', '... a label of one');
+enqueues("UPDATE to_types SET label = 'Boss' WHERE from_id = '2' AND label = 'Billing'", 'archive_labels 2 11 Billing, archive_labels 2 12 Billing, create+ 2 11 Boss, create+ 2 12 Boss', '... another label in its place');
+enqueues("DELETE FROM from_types WHERE to_id = '11' AND label = 'Boss'", 'archive_labels 2 11 {3} USER_DEFINED, archive_labels 3 11 {3} USER_DEFINED', '... on the from side, read from the other one');
+enqueues("UPDATE from_types SET label = 'Billing' WHERE to_id = '11' AND label = 'Boss'", 'archive_labels 2 11 {3} USER_DEFINED, archive_labels 3 11 {3} USER_DEFINED, create+ 2 11 Billing, create+ 3 11 Billing', '... and others in their place');
+enqueues("DELETE FROM all_from WHERE from_id IS NULL", 'archive 1 11', '... of the whole account: a record without a key');
+enqueues("DELETE FROM all_from WHERE from_id || 'e' = 'anne'", 'archive 2 11, archive 2 12, archive 3 11', '... and those of one name');
+enqueues("WITH d AS (DELETE FROM to_keys WHERE from_id = '2' RETURNING *) INSERT INTO to_keys SELECT '1', max(to_id) FROM d", 'archive 2 11, archive 2 12, create_default 1 two.example', '... what is inserted is called as it is given');
+refuses("UPDATE to_types SET to_id = NULL WHERE from_id = '2'", qr/23502: null value in column "to_id" of foreign table public\.to_types/, 'a key that is taken away');
+commits("DELETE FROM to_types WHERE from_id = '2' AND label = 'Billing'", 'archive_labels 2 11 Billing, archive_labels 2 12 Billing', '... committed');
+is(sent(), "1|11||279\n2|11|Boss|3\n2|11||279\n2|12||279\n3|11|Boss|3\n3|11||279", '... they are gone, and there is no dead letter');
+
+# ... of more rows than are noted in memory, in another order than they are read
+{
+	my @ids = 20001 .. 23000;
+
+	start_over();
+	$hubspot->put_records(companies => [ map { { id => "$_", properties => { domain => 'one.example' } } } @ids ]);
+	$session->query("INSERT INTO pairs SELECT i, 5 FROM generate_series($ids[0], $ids[-1]) i");
+	sent();
+	$session->query("SET work_mem = '64kB'; SET log_temp_files = '-1'");
+	enqueues("DELETE FROM to_keys USING (SELECT k.tableoid AS x FROM to_keys k WHERE k.from_id = '5' LIMIT 1) x WHERE from_id = '5' AND tableoid = x.x", join(', ', map { "archive 5 $_" } @ids), 'many pairs of one name');
+	$session->query('RESET ALL');
+}
 
 # An answer that has a pair without any types
 foreach my $to ('{"toObjectId":"11"}', '{"toObjectId":"11","associationTypes":[]}')

@@ -44,6 +44,13 @@ does("DELETE FROM labels_only WHERE from_id = '2' AND label = 'Boss'", undef, "2
 does("WITH d AS (DELETE FROM t WHERE from_id = '2' RETURNING *) INSERT INTO t SELECT from_id, '12' FROM d", undef, "2|12||279", 'both');
 $hubspot->put_records(contacts => [ { id => '7', properties => { email => 'ann@example.com' } } ]);
 does("INSERT INTO keyed VALUES ('Ann\@Example.com', '11')", undef, "2|12||279\n7|11||279", 'keys');
+$session->query("CREATE FOREIGN TABLE to_keys (from_id text, to_id text, label text) SERVER hubspot OPTIONS (from_type 'contacts:email', to_type 'companies:domain', writes 'direct')");
+$hubspot->put_records(companies => [ map { { id => $_, properties => { domain => 'two.example' } } } 11, 13 ]);
+$session->query("INSERT INTO t VALUES ('7', '13'); INSERT INTO t (from_id, to_id, label) VALUES ('7', '13', 'Boss'), ('7', '11', 'Billing')");
+does("UPDATE to_keys SET label = 'Boss' WHERE from_id = 'ann\@example.com' AND label = 'Billing'", undef, "2|12||279\n7|11|Boss|3\n7|11||279\n7|13|Boss|3\n7|13||279", 'UPDATE of one of two records with one key');
+does("DELETE FROM to_keys WHERE from_id = 'ann\@example.com' AND label = 'Boss'", undef, "2|12||279\n7|11||279\n7|13||279", 'DELETE of labels of both');
+does("DELETE FROM to_keys WHERE from_id = 'ann\@example.com' AND to_id = 'two.example'", undef, "2|12||279", '... and of both');
+does("INSERT INTO keyed VALUES ('Ann\@Example.com', '11')", undef, "2|12||279\n7|11||279", '... one is made again');
 is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, 'nothing goes to the outbox');
 
 # Errors
