@@ -47,6 +47,12 @@ SELECT input_no, key, record_id, candidates, error_category, error_message, erro
 SELECT input_no, key, record_id, candidates, error_category, error_message FROM hs_assoc_resolve('deals:sku',
 	'{X1,x1,Y2,y2,"z3 é","Z3 é"}'::text[]);
 SELECT input_no, key, record_id, error_category, error_message FROM hs_assoc_resolve('contacts', '{101,999,a/b}'::text[]);
+CALL sim.forget_requests();
+SELECT input_no, left(key, 25) AS key, record_id, error_category, left(error_message, 75) AS error_message FROM hs_assoc_resolve('contacts',
+	ARRAY['{abc}', '101', 'ann@example.com', '007', '12345678901234567890', ' 101', '', NULL, repeat('x', 101)]);
+SELECT input_no, error_category FROM hs_assoc_resolve('contacts', 'SELECT ''x'' AS key');
+SELECT * FROM hs_assoc_resolve('contacts', ARRAY['{abc}'], on_error => 'raise');
+SELECT request, status FROM sim.requests() ORDER BY request;
 SELECT input_no, key, record_id FROM hs_assoc_resolve('deals:erp_number', 'SELECT ''0042''::char(10) AS key');
 
 -- Merged records.

@@ -26,13 +26,17 @@
 /* How many bytes of a wrong value are shown. */
 #define MAX_SHOWN			100
 
+/* Ids of records are numbers of 64 bits. */
+#define MAX_RECORD_DIGITS	19
+
 static bool read_type_id(HubspotColumn *column, Datum value, int32 *type_id);
 static bool refuse_long(HubspotRawInput *raw, const ArrayType *array);
 static void refuse_many(HubspotRawInput *raw);
 static bool refuse_long_label(HubspotRawInput *raw, const char *label, int len);
 static char *shown(const char *value, int len);
-static void check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
-					 HubspotSlice id);
+static void check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
+					 const HubspotObjectType *type, HubspotSlice id);
+static bool may_be_record(HubspotSlice id);
 static bool has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last);
 static const char *category_of(const HubspotRawInput *raw);
 static void check_types(HubspotRawInput *raw, HubspotInputShape shape);
@@ -286,12 +290,12 @@ hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
 						const HubspotLastTypes *last)
 {
 	if (raw->error == NULL)
-		check_id(raw, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
+		check_id(raw, shape, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
 				 &direction->from_type, raw->input.from_id);
 	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
 		raw->input.to_id.data = ""; /* there is none, and none is needed */
 	else if (raw->error == NULL)
-		check_id(raw, "to_id", &direction->to_type, raw->input.to_id);
+		check_id(raw, shape, "to_id", &direction->to_type, raw->input.to_id);
 	if (raw->error == NULL && shape == HUBSPOT_INPUT_TYPED_PAIR && has_last_type(raw, last))
 		raw->input.types = last->types;
 	else if (raw->error == NULL)
@@ -318,9 +322,11 @@ category_of(const HubspotRawInput *raw)
 }
 
 static void
-check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
-		 HubspotSlice id)
+check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
+		 const HubspotObjectType *type, HubspotSlice id)
 {
+	/* one id that is none would have HubSpot refuse all that it is asked for */
+	bool		looked_up = (shape == HUBSPOT_INPUT_KEY);
 	const char *problem;
 
 	if (id.data == NULL)
@@ -330,9 +336,20 @@ check_id(HubspotRawInput *raw, const char *name, const HubspotObjectType *type,
 	}
 	problem = type->property ? hubspot_key_problem(id) :
 		hubspot_id_problem(id.data, id.len);
+	if (problem == NULL && looked_up && type->property == NULL && !may_be_record(id))
+		problem = psprintf("an id has 1 to %d digits, and does not begin with 0; to look up values of a property, name it, as in \"contacts:email\"",
+						   MAX_RECORD_DIGITS);
 	if (problem)
 		hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: %s", name,
 											   shown(id.data, id.len), problem));
+}
+
+/* Can it be the id of a record, as HubSpot gives them? */
+static bool
+may_be_record(HubspotSlice id)
+{
+	return id.len <= MAX_RECORD_DIGITS && hubspot_all_digits(id.data, id.len) &&
+		id.data[0] != '0';
 }
 
 static void
