@@ -223,6 +223,8 @@ typedef struct HubspotOutcome
 	int			nbefore;		/* how many of the record's stand before and
 								 * after that one, in the same answer */
 	int			nafter;
+	bool		repeats;		/* its pair was on the page before, with other
+								 * types */
 	const struct HubspotKey *name;	/* of that one's record, or NULL:
 									 * namer.c's */
 	bool		doubtful;		/* an attempt before may still be worked on */

@@ -143,6 +143,7 @@ hubspot_settle(const HubspotMatch *match, HubspotUnit *unit, const HubspotError 
 	{
 		unit->page->associations = NULL;
 		unit->page->nassociations = 0;
+		unit->page->nlisted = 0;
 		unit->page->after.data = NULL;
 	}
 	unit->error = nothing_to_do ? NULL : error;

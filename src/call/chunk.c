@@ -15,6 +15,7 @@
 #include "api/association_type.h"
 #include "call/call.h"
 #include "call/chunk.h"
+#include "call/page.h"
 
 /*
  * Ids have some ten digits.  Those that are too long to be sent must not make
@@ -261,6 +262,7 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 		next->page->mark.data = pnstrdup(page->mark.data, page->mark.len);
 		next->page->mark.len = page->mark.len;
 	}
+	hubspot_page_remember(next->page, page);
 	hubspot_unit_copy_rows(next, unit);
 	chunk->nasked += hubspot_unit_row_count(next) - 1;
 	MemoryContextSwitchTo(old);
@@ -432,6 +434,7 @@ hubspot_chunk_next_row(HubspotChunk *chunk, HubspotOutcome *outcome)
 		{
 			outcome->nbefore = association - unit->page->associations;
 			outcome->nafter = unit->page->nassociations - outcome->nbefore - 1;
+			outcome->repeats = hubspot_page_repeats(unit->page, association);
 		}
 		outcome->name = name;
 		outcome->ended = (reads && association == NULL);
@@ -459,6 +462,7 @@ set_outcome(const HubspotChunk *chunk, const HubspotUnit *unit, HubspotOutcome *
 	outcome->types = unit->types;
 	outcome->labels = unit->labels;
 	outcome->doubtful = unit->doubtful;
+	outcome->repeats = false;
 }
 
 /*

@@ -31,6 +31,7 @@
 #include "api/response.h"
 #include "call/blame.h"
 #include "call/match.h"
+#include "call/page.h"
 #include "json/json.h"
 #include "json/text.h"
 
@@ -69,6 +70,7 @@ static const HubspotLabelList no_labels = {0};
 
 static int	refused(const HubspotMatch *match, const List *errors,
 					bool too_large, const HubspotError **refusal);
+static void sort_out_pages(const HubspotMatch *match);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
 static void take_result(void *state, const HubspotResult *result);
 static void take_error(void *state, HubspotError *error);
@@ -145,7 +147,20 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		(envelope.complete || (envelope.status == NULL && !envelope.is_error)))
 		confirm_rest(&reading);
 	settle_missing(&reading, &envelope);
+	if (hubspot_match_reads(match))
+		sort_out_pages(match);
 	return 0;
+}
+
+/* Give each association of the records that were read once. */
+static void
+sort_out_pages(const HubspotMatch *match)
+{
+	for (int i = 0; i < match->nunits; i++)
+	{
+		if (match->units[i]->confirmed && match->units[i]->page)
+			hubspot_page_sort_out(match->units[i]->page);
+	}
 }
 
 /*

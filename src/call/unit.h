@@ -27,6 +27,10 @@ typedef struct HubspotPage
 {
 	const HubspotAssociation *associations; /* of the last page */
 	int			nassociations;
+	int			nlisted;		/* and those behind them that came before */
+	const struct HubspotFormer *formers;	/* those of the page before that,
+											 * sorted; see page.c */
+	int			nformers;
 	uint32		npages;			/* pages that were read */
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */

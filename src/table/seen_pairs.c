@@ -3,8 +3,8 @@
  * seen_pairs.c
  *	  Which pairs have been read of some records, and the places of their types.
  *
- * Whether a DELETE takes all types of a pair away is told by an answer, which has them
- * together.  If a pair comes again, apart from that or on another page, with other types, it
+ * Whether a DELETE takes all types of a pair away is told by an answer, whose types of a pair
+ * come together (call/page.c).  If a pair comes again on another page, with other types, it
  * is not known any more which it has: what is only one of them would be taken for all.
  *
  * A pair and its types are known by hashes, in some 20 bytes, until the record has been read

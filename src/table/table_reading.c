@@ -304,7 +304,7 @@ next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait)
 	return false;
 }
 
-/* Is it another type of the last pair, and types do not count? */
+/* Is it another type of the last pair, or one of the page before, and types do not count? */
 static bool
 is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome)
 {
@@ -313,7 +313,8 @@ is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome)
 
 	if (reading->table->typed && !reading->forward)
 		return false;
-	if (reading->last_record == outcome->input_no && hubspot_same_id(id, last))
+	if (outcome->repeats ||
+		(reading->last_record == outcome->input_no && hubspot_same_id(id, last)))
 		return true;
 	reading->last_record = outcome->input_no;
 	resetStringInfo(&reading->last_id);

@@ -296,6 +296,47 @@ foreach my $fault (sort keys %faults)
 }
 
 #
+# Answers that have more than they should: each type of a pair is a row, once, and of none but
+# the records that were asked for.  What was on the page before is recognized, but no more.
+#
+{
+	my $session = start_session($node);
+	my %type = (A => '{"category":"USER_DEFINED","typeId":1,"label":"A"}', B => '{"category":"USER_DEFINED","typeId":2,"label":"B"}', C => '{"category":"INTEGRATOR_DEFINED","typeId":1,"label":null}');
+	my $record = sub {
+		my ($id, $pairs, $after) = @_;
+		my $to = join ',', map { my ($other, $types) = /(\d+)(\w*)/; sprintf '{"toObjectId":%s,"associationTypes":[%s]}', $other, join ',', @type{ split //, $types } } split / /, $pairs;
+		return sprintf '{"from":{"id":"%s"},"to":[%s]%s}', $id, $to, defined $after ? qq(,"paging":{"next":{"after":"$after"}}) : '';
+	};
+	my $answer = sub {
+		my $n = 0;
+		$hubspot->clear_rules;
+		$hubspot->clear_log;
+		return $hubspot->rules([ map { { match => { path => 'batch/read$', nth => ++$n }, action => { status => 200, text => qq({"status":"COMPLETE","results":[$_]}) } } } @_ ]);
+	};
+	my $rows = q{SELECT string_agg(concat_ws(' ', from_id, to_id, label, left(nullif(category, 'USER_DEFINED'), 1)), ', ')};
+	my $read = sub { return $session->query("$rows FROM hs_assoc_batch_read('contacts', 'companies', '{$_[0]}'::text[])") };
+	my @pages = ($record->(1, '11A 12A 11B 11A 12AA', 1) . ',' . $record->(99, '11A'), $record->(1, '12BA 13A 12A', 2), $record->(1, '14A 11A 13AC 12A'));
+
+	$hubspot->reset;
+	$session->query(q{
+		CREATE FOREIGN TABLE pairs (from_id text, to_id text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies');
+		CREATE FOREIGN TABLE typed (from_id text, to_id text, category text, label text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies')});
+	$answer->(@pages);
+	is($read->(1), '1 11 A, 1 11 B, 1 12 A, 1 12 B, 1 13 A, 1 14 A, 1 11 A, 1 13 I', 'pairs that come again, by themselves and on the next page');
+	is($hubspot->log_count('batch/read'), 3, '... and no more is asked for');
+	$answer->(@pages);
+	is($session->query("$rows FROM typed WHERE from_id = '1'"), '1 11 A, 1 11 B, 1 12 A, 1 12 B, 1 13 A, 1 14 A, 1 11 A, 1 13 I', '... in a foreign table');
+	$answer->(@pages);
+	is($session->query("SELECT string_agg(to_id, ' ') FROM pairs WHERE from_id = '1'"), '11 12 13 14 11', '... and in one of pairs');
+	$answer->($record->(2, '12A 11A') . ',' . $record->(1, '12A 11A 12A') . ',' . $record->(3, '11A'));
+	is($read->('1,2'), '1 12 A, 1 11 A, 2 12 A, 2 11 A', 'records that nobody has asked for, and an order of their own');
+	$answer->($record->(1, join ' ', map { $_ % 7000 . 'A' } 20_000 .. 50_000));
+	is($session->query("SELECT count(*), count(DISTINCT to_id) FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[])"), '7000|7000', 'very many, again and again');
+	$session->quit;
+	$hubspot->clear_rules;
+}
+
+#
 # Answers that are cut or have one byte wrong: never half of what they say.
 #
 {
