@@ -8,6 +8,11 @@
  * way to read one pair, so all associations of the records on the from side are read, a
  * page of each at a time, until the pairs are found.
  *
+ * A pair that is the last one of its page may have further types on the next page, so that is
+ * read, too.  Any other one has all of its types: HubSpot lists those of a pair together.  So
+ * this costs a request for one record in as many as a page has pairs (500), if it has more
+ * pages at all, and else none.
+ *
  * The records are units of their own, of the operation that reads; the caller
  * sends them:
  *
@@ -37,6 +42,8 @@ typedef struct Record
 								 * NULL */
 	char	   *mark;
 	int			nwanted;		/* units that are not found yet */
+	bool		may_go_on;		/* the last pair of the page is one of them,
+								 * and may have more types on the next page */
 	const HubspotError *error;	/* the error of the units, if reading failed */
 } Record;
 
@@ -56,6 +63,8 @@ static Record *find_record(HubspotKeep *keep, HubspotSlice from_id);
 static void keep_place(Record *record);
 static void take_page(Record *record, const HubspotPairs *pairs,
 					  const void *chunk);
+static HubspotUnit *find_unit(const HubspotPairs *pairs, const void *chunk,
+							  const HubspotInput *key);
 static void add_type(HubspotUnit *unit, const HubspotAssociationType *type);
 static const HubspotError *make_error(const HubspotError *error);
 
@@ -149,7 +158,7 @@ hubspot_keep_take(HubspotKeep *keep, HubspotUnit **records, int nrecords,
 			continue;
 		}
 		take_page(record, pairs, keep->units[0]->chunk);
-		if (record->page.after.data && record->nwanted > 0)
+		if (record->page.after.data && (record->nwanted > 0 || record->may_go_on))
 		{
 			keep_place(record);
 			record->unit.confirmed = false;
@@ -185,6 +194,7 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 	HubspotInput key = {.from_id = record->unit.input.from_id};
 	HubspotUnit *unit = NULL;
 
+	record->may_go_on = false;
 	for (int i = 0; i < record->page.nassociations; i++)
 	{
 		const HubspotAssociation *association = &record->page.associations[i];
@@ -193,10 +203,8 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 		if (i == 0 || !hubspot_same_id(association->to_id, key.to_id))
 		{
 			key.to_id = association->to_id;
-			unit = hubspot_pairs_chain(pairs, &key, hubspot_pair_hash(&key));
-			while (unit && !(unit->chunk == chunk &&
-							 hubspot_same_pair(&unit->input, &key)))
-				unit = unit->older;
+			unit = find_unit(pairs, chunk, &key);
+			record->may_go_on |= (unit && hubspot_same_id(key.to_id, record->page.last_id));
 			if (unit && !unit->labels_known)
 			{
 				/*
@@ -211,6 +219,17 @@ take_page(Record *record, const HubspotPairs *pairs, const void *chunk)
 			strcmp(association->type->category, HUBSPOT_REPLACED_CATEGORY) == 0)
 			add_type(unit, association->type);
 	}
+}
+
+/* The unit of a pair in our chunk, or NULL. */
+static HubspotUnit *
+find_unit(const HubspotPairs *pairs, const void *chunk, const HubspotInput *key)
+{
+	HubspotUnit *unit = hubspot_pairs_chain(pairs, key, hubspot_pair_hash(key));
+
+	while (unit && !(unit->chunk == chunk && hubspot_same_pair(&unit->input, key)))
+		unit = unit->older;
+	return unit;
 }
 
 /* Add a type to those that a unit asks for. */

@@ -69,6 +69,9 @@ hubspot_page_sort_out(HubspotPage *page)
 	int			nkept = 0;
 
 	page->nlisted = n;
+	page->last_id.data = NULL;
+	if (n > 0)
+		page->last_id = page->associations[n - 1].to_id;
 	if (n == 0 || (page->nformers == 0 && ascends(page)))
 		return;
 	entries = sort_pairs(page);

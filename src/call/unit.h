@@ -28,6 +28,7 @@ typedef struct HubspotPage
 	const HubspotAssociation *associations; /* of the last page */
 	int			nassociations;
 	int			nlisted;		/* and those behind them that came before */
+	HubspotSlice last_id;		/* of the last one as the answer has them */
 	const struct HubspotFormer *formers;	/* those of the page before that,
 											 * sorted; see page.c */
 	int			nformers;

@@ -68,6 +68,37 @@ fresh();
 is(outcomes('small'), 'ok: 60', 'in small batches: rows');
 is(held(), 'Advisor: 30, Manager Advisor: 30', 'in small batches: labels are kept');
 
+# A pair whose types lie on two pages, or three: all are kept.  What stands before the last
+# pair of a page costs no further request.
+{
+	my $page = sub {
+		my ($after, @pairs) = @_;
+		my $to = join ',', map { my ($other, @types) = @$_; sprintf '{"toObjectId":%d,"associationTypes":[%s]}', $other, join ',', map { qq({"category":"USER_DEFINED","typeId":$_,"label":"L$_"}) } @types } @pairs;
+		return sprintf '{"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[%s]%s}]}', $to, $after ? qq(,"paging":{"next":{"after":"$after"}}) : '';
+	};
+	my $whole = sub { return join ' ', sort { $a <=> $b } map { $_->{associationTypeId} } @{ $_[0]{types} } };
+
+	foreach my $case (
+		[ 'at the end of a page', 2, '71 72 @', $page->(1, [ 10, 73 ], [ 1, 71 ]), $page->(2, [ 1, 72 ], [ 12, 74 ]) ],
+		[ 'through a whole page', 3, '71 72 73 @', $page->(1, [ 1, 71 ]), $page->(2, [ 1, 72 ]), $page->(3, [ 1, 73 ], [ 12, 74 ]) ],
+		[ 'at the end of the last page', 1, '71 @', $page->(undef, [ 10, 73 ], [ 1, 71 ]) ],
+		[ 'twice, the second time at the end', 2, '71 72 73 @', $page->(1, [ 1, 71 ], [ 10, 73 ], [ 1, 72 ]), $page->(2, [ 1, 73 ], [ 12, 74 ]) ],
+		[ 'before others', 1, '71 @', $page->(1, [ 1, 71 ], [ 12, 72 ]) ])
+	{
+		my ($name, $reads, $expected, @answers) = @$case;
+		my $n = 0;
+
+		fresh();
+		$hubspot->rules([ map { { match => { path => 'batch/read$', nth => ++$n }, action => { status => 200, text => $_ } } } @answers ]);
+		$session->query(q{SELECT ok FROM hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 1 AS to_id, ''Advisor'' AS label', keep_labels => true)});
+		my ($create) = grep { $_->{path} =~ /create$/ } @{ $hubspot->log };
+		(my $got = $whole->(decode_json($create->{body})->{inputs}[0])) =~ s/\b[1-6]\b/@/;
+		is(join(' ', sort split / /, $got), join(' ', sort split / /, $expected), "a pair $name: its labels are kept");
+		is($hubspot->log_count('batch/read$'), $reads, '... and pages are read');
+	}
+	$hubspot->clear_rules;
+}
+
 #
 # Faults: while reading or while writing, once or for good
 #
