@@ -23,8 +23,8 @@
  *	 pair together.
  *
  * A failure is an ERROR, but for keys without a record, which have no rows.  If a table is to
- * have failures as rows, that of a record is one; one of the account or the network still is
- * an ERROR, and so is each while something is read forward.
+ * have failures as rows, that of a record is one, or of all that are asked for; one of the
+ * account or the network still is an ERROR, and so is each while something is read forward.
  *
  * IDENTIFICATION
  *	  src/table/table_reading.c
@@ -125,6 +125,7 @@ static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, 
 static bool is_repeated(HubspotTableReading *reading, const HubspotOutcome *outcome);
 static void set_row(HubspotTableReading *reading, const HubspotOutcome *outcome,
 					HubspotTableRow *row);
+static bool is_row(HubspotVerdict verdict);
 static void set_records(const HubspotTableReading *reading, const HubspotOutcome *outcome,
 						HubspotTableRow *row);
 static HubspotSlice normal_form(const HubspotObjectType *type, HubspotSlice value,
@@ -340,7 +341,7 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	if (outcome->error &&
 		(reading->whole || outcome->error->verdict != HUBSPOT_VERDICT_NO_RECORD))
 	{
-		if (!hubspot_is_of_record(outcome->error->verdict))
+		if (!is_row(outcome->error->verdict))
 			hubspot_throw_outcome(&reading->pipeline, outcome);
 		row->error = outcome->error;
 		row->ended = false;
@@ -360,6 +361,17 @@ set_row(HubspotTableReading *reading, const HubspotOutcome *outcome, HubspotTabl
 	row->to_id = reading->side == HUBSPOT_SIDE_FROM ? found : given;
 	if (outcome->association)
 		set_records(reading, outcome, row);
+}
+
+/*
+ * Is a failure a row, where failures are: is it HubSpot's word on what was asked, and not the
+ * account's or the network's?  It may refuse the object types, and with them each record.
+ */
+static bool
+is_row(HubspotVerdict verdict)
+{
+	return hubspot_is_of_record(verdict) || verdict == HUBSPOT_VERDICT_REQUEST ||
+		verdict == HUBSPOT_VERDICT_LIKE_OTHERS;
 }
 
 /* Which records a row is of, whatever they are called. */

@@ -36,6 +36,23 @@ fails("SELECT * FROM raises WHERE from_id IN ('1', 'abc')", qr/ERROR:.*could not
 $hubspot->put_records(companies => [ { id => '1', properties => { domain => 'one.example' } }, { id => '2', properties => { domain => 'dup.example' } }, { id => '3', properties => { domain => 'dup.example' } } ]);
 asks("SELECT * FROM keyed WHERE to_id IN ('one.example', 'dup.example', 'none.example')", "1|one.example|\n|dup.example|RECORD_AMBIGUOUS", 'keys of one record, of two, and of none');
 
+# Object types and properties that HubSpot does not know: each record that is named is a row
+$session->query(q{
+CREATE FOREIGN TABLE wrong_to (from_id text, to_id text, label text, error_category text, problem text OPTIONS (role 'error_message'))
+	SERVER hubspot OPTIONS (from_type 'contacts', to_type 'widgets', on_error 'row');
+CREATE FOREIGN TABLE wrong_from (from_id text, to_id text, error_category text) SERVER hubspot OPTIONS (from_type 'widgets', to_type 'companies', on_error 'row');
+CREATE FOREIGN TABLE wrong_key (from_id text, to_id text, error_category text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'companies:doman', on_error 'row');
+CREATE FOREIGN TABLE wrong_all (from_id text, to_id text, error_category text) SERVER hubspot OPTIONS (from_type 'contacts', to_type 'widgets', on_error 'row', scan 'all');
+});
+asks("SELECT from_id, to_id, label, error_category, problem IS NOT NULL FROM wrong_to WHERE from_id IN ('1', '2')", "1|||HTTP_400|t\n2|||HTTP_400|t", 'a to_type that is not there');
+asks("SELECT * FROM wrong_from WHERE from_id = '1'", '1||HTTP_400', '... a from_type');
+asks("SELECT * FROM wrong_from WHERE to_id = '1'", '|1|HTTP_400', '... from the other side');
+asks("SELECT * FROM wrong_key WHERE to_id IN ('a', 'b')", "|a|NOT_SENT\n|b|NOT_SENT", '... a property');
+asks("SELECT count(*), count(DISTINCT from_id), count(error_category), count(to_id) FROM wrong_to WHERE from_id = ANY (ARRAY(SELECT i::text FROM generate_series(1, 9000) i))", '9000|9000|9000|0', '... of very many');
+asks("SELECT l.id, error_category FROM l LEFT JOIN wrong_to ON from_id = id WHERE id <> 'abc'", "1|HTTP_400\n2|HTTP_400", '... in a join');
+fails("SELECT * FROM wrong_all", qr/ERROR:.*could not read the associations of contacts with widgets/, '... but if none is named, it is an error');
+fails("SELECT label FROM wrong_to WHERE to_id = '1'", qr/ERROR/, '... and if they are read forward');
+
 # What is an error all the same
 fails("SELECT label FROM t WHERE to_id IN ('1', 'abc')", qr/ERROR:.*could not read the associations of companies abc/, 'what is read forward');
 asks("SELECT from_id, error_category FROM t WHERE to_id IN ('1', 'abc')", "1|\n|VALIDATION_ERROR", '... but not what need not be');
