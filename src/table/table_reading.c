@@ -118,7 +118,8 @@ struct HubspotTableReading
 static HubspotTableReading *create_reading(const HubspotTable *table,
 										   const HubspotClient *client,
 										   HubspotTableSide side);
-static void begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source);
+static void begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source,
+					  bool eager);
 static bool tell_end(HubspotTableReading *reading, HubspotTableRow *row);
 static bool make_input(void *state, HubspotInput *input, const HubspotError **error);
 static bool next_outcome(HubspotTableReading *reading, HubspotOutcome *outcome, bool wait);
@@ -163,20 +164,23 @@ hubspot_table_reading_begin(const HubspotTable *table, const HubspotClient *clie
 	reading->nrecords = nrecords;
 	reading->pipeline.missing_ok = reading->pipeline.tells_ends = true;
 	begin_run(reading, !gives_errors || reading->forward,
-			  hubspot_source_made(make_input, reading));
+			  hubspot_source_made(make_input, reading), true);
 	return reading;
 }
 
-/* Likewise, to read the rows of all records of the from side that the account has. */
+/*
+ * Likewise, to read the rows of all records of the from side that the account has.  eager: whoever
+ * reads may have enough soon, and so the first ones come at once, which takes more requests.
+ */
 HubspotTableReading *
 hubspot_table_reading_begin_whole(const HubspotTable *table, const HubspotClient *client,
-								  bool gives_errors)
+								  bool gives_errors, bool eager)
 {
 	HubspotTableReading *reading = create_reading(table, client, HUBSPOT_SIDE_FROM);
 
 	reading->whole = reading->pipeline.lists = true;
 	reading->pipeline.tells_ends = true;
-	begin_run(reading, !gives_errors, NULL);
+	begin_run(reading, !gives_errors, NULL, eager);
 	return reading;
 }
 
@@ -204,12 +208,12 @@ create_reading(const HubspotTable *table, const HubspotClient *client, HubspotTa
 }
 
 static void
-begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source)
+begin_run(HubspotTableReading *reading, bool raise, HubspotSource *source, bool eager)
 {
 	MemoryContext old = MemoryContextSwitchTo(reading->context);
 
 	reading->pipeline.raise = raise;
-	reading->run = hubspot_run_begin(&reading->pipeline, source, true);
+	reading->run = hubspot_run_begin(&reading->pipeline, source, eager);
 	MemoryContextSwitchTo(old);
 }
 

@@ -44,7 +44,8 @@ extern HubspotTableReading *hubspot_table_reading_begin(const HubspotTable *tabl
 														int64 nrecords);
 extern HubspotTableReading *hubspot_table_reading_begin_whole(const HubspotTable *table,
 															  const HubspotClient *client,
-															  bool gives_errors);
+															  bool gives_errors,
+															  bool eager);
 extern void hubspot_table_reading_tell_places(HubspotTableReading *reading);
 extern bool hubspot_table_reading_next(HubspotTableReading *reading, HubspotTableRow *row,
 									   bool wait);

@@ -78,7 +78,7 @@ acquire_rows(Relation relation, int elevel, HeapTuple *rows, int targrows,
 	HubspotClient *client = hubspot_connect_table(table->server, table->owner, GetUserId());
 	HubspotTableReading *reading =
 	hubspot_table_reading_begin_whole(table, client,
-									  table->options.on_error == HUBSPOT_ON_ERROR_ROW);
+									  table->options.on_error == HUBSPOT_ON_ERROR_ROW, false);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	Sample		sample = {.rows = rows,.most = targrows,.skip = -1};
 	HubspotTableRow row;

@@ -434,7 +434,7 @@ read_records(HubspotTableScan *scan, int64 first)
 	for (int64 i = 0; i < scan->nread; i++)
 		ids[i] = scan->read[i]->id;
 	scan->reading = scan->whole ?
-		hubspot_table_reading_begin_whole(scan->table, scan->client, scan->gives_errors) :
+		hubspot_table_reading_begin_whole(scan->table, scan->client, scan->gives_errors, true) :
 		hubspot_table_reading_begin(scan->table, scan->client, (HubspotTableSide) scan->side,
 									scan->forward, scan->gives_errors, ids, scan->nread);
 	if (scan->is_target)
