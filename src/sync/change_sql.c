@@ -32,10 +32,19 @@
  */
 #define NEWEST(value)	"(pg_catalog.array_agg(" value " ORDER BY c.sign DESC))[1]"
 
+/*
+ * Of so many rows that wait for a pair, besides four for each one that a statement adds, it is
+ * found out whether they are undone.
+ */
+#define MOST_WAITING	"1000"
+
 static char *changed_rows(const HubspotDelta *delta, HubspotDeltaSource source,
 						  const Oid *keys);
 static char *difference(const HubspotDelta *delta, const Oid *keys);
 static void find_keys(const HubspotDelta *delta, Oid *keys);
+static char *checked_labels(const HubspotDelta *delta, const char *rows, const Oid *keys);
+static char *same_pair(const HubspotDelta *delta, const Oid *keys);
+static void append_key(StringInfo sql, const HubspotDelta *delta, int column, const Oid *keys);
 static char *undone_removals(const HubspotDelta *delta, const char *schema,
 							 const char *rows);
 static char *remaining_rows(const HubspotDelta *delta);
@@ -113,35 +122,81 @@ hubspot_delta_checked_rows(const HubspotDelta *delta, HubspotDeltaSource source)
 	StringInfoData sql;
 
 	find_keys(delta, keys);
+	if (hubspot_delta_is_label(delta))
+		return checked_labels(delta, changed_rows(delta, source, keys), keys);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT r.from_id, r.to_id, %sr.added FROM (%s) AS r "
 					 "WHERE r.added OPERATOR(pg_catalog.=) EXISTS ("
-					 "SELECT FROM %s AS l WHERE %s OPERATOR(pg_catalog.=) r.from_id"
-					 " AND %s OPERATOR(pg_catalog.=) r.to_id",
+					 "SELECT FROM %s AS l WHERE %s",
 					 has_type ? "r.type, " : "", changed_rows(delta, source, keys),
-					 hubspot_link_name(delta->sync->link_table),
-					 hubspot_delta_id_text("l", &delta->columns[HUBSPOT_COLUMN_FROM]),
-					 hubspot_delta_id_text("l", &delta->columns[HUBSPOT_COLUMN_TO]));
-	if (has_type && !hubspot_delta_is_label(delta))
+					 hubspot_link_name(delta->sync->link_table), same_pair(delta, keys));
+	if (has_type)
 		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) r.type",
 						 hubspot_delta_type_value(delta, "l"));
-	else if (has_type)
-		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) %s",
-						 hubspot_delta_folded(hubspot_delta_type_value(delta, "l")), hubspot_delta_folded("r.type"));
-	for (int i = 0; i < delta->ncolumns; i++)
-	{
-		const char *name = delta->columns[i].name;
-		Oid			type = delta->columns[i].type;
-
-		if (!OidIsValid(keys[i]) ||
-			(i == HUBSPOT_COLUMN_TYPE && hubspot_delta_is_label(delta)))
-			continue;
-		appendStringInfoString(&sql, " AND ");
-		generate_operator_clause(&sql, psprintf("l.%s", name), type, keys[i],
-								 psprintf("r.key%d", i), type);
-	}
+	if (has_type && OidIsValid(keys[HUBSPOT_COLUMN_TYPE]))
+		append_key(&sql, delta, HUBSPOT_COLUMN_TYPE, keys);
 	appendStringInfoString(&sql, ") ORDER BY r.added");
 	return sql.data;
+}
+
+/*
+ * Likewise, of labels.  A label may be there in another case, which no index finds.  So the
+ * rows of each pair are read once, however many of its labels have changed, and sorted with
+ * these.
+ */
+static char *
+checked_labels(const HubspotDelta *delta, const char *rows, const Oid *keys)
+{
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	for (int i = 0; i < HUBSPOT_COLUMN_TYPE; i++)
+	{
+		if (OidIsValid(keys[i]))
+			appendStringInfo(&columns, ", (pg_catalog.array_agg(r.key%d))[1] AS key%d", i, i);
+	}
+	return psprintf("WITH changed AS MATERIALIZED (SELECT r.*, pg_catalog.row_number() OVER () AS no FROM (%s) AS r) "
+					"SELECT w.from_id, w.to_id, w.type, w.added FROM ("
+					"SELECT u.*, pg_catalog.bool_or(u.added IS NULL)"
+					" OVER (PARTITION BY u.from_id, u.to_id, u.folded) AS is_there FROM ("
+					"SELECT r.from_id, r.to_id, r.type, %s AS folded, r.added, r.no FROM changed AS r"
+					" UNION ALL SELECT r.from_id, r.to_id, NULL, %s, NULL, NULL"
+					" FROM (SELECT r.from_id, r.to_id%s FROM changed AS r"
+					" GROUP BY r.from_id, r.to_id) AS r"
+					" JOIN %s AS l ON %s) AS u) AS w "
+					"WHERE w.added OPERATOR(pg_catalog.=) w.is_there ORDER BY w.added, w.no",
+					rows, hubspot_delta_folded("r.type"),
+					hubspot_delta_folded(hubspot_delta_type_value(delta, "l")), columns.data,
+					hubspot_link_name(delta->sync->link_table), same_pair(delta, keys));
+}
+
+/* The condition that a row l of the table is of the pair of a changed one, r. */
+static char *
+same_pair(const HubspotDelta *delta, const Oid *keys)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) r.from_id AND %s OPERATOR(pg_catalog.=) r.to_id",
+					 hubspot_delta_id_text("l", &delta->columns[HUBSPOT_COLUMN_FROM]),
+					 hubspot_delta_id_text("l", &delta->columns[HUBSPOT_COLUMN_TO]));
+	for (int i = 0; i < HUBSPOT_COLUMN_TYPE; i++)
+	{
+		if (OidIsValid(keys[i]))
+			append_key(&sql, delta, i, keys);
+	}
+	return sql.data;
+}
+
+/* Append the condition by which an index on a column finds rows. */
+static void
+append_key(StringInfo sql, const HubspotDelta *delta, int column, const Oid *keys)
+{
+	Oid			type = delta->columns[column].type;
+
+	appendStringInfoString(sql, " AND ");
+	generate_operator_clause(sql, psprintf("l.%s", delta->columns[column].name), type, keys[column],
+							 psprintf("r.key%d", column), type);
 }
 
 /*
@@ -237,63 +292,62 @@ hubspot_delta_insertion(const HubspotDelta *delta, const char *rows, HubspotInse
 }
 
 /*
- * The WITH clause: all rows, the pairs that are added, the removals that wait
- * for them and are undone (back), and the deletion of these.
+ * The WITH clause: all rows, the pairs that are added, what waits for them, both together,
+ * and the deletion of the removals that are undone.  A pair may have any number of types: so
+ * these are sorted, and not compared with each other.  But what waits for a pair is looked at
+ * again by each statement that adds to it; if that is much more than what it adds, it is left
+ * as it is, which comes to the same.
  */
 static char *
 undone_removals(const HubspotDelta *delta, const char *schema, const char *rows)
 {
 	bool		has_type = delta->ncolumns > HUBSPOT_COLUMN_TYPE;
 	const char *types = hubspot_delta_is_label(delta) ? "labels" : "type_ids";
-	const char *same_types;
+	const char *type = has_type ? ", type" : "";
+	const char *same_types = "o.type_ids IS NOT DISTINCT FROM $7 AND o.labels IS NOT DISTINCT FROM $9";
 
 	if (has_type)
-		same_types = psprintf("o.%s = ARRAY[o.%s[1]] AND o.%s[1] = ANY (p.types)"
-							  " AND o.%s IS NULL",
-							  types, types, types,
+		same_types = psprintf("o.%s = ARRAY[o.%s[1]] AND o.%s IS NULL", types, types,
 							  hubspot_delta_is_label(delta) ? "type_ids" : "labels");
-	else
-		same_types = "o.type_ids IS NOT DISTINCT FROM $7 AND o.labels IS NOT DISTINCT FROM $9";
-	return psprintf("WITH all_rows AS MATERIALIZED (%s), "
-					"pairs AS MATERIALIZED (SELECT r.from_id, r.to_id%s,"
+	return psprintf("WITH all_rows AS MATERIALIZED (SELECT r.*, row_number() OVER () AS no FROM (%s) AS r), "
+					"pairs AS MATERIALIZED (SELECT r.from_id, r.to_id, count(*) AS nrows,"
 					" %s.hs_assoc_pair($1, $5, r.from_id, $6, r.to_id) AS pair"
 					" FROM all_rows AS r WHERE r.added GROUP BY r.from_id, r.to_id), "
-					"back AS MATERIALIZED (SELECT p.from_id, p.to_id, u.id%s"
-					" FROM pairs AS p CROSS JOIN LATERAL ("
-					"SELECT array_agg(o.id) AS ids%s, bool_and(o.xmin = ANY ($12)"
+					"both_kinds AS (SELECT from_id, to_id%s, added, no, NULL::bigint AS id, NULL::bool AS same,"
+					" NULL::bigint AS most FROM all_rows"
+					" UNION ALL SELECT p.from_id, p.to_id%s, NULL, NULL, o.id, o.xmin = ANY ($12)"
 					" AND coalesce(o.link_table = $11, false)"
 					" AND o.operation = $4 AND o.server = $1 AND o.role = $2"
 					" AND o.from_type = $5 AND o.to_type = $6"
 					" AND o.from_id = p.from_id AND o.to_id = p.to_id"
-					" AND o.category IS NOT DISTINCT FROM $8 AND %s) AS undone"
-					" FROM %s.hs_assoc_outbox AS o WHERE %s.hs_assoc_pair(o.server,"
-					" o.from_type, o.from_id, o.to_type, o.to_id) = p.pair) AS w"
-					" CROSS JOIN LATERAL unnest(w.ids%s) AS u (id%s)"
-					" WHERE w.undone"
-					" AND (SELECT d.id FROM %s.hs_assoc_doubt AS d WHERE d.pair = p.pair"
+					" AND o.category IS NOT DISTINCT FROM $8 AND %s, 4 * p.nrows + " MOST_WAITING
+					" FROM pairs AS p CROSS JOIN LATERAL (SELECT o.xmin, o.* FROM %s.hs_assoc_outbox AS o"
+					" WHERE %s.hs_assoc_pair(o.server, o.from_type, o.from_id, o.to_type, o.to_id) = p.pair"
+					" LIMIT 4 * p.nrows + " MOST_WAITING " + 1) AS o"
+					" WHERE (SELECT d.id FROM %s.hs_assoc_doubt AS d WHERE d.pair = p.pair"
 					"  ORDER BY d.pair, d.id LIMIT 1) IS NULL"
 					" AND (SELECT l.id FROM %s.hs_assoc_dead_letter AS l"
 					"  WHERE %s.hs_assoc_pair(l.server, l.from_type, l.from_id, l.to_type, l.to_id) = p.pair"
 					"  LIMIT 1) IS NULL), "
+					"typed AS (SELECT *, coalesce(bool_or(added) OVER same_type, false) AS is_added,"
+					" bool_or(id IS NOT NULL) OVER same_type AS is_removed"
+					" FROM both_kinds WINDOW same_type AS (PARTITION BY from_id, to_id%s)), "
+					"decided AS MATERIALIZED (SELECT from_id, to_id%s, added, no, id, is_removed"
+					" AND bool_and(CASE WHEN id IS NOT NULL THEN same AND is_added END) OVER same_pair"
+					" AND count(id) OVER same_pair <= max(most) OVER same_pair AS undone"
+					" FROM typed WINDOW same_pair AS (PARTITION BY from_id, to_id)), "
 					"gone AS (DELETE FROM %s.hs_assoc_outbox AS o"
-					" WHERE o.id = ANY (ARRAY(SELECT b.id FROM back AS b))) ",
-					rows,
-					has_type ? ", array_agg(r.type) AS types" : "",
-					schema,
-					has_type ? ", u.type" : "",
-					has_type ? psprintf(", array_agg(o.%s[1]) AS types", types) : "",
-					same_types,
-					schema, schema,
-					has_type ? ", w.types" : "", has_type ? ", type" : "",
-					schema, schema, schema, schema);
+					" WHERE o.id = ANY (ARRAY(SELECT d.id FROM decided AS d WHERE d.id IS NOT NULL AND d.undone))) ",
+					rows, schema, type,
+					has_type ? psprintf(", o.%s[1]", types) : "",
+					same_types, schema, schema, schema, schema, schema, type, type, schema);
 }
 
 /* The rows that are left, in their order. */
 static char *
 remaining_rows(const HubspotDelta *delta)
 {
-	return psprintf("SELECT r.* FROM all_rows AS r LEFT JOIN back AS b"
-					" ON r.added AND b.from_id = r.from_id AND b.to_id = r.to_id%s"
-					" WHERE b.id IS NULL ORDER BY r.added",
-					delta->ncolumns > HUBSPOT_COLUMN_TYPE ? " AND b.type = r.type" : "");
+	return psprintf("SELECT from_id, to_id%s, added FROM decided"
+					" WHERE added IS NOT NULL AND NOT (added AND coalesce(undone, false)) ORDER BY added, no",
+					delta->ncolumns > HUBSPOT_COLUMN_TYPE ? ", type" : "");
 }
