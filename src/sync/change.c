@@ -24,7 +24,7 @@
  *
  * For what a transaction removes and adds again, as when a table is filled
  * anew, nothing is enqueued, unless anything else is known of the pair
- * (change_sql.c).
+ * (change_sql.c), or it comes again and again (repeated.c).
  *
  * IDENTIFICATION
  *	  src/sync/change.c
@@ -54,6 +54,7 @@
 #include "sync/change.h"
 #include "sync/change_sql.h"
 #include "sync/removal.h"
+#include "sync/repeated.h"
 
 /* The rows of a tuplestore, in SQL. */
 #define COLLECTED_ROWS	"collected_rows"
@@ -148,6 +149,7 @@ static void count_skipped(const HubspotChange *change, int64 rows);
 static int64 insert(HubspotChange *change, int source, bool net, int64 rows,
 					QueryEnvironment *environment);
 static void search_by_index(void);
+static bool has_repeated(const HubspotChange *change, int source, QueryEnvironment *environment);
 static int64 count_rows(TriggerData *trigdata);
 static int64 run_insertion(HubspotChange *change, Insertion *insertion,
 						   QueryEnvironment *environment);
@@ -418,7 +420,8 @@ insert(HubspotChange *change, int source, bool net, int64 rows,
 	int64		count;
 
 	net = net && source != HUBSPOT_DELETED && !IsolationUsesXactSnapshot() &&
-		hubspot_removal_transactions(&transactions);
+		hubspot_removal_transactions(&transactions) &&
+		!has_repeated(change, source, environment);
 	if (net)
 		hubspot_set_datum(&change->values, PARAMETER_TRANSACTIONS, transactions);
 	else
@@ -438,6 +441,21 @@ insert(HubspotChange *change, int source, bool net, int64 rows,
 	if (count > 0 && adds && change->delta.sync->wait_for_records)
 		hubspot_removal_doubt();
 	return count;
+}
+
+/* Is one of the rows of a pair that this transaction has often added? */
+static bool
+has_repeated(const HubspotChange *change, int source, QueryEnvironment *environment)
+{
+	const HubspotDeltaColumn collected[] = {
+		[HUBSPOT_COLUMN_FROM] = {.number = 1,.length = -1},
+		[HUBSPOT_COLUMN_TO] = {.number = 2,.length = -1}
+	};
+	const HubspotDeltaColumn *columns = source == COLLECTED ? collected : change->delta.columns;
+
+	return hubspot_repeated_in(environment,
+							   source == COLLECTED ? COLLECTED_ROWS : HUBSPOT_NEW_ROWS,
+							   &columns[HUBSPOT_COLUMN_FROM], &columns[HUBSPOT_COLUMN_TO]);
 }
 
 /* Until AtEOXact_GUC(), let the planner look rows up by an index where there is one. */
