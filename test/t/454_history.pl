@@ -209,6 +209,14 @@ $bob->query('INSERT INTO links VALUES (70, 1)');
 $bob->query('ROLLBACK');
 is($session->query(q{SELECT count(*) FROM hs_assoc_history WHERE from_id = '70'}), 0, 'what is rolled back never was');
 
+# how a record is found
+$session->query('ANALYZE hs_assoc_history_batch');
+like($ann->query(q{BEGIN; SET LOCAL enable_seqscan = off; EXPLAIN SELECT * FROM hs_assoc_history WHERE from_id = '100001' AND settled_at > now() + interval '1 h'; COMMIT}),
+	qr/Index Cond: \(+settled_at >/, 'a time bounds what is read of the history');
+my ($page) = slurp_file("$FindBin::Bin/../../doc/operations.md") =~ /^( +SELECT b\.settled_at.*?;)$/ms;
+$page =~ s/70100401/100001/g;
+is($session->query($page), history('settled_at, operation, outcome, to_id', q{from_id = '100001'}), '... and its owner finds a record below the view');
+
 #
 # Dumps
 #
