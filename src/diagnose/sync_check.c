@@ -31,6 +31,8 @@
 #include "schema/prepared.h"
 #include "sync/config.h"
 #include "sync/link_state.h"
+#include "sync/link_table.h"
+#include "sync/link_trigger.h"
 
 /*
  * For how many pairs of object types labels are looked up: with the other
@@ -102,6 +104,7 @@ typedef struct Drift
 static List *visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_text(const HubspotSync *sync);
+static const char *table_name(Oid table);
 static const char *compared_text(int ncompared, int nfirst, int64 oldest);
 static List *check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync,
 						  const HubspotRow *row, List *drifts);
@@ -111,6 +114,7 @@ static void find_drifts(HubspotDiagnosis *diagnosis, List *drifts);
 static const char *problem_of(const HubspotRows *inactive, int32 id);
 static const char *trigger_advice(const HubspotSync *sync);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
+static void check_lost_syncs(HubspotDiagnosis *diagnosis);
 static const char *type_name(const char *given);
 static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
 static const HubspotError *look_up_labels(HubspotDiagnosis *diagnosis,
@@ -207,11 +211,16 @@ check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync)
 static const char *
 table_text(const HubspotSync *sync)
 {
-	char	   *name = get_rel_name(sync->link_table);
+	return table_name(sync->link_table);
+}
 
-	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(sync->link_table)),
-											 name) :
-		psprintf("with OID %u", sync->link_table);
+static const char *
+table_name(Oid table)
+{
+	char	   *name = get_rel_name(table);
+
+	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name) :
+		psprintf("with OID %u", table);
 }
 
 /* Are the triggers there by which changes are followed, and do they fire? */
@@ -223,6 +232,7 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 	ListCell   *lc;
 
 	check_event_triggers(diagnosis);
+	check_lost_syncs(diagnosis);
 	/* in a copy, no sync is active, and the topic copy says what to do */
 	if (diagnosis->findings[HUBSPOT_TOPIC_COPY].state != HUBSPOT_STATE_OK)
 		return;
@@ -451,6 +461,41 @@ check_event_triggers(HubspotDiagnosis *diagnosis)
 						 "event trigger %s is disabled or missing: DDL on tables in sync is not followed",
 						 names[i]);
 	}
+}
+
+/*
+ * Tables that have our triggers, and are not in sync: they were restored from a dump without
+ * data, in which their syncs are.  Whoever writes to them gets an ERROR.
+ */
+static void
+check_lost_syncs(HubspotDiagnosis *diagnosis)
+{
+	List	   *seen = NIL;
+	List	   *lost = NIL;
+	StringInfoData names;
+	ListCell   *lc;
+
+	foreach(lc, hubspot_link_triggered(diagnosis->schema))
+	{
+		Oid			table = hubspot_link_root(lfirst_oid(lc));
+
+		if (list_member_oid(seen, table))
+			continue;
+		seen = lappend_oid(seen, table);
+		if (hubspot_syncs(diagnosis->schema, table) == NIL &&
+			(diagnosis->monitors || hubspot_table_ownercheck(table, diagnosis->user)))
+			lost = lappend_oid(lost, table);
+	}
+	if (lost == NIL)
+		return;
+	initStringInfo(&names);
+	foreach(lc, lost)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", table_name(lfirst_oid(lc)));
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
+				 psprintf("SELECT hs_assoc_enable_sync(%1$s, ...) as it was, with backfill => true; or SELECT hs_assoc_disable_sync(%1$s), which drops the triggers.",
+						  quote_literal_cstr(table_name(linitial_oid(lost)))),
+				 "nobody can write to what has the triggers of a sync without being in sync, as after restoring a dump without data: %s",
+				 names.data);
 }
 
 /*

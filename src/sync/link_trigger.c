@@ -285,6 +285,28 @@ find_triggers(const HubspotSchema *schema, Oid link_table)
 	return list;
 }
 
+/* The tables that have triggers with our function, partitions as well. */
+List *
+hubspot_link_triggered(const HubspotSchema *schema)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	List	   *tables = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgfoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(hubspot_link_trigger_function(schema)));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		tables = lappend_oid(tables, ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	list_sort(tables, list_oid_cmp);
+	list_deduplicate_oid(tables);
+	return tables;
+}
+
 static bool
 has_our_name(const FormData_pg_trigger * trigger)
 {

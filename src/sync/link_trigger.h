@@ -25,6 +25,7 @@ extern void hubspot_link_add_triggers(const HubspotSchema *schema,
 									  Oid link_table, bool replicated);
 extern void hubspot_link_drop_triggers(const HubspotSchema *schema,
 									   Oid link_table);
+extern List *hubspot_link_triggered(const HubspotSchema *schema);
 extern Oid	hubspot_link_trigger_function(const HubspotSchema *schema);
 
 #endif							/* HUBSPOT_SYNC_LINK_TRIGGER_H */

@@ -313,6 +313,21 @@ broken('an object type is misspelt',
 	q{CREATE TABLE misspelt (a int, b int, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('misspelt', 'contct', 'a', 'companies', 'b')},
 	q{SELECT hs_assoc_disable_sync('misspelt')},
 	syncs => [ 'problem', qr/misspelt, from contct to companies: .*contct$/, qr/hs_assoc_object_types\(\) lists them/ ]);
+# What pg_dump -s takes along of a sync is its triggers.
+{
+	my $dump = PostgreSQL::Test::Utils::tempdir . '/schema';
+	$admin->query('CREATE TABLE parted (a int, b int, PRIMARY KEY (a, b)) PARTITION BY HASH (a); CREATE TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0)');
+	$admin->query(q{SELECT hs_assoc_enable_sync('parted', 'contacts', 'a', 'companies', 'b')});
+	$node->safe_psql('postgres', 'CREATE DATABASE bare');
+	command_ok([ 'pg_dump', '-s', '-f', $dump, $node->connstr('postgres') ], 'a dump without data');
+	command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', $dump, $node->connstr('bare') ], '... restored');
+	my $bare = start_session($node, 'bare');
+	broken('a dump without data', sub { }, sub { $bare->query("SELECT hs_assoc_disable_sync('$_')") foreach 'links', 'parted', 'carls', 'leads', 'misspelt' }, session => $bare,
+		triggers => [ 'problem', qr/^nobody can write to .*: public\.(\w+, public\.)*links(,|$)/, qr/^SELECT hs_assoc_enable_sync\('public\.\w+', \.\.\.\) .*; or SELECT hs_assoc_disable_sync\('public\.\w+'\)/ ]);
+	is(bad(diagnose($bare)), '', '... and mended');
+	$bare->quit;
+	$node->safe_psql('postgres', q{DROP DATABASE bare; SELECT hs_assoc_disable_sync('parted'); DROP TABLE parted});
+}
 is_healthy('the syncs are mended');
 
 #
