@@ -10,6 +10,9 @@
  * A row that could never be sent is an ERROR now, while somebody can see it.
  * Labels are looked up when a row is sent: nothing is asked of HubSpot here.
  *
+ * What is enqueued is sent with the user mapping of its role, which may be made later.  As
+ * long as there is none, a WARNING says so, once a statement of the client's.
+ *
  * IDENTIFICATION
  *	  src/outbox/enqueue.c
  *
@@ -18,12 +21,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "account/access.h"
 #include "outbox/enqueue.h"
 #include "rows/columns.h"
 #include "rows/source.h"
@@ -46,6 +51,7 @@ struct HubspotBlock
 	int64		skipped;		/* likewise */
 };
 
+static void tell_access(const HubspotEnqueue *enqueue);
 static void take_row(void *state, const HubspotRawInput *raw);
 static void check_length(const HubspotRawInput *raw, const char *name, HubspotSlice id);
 static Datum form_input(TupleDesc tupdesc, const HubspotRawInput *raw);
@@ -87,12 +93,35 @@ hubspot_block_begin(const HubspotEnqueue *enqueue)
 {
 	HubspotBlock *block = palloc0(sizeof(HubspotBlock));
 
+	tell_access(enqueue);
 	block->enqueue = enqueue;
 	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
 	return block;
+}
+
+/* A WARNING if its role cannot use the server, unless this statement was told. */
+static void
+tell_access(const HubspotEnqueue *enqueue)
+{
+	static TimestampTz told_at;
+	static Oid	told_role;
+	static NameData told_server;
+	const char *problem = hubspot_access_problem(enqueue->server, enqueue->role);
+
+	if (problem == NULL ||
+		(told_at == GetCurrentStatementStartTimestamp() && told_role == enqueue->role &&
+		 strcmp(NameStr(told_server), enqueue->server) == 0))
+		return;
+	told_at = GetCurrentStatementStartTimestamp();
+	told_role = enqueue->role;
+	namestrcpy(&told_server, enqueue->server);
+	ereport(WARNING,
+			(errmsg("what is enqueued for server \"%s\" cannot be sent yet", enqueue->server),
+			 errdetail("%s", problem),
+			 errhint("%s", hubspot_access_advice(enqueue->server, enqueue->role))));
 }
 
 /* Insert the rows that were put so far. */

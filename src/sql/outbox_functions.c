@@ -92,8 +92,8 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
  * wait_for_records, server)
  *
  * Puts the operation on each row of the query into the outbox, on behalf of
- * the current role, which needs USAGE on the server.  Whether the role has a
- * user mapping shows when the row is sent.  Returns how many rows there were;
+ * the current role, which needs USAGE on the server.  It needs a user mapping when
+ * the row is sent; a WARNING says if it has none.  Returns how many rows there were;
  * those without from_id or to_id are skipped, and counted in hs_assoc_stat().
  * A row that could never be sent is an ERROR (22023).  Where an object type has a
  * property, the ids are keys, whose records are looked up when the row is sent; it waits

@@ -31,7 +31,6 @@
 #include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -41,7 +40,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "account/option.h"
+#include "account/access.h"
 #include "schema/origin.h"
 #include "sync/link_state.h"
 #include "sync/link_trigger.h"
@@ -59,7 +58,6 @@ static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool 
 static const char *event_trigger_problem(void);
 static const char *subscription_problem(const HubspotSync *sync);
 static const char *column_problem(const HubspotSync *sync);
-static const char *account_problem(const HubspotSync *sync);
 static bool is_replaced(const HubspotSchema *schema, const HubspotSync *sync);
 static bool is_distributed(Oid table);
 static bool is_subscribed(Oid table);
@@ -85,7 +83,7 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 		problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
 						   sync->table_name);
 	if (problem == NULL)
-		problem = account_problem(sync);
+		problem = hubspot_access_problem(sync->server, sync->role);
 	if (problem == NULL)
 		problem = hubspot_origin_problem();
 	return problem;
@@ -263,41 +261,11 @@ hubspot_link_tell_writers(const HubspotSync *sync)
 				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for an existing subscription, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
 }
 
-/*
- * Why nothing can be sent on behalf of the sync's role, as the catalogs have it; or NULL.
- * What HubSpot says of its token is another matter.
- */
-static const char *
-account_problem(const HubspotSync *sync)
-{
-	Oid			serverid = get_foreign_server_oid(sync->server, true);
-	const char *role = GetUserNameFromId(sync->role, true);
-
-	if (!OidIsValid(serverid))
-		return psprintf("Server \"%s\" does not exist.", sync->server);
-	switch (hubspot_access(serverid, sync->role))
-	{
-		case HUBSPOT_ACCESS_GRANTED:
-			return NULL;
-		case HUBSPOT_ACCESS_NO_ROLE:
-			return "The role on whose behalf it is sent was dropped.";
-		case HUBSPOT_ACCESS_NO_USAGE:
-			return psprintf("Role \"%s\" has no USAGE on server \"%s\".", role, sync->server);
-		case HUBSPOT_ACCESS_NO_MAPPING:
-			return psprintf("Role \"%s\" has no user mapping for server \"%s\".",
-							role, sync->server);
-		case HUBSPOT_ACCESS_NO_LOGIN:
-			break;
-	}
-	return psprintf("The user mapping of role \"%s\" for server \"%s\" has no login.",
-					role, sync->server);
-}
-
 /* Is that why the sync is not active? */
 bool
 hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem)
 {
-	const char *account = account_problem(sync);
+	const char *account = hubspot_access_problem(sync->server, sync->role);
 
 	return account && strcmp(account, problem) == 0;
 }
@@ -306,25 +274,10 @@ hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem)
 const char *
 hubspot_sync_account_advice(const HubspotSync *sync)
 {
-	const char *server = quote_identifier(sync->server);
-	const char *role = GetUserNameFromId(sync->role, true);
-
-	switch (hubspot_access(get_foreign_server_oid(sync->server, false), sync->role))
-	{
-		case HUBSPOT_ACCESS_GRANTED:
-			return NULL;
-		case HUBSPOT_ACCESS_NO_ROLE:
-			return psprintf("SELECT hs_assoc_disable_sync(%s), and enable the sync anew as a role that there is.",
-							quote_literal_cstr(hubspot_link_name(sync->link_table)));
-		case HUBSPOT_ACCESS_NO_USAGE:
-			return psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", server, quote_identifier(role));
-		case HUBSPOT_ACCESS_NO_MAPPING:
-			return psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_token '...');",
-							quote_identifier(role), server);
-		case HUBSPOT_ACCESS_NO_LOGIN:
-			break;
-	}
-	return psprintf("ALTER USER MAPPING ... SERVER %s OPTIONS (ADD access_token '...');", server);
+	if (GetUserNameFromId(sync->role, true) == NULL)
+		return psprintf("SELECT hs_assoc_disable_sync(%s), and enable the sync anew as a role that there is.",
+						quote_literal_cstr(hubspot_link_name(sync->link_table)));
+	return hubspot_access_advice(sync->server, sync->role);
 }
 
 /*
@@ -334,7 +287,7 @@ hubspot_sync_account_advice(const HubspotSync *sync)
 void
 hubspot_sync_tell_account(const HubspotSync *sync)
 {
-	const char *problem = account_problem(sync);
+	const char *problem = hubspot_access_problem(sync->server, sync->role);
 	const char *advice = problem ? hubspot_sync_account_advice(sync) : NULL;
 
 	if (advice)
