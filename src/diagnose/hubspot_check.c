@@ -107,6 +107,11 @@ hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 						 "%s", detail);
 			break;
 		case HUBSPOT_VERDICT_UNREACHED:
+			/* its category is the outbox's, which sends it again likewise */
+			diagnosis->answered = false;
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
+						 "%s. Nothing was sent.", error->message);
+			break;
 		case HUBSPOT_VERDICT_UNCONFIRMED:
 		case HUBSPOT_VERDICT_BUSY:
 			diagnosis->answered = false;

@@ -122,9 +122,13 @@ hubspot_check_throttle(HubspotDiagnosis *diagnosis)
 {
 	int			limit = diagnosis->options->rate_limit;
 	int64		now = hubspot_now();
+	const char *whose = hubspot_shmem_is_there() ? "shared by all sessions of this database" :
+	"of this session alone";
 	HubspotThrottle throttle = {0};
+	int			used;
 
 	(void) hubspot_account_read(diagnosis->server, NULL, &throttle);
+	used = hubspot_throttle_used(&throttle, now);
 	if (throttle.parked_until > now + LONG_WAIT)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_WARNING,
 					 "Wait. If this happens often, others use the account's limit, too: lower the option rate_limit.",
@@ -133,11 +137,13 @@ hubspot_check_throttle(HubspotDiagnosis *diagnosis)
 	else if (limit == 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
 					 "no limit: the option rate_limit is 0");
+	else if (used > limit)
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
+					 "%d requests in 10 s, before rate_limit was lowered to %d: the next ones wait, %s",
+					 used, limit, whose);
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_THROTTLE, HUBSPOT_STATE_OK, NULL,
-					 "%d of %d requests in 10 s, %s", hubspot_throttle_used(&throttle, now), limit,
-					 hubspot_shmem_is_there() ? "shared by all sessions of this database" :
-					 "of this session alone");
+					 "%d of %d requests in 10 s, %s", used, limit, whose);
 }
 
 /* What this server lacked for sending. */

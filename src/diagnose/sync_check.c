@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -23,9 +24,12 @@
 
 #include "account/option.h"
 #include "account/server.h"
+#include "api/endpoint.h"
 #include "api/error.h"
+#include "api/record.h"
 #include "base/compat.h"
 #include "call/labels.h"
+#include "call/perform.h"
 #include "diagnose/check.h"
 #include "rows/report.h"
 #include "schema/prepared.h"
@@ -35,10 +39,11 @@
 #include "sync/link_trigger.h"
 
 /*
- * For how many pairs of object types labels are looked up: with the other
- * requests, there are no more than ten.
+ * For how many pairs of object types labels are looked up, and with these for how many
+ * object types properties: with the other requests, there are no more than ten.
  */
 #define MAX_PAIRS	5
+#define MAX_LOOKUPS	6
 
 /* A comparison is not late before it is this many seconds overdue. */
 #define LATE		60
@@ -116,6 +121,8 @@ static const char *trigger_advice(const HubspotSync *sync);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
 static void check_lost_syncs(HubspotDiagnosis *diagnosis);
 static const char *type_name(const char *given);
+static void check_properties(HubspotDiagnosis *diagnosis, List *syncs, int most);
+static bool check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object_type);
 static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
 static const HubspotError *look_up_labels(HubspotDiagnosis *diagnosis,
 										  const HubspotSync *pair,
@@ -549,6 +556,81 @@ hubspot_check_labels(HubspotDiagnosis *diagnosis)
 	if (read == list_length(pairs))
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_LABELS, HUBSPOT_STATE_OK, NULL,
 					 "those that syncs name are there");
+	if (diagnosis->answered)
+		check_properties(diagnosis, syncs, MAX_LOOKUPS - list_length(pairs));
+}
+
+/* Do the properties exist by which syncs call records?  Of at most so many object types. */
+static void
+check_properties(HubspotDiagnosis *diagnosis, List *syncs, int most)
+{
+	List	   *types = NIL;
+	ListCell   *lc;
+
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+		const char *sides[] = {sync->from_type, sync->to_type};
+
+		for (size_t i = 0; i < lengthof(sides); i++)
+		{
+			if (strchr(sides[i], ':'))
+				types = list_append_unique(types, makeString(pstrdup(type_name(sides[i]))));
+		}
+	}
+	foreach(lc, types)
+	{
+		if (most-- == 0)
+		{
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_WARNING,
+						 "hs_assoc_resolve shows whether a property of theirs is there.",
+						 "object types whose properties were not looked up, since there are many syncs: %d",
+						 list_length(types) - foreach_current_index(lc));
+			break;
+		}
+		if (!check_properties_of(diagnosis, syncs, strVal(lfirst(lc))))
+			break;
+	}
+}
+
+/*
+ * False: no more can be had.  That they cannot be read is no finding: sending does without
+ * them, and the token may lack the scope.
+ */
+static bool
+check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object_type)
+{
+	const char *arguments[] = {object_type};
+	HubspotCall call;
+	const HubspotError *error = hubspot_call_operation(diagnosis->client, HUBSPOT_PROPERTIES_LIST,
+													   arguments, NULL, false, &call);
+	List	   *names;
+	ListCell   *lc;
+
+	if (error)
+		return error->verdict == HUBSPOT_VERDICT_SCOPE || error->verdict == HUBSPOT_VERDICT_REQUEST;
+	if (!hubspot_read_property_names(call.reply, &names))
+		return true;
+	foreach(lc, syncs)
+	{
+		const HubspotSync *sync = lfirst(lc);
+		const char *sides[] = {sync->from_type, sync->to_type};
+
+		for (size_t i = 0; i < lengthof(sides); i++)
+		{
+			const char *property = strchr(sides[i], ':');
+			const char *problem = NULL;
+
+			if (property && strcmp(type_name(sides[i]), object_type) == 0)
+				problem = hubspot_property_problem(names, property + 1);
+			if (problem)
+				hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
+							 psprintf("SELECT hs_assoc_disable_sync(%s), and enable the sync with a property that there is; or create it in HubSpot.",
+									  quote_literal_cstr(table_text(sync))),
+							 "table %s, %s: %s", table_text(sync), object_type, problem);
+		}
+	}
+	return true;
 }
 
 static bool

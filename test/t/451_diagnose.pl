@@ -191,7 +191,7 @@ broken('the quota may not be asked', rule({ status => 403, body => { status => '
 # The network, and who answers
 #
 broken('nobody listens', server(q{SET base_url 'http://127.0.0.1:1'}), server($url),
-	connection => [ 'problem', qr/could not reach HubSpot/, qr/server's options and the network/ ]);
+	connection => [ 'problem', qr/^could not reach HubSpot: .*\. Nothing was sent\.$/, qr/server's options and the network/ ]);
 broken('no such name', [ q{SET hubspot_assoc.allowed_hosts = '*.invalid'}, server(q{SET base_url 'https://nothing.invalid'}) ],
 	[ 'RESET hubspot_assoc.allowed_hosts', server($url) ],
 	connection => [ 'problem', qr/could not reach HubSpot: .*nothing\.invalid/ ]);
@@ -248,6 +248,12 @@ wait_until(sub { $admin->query('SELECT count(parked_until) FROM hs_assoc_throttl
 broken('HubSpot has asked to wait', 'SELECT 1', sub { $bob->cancel; $bob->finish; $hubspot->clear_rules },
 	throttle => [ 'warning', qr/HubSpot has asked to wait/, qr/rate_limit/ ]);
 is_healthy('the account is mended');
+$admin->query(server('SET rate_limit \'100\'')); # what was sent is counted
+diagnose($admin) for 1 .. 2;
+$admin->query(server('SET rate_limit \'1\''));
+like($admin->query(q{SELECT state || ' ' || replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'throttle'}),
+	qr/^ok \d+ requests in 10 s, before rate_limit was lowered to 1: the next ones wait, shared/, 'more was sent than may be now');
+$admin->query(server('SET rate_limit \'0\''));
 is_healthy('for others, too', $bob);
 
 #
@@ -313,6 +319,11 @@ broken('an object type is misspelt',
 	q{CREATE TABLE misspelt (a int, b int, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('misspelt', 'contct', 'a', 'companies', 'b')},
 	q{SELECT hs_assoc_disable_sync('misspelt')},
 	syncs => [ 'problem', qr/misspelt, from contct to companies: .*contct$/, qr/hs_assoc_object_types\(\) lists them/ ]);
+broken('a property is misspelt',
+	q{CREATE TABLE keyed (a text, b text, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('keyed', 'contacts:emial', 'a', 'companies:domain', 'b')},
+	q{SELECT hs_assoc_disable_sync('keyed')},
+	syncs => [ 'problem', qr/^table public\.keyed, contacts: there is no property "emial"; did you mean "email"\?$/, qr/SELECT hs_assoc_disable_sync\('public\.keyed'\)/ ]);
+
 # What pg_dump -s takes along of a sync is its triggers.
 {
 	my $dump = PostgreSQL::Test::Utils::tempdir . '/schema';
