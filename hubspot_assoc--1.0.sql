@@ -1597,7 +1597,8 @@ CREATE PROCEDURE hs_assoc_pull(
 	changes regclass,
 	link text DEFAULT NULL,
 	all_rows regclass DEFAULT NULL,
-	max_rows int DEFAULT 10000)
+	max_rows int DEFAULT 10000,
+	may_be_empty boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $pull$
 DECLARE
@@ -1617,6 +1618,7 @@ DECLARE
 	needed text[];
 	is_followed boolean;
 	may_commit boolean;
+	is_emptied boolean;
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
 		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
@@ -1737,6 +1739,14 @@ BEGIN
 			-- what was written down by now is in the rows that the same snapshot shows
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', changes)
 			INTO ids USING source;
+			-- as it is where the foreign table names another one, or its user may see none of the rows
+			EXECUTE pg_catalog.format('SELECT NOT EXISTS (SELECT FROM %s) AND EXISTS (SELECT FROM %s)', all_rows, link_table) INTO is_emptied;
+			IF is_emptied AND may_be_empty IS NOT TRUE THEN
+				RAISE EXCEPTION 'table "%" is empty, and all rows of table "%" would be removed', all_rows, link_table
+					USING ERRCODE = 'object_not_in_prerequisite_state',
+					DETAIL = 'Their associations would be removed, too. Nothing was done.',
+					HINT = 'See whether the foreign table is of the right table over there, and whether its user may read the rows. If there are to be none, CALL hs_assoc_pull(..., may_be_empty => true).';
+			END IF;
 			EXECUTE pg_catalog.format('DELETE FROM %s AS l WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) AS r WHERE %s)',
 				link_table, columns, all_rows, same);
 			GET DIAGNOSTICS removed = ROW_COUNT;
@@ -1802,7 +1812,7 @@ BEGIN
 	END IF;
 END
 $pull$;
-COMMENT ON PROCEDURE hs_assoc_pull(regclass, regclass, text, regclass, int) IS
+COMMENT ON PROCEDURE hs_assoc_pull(regclass, regclass, text, regclass, int, boolean) IS
 'Applies to a table what was written down on a server without the extension, and commits as it goes.';
 
 CREATE FUNCTION hs_assoc_sync_rows()

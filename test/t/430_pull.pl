@@ -229,6 +229,18 @@ $managed->query('DELETE FROM links WHERE contact_id < 1000');
 pull();
 $car->query('DELETE FROM hs_assoc_outbox');
 
+# None, though the table has some
+$managed->query('INSERT INTO links VALUES (300, 1)');
+pull();
+$car->query('DELETE FROM hs_assoc_outbox');
+$managed->query('TRUNCATE links');
+like(pull(q{, all_rows => 'managed.links'}), qr/ERROR:  55000: table "managed\.links" is empty, and all rows of table "links" would be removed\n.*HINT:  .*may_be_empty => true\)/s, 'an empty table is refused');
+is(join(' ', waiting(), written()), 'nothing 1', '... nothing was enqueued, and what was written down waits');
+like(pull(q{, all_rows => 'managed.links', may_be_empty => true}), qr/NOTICE:  00000: took all rows of managed\.links: 0 added, \d+ removed\n/, '... unless it may be');
+like(waiting(), qr/^- .*\b300 1/, '... which is sent');
+like(pull(q{, all_rows => 'managed.links'}), qr/NOTICE:  00000: took all rows of managed\.links: 0 added, 0 removed\n/, '... and where both are empty there is nothing to refuse');
+$car->query('DELETE FROM hs_assoc_outbox');
+
 # Errors
 my $shape = qr/It must show hubspot_changes\.changes over there, as CREATE FOREIGN TABLE \.\.\. \(id bigint, link text, old_row jsonb, new_row jsonb\) SERVER \.\.\. OPTIONS \(schema_name 'hubspot_changes', table_name 'changes'\) does\./;
 my $not_alone = qr/ERROR:  2D000: hs_assoc_pull cannot run inside a transaction block or a function\n.*DETAIL:  It commits while it pulls\.\n.*HINT:  CALL it on its own\.\n/;
