@@ -13,6 +13,10 @@
  *   when.  Of two operations on a pair the one with the higher id wins.  So each operation
  *   that the look has not seen, since it was not committed, overrides ours.
  *
+ * So what the caller does in that transaction holds up everybody's rows for the server.  A
+ * transaction block is refused, but a statement can do more than to call us: if it goes on for
+ * long, its session is ended, as a cancel can be caught.
+ *
  * What was committed and sent before that look, the tables show.  What was committed and is
  * yet to be sent is left out, with its pair.
  *
@@ -24,7 +28,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 
 #include "drift/confirm.h"
 #include "drift/difference_log.h"
@@ -32,6 +39,9 @@
 #include "outbox/enqueue.h"
 #include "outbox/lease.h"
 #include "plan/plan.h"
+
+/* How long a transaction may go on after its first repair, in ms. */
+#define MOST_REST	10000
 
 /* The operations on the outbox of one sync. */
 typedef enum RepairKind
@@ -48,13 +58,20 @@ typedef struct Repair
 	HubspotBlock *blocks[REPAIR_NKINDS];	/* NULL: nothing so far */
 } Repair;
 
-static void take_leases(const List *drifts);
+static bool take_leases(const List *drifts);
+static void limit_rest(void);
+static void end_session(void);
+static void end_transaction(XactEvent event, void *arg);
 static int	compare_names(const ListCell *a, const ListCell *b);
 static void guard(const List *drifts, int64 max_removals);
 static void set_enqueues(const HubspotDrift *drift, Repair *repair);
 static void enqueue_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
 static void set_type(const HubspotDrift *drift, const HubspotPlanChange *change,
 					 HubspotRawInput *raw);
+
+/* The timeout of a transaction that has the leases; set when it was registered. */
+static TimeoutId rest;
+static volatile sig_atomic_t is_over = false;
 
 /*
  * Enqueue what puts the differences right that were read; returns how many operations.
@@ -65,12 +82,13 @@ int64
 hubspot_repair(List *drifts, int64 max_removals)
 {
 	int64		enqueued = 0;
+	bool		has_leases;
 	ListCell   *lc;
 
 	/* nobody who sends is to wait for somebody who has locked a table */
 	foreach(lc, drifts)
 		hubspot_drift_lock(lfirst(lc));
-	take_leases(drifts);
+	has_leases = take_leases(drifts);
 	foreach(lc, drifts)
 	{
 		HubspotDrift *drift = lfirst(lc);
@@ -87,11 +105,58 @@ hubspot_repair(List *drifts, int64 max_removals)
 		if (sync->verify)
 			hubspot_log_settle(sync->id, sync->server);
 	}
+	if (has_leases)
+		limit_rest();
 	return enqueued;
 }
 
-/* Take the leases of all servers, in the order of their names. */
+/*
+ * The transaction has the leases until its end: have that come soon.  It is no subtransaction,
+ * which hs_assoc_repair refuses.
+ */
 static void
+limit_rest(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		rest = RegisterTimeout(USER_TIMEOUT, end_session);
+		RegisterXactCallback(end_transaction, NULL);
+		registered = true;
+	}
+	/* the first repair's time counts */
+	if (!get_timeout_active(rest) && !is_over)
+		enable_timeout_after(rest, MOST_REST);
+}
+
+/* Handler of a timeout: end this process, as pg_terminate_backend() does. */
+static void
+end_session(void)
+{
+	is_over = true;
+	InterruptPending = true;
+	ProcDiePending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	/* a commit may wait for a standby, which is nobody's fault */
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	disable_timeout(rest, false);
+	if (is_over)
+		ereport(LOG,
+				(errmsg("a session was ended, since its transaction went on for %d s after hs_assoc_repair",
+						MOST_REST / 1000),
+				 errdetail("Nothing is sent to the account from its last look at the table to the end of the transaction.")));
+	is_over = false;
+}
+
+/* Take the leases of all servers, in the order of their names.  False: none is needed. */
+static bool
 take_leases(const List *drifts)
 {
 	List	   *servers = NIL;
@@ -112,6 +177,7 @@ take_leases(const List *drifts)
 			hubspot_lease_wait(lfirst(lc));
 		last = lfirst(lc);
 	}
+	return servers != NIL;
 }
 
 static int

@@ -1,5 +1,5 @@
 # Repairs that are not to happen: by whom, where, how much, and what becomes of one that is
-# killed.
+# killed, or goes on for long when it is done.
 
 use strict;
 use warnings;
@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -176,6 +177,22 @@ foreach my $i (1 .. 20)
 }
 is($repaired, 20, "$killed repairs were killed, and then the next one has put all right");
 is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'nothing was refused');
+
+# A statement that goes on after a repair keeps others' rows from being sent; not for long.
+$session->query(q{SELECT hs_assoc_resume()});
+associate([ [ 101, 290 ] ]);
+{
+	my $holder = start_session($node);
+	$holder->send(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1000), pg_sleep(3600)});
+	wait_until(sub { $session->query(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) == 1 });
+	$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 102 AS from_id, 202 AS to_id')});
+	my $start = time;
+	wait_for_empty_outbox($session, patience(30));
+	cmp_ok(time - $start, '<', patience(20), 'rows of others wait for its end');
+	like(($holder->finish)[1], qr/57P01|server closed the connection/, '... which has come');
+	like(slurp_file($node->logfile), qr/a session was ended, since its transaction went on for 10 s after hs_assoc_repair/, '... and is told');
+}
+is($session->query(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1000) >= 1}), 't', 'nothing of it was enqueued');
 
 $_->quit foreach $session, $other;
 done_testing();
