@@ -53,16 +53,6 @@ static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "compa
 
 enum
 {
-	INACTIVE_ID,
-	INACTIVE_PROBLEM
-};
-
-static HubspotStatement inactive_statement = {
-	.text = "SELECT id, problem FROM %1$s.hs_assoc_sync WHERE NOT active"
-};
-
-enum
-{
 	VERIFY_SYNC,
 	VERIFY_PERIOD,				/* in seconds, and the next two */
 	VERIFY_TOOK,
@@ -116,7 +106,6 @@ static List *check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *
 static List *add_drift(List *drifts, DriftWeight weight, const char *detail, const char *advice);
 static int	compare_drifts(const ListCell *a, const ListCell *b);
 static void find_drifts(HubspotDiagnosis *diagnosis, List *drifts);
-static const char *problem_of(const HubspotRows *inactive, int32 id);
 static const char *trigger_advice(const HubspotSync *sync);
 static void check_event_triggers(HubspotDiagnosis *diagnosis);
 static void check_lost_syncs(HubspotDiagnosis *diagnosis);
@@ -234,8 +223,6 @@ table_name(Oid table)
 void
 hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 {
-	HubspotValues values = {0};
-	HubspotRows inactive;
 	ListCell   *lc;
 
 	check_event_triggers(diagnosis);
@@ -251,36 +238,19 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 					 "session_replication_role is replica: no trigger of a sync fires in this session");
 		return;
 	}
-	hubspot_query(&inactive_statement, &values, &inactive);
 	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
 	{
 		const HubspotSync *sync = lfirst(lc);
-		const char *problem = problem_of(&inactive, sync->id);
+		const char *problem;
 
 		/* what its role lacks to use the server is told by the topic syncs */
-		if (problem && !hubspot_sync_lacks_account(sync, problem))
+		if (hubspot_sync_state(diagnosis->schema, sync, &problem) == HUBSPOT_SYNC_NOT_FOLLOWED)
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
 						 trigger_advice(sync),
 						 "changes of table %s are not followed: %s", table_text(sync), problem);
 	}
-	hubspot_rows_free(&inactive);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
 				 "all are there and enabled");
-}
-
-/* Why a sync is not active, or NULL: it is. */
-static const char *
-problem_of(const HubspotRows *inactive, int32 id)
-{
-	for (uint64 i = 0; i < inactive->count; i++)
-	{
-		HubspotRow	row;
-
-		hubspot_read_row(inactive, i, &row);
-		if (hubspot_get_int32(&row, INACTIVE_ID) == id)
-			return hubspot_get_text(&row, INACTIVE_PROBLEM);
-	}
-	return NULL;
 }
 
 /*

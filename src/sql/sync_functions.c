@@ -368,7 +368,7 @@ hs_assoc_sync_problem(PG_FUNCTION_ARGS)
 		const HubspotSync *sync = lfirst(lc);
 
 		if (sync->id == PG_GETARG_INT32(0))
-			problem = hubspot_sync_problem(schema, sync);
+			(void) hubspot_sync_state(schema, sync, &problem);
 	}
 	if (problem == NULL)
 		PG_RETURN_NULL();

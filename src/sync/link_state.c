@@ -53,6 +53,7 @@ static const char *const event_triggers[] = {
 	"hs_assoc_sync_ddl", "hs_assoc_sync_drop", "hs_assoc_sync_before_drop"
 };
 
+static const char *following_problem(const HubspotSchema *schema, const HubspotSync *sync);
 static const char *table_problem(const HubspotSchema *schema, const HubspotSync *sync);
 static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool replicated);
 static const char *event_trigger_problem(void);
@@ -64,9 +65,26 @@ static bool is_subscribed(Oid table);
 static bool is_tree_subscribed(Oid table);
 static const char *disabled_subscription(Oid table);
 
-/* Why changes of the table are not sent as the sync says: a sentence; NULL: they are. */
-const char *
-hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
+/*
+ * Are changes of the table sent as the sync says?  *problem is a sentence that says why not, or
+ * NULL.
+ */
+HubspotSyncState
+hubspot_sync_state(const HubspotSchema *schema, const HubspotSync *sync, const char **problem)
+{
+	*problem = following_problem(schema, sync);
+	if (*problem)
+		return HUBSPOT_SYNC_NOT_FOLLOWED;
+	*problem = hubspot_access_problem(sync->server, sync->role);
+	if (*problem)
+		return HUBSPOT_SYNC_NO_ACCESS;
+	*problem = hubspot_origin_problem();
+	return *problem ? HUBSPOT_SYNC_IN_COPY : HUBSPOT_SYNC_ACTIVE;
+}
+
+/* Why they are not all enqueued, or NULL. */
+static const char *
+following_problem(const HubspotSchema *schema, const HubspotSync *sync)
 {
 	const char *problem;
 
@@ -82,10 +100,6 @@ hubspot_sync_problem(const HubspotSchema *schema, const HubspotSync *sync)
 	if (problem == NULL && is_replaced(schema, sync))
 		problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
 						   sync->table_name);
-	if (problem == NULL)
-		problem = hubspot_access_problem(sync->server, sync->role);
-	if (problem == NULL)
-		problem = hubspot_origin_problem();
 	return problem;
 }
 
@@ -259,15 +273,6 @@ hubspot_link_tell_writers(const HubspotSync *sync)
 						get_rel_name(link_table)),
 				 errdetail("Until one does, the sync is not active, and only what is written here is sent."),
 				 errhint("CREATE SUBSCRIPTION ... CONNECTION '...' PUBLICATION ..., which has the table; or, for an existing subscription, ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
-}
-
-/* Is that why the sync is not active? */
-bool
-hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem)
-{
-	const char *account = hubspot_access_problem(sync->server, sync->role);
-
-	return account && strcmp(account, problem) == 0;
 }
 
 /* What gives the sync's role what it lacks to use the server, which exists; or NULL. */

@@ -13,9 +13,17 @@
 
 #include "sync/config.h"
 
-extern const char *hubspot_sync_problem(const HubspotSchema *schema,
-										const HubspotSync *sync);
-extern bool hubspot_sync_lacks_account(const HubspotSync *sync, const char *problem);
+/* Whether changes of a table are sent, or what is in the way. */
+typedef enum HubspotSyncState
+{
+	HUBSPOT_SYNC_ACTIVE,
+	HUBSPOT_SYNC_NOT_FOLLOWED,	/* they are not all enqueued */
+	HUBSPOT_SYNC_NO_ACCESS,		/* its role cannot use the server */
+	HUBSPOT_SYNC_IN_COPY		/* this database does not send */
+} HubspotSyncState;
+
+extern HubspotSyncState hubspot_sync_state(const HubspotSchema *schema, const HubspotSync *sync,
+										   const char **problem);
 extern const char *hubspot_sync_account_advice(const HubspotSync *sync);
 extern void hubspot_sync_tell_account(const HubspotSync *sync);
 extern void hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table);
