@@ -74,6 +74,7 @@ typedef struct LinkTable
 static HTAB *tables = NULL;
 static uint64 messages = 0;		/* invalidations so far */
 static int	depth = 0;			/* of triggers that are being run */
+static MemoryContext outdated = NULL;	/* of what these may still be using */
 
 PG_FUNCTION_INFO_V1(hs_assoc_sync_rows);
 
@@ -85,6 +86,7 @@ static LinkTable *find_table(Oid relid);
 static LinkTable *table_entry(Oid relid);
 static void create_tables(void);
 static void forget_tables(Datum argument, Oid relid);
+static void forget_outdated(void);
 static void read_table(LinkTable *table);
 static void refuse_table(Oid relid, Oid root);
 static void enqueue_rows(const LinkTable *table, TriggerData *trigdata);
@@ -135,6 +137,7 @@ hs_assoc_sync_rows(PG_FUNCTION_ARGS)
 			depth--;
 		}
 		PG_END_TRY();
+		forget_outdated();
 	}
 	error_context_stack = context.previous;
 	return PointerGetDatum(NULL);
@@ -198,6 +201,8 @@ find_table(Oid relid)
 {
 	LinkTable  *table = table_entry(relid);
 
+	/* triggers that were ended by an ERROR have left something */
+	forget_outdated();
 	if (!table->valid)
 		read_table(table);
 	return table;
@@ -249,6 +254,14 @@ forget_tables(Datum argument, Oid relid)
 	}
 }
 
+/* Forget what was read of tables before they changed, unless a trigger is running. */
+static void
+forget_outdated(void)
+{
+	if (depth == 0 && outdated)
+		MemoryContextDeleteChildren(outdated);
+}
+
 static void
 read_table(LinkTable *table)
 {
@@ -278,8 +291,12 @@ read_table(LinkTable *table)
 	MemoryContextSetParent(context, TopMemoryContext);
 
 	/* a trigger that is running may be using these */
-	if (table->context && depth == 0)
-		MemoryContextDelete(table->context);
+	if (outdated == NULL)
+		outdated = AllocSetContextCreate(TopMemoryContext, "hubspot_assoc outdated link tables",
+										 ALLOCSET_SMALL_SIZES);
+	if (table->context)
+		MemoryContextSetParent(table->context, outdated);
+	forget_outdated();
 	table->context = context;
 	table->nsyncs = nsyncs;
 	table->changes = changes;
@@ -537,6 +554,7 @@ enqueue_replicated(HubspotReplicated *rows)
 			depth--;
 		}
 		PG_END_TRY();
+		forget_outdated();
 	}
 	table_close(relation, NoLock);
 }

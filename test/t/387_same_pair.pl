@@ -1,5 +1,6 @@
 # A transaction that changes one pair thousands of times, and pairs for which thousands of rows
 # wait: what a change reads of the outbox has a bound, and HubSpot comes to hold what the table has.
+# And triggers that are run within ours: what a session keeps in memory has one, too.
 
 use strict;
 use warnings;
@@ -62,5 +63,25 @@ $session->query('BEGIN;' . changes(200, 'DELETE FROM links WHERE contact = 1; IN
 	  . '; DELETE FROM links WHERE contact = 9; INSERT INTO links VALUES (9, 9); COMMIT');
 is($session->query(q{SELECT count(*) FILTER (WHERE from_id = '1') > 0, count(*) FILTER (WHERE from_id = '9') FROM hs_assoc_outbox}),
 	't|0', 'another row that goes and comes back in it is no change');
+
+# A trigger that is run within ours alters another table, and writes to it: what we knew of that
+# before is forgotten once ours have ended, by an ERROR as well.
+$session->query(q{TRUNCATE hs_assoc_outbox;
+	CREATE TABLE others (a int, b int, PRIMARY KEY (a, b));
+	SELECT hs_assoc_enable_sync('others', 'contacts', 'a', 'deals', 'b');
+	CREATE FUNCTION write_to_others() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+		BEGIN
+			IF pg_trigger_depth() < 3 THEN
+				ALTER TABLE public.others SET (fillfactor = 90);
+				INSERT INTO public.others SELECT count(*), 1 FROM public.others;
+			END IF;
+			RETURN NULL;
+		END $$;
+	CREATE TRIGGER write_to_others AFTER INSERT ON hs_assoc_outbox FOR EACH STATEMENT EXECUTE FUNCTION write_to_others()});
+$session->query("INSERT INTO links VALUES ($_, 100)") foreach 1001 .. 1030;
+$session->query('DO $$ BEGIN FOR i IN 1 .. 30 LOOP BEGIN INSERT INTO links VALUES (2000 + i, 100); PERFORM 1 / (i % 2); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END $$');
+is($session->query('SELECT count(*) FROM others'), 45, 'triggers within triggers');
+cmp_ok($session->query(q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'hubspot_assoc link table'}), '<=', 4,
+	'... keep nothing of what they have read');
 
 done_testing();
