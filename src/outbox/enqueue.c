@@ -23,6 +23,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "foreign/foreign.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -51,6 +52,7 @@ struct HubspotBlock
 	int64		skipped;		/* likewise */
 };
 
+static HubspotEnqueue by_current_name(const HubspotEnqueue *enqueue);
 static void tell_access(const HubspotEnqueue *enqueue);
 static void take_row(void *state, const HubspotRawInput *raw);
 static void check_length(const HubspotRawInput *raw, const char *name, HubspotSlice id);
@@ -92,14 +94,37 @@ HubspotBlock *
 hubspot_block_begin(const HubspotEnqueue *enqueue)
 {
 	HubspotBlock *block = palloc0(sizeof(HubspotBlock));
+	HubspotEnqueue current = by_current_name(enqueue);
 
-	tell_access(enqueue);
+	tell_access(&current);
 	block->enqueue = enqueue;
 	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc block",
 										   ALLOCSET_DEFAULT_SIZES);
 	return block;
+}
+
+/*
+ * The same, with the name that the server has now: what gives the rows, or a trigger that they
+ * fire, may have renamed it.
+ */
+static HubspotEnqueue
+by_current_name(const HubspotEnqueue *enqueue)
+{
+	HubspotEnqueue current = *enqueue;
+	const ForeignServer *server;
+
+	if (!OidIsValid(enqueue->serverid))
+		return current;
+	server = GetForeignServerExtended(enqueue->serverid, FSV_MISSING_OK);
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" was dropped while something was enqueued for it",
+						enqueue->server)));
+	current.server = server->servername;
+	return current;
 }
 
 /* A WARNING if its role cannot use the server, unless this statement was told. */
@@ -234,11 +259,15 @@ insert_block(HubspotBlock *block)
 	MemoryContext old = MemoryContextSwitchTo(block->context);
 
 	if (block->nrows > 0)
-		hubspot_outbox_insert(block->enqueue,
+	{
+		HubspotEnqueue current = by_current_name(block->enqueue);
+
+		hubspot_outbox_insert(&current,
 							  PointerGetDatum(construct_array(block->rows, block->nrows,
 															  block->tupdesc->tdtypeid,
 															  -1, false,
 															  TYPALIGN_DOUBLE)));
+	}
 	MemoryContextSwitchTo(old);
 	block->enqueued += block->nrows;
 	block->nrows = 0;

@@ -23,6 +23,7 @@
 typedef struct HubspotEnqueue
 {
 	const char *server;			/* its name */
+	Oid			serverid;		/* it may be renamed meanwhile; or InvalidOid */
 	Oid			role;			/* on whose behalf */
 	const char *operation;		/* create_default, create, archive or
 								 * archive_labels */

@@ -124,6 +124,7 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	enqueue.wait_for_records = hubspot_wait_argument(fcinfo, 6, "wait_for_records", has_keys);
 	enqueue.role = GetUserId();
 	serverid = hubspot_usable_server_argument(fcinfo, 7);
+	enqueue.serverid = serverid;
 	enqueue.server = GetForeignServer(serverid)->servername;
 
 	hubspot_origin_claim_or_warn();

@@ -124,6 +124,7 @@ begin_outbox(HubspotTableWriting *writing)
 		HubspotEnqueue *enqueue = &writing->enqueues[action];
 
 		enqueue->server = server;
+		enqueue->serverid = table->server;
 		enqueue->role = table->owner;
 		enqueue->operation = actions[action].name;
 		enqueue->from_type = type_text(action, table->options.from_type, &table->from_type);

@@ -1,5 +1,6 @@
 # What is enqueued by a role that has no user mapping: a WARNING once a statement, with the
-# statement that helps, after which the rows are sent.
+# statement that helps, after which the rows are sent. And a server that is renamed while
+# something is enqueued for it.
 
 use strict;
 use warnings;
@@ -48,5 +49,20 @@ is(warnings('Ann', "SELECT $enqueue"), '', 'with a login nothing is said');
 $session->query('DELETE FROM hs_assoc_backoff; CALL hs_assoc_flush()');
 is($session->query('SELECT count(*) FROM hs_assoc_outbox'), 0, '... and all is sent');
 is($hubspot->association_count('contacts', 'companies'), 3, '... to HubSpot');
+
+# A trigger, or the query, renames the server.
+$session->query(q{CREATE FUNCTION rename_to(name) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE old name := (SELECT srvname FROM pg_foreign_server); BEGIN
+		EXECUTE format('ALTER SERVER %I RENAME TO %I', old, $1); RETURN 7; END $$;
+	CREATE FUNCTION renames() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM rename_to('crm'); RETURN new; END $$;
+	CREATE TRIGGER renames BEFORE INSERT ON pairs FOR EACH ROW WHEN (new.to_id = '7') EXECUTE FUNCTION renames();
+	CREATE USER MAPPING FOR postgres SERVER hubspot OPTIONS (access_token 'test-token');
+	SET client_min_messages = error});
+my $servers = 'SELECT string_agg(DISTINCT server, \' \') FROM hs_assoc_outbox';
+$session->query(q{INSERT INTO pairs VALUES (6, 7), (7, 8)});
+is($session->query($servers), 'crm', 'a trigger renames the server of a foreign table');
+$session->query('DELETE FROM hs_assoc_outbox');
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', $$SELECT rename_to('hubspot') AS from_id, 9 AS to_id$$, server => 'crm')});
+is($session->query($servers), 'hubspot', '... and a query that of what is enqueued');
 
 done_testing();
