@@ -15,7 +15,8 @@
  *
  * So what the caller does in that transaction holds up everybody's rows for the server.  A
  * transaction block is refused, but a statement can do more than to call us: if it goes on for
- * long, its session is ended, as a cancel can be caught.
+ * long, its session is ended, as a cancel can be caught.  Nor may it repair another table,
+ * which has first to be read.
  *
  * What was committed and sent before that look, the tables show.  What was committed and is
  * yet to be sent is left out, with its pair.
@@ -40,7 +41,7 @@
 #include "outbox/lease.h"
 #include "plan/plan.h"
 
-/* How long a transaction may go on after its first repair, in ms. */
+/* How long a transaction may go on after its repair, in ms. */
 #define MOST_REST	10000
 
 /* The operations on the outbox of one sync. */
@@ -59,7 +60,6 @@ typedef struct Repair
 } Repair;
 
 static bool take_leases(const List *drifts);
-static void limit_rest(void);
 static void end_session(void);
 static void end_transaction(XactEvent event, void *arg);
 static int	compare_names(const ListCell *a, const ListCell *b);
@@ -69,9 +69,31 @@ static void enqueue_row(void *state, const HubspotDrift *drift, const HubspotDri
 static void set_type(const HubspotDrift *drift, const HubspotPlanChange *change,
 					 HubspotRawInput *raw);
 
-/* The timeout of a transaction that has the leases; set when it was registered. */
-static TimeoutId rest;
-static volatile sig_atomic_t is_over = false;
+/* A transaction that repairs. */
+static bool repairs = false;
+static TimeoutId rest;			/* its timeout, once it has the leases */
+static volatile sig_atomic_t is_over = false;	/* that has come */
+
+/* A table is about to be read, to be repaired.  ERROR if another one was, in this transaction. */
+void
+hubspot_repair_begin(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		rest = RegisterTimeout(USER_TIMEOUT, end_session);
+		RegisterXactCallback(end_transaction, NULL);
+		registered = true;
+	}
+	if (repairs)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("hs_assoc_repair cannot be called twice in one transaction"),
+				 errdetail("Nothing is sent to the account of the first table until it has ended."),
+				 errhint("Repair each table by a statement of its own; in psql, \\gexec runs them.")));
+	repairs = true;
+}
 
 /*
  * Enqueue what puts the differences right that were read; returns how many operations.
@@ -105,29 +127,14 @@ hubspot_repair(List *drifts, int64 max_removals)
 		if (sync->verify)
 			hubspot_log_settle(sync->id, sync->server);
 	}
+
+	/*
+	 * until the end of the transaction, which is no subtransaction: let that
+	 * come soon
+	 */
 	if (has_leases)
-		limit_rest();
-	return enqueued;
-}
-
-/*
- * The transaction has the leases until its end: have that come soon.  It is no subtransaction,
- * which hs_assoc_repair refuses.
- */
-static void
-limit_rest(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-	{
-		rest = RegisterTimeout(USER_TIMEOUT, end_session);
-		RegisterXactCallback(end_transaction, NULL);
-		registered = true;
-	}
-	/* the first repair's time counts */
-	if (!get_timeout_active(rest) && !is_over)
 		enable_timeout_after(rest, MOST_REST);
+	return enqueued;
 }
 
 /* Handler of a timeout: end this process, as pg_terminate_backend() does. */
@@ -146,6 +153,7 @@ end_transaction(XactEvent event, void *arg)
 	/* a commit may wait for a standby, which is nobody's fault */
 	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_ABORT)
 		return;
+	repairs = false;
 	disable_timeout(rest, false);
 	if (is_over)
 		ereport(LOG,

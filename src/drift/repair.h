@@ -13,6 +13,7 @@
 
 #include "drift/drift.h"
 
+extern void hubspot_repair_begin(void);
 extern int64 hubspot_repair(List *drifts, int64 max_removals);
 extern int64 hubspot_repair_enqueue(HubspotDrift *drift);
 

@@ -120,6 +120,7 @@ hs_assoc_repair(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARGUMENT_MAX_REMOVALS))
 		max_removals = hubspot_count_argument(fcinfo, ARGUMENT_MAX_REMOVALS, "max_removals");
 	check_transaction();
+	hubspot_repair_begin();
 	hubspot_origin_require();
 	drifts = read_drifts(fcinfo, mirrors);
 	enqueued = hubspot_repair(drifts, max_removals);

@@ -193,6 +193,9 @@ associate([ [ 101, 290 ] ]);
 	like(slurp_file($node->logfile), qr/a session was ended, since its transaction went on for 10 s after hs_assoc_repair/, '... and is told');
 }
 is($session->query(q{SELECT hs_assoc_repair('links', mode => 'mirror', max_removals => 1000) >= 1}), 't', 'nothing of it was enqueued');
+like(error(q{SELECT hs_assoc_repair(t) FROM unnest('{links, leads}'::regclass[]) t}),
+	qr/ERROR:  hs_assoc_repair cannot be called twice in one transaction.*until it has ended.*\\gexec/s,
+	'nor are they kept waiting while a second table is read');
 
 $_->quit foreach $session, $other;
 done_testing();
