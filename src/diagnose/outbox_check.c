@@ -206,7 +206,7 @@ hubspot_check_objects(HubspotDiagnosis *diagnosis)
 static bool
 has_index(const HubspotSchema *schema, const char *name)
 {
-	Oid			index = get_relname_relid(name, schema->namespace);
+	Oid			index = hubspot_own_relation(schema, name);
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	bool		valid;
 

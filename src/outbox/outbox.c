@@ -236,8 +236,7 @@ hubspot_outbox_insert(const HubspotEnqueue *enqueue, Datum inputs)
 	}
 	hubspot_set_oid(&values, INSERT_LINK_TABLE, enqueue->link_table);
 	hubspot_set_oid(&values, INSERT_SEQUENCE,
-					get_relname_relid("hs_assoc_repair_id_seq",
-									  hubspot_outbox_schema(false)->namespace));
+					hubspot_own_relation(hubspot_outbox_schema(false), "hs_assoc_repair_id_seq"));
 	hubspot_execute(&insert_before_statement, &values);
 }
 

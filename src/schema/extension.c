@@ -19,6 +19,7 @@
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -55,8 +56,15 @@ static struct
 	HubspotSchema schema;
 }			known;
 
+/* Finds an object of a kind in a schema. */
+typedef Oid OwnObject (const char *name, Oid namespace);
+
 static void lock_extension(Oid extension);
 static bool find_schema(void);
+static Oid	find_own(const HubspotSchema *schema, OwnObject *look_up, const char *name);
+static Oid	own_relation(const char *name, Oid namespace);
+static Oid	own_function(const char *name, Oid namespace);
+static Oid	own_type(const char *name, Oid namespace);
 static Oid	extension_namespace(Oid *extension);
 static void forget_table(Datum argument, Oid relid);
 static void forget_namespace(Datum argument, int cacheid, uint32 hashvalue);
@@ -210,11 +218,65 @@ forget(void)
 	known.messages++;
 }
 
-/* The type hs_assoc_input. */
+/*
+ * A table, sequence or index of ours, where it is now: whoever waits for a lock may find that
+ * the extension was moved to another schema meanwhile.  InvalidOid: there is none.
+ */
+Oid
+hubspot_own_relation(const HubspotSchema *schema, const char *name)
+{
+	return find_own(schema, own_relation, name);
+}
+
+/* The function of ours without arguments, likewise. */
+Oid
+hubspot_own_function(const HubspotSchema *schema, const char *name)
+{
+	return find_own(schema, own_function, name);
+}
+
+/* The type hs_assoc_input, likewise. */
 Oid
 hubspot_input_type(void)
 {
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-						   CStringGetDatum("hs_assoc_input"),
-						   ObjectIdGetDatum(hubspot_outbox_schema(false)->namespace));
+	return find_own(hubspot_outbox_schema(false), own_type, "hs_assoc_input");
+}
+
+/* Look a name up in our schema, until that has been our schema all the time. */
+static Oid
+find_own(const HubspotSchema *schema, OwnObject *look_up, const char *name)
+{
+	Oid			found = InvalidOid;
+	uint64		messages;
+
+	do
+	{
+		/* this brings *schema up to date */
+		if (hubspot_outbox_schema(true) == NULL)
+			return InvalidOid;
+		messages = known.messages;
+		found = look_up(name, schema->namespace);
+	} while (!OidIsValid(found) && known.messages != messages);
+	return found;
+}
+
+static Oid
+own_relation(const char *name, Oid namespace)
+{
+	return get_relname_relid(name, namespace);
+}
+
+static Oid
+own_function(const char *name, Oid namespace)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(namespace));
+}
+
+static Oid
+own_type(const char *name, Oid namespace)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+						   ObjectIdGetDatum(namespace));
 }

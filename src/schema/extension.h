@@ -24,6 +24,8 @@ typedef struct HubspotSchema
 
 extern const HubspotSchema *hubspot_outbox_schema(bool missing_ok);
 extern const HubspotSchema *hubspot_outbox_lock(void);
+extern Oid	hubspot_own_relation(const HubspotSchema *schema, const char *name);
+extern Oid	hubspot_own_function(const HubspotSchema *schema, const char *name);
 extern Oid	hubspot_input_type(void);
 
 #endif							/* HUBSPOT_SCHEMA_EXTENSION_H */

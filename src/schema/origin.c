@@ -335,7 +335,7 @@ look(const char **instance)
 static Relation
 open_table(const HubspotSchema *schema, const char *name, int ncolumns)
 {
-	Oid			relid = get_relname_relid(name, schema->namespace);
+	Oid			relid = hubspot_own_relation(schema, name);
 	Relation	table = OidIsValid(relid) ? try_table_open(relid, AccessShareLock) : NULL;
 
 	if (table && RelationGetNumberOfAttributes(table) < ncolumns)

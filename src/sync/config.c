@@ -169,7 +169,7 @@ compare_syncs(const ListCell *a, const ListCell *b)
 static Relation
 open_config(const HubspotSchema *schema, LOCKMODE lock)
 {
-	Oid			relid = get_relname_relid("hs_assoc_sync_config", schema->namespace);
+	Oid			relid = hubspot_own_relation(schema, "hs_assoc_sync_config");
 	Relation	config = OidIsValid(relid) ? try_table_open(relid, lock) : NULL;
 
 	if (config && RelationGetNumberOfAttributes(config) < CONFIG_LINK_TABLE)

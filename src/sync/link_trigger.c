@@ -31,7 +31,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "storage/lmgr.h"
@@ -420,8 +419,5 @@ transition(const char *name, bool is_new)
 Oid
 hubspot_link_trigger_function(const HubspotSchema *schema)
 {
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum("hs_assoc_sync_rows"),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(schema->namespace));
+	return hubspot_own_function(schema, "hs_assoc_sync_rows");
 }
