@@ -238,6 +238,13 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 					 "session_replication_role is replica: no trigger of a sync fires in this session");
 		return;
 	}
+	if (hubspot_event_triggers_are_off())
+	{
+		hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
+					 "ALTER SYSTEM RESET event_triggers; SELECT pg_reload_conf(); or the same of the database, the role or the session.",
+					 "event_triggers is off: DDL on tables in sync is not followed");
+		return;
+	}
 	foreach(lc, visible_syncs(diagnosis, diagnosis->name))
 	{
 		const HubspotSync *sync = lfirst(lc);

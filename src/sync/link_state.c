@@ -181,6 +181,8 @@ subscription_problem(const HubspotSync *sync)
 static const char *
 event_trigger_problem(void)
 {
+	if (hubspot_event_triggers_are_off())
+		return "The setting event_triggers is \"off\": what becomes of partitions is not followed.";
 	for (size_t i = 0; i < lengthof(event_triggers); i++)
 	{
 		HeapTuple	tuple = SearchSysCache1(EVENTTRIGGERNAME,
@@ -197,6 +199,19 @@ event_trigger_problem(void)
 							event_triggers[i]);
 	}
 	return NULL;
+}
+
+/*
+ * Are there no event triggers, in this session or in a new one?  PostgreSQL 17 has a setting
+ * for that.
+ */
+bool
+hubspot_event_triggers_are_off(void)
+{
+	const char *now = GetConfigOption("event_triggers", true, false);
+
+	return now && (strcmp(now, "off") == 0 ||
+				   strcmp(GetConfigOptionResetString("event_triggers"), "off") == 0);
 }
 
 static const char *

@@ -24,6 +24,7 @@ typedef enum HubspotSyncState
 
 extern HubspotSyncState hubspot_sync_state(const HubspotSchema *schema, const HubspotSync *sync,
 										   const char **problem);
+extern bool hubspot_event_triggers_are_off(void);
 extern const char *hubspot_sync_account_advice(const HubspotSync *sync);
 extern void hubspot_sync_tell_account(const HubspotSync *sync);
 extern void hubspot_link_refuse_distributed(const HubspotSchema *schema, Oid link_table);

@@ -82,6 +82,22 @@ $session->query('ALTER DATABASE postgres RESET session_replication_role');
 is($node->safe_psql('postgres', 'SELECT active FROM hs_assoc_sync'), 't', '... and then it is well again');
 
 #
+# event_triggers, of the session or of all in the database
+#
+SKIP:
+{
+	skip 'there is no such setting before PostgreSQL 17', 5 if $node->pg_version < 17;
+	my $off = 'The setting event_triggers is "off": what becomes of partitions is not followed.';
+	not_active('SET event_triggers = off', 'RESET event_triggers', $off, 'a session without event triggers');
+	$session->query('ALTER DATABASE postgres SET event_triggers = off');
+	is($node->safe_psql('postgres', 'SET event_triggers = on; SELECT active, problem FROM hs_assoc_sync'), "f|$off", 'a database whose sessions have none');
+	is($node->safe_psql('postgres', q{SELECT state, replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'triggers'}),
+		'problem|event_triggers is off: DDL on tables in sync is not followed', '... which hs_assoc_diagnose says');
+	$session->query('ALTER DATABASE postgres RESET event_triggers');
+	is($node->safe_psql('postgres', 'SELECT active FROM hs_assoc_sync'), 't', '... and then it is well again');
+}
+
+#
 # Another table in its place
 #
 $session->query('ALTER TABLE links RENAME TO links_old');
