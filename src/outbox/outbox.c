@@ -108,9 +108,12 @@ static HubspotStatement forget_backoff_statement = {
 	.types = {[RESUME_SERVER] = TEXTOID}
 };
 
+/* What is left of a wait for records has not been waited; but a row that has waited stays one. */
 static HubspotStatement make_due_statement = {
 	.text =
-	"UPDATE %1$s.hs_assoc_outbox SET not_before = clock_timestamp()"
+	"UPDATE %1$s.hs_assoc_outbox SET not_before = clock_timestamp(),"
+	" waited = CASE WHEN waited > '0' THEN greatest(waited - (not_before - clock_timestamp()), '1 us')"
+	"  ELSE waited END"
 	" WHERE server = $1 AND not_before > clock_timestamp()",
 	.types = {[RESUME_SERVER] = TEXTOID}
 };

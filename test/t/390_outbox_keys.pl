@@ -100,12 +100,18 @@ $session->query(q{UPDATE hs_assoc_outbox SET waited = '20 h', not_before = now()
 due();
 flush();
 is(values_of(q{waited BETWEEN '20:59:59' AND '21:00:01'}), 'true,true', 'but an hour at most');
+due(), flush() foreach 1 .. 5;
+is(values_of(q{waited BETWEEN '20:59:00' AND '21:02:00' AND not_before + wait_for_records - waited BETWEEN now() + interval '3 h 58 min' AND now() + interval '4 h'}), 'true,true',
+	'what hs_assoc_resume cuts short has not been waited');
+$session->query(q{UPDATE hs_assoc_outbox SET waited = '5 s', not_before = now() + interval '1 h'});
+due();
+is(values_of(q{waited > '0' AND waited < '1 s' AND not_before <= clock_timestamp()}), 'true,true', 'a row that has waited stays one');
 $session->query(q{UPDATE hs_assoc_outbox SET waited = '23 h 59 min', not_before = now()});
 due();
 flush();
 is(values_of(q{waited BETWEEN '23:59:59' AND '24:00:01' AND not_before < now() + interval '2 min'}), 'true,true', 'and not longer than they may');
 $hubspot->put_records(contacts => [ { id => 109, properties => { email => 'c9@example.com' } } ]);
-due();
+$session->query('UPDATE hs_assoc_outbox SET not_before = now()');
 flush();
 is(state(), '102,202 109,201; empty; create_default contacts:email c1@example.com companies:domain d9.example 1 RECORD_NOT_FOUND', 'what came is sent; the rest is given up');
 $hubspot->put_records(companies => [ { id => 209, properties => { domain => 'd9.example' } } ]);
