@@ -196,12 +196,21 @@ hubspot_link_root(Oid link_table)
 	return link_table;
 }
 
-/* The qualified name of a table, for SQL. */
+/*
+ * The qualified name of a table, for SQL.  ERROR if there is no such table: one that is not
+ * locked may have been dropped since its sync was read.
+ */
 char *
 hubspot_link_name(Oid link_table)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(link_table)),
-									  get_rel_name(link_table));
+	const char *schema = get_namespace_name(get_rel_namespace(link_table));
+	const char *name = get_rel_name(link_table);
+
+	if (schema == NULL || name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist any more", link_table)));
+	return quote_qualified_identifier(schema, name);
 }
 
 /* ERROR unless it is a table that can be kept in sync. */
