@@ -543,10 +543,12 @@ CREATE FUNCTION expected_silent(j jsonb) RETURNS text LANGUAGE sql AS $$
 		FROM (SELECT e FROM elements(members(j) -> 'errors')) AS errors) AS told
 $$;
 
--- the rows of a list of associations; null: it cannot be read
+-- the rows of a list of associations, each type of a pair once, and those of a pair together; null: it cannot be read
 CREATE FUNCTION associations(list jsonb, paging jsonb) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-	result text[] := '{}';
+	ids text[] := '{}';
+	types text[] := '{}';
+	labels text[] := '{}';
 	a jsonb;
 	t jsonb;
 BEGIN
@@ -556,20 +558,28 @@ BEGIN
 			RETURN NULL;
 		END IF;
 		IF NOT EXISTS (SELECT FROM elements(a -> 'associationTypes')) THEN
-			result := result || format('%s   ', txt(a -> 'toObjectId'));
+			ids := ids || txt(a -> 'toObjectId');
+			types := types || ' '::text;
+			labels := labels || ''::text;
 		END IF;
 		FOR t IN SELECT e FROM elements(a -> 'associationTypes') ORDER BY n LOOP
 			IF jsonb_typeof(t) <> 'object' OR txt(t -> 'category') IS NULL OR coalesce(num(t -> 'typeId'), 0) < 1 THEN
 				RETURN NULL;
 			END IF;
-			result := result || format('%s %s %s %s', txt(a -> 'toObjectId'), txt(t -> 'category'), num(t -> 'typeId'), txt(t -> 'label'));
+			ids := ids || txt(a -> 'toObjectId');
+			types := types || format('%s %s', txt(t -> 'category'), num(t -> 'typeId'));
+			labels := labels || coalesce(txt(t -> 'label'), '');
 		END LOOP;
 	END LOOP;
 	-- it goes on where nobody can go
 	IF length(txt(members(members(paging) -> 'next') -> 'link')) > 0 THEN
 		RETURN NULL;
 	END IF;
-	RETURN result;
+	RETURN ARRAY(
+		SELECT format('%s %s %s', id, type, label) FROM (
+			SELECT DISTINCT ON (id, type) id, type, label, n
+			FROM unnest(ids, types, labels) WITH ORDINALITY AS u (id, type, label, n) ORDER BY id, type, n) AS once
+		ORDER BY min(n) OVER (PARTITION BY id), n);
 END $$;
 
 CREATE FUNCTION expected_page(j jsonb) RETURNS text LANGUAGE sql AS $$
