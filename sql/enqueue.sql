@@ -216,6 +216,9 @@ GRANT USAGE ON FOREIGN SERVER hubspot TO regress_hubspot_clara, regress_hubspot_
 GRANT regress_hubspot_staff TO regress_hubspot_dan;
 SET ROLE regress_hubspot_clara;
 SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id');
+-- ... of which nothing is said where nothing is enqueued
+SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id WHERE false');
+SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS id, 2 AS to_id');
 -- ... and nothing can be done to the tables
 SELECT what, outcome, message
 FROM (VALUES

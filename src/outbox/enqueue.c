@@ -94,9 +94,7 @@ HubspotBlock *
 hubspot_block_begin(const HubspotEnqueue *enqueue)
 {
 	HubspotBlock *block = palloc0(sizeof(HubspotBlock));
-	HubspotEnqueue current = by_current_name(enqueue);
 
-	tell_access(&current);
 	block->enqueue = enqueue;
 	block->tupdesc = hubspot_input_tupdesc(hubspot_input_type());
 	block->context = AllocSetContextCreate(CurrentMemoryContext,
@@ -262,6 +260,8 @@ insert_block(HubspotBlock *block)
 	{
 		HubspotEnqueue current = by_current_name(block->enqueue);
 
+		if (block->enqueued == 0)
+			tell_access(&current);
 		hubspot_outbox_insert(&current,
 							  PointerGetDatum(construct_array(block->rows, block->nrows,
 															  block->tupdesc->tdtypeid,
