@@ -206,6 +206,8 @@ is(outbox('enabled', $node), '', '... and is a plain table again when that is fo
 $node->safe_psql('enabled', qq{SELECT $schema.hs_assoc_enable_sync('"Parts"', 'deals', 'contact_id', 'companies', 'company_id', server => 'hubspot');
 	INSERT INTO "Parts" VALUES (1, 2)});
 is(outbox('enabled', $node), 'create_default|1|2|"Parts"', '... or in sync again');
+is($node->safe_psql('enabled', "SELECT $schema.hs_assoc_held() IS NULL"), 't', '... it counts as a new database, which no copy is');
+like(send_all('enabled', $node), qr{^POST /\S+/batch/associate/default }m, '... and sends at once, with the tokens of the dump');
 
 # the rows after that
 restore_ok([ 'pg_restore', '--data-only', '--disable-triggers', '-d', $node->connstr('definitions'), "$dir/rows" ],
