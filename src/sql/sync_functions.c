@@ -327,6 +327,7 @@ hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 	Oid			root;
 	List	   *syncs;
 	ListCell   *lc;
+	int			dropped = 0;
 
 	lock_link_table(link_table, AccessExclusiveLock);
 	root = hubspot_link_root(link_table);
@@ -340,10 +341,12 @@ hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 	foreach(lc, syncs)
 		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
 	foreach(lc, find_all_inheritors(link_table, AccessExclusiveLock, NULL))
-		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
+		dropped += hubspot_link_drop_triggers(schema, lfirst_oid(lc));
 	if (syncs == NIL)
 		ereport(NOTICE,
-				(errmsg("table \"%s\" is not kept in sync", get_rel_name(link_table))));
+				(errmsg("table \"%s\" is not kept in sync", get_rel_name(link_table)),
+				 dropped > 0 ?
+				 errdetail("Triggers of hs_assoc_sync_rows were dropped: %d.", dropped) : 0));
 	PG_RETURN_INT32(list_length(syncs));
 }
 

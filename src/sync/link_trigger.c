@@ -209,24 +209,29 @@ hubspot_link_add_triggers(const HubspotSchema *schema, Oid link_table, bool repl
 }
 
 /*
- * Drop all triggers that call our function.  No event trigger is told, neither
- * ours nor others.
+ * Drop all triggers that call our function; returns how many.  No event trigger
+ * is told, neither ours nor others.
  */
-void
+int
 hubspot_link_drop_triggers(const HubspotSchema *schema, Oid link_table)
 {
 	ListCell   *lc;
+	int			dropped = 0;
 
 	if (find_triggers(schema, link_table) == NIL)
-		return;
+		return 0;
 	LockRelationOid(link_table, AccessExclusiveLock);
 	foreach(lc, find_triggers(schema, link_table))
 	{
 		const FoundTrigger *found = lfirst(lc);
 
 		if (found->calls_ours)
+		{
 			drop_trigger(found);
+			dropped++;
+		}
 	}
+	return dropped;
 }
 
 static void

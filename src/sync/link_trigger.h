@@ -23,7 +23,7 @@ extern bool hubspot_link_heeds_truncate(const HubspotSchema *schema,
 										Oid link_table);
 extern void hubspot_link_add_triggers(const HubspotSchema *schema,
 									  Oid link_table, bool replicated);
-extern void hubspot_link_drop_triggers(const HubspotSchema *schema,
+extern int	hubspot_link_drop_triggers(const HubspotSchema *schema,
 									   Oid link_table);
 extern List *hubspot_link_triggered(const HubspotSchema *schema);
 extern Oid	hubspot_link_trigger_function(const HubspotSchema *schema);
