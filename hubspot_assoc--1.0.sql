@@ -1602,23 +1602,27 @@ CREATE PROCEDURE hs_assoc_pull(
 LANGUAGE plpgsql
 AS $pull$
 DECLARE
-	source text := link;
-	columns text;
-	same text;
+	source pg_catalog.text := link;
+	columns pg_catalog.text;
+	same pg_catalog.text;
 	ids bigint[];
-	old_rows jsonb[];
-	new_rows jsonb[];
-	action text;
+	old_rows pg_catalog.jsonb[];
+	new_rows pg_catalog.jsonb[];
+	action pg_catalog.text;
 	emptied bigint;
 	pulled bigint := 0;
 	added bigint;
 	removed bigint;
-	missing text;
-	home text;
-	needed text[];
+	missing pg_catalog.text;
+	home pg_catalog.text;
+	needed pg_catalog.text[];
 	is_followed boolean;
 	may_commit boolean;
 	is_emptied boolean;
+	-- the three tables as they are called in SQL, whatever search_path is
+	target pg_catalog.text;
+	written pg_catalog.text;
+	there pg_catalog.text;
 BEGIN
 	IF link_table IS NULL OR changes IS NULL THEN
 		RAISE EXCEPTION 'argument "%" must not be null', CASE WHEN link_table IS NULL THEN 'link_table' ELSE 'changes' END
@@ -1710,7 +1714,16 @@ BEGIN
 		COMMIT;
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 		-- one at a time, and the sync stays as it is, until the commit
-		EXECUTE pg_catalog.format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', link_table);
+		EXECUTE (SELECT pg_catalog.format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', n.nspname, c.relname)
+			FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+			WHERE c.oid OPERATOR(pg_catalog.=) link_table);
+		SELECT pg_catalog.max(t.name) FILTER (WHERE t.oid OPERATOR(pg_catalog.=) link_table),
+			pg_catalog.max(t.name) FILTER (WHERE t.oid OPERATOR(pg_catalog.=) changes),
+			pg_catalog.max(t.name) FILTER (WHERE t.oid OPERATOR(pg_catalog.=) all_rows)
+		INTO target, written, there
+		FROM (SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+			FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+			WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY[link_table::pg_catalog.oid, changes::pg_catalog.oid, all_rows::pg_catalog.oid])) AS t;
 		SELECT coalesce(pg_catalog.bool_or(t.tgtype OPERATOR(pg_catalog.&) 4 OPERATOR(pg_catalog.>) 0)
 			AND pg_catalog.bool_or(t.tgtype OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.>) 0), false) INTO is_followed
 		FROM pg_catalog.pg_trigger AS t
@@ -1733,14 +1746,14 @@ BEGIN
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id), pg_catalog.array_agg(c.old_row ORDER BY c.id),
 					pg_catalog.array_agg(c.new_row ORDER BY c.id),
 					pg_catalog.max(c.id) FILTER (WHERE c.old_row IS NULL AND c.new_row IS NULL)
-				FROM (SELECT id, old_row, new_row FROM %s WHERE link OPERATOR(pg_catalog.=) $1 ORDER BY id LIMIT $2) AS c', changes)
+				FROM (SELECT id, old_row, new_row FROM %s WHERE link OPERATOR(pg_catalog.=) $1 ORDER BY id LIMIT $2) AS c', written)
 			INTO ids, old_rows, new_rows, emptied USING source, max_rows;
 		ELSE
 			-- what was written down by now is in the rows that the same snapshot shows
-			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', changes)
+			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', written)
 			INTO ids USING source;
 			-- as it is where the foreign table names another one, or its user may see none of the rows
-			EXECUTE pg_catalog.format('SELECT NOT EXISTS (SELECT FROM %s) AND EXISTS (SELECT FROM %s)', all_rows, link_table) INTO is_emptied;
+			EXECUTE pg_catalog.format('SELECT NOT EXISTS (SELECT FROM %s) AND EXISTS (SELECT FROM %s)', there, target) INTO is_emptied;
 			IF is_emptied AND may_be_empty IS NOT TRUE THEN
 				RAISE EXCEPTION 'table "%" is empty, and all rows of table "%" would be removed', all_rows, link_table
 					USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -1748,10 +1761,10 @@ BEGIN
 					HINT = 'See whether the foreign table is of the right table over there, and whether its user may read the rows. If there are to be none, CALL hs_assoc_pull(..., may_be_empty => true).';
 			END IF;
 			EXECUTE pg_catalog.format('DELETE FROM %s AS l WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) AS r WHERE %s)',
-				link_table, columns, all_rows, same);
+				target, columns, there, same);
 			GET DIAGNOSTICS removed = ROW_COUNT;
 			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
-				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', link_table, columns, all_rows, same);
+				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', target, columns, there, same);
 			GET DIAGNOSTICS added = ROW_COUNT;
 		END IF;
 		-- a null in its place would be sent as nothing, and forgotten
@@ -1764,7 +1777,7 @@ BEGIN
 				HINT = 'Over there, call hubspot_changes.unfollow, and hubspot_changes.follow with all columns of the sync; then pull with all_rows.';
 		END IF;
 		IF emptied IS NOT NULL THEN
-			EXECUTE pg_catalog.format('DELETE FROM %s', link_table);
+			EXECUTE pg_catalog.format('DELETE FROM %s', target);
 		END IF;
 		IF all_rows IS NULL AND ids IS NOT NULL THEN
 			-- removals first: a row may have taken the place of another; the names are such as
@@ -1787,20 +1800,20 @@ BEGIN
 					), hs_assoc_latest AS (
 						SELECT DISTINCT ON (%2$s) hs_assoc_added, %2$s FROM hs_assoc_changed
 						ORDER BY %2$s, hs_assoc_change DESC, hs_assoc_added DESC
-					) ', action), link_table, columns, same)
+					) ', action), target, columns, same)
 				USING ids, old_rows, new_rows, emptied;
 			END LOOP;
 		END IF;
 		COMMIT;
 		EXIT WHEN ids IS NULL;
-		EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', changes) USING ids;
+		EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', written) USING ids;
 		COMMIT;
 		pulled := pulled OPERATOR(pg_catalog.+) pg_catalog.cardinality(ids);
 		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
 	END LOOP;
 	action := CASE WHEN pulled OPERATOR(pg_catalog.=) 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
 	IF all_rows IS NULL AND pulled OPERATOR(pg_catalog.=) 0 THEN
-		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', changes)
+		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', written)
 		INTO missing;
 		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('There are changes of ', pg_catalog.left(missing, 500), '.') END;
 		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = missing;

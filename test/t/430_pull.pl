@@ -198,7 +198,7 @@ foreach my $name (qw(latest events))
 }
 $car->query('DELETE FROM hs_assoc_outbox');
 
-# Operators that others have made, before those of PostgreSQL
+# Operators that others have made, before those of PostgreSQL,
 $car->query(q{CREATE SCHEMA trap; CREATE FUNCTION trap.trap(bigint, int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
 	CREATE OPERATOR trap.= (leftarg = bigint, rightarg = int, function = trap.trap); CREATE OPERATOR trap.< (leftarg = bigint, rightarg = int, function = trap.trap)});
 foreach my $type (qw(text name oid int bigint boolean "char" jsonb regclass text[] bigint[] jsonb[]))
@@ -206,8 +206,12 @@ foreach my $type (qw(text name oid int bigint boolean "char" jsonb regclass text
 	$car->query("CREATE FUNCTION trap.trap($type, $type) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''trapped''; END'");
 	$car->query("CREATE OPERATOR trap.$_ (leftarg = $type, rightarg = $type, function = trap.trap)") foreach qw(= <> < > <= >= || & + ?);
 }
+# ... and types, one of the name of the table
+$car->query(q{CREATE FUNCTION trap.trap() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''trapped''; END'});
+$car->query("CREATE DOMAIN trap.$_->[0] AS $_->[1].$_->[0] CHECK (trap.trap())")
+  foreach (map { [ $_, 'pg_catalog' ] } qw(text jsonb name oid regclass regtype "char" int8 int4 bool)), [ 'links', 'public' ];
 $car->query('SET search_path = trap, pg_catalog, public');
-like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'operators that others have made are not used');
+like(pull(), qr/NOTICE:  00000: pulled 0 changes of public\.links/, 'operators and types that others have made are not used');
 $managed->query('INSERT INTO links VALUES (900, 1); UPDATE links SET contact_id = 901 WHERE contact_id = 900');
 like(pull(), qr/NOTICE:  00000: pulled 2 changes of public\.links/, '... where there is something to pull');
 $managed->query('DELETE FROM links WHERE contact_id = 901');
