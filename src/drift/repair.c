@@ -13,10 +13,11 @@
  *   when.  Of two operations on a pair the one with the higher id wins.  So each operation
  *   that the look has not seen, since it was not committed, overrides ours.
  *
- * So what the caller does in that transaction holds up everybody's rows for the server.  A
- * transaction block is refused, but a statement can do more than to call us: if it goes on for
- * long, its session is ended, as a cancel can be caught.  Nor may it repair another table,
- * which has first to be read.
+ * So what is done from then on in that transaction holds up everybody's rows for the server.  A
+ * transaction block is refused, but a statement can do more than to call us, and a table's owner
+ * can have put a function that waits into its index: if it goes on for long, its session is
+ * ended, as a cancel can be caught.  Nor may it repair another table, which has first to be
+ * read.
  *
  * What was committed and sent before that look, the tables show.  What was committed and is
  * yet to be sent is left out, with its pair.
@@ -44,6 +45,13 @@
 /* How long a transaction may go on after its repair, in ms. */
 #define MOST_REST	10000
 
+/*
+ * How long the repair itself may take once it has the leases, in ms, and longer for each
+ * difference.  It runs what the owners of tables have put into their indexes, say.
+ */
+#define MOST_WORK	60000
+#define MOST_DIFFERENCE	1
+
 /* The operations on the outbox of one sync. */
 typedef enum RepairKind
 {
@@ -60,6 +68,7 @@ typedef struct Repair
 } Repair;
 
 static bool take_leases(const List *drifts);
+static void limit_work(const List *drifts);
 static void end_session(void);
 static void end_transaction(XactEvent event, void *arg);
 static int	compare_names(const ListCell *a, const ListCell *b);
@@ -72,7 +81,9 @@ static void set_type(const HubspotDrift *drift, const HubspotPlanChange *change,
 /* A transaction that repairs. */
 static bool repairs = false;
 static TimeoutId rest;			/* its timeout, once it has the leases */
-static volatile sig_atomic_t is_over = false;	/* that has come */
+static int	most_ms;			/* that it has */
+static bool is_done = false;	/* what is left is the rest */
+static volatile sig_atomic_t is_over = false;	/* the timeout has come */
 
 /* A table is about to be read, to be repaired.  ERROR if another one was, in this transaction. */
 void
@@ -111,6 +122,8 @@ hubspot_repair(List *drifts, int64 max_removals)
 	foreach(lc, drifts)
 		hubspot_drift_lock(lfirst(lc));
 	has_leases = take_leases(drifts);
+	if (has_leases)
+		limit_work(drifts);
 	foreach(lc, drifts)
 	{
 		HubspotDrift *drift = lfirst(lc);
@@ -132,9 +145,27 @@ hubspot_repair(List *drifts, int64 max_removals)
 	 * until the end of the transaction, which is no subtransaction: let that
 	 * come soon
 	 */
+	is_done = true;
 	if (has_leases)
-		enable_timeout_after(rest, MOST_REST);
+	{
+		most_ms = MOST_REST;
+		enable_timeout_after(rest, most_ms);
+	}
 	return enqueued;
+}
+
+/* From now on, others wait for what is left to be done. */
+static void
+limit_work(const List *drifts)
+{
+	int64		most = MOST_WORK;
+	ListCell   *lc;
+
+	foreach(lc, drifts)
+		most += MOST_DIFFERENCE * (int64) ((const HubspotDrift *) lfirst(lc))->differences->count;
+	is_done = false;
+	most_ms = (int) Min(most, PG_INT32_MAX);
+	enable_timeout_after(rest, most_ms);
 }
 
 /* Handler of a timeout: end this process, as pg_terminate_backend() does. */
@@ -157,8 +188,11 @@ end_transaction(XactEvent event, void *arg)
 	disable_timeout(rest, false);
 	if (is_over)
 		ereport(LOG,
-				(errmsg("a session was ended, since its transaction went on for %d s after hs_assoc_repair",
-						MOST_REST / 1000),
+				(is_done ?
+				 errmsg("a session was ended, since its transaction went on for %d s after hs_assoc_repair",
+						most_ms / 1000) :
+				 errmsg("a session was ended, since hs_assoc_repair took %d s to look at the tables again",
+						most_ms / 1000),
 				 errdetail("Nothing is sent to the account from its last look at the table to the end of the transaction.")));
 	is_over = false;
 }
