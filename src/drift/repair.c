@@ -32,6 +32,8 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
@@ -51,6 +53,9 @@
  */
 #define MOST_WORK	60000
 #define MOST_DIFFERENCE	1
+
+/* How long it waits for a lease while it has another one, in ms. */
+#define MOST_LEASE_WAIT	10000
 
 /* The operations on the outbox of one sync. */
 typedef enum RepairKind
@@ -197,12 +202,17 @@ end_transaction(XactEvent event, void *arg)
 	is_over = false;
 }
 
-/* Take the leases of all servers, in the order of their names.  False: none is needed. */
+/*
+ * Take the leases of all servers, in the order of their names.  False: none is needed.  Who
+ * sends to the first one is not to wait for long for who sends to another, whose account may
+ * be silent: ERROR, after which all are free.
+ */
 static bool
 take_leases(const List *drifts)
 {
 	List	   *servers = NIL;
 	const char *last = NULL;
+	int			nest_level = NewGUCNestLevel();
 	ListCell   *lc;
 
 	foreach(lc, drifts)
@@ -215,10 +225,14 @@ take_leases(const List *drifts)
 	list_sort(servers, compare_names);
 	foreach(lc, servers)
 	{
+		if (last != NULL && (LockTimeout == 0 || LockTimeout > MOST_LEASE_WAIT))
+			(void) set_config_option("lock_timeout", psprintf("%d", MOST_LEASE_WAIT), PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		if (last == NULL || strcmp(last, lfirst(lc)) != 0)
 			hubspot_lease_wait(lfirst(lc));
 		last = lfirst(lc);
 	}
+	AtEOXact_GUC(false, nest_level);
 	return servers != NIL;
 }
 

@@ -52,5 +52,23 @@ like($log, qr/a session was ended, since hs_assoc_repair took 60 s to look at th
 $session->query('DROP INDEX trap_idx');
 is($session->query(q{SELECT hs_assoc_repair('trap')}), 1, 'without it, the table is put right');
 
+# A table in sync with two accounts, of which one is silent while something is sent to it: the other
+# one's rows do not wait for that
+my $silent = start_simulator();
+create_account($node, $silent, name => 'silent', rate_limit => 0, max_retries => 0, request_timeout => '10min');
+$session->query(q{SET client_min_messages = error; CREATE TABLE two (f int, t int, PRIMARY KEY (f, t)); INSERT INTO two VALUES (11, 12);
+	SELECT hs_assoc_enable_sync('two', 'contacts', 'f', 'companies', 't'), hs_assoc_enable_sync('two', 'contacts', 'f', 'companies', 't', server => 'silent')});
+$silent->rules({ match => { path => 'batch/associate/default' }, action => { delay_ms => 300_000 } });
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 7 AS from_id, 8 AS to_id', server => 'silent')});
+wait_until(sub { $silent->stats->{in_flight} == 1 });
+my $repairing = start_session($node);
+$repairing->send(q{SELECT hs_assoc_repair('two')});
+wait_until(sub { $session->query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'userlock' AND NOT granted}) == 1 });
+like(($repairing->finish)[1], qr/55P03/, 'a repair waits for it for ten seconds');
+$session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 5 AS from_id, 7 AS to_id')});
+$session->query(q{CALL hs_assoc_flush(server => 'hubspot')});
+is($session->query(q{SELECT count(*) FROM hs_assoc_outbox WHERE server = 'hubspot'}), 0, '... and what is to be sent to the other one is sent');
+$silent->release;
+
 $session->quit;
 done_testing();
