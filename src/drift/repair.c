@@ -43,16 +43,19 @@
 #include "outbox/enqueue.h"
 #include "outbox/lease.h"
 #include "plan/plan.h"
+#include "sync/link_table.h"
 
 /* How long a transaction may go on after its repair, in ms. */
 #define MOST_REST	10000
 
 /*
  * How long the repair itself may take once it has the leases, in ms, and longer for each
- * difference.  It runs what the owners of tables have put into their indexes, say.
+ * difference, and for each row of the tables, which it may have to read.  It runs what the
+ * owners of tables have put into their indexes, say.
  */
-#define MOST_WORK	60000
-#define MOST_DIFFERENCE	1
+#define MOST_WORK		60000
+#define MOST_DIFFERENCE	1.0
+#define MOST_ROW		0.01
 
 /* How long it waits for a lease while it has another one, in ms. */
 #define MOST_LEASE_WAIT	10000
@@ -163,11 +166,16 @@ hubspot_repair(List *drifts, int64 max_removals)
 static void
 limit_work(const List *drifts)
 {
-	int64		most = MOST_WORK;
+	double		most = MOST_WORK;
 	ListCell   *lc;
 
 	foreach(lc, drifts)
-		most += MOST_DIFFERENCE * (int64) ((const HubspotDrift *) lfirst(lc))->differences->count;
+	{
+		const HubspotDrift *drift = lfirst(lc);
+
+		most += MOST_DIFFERENCE * drift->differences->count +
+			MOST_ROW * hubspot_link_estimate(drift->sync->link_table);
+	}
 	is_done = false;
 	most_ms = (int) Min(most, PG_INT32_MAX);
 	enable_timeout_after(rest, most_ms);

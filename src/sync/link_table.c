@@ -306,3 +306,27 @@ hubspot_link_owner(Oid link_table)
 	ReleaseSysCache(tuple);
 	return owner;
 }
+
+/* How many rows a table has, partitions and all, as the catalogs estimate it. */
+double
+hubspot_link_estimate(Oid link_table)
+{
+	double		nrows = 0;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_class form;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_class) GETSTRUCT(tuple);
+
+		/* ANALYZE has the sum for the whole table, too */
+		if (form->relkind != RELKIND_PARTITIONED_TABLE)
+			nrows += Max(form->reltuples, 0);
+		ReleaseSysCache(tuple);
+	}
+	return nrows;
+}

@@ -25,5 +25,6 @@ extern char *hubspot_link_name(Oid link_table);
 extern void hubspot_link_check(Oid link_table);
 extern void hubspot_link_check_persistence(Oid link_table);
 extern Oid	hubspot_link_owner(Oid link_table);
+extern double hubspot_link_estimate(Oid link_table);
 
 #endif							/* HUBSPOT_SYNC_LINK_TABLE_H */
