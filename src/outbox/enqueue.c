@@ -133,6 +133,7 @@ tell_access(const HubspotEnqueue *enqueue)
 	static Oid	told_role;
 	static NameData told_server;
 	const char *problem = hubspot_access_problem(enqueue->server, enqueue->role);
+	const char *advice;
 
 	if (problem == NULL ||
 		(told_at == GetCurrentStatementStartTimestamp() && told_role == enqueue->role &&
@@ -141,10 +142,11 @@ tell_access(const HubspotEnqueue *enqueue)
 	told_at = GetCurrentStatementStartTimestamp();
 	told_role = enqueue->role;
 	namestrcpy(&told_server, enqueue->server);
+	advice = hubspot_access_advice(enqueue->server, enqueue->role);
 	ereport(WARNING,
 			(errmsg("what is enqueued for server \"%s\" cannot be sent yet", enqueue->server),
 			 errdetail("%s", problem),
-			 errhint("%s", hubspot_access_advice(enqueue->server, enqueue->role))));
+			 advice ? errhint("%s", advice) : 0));
 }
 
 /* Insert the rows that were put so far. */
