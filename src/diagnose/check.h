@@ -12,6 +12,7 @@
 #define HUBSPOT_DIAGNOSE_CHECK_H
 
 #include "diagnose/finding.h"
+#include "sync/config.h"
 
 /* setup_check.c */
 extern void hubspot_check_server(HubspotDiagnosis *diagnosis);
@@ -27,9 +28,15 @@ extern void hubspot_check_throttle(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_resources(HubspotDiagnosis *diagnosis);
 
 /* sync_check.c */
+extern List *hubspot_visible_syncs(HubspotDiagnosis *diagnosis, const char *server);
+extern const char *hubspot_table_text(const HubspotSync *sync);
 extern void hubspot_check_syncs(HubspotDiagnosis *diagnosis);
 extern void hubspot_check_triggers(HubspotDiagnosis *diagnosis);
+
+/* drift_check.c */
 extern void hubspot_check_drift(HubspotDiagnosis *diagnosis);
+
+/* label_check.c */
 extern void hubspot_check_labels(HubspotDiagnosis *diagnosis);
 
 /* outbox_check.c */

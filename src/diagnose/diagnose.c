@@ -187,7 +187,7 @@ note_unseen(HubspotDiagnosis *diagnosis)
 	initStringInfo(&unseen);
 	for (int topic = 0; topic < HUBSPOT_TOPIC_UNSEEN; topic++)
 	{
-		if (diagnosis->findings[topic].found)
+		if (diagnosis->findings[topic].count > 0)
 			continue;
 		appendStringInfo(&unseen, "%s%s", unseen.len > 0 ? ", " : "",
 						 hubspot_topic_name(topic));

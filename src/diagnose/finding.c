@@ -26,21 +26,29 @@
 /* The most bytes of a text: others' words may be long. */
 #define MAX_TEXT	600
 
-static const char *keep(const char *text);
+/* What is left of it for the first finding of several. */
+#define MAX_FIRST	(MAX_TEXT - 40)
+
+/* How many findings of a topic are kept, to be shown. */
+#define MAX_SHOWN	8
+
+static void add_finding(HubspotFindings *findings, HubspotFinding *finding);
+static const char *keep(const char *text, int most);
 
 /*
- * A finding on a topic.  Where there are several, the worst counts, and of
- * those the first.  The texts are copied; advice may be NULL.
+ * A finding on a topic: one of several, if it is not OK.  The texts are copied; advice may be
+ * NULL.
  */
 void
 hubspot_find(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 			 HubspotState state, const char *advice, const char *format,...)
 {
-	HubspotFinding *finding = &diagnosis->findings[topic];
+	HubspotFindings *findings = &diagnosis->findings[topic];
+	HubspotFinding *finding;
 	MemoryContext old;
 	StringInfoData detail;
 
-	if (finding->found && finding->state >= state)
+	if (findings->count > 0 && state == HUBSPOT_STATE_OK)
 		return;
 	old = MemoryContextSwitchTo(diagnosis->context);
 	initStringInfo(&detail);
@@ -56,22 +64,74 @@ hubspot_find(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 			break;
 		enlargeStringInfo(&detail, needed);
 	}
-	finding->found = true;
+	finding = palloc(sizeof(HubspotFinding));
 	finding->state = state;
-	finding->detail = keep(detail.data);
-	finding->advice = advice ? keep(advice) : NULL;
+	finding->detail = keep(detail.data, MAX_TEXT);
+	finding->advice = advice ? keep(advice, MAX_TEXT) : NULL;
+	add_finding(findings, finding);
 	MemoryContextSwitchTo(old);
+}
+
+/* Add a finding after those that are as bad or worse, unless it says what one of these says. */
+static void
+add_finding(HubspotFindings *findings, HubspotFinding *finding)
+{
+	int			place = 0;
+	ListCell   *lc;
+
+	if (findings->count > 0 && findings->state == HUBSPOT_STATE_OK)
+	{
+		findings->first = NIL;
+		findings->count = 0;
+	}
+	foreach(lc, findings->first)
+	{
+		const HubspotFinding *other = lfirst(lc);
+
+		if (strcmp(other->detail, finding->detail) == 0)
+			return;
+		if (other->state >= finding->state)
+			place = foreach_current_index(lc) + 1;
+	}
+	findings->first = list_insert_nth(findings->first, place, finding);
+	if (list_length(findings->first) > MAX_SHOWN)
+		findings->first = list_delete_last(findings->first);
+	findings->count++;
+	findings->state = Max(findings->state, finding->state);
+}
+
+/*
+ * What is shown of a topic that was looked at: the worst with its advice, and if there are
+ * others, how many, and of these as many as fit.
+ */
+HubspotFinding
+hubspot_shown_finding(const HubspotFindings *findings)
+{
+	HubspotFinding shown = *(const HubspotFinding *) linitial(findings->first);
+	StringInfoData detail;
+	ListCell   *lc;
+
+	if (findings->count == 1)
+		return shown;
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%s\n%d more:", keep(shown.detail, MAX_FIRST), findings->count - 1);
+	for_each_from(lc, findings->first, 1)
+		appendStringInfo(&detail, "\n- %s", ((const HubspotFinding *) lfirst(lc))->detail);
+	if (findings->count > list_length(findings->first))
+		appendStringInfoString(&detail, "\n...");
+	shown.detail = keep(detail.data, MAX_TEXT);
+	return shown;
 }
 
 /* A text, or its beginning and dots; palloc'd. */
 static const char *
-keep(const char *text)
+keep(const char *text, int most)
 {
 	int			len = strlen(text);
 
-	if (len <= MAX_TEXT)
+	if (len <= most)
 		return pstrdup(text);
-	return psprintf("%.*s...", pg_mbcliplen(text, len, MAX_TEXT), text);
+	return psprintf("%.*s...", pg_mbcliplen(text, len, most), text);
 }
 
 const char *

@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_DIAGNOSE_FINDING_H
 #define HUBSPOT_DIAGNOSE_FINDING_H
 
+#include "nodes/pg_list.h"
+
 #include "account/client.h"
 #include "schema/extension.h"
 
@@ -62,11 +64,18 @@ typedef enum HubspotState
 
 typedef struct HubspotFinding
 {
-	bool		found;
 	HubspotState state;
 	const char *detail;			/* what is so */
 	const char *advice;			/* what to do; NULL: nothing */
 } HubspotFinding;
+
+/* All that was found on a topic. */
+typedef struct HubspotFindings
+{
+	HubspotState state;			/* the worst */
+	int			count;			/* 0: it was not looked at */
+	List	   *first;			/* the worst of them, which are shown */
+} HubspotFindings;
 
 /* A look at a server, by a role; see diagnose.c. */
 typedef struct HubspotDiagnosis
@@ -75,7 +84,7 @@ typedef struct HubspotDiagnosis
 	const char *name;			/* of the server, whether there is one or not */
 	Oid			user;			/* who asks */
 	bool		monitors;		/* the user may know how much others have */
-	HubspotFinding findings[HUBSPOT_NTOPICS];
+	HubspotFindings findings[HUBSPOT_NTOPICS];
 
 	/* what the checks have come to know */
 	Oid			server;			/* or InvalidOid */
@@ -90,6 +99,7 @@ typedef struct HubspotDiagnosis
 extern void hubspot_find(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 						 HubspotState state, const char *advice,
 						 const char *format,...) pg_attribute_printf(5, 6);
+extern HubspotFinding hubspot_shown_finding(const HubspotFindings *findings);
 extern const char *hubspot_topic_name(HubspotTopic topic);
 extern const char *hubspot_state_name(HubspotState state);
 extern char *hubspot_wrap(const char *text);

@@ -110,7 +110,7 @@ hubspot_repair_begin(void)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("hs_assoc_repair cannot be called twice in one transaction"),
 				 errdetail("Nothing is sent to the account of the first table until it has ended."),
-				 errhint("Repair each table by a statement of its own; in psql, \\gexec runs them.")));
+				 errhint("Repair each table by a statement of its own; in psql: SELECT format('SELECT hs_assoc_repair(%%L)', link_table) FROM hs_assoc_sync \\gexec")));
 	repairs = true;
 }
 

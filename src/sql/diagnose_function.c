@@ -43,18 +43,19 @@ hs_assoc_diagnose(PG_FUNCTION_ARGS)
 	diagnosis = hubspot_diagnose(hubspot_server_argument(fcinfo, 0));
 	for (int topic = 0; topic < HUBSPOT_NTOPICS; topic++)
 	{
-		const HubspotFinding *finding = &diagnosis->findings[topic];
+		HubspotFinding finding;
 		Datum		values[4] = {0};
 		bool		isnull[4] = {false};
 
-		if (!finding->found)
+		if (diagnosis->findings[topic].count == 0)
 			continue;
+		finding = hubspot_shown_finding(&diagnosis->findings[topic]);
 		values[0] = CStringGetTextDatum(hubspot_topic_name(topic));
-		values[1] = CStringGetTextDatum(hubspot_state_name(finding->state));
-		values[2] = CStringGetTextDatum(hubspot_wrap(finding->detail));
-		isnull[3] = (finding->advice == NULL);
-		if (finding->advice)
-			values[3] = CStringGetTextDatum(hubspot_wrap(finding->advice));
+		values[1] = CStringGetTextDatum(hubspot_state_name(finding.state));
+		values[2] = CStringGetTextDatum(hubspot_wrap(finding.detail));
+		isnull[3] = (finding.advice == NULL);
+		if (finding.advice)
+			values[3] = CStringGetTextDatum(hubspot_wrap(finding.advice));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
 	MemoryContextSwitchTo(old);

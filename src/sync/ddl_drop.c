@@ -259,8 +259,8 @@ index_dropped(const HubspotSchema *schema, Oid index, Node *command)
 					 errmsg("cannot drop the last unique index of table \"%s\" on columns that are kept in sync",
 							get_rel_name(relid)),
 					 invalid ? errdetail("The index is left behind, but invalid.") : 0,
-					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync('%s').",
-							 schema->name, hubspot_link_name(relid))));
+					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync(%s).",
+							 schema->name, quote_literal_cstr(hubspot_link_name(relid)))));
 	}
 }
 

@@ -38,6 +38,7 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -153,8 +154,8 @@ hubspot_table_joined(const HubspotSchema *schema, Oid relid)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is kept in sync and cannot become a partition",
 						get_rel_name(relid)),
-				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync('%s').",
-						 schema->name, hubspot_link_name(relid))));
+				 errhint("End its sync first with SELECT %s.hs_assoc_disable_sync(%s).",
+						 schema->name, quote_literal_cstr(hubspot_link_name(relid)))));
 	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
 	if (syncs == NIL)
 		return;

@@ -19,6 +19,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -124,15 +125,13 @@ static void
 refuse(const HubspotSchema *schema, const HubspotSync *sync, const char *what,
 	   const char *column)
 {
-	const char *name = hubspot_link_name(sync->link_table);
-
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot %s of column \"%s\" of table \"%s\" because it is kept in sync",
 					what, column, get_rel_name(sync->link_table)),
 			 errdetail("Values could change without HubSpot being told."),
-			 errhint("End the sync with SELECT %s.hs_assoc_disable_sync('%s'), and begin it again afterwards with hs_assoc_enable_sync and backfill.",
-					 schema->name, name)));
+			 errhint("End the sync with SELECT %s.hs_assoc_disable_sync(%s), and begin it again afterwards with hs_assoc_enable_sync and backfill.",
+					 schema->name, quote_literal_cstr(hubspot_link_name(sync->link_table)))));
 }
 
 /* ALTER COLUMN ... SET EXPRESSION, of the sync's table. */

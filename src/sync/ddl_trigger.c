@@ -35,6 +35,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -308,8 +309,8 @@ check_keys(const HubspotSchema *schema, Oid relid)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the last unique index of table \"%s\" on columns that are kept in sync cannot become deferrable",
 							get_rel_name(relid)),
-					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync('%s').",
-							 schema->name, hubspot_link_name(relid))));
+					 errhint("Create another one first, or end the sync with SELECT %s.hs_assoc_disable_sync(%s).",
+							 schema->name, quote_literal_cstr(hubspot_link_name(relid)))));
 	}
 }
 

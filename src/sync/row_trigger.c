@@ -32,6 +32,7 @@
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -313,8 +314,9 @@ refuse_table(Oid relid, Oid root)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" has triggers of hs_assoc_sync_rows, but is not kept in sync",
 					get_rel_name(relid)),
-			 errhint("Drop them with SELECT %s.hs_assoc_disable_sync('%s'), or keep it in sync with hs_assoc_enable_sync.",
-					 hubspot_outbox_schema(false)->name, hubspot_link_name(root))));
+			 errhint("Drop them with SELECT %s.hs_assoc_disable_sync(%s), or keep it in sync with hs_assoc_enable_sync.",
+					 hubspot_outbox_schema(false)->name,
+					 quote_literal_cstr(hubspot_link_name(root)))));
 }
 
 static void

@@ -319,6 +319,29 @@ broken('an object type is misspelt',
 	q{CREATE TABLE misspelt (a int, b int, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('misspelt', 'contct', 'a', 'companies', 'b')},
 	q{SELECT hs_assoc_disable_sync('misspelt')},
 	syncs => [ 'problem', qr/misspelt, from contct to companies: .*contct$/, qr/hs_assoc_object_types\(\) lists them/ ]);
+# Several findings of one topic: the worst, how many others there are, and of these what fits.
+broken('many tables are not followed',
+	q{DO $$ BEGIN FOR i IN 1..12 LOOP
+		EXECUTE format('CREATE TABLE %I (a int, b int, PRIMARY KEY (a, b))', 'o''clock ' || i);
+		PERFORM hs_assoc_enable_sync(format('%I', 'o''clock ' || i)::regclass, 'contacts', 'a', 'companies', 'b');
+		EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', 'o''clock ' || i);
+	END LOOP; END $$},
+	q{DO $$ BEGIN FOR i IN 2..12 LOOP EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', 'o''clock ' || i); END LOOP; END $$},
+	triggers => [ 'problem', qr/^changes of table public\."o'clock 1" are not followed: .*? 11 more: - changes of table public\."o'clock 2" are not.*\.\.\.$/,
+		qr/^ALTER TABLE public\."o'clock 1" ENABLE TRIGGER USER; .* SELECT hs_assoc_disable_sync\('public\."o''clock 1"'\)/ ]);
+broken('one table is not followed', 'SELECT 1', q{ALTER TABLE "o'clock 1" ENABLE TRIGGER USER},
+	triggers => [ 'problem', qr/^changes of table public\."o'clock 1" are not followed: [^-]*$/, qr/^ALTER TABLE public\."o'clock 1" ENABLE/ ]);
+broken('the server of quoted tables is gone', 'ALTER SERVER hubspot RENAME TO crm; SET hubspot_assoc.server = crm', 'ALTER SERVER crm RENAME TO hubspot; RESET hubspot_assoc.server',
+	syncs => [ 'problem', qr/does not exist \d+ more: - table .* is in sync with server "hubspot", which does not exist/, qr/^Rename the server back/ ]);
+{
+	my (undef, undef, $refused) = $node->psql('postgres', q{ALTER TABLE "o'clock 1" DROP CONSTRAINT "o'clock 1_pkey"});
+	my ($statement) = $refused =~ /(SELECT .*)\.$/m;
+
+	is($statement, q{SELECT public.hs_assoc_disable_sync('public."o''clock 1"')}, 'the statement of a hint names a quoted table');
+	is($admin->query($statement), 1, '... as one can run it');
+}
+$admin->query(q{SELECT hs_assoc_disable_sync(link_table) FROM hs_assoc_sync WHERE link_table::text ~ 'clock'});
+$admin->query(q{DO $$ BEGIN FOR i IN 1..12 LOOP EXECUTE format('DROP TABLE %I', 'o''clock ' || i); END LOOP; END $$});
 broken('a property is misspelt',
 	q{CREATE TABLE keyed (a text, b text, PRIMARY KEY (a, b)); SELECT hs_assoc_enable_sync('keyed', 'contacts:emial', 'a', 'companies:domain', 'b')},
 	q{SELECT hs_assoc_disable_sync('keyed')},
