@@ -1,4 +1,4 @@
-"""Where a backend's time goes while it creates the rows; see run, --profile.
+"""Where a backend's time goes while it creates or reads rows; see run, --profile.
 
 Samples of perf, each with its stack, are given to the topic of the innermost
 function of the extension or of libcurl, so that what PostgreSQL and the C
@@ -81,6 +81,10 @@ def run(bench):
     statement = bench.jobs["create"].statement
     if bench.options.profile == "keys":
         statement = keys.prepare(bench)
+    if bench.options.profile == "read":
+        # those of the table links
+        bench.simulator.associate(100000001, bench.rows, 1, 50000)
+        statement = bench.jobs["read"].statement
     bench.set_concurrency(CONCURRENCY)
     files = source_files()
     split = [0, 0]
@@ -109,7 +113,7 @@ def source_files():
 
 def run_plain(bench, statement):
     """The user and kernel time that a backend takes, in ticks."""
-    note("the create, without perf")
+    note("the statement, without perf")
     with Session() as session:
         def ticks():
             with open(f"/proc/{session.pid}/stat") as stat:
@@ -122,7 +126,7 @@ def run_plain(bench, statement):
 
 def run_sampled(bench, statement):
     """The stacks of a backend, each a list of (function, library)."""
-    note("the create, with perf")
+    note("the statement, with perf")
     data = os.path.join(bench.folder, "perf.data")
     with Session() as session, Perf(bench.folder, data, session.pid) as perf:
         perf.tell("enable")
@@ -222,8 +226,8 @@ def report_shares(bench, split, topics, functions):
     shares = {topic: count * part for topic, count in topics.items()}
     shares[KERNEL] = kernel / (user + kernel)
     runs = bench.options.repeat
-    report.heading(f"Profile: {bench.rows:,} rows created by "
-                   f"{bench.options.profile}, no latency, "
+    what = {"ids": "created by ids", "keys": "created by keys", "read": "read"}
+    report.heading(f"Profile: {bench.rows:,} rows {what[bench.options.profile]}, no latency, "
                    f"{CONCURRENCY} in flight; {samples:,} samples of "
                    f"{runs} runs; CPU without perf "
                    f"{(user + kernel) / hertz / runs:.2f} s")
