@@ -29,9 +29,10 @@
 #include "api/key.h"
 #include "schema/extension.h"
 #include "sync/link_rows.h"
+#include "sync/link_table.h"
 
 static bool has_spellings(const HubspotDelta *delta);
-static void set_column(HubspotDeltaColumn *column, Oid table, const char *name);
+static void set_column(const HubspotDelta *delta, HubspotDeltaColumn *column, const char *name);
 static char *placed_rows(const HubspotDelta *delta);
 static char *place_of(const HubspotDelta *delta, bool parameter);
 static char *full_text(const char *alias, const HubspotDeltaColumn *column);
@@ -46,7 +47,7 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 	delta->table = table;
 	delta->ncolumns = hubspot_sync_columns(sync, names);
 	for (int i = 0; i < delta->ncolumns; i++)
-		set_column(&delta->columns[i], table, names[i]);
+		set_column(delta, &delta->columns[i], names[i]);
 	delta->columns[HUBSPOT_COLUMN_FROM].is_key = strchr(sync->from_type, ':') != NULL;
 	delta->columns[HUBSPOT_COLUMN_TO].is_key = strchr(sync->to_type, ':') != NULL;
 	delta->has_spellings = has_spellings(delta);
@@ -79,13 +80,13 @@ has_spellings(const HubspotDelta *delta)
 }
 
 static void
-set_column(HubspotDeltaColumn *column, Oid table, const char *name)
+set_column(const HubspotDelta *delta, HubspotDeltaColumn *column, const char *name)
 {
-	HeapTuple	tuple = SearchSysCacheAttName(table, name);
+	HeapTuple	tuple = SearchSysCacheAttName(delta->table, name);
 	Form_pg_attribute attribute;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "column \"%s\" of relation %u does not exist", name, table);
+		hubspot_link_column_missing(delta->sync, delta->table, name);
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
 	column->name = pstrdup(quote_identifier(name));
 	column->number = attribute->attnum;

@@ -34,6 +34,7 @@
 #include "base/closest.h"
 #include "base/compat.h"
 #include "rows/id_type.h"
+#include "schema/extension.h"
 #include "sync/link_table.h"
 
 static void check_column(Oid link_table, const char *column, Oid *type);
@@ -58,6 +59,23 @@ hubspot_sync_check_columns(const HubspotSync *sync)
 						sync->type_id_column, get_rel_name(sync->link_table),
 						format_type_be(type)),
 				 errhint("If the column holds labels, name it in the argument label_column.")));
+}
+
+/*
+ * ERROR: a table that is kept in sync, or a partition of it, lacks a column.  So does a partition
+ * that was being detached CONCURRENTLY while its column was renamed: PostgreSQL renames the one
+ * of the whole table alone, or both and then the whole table's back.
+ */
+void
+hubspot_link_column_missing(const HubspotSync *sync, Oid table, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of table \"%s\", which is kept in sync, does not exist",
+					column, get_rel_name(table)),
+			 errhint("End the sync with SELECT %s.hs_assoc_disable_sync(%s), and begin it again with backfill when the table and all partitions have its columns.",
+					 hubspot_outbox_schema(false)->name,
+					 quote_literal_cstr(hubspot_link_name(sync->link_table)))));
 }
 
 /*

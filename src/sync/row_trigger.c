@@ -401,6 +401,8 @@ set_columns(LinkTable *table, List *syncs)
 			LinkColumn *column = &table->columns[table->ncolumns++];
 
 			column->own = get_attnum(table->table, names[i]);
+			if (column->own == InvalidAttrNumber)
+				hubspot_link_column_missing(sync, table->table, names[i]);
 			column->root = get_attnum(table->root, names[i]);
 			column->type = get_atttype(table->table, column->own);
 			get_typlenbyval(column->type, &column->length, &column->by_value);

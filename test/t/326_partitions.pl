@@ -92,6 +92,38 @@ $two->query('ALTER TABLE links DETACH PARTITION staged FINALIZE');
 is(enqueued(), join(', ', map { "archive $_>1" } 101 .. 103), 'until it is finalized');
 
 #
+# PostgreSQL renames the column of the whole table alone if it waited until a partition is
+# being detached
+#
+$two->query($attach);
+enqueued();
+my $four = start_session($node);
+$one->query('BEGIN; LOCK staged IN ACCESS EXCLUSIVE MODE');
+$two->send('ALTER TABLE links DETACH PARTITION staged CONCURRENTLY');
+wait_for_lock($node, $two);
+$three->query('BEGIN');
+$three->send('ALTER TABLE links RENAME COLUMN company_id TO other_id');
+wait_for_lock($node, $three);
+$four->query('BEGIN; SELECT 1');
+$one->query('COMMIT');
+is(($three->finish)[1], '', 'a column is renamed while a partition is being detached');
+$three->query('ALTER TABLE links RENAME COLUMN other_id TO company_id; COMMIT');
+$four->query('COMMIT');
+my $missing = qr/ERROR:  42703: column "company_id" of table "staged", which is kept in sync, does not exist\nHINT:  .*SELECT public\.hs_assoc_disable_sync\('public\.links'\)/;
+like(($two->finish)[1], $missing, '... whose column has the other name: it is not detached');
+is($node->safe_psql('postgres', q{SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'staged'::regclass AND attnum > 0}), 'contact_id, other_id', '... as PostgreSQL has left it');
+foreach my $sql ('DROP TABLE staged', 'ALTER TABLE links DETACH PARTITION staged FINALIZE')
+{
+	like($two->told($sql), $missing, "$sql: an ERROR says what is wrong");
+}
+is(enqueued(), '', '... and nothing is enqueued');
+$two->query(q{SELECT hs_assoc_disable_sync('links'); ALTER TABLE links DETACH PARTITION staged FINALIZE; DROP TABLE staged});
+$two->told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true)});
+$two->query('INSERT INTO links VALUES (1, 1); DELETE FROM links');
+is(enqueued(), 'create_default 1>1, archive 1>1', 'what the hint says helps');
+$four->quit;
+
+#
 # A name that means another table when PostgreSQL looks it up
 #
 $two->query(q{

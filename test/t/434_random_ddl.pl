@@ -33,8 +33,9 @@ $_->query(qq{SET client_min_messages = error; SET lock_timeout = '@{[ patience(5
 
 my %done = map { $_ => 0 } qw(steps errors loose);
 
-# What a seed's steps have said; tables whose sync was ended, and whose records are named by keys
-my (@log, @errors, %loose, %keyed);
+# What a seed's steps have said; whether it ends syncs; tables whose sync was ended, and whose
+# records are named by keys
+my (@log, @errors, $ends_syncs, %loose, %keyed);
 
 # Each seed has records of its own: what is sent of a pair that changes all the time is damped.
 my $first = 0;
@@ -51,12 +52,12 @@ sub run_seed
 	my %busy;
 
 	start_over();
-	my $ends_syncs = rand() < 0.3;
+	$ends_syncs = rand() < 0.3;
 	foreach my $n (1 .. $STEPS)
 	{
 		my $name = 1 + int rand 3;
 		take_errors($name) if delete $busy{$name};
-		my $sql = step($ends_syncs);
+		my $sql = step();
 		push @log, "$n, session $name: $sql";
 		$other{$name}->send($sql);
 		$busy{$name} = 1;
@@ -64,6 +65,9 @@ sub run_seed
 	}
 	take_errors($_) foreach sort keys %busy;
 	$session->query('ALTER EXTENSION hubspot_assoc SET SCHEMA public') if $session->query(q{SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'hubspot_assoc'}) ne 'public';
+
+	# until then, its rows stay in HubSpot; it cannot end where PostgreSQL has renamed the column of one table alone
+	$loose{parts} = 1 if $session->told('ALTER TABLE parts DETACH PARTITION p1 FINALIZE') =~ /column .* which is kept in sync, does not exist/;
 	$session->query(q{SELECT hs_assoc_resume('hubspot')});
 	wait_for_empty_outbox($session);
 	$done{loose}++ if %loose;
@@ -158,7 +162,6 @@ sub label { return rand() < 0.05 ? 'NULL' : any(q{'Alpha'}, q{'Beta'}) }
 # The statements of a step
 sub step
 {
-	my ($ends_syncs) = @_;
 	my $table = any('plain', 'parts');
 	my $how = rand;
 
@@ -198,7 +201,7 @@ sub ddl
 	my ($table) = @_;
 	my $range = range_of_p1();
 	my $dml = dml($table);
-	my $again = "SELECT hs_assoc_disable_sync('$table'); " . enable($table, '');
+	my $again = "SELECT hs_assoc_disable_sync('$table'); " . enable($table, $ends_syncs ? ', backfill => true' : '');
 	my @any = (
 		"ALTER TABLE $table ADD COLUMN x int", "ALTER TABLE $table DROP COLUMN IF EXISTS x",
 		"ALTER TABLE $table ALTER COLUMN t TYPE " . any('int', 'bigint'),
