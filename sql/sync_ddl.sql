@@ -209,7 +209,8 @@ BEGIN;
 CREATE TABLE lent (contact_id int PRIMARY KEY, company_id int UNIQUE);
 ALTER TABLE lent OWNER TO regress_hubspot_builder;
 SET ROLE regress_hubspot_builder;
-SELECT hs_assoc_enable_sync('lent', 'contacts', 'contact_id', 'companies', 'company_id');
+SELECT hs_assoc_enable_sync('lent', 'contacts:erp', 'contact_id', 'companies', 'company_id',
+    wait_for_records => '90 min', replicated => true, verify => '1 day', on_drift => 'add');
 RESET ROLE;
 CREATE TABLE lent_new (LIKE lent INCLUDING ALL);
 ALTER TABLE lent RENAME TO lent_old;

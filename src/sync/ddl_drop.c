@@ -79,6 +79,7 @@ static char *calls_to_go_on(const HubspotSchema *schema, List *syncs,
 							const char *link_table);
 static int	compare_ids(const ListCell *a, const ListCell *b);
 static void append_argument(StringInfo call, const char *name, const char *value);
+static void append_interval(StringInfo call, const char *name, const Interval *value);
 static HeapTuple dropped_tuple(Oid catalog, Oid index, AttrNumber column,
 							   Oid oid);
 static bool has_all_columns(const HubspotSync *sync);
@@ -340,6 +341,11 @@ calls_to_go_on(const HubspotSchema *schema, List *syncs,
 		append_argument(&calls, "type_id_column", sync->type_id_column);
 		append_argument(&calls, "label_column", sync->label_column);
 		append_argument(&calls, "category", sync->category);
+		append_interval(&calls, "wait_for_records", sync->wait_for_records);
+		if (sync->replicated)
+			appendStringInfoString(&calls, "replicated => true, ");
+		append_interval(&calls, "verify", sync->verify);
+		append_argument(&calls, "on_drift", sync->on_drift);
 		append_argument(&calls, "server", sync->server);
 		appendStringInfo(&calls, "backfill => true);%s", lnext(syncs, lc) ? " " : "");
 	}
@@ -362,6 +368,14 @@ append_argument(StringInfo call, const char *name, const char *value)
 	if (value)
 		appendStringInfo(call, "%s%s%s, ", name ? name : "", name ? " => " : "",
 						 quote_literal_cstr(value));
+}
+
+static void
+append_interval(StringInfo call, const char *name, const Interval *value)
+{
+	if (value)
+		append_argument(call, name,
+						DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(value))));
 }
 
 /*
