@@ -238,9 +238,8 @@ is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift)
 	if (nfailed == 0 || exhausted || drift->plan.counts.records > nfailed ||
 		(state->failures >= MOST_FAILURES && slice->links.nrecords == 1))
 		return true;
-	hubspot_throw_error(&failure.error, psprintf("could not compare table \"%s\" with HubSpot",
-												 drift->sync->table_name),
-						HUBSPOT_NOTHING_DONE);
+	/* what was to be compared is said where the ERROR is caught */
+	hubspot_throw_error(&failure.error, "could not read records from HubSpot", HUBSPOT_NOTHING_DONE);
 }
 
 /*

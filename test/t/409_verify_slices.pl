@@ -118,7 +118,8 @@ is($session->query(q{SELECT count(*) FROM hs_assoc_drift_log WHERE from_id = '10
 # One that HubSpot refuses, alone and among others
 $hubspot->rules({ match => { path => 'batch/read', id => '10007' }, action => { status => 503 } });
 wait_until(sub { stat_of('failures') > 1 });
-like(stat_of('error_message'), qr/could not compare table "links" with HubSpot/, 'what HubSpot does not answer is tried again');
+like(stat_of('error_message'), qr/^could not read records from HubSpot: /, 'what HubSpot does not answer is tried again');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/WARNING:  could not compare table "links" with HubSpot: could not read records from HubSpot$/m, '... and the log says it once');
 $hubspot->clear_rules;
 wait_until(sub { stat_of('failures') eq '0' }, patience(120));
 pass('and goes on');
