@@ -44,7 +44,8 @@ hubspot_read_token_file(const char *path, int elevel)
 	{
 		ereport(elevel,
 				(errcode_for_file_access(),
-				 errmsg("could not open access_token_file \"%s\": %m", path)));
+				 errmsg("could not open access_token_file \"%s\": %m", path),
+				 errhint("The file must be on the database server, and its operating system user must be able to read it.")));
 		return NULL;
 	}
 	if (fstat(fd, &st) < 0)

@@ -55,7 +55,7 @@ hubspot_plan_excess(const HubspotPlanCounts *counts, int64 max_removals)
 		return counts->removed <= max_removals ? NULL :
 			psprintf("Argument max_removals allows %lld.", (long long) max_removals);
 	if (counts->wanted == 0)
-		return pstrdup("Nothing is wanted.");
+		return pstrdup("Without the argument max_removals nothing is removed if nothing is wanted.");
 	if (counts->removed > HUBSPOT_MOST_USUAL_REMOVALS)
 		return psprintf("Without the argument max_removals at most %d are removed.",
 						HUBSPOT_MOST_USUAL_REMOVALS);

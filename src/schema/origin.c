@@ -499,11 +499,11 @@ reason(Finding finding, const char *instance)
 		case FINDING_COPY:
 			return "This database was copied from another one, as by CREATE DATABASE ... TEMPLATE.";
 		case FINDING_DUMP:
-			return "What it keeps was restored from a dump of another database.";
+			return "What this database keeps was restored from a dump of another database.";
 		case FINDING_OTHERS_TOO:
-			return "It has rows of another database beside its own, by a restore or by replication.";
+			return "This database has rows of another one beside its own, by a restore or by replication.";
 		case FINDING_LOST:
-			return "The table hs_assoc_origin was emptied, so it is not known what is its own.";
+			return "The table hs_assoc_origin was emptied, so it is not known what is this database's own.";
 		case FINDING_INSTANCE:
 			return psprintf("The setting hubspot_assoc.instance is \"%s\", and was \"%s\" when this database began to send.",
 							hubspot_instance, instance);

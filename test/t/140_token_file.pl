@@ -129,7 +129,7 @@ foreach my $special ("$dir/fifo", "$dir/folder", '/dev/null', '/dev/zero', '/dev
 	cmp_ok(time - $begin, '<', patience(10), '... at once');
 }
 use_file("$dir/none");
-like(call(), qr/ERROR:  58P01: could not open access_token_file "\Q$dir\E\/none": No such file/, 'no file');
+like(call(), qr/ERROR:  58P01: could not open access_token_file "\Q$dir\E\/none": No such file.*HINT:  The file must be on the database server/s, 'no file');
 use_file("$file/below");
 like(call(), qr/ERROR:  \w{5}: could not open access_token_file/, 'a file is no folder');
 symlink "$dir/loop", "$dir/loop" or die "symlink: $!";

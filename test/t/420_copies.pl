@@ -176,7 +176,7 @@ goes_on($node, 'before_all', '... and syncs');
 # Copies, whose workers have looked at them all the while
 #
 my $template = qr/This database was copied from another one, as by CREATE DATABASE \.\.\. TEMPLATE\./;
-my $dump = qr/What it keeps was restored from a dump of another database\./;
+my $dump = qr/What this database keeps was restored from a dump of another database\./;
 is_held($node, "by_$_", $template, "TEMPLATE, strategy $_") foreach qw(wal_log file_copy);
 is_held($node, 'restored', $dump, 'a dump, in the same cluster');
 is_held($other, 'restored', $dump, 'a dump, in another cluster');
@@ -199,9 +199,9 @@ $node->safe_psql('mixed', q{
 	CREATE TABLE links (from_id int, to_id int, PRIMARY KEY (from_id, to_id));
 	SELECT hs_assoc_enable_sync('links', 'tickets', 'from_id', 'companies', 'to_id')});
 IPC::Run::run([ 'pg_restore', '--data-only', '--disable-triggers', '-d', $node->connstr('mixed'), "$dir/dump" ], '>', \$out, '2>', \$err);
-is_held($node, 'mixed', qr/It has rows of another database beside its own, by a restore or by replication\./, 'a dump that was restored beside other rows');
+is_held($node, 'mixed', qr/This database has rows of another one beside its own, by a restore or by replication\./, 'a dump that was restored beside other rows');
 $node->safe_psql('mixed', 'TRUNCATE hs_assoc_origin');
-is_held($node, 'mixed', qr/The table hs_assoc_origin was emptied, so it is not known what is its own\./, 'whose origin is gone');
+is_held($node, 'mixed', qr/The table hs_assoc_origin was emptied, so it is not known what is this database's own\./, 'whose origin is gone');
 
 # rows that come without anything that says whose they are, as while a dump is restored
 $node->safe_psql('postgres', 'CREATE DATABASE rows');
