@@ -135,8 +135,10 @@ check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync, const H
 	int64		age = hubspot_get_int64(row, VERIFY_AGE);
 	const char *error = hubspot_get_text(row, VERIFY_ERROR);
 	const char *held_back = hubspot_get_text(row, VERIFY_HELD_BACK);
-	const char *repair = psprintf("See hs_assoc_drift_log. SELECT hs_assoc_repair(%s, mode => 'mirror', max_removals => ...) puts it right.",
-								  quote_literal_cstr(table));
+	int64		open = hubspot_get_int64(row, VERIFY_OPEN);
+	const char *name = quote_literal_cstr(table);
+	const char *repair = psprintf("See hs_assoc_drift_log. SELECT hs_assoc_repair(%s) enqueues what HubSpot lacks, and with mode => 'mirror' also removals.",
+								  name);
 
 	if (hubspot_get_int32(row, VERIFY_FAILURES) > 0)
 		drifts = add_drift(drifts, NOT_COMPARABLE,
@@ -157,16 +159,17 @@ check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync, const H
 	if (held_back)
 		drifts = add_drift(drifts, HELD_BACK,
 						   psprintf("nothing of table %s was put right: %s", table, held_back),
-						   repair);
+						   psprintf("See hs_assoc_drift_log. SELECT hs_assoc_repair(%s, mode => 'mirror', max_removals => ...) puts it right.",
+									name));
 	if (hubspot_get_int64(row, VERIFY_CONTESTED) > 0)
 		drifts = add_drift(drifts, LEFT_ALONE,
 						   psprintf("differences of table %s that came back after two repairs, and are left alone: %lld",
 									table, (long long) hubspot_get_int64(row, VERIFY_CONTESTED)),
 						   repair);
-	if (hubspot_get_int64(row, VERIFY_OPEN) > 0)
+	if (open > 0)
 		drifts = add_drift(drifts, DIFFERS,
-						   psprintf("HubSpot differs from table %s: %lld", table,
-									(long long) hubspot_get_int64(row, VERIFY_OPEN)),
+						   psprintf("HubSpot differs from table %s: %lld %s", table, (long long) open,
+									open == 1 ? "difference" : "differences"),
 						   repair);
 	return drifts;
 }

@@ -27,6 +27,7 @@
 #define SMALL_DIFFERENCE	60
 #define LARGE_DIFFERENCE	300
 
+static const char *connection_advice(const HubspotError *error);
 static void check_time(HubspotDiagnosis *diagnosis, const HubspotHttpReply *reply,
 					   TimestampTz now);
 static void date_header(void *state, HubspotSlice name, HubspotSlice value);
@@ -109,19 +110,28 @@ hubspot_check_failure(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 		case HUBSPOT_VERDICT_UNREACHED:
 			/* its category is the outbox's, which sends it again likewise */
 			diagnosis->answered = false;
-			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
-						 "%s. Nothing was sent.", error->message);
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM,
+						 connection_advice(error), "%s. Nothing was sent.", error->message);
 			break;
 		case HUBSPOT_VERDICT_UNCONFIRMED:
 		case HUBSPOT_VERDICT_BUSY:
 			diagnosis->answered = false;
-			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM, hint,
-						 "%s", detail);
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_CONNECTION, HUBSPOT_STATE_PROBLEM,
+						 connection_advice(error), "%s", detail);
 			break;
 		default:
 			hubspot_find(diagnosis, topic, HUBSPOT_STATE_WARNING, hint, "%s: %s", what, detail);
 			break;
 	}
+}
+
+/* The hint of an error says that it may be tried again, which a diagnosis is for. */
+static const char *
+connection_advice(const HubspotError *error)
+{
+	if (error->sqlstate == ERRCODE_CONNECTION_FAILURE)
+		return "Check the server's options and the network. The outbox goes on by itself.";
+	return "HubSpot fails: wait, and look again. The outbox goes on by itself.";
 }
 
 /* Is this server's clock right, by the Date of an answer? */

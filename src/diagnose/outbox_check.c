@@ -308,6 +308,8 @@ hubspot_check_dead_letters(HubspotDiagnosis *diagnosis)
 {
 	HubspotRow	row;
 	const char *message;
+	int64		count;
+	int64		same;			/* of the category that most have */
 
 	if (!query_row(diagnosis, &dead_statement, &row))
 	{
@@ -316,11 +318,13 @@ hubspot_check_dead_letters(HubspotDiagnosis *diagnosis)
 		return;
 	}
 	message = hubspot_get_text(&row, DEAD_MESSAGE);
+	count = hubspot_get_int64(&row, DEAD_COUNT);
+	same = hubspot_get_int64(&row, DEAD_OF_CATEGORY);
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_DEAD_LETTERS, HUBSPOT_STATE_WARNING,
 				 "See hs_assoc_dead_letter; when the cause is fixed, hs_assoc_retry() sends them again, or hs_assoc_discard() deletes them.",
-				 "%lld, %lld of them %s%s%s%s",
-				 (long long) hubspot_get_int64(&row, DEAD_COUNT),
-				 (long long) hubspot_get_int64(&row, DEAD_OF_CATEGORY),
+				 "%lld, %s%s%s%s%s", (long long) count,
+				 count == 1 ? "" : same == count ? "all " : psprintf("%lld of them ", (long long) same),
 				 row.isnull[DEAD_CATEGORY] ? "without a category" : hubspot_get_text(&row, DEAD_CATEGORY),
-				 message ? ", the newest: " : "", message ? message : "", hubspot_whose(diagnosis));
+				 message == NULL ? "" : count == 1 ? ": " : ", the newest: ",
+				 message ? message : "", hubspot_whose(diagnosis));
 }

@@ -30,7 +30,7 @@
 
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_name(Oid table);
-static const char *trigger_advice(const HubspotSync *sync);
+static const char *trigger_advice(const HubspotSync *sync, HubspotSyncState state);
 static bool check_event_triggers(HubspotDiagnosis *diagnosis);
 static void check_lost_syncs(HubspotDiagnosis *diagnosis);
 
@@ -170,11 +170,13 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 	{
 		const HubspotSync *sync = lfirst(lc);
 		const char *problem;
+		HubspotSyncState state = hubspot_sync_state(diagnosis->schema, sync, &problem);
 
 		/* what its role lacks to use the server is told by the topic syncs */
-		if (hubspot_sync_state(diagnosis->schema, sync, &problem) == HUBSPOT_SYNC_NOT_FOLLOWED)
+		if (state != HUBSPOT_SYNC_ACTIVE && state != HUBSPOT_SYNC_NO_ACCESS &&
+			state != HUBSPOT_SYNC_IN_COPY)
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
-						 trigger_advice(sync),
+						 trigger_advice(sync, state),
 						 "changes of table %s are not followed: %s", hubspot_table_text(sync), problem);
 	}
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
@@ -183,18 +185,29 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 
 /*
  * To enable all triggers alike would be wrong where some are for changes that a
- * subscription applies.
+ * subscription applies, and would mend nothing where none is disabled.
  */
 static const char *
-trigger_advice(const HubspotSync *sync)
+trigger_advice(const HubspotSync *sync, HubspotSyncState state)
 {
 	const char *table = hubspot_table_text(sync);
+	const char *name = quote_literal_cstr(table);
 
+	if (state == HUBSPOT_SYNC_REPLACED)
+		return psprintf("If that one is to be in sync, SELECT hs_assoc_enable_sync(%s, ...) as for this one, with backfill, and SELECT hs_assoc_disable_sync(%s).",
+						quote_literal_cstr(quote_qualified_identifier(get_namespace_name(get_rel_namespace(sync->link_table)),
+																	  sync->table_name)),
+						name);
+	if (state == HUBSPOT_SYNC_SUBSCRIBED)
+		return psprintf("SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with replicated => true and backfill.",
+						name);
+	if (state == HUBSPOT_SYNC_DISTRIBUTED)
+		return psprintf("SELECT hs_assoc_disable_sync(%s) and enable the sync of its shards.", name);
 	if (sync->replicated)
 		return psprintf("See to the subscription that is to fill it. If a trigger is disabled, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with replicated => true.",
-						quote_literal_cstr(table));
+						name);
 	return psprintf("ALTER TABLE %s ENABLE TRIGGER USER; if that is not it, or to send what was written meanwhile, SELECT hs_assoc_disable_sync(%s) and enable the sync anew, with backfill.",
-					table, quote_literal_cstr(table));
+					table, name);
 }
 
 /* Are the event triggers there that follow DDL, and are they enabled? */

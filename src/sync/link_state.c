@@ -53,8 +53,10 @@ static const char *const event_triggers[] = {
 	"hs_assoc_sync_ddl", "hs_assoc_sync_drop", "hs_assoc_sync_before_drop"
 };
 
-static const char *following_problem(const HubspotSchema *schema, const HubspotSync *sync);
-static const char *table_problem(const HubspotSchema *schema, const HubspotSync *sync);
+static HubspotSyncState following_state(const HubspotSchema *schema, const HubspotSync *sync,
+										const char **problem);
+static HubspotSyncState table_state(const HubspotSchema *schema, const HubspotSync *sync,
+									const char **problem);
 static const char *trigger_problem(const HubspotSchema *schema, Oid table, bool replicated);
 static const char *event_trigger_problem(void);
 static const char *subscription_problem(const HubspotSync *sync);
@@ -72,9 +74,12 @@ static const char *disabled_subscription(Oid table);
 HubspotSyncState
 hubspot_sync_state(const HubspotSchema *schema, const HubspotSync *sync, const char **problem)
 {
-	*problem = following_problem(schema, sync);
+	HubspotSyncState state;
+
+	*problem = NULL;
+	state = following_state(schema, sync, problem);
 	if (*problem)
-		return HUBSPOT_SYNC_NOT_FOLLOWED;
+		return state;
 	*problem = hubspot_access_problem(sync->server, sync->role);
 	if (*problem)
 		return HUBSPOT_SYNC_NO_ACCESS;
@@ -82,33 +87,36 @@ hubspot_sync_state(const HubspotSchema *schema, const HubspotSync *sync, const c
 	return *problem ? HUBSPOT_SYNC_IN_COPY : HUBSPOT_SYNC_ACTIVE;
 }
 
-/* Why they are not all enqueued, or NULL. */
-static const char *
-following_problem(const HubspotSchema *schema, const HubspotSync *sync)
+/* The same, as far as it decides whether they are enqueued. */
+static HubspotSyncState
+following_state(const HubspotSchema *schema, const HubspotSync *sync, const char **problem)
 {
-	const char *problem;
+	HubspotSyncState state = HUBSPOT_SYNC_NOT_FOLLOWED;
 
 	if (get_rel_name(sync->link_table) == NULL)
-		return "The table does not exist any more.";
-	problem = table_problem(schema, sync);
-	if (problem == NULL && sync->replicated)
-		problem = subscription_problem(sync);
-	if (problem == NULL)
-		problem = column_problem(sync);
-	if (problem == NULL)
-		problem = event_trigger_problem();
-	if (problem == NULL && is_replaced(schema, sync))
-		problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
-						   sync->table_name);
-	return problem;
+		*problem = "The table does not exist any more.";
+	else
+		state = table_state(schema, sync, problem);
+	if (*problem == NULL && sync->replicated)
+		*problem = subscription_problem(sync);
+	if (*problem == NULL)
+		*problem = column_problem(sync);
+	if (*problem == NULL)
+		*problem = event_trigger_problem();
+	if (*problem == NULL && is_replaced(schema, sync))
+	{
+		*problem = psprintf("Another table has the name that it had, \"%s\", and is not kept in sync.",
+							sync->table_name);
+		return HUBSPOT_SYNC_REPLACED;
+	}
+	return state;
 }
 
 /* The same, as far as the table and its partitions are concerned. */
-static const char *
-table_problem(const HubspotSchema *schema, const HubspotSync *sync)
+static HubspotSyncState
+table_state(const HubspotSchema *schema, const HubspotSync *sync, const char **problem)
 {
 	List	   *tables = find_all_inheritors(sync->link_table, NoLock, NULL);
-	const char *problem = NULL;
 	ListCell   *lc;
 
 	foreach(lc, tables)
@@ -116,17 +124,22 @@ table_problem(const HubspotSchema *schema, const HubspotSync *sync)
 		Oid			table = lfirst_oid(lc);
 
 		if (is_distributed(table))
-			problem = psprintf("Table \"%s\" is distributed: what is written into its shards fires no trigger here.",
-							   get_rel_name(table));
-		else if (!sync->replicated && is_subscribed(table))
-			problem = psprintf("Table \"%s\" is filled by a subscription: what that applies fires no trigger.",
-							   get_rel_name(table));
-		else
-			problem = trigger_problem(schema, table, sync->replicated);
-		if (problem)
+		{
+			*problem = psprintf("Table \"%s\" is distributed: what is written into its shards fires no trigger here.",
+								get_rel_name(table));
+			return HUBSPOT_SYNC_DISTRIBUTED;
+		}
+		if (!sync->replicated && is_subscribed(table))
+		{
+			*problem = psprintf("Table \"%s\" is filled by a subscription: what that applies fires no trigger.",
+								get_rel_name(table));
+			return HUBSPOT_SYNC_SUBSCRIBED;
+		}
+		*problem = trigger_problem(schema, table, sync->replicated);
+		if (*problem)
 			break;
 	}
-	return problem;
+	return HUBSPOT_SYNC_NOT_FOLLOWED;
 }
 
 static const char *

@@ -18,6 +18,9 @@ typedef enum HubspotSyncState
 {
 	HUBSPOT_SYNC_ACTIVE,
 	HUBSPOT_SYNC_NOT_FOLLOWED,	/* they are not all enqueued */
+	HUBSPOT_SYNC_DISTRIBUTED,	/* likewise: what is written goes elsewhere */
+	HUBSPOT_SYNC_SUBSCRIBED,	/* likewise: a subscription writes them */
+	HUBSPOT_SYNC_REPLACED,		/* another table has the name of this one */
 	HUBSPOT_SYNC_NO_ACCESS,		/* its role cannot use the server */
 	HUBSPOT_SYNC_IN_COPY		/* this database does not send */
 } HubspotSyncState;

@@ -195,10 +195,14 @@ $session->query(q{INSERT INTO hs_assoc_verify (sync) SELECT id FROM hs_assoc_syn
 	INSERT INTO hs_assoc_difference (sync, from_id, to_id, removes, category, type_id, pair, state)
 	SELECT id, '1', '1', false, '', 0, 0, 'open' FROM hs_assoc_sync_config WHERE link_table = 'many1'::regclass});
 is($session->query(q{SELECT replace(detail, E'\n', ' '), replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}),
-	'table public.many3 cannot be compared with HubSpot: no reason 3 more: - nothing of table public.many2 was put right: too much - nothing of table public.many3 was put right: too much - HubSpot differs from table public.many1: 1'
+	'table public.many3 cannot be compared with HubSpot: no reason 3 more: - nothing of table public.many2 was put right: too much - nothing of table public.many3 was put right: too much - HubSpot differs from table public.many1: 1 difference'
 	  . '|It is tried again, later each time. See hs_assoc_verify_stat.', 'a diagnosis tells how many there are, the worst first');
+$session->query('UPDATE hs_assoc_verify SET failures = 0, error_message = NULL, held_back = NULL');
+is($session->query(q{SELECT replace(detail, E'\n', ' '), replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}),
+	q{HubSpot differs from table public.many1: 1 difference|See hs_assoc_drift_log. SELECT hs_assoc_repair('public.many1') enqueues what HubSpot lacks, and with mode => 'mirror' also removals.},
+	'... what HubSpot lacks can be put right without removing anything');
 $session->query(q{UPDATE hs_assoc_verify SET held_back = 'too much of this for a table like that'});
-like($session->query(q{SELECT replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}), qr/^table public\.many3 cannot.* 13 more: .*\.\.\.$/, '... and shows as many as fit');
+like($session->query(q{SELECT replace(detail, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'drift'}), qr/^nothing of table public\.many1 was put right.* 12 more: .*\.\.\.$/, '... and shows as many as fit');
 
 $_->quit foreach $session, $listener;
 done_testing();
