@@ -386,10 +386,12 @@ tell_progress(void *state)
 		return;
 	hubspot_batch_counts(progress->batch, &counts);
 	ereport(NOTICE,
-			(errmsg("%lld inputs read, %lld confirmed, %lld failed; %lld requests, %lld retries, %lld rate-limited; %.0f inputs/s%s",
-					(long long) counts.read, (long long) counts.confirmed,
-					(long long) counts.failed, (long long) counts.requests,
-					(long long) counts.retries, (long long) counts.rate_limited,
+			(errmsg("%lld %s read, %lld confirmed, %lld failed; %lld %s, %lld %s, %lld rate-limited; %.0f inputs/s%s",
+					(long long) counts.read, counts.read == 1 ? "input" : "inputs",
+					(long long) counts.confirmed, (long long) counts.failed,
+					(long long) counts.requests, counts.requests == 1 ? "request" : "requests",
+					(long long) counts.retries, counts.retries == 1 ? "retry" : "retries",
+					(long long) counts.rate_limited,
 					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started),
 					counts.throttled ? wait_text(progress, now) : "")));
 	progress->next = now + progress->interval;
@@ -407,6 +409,7 @@ wait_text(const Progress *progress, int64 now)
 	if (hubspot_account_read(progress->options->server, NULL, &throttle) &&
 		throttle.parked_until > now)
 		return "; waiting as long as HubSpot has asked for (HTTP status 429)";
-	return psprintf("; waiting for the rate limit (%d requests in %d s)",
-					progress->options->rate_limit, HUBSPOT_RATE_SECONDS);
+	return psprintf("; waiting for the rate limit (%d %s in %d s)",
+					progress->options->rate_limit,
+					progress->options->rate_limit == 1 ? "request" : "requests", HUBSPOT_RATE_SECONDS);
 }

@@ -264,7 +264,7 @@ foreach my $status (sort keys %refusals)
 
 # Progress
 {
-	my $line = qr/NOTICE:  \d+: (\d+) inputs read, (\d+) confirmed, (\d+) failed; (\d+) requests, (\d+) retries, (\d+) rate-limited; \d+ inputs\/s/;
+	my $line = qr/NOTICE:  \d+: (\d+) inputs? read, (\d+) confirmed, (\d+) failed; (\d+) requests?, (\d+) retr(?:y|ies), (\d+) rate-limited; \d+ inputs\/s/;
 	my $batch = "SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies', '"
 	  . sprintf($inputs, 40) . "', server => '%s')";
 
@@ -293,7 +293,7 @@ foreach my $status (sort keys %refusals)
 		  . sprintf($inputs, 1) . '\')');
 	($out, $err) = $session->finish;
 	cmp_ok(scalar(() = $err =~ /$line/g), '>=', 5, 'progress: while the account waits');
-	like($err, qr/0 confirmed, 0 failed; 1 requests, 0 retries, 1 rate-limited; 0 inputs\/s; waiting as long as HubSpot has asked for \(HTTP status 429\)/,
+	like($err, qr/0 confirmed, 0 failed; 1 request, 0 retries, 1 rate-limited; 0 inputs\/s; waiting as long as HubSpot has asked for \(HTTP status 429\)/,
 		'progress: which it says');
 
 	# so for the rate that the server allows
@@ -301,7 +301,7 @@ foreach my $status (sort keys %refusals)
 	create_account($node, $limited, %options, name => 'limited', rate_limit => 1, batch_size => 1);
 	my $offset = -s $node->logfile;
 	$session->send(sprintf $batch, 'limited');
-	$node->wait_for_log(qr/NOTICE: .* 0 rate-limited; \d+ inputs\/s; waiting for the rate limit \(1 requests in 10 s\)/, $offset);
+	$node->wait_for_log(qr/NOTICE: .* 0 rate-limited; \d+ inputs\/s; waiting for the rate limit \(1 request in 10 s\)/, $offset);
 	$session->cancel;
 	($out, $err) = $session->finish;
 	like($err, qr/ERROR:  57014/, 'progress: the wait can be canceled');
