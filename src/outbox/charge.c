@@ -74,6 +74,11 @@ hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
 void
 hubspot_tell_fault(const char *server, const ErrorData *fault)
 {
+	ErrorContextCallback *here = error_context_stack;
+
+	/* its own CONTEXT ends with what this place would add */
+	if (fault->context)
+		error_context_stack = NULL;
 	ereport(WARNING,
 			(errcode(fault->sqlerrcode),
 			 server ?
@@ -83,6 +88,7 @@ hubspot_tell_fault(const char *server, const ErrorData *fault)
 			 fault->detail ? errdetail_internal("%s", fault->detail) : 0,
 			 fault->hint ? errhint("%s", fault->hint) : 0,
 			 fault->context ? errcontext("%s", fault->context) : 0));
+	error_context_stack = here;
 }
 
 /*

@@ -128,6 +128,7 @@ hubspot_dynamic_main(Datum main_arg)
 		rest();
 	connect_to(database);
 	hubspot_worker_take_settings();
+	hubspot_worker_name_database();
 	hubspot_watch(make_way, LOOK_AROUND);
 
 	worker.sender = hubspot_sender_create(HUBSPOT_SENDER_WORKER);

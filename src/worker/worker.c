@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -35,6 +36,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "base/catalog_access.h"
 #include "base/clock.h"
 #include "drift/verify.h"
 #include "outbox/sender.h"
@@ -76,6 +78,7 @@ typedef struct Worker
 	HubspotRound round;
 } Worker;
 
+static void add_database(void *name);
 static void serve(void);
 static void look(Worker *worker);
 static void compare(Worker *worker, bool woken);
@@ -129,6 +132,7 @@ hubspot_worker_main(Datum main_arg)
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	hubspot_worker_take_settings();
+	hubspot_worker_name_database();
 	serve();
 	proc_exit(0);
 }
@@ -157,6 +161,34 @@ hubspot_worker_take_settings(void)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
 							PGC_S_OVERRIDE);
 	}
+}
+
+/*
+ * Have each message of this process say in its CONTEXT which database it is about:
+ * log_line_prefix has %d for sessions alone.
+ */
+void
+hubspot_worker_name_database(void)
+{
+	static char name[NAMEDATALEN];
+	static ErrorContextCallback callback =
+	{
+		.callback = add_database,.arg = name
+	};
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
+	const char *found = get_database_name(MyDatabaseId);
+
+	if (found)
+		strlcpy(name, found, sizeof(name));
+	hubspot_end_catalog_access(access);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+}
+
+static void
+add_database(void *name)
+{
+	errcontext("database \"%s\"", (const char *) name);
 }
 
 static void

@@ -20,6 +20,7 @@ extern PGDLLEXPORT void hubspot_worker_main(Datum main_arg);
 
 /* for processes like it */
 extern void hubspot_worker_take_settings(void);
+extern void hubspot_worker_name_database(void);
 extern int64 hubspot_worker_monotonic(TimestampTz time);
 
 #endif							/* HUBSPOT_WORKER_WORKER_H */

@@ -138,6 +138,10 @@ wait_until(sub { $hubspot->association_count('contacts', 'companies') == 3
 	  && $preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_fault()') eq '0' });
 pass('when something is sent again, that is over');
 is($preloaded->safe_psql('postgres', 'SELECT count(*) FROM hs_assoc_outbox'), 0, 'and all is sent');
+my ($context) = PostgreSQL::Test::Utils::slurp_file($preloaded->logfile)
+  =~ /WARNING:  could not send the outbox of server "hubspot": could not extend file[^\n]*\n[^\n]*CONTEXT:  ((?:[^\n]*\n)(?:\t[^\n]*\n)*)/;
+like($context, qr/database "postgres"$/, 'the log says in which database');
+unlike($context, qr/database "postgres".*database "postgres"/s, '... once');
 $_->quit foreach values %sessions;
 
 done_testing();
