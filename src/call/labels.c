@@ -389,7 +389,7 @@ missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 				const char *category)
 {
 	StringInfoData problem;
-	const char *before = "; the labels are ";
+	const char *before = labels->ncandidates == 1 ? "; the only one is " : "; the labels are ";
 	int			i = 0;
 
 	initStringInfo(&problem);
@@ -406,7 +406,7 @@ missing_problem(HubspotLabels *labels, const char *label, const char *lower,
 		(void) append_candidate(&problem, "; did you mean ", labels->candidates[0].type,
 								true, category != NULL);
 		appendStringInfoChar(&problem, '?');
-		before = " The others are ";
+		before = labels->ncandidates == 2 ? " The only other one is " : " The others are ";
 		i = 1;
 	}
 	for (; i < labels->ncandidates; i++)

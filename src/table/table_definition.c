@@ -152,7 +152,7 @@ column_role(const HubspotTable *table, const FormData_pg_attribute * column)
 	if (role < 0 || !has_role(table->kind, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-				 errmsg("column \"%s\" of foreign table %s is none of %s",
+				 errmsg("column \"%s\" of foreign table %s does not tell what of %s it holds",
 						NameStr(column->attname), table->name, things[table->kind]),
 				 errhint("%s", role_hint(table->kind, NameStr(column->attname)))));
 	if (column->attgenerated)

@@ -75,8 +75,8 @@ fails("CREATE FOREIGN TABLE x (label text) SERVER hubspot OPTIONS (kind 'labels'
 fails("CREATE FOREIGN TABLE x (label text) SERVER hubspot OPTIONS (kind 'associations', from_type 'contacts')", qr/missing option "to_type"/, 'a missing option');
 foreach (
 	[ "from_type text, label text", 'labels', qr/HV005: foreign table public\.x has no column for to_type.*of type text/s ],
-	[ "from_type text, to_type text, from_id text", 'labels', qr/column "from_id" of foreign table public\.x is none of a label/ ],
-	[ "object_type text", 'object_types', qr/column "object_type" of foreign table public\.x is none of an object type.*object_type_id/s ],
+	[ "from_type text, to_type text, from_id text", 'labels', qr/column "from_id" of foreign table public\.x does not tell what of a label it holds/ ],
+	[ "object_type text", 'object_types', qr/column "object_type" of foreign table public\.x does not tell what of an object type it holds.*object_type_id/s ],
 	[ "something text", 'object_types', qr/with label, object_type_id or name, or drop it/ ],
 	[ "name int", 'object_types', qr/HV004.*For name, it must be of type text\./s ])
 {
