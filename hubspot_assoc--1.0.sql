@@ -989,7 +989,7 @@ COMMENT ON COLUMN hs_assoc_outbox.history_for IS
 COMMENT ON COLUMN hs_assoc_outbox.keep_labels IS
 'for create: the pair keeps the USER_DEFINED types that it has';
 COMMENT ON COLUMN hs_assoc_outbox.link_table IS
-'the table in sync that the operation comes from, or null if hs_assoc_enqueue has enqueued it';
+'the table in sync that the operation comes from, or null: of hs_assoc_enqueue, or of a foreign table';
 COMMENT ON COLUMN hs_assoc_outbox.not_before IS
 'when it is due; after a failed attempt, when it is sent again';
 COMMENT ON COLUMN hs_assoc_outbox.attempts IS
@@ -2007,7 +2007,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_stat() IS
-'Counts what was sent to each account of this database, by all sessions if the library is preloaded, else by this one.';
+'Counts what was sent to each account of this database, by all sessions if preloaded or from PostgreSQL 17 on, else by this one.';
 REVOKE ALL ON FUNCTION hs_assoc_stat() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hs_assoc_stat() TO pg_monitor;
 
