@@ -193,6 +193,10 @@ like($err, qr/ERROR:  0A000: table "It's" cannot be kept in sync, because it is 
 is($session->query(q{SELECT count(*) FROM pg_trigger WHERE tgrelid = '"It''s"'::regclass}), 0, '... and has no trigger');
 not_active("INSERT INTO pg_catalog.pg_dist_partition VALUES (2, 'links')", "DELETE FROM pg_catalog.pg_dist_partition WHERE logicalrelid = 'links'::regclass",
 	'Table "links" is distributed: what is written into its shards fires no trigger here.', 'one that is distributed later');
+$session->query("INSERT INTO pg_catalog.pg_dist_partition VALUES (2, 'links')");
+is($session->query(q{SELECT replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'triggers'}),
+	q{SELECT hs_assoc_disable_sync('public.links') and enable the sync of its shards.}, '... and what to do');
+$session->query("DELETE FROM pg_catalog.pg_dist_partition WHERE logicalrelid = 'links'::regclass");
 $session->query('ALTER TABLE pg_catalog.pg_dist_partition ALTER logicalrelid TYPE text');
 is(problem(), 't', 'a catalog that is not like that of the engine is let alone');
 $session->query('DROP TABLE pg_catalog.pg_dist_partition');

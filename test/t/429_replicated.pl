@@ -62,13 +62,15 @@ is($car->query(q{SELECT count(*), count(DISTINCT from_id), min(from_type), max(f
 is($car->query(q{SELECT concat_ws(' ', operation, from_id, to_id, labels[1]) FROM hs_assoc_outbox WHERE link_table = 'labels'::regclass}), 'create 2 1 Boss', '... without nulls');
 is($car->query(q{SELECT skipped FROM hs_assoc_stat() WHERE server = 'hubspot'}), 1, '... which are counted');
 is(state_of('links'), 'f Table "links" is filled by a subscription: what that applies fires no trigger.', 'the other one is not active');
+is($car->query(q{SELECT replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'triggers'}),
+	q{SELECT hs_assoc_disable_sync('public.links') and enable the sync anew, with replicated => true and backfill.}, '... and what to do');
 $car->query('SELECT hs_assoc_disable_sync($$links$$)');
 is($car->told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', replicated => true)}), '', 'without a WARNING, as it is replicated');
 is(state_of('links') . state_of('labels'), 'tt', 'active');
 $car->query('ALTER SUBSCRIPTION s DISABLE');
 is(state_of('links'), 'f Subscription "s", which fills table "links", is disabled.', 'a subscription that is disabled');
 like($car->query(q{SELECT state || ': ' || replace(detail, E'\n', ' ') || ' ' || replace(advice, E'\n', ' ') FROM hs_assoc_diagnose() WHERE topic = 'triggers'}),
-	qr/^problem: changes of table public\.labels are not followed: Subscription "s", which fills table "labels", is disabled\. See to the subscription that is to fill it\. .*enable the sync anew, with replicated => true\./, '... as hs_assoc_diagnose says');
+	qr/^problem: changes of table public\.labels are not followed: Subscription "s", which fills table "labels", is disabled\. 1 more: .*See to the subscription that is to fill it\. .*enable the sync anew, with replicated => true\./, '... as hs_assoc_diagnose says');
 $car->query('ALTER SUBSCRIPTION s ENABLE');
 is(state_of('links'), 't', '... and enabled again');
 foreach my $trigger (qw(replicated truncate))
