@@ -22,30 +22,60 @@ CREATE TABLE hubspot_changes.changes (
 );
 CREATE INDEX ON hubspot_changes.changes (link, id);
 
--- The columns that are named, of a row, as far as it has them.
-CREATE FUNCTION hubspot_changes.of_interest(changed jsonb, columns text[]) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT coalesce(pg_catalog.jsonb_object_agg(c, changed -> c), '{}')
-	FROM pg_catalog.unnest(columns) AS c WHERE pg_catalog.jsonb_exists(changed, c)
-$$;
-
 -- The trigger of a link table, with the names of its columns. Whoever writes to the table
--- needs no privilege here.
+-- needs no privilege here. It runs with the rights of this schema's owner, so it calls nothing
+-- that others have made: to_jsonb would call the casts of their types. Where there are such
+-- types, only the columns that are named are read, these as text, as their types write it.
 CREATE FUNCTION hubspot_changes.record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	link text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+	columns text[] := coalesce(TG_ARGV, '{}');		-- none for TRUNCATE
 	before jsonb;
 	after jsonb;
+	old_row jsonb := '{}';		-- the columns that are named, as far as the row has them
+	new_row jsonb := '{}';
+	reading text;
+	name name;
+	is_plain boolean;
 BEGIN
-	IF TG_OP IN ('UPDATE', 'DELETE') THEN
-		before := hubspot_changes.of_interest(to_jsonb(OLD), TG_ARGV);
-	END IF;
-	IF TG_OP IN ('INSERT', 'UPDATE') THEN
-		after := hubspot_changes.of_interest(to_jsonb(NEW), TG_ARGV);
+	-- from 16384 on, types are not PostgreSQL's own; of a domain, the base counts
+	IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = TG_RELID AND attnum > 0 AND atttypid >= 16384)
+		AND EXISTS (SELECT FROM pg_attribute JOIN pg_type AS t ON t.oid = atttypid
+			WHERE attrelid = TG_RELID AND attnum > 0 AND atttypid >= 16384 AND (typtype <> 'd' OR typbasetype >= 16384)) THEN
+		reading := 'SELECT ''{}''::jsonb';
+		FOREACH name IN ARRAY columns LOOP
+			SELECT atttypid < 16384 INTO is_plain FROM pg_attribute WHERE attrelid = TG_RELID AND attname = name;
+			CONTINUE WHEN NOT FOUND;
+			reading := reading || format(CASE WHEN is_plain THEN ' || jsonb_build_object(%1$L, $1.%1$I)'
+				ELSE ' || jsonb_build_object(%1$L, CASE num_nulls($1.%1$I) WHEN 0 THEN format(''%%s'', $1.%1$I) END)' END, name);
+		END LOOP;
+		IF TG_OP IN ('UPDATE', 'DELETE') THEN
+			EXECUTE reading INTO before USING OLD;
+		END IF;
+		IF TG_OP IN ('INSERT', 'UPDATE') THEN
+			EXECUTE reading INTO after USING NEW;
+		END IF;
+	ELSE
+		IF TG_OP IN ('UPDATE', 'DELETE') THEN
+			before := to_jsonb(OLD);
+		END IF;
+		IF TG_OP IN ('INSERT', 'UPDATE') THEN
+			after := to_jsonb(NEW);
+		END IF;
+		FOREACH name IN ARRAY columns LOOP
+			IF jsonb_exists(before, name) THEN
+				old_row := old_row || jsonb_build_object(name, before -> name::text);
+			END IF;
+			IF jsonb_exists(after, name) THEN
+				new_row := new_row || jsonb_build_object(name, after -> name::text);
+			END IF;
+		END LOOP;
+		before := CASE WHEN before IS NOT NULL THEN old_row END;
+		after := CASE WHEN after IS NOT NULL THEN new_row END;
 	END IF;
 	-- of a row that lacks a column, which was renamed or dropped, nobody knows what has changed
-	IF TG_OP = 'TRUNCATE' OR before IS DISTINCT FROM after OR NOT jsonb_exists_all(after, TG_ARGV) THEN
+	IF TG_OP = 'TRUNCATE' OR before IS DISTINCT FROM after OR NOT jsonb_exists_all(after, columns) THEN
 		INSERT INTO hubspot_changes.changes (link, old_row, new_row) VALUES (link, before, after);
 	END IF;
 	RETURN NULL;
@@ -84,6 +114,20 @@ BEGIN
 	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND (relkind = 'p' OR relispartition)) THEN
 		RAISE EXCEPTION 'table % is partitioned, or a partition', link USING ERRCODE = 'wrong_object_type',
 			HINT = 'Its changes would be written down under the names of partitions, and TRUNCATE, DETACH and DROP of one would not be seen.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = link) THEN
+		RAISE EXCEPTION 'table % has tables that inherit from it', link USING ERRCODE = 'wrong_object_type',
+			HINT = 'Follow each of them by itself: their rows are not this table''s own, and fire none of its triggers.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_class WHERE oid = link AND relpersistence <> 'p') THEN
+		RAISE EXCEPTION 'table % is temporary or unlogged', link USING ERRCODE = 'wrong_object_type',
+			HINT = 'Its rows would go without being removed.';
+	END IF;
+	SELECT string_agg(attname, ', ') INTO missing FROM pg_attribute
+	WHERE attrelid = link AND attname = ANY (columns) AND attgenerated = 'v';
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'generated column % of table % is virtual', missing, link USING ERRCODE = 'feature_not_supported',
+			HINT = 'Triggers do not see its value. Make it a stored one.';
 	END IF;
 	-- Triggers fire in the order of their names. Another one that changes the row again comes
 	-- after this one, so that the changes are in their order, too.

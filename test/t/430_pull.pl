@@ -52,6 +52,11 @@ foreach my $table (qw(parted part))
 }
 $managed->query('CREATE VIEW seen AS SELECT * FROM parted');
 like($managed->told(q{SELECT hubspot_changes.follow('seen', 'contact_id', 'company_id')}), qr/ERROR:  42809: public\.seen is not a table\n/, 'a view');
+$managed->query('CREATE TABLE parent (contact_id int, company_id int); CREATE TABLE child () INHERITS (parent); CREATE UNLOGGED TABLE unlogged (contact_id int, company_id int)');
+like($managed->told(q{SELECT hubspot_changes.follow('parent', 'contact_id', 'company_id')}), qr/ERROR:  42809: table public\.parent has tables that inherit from it\n/, 'rows that are in other tables');
+unlike($managed->told(q{SELECT hubspot_changes.follow('child', 'contact_id', 'company_id')}), qr/ERROR/, '... which may be followed');
+like($managed->told(q{SELECT hubspot_changes.follow('unlogged', 'contact_id', 'company_id')}), qr/ERROR:  42809: table public\.unlogged is temporary or unlogged\n/, 'rows that a crash removes');
+$managed->query('DROP TABLE parent CASCADE; DROP TABLE unlogged');
 sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
 
 my $car;
@@ -185,6 +190,34 @@ like(pull(), qr/pulled $left changes/, '... until it is enabled again');
 $managed->query('DELETE FROM links WHERE contact_id > 400');
 pull();
 $car->query('DELETE FROM hs_assoc_outbox');
+
+# Types that are not PostgreSQL's own
+$managed->query(q{CREATE TYPE mood AS ENUM ('Boss', 'it''s %s'); CREATE DOMAIN number AS int; CREATE DOMAIN moody AS mood;
+	CREATE TABLE typed (contact_id number, company_id int, "the \ 'label'" mood, other moody, note text);
+	SELECT hubspot_changes.follow('typed', 'contact_id', 'company_id', $$the \ 'label'$$, 'other');
+	INSERT INTO typed VALUES (1, 1, 'Boss', 'Boss'), (2, 1, 'it''s %s', NULL); UPDATE typed SET note = 'x'; UPDATE typed SET "the \ 'label'" = NULL WHERE contact_id = 1});
+is($managed->query('SELECT string_agg(concat(old_row, new_row), chr(10) ORDER BY id) FROM hubspot_changes.changes'), join("\n",
+	q({"other": "Boss", "company_id": 1, "contact_id": "1", "the \\\\ 'label'": "Boss"}), q({"other": null, "company_id": 1, "contact_id": "2", "the \\\\ 'label'": "it's %s"}),
+	q({"other": "Boss", "company_id": 1, "contact_id": "1", "the \\\\ 'label'": "Boss"}{"other": "Boss", "company_id": 1, "contact_id": "1", "the \\\\ 'label'": null})), 'types of their own are written down as text');
+$car->query(q{CREATE TABLE typed (contact_id int, company_id int, "the \ 'label'" text, other text, UNIQUE (contact_id, company_id)); SELECT hs_assoc_enable_sync('typed', 'contacts', 'contact_id', 'companies', 'company_id')});
+like($car->told(q{CALL hs_assoc_pull('typed', 'managed.changes')}), qr/pulled 3 changes/, '... and pulled');
+is($car->query('SELECT string_agg(concat_ws($$ $$, contact_id, company_id, "the \\ \'label\'", other), $$, $$ ORDER BY contact_id) FROM typed'), q{1 1 Boss, 2 1 it's %s}, '... with their nulls');
+$managed->query('TRUNCATE typed');
+like($car->told(q{CALL hs_assoc_pull('typed', 'managed.changes')}), qr/pulled 1 change /, '... TRUNCATE, too');
+is($car->query('SELECT count(*) FROM typed'), 0, '... by which they go');
+$managed->query('DROP TABLE typed');
+$car->query(q{SELECT hs_assoc_disable_sync('typed'); DROP TABLE typed; DELETE FROM hs_assoc_outbox});
+
+# ... whose casts are another role's, of which nothing is run with the rights of the script's owner
+$managed->query(q{CREATE ROLE eve; GRANT CREATE, USAGE ON SCHEMA public TO eve; CREATE TABLE ran (by name); GRANT INSERT ON ran TO PUBLIC; SET ROLE eve;
+	CREATE TABLE hers (contact_id int, company_id int); GRANT TRIGGER ON hers TO owner; CREATE TYPE trap AS ENUM ('x'); CREATE DOMAIN trapped AS trap;
+	CREATE FUNCTION run(trap) RETURNS json LANGUAGE sql AS 'INSERT INTO ran VALUES (current_user) RETURNING $$1$$::json'; CREATE CAST (trap AS json) WITH FUNCTION run(trap);
+	SET ROLE owner; SELECT hubspot_changes.follow('hers', 'contact_id', 'company_id'); SET ROLE eve;
+	ALTER TABLE hers ADD a trap, ADD b trapped, ADD c trap[]; INSERT INTO hers VALUES (1, 1, 'x', 'x', '{x}'); UPDATE hers SET contact_id = 2; ALTER TABLE hers ALTER company_id TYPE trap USING 'x'; UPDATE hers SET contact_id = 3; RESET ROLE});
+is($managed->query('SELECT count(*) FROM ran'), 0, 'no cast of another role is called');
+is($managed->query('SELECT string_agg(concat(old_row, new_row), $$ $$ ORDER BY id) FROM hubspot_changes.changes'),
+	'{"company_id": 1, "contact_id": 1} {"company_id": 1, "contact_id": 1}{"company_id": 1, "contact_id": 2} {"company_id": "x", "contact_id": 2}{"company_id": "x", "contact_id": 3}', '... and all is written down');
+$managed->query('DELETE FROM hubspot_changes.changes; DROP TABLE hers, ran; DROP OWNED BY eve CASCADE; DROP ROLE eve');
 
 # Names that the statements could have for something else
 $managed->query('CREATE TABLE latest (id int, added int, image text); SELECT hubspot_changes.follow($$latest$$, $$id$$, $$added$$, $$image$$); INSERT INTO latest VALUES (1, 1, $$x$$), (2, 1, NULL); DELETE FROM latest WHERE id = 1; INSERT INTO latest VALUES (3, 1, $$y$$)');
