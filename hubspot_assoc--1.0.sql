@@ -1587,11 +1587,22 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_may_commit() IS
 'Whether the procedure that calls it may commit, as hs_assoc_pull has to.';
 
+CREATE FUNCTION hs_assoc_keep_locked(
+	link_table regclass,
+	locked boolean)
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_keep_locked(regclass, boolean) IS
+'Has other pulls of a table wait beyond the next commit of the procedure that calls it, or no longer.';
+
 -- What changes on a server without the extension is written down there by
 -- managed/hubspot_changes.sql; a foreign table shows that here. The rows of a batch are
 -- applied in one transaction, and deleted there in the next one. If that is not reached,
 -- they are applied once more, which changes nothing, since of each row only the last change
--- in the batch counts. It runs with the caller's rights; a SET clause would not let it commit.
+-- in the batch counts. No other pull comes in between: it could apply some of them once more,
+-- and find the others deleted. It runs with the caller's rights; a SET clause would not let
+-- it commit.
 CREATE PROCEDURE hs_assoc_pull(
 	link_table regclass,
 	changes regclass,
@@ -1605,6 +1616,11 @@ DECLARE
 	source pg_catalog.text := link;
 	columns pg_catalog.text;
 	same pg_catalog.text;
+	-- the columns by which changes are of one row
+	distinguishing pg_catalog.text;
+	-- those that cannot be null here, and the condition that a row has none in them
+	not_null pg_catalog.text[];
+	complete pg_catalog.text;
 	ids bigint[];
 	old_rows pg_catalog.jsonb[];
 	new_rows pg_catalog.jsonb[];
@@ -1613,6 +1629,9 @@ DECLARE
 	pulled bigint := 0;
 	added bigint;
 	removed bigint;
+	incomplete bigint;
+	left_out bigint := 0;
+	told pg_catalog.text;
 	missing pg_catalog.text;
 	home pg_catalog.text;
 	needed pg_catalog.text[];
@@ -1688,11 +1707,17 @@ BEGIN
 		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 		WHERE c.oid OPERATOR(pg_catalog.=) link_table;
 	END IF;
+	-- strings of a type of its own, as citext, are compared as text, which that operator does
 	SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),
 		pg_catalog.string_agg(CASE WHEN a.attnotnull THEN pg_catalog.format('l.%1$I OPERATOR(pg_catalog.=) r.%1$I', a.attname)
-			ELSE pg_catalog.format('(l.%1$I OPERATOR(pg_catalog.=) r.%1$I OR (l.%1$I IS NULL AND r.%1$I IS NULL))', a.attname) END, ' AND ')
-	INTO columns, same
-	FROM pg_catalog.pg_attribute AS a
+			ELSE pg_catalog.format('(l.%1$I OPERATOR(pg_catalog.=) r.%1$I OR (l.%1$I IS NULL AND r.%1$I IS NULL))', a.attname) END, ' AND '),
+		pg_catalog.string_agg(pg_catalog.concat(pg_catalog.quote_ident(a.attname), CASE WHEN t.typcategory OPERATOR(pg_catalog.=) 'S'
+			AND t.typnamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.regnamespace THEN '::pg_catalog.text' END), ', ' ORDER BY a.attnum),
+		pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attnum),
+		coalesce(pg_catalog.array_agg(a.attname::pg_catalog.text) FILTER (WHERE a.attnotnull OR t.typnotnull), '{}'),
+		coalesce(pg_catalog.string_agg(pg_catalog.format('r.%I IS NOT NULL', a.attname), ' AND ') FILTER (WHERE a.attnotnull OR t.typnotnull), 'true')
+	INTO columns, same, distinguishing, needed, not_null, complete
+	FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
 	WHERE a.attrelid OPERATOR(pg_catalog.=) link_table AND a.attnum OPERATOR(pg_catalog.>) 0
 		AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '';
 	IF all_rows IS NOT NULL THEN
@@ -1738,16 +1763,19 @@ BEGIN
 				DETAIL = 'What is pulled would be deleted over there, and never be sent.',
 				HINT = 'The view hs_assoc_sync says why, unless its sync was disabled; changes that were not pulled wait over there.';
 		END IF;
-		EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(DISTINCT c::pg_catalog.text)
-			FROM %s.hs_assoc_sync AS s CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[s.from_column, s.to_column, s.type_id_column, s.label_column]) AS c
-			WHERE s.link_table OPERATOR(pg_catalog.=) $1 AND c IS NOT NULL', home)
-		INTO needed USING coalesce(pg_catalog.pg_partition_root(link_table), link_table);
+		-- until what is applied is deleted over there
+		EXECUTE pg_catalog.format('SELECT %s.hs_assoc_keep_locked($1, true)', home) USING link_table;
 		IF all_rows IS NULL THEN
-			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id), pg_catalog.array_agg(c.old_row ORDER BY c.id),
-					pg_catalog.array_agg(c.new_row ORDER BY c.id),
-					pg_catalog.max(c.id) FILTER (WHERE c.old_row IS NULL AND c.new_row IS NULL)
-				FROM (SELECT id, old_row, new_row FROM %s WHERE link OPERATOR(pg_catalog.=) $1 ORDER BY id LIMIT $2) AS c', written)
-			INTO ids, old_rows, new_rows, emptied USING source, max_rows;
+			-- a row with a null that cannot be here is not here, and stops no other
+			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id),
+					pg_catalog.array_agg(CASE WHEN old.complete THEN c.old_row END ORDER BY c.id),
+					pg_catalog.array_agg(CASE WHEN new.complete THEN c.new_row END ORDER BY c.id),
+					pg_catalog.max(c.id) FILTER (WHERE c.old_row IS NULL AND c.new_row IS NULL),
+					pg_catalog.count(*) FILTER (WHERE NOT new.complete)
+				FROM (SELECT id, old_row, new_row FROM %s WHERE link OPERATOR(pg_catalog.=) $1 ORDER BY id LIMIT $2) AS c
+					CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.bool_and(pg_catalog.jsonb_typeof(c.old_row OPERATOR(pg_catalog.->) n) OPERATOR(pg_catalog.<>) ''null''), true) FROM pg_catalog.unnest($3) AS n) AS old (complete)
+					CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.bool_and(pg_catalog.jsonb_typeof(c.new_row OPERATOR(pg_catalog.->) n) OPERATOR(pg_catalog.<>) ''null''), true) FROM pg_catalog.unnest($3) AS n) AS new (complete)', written)
+			INTO ids, old_rows, new_rows, emptied, incomplete USING source, max_rows, not_null;
 		ELSE
 			-- what was written down by now is in the rows that the same snapshot shows
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', written)
@@ -1764,17 +1792,18 @@ BEGIN
 				target, columns, there, same);
 			GET DIAGNOSTICS removed = ROW_COUNT;
 			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
-				WHERE NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', target, columns, there, same);
+				WHERE %5$s AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', target, columns, there, same, complete);
 			GET DIAGNOSTICS added = ROW_COUNT;
+			EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM %s AS r WHERE NOT (%s)', there, complete) INTO incomplete;
 		END IF;
 		-- a null in its place would be sent as nothing, and forgotten
 		SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(c), ', ') INTO missing
 		FROM pg_catalog.unnest(old_rows OPERATOR(pg_catalog.||) new_rows) AS image CROSS JOIN pg_catalog.unnest(needed) AS c
 		WHERE image IS NOT NULL AND NOT image OPERATOR(pg_catalog.?) c;
 		IF missing IS NOT NULL THEN
-			RAISE EXCEPTION 'the changes of % lack %, which a sync of table "%" sends', source, missing, link_table
+			RAISE EXCEPTION 'the changes of % lack %, which table "%" has', source, missing, link_table
 				USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'Over there, call hubspot_changes.unfollow, and hubspot_changes.follow with all columns of the sync; then pull with all_rows.';
+				HINT = 'Over there, call hubspot_changes.unfollow, and hubspot_changes.follow with all columns of the table; then pull with all_rows.';
 		END IF;
 		IF emptied IS NOT NULL THEN
 			EXECUTE pg_catalog.format('DELETE FROM %s', target);
@@ -1798,30 +1827,39 @@ BEGIN
 							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
 						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
 					), hs_assoc_latest AS (
-						SELECT DISTINCT ON (%2$s) hs_assoc_added, %2$s FROM hs_assoc_changed
-						ORDER BY %2$s, hs_assoc_change DESC, hs_assoc_added DESC
-					) ', action), target, columns, same)
+						SELECT DISTINCT ON (%4$s) hs_assoc_added, %2$s FROM hs_assoc_changed
+						ORDER BY %4$s, hs_assoc_change DESC, hs_assoc_added DESC
+					) ', action), target, columns, same, distinguishing)
 				USING ids, old_rows, new_rows, emptied;
 			END LOOP;
 		END IF;
 		COMMIT;
+		IF ids IS NOT NULL THEN
+			EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', written) USING ids;
+			COMMIT;
+		END IF;
+		EXECUTE pg_catalog.format('SELECT %s.hs_assoc_keep_locked($1, false)', home) USING link_table;
+		left_out := left_out OPERATOR(pg_catalog.+) incomplete;
 		EXIT WHEN ids IS NULL;
-		EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', written) USING ids;
-		COMMIT;
 		pulled := pulled OPERATOR(pg_catalog.+) pg_catalog.cardinality(ids);
 		EXIT WHEN all_rows IS NOT NULL OR pg_catalog.cardinality(ids) OPERATOR(pg_catalog.<) max_rows;
 	END LOOP;
+	IF left_out OPERATOR(pg_catalog.>) 0 THEN
+		told := pg_catalog.format('Left out, as they have a null in a column that is NOT NULL here: %s.', left_out);
+	END IF;
 	action := CASE WHEN pulled OPERATOR(pg_catalog.=) 1 THEN '1 change' ELSE pg_catalog.concat(pulled, ' changes') END;
 	IF all_rows IS NULL AND pulled OPERATOR(pg_catalog.=) 0 THEN
 		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(DISTINCT link, '', '') FROM (SELECT link FROM %s LIMIT 1000) AS c', written)
 		INTO missing;
 		missing := CASE WHEN missing IS NULL THEN 'No changes wait.' ELSE pg_catalog.concat('There are changes of ', pg_catalog.left(missing, 500), '.') END;
 		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = missing;
-	ELSIF all_rows IS NULL THEN
+	ELSIF all_rows IS NULL AND told IS NULL THEN
 		RAISE NOTICE 'pulled % of %', action, source;
+	ELSIF all_rows IS NULL THEN
+		RAISE NOTICE 'pulled % of %', action, source USING DETAIL = told;
 	ELSE
 		RAISE NOTICE 'took all rows of %: % added, % removed', all_rows, added, removed
-			USING DETAIL = pg_catalog.format('They include %s of %s that had been written down.', action, source);
+			USING DETAIL = pg_catalog.concat_ws(' ', pg_catalog.format('They include %s of %s that had been written down.', action, source), told);
 	END IF;
 END
 $pull$;

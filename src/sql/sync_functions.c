@@ -13,6 +13,7 @@
 #include "access/relation.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
+#include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -58,6 +59,7 @@ enum
 PG_FUNCTION_INFO_V1(hs_assoc_enable_sync);
 PG_FUNCTION_INFO_V1(hs_assoc_disable_sync);
 PG_FUNCTION_INFO_V1(hs_assoc_sync_problem);
+PG_FUNCTION_INFO_V1(hs_assoc_keep_locked);
 
 static HubspotSync *sync_arguments(FunctionCallInfo fcinfo);
 static void set_verify(FunctionCallInfo fcinfo, HubspotSync *sync);
@@ -376,4 +378,32 @@ hs_assoc_sync_problem(PG_FUNCTION_ARGS)
 	if (problem == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(problem));
+}
+
+/*
+ * hs_assoc_keep_locked(link_table, locked)
+ *
+ * Locks the table beyond the next commit, against no more than other pulls of it, which lock
+ * it as this one has, or unlocks it.  An ERROR that ends the procedure unlocks it as well.
+ */
+Datum
+hs_assoc_keep_locked(PG_FUNCTION_ARGS)
+{
+	Relation	relation = PG_ARGISNULL(0) || PG_ARGISNULL(1) ? NULL :
+	relation_open(PG_GETARG_OID(0), AccessShareLock);
+	LockRelId	table;
+
+	/* whoever has that lock has had the privilege for it */
+	if (relation == NULL || !SPI_inside_nonatomic_context() ||
+		!CheckRelationLockedByMe(relation, ShareUpdateExclusiveLock, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("only hs_assoc_pull can call function \"%s\"", "hs_assoc_keep_locked")));
+	table = relation->rd_lockInfo.lockRelId;
+	if (PG_GETARG_BOOL(1))
+		LockRelationIdForSession(&table, ShareUpdateExclusiveLock);
+	else
+		UnlockRelationIdForSession(&table, ShareUpdateExclusiveLock);
+	relation_close(relation, AccessShareLock);
+	PG_RETURN_VOID();
 }

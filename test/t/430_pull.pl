@@ -115,7 +115,7 @@ is($car->query('SELECT count(*) FROM labels'), 2, '... and nulls');
 
 # A column of the sync that is not written down
 $managed->query('SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$); INSERT INTO "My Labels" VALUES (3, 1, $$Boss$$, 3)');
-like($car->told(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')}), qr/55000: the changes of public\."My Labels" lack label, which a sync of table "labels" sends\n.*HINT:  Over there, call hubspot_changes\.unfollow, .*all_rows/s, 'a column of the sync that is not followed');
+like($car->told(q{CALL hs_assoc_pull('labels', 'managed.changes', link => 'public."My Labels"')}), qr/55000: the changes of public\."My Labels" lack label, which table "labels" has\n.*HINT:  Over there, call hubspot_changes\.unfollow, .*all_rows/s, 'a column of the sync that is not followed');
 is(waiting() . written(), 'nothing1', '... and nothing is lost');
 $managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unfollow($$"My Labels"$$), hubspot_changes.follow($$"My Labels"$$, $$contact_id$$, $$company_id$$, $$label$$)');
 
@@ -123,7 +123,7 @@ $managed->query('DELETE FROM hubspot_changes.changes; SELECT hubspot_changes.unf
 $managed->query('CREATE TABLE lacking (contact_id int); SELECT hubspot_changes.follow($$lacking$$, $$contact_id$$); INSERT INTO lacking VALUES (1)');
 $car->query(q{CREATE TABLE parted (contact_id int, company_id int, UNIQUE (contact_id, company_id)) PARTITION BY LIST (contact_id); CREATE TABLE lacking PARTITION OF parted DEFAULT;
 	SELECT hs_assoc_enable_sync('parted', 'contacts', 'contact_id', 'companies', 'company_id')});
-like($car->told(q{CALL hs_assoc_pull('lacking', 'managed.changes')}), qr/55000: the changes of public\.lacking lack company_id, which a sync of table "lacking" sends\n/, 'a partition');
+like($car->told(q{CALL hs_assoc_pull('lacking', 'managed.changes')}), qr/55000: the changes of public\.lacking lack company_id, which table "lacking" has\n/, 'a partition');
 is($car->query('SELECT count(*) FROM parted') . written(), '01', '... and nothing is lost');
 $managed->query('DROP TABLE lacking; DELETE FROM hubspot_changes.changes');
 $car->query('DROP TABLE parted');
@@ -138,7 +138,7 @@ foreach my $case ([ 'UPDATE renamed SET company = 2' ], [ 'INSERT INTO renamed V
 	my $columns = $lacking // 'company_id';
 
 	$managed->query($sql);
-	like($car->told(q{CALL hs_assoc_pull('renamed', 'managed.changes')}), qr/55000: the changes of public\.renamed lack $columns, which a sync of table "renamed" sends\n/, "a column that is no longer there: $sql");
+	like($car->told(q{CALL hs_assoc_pull('renamed', 'managed.changes')}), qr/55000: the changes of public\.renamed lack $columns, which table "renamed" has\n/, "a column that is no longer there: $sql");
 	cmp_ok(written(), '>', 0, '... and nothing is lost');
 	$managed->query('DELETE FROM hubspot_changes.changes');
 }
@@ -277,6 +277,77 @@ like(pull(q{, all_rows => 'managed.links', may_be_empty => true}), qr/NOTICE:  0
 like(waiting(), qr/^- .*\b300 1/, '... which is sent');
 like(pull(q{, all_rows => 'managed.links'}), qr/NOTICE:  00000: took all rows of managed\.links: 0 added, 0 removed\n/, '... and where both are empty there is nothing to refuse');
 $car->query('DELETE FROM hs_assoc_outbox');
+
+# Rows that have a null where there can be none here stop no others
+$managed->query(q{CREATE TABLE nulls (contact_id int, company_id int, label text, UNIQUE (contact_id, company_id, label)); GRANT SELECT ON nulls TO owner; SELECT hubspot_changes.follow('nulls', 'contact_id', 'company_id', 'label');
+	INSERT INTO nulls VALUES (1, 1, 'Boss'), (2, 1, NULL), (3, 1, 'Boss'); UPDATE nulls SET label = NULL WHERE contact_id = 3; INSERT INTO nulls VALUES (NULL, 1, 'Boss'), (4, 1, 'Boss')});
+$car->query(q{CREATE DOMAIN company AS int NOT NULL; CREATE TABLE nulls (contact_id int, company_id company, label text, PRIMARY KEY (contact_id, company_id, label));
+	CREATE FOREIGN TABLE managed.nulls (contact_id int, company_id int, label text) SERVER managed OPTIONS (schema_name 'public');
+	SELECT hs_assoc_enable_sync('nulls', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label')});
+like($car->told(q{CALL hs_assoc_pull('nulls', 'managed.changes', max_rows => 2)}), qr/NOTICE:  00000: pulled 6 changes of public\.nulls\n.*DETAIL:  Left out, as they have a null in a column that is NOT NULL here: 3\.\n/, 'rows with nulls are left out');
+is(waiting(), 'create 1 1 Boss, create 4 1 Boss', '... the others are pulled');
+$managed->query(q{UPDATE nulls SET label = 'Clerk' WHERE contact_id = 2; UPDATE nulls SET company_id = NULL WHERE contact_id = 4});
+like($car->told(q{CALL hs_assoc_pull('nulls', 'managed.changes')}), qr/pulled 2 changes .*\n.*DETAIL:  Left out, .* here: 1\.\n/, '... and come and go as they get them');
+is(waiting(), '- 4 1 Boss, create 2 1 Clerk', '... as the table has it');
+$managed->query(q{INSERT INTO nulls VALUES (5, 1, 'Boss')});
+like($car->told(q{CALL hs_assoc_pull('nulls', 'managed.changes', all_rows => 'managed.nulls')}), qr/took all rows of managed\.nulls: 1 added, 0 removed\n.*DETAIL:  They include 1 change of public\.nulls that had been written down\. Left out, .* here: 3\.\n/, '... and of all rows');
+is(waiting(), 'create 5 1 Boss', '... the others are taken');
+$managed->query('DROP TABLE nulls');
+$car->query(q{SELECT hs_assoc_disable_sync('nulls'); DROP TABLE nulls});
+
+# Strings that differ by case alone, for the type of the column and not for PostgreSQL's operator
+SKIP:
+{
+	skip('citext is missing', 2) if $car->query(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'}) == 0;
+	$managed->query(q{CREATE EXTENSION citext; CREATE TABLE cases (contact_id int, company_id int, label citext, UNIQUE (contact_id, company_id, label));
+		SELECT hubspot_changes.follow('cases', 'contact_id', 'company_id', 'label'); INSERT INTO cases VALUES (1, 1, 'Boss'), (2, 1, 'Boss')});
+	$car->query(q{CREATE EXTENSION citext; CREATE TABLE cases (contact_id int, company_id int, label citext, UNIQUE (contact_id, company_id, label));
+		SELECT hs_assoc_enable_sync('cases', 'contacts', 'contact_id', 'companies', 'company_id', label_column => 'label'); CALL hs_assoc_pull('cases', 'managed.changes')});
+	$managed->query(q{UPDATE cases SET label = 'bOSS' WHERE contact_id = 1; UPDATE cases SET label = 'boss' WHERE contact_id = 2; UPDATE cases SET label = 'Boss' WHERE contact_id = 2});
+	like($car->told(q{CALL hs_assoc_pull('cases', 'managed.changes')}), qr/pulled 3 changes/, 'another spelling of a citext');
+	is($car->query('SELECT string_agg(concat_ws($$ $$, contact_id, label), $$, $$ ORDER BY contact_id) FROM cases'), '1 bOSS, 2 Boss', '... is the one that counts');
+	$managed->query('DROP TABLE cases');
+	$car->query(q{SELECT hs_assoc_disable_sync('cases'); DROP TABLE cases; DELETE FROM hs_assoc_outbox});
+}
+
+# A role that has no more than is needed
+$managed->query('INSERT INTO links VALUES (700, 1)');
+$car->query(q{CREATE ROLE puller; GRANT USAGE ON SCHEMA managed TO puller; GRANT SELECT, DELETE ON managed.changes TO puller; GRANT SELECT ON managed.links TO puller;
+	GRANT SELECT, INSERT, DELETE ON links TO puller; CREATE USER MAPPING FOR puller SERVER managed OPTIONS (user 'owner', password_required 'false'); SET ROLE puller});
+like(pull(), qr/pulled 1 change /, 'a role that may read, insert and delete');
+like(pull(q{, all_rows => 'managed.links'}), qr/took all rows of managed\.links: 0 added, 0 removed/, '... all rows, too');
+my $misuse = qr/ERROR:  55000: only hs_assoc_pull can call function "hs_assoc_keep_locked"\n/;
+like($car->told(q{SELECT hs_assoc_keep_locked('links', true)}), $misuse, '... but keep no lock');
+like($car->told(q{SELECT hs_assoc_keep_locked(NULL, true)}), $misuse, '... of nothing');
+like($car->told(q{DO $$BEGIN PERFORM hs_assoc_keep_locked('links', true); END$$}), $misuse, '... without having it');
+$car->query('RESET ROLE; DELETE FROM links WHERE contact_id = 700; DROP USER MAPPING FOR puller SERVER managed; DROP OWNED BY puller; DROP ROLE puller; DELETE FROM hs_assoc_outbox');
+$managed->query('DELETE FROM links WHERE contact_id = 700');
+pull();
+
+# A pull that begins while another one deletes what it has applied: it would apply some of that
+# once more, and not what came after it
+{
+	my $other = start_session($node);
+	my $holder = start_session($node, 'managed');
+
+	$managed->query('INSERT INTO links VALUES (800, 1), (801, 1); DELETE FROM links WHERE contact_id = 800');
+	$holder->query('BEGIN; SELECT count(*) FROM (SELECT FROM hubspot_changes.changes FOR UPDATE) AS c');
+	$car->send(q{CALL hs_assoc_pull('links', 'managed.changes')});
+	wait_until(sub { $managed->query(q{SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')}) }, $soon);
+	$other->send(q{CALL hs_assoc_pull('links', 'managed.changes', max_rows => 2)});
+	wait_for_lock($node, $other);
+	$holder->query('COMMIT');
+	like(($car->finish)[1], qr/pulled 3 changes/, 'the first of two pulls');
+	like(($other->finish)[1], qr/pulled 0 changes/, '... after which nothing is left for the other one');
+	is($car->query('SELECT string_agg(contact_id::text, $$ $$) FROM links WHERE contact_id >= 800'), '801', '... which has undone nothing');
+	is($car->query(q{SELECT count(*) FROM pg_locks WHERE relation = 'links'::regclass AND mode = 'ShareUpdateExclusiveLock'}), 0, 'no lock is left');
+	$managed->query('CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION $x$not now$x$; END$$; CREATE TRIGGER no BEFORE DELETE ON hubspot_changes.changes EXECUTE FUNCTION no(); DELETE FROM links WHERE contact_id = 801');
+	like(pull(), qr/not now/, 'a pull that fails where it has the lock');
+	is($car->query(q{SELECT count(*) FROM pg_locks WHERE relation = 'links'::regclass AND mode = 'ShareUpdateExclusiveLock'}), 0, '... leaves none either');
+	$managed->query('DROP FUNCTION no CASCADE');
+	pull();
+	$car->query('DELETE FROM hs_assoc_outbox');
+}
 
 # Errors
 my $shape = qr/It must show hubspot_changes\.changes over there, as CREATE FOREIGN TABLE \.\.\. \(id bigint, link text, old_row jsonb, new_row jsonb\) SERVER \.\.\. OPTIONS \(schema_name 'hubspot_changes', table_name 'changes'\) does\./;
