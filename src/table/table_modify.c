@@ -63,6 +63,7 @@ static void begin_insert(ModifyTableState *state, ResultRelInfo *relation);
 static void refuse_routing(const Modify *modify) pg_attribute_noreturn();
 static bool needs_each_row(const ResultRelInfo *relation);
 static int	batch_size(ResultRelInfo *relation);
+static void check_new_row(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot);
 static TupleTableSlot *insert(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot,
 							  TupleTableSlot *plan_slot);
 static TupleTableSlot **insert_batch(EState *estate, ResultRelInfo *relation,
@@ -225,11 +226,28 @@ batch_size(ResultRelInfo *relation)
 	return needs_each_row(relation) ? 1 : BATCH_ROWS;
 }
 
+/*
+ * ERROR if a new row is none that a view's CHECK OPTION lets through, or a policy of the table
+ * whose partition this is.  The server looks at the former when the row is written, which may
+ * have been sent by then; and at the latter for no foreign table at all.  A statement has
+ * checks of its own kind only.
+ */
+static void
+check_new_row(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot)
+{
+	if (relation->ri_WithCheckOptions == NIL)
+		return;
+	ExecWithCheckOptions(WCO_RLS_INSERT_CHECK, relation, slot, estate);
+	ExecWithCheckOptions(WCO_RLS_UPDATE_CHECK, relation, slot, estate);
+	ExecWithCheckOptions(WCO_VIEW_CHECK, relation, slot, estate);
+}
+
 static TupleTableSlot *
 insert(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
 	const Modify *modify = relation->ri_FdwState;
 
+	check_new_row(estate, relation, slot);
 	hubspot_writer_insert(modify->writer, slot);
 	if (!modify->collects)
 		hubspot_writer_flush(modify->writer);
@@ -255,6 +273,7 @@ update(EState *estate, ResultRelInfo *relation, TupleTableSlot *slot, TupleTable
 	Modify	   *modify = relation->ri_FdwState;
 	HubspotTargetRow target;
 
+	check_new_row(estate, relation, slot);
 	get_old_row(modify, plan_slot, modify->old_slot, &target);
 	hubspot_writer_update(modify->writer, modify->old_slot, slot, &target);
 	return slot;
