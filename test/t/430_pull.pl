@@ -310,6 +310,19 @@ SKIP:
 	$car->query(q{SELECT hs_assoc_disable_sync('cases'); DROP TABLE cases; DELETE FROM hs_assoc_outbox});
 }
 
+# A value that the table does not take, and the way out of it
+$managed->query(q{CREATE TABLE larger (contact_id bigint, company_id int, UNIQUE (contact_id, company_id)); GRANT SELECT ON larger TO owner; SELECT hubspot_changes.follow('larger', 'contact_id', 'company_id');
+	INSERT INTO larger VALUES (1, 1), (3000000000, 1), (2, 1)});
+$car->query(q{CREATE TABLE larger (contact_id int, company_id int, UNIQUE (contact_id, company_id)); CREATE FOREIGN TABLE managed.larger (contact_id int, company_id int) SERVER managed OPTIONS (schema_name 'public');
+	SELECT hs_assoc_enable_sync('larger', 'contacts', 'contact_id', 'companies', 'company_id')});
+like($car->told(q{CALL hs_assoc_pull('larger', 'managed.changes')}), qr/ERROR:  22003: value "3000000000" is out of range for type integer\n/, 'a value of a larger type');
+$managed->query('DELETE FROM larger WHERE contact_id > 2');
+like($car->told(q{CALL hs_assoc_pull('larger', 'managed.changes')}), qr/ERROR:  22003/, '... also once it has gone');
+like($car->told(q{CALL hs_assoc_pull('larger', 'managed.changes', all_rows => 'managed.larger')}), qr/took all rows of managed\.larger: 2 added, 0 removed\n.*DETAIL:  They include 4 changes of public\.larger/, '... but not of all rows');
+is(waiting(), '+ 1 1, + 2 1', '... after which all is as over there');
+$managed->query('DROP TABLE larger');
+$car->query(q{SELECT hs_assoc_disable_sync('larger'); DROP TABLE larger});
+
 # A role that has no more than is needed
 $managed->query('INSERT INTO links VALUES (700, 1)');
 $car->query(q{CREATE ROLE puller; GRANT USAGE ON SCHEMA managed TO puller; GRANT SELECT, DELETE ON managed.changes TO puller; GRANT SELECT ON managed.links TO puller;
