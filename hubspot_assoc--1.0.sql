@@ -1637,6 +1637,7 @@ DECLARE
 	needed pg_catalog.text[];
 	is_followed boolean;
 	may_commit boolean;
+	may_sort pg_catalog.text := pg_catalog.current_setting('enable_sort');
 	is_emptied boolean;
 	-- the three tables as they are called in SQL, whatever search_path is
 	target pg_catalog.text;
@@ -1766,6 +1767,9 @@ BEGIN
 		-- until what is applied is deleted over there
 		EXECUTE pg_catalog.format('SELECT %s.hs_assoc_keep_locked($1, true)', home) USING link_table;
 		IF all_rows IS NULL THEN
+			-- However many wait: as a rule that is not known here, so they would all be fetched
+			-- to be sorted.
+			PERFORM pg_catalog.set_config('enable_sort', 'off', true);
 			-- a row with a null that cannot be here is not here, and stops no other
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id ORDER BY c.id),
 					pg_catalog.array_agg(CASE WHEN old.complete THEN c.old_row END ORDER BY c.id),
@@ -1776,6 +1780,7 @@ BEGIN
 					CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.bool_and(pg_catalog.jsonb_typeof(c.old_row OPERATOR(pg_catalog.->) n) OPERATOR(pg_catalog.<>) ''null''), true) FROM pg_catalog.unnest($3) AS n) AS old (complete)
 					CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.bool_and(pg_catalog.jsonb_typeof(c.new_row OPERATOR(pg_catalog.->) n) OPERATOR(pg_catalog.<>) ''null''), true) FROM pg_catalog.unnest($3) AS n) AS new (complete)', written)
 			INTO ids, old_rows, new_rows, emptied, incomplete USING source, max_rows, not_null;
+			PERFORM pg_catalog.set_config('enable_sort', may_sort, true);
 		ELSE
 			-- what was written down by now is in the rows that the same snapshot shows
 			EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.id) FROM %s AS c WHERE c.link OPERATOR(pg_catalog.=) $1', written)

@@ -158,6 +158,17 @@ is($car->query('SELECT string_agg(company_id::text, $$,$$) FROM again') . '; ' .
 $managed->query('DROP TABLE again; DROP FUNCTION again');
 $car->query(q{SELECT hs_assoc_disable_sync('again'); DROP TABLE again});
 
+# Of all that waits, a batch is fetched, and no more
+$managed->query(q{INSERT INTO links SELECT i, 1 FROM generate_series(2001, 4000) AS i; ALTER DATABASE managed SET log_statement = 'all'});
+connect_car();
+my $log = -s $node->logfile;
+like(pull(', max_rows => 200'), qr/pulled 2000 changes/, 'ten batches');
+$managed->query('ALTER DATABASE managed RESET log_statement; DELETE FROM links WHERE contact_id > 2000');
+connect_car();
+pull();
+cmp_ok(scalar(() = slurp_file($node->logfile, $log) =~ /FETCH 100 FROM/g), '<', 50, '... of two hundred rows each');
+$car->query('DELETE FROM hs_assoc_outbox');
+
 # What would not be sent is not pulled: with triggers that don't fire, or a sync that is
 # disabled while a pull is under way
 $managed->query('INSERT INTO links SELECT i, 1 FROM generate_series(401, 410) AS i');
