@@ -228,6 +228,9 @@ $managed->query(q{CREATE ROLE eve; GRANT CREATE, USAGE ON SCHEMA public TO eve; 
 is($managed->query('SELECT count(*) FROM ran'), 0, 'no cast of another role is called');
 is($managed->query('SELECT string_agg(concat(old_row, new_row), $$ $$ ORDER BY id) FROM hubspot_changes.changes'),
 	'{"company_id": 1, "contact_id": 1} {"company_id": 1, "contact_id": 1}{"company_id": 1, "contact_id": 2} {"company_id": "x", "contact_id": 2}{"company_id": "x", "contact_id": 3}', '... and all is written down');
+like($managed->told(q{SET ROLE owner; SELECT hubspot_changes.unfollow('hers')}), qr/ERROR:  42501: must be owner of relation hers\n/, 'another role cannot unfollow her table');
+$managed->query(q{RESET ROLE; GRANT USAGE ON SCHEMA hubspot_changes TO eve; SET ROLE eve; SELECT hubspot_changes.unfollow('hers'); RESET ROLE});
+is($managed->query(q{SELECT count(*) FROM pg_trigger WHERE tgrelid = 'hers'::regclass}), 0, '... she can');
 $managed->query('DELETE FROM hubspot_changes.changes; DROP TABLE hers, ran; DROP OWNED BY eve CASCADE; DROP ROLE eve');
 
 # Names that the statements could have for something else
