@@ -23,6 +23,7 @@ $session->query(qq{CREATE ROLE joe;
 	CREATE TABLE parent (from_id bigint, to_id bigint, label text);
 	CREATE FOREIGN TABLE child () INHERITS (parent) $options);
 	ALTER TABLE links ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON links TO joe USING (true) WITH CHECK (to_id < 100);
+	CREATE POLICY placed ON links AS RESTRICTIVE TO joe USING (true) WITH CHECK (tableoid IN ('local'::regclass, 'remote'::regclass, 'direct'::regclass));
 	ALTER TABLE parent ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON parent TO joe USING (true) WITH CHECK (label <> 'Boss');
 	CREATE VIEW few AS SELECT * FROM direct WHERE to_id < 100 WITH CHECK OPTION;
 	GRANT ALL ON links, parent, few TO joe;
