@@ -234,12 +234,10 @@ take_lookups(HubspotBatch *batch)
 	start_closed(batch);
 	dlist_foreach_modify(iter, &batch->naming)
 	{
-		HubspotChunk *chunk = dlist_container(HubspotChunk, node, iter.cur);
-
-		if (!hubspot_namer_is_done(batch->namer, chunk))
+		if (!hubspot_namer_is_done(batch->namer, dlist_container(HubspotChunk, node, iter.cur)))
 			continue;
-		dlist_delete(&chunk->node);
-		dlist_push_tail(&batch->ready, &chunk->node);
+		dlist_delete(iter.cur);
+		dlist_push_tail(&batch->ready, iter.cur);
 	}
 }
 
@@ -537,9 +535,10 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	HubspotBatchRequest *request = call->owner;
 	HubspotChunk *chunk = request->chunk;
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
+	const HubspotError *unsent = hubspot_call_unsent(batch->scope.calls, call);
 
-	if (call->error && batch->scope.stopped == NULL)
-		hubspot_batch_stop(&batch->scope, call->error);
+	if (unsent && batch->scope.stopped == NULL)
+		hubspot_batch_stop(&batch->scope, unsent);
 	for (int i = 0; i < request->part.nunits && call->may_have_acted; i++)
 		request->part.units[i]->doubtful = true;
 	if (chunk->keep)

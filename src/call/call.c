@@ -30,6 +30,7 @@
 
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
+#include "utils/memutils.h"
 
 #include "api/error.h"
 #include "base/clock.h"
@@ -42,6 +43,7 @@
 
 struct HubspotCalls
 {
+	MemoryContext context;
 	const HubspotClient *client;
 	HubspotReadyCheck is_ready; /* or NULL: they always are */
 	void	   *ready_arg;
@@ -55,6 +57,8 @@ struct HubspotCalls
 	bool		stopped;		/* nothing more is sent */
 	const HubspotError *error;	/* why nothing more is sent, if there is no
 								 * token or no more may be sent; or NULL */
+	const HubspotError *refusal;	/* of the account, by a reply that has
+									 * ended the sending; or NULL */
 	StringInfoData url;
 	HubspotCallCounts counts;
 };
@@ -67,6 +71,7 @@ static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static void take_replies(HubspotCalls *calls);
 static void judge(HubspotCalls *calls, HubspotCall *call);
+static void keep_refusal(HubspotCalls *calls, const HubspotCall *call);
 static void park(HubspotCalls *calls, bool searches, int64 until);
 static bool renew_token(HubspotCalls *calls, HubspotCall *call);
 
@@ -81,6 +86,7 @@ hubspot_calls_create(MemoryContext context, const HubspotClient *client,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HubspotCalls *calls = palloc0(sizeof(HubspotCalls));
 
+	calls->context = context;
 	calls->client = client;
 	calls->is_ready = is_ready;
 	calls->ready_arg = ready_arg;
@@ -238,6 +244,18 @@ const HubspotError *
 hubspot_calls_error(const HubspotCalls *calls)
 {
 	return calls->error;
+}
+
+/*
+ * Why a call that has come back was not sent: the error for which calls were stopped, or
+ * what the reply to another call says.  NULL: it was sent.
+ */
+const HubspotError *
+hubspot_call_unsent(const HubspotCalls *calls, const HubspotCall *call)
+{
+	if (call->error)
+		return call->error;
+	return call->attempts == 0 ? calls->refusal : NULL;
 }
 
 const HubspotCallCounts *
@@ -466,9 +484,28 @@ judge(HubspotCalls *calls, HubspotCall *call)
 		return;
 	}
 	dlist_push_tail(&calls->done, &call->node);
-	if (!hubspot_reply_is_success(call->reply) &&
+	if (!calls->stopped && !hubspot_reply_is_success(call->reply) &&
 		hubspot_ends_sending(hubspot_reply_verdict(call->reply)))
+	{
+		keep_refusal(calls, call);
 		hubspot_calls_stop(calls, NULL);
+	}
+}
+
+/* Keep what a reply says that ends the sending, for as long as the calls live. */
+static void
+keep_refusal(HubspotCalls *calls, const HubspotCall *call)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "hubspot_assoc refusal",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HubspotError *error = hubspot_reply_error(call->reply, call->attempts);
+
+	MemoryContextSwitchTo(calls->context);
+	calls->refusal = hubspot_copy_error(error);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /* Let nothing, or with searches no search, be sent to the account before until. */

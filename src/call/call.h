@@ -105,6 +105,8 @@ extern HubspotCall *hubspot_calls_next(HubspotCalls *calls);
 extern void hubspot_calls_stop(HubspotCalls *calls, const HubspotError *error);
 extern struct HubspotExchange *hubspot_calls_exchange(const HubspotCalls *calls);
 extern const HubspotError *hubspot_calls_error(const HubspotCalls *calls);
+extern const HubspotError *hubspot_call_unsent(const HubspotCalls *calls,
+											   const HubspotCall *call);
 extern void hubspot_call_free(HubspotCall *call);
 extern const HubspotCallCounts *hubspot_calls_counts(const HubspotCalls *calls);
 

@@ -348,9 +348,7 @@ take_lookup(HubspotCall *call)
 	MemoryContext old = MemoryContextSwitchTo(lookup->context);
 
 	lookups->nstarted--;
-	if (lookup->question == ASKS_PROPERTIES)
-		take_properties(lookup);
-	else if (call->reply == NULL && call->error == NULL)
+	if (call->reply == NULL && call->error == NULL)
 		fail(lookup, lookups->stopped ? lookups->stopped :
 			 hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, ERRCODE_CONNECTION_EXCEPTION,
 								"not sent after HubSpot refused the account's requests"));
@@ -358,7 +356,14 @@ take_lookup(HubspotCall *call)
 	{
 		const HubspotError *error = hubspot_call_error(call);
 
-		if (error)
+		/*
+		 * a token may lack the scope for properties, and what they tell is
+		 * seldom needed
+		 */
+		if (lookup->question == ASKS_PROPERTIES &&
+			!(error && hubspot_ends_sending(error->verdict) && error->verdict != HUBSPOT_VERDICT_SCOPE))
+			take_properties(lookup);
+		else if (error)
 			take_failure(lookup, error);
 		else
 			take_answer(lookup);
