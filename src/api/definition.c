@@ -123,8 +123,8 @@ static bool is_category(const char *status);
 
 /*
  * Read a successful reply that lists labels or limits: a list of
- * HubspotDefinition, palloc'd.  False: it is not such a list, or it lists
- * something that is not an association type.  Nothing is left out, since it
+ * HubspotDefinition, palloc'd.  False: it is not such a list, not all of it, or it
+ * lists something that is not an association type.  Nothing is left out, since it
  * would be missed elsewhere.
  */
 bool
@@ -136,7 +136,7 @@ hubspot_read_definitions(const HubspotHttpReply *reply, List **definitions)
 
 	read = hubspot_json_read(hubspot_reply_body(reply), &definitions_shape, &fields, &state);
 	*definitions = state.definitions;
-	return read && fields.has_results && !state.unreadable;
+	return read && fields.has_results && !state.unreadable && hubspot_list_problem(reply) == NULL;
 }
 
 static void
@@ -230,7 +230,7 @@ hubspot_read_done(const HubspotHttpReply *reply, HubspotError **error)
 		return HUBSPOT_NOT_DONE;
 	if (envelope.complete || state.nresults > 0)
 		return HUBSPOT_DONE;
-	return envelope.status == NULL && !envelope.is_error ?
+	return envelope.status == NULL && !envelope.is_error && reply->status != HUBSPOT_ACCEPTED ?
 		HUBSPOT_DONE_OR_NOT : HUBSPOT_NOT_DONE;
 }
 

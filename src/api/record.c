@@ -13,11 +13,10 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "lib/stringinfo.h"
 #include "utils/json.h"
 
+#include "api/envelope.h"
 #include "api/error.h"
 #include "api/object_type.h"
 #include "api/record.h"
@@ -44,8 +43,6 @@
 /* More errors than this say nothing new about a hundred keys. */
 #define MAX_ERRORS			300
 
-#define COMPLETE			"COMPLETE"
-
 /* A record of a reply. */
 typedef struct RecordFields
 {
@@ -56,20 +53,10 @@ typedef struct RecordFields
 /* A reply with many records. */
 typedef struct EnvelopeFields
 {
-	const char *status;
-	HubspotSlice nerrors;
-	HubspotSlice message;		/* this and category are an error's */
-	HubspotSlice category;
+	HubspotEnvelopeFields own;
 	HubspotSlice total;
-	HubspotSlice next;
 	bool		listed;			/* there is a list of results */
 } EnvelopeFields;
-
-/* What paging.next holds. */
-typedef struct NextFields
-{
-	HubspotSlice after;
-} NextFields;
 
 /* The state of the callbacks of a reply's items. */
 typedef struct ReplyState
@@ -98,27 +85,11 @@ static const HubspotJsonShape record_shape = {
 static const HubspotJsonShape error_shape = {
 	.item = error_item,.odd = odd_item
 };
-static const HubspotJsonField paging_fields[] = {
-	HUBSPOT_JSON_FIELD("next", HUBSPOT_JSON_RAW, EnvelopeFields, next)
-};
-static const HubspotJsonShape paging_shape = {
-	HUBSPOT_JSON_FIELDS(paging_fields)
-};
-static const HubspotJsonField next_fields[] = {
-	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, NextFields, after)
-};
-static const HubspotJsonShape next_shape = {
-	HUBSPOT_JSON_FIELDS(next_fields)
-};
 static const HubspotJsonField envelope_fields[] = {
-	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status),
-	HUBSPOT_JSON_FIELD("total", HUBSPOT_JSON_ID, EnvelopeFields, total),
+	HUBSPOT_JSON_FIELD("total", HUBSPOT_JSON_RAW, EnvelopeFields, total),
 	HUBSPOT_JSON_LIST_NOTED_IN("results", &record_shape, EnvelopeFields, listed),
-	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors),
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_shape),
-	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape),
-	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message),
-	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category)
+	HUBSPOT_ENVELOPE_FIELDS(EnvelopeFields, own)
 };
 static const HubspotJsonShape envelope_shape = {
 	HUBSPOT_JSON_FIELDS(envelope_fields)
@@ -130,22 +101,31 @@ typedef struct PropertyFields
 	const char *name;
 } PropertyFields;
 
+/* The state of the callbacks of such definitions. */
+typedef struct PropertiesState
+{
+	List	   *names;
+	bool		unreadable;
+} PropertiesState;
+
 typedef struct PropertiesFields
 {
-	bool		listed;
+	HubspotEnvelopeFields own;
 } PropertiesFields;
 
 static void property_item(void *state, const void *item, HubspotSlice raw);
+static void odd_property(void *state);
 
 static const HubspotJsonField property_fields[] = {
 	HUBSPOT_JSON_FIELD("name", HUBSPOT_JSON_TEXT, PropertyFields, name)
 };
 static const HubspotJsonShape property_shape = {
 	HUBSPOT_JSON_FIELDS(property_fields),.item_size = sizeof(PropertyFields),
-	.item = property_item
+	.item = property_item,.odd = odd_property
 };
 static const HubspotJsonField properties_fields[] = {
-	HUBSPOT_JSON_LIST_NOTED_IN("results", &property_shape, PropertiesFields, listed)
+	HUBSPOT_JSON_NESTED("results", HUBSPOT_JSON_LIST, &property_shape),
+	HUBSPOT_ENVELOPE_FIELDS(PropertiesFields, own)
 };
 static const HubspotJsonShape properties_shape = {
 	HUBSPOT_JSON_FIELDS(properties_fields)
@@ -165,9 +145,6 @@ static bool has_secondary(const HubspotObjectType *type);
 static void append_properties(StringInfo body, const HubspotObjectType *type);
 static void append_values(StringInfo body, const HubspotSlice *values, int nvalues,
 						  const char *before, const char *after);
-static HubspotSlice read_after(HubspotSlice next);
-static int64 read_count(HubspotSlice digits);
-static bool is_given(HubspotSlice raw);
 static void take_property(void *state, HubspotSlice name, HubspotSlice raw);
 static void take_value(void *state, HubspotSlice text);
 static void take_values(void *state, HubspotSlice text);
@@ -294,51 +271,12 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 	memset(records, 0, sizeof(*records));
 	if (!hubspot_json_read(hubspot_reply_body(reply), &envelope_shape, &fields, &state))
 		return false;
-	records->total = read_count(fields.total);
-	records->has_more = is_given(fields.next);
-	if (records->has_more)
-		records->after = read_after(fields.next);
+	records->total = hubspot_read_count(fields.total);
+	records->has_more = hubspot_read_paging(fields.own.paging, &records->after);
 	records->whole = fields.listed && !state.odd &&
-		!is_given(fields.message) && !is_given(fields.category) &&
-		(fields.status == NULL || strcmp(fields.status, COMPLETE) == 0) &&
-		read_count(fields.nerrors) <= state.nerrors && state.nerrors <= MAX_ERRORS;
+		!hubspot_envelope_is_error(&fields.own) && hubspot_envelope_is_complete(&fields.own) &&
+		hubspot_read_count(fields.own.nerrors) <= state.nerrors && state.nerrors <= MAX_ERRORS;
 	return fields.listed || state.nerrors > 0;
-}
-
-/* Where the next page begins; no data: the reply does not say. */
-static HubspotSlice
-read_after(HubspotSlice next)
-{
-	NextFields	fields = {{NULL, 0}};
-
-	if (!hubspot_json_read(next, &next_shape, &fields, NULL) || fields.after.len == 0)
-		fields.after.data = NULL;
-	return fields.after;
-}
-
-/*
- * Read a count: 0 if it is not given, at least PG_INT32_MAX if it is not a number or too
- * large.
- */
-static int64
-read_count(HubspotSlice digits)
-{
-	int64		count = 0;
-
-	for (int i = 0; i < digits.len && count < PG_INT32_MAX; i++)
-	{
-		if (!isdigit((unsigned char) digits.data[i]))
-			return PG_INT32_MAX;
-		count = count * 10 + (digits.data[i] - '0');
-	}
-	return count;
-}
-
-/* Is a value given, other than null? */
-static bool
-is_given(HubspotSlice raw)
-{
-	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
 }
 
 /* Take a record.  If its id cannot be used, it is left out, and the reply is not whole. */
@@ -487,16 +425,21 @@ take_values(void *state, HubspotSlice text)
 
 /*
  * Read a successful reply that lists the properties of an object type: their names, a list
- * of char *, palloc'd.  False: it is not such a list.
+ * of char *, palloc'd.  False: it is not such a list, or not all of it; each type has some.
  */
 bool
 hubspot_read_property_names(const HubspotHttpReply *reply, List **names)
 {
-	PropertiesFields fields = {false};
+	PropertiesFields fields = {0};
+	PropertiesState state = {NIL, false};
+	HubspotSlice after;
+	bool		read;
 
-	*names = NIL;
-	return hubspot_json_read(hubspot_reply_body(reply), &properties_shape, &fields, names) &&
-		fields.listed;
+	read = hubspot_json_read(hubspot_reply_body(reply), &properties_shape, &fields, &state);
+	*names = state.names;
+	return read && state.names != NIL && !state.unreadable && hubspot_envelope_is_complete(&fields.own) &&
+		!hubspot_envelope_is_error(&fields.own) && hubspot_read_count(fields.own.nerrors) == 0 &&
+		!hubspot_read_paging(fields.own.paging, &after);
 }
 
 /*
@@ -524,9 +467,17 @@ hubspot_property_problem(const List *names, const char *property)
 static void
 property_item(void *state, const void *item, HubspotSlice raw)
 {
-	List	  **names = state;
+	PropertiesState *properties = state;
 	const PropertyFields *fields = item;
 
 	if (fields->name)
-		*names = lappend(*names, unconstify(char *, fields->name));
+		properties->names = lappend(properties->names, unconstify(char *, fields->name));
+	else
+		properties->unreadable = true;
+}
+
+static void
+odd_property(void *state)
+{
+	((PropertiesState *) state)->unreadable = true;
 }

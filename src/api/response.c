@@ -14,18 +14,12 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "miscadmin.h"
 
+#include "api/envelope.h"
 #include "api/response.h"
+#include "base/shown.h"
 #include "json/json.h"
-
-/* Counts of errors above this are not told apart. */
-#define MAX_COUNT	1000000
-
-/* The status of an envelope whose operation has ended. */
-#define COMPLETE	"COMPLETE"
 
 /* Room for the associations of one record, at first. */
 #define FIRST_ASSOCIATIONS	16
@@ -108,23 +102,10 @@ static const HubspotJsonShape other_shape = {
 	HUBSPOT_JSON_FIELDS(other_fields),.item_size = sizeof(OtherFields),.item = other_item,
 	.odd = odd_association
 };
-static const HubspotJsonField next_fields[] = {
-	HUBSPOT_JSON_FIELD("after", HUBSPOT_JSON_ID, HubspotResult, after),
-	HUBSPOT_JSON_FIELD("link", HUBSPOT_JSON_ID, HubspotResult, next_link)
-};
-static const HubspotJsonShape next_shape = {
-	HUBSPOT_JSON_FIELDS(next_fields)
-};
-static const HubspotJsonField paging_fields[] = {
-	HUBSPOT_JSON_NESTED("next", HUBSPOT_JSON_OBJECT, &next_shape)
-};
-static const HubspotJsonShape paging_shape = {
-	HUBSPOT_JSON_FIELDS(paging_fields)
-};
 static const HubspotJsonField record_fields[] = {
 	HUBSPOT_JSON_NESTED("from", HUBSPOT_JSON_OBJECT, &result_from_shape),
 	HUBSPOT_JSON_LIST_NOTED_IN("to", &other_shape, HubspotResult, listed),
-	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+	HUBSPOT_JSON_FIELD("paging", HUBSPOT_JSON_RAW, HubspotResult, paging)
 };
 static const HubspotJsonShape record_shape = {
 	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item
@@ -133,7 +114,7 @@ static const HubspotJsonShape record_shape = {
 /* The associations of one record, which the answer does not name. */
 static const HubspotJsonField page_fields[] = {
 	HUBSPOT_JSON_LIST_NOTED_IN("results", &other_shape, HubspotResult, listed),
-	HUBSPOT_JSON_NESTED("paging", HUBSPOT_JSON_OBJECT, &paging_shape)
+	HUBSPOT_JSON_FIELD("paging", HUBSPOT_JSON_RAW, HubspotResult, paging)
 };
 static const HubspotJsonShape page_shape = {
 	HUBSPOT_JSON_FIELDS(page_fields)
@@ -155,11 +136,7 @@ static const HubspotJsonShape pair_shape = {
 /* The envelope of a batch. */
 typedef struct EnvelopeFields
 {
-	const char *status;
-	HubspotSlice nerrors;
-	HubspotSlice message;		/* these are an error's */
-	HubspotSlice category;
-	HubspotSlice error;
+	HubspotEnvelopeFields own;
 } EnvelopeFields;
 
 static void error_item(void *state, const void *item, HubspotSlice raw);
@@ -171,11 +148,7 @@ static const HubspotJsonShape error_item_shape = {
 };
 
 #define OUTCOME_FIELDS \
-	HUBSPOT_JSON_FIELD("status", HUBSPOT_JSON_TEXT, EnvelopeFields, status), \
-	HUBSPOT_JSON_FIELD("numErrors", HUBSPOT_JSON_ID, EnvelopeFields, nerrors), \
-	HUBSPOT_JSON_FIELD("message", HUBSPOT_JSON_RAW, EnvelopeFields, message), \
-	HUBSPOT_JSON_FIELD("category", HUBSPOT_JSON_RAW, EnvelopeFields, category), \
-	HUBSPOT_JSON_FIELD("error", HUBSPOT_JSON_RAW, EnvelopeFields, error), \
+	HUBSPOT_ENVELOPE_FIELDS(EnvelopeFields, own), \
 	HUBSPOT_JSON_NESTED("errors", HUBSPOT_JSON_LIST, &error_item_shape)
 #define ENVELOPE_FIELDS(item_shape) \
 	OUTCOME_FIELDS, \
@@ -216,9 +189,8 @@ static bool tells_of_failure(const EnvelopeFields *fields,
 							 const EnvelopeState *state);
 static int	count_errors(const EnvelopeFields *fields,
 						 const EnvelopeState *state);
-static bool is_error(const EnvelopeFields *fields);
-static bool is_given(HubspotSlice raw);
-static int	count_of(HubspotSlice digits);
+static void ignore_result(void *state, const HubspotResult *result);
+static void first_error(void *state, HubspotError *error);
 static void add_association(EnvelopeState *envelope,
 							const HubspotAssociationType *type);
 
@@ -236,6 +208,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 	EnvelopeState state = {.sink = sink,.reply = reply};
 	HubspotResult pair = {0};
 	HubspotResult page = {0};
+	HubspotSlice after;
 	bool		read = false;
 
 	switch (shape)
@@ -257,8 +230,7 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_PAGE:
 			read = hubspot_json_read(hubspot_reply_body(reply), &page_shape, &page, &state) &&
 				page.listed;
-			/* the answer may say no more than that there are none */
-			if (read && state.nassociations == 0)
+			if (read)
 				read = hubspot_json_read(hubspot_reply_body(reply), &outcome_shape,
 										 &fields, &state);
 			if (read && !tells_of_failure(&fields, &state))
@@ -271,11 +243,12 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 		case HUBSPOT_REPLY_USAGE:
 			elog(ERROR, "unexpected shape of a reply: %d", (int) shape);
 	}
-	envelope->status = fields.status;
-	envelope->canceled = (fields.status && strcmp(fields.status, "CANCELED") == 0);
-	envelope->complete = (fields.status && strcmp(fields.status, COMPLETE) == 0);
+	envelope->status = hubspot_envelope_status(&fields.own);
+	envelope->canceled = (envelope->status && strcmp(envelope->status, HUBSPOT_CANCELED) == 0);
+	envelope->complete = (envelope->status && strcmp(envelope->status, HUBSPOT_COMPLETE) == 0);
 	envelope->nerrors = count_errors(&fields, &state);
-	envelope->is_error = is_error(&fields);
+	envelope->is_error = hubspot_envelope_is_error(&fields.own);
+	envelope->has_more = hubspot_read_paging(fields.own.paging, &after);
 	if (state.associations)
 		pfree(state.associations);
 	return read;
@@ -285,47 +258,14 @@ hubspot_read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape,
 static bool
 tells_of_failure(const EnvelopeFields *fields, const EnvelopeState *state)
 {
-	return (fields->status && strcmp(fields->status, COMPLETE) != 0) ||
-		count_errors(fields, state) > 0 || is_error(fields);
+	return !hubspot_envelope_is_complete(&fields->own) ||
+		hubspot_envelope_is_error(&fields->own) || count_errors(fields, state) > 0;
 }
 
 static int
 count_errors(const EnvelopeFields *fields, const EnvelopeState *state)
 {
-	return Max(count_of(fields->nerrors), state->nerrors + state->nodd);
-}
-
-/* Does it have a member that only an error has? */
-static bool
-is_error(const EnvelopeFields *fields)
-{
-	return is_given(fields->message) || is_given(fields->category) ||
-		is_given(fields->error);
-}
-
-/* Is there a value other than null? */
-static bool
-is_given(HubspotSlice raw)
-{
-	return raw.data && !(raw.len == 4 && memcmp(raw.data, "null", 4) == 0);
-}
-
-/*
- * A count of errors; what is not a number, or is too large, counts as
- * MAX_COUNT.
- */
-static int
-count_of(HubspotSlice digits)
-{
-	int			count = 0;
-
-	for (int i = 0; i < digits.len && count < MAX_COUNT; i++)
-	{
-		if (!isdigit((unsigned char) digits.data[i]))
-			return MAX_COUNT;
-		count = count * 10 + (digits.data[i] - '0');
-	}
-	return count;
+	return Max(hubspot_read_count(fields->own.nerrors), state->nerrors + state->nodd);
 }
 
 static void
@@ -410,11 +350,9 @@ record_item(void *state, const void *item, HubspotSlice raw)
 	HubspotResult result = *(const HubspotResult *) item;
 	Size		size = sizeof(HubspotAssociation) * envelope->nassociations;
 
-	if (result.after.len == 0)
-		result.after.data = NULL;
 	if (envelope->unreadable)
 		result.problem = "HubSpot's answer has an association that cannot be read";
-	else if (result.next_link.len > 0 && result.after.data == NULL)
+	if (hubspot_read_paging(result.paging, &result.after) && result.after.data == NULL)
 		result.problem = "HubSpot's answer does not say where the next page is";
 	result.nassociations = envelope->nassociations;
 	if (size > 0)
@@ -445,4 +383,55 @@ static void
 odd_error(void *state)
 {
 	((EnvelopeState *) state)->nodd++;
+}
+
+/*
+ * What is wrong with a successful reply that should list all that there is of something,
+ * palloc'd: it tells of a failure, or has further pages, which nobody would ask for.  NULL:
+ * nothing of that kind.
+ */
+const char *
+hubspot_list_problem(const HubspotHttpReply *reply)
+{
+	const HubspotError *error = NULL;
+	HubspotReplySink sink = {.state = &error,.result = ignore_result,.error = first_error,.max_errors = 1};
+	HubspotEnvelope envelope;
+
+	if (!hubspot_read_reply(reply, HUBSPOT_REPLY_SILENT, &sink, &envelope))
+		return NULL;
+	if (envelope.is_error && error == NULL)
+		error = hubspot_item_error(reply, hubspot_reply_body(reply), NULL);
+	if (error)
+		return psprintf("the answer tells of a failure: %s", error->message);
+	if (envelope.nerrors > 0)
+		return "the answer tells of a failure";
+	if (envelope.status && !envelope.complete)
+		return psprintf("the status of the answer is %s", hubspot_shown(envelope.status));
+	return envelope.has_more ? "the answer is the first of several pages" : NULL;
+}
+
+static void
+ignore_result(void *state, const HubspotResult *result)
+{
+}
+
+static void
+first_error(void *state, HubspotError *error)
+{
+	const HubspotError **first = state;
+
+	if (*first == NULL)
+		*first = error;
+}
+
+/*
+ * The error of a successful reply that is not what was asked for, palloc'd: what the reply
+ * says of that itself, or else the given reason.
+ */
+HubspotError *
+hubspot_unreadable_reply(const HubspotHttpReply *reply, const char *reason)
+{
+	const char *problem = hubspot_list_problem(reply);
+
+	return hubspot_unconfirmed(reply, problem ? problem : reason);
 }

@@ -36,10 +36,9 @@ typedef struct HubspotResult
 	const char *problem;		/* why these are not all of them, or NULL */
 	const HubspotAssociation *associations; /* palloc'd; ids in the reply */
 	int			nassociations;
+	HubspotSlice paging;		/* as it came */
 	HubspotSlice after;			/* where the next page begins; no data: there
 								 * is none */
-	HubspotSlice next_link;		/* the link to it, for clients that follow
-								 * links */
 } HubspotResult;
 
 /* What the reply to a batch says of itself. */
@@ -50,6 +49,7 @@ typedef struct HubspotEnvelope
 	bool		complete;
 	int			nerrors;		/* as many as it says or has */
 	bool		is_error;		/* it has a member that only an error has */
+	bool		has_more;		/* it is a part of all that there is */
 } HubspotEnvelope;
 
 /* Where the items of a reply go. */
@@ -66,5 +66,7 @@ extern bool hubspot_read_reply(const HubspotHttpReply *reply,
 							   HubspotReplyShape shape,
 							   const HubspotReplySink *sink,
 							   HubspotEnvelope *envelope);
+extern const char *hubspot_list_problem(const HubspotHttpReply *reply);
+extern HubspotError *hubspot_unreadable_reply(const HubspotHttpReply *reply, const char *reason);
 
 #endif							/* HUBSPOT_API_RESPONSE_H */

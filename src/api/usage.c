@@ -243,7 +243,8 @@ hubspot_read_record_usage(const HubspotHttpReply *reply, HubspotRecordUsage *usa
 	usage->at_limit = number(fields.at_limit);
 	usage->near_limit = number(fields.near_limit);
 	usage->records = state.items;
-	return read && fields.has_full && fields.has_near && !state.unreadable;
+	return read && fields.has_full && fields.has_near && !state.unreadable &&
+		hubspot_list_problem(reply) == NULL;
 }
 
 static bool
@@ -255,7 +256,7 @@ read_list(const HubspotHttpReply *reply, const HubspotJsonShape *shape, List **i
 
 	read = hubspot_json_read(hubspot_reply_body(reply), shape, &fields, &state);
 	*items = state.items;
-	return read && fields.has_results && !state.unreadable;
+	return read && fields.has_results && !state.unreadable && hubspot_list_problem(reply) == NULL;
 }
 
 static void

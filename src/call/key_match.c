@@ -487,8 +487,8 @@ settle_missing(Reading *reading, const HubspotRecordsReply *records)
 
 /*
  * Settle a key that was asked for alone, and that no record has and no error names.  If it
- * is an id, HubSpot has merged that record into the one in the answer.  Otherwise records
- * in the answer are candidates, which the user is shown.
+ * is an id, HubSpot has merged that record into the only one in the answer.  Otherwise
+ * records in the answer are candidates, which the user is shown.
  */
 static void
 settle_alone(Reading *reading, const HubspotRecordsReply *records)
@@ -500,7 +500,8 @@ settle_alone(Reading *reading, const HubspotRecordsReply *records)
 	ListCell   *lc;
 
 	if (hubspot_keys_type(question->keys)->property == NULL && nstrangers == 1 &&
-		hubspot_keys_type(question->keys)->shows == NULL)
+		hubspot_keys_type(question->keys)->shows == NULL &&
+		records->whole && !records->has_more)
 	{
 		hubspot_key_set_found(question->keys, key, *(HubspotSlice *) linitial(reading->strangers));
 		return;

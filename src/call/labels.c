@@ -27,6 +27,7 @@
 
 #include "api/definition.h"
 #include "api/endpoint.h"
+#include "api/response.h"
 #include "base/closest.h"
 #include "base/fold.h"
 #include "call/labels.h"
@@ -193,7 +194,7 @@ lookup_error(const HubspotCall *call, List **definitions)
 	const HubspotError *failure = hubspot_call_error(call);
 
 	if (failure == NULL && !hubspot_read_definitions(call->reply, definitions))
-		failure = hubspot_unconfirmed(call->reply, "the answer is not a list of labels");
+		failure = hubspot_unreadable_reply(call->reply, "the answer is not a list of labels");
 	if (failure == NULL)
 		return NULL;
 

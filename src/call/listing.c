@@ -348,7 +348,7 @@ take_check(HubspotCall *call)
 
 	listing->on_its_way = false;
 	if (call->reply && hubspot_reply_is_success(call->reply) &&
-		hubspot_read_property_names(call->reply, &names) && names != NIL)
+		hubspot_read_property_names(call->reply, &names))
 	{
 		char	   *problem;
 

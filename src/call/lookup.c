@@ -510,7 +510,7 @@ take_properties(Lookup *lookup)
 	List	   *names = NIL;
 
 	if (lookup->call.reply && hubspot_reply_is_success(lookup->call.reply) &&
-		hubspot_read_property_names(lookup->call.reply, &names) && names != NIL)
+		hubspot_read_property_names(lookup->call.reply, &names))
 	{
 		problem = hubspot_property_problem(names, property);
 		exists = (problem == NULL);

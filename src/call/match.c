@@ -144,7 +144,8 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 	settle_errors(&reading);
 	if (match->shape == HUBSPOT_REPLY_SILENT && reading.unnamed == NULL &&
 		envelope.nerrors <= list_length(reading.errors) &&
-		(envelope.complete || (envelope.status == NULL && !envelope.is_error)))
+		(envelope.complete || (envelope.status == NULL && !envelope.is_error &&
+							   reply->status != HUBSPOT_ACCEPTED)))
 		confirm_rest(&reading);
 	settle_missing(&reading, &envelope);
 	if (hubspot_match_reads(match))

@@ -16,9 +16,11 @@
 #include "account/throttle.h"
 #include "api/endpoint.h"
 #include "api/error.h"
+#include "api/response.h"
 #include "api/usage.h"
 #include "base/clock.h"
 #include "base/iso_time.h"
+#include "base/shown.h"
 #include "call/perform.h"
 #include "diagnose/check.h"
 #include "rows/report.h"
@@ -193,8 +195,11 @@ hubspot_check_quota(HubspotDiagnosis *diagnosis)
 	}
 	if (!hubspot_read_daily_usage(call.reply, &usages))
 	{
+		const char *problem = hubspot_list_problem(call.reply);
+
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_WARNING, NULL,
-					 "HubSpot's answer cannot be read");
+					 "HubSpot's answer cannot be read%s%s", problem ? ": " : "",
+					 problem ? problem : "");
 		return;
 	}
 	foreach(lc, usages)
@@ -212,7 +217,7 @@ show_quota(HubspotDiagnosis *diagnosis, const HubspotDailyUsage *usage)
 	if (usage->most == HUBSPOT_UNTOLD || usage->used == HUBSPOT_UNTOLD)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA, HUBSPOT_STATE_WARNING, NULL,
 					 "HubSpot could not tell (%s)",
-					 usage->status ? usage->status : "without a reason");
+					 usage->status ? hubspot_shown(usage->status) : "without a reason");
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_QUOTA,
 					 left == 0 ? HUBSPOT_STATE_PROBLEM :

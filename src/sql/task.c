@@ -20,6 +20,7 @@
 #include "api/definition.h"
 #include "api/error.h"
 #include "api/object_type.h"
+#include "api/response.h"
 #include "call/perform.h"
 #include "rows/report.h"
 #include "schema/origin.h"
@@ -134,7 +135,7 @@ hubspot_task_fail(const HubspotTask *task, const HubspotError *error)
 void
 hubspot_task_fail_unreadable(const HubspotTask *task, const char *reason)
 {
-	hubspot_task_fail(task, hubspot_unconfirmed(task->call.reply, reason));
+	hubspot_task_fail(task, hubspot_unreadable_reply(task->call.reply, reason));
 }
 
 /*

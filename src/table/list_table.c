@@ -34,6 +34,7 @@
 #include "api/association_type.h"
 #include "api/definition.h"
 #include "api/object_type.h"
+#include "api/response.h"
 #include "base/shown.h"
 #include "call/perform.h"
 #include "rows/report.h"
@@ -297,21 +298,17 @@ read_labels(ListScan *scan, char *from_type, char *to_type)
 	const char *types[2] = {object_type_name(scan, from_type), object_type_name(scan, to_type)};
 	HubspotCall call = {0};
 	const HubspotError *error;
-	List	   *definitions;
+	List	   *definitions = NIL;
 	ListCell   *lc;
 
 	scan->nrequests++;
 	error = hubspot_call_operation(scan->client, HUBSPOT_LABELS, types, NULL, false, &call);
+	if (error == NULL && !hubspot_read_definitions(call.reply, &definitions))
+		error = hubspot_unreadable_reply(call.reply, "the answer is not a list of association types");
 	if (error)
 		hubspot_throw_error(error, psprintf("could not read the labels from %s to %s",
 											hubspot_shown(from_type), hubspot_shown(to_type)),
 							HUBSPOT_NOTHING_DONE);
-	if (!hubspot_read_definitions(call.reply, &definitions))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("could not read the labels from %s to %s", hubspot_shown(from_type),
-						hubspot_shown(to_type)),
-				 errdetail("The answer is not a list of association types.")));
 	foreach(lc, definitions)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "api/response.h"
 #include "call/perform.h"
 #include "rows/report.h"
 #include "table/object_list.h"
@@ -29,6 +30,8 @@ hubspot_custom_objects(const HubspotClient *client)
 	ListCell   *lc;
 
 	error = hubspot_call_operation(client, HUBSPOT_CUSTOM_OBJECTS, NULL, NULL, false, &call);
+	if (error == NULL && !hubspot_read_custom_objects(call.reply, &objects))
+		error = hubspot_unreadable_reply(call.reply, "the answer is not a list of object types");
 	if (error && error->verdict != HUBSPOT_VERDICT_SCOPE)
 		hubspot_throw_error(error, "could not list the custom objects", HUBSPOT_NOTHING_DONE);
 	if (error)
@@ -37,11 +40,6 @@ hubspot_custom_objects(const HubspotClient *client)
 				 errmsg("custom objects are left out, because the token may not read them"),
 				 errdetail("%s", hubspot_error_detail(error)),
 				 errhint("Give the token's app or service key the scope crm.schemas.custom.read.")));
-	else if (!hubspot_read_custom_objects(call.reply, &objects))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("could not list the custom objects"),
-				 errdetail("The answer is not a list of object types.")));
 	foreach(lc, objects)
 	{
 		HubspotCustomObject *object = palloc(sizeof(HubspotCustomObject));

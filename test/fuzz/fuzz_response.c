@@ -47,7 +47,7 @@ take_result(void *state, const HubspotResult *result)
 	fuzz_check_slice(result->category);
 	fuzz_check_slice(result->labels);
 	fuzz_check_slice(result->after);
-	fuzz_check_slice(result->next_link);
+	fuzz_check_slice(result->paging);
 	fuzz_check(result->nassociations == 0 || seen->records);
 	for (int i = 0; i < result->nassociations; i++)
 	{
@@ -123,6 +123,7 @@ read_definitions(const HubspotHttpReply *reply, FuzzJson json)
 	ListCell   *lc;
 
 	fuzz_check(!read || json == FUZZ_JSON_OBJECT);
+	fuzz_check(!read || hubspot_list_problem(reply) == NULL);
 	foreach(lc, definitions)
 	{
 		const HubspotDefinition *definition = lfirst(lc);

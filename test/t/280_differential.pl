@@ -532,10 +532,10 @@ CREATE FUNCTION expected_silent(j jsonb) RETURNS text LANGUAGE sql AS $$
 		WHEN done THEN format('%s t ', i) ELSE format('%s f UNCONFIRMED', i) END, E'\n' ORDER BY i)
 	FROM generate_series(1, 3) AS i, (
 		SELECT jsonb_typeof(j) = 'object'
-			AND (txt(j -> 'status') = 'COMPLETE' OR txt(j -> 'status') IS NULL AND NOT EXISTS (
+			AND (txt(j -> 'status') = 'COMPLETE' OR coalesce(j -> 'status', 'null') = 'null' AND NOT EXISTS (
 				SELECT FROM unnest('{message,category,error}'::text[]) AS k WHERE j -> k <> 'null'))
 			-- all errors are told, can be read and name an input that there is
-			AND coalesce(txt(j -> 'numErrors'), '0') ~ '^[0-9]*$'
+			AND coalesce(txt(j -> 'numErrors'), nullif(j -> 'numErrors', 'null')::text, '0') ~ '^[0-9]*$'
 			AND coalesce(nullif(txt(j -> 'numErrors'), ''), '0')::numeric <= count(e) FILTER (WHERE jsonb_typeof(e) = 'object')
 			AND coalesce(bool_and(jsonb_typeof(e) = 'object'), true)
 			AND jsonb_typeof(coalesce(j -> 'errors', '[]')) IN ('array', 'null')
@@ -571,8 +571,10 @@ BEGIN
 			labels := labels || coalesce(txt(t -> 'label'), '');
 		END LOOP;
 	END LOOP;
-	-- it goes on where nobody can go
-	IF length(txt(members(members(paging) -> 'next') -> 'link')) > 0 THEN
+	-- it goes on where nobody can go: what is not a place is no end either
+	IF paging <> 'null' AND jsonb_typeof(paging) <> 'object' OR members(paging) -> 'next' <> 'null' AND (
+			jsonb_typeof(members(paging) -> 'next') <> 'object'
+			OR coalesce(paging -> 'next' -> 'after', '""') <> 'null' OR length(txt(paging -> 'next' -> 'link')) > 0) THEN
 		RETURN NULL;
 	END IF;
 	RETURN ARRAY(

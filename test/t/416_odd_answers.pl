@@ -90,5 +90,158 @@ foreach my $status (401, 403, 405, 429, 530)
 	like($session->query(q{SELECT count(*) FROM hs_assoc_batch_read('contacts', 'companies:domain', '{101,102,103,104}'::text[], server => 'single')}), qr/^[4-8]$/, '... while records are read');
 }
 
+#
+# A next page that nobody can find is no end of the pages
+#
+my $nowhere = qr/HubSpot's answer does not say where the next page is/;
+foreach my $paging ('next', 5, $true, [], [ { next => { after => 'A' } } ], { next => 'A' }, { next => 7 }, { next => $true }, { next => [ { after => 'A' } ] },
+	{ next => {} }, { next => { after => '' } }, { next => { after => $true } }, { next => { after => [ 'A' ] } }, { next => { after => { id => 'A' } } })
+{
+	my $name = encode_json([$paging]);
+
+	answer({ action => body({ results => [ $record->(1, undef, 11), $record->(2, $paging, 21), $record->(3, undef) ] }) });
+	like(read_of(1 .. 3), qr/^1 11\n2 UNCONFIRMED $nowhere$/, "paging $name: a record in a batch");
+	answer({ action => body({ results => [ { toObjectId => '11', associationTypes => [] } ], paging => $paging }) });
+	like(list_of(1), qr/^ERROR:  08P01: .*\nDETAIL:  UNCONFIRMED: $nowhere/, '... a list');
+	answer({ match => { path => 'objects/2026-03/contacts$' }, action => body({ results => [ { id => '1' } ], paging => $paging }) });
+	like(told("SELECT count(*) FROM hs_assoc_scan('contacts', 'companies')"), qr/^ERROR:  08P01: .*\n.*the answer does not say where the next page is/, '... the list of an account');
+}
+foreach my $paging ({}, { next => undef }, { next => { after => undef } }, { next => { after => undef, link => '' } }, { prev => { before => 'A' } })
+{
+	my $name = encode_json([$paging]);
+
+	answer({ action => body({ results => [ $record->(1, $paging, 11) ] }) });
+	is(read_of(1), '1 11', "paging $name: there is no further page");
+	answer({ action => body({ results => [ { toObjectId => '11', associationTypes => [] } ], paging => $paging }) });
+	is(list_of(1), '11', '... of a list');
+}
+
+# Nothing is removed, and nothing is planned, by half of what a record has
+$hubspot->reset;
+$hubspot->put_associations('contacts', 'companies', [ [ 1, 11 ], [ 1, 12 ] ]);
+answer({ match => { path => 'batch/read$' }, action => body({ results => [ $record->(1, [], 12) ] }) });
+is($session->query(q{SELECT string_agg(concat_ws(' ', action, from_id, to_id, error_category), E'\n') FROM hs_assoc_apply('contacts', 'companies', 'SELECT 1 AS from_id, 11 AS to_id')}),
+	'unreadable 1 UNCONFIRMED', 'a plan: the record is not read');
+$hubspot->clear_rules;
+is($hubspot->association_count('contacts', 'companies'), 2, '... and keeps what it has');
+
+#
+# Members of a kind that nobody expects
+#
+foreach my $status ($true, $false, {}, [], [ 'COMPLETE' ], { is => 'COMPLETE' }, 5, '', 'complete')
+{
+	answer({ action => body({ status => $status, results => [] }) });
+	my $shown = encode_json([$status]) =~ s/^\[(.*)\]$/$1/r =~ s/^"(.*)"$/$1/r;
+	is(archived(2), join("\n", ("f UNCONFIRMED not in HubSpot's answer, whose status is $shown") x 2), "status $shown: nothing is removed");
+	like(told("SELECT hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)"), qr/^ERROR:  08P01: .*\nDETAIL:  UNCONFIRMED: the status of the answer is "?\Q$shown\E/, '... nor a limit')
+	  unless $shown eq '';
+}
+foreach my $errors ($true, {}, [], [ 0 ], 'none', 0.5, -1)
+{
+	answer({ action => body({ status => 'COMPLETE', numErrors => $errors, results => [] }) });
+	is(archived(2), join("\n", ("f UNCONFIRMED not in HubSpot's answer") x 2), 'numErrors ' . encode_json([$errors]) . ': nothing is removed');
+}
+foreach my $more ({ status => undef }, { status => 'COMPLETE' }, { status => 'COMPLETE', numErrors => undef }, { status => 'COMPLETE', numErrors => '0' }, { numErrors => 0 })
+{
+	answer({ action => body({ results => [], %$more }) });
+	is(archived(2), "t\nt", encode_json($more) . ': all is removed');
+}
+
+# A list that is there, and tells of a failure
+foreach my $more ({ status => 'PENDING' }, { status => {} }, { numErrors => 1 }, { numErrors => {} }, { errors => [ 1 ] }, { errors => [ { message => 'Half of it', category => 'X' } ] },
+	{ message => 'Half of it' }, { category => 'X' })
+{
+	answer({ action => body({ results => [ { toObjectId => '11', associationTypes => [] } ], %$more }) });
+	like(list_of(1), qr/^ERROR:  (08P01|22023): could not read the associations of contacts 1 with companies\n/, 'a list with ' . encode_json($more) . ': it is not all');
+}
+
+#
+# What is defined, and how much is used: all of it, or an ERROR that says what is odd
+#
+$hubspot->reset;
+my $partner = { category => 'USER_DEFINED', typeId => 1, label => 'Partner' };
+my %lists = (
+	"hs_assoc_labels('contacts', 'companies')" => $partner,
+	"hs_assoc_limits('contacts', 'companies')" => $partner,
+	'hs_assoc_limits()' => $partner,
+	'hs_assoc_quota()' => { name => 'private-apps-api-calls-daily', usageLimit => 10, currentUsage => 1 },
+	'hs_assoc_object_types()' => { objectTypeId => '2-7', fullyQualifiedName => 'p1_cars' },
+	"hs_assoc_label_usage('contacts', 'companies')" => { fromObjectType => { objectTypeId => '0-1' }, toObjectType => { objectTypeId => '0-2' } },
+	'(SELECT * FROM labels_of WHERE f = \'contacts\' AND t = \'companies\') AS l' => $partner,
+	'object_types' => { objectTypeId => '2-7', fullyQualifiedName => 'p1_cars' });
+$session->query(q{CREATE FOREIGN TABLE labels_of (f text OPTIONS (role 'from_type'), t text OPTIONS (role 'to_type'), label text) SERVER hubspot OPTIONS (kind 'labels');
+	CREATE FOREIGN TABLE object_types (object_type_id text, name text) SERVER hubspot OPTIONS (kind 'object_types')});
+my @odd = (
+	[ { paging => { next => { after => 'A' } } }, qr/the answer is the first of several pages/ ],
+	[ { paging => 'A' }, qr/the answer is the first of several pages/ ],
+	[ { status => 'PENDING' }, qr/the status of the answer is PENDING/ ],
+	[ { status => 'error', message => 'Half of it', category => 'X' }, qr/Half of it/ ],
+	[ { numErrors => 1 }, qr/HubSpot gave no reason|the answer tells of a failure/ ],
+	[ { errors => [ { message => 'Half of it' } ] }, qr/Half of it/ ]);
+foreach my $list (sort keys %lists)
+{
+	answer({ action => body({ results => [ $lists{$list} ], paging => undef, status => undef }) });
+	like(told("SELECT count(*) FROM $list"), qr/^\d+$/, "$list: a list");
+	foreach my $odd (@odd)
+	{
+		answer({ action => body({ results => [ $lists{$list} ], %{ $odd->[0] } }) });
+		like(told("SELECT count(*) FROM $list"), qr/^ERROR:  (08P01|22023): .*\nDETAIL:  .*$odd->[1]/, '... with ' . encode_json($odd->[0]));
+	}
+}
+answer({ action => body({ limit => 5, totalRecordsAtLimit => 0, totalRecordsNearLimit => 0, atLimitFromRecordSamples => [], nearLimitFromRecordSamples => [], message => 'Half of it' }) });
+like(told("SELECT * FROM hs_assoc_records_near_limit('contacts', 'companies')"), qr/^ERROR:  08P01: .*\nDETAIL:  .*Half of it/, 'records near their limit');
+
+# A label that half of a list lacks may be there: no row is charged with that
+foreach my $odd (@odd)
+{
+	my $name = encode_json($odd->[0]);
+
+	answer({ match => { path => 'labels$' }, action => body({ results => [ $partner ], %{ $odd->[0] } }) });
+	like($session->query(q{SELECT concat_ws(' ', ok, error_category, error_message) FROM hs_assoc_create('contacts', 1, 'companies', 2, labels => '{Adviser}')}),
+		qr/^f NOT_SENT could not look up the labels: .*$odd->[1]/, "$name: a label is not said to be missing");
+	is($hubspot->log_count('associations/companies'), 0, '... and nothing is sent');
+}
+$session->query(q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$SELECT 1 AS from_id, 2 AS to_id, 'Adviser' AS label$$)});
+$session->query('CALL hs_assoc_flush()');
+is($session->query('SELECT (SELECT count(*) FROM hs_assoc_outbox), (SELECT count(*) FROM hs_assoc_dead_letter)'), '1|0', 'a row of the outbox waits');
+$session->query('TRUNCATE hs_assoc_outbox, hs_assoc_backoff');
+
+# Properties: what is not among half of them may be there
+my $refusal = { status => 400, body => { status => 'error', category => 'VALIDATION_ERROR', message => 'No' } };
+foreach my $properties ({ results => [ { name => 'phone' } ], paging => { next => { after => 'A' } } }, { results => [ { name => 'phone' }, { label => 'Story' } ] }, { results => [ { name => 'phone' }, 5 ] },
+	{ results => [], status => 'COMPLETE' }, { results => [ { name => 'phone' } ], status => 'PENDING' }, { results => [ { name => 'phone' } ], message => 'Half of it' })
+{
+	answer({ match => { path => 'properties' }, action => body($properties) }, { match => { path => 'objects' }, action => $refusal });
+	like($session->query(q{SELECT concat_ws(' ', error_category, error_message) FROM hs_assoc_resolve('contacts:story', '{x}'::text[])}), qr/^NOT_SENT could not look up contacts by story: No$/,
+		'properties ' . encode_json($properties) . ': none is said to be missing');
+}
+answer({ match => { path => 'properties' }, action => body({ results => [ { name => 'phone' } ] }) }, { match => { path => 'objects' }, action => $refusal });
+like($session->query(q{SELECT error_message FROM hs_assoc_resolve('contacts:story', '{x}'::text[])}), qr/there is no property "story"/, 'a whole list says so');
+
+#
+# What is accepted is not done yet
+#
+$hubspot->reset;
+answer({ action => body({}, 202) });
+is(archived(2), join("\n", ("f UNCONFIRMED not in HubSpot's answer") x 2), '202 and nothing more: nothing is said to be removed');
+like(told("SELECT hs_assoc_label_delete('contacts', 'companies', 1)"), qr/^ERROR:  08P01: .*\nDETAIL:  UNCONFIRMED: the answer does not confirm it/, '... nor a label');
+answer({ action => body({ status => 'COMPLETE', results => [] }, 202) });
+is(archived(2), "t\nt", '202 that says that it is complete');
+
+#
+# A record is another one's only if the answer is all that there is
+#
+$hubspot->put_records(contacts => [ { id => 101, properties => {} } ]);
+my $other = { id => '999', properties => {} };
+foreach my $more ({ results => [ $other, { id => undef } ] }, { results => [ $other, 5 ] }, { results => [ $other ], numErrors => 1 }, { results => [ $other ], status => 'PENDING' },
+	{ results => [ $other ], message => 'Half of it' }, { results => [ $other ], paging => { next => { after => 'A' } } })
+{
+	answer({ action => body($more) });
+	like($session->query(q{SELECT concat_ws(' ', record_id, error_category, error_message) FROM hs_assoc_resolve('contacts', '{101}'::text[])}), qr/^NOT_SENT .*the answer does not say whether there is such a record/,
+		encode_json($more) . ': nobody knows whose record it is');
+}
+answer({ action => body({ results => [ $other ] }) });
+is($session->query(q{SELECT record_id FROM hs_assoc_resolve('contacts', '{101}'::text[])}), 999, 'the only record: it took the other one in');
+
 $session->quit;
 done_testing();

@@ -63,7 +63,7 @@ $hubspot->rules({ match => { path => 'schemas' }, action => { status => 500 } })
 fails('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs', qr/could not list the custom objects/, 'HubSpot fails');
 $hubspot->clear_rules;
 $hubspot->rules({ match => { path => 'schemas' }, action => { status => 200, body => { results => 7 } } });
-fails('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs', qr/08P01: could not list the custom objects.*The answer is not a list of object types/s, 'an answer that is none');
+fails('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO hs', qr/08P01: could not list the custom objects.*the answer is not a list of object types/s, 'an answer that is none');
 $hubspot->clear_rules;
 $session->query('CREATE ROLE nobody');
 $session->query('GRANT CREATE, USAGE ON SCHEMA hs TO nobody; SET ROLE nobody');
