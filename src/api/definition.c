@@ -16,6 +16,7 @@
 #include <ctype.h>
 
 #include "api/definition.h"
+#include "api/error_fields.h"
 #include "api/response.h"
 #include "json/json.h"
 
@@ -269,8 +270,9 @@ hubspot_read_token(const HubspotHttpReply *reply, HubspotTokenReply *token)
 		token->word = fields.status;
 	else if (is_category(fields.category))
 		token->word = fields.category;
-	token->reason = fields.message ? fields.message :
-		fields.description ? fields.description : fields.error;
+	token->reason = !hubspot_says_nothing(fields.message) ? fields.message :
+		!hubspot_says_nothing(fields.description) ? fields.description :
+		!hubspot_says_nothing(fields.error) ? fields.error : NULL;
 	return hubspot_reply_is_success(reply) && token->access_token;
 }
 

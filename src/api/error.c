@@ -279,8 +279,9 @@ hubspot_item_error(const HubspotHttpReply *reply, HubspotSlice item,
 
 	hubspot_read_error_fields(item, &fields);
 	error = hubspot_make_error(hubspot_item_verdict(reply), ERRCODE_INVALID_PARAMETER_VALUE,
-							   fields.message ? given_message(&fields) :
-							   "HubSpot gave no reason");
+							   given_message(&fields));
+	if (error->message == NULL)
+		error->message = "HubSpot gave no reason";
 	error->category = fields.category ? fields.category :
 		psprintf("HTTP_%d", reply->status);
 	error->http_status = reply->status;
@@ -346,16 +347,25 @@ hubspot_unconfirmed(const HubspotHttpReply *reply, const char *reason)
 static const char *
 given_message(const HubspotErrorFields *fields)
 {
-	const char *message = fields->message ? clip(fields->message) : NULL;
-	const char *context = message ? hubspot_context_text(fields->context, message) : NULL;
+	const char *message;
+	const char *context;
 
+	if (hubspot_says_nothing(fields->message))
+		return NULL;
+	message = clip(fields->message);
+	context = hubspot_context_text(fields->context, message);
 	return context ? clip(psprintf("%s (%s)", message, context)) : message;
 }
 
-/* Note whether an error says that something is not there. */
+/*
+ * Note whether an error says that something is not there.  Only HubSpot's refusal of what was
+ * sent says so, whatever words others use.
+ */
 static void
 set_absence(HubspotError *error, const HubspotErrorFields *fields)
 {
+	if (error->verdict != HUBSPOT_VERDICT_INPUT && error->verdict != HUBSPOT_VERDICT_REQUEST)
+		return;
 	error->not_found = (fields->category &&
 						strcmp(fields->category, NOT_FOUND_CATEGORY) == 0);
 	error->no_associations = (fields->sub_category.data &&

@@ -81,14 +81,26 @@ inner_error(void *state, const void *item, HubspotSlice raw)
 		fields->context = ((const InnerFields *) item)->context;
 }
 
-/* Cut a text, which may be NULL, to at most that many bytes, without dots. */
+/*
+ * Cut a text, which may be NULL, to at most that many bytes, without dots.  One of no bytes
+ * says nothing, and becomes NULL.
+ */
 static void
 cut(const char **text, int most)
 {
 	int			len = *text ? strlen(*text) : 0;
 
-	if (len > most)
+	if (len == 0)
+		*text = NULL;
+	else if (len > most)
 		*text = pnstrdup(*text, pg_mbcliplen(*text, len, most));
+}
+
+/* Is a text missing, or nothing but white space? */
+bool
+hubspot_says_nothing(const char *text)
+{
+	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
 }
 
 /* The correlation id in the headers, palloc'd, or NULL. */

@@ -39,6 +39,7 @@ hubspot_reply_body(const HubspotHttpReply *reply)
 	return body;
 }
 
+extern bool hubspot_says_nothing(const char *text);
 extern void hubspot_read_error_fields(HubspotSlice object,
 									  HubspotErrorFields *fields);
 extern char *hubspot_correlation_id(const HubspotHttpReply *reply);

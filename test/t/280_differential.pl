@@ -627,8 +627,9 @@ CREATE FUNCTION expected_definitions(j jsonb) RETURNS text LANGUAGE sql AS $$
 $$;
 
 CREATE FUNCTION expected_refusal(j jsonb) RETURNS text LANGUAGE sql AS $$
-	SELECT format('%s %s %s', coalesce(txt(members(j) -> 'category'), 'HTTP_400'),
-		coalesce(txt(members(j) -> 'message'), 'HTTP status 400 without a reason'), txt(members(j) -> 'correlationId'))
+	SELECT format('%s %s %s', coalesce(nullif(txt(members(j) -> 'category'), ''), 'HTTP_400'),
+		CASE WHEN txt(members(j) -> 'message') ~ E'[^ \\t\\r\\n]' THEN txt(members(j) -> 'message') ELSE 'HTTP status 400 without a reason' END,
+		txt(members(j) -> 'correlationId'))
 $$;
 SQL
 }

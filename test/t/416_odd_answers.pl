@@ -243,5 +243,46 @@ foreach my $more ({ results => [ $other, { id => undef } ] }, { results => [ $ot
 answer({ action => body({ results => [ $other ] }) });
 is($session->query(q{SELECT record_id FROM hs_assoc_resolve('contacts', '{101}'::text[])}), 999, 'the only record: it took the other one in');
 
+#
+# That nothing is there is HubSpot's word of what was sent, and nobody else's
+#
+$hubspot->reset;
+my $nothing = { status => 'error', category => 'OBJECT_NOT_FOUND', message => 'Object not found', subCategory => 'crm.associations.NO_ASSOCIATIONS_FOUND' };
+foreach my $status (300, 401, 403, 405, 408, 415, 421, 429, 500, 503, 505, 520)
+{
+	my $name = "$status that says that nothing is there";
+
+	answer({ action => { %{ body($nothing, $status) }, headers => { 'Retry-After' => '30' } } });
+	like(read_of(1, 2), qr/^1 \S+ .*\n2 \S+ /, "$name: a read");
+	like(list_of(1), qr/^ERROR:  /, '... of one record');
+	like(archived(2), qr/^f .*\nf /, '... a removal');
+	like($session->query(q{SELECT concat_ws(' ', ok, error_category) FROM hs_assoc_archive('contacts', 1, 'companies', 2)}), qr/^f \S/, '... of one pair');
+	$session->query('SELECT hs_assoc_resume()');
+}
+answer({ action => body($nothing, 404) });
+is(list_of(1), '', '404: there is nothing');
+is($session->query(q{SELECT concat_ws(' ', ok, error_category) FROM hs_assoc_archive('contacts', 1, 'companies', 2)}), 't', '... to be removed');
+
+# A page after others, which a stranger answers
+$hubspot->put_associations('contacts', 'companies', [ map { [ 1, 10 + $_ ] } 1 .. 4 ]);
+$hubspot->settings({ page_size => 2 });
+answer({ match => { path => 'batch/read$', after => 1 }, action => body($nothing, 405) });
+like(read_of(1), qr/^1 (11\n1 12\n1 |)OBJECT_NOT_FOUND /m, 'a record whose second page a stranger answers is not read to the end');
+$hubspot->reset;
+
+# Reasons that say nothing
+foreach my $message ('', ' ', "\t\n ")
+{
+	answer({ action => body({ status => 'error', category => '', message => $message, correlationId => '' }, 400) });
+	is($session->query(q{SELECT concat_ws(' ', error_category, error_message) FROM hs_assoc_create_default('contacts', 1, 'companies', 2)}), 'HTTP_400 HTTP status 400 without a reason', 'a reason that says nothing');
+	answer({ action => body({ status => 'COMPLETE', results => [], numErrors => 1, errors => [ { message => $message, category => '', context => { fromObjectId => [ '1' ], toObjectId => [ '2' ] } } ] }, 207) });
+	is($session->query(q{SELECT concat_ws(' ', error_category, error_message) FROM hs_assoc_create_default('contacts', 1, 'companies', 2)}), 'HTTP_207 HubSpot gave no reason', '... of an item');
+}
+$hubspot->oauth({ client_id => 'client', client_secret => 'secret', refresh_token => 'refresh' });
+$session->query(sprintf q{CREATE SERVER oauth FOREIGN DATA WRAPPER hubspot_assoc OPTIONS (base_url '%s', rate_limit '0', max_retries '0');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER oauth OPTIONS (client_id 'client', client_secret 'secret', refresh_token 'refresh')}, $hubspot->url);
+answer({ match => { path => 'oauth' }, action => body({ message => '', error_description => ' ', error => 'invalid_grant' }, 400) });
+like($session->query(q{SELECT error_message FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'oauth')}), qr/^could not get an access token: invalid_grant$/, '... of a token that is refused');
+
 $session->quit;
 done_testing();
