@@ -257,6 +257,8 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 	next->page->after.data = pnstrdup(page->after.data, page->after.len);
 	next->page->after.len = page->after.len;
 	next->page->npages = page->npages;
+	next->page->nidle = page->nidle;
+	next->page->ends = page->ends;
 	if (page->mark.data)
 	{
 		next->page->mark.data = pnstrdup(page->mark.data, page->mark.len);

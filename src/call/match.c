@@ -70,7 +70,7 @@ static const HubspotLabelList no_labels = {0};
 
 static int	refused(const HubspotMatch *match, const List *errors,
 					bool too_large, const HubspotError **refusal);
-static void sort_out_pages(const HubspotMatch *match);
+static void sort_out_pages(const HubspotMatch *match, const HubspotHttpReply *reply);
 static int	sort_units(const HubspotMatch *match, int *nsuspects);
 static void take_result(void *state, const HubspotResult *result);
 static void take_error(void *state, HubspotError *error);
@@ -149,18 +149,25 @@ hubspot_match_reply(const HubspotMatch *match, const HubspotHttpReply *reply,
 		confirm_rest(&reading);
 	settle_missing(&reading, &envelope);
 	if (hubspot_match_reads(match))
-		sort_out_pages(match);
+		sort_out_pages(match, reply);
 	return 0;
 }
 
-/* Give each association of the records that were read once. */
+/* Give each association of the records that were read once, and let no record go on for ever. */
 static void
-sort_out_pages(const HubspotMatch *match)
+sort_out_pages(const HubspotMatch *match, const HubspotHttpReply *reply)
 {
 	for (int i = 0; i < match->nunits; i++)
 	{
-		if (match->units[i]->confirmed && match->units[i]->page)
-			hubspot_page_sort_out(match->units[i]->page);
+		HubspotUnit *unit = match->units[i];
+		const char *problem;
+
+		if (!unit->confirmed || unit->page == NULL)
+			continue;
+		hubspot_page_sort_out(unit->page);
+		problem = hubspot_page_problem(unit->page);
+		if (problem)
+			hubspot_settle(match, unit, hubspot_unconfirmed(reply, problem));
 	}
 }
 

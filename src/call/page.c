@@ -23,6 +23,9 @@
 #include "base/text_hash.h"
 #include "call/page.h"
 
+/* After so many pages without anything new, a record is taken to have no last one. */
+#define MAX_IDLE_PAGES	100
+
 /*
  * An association of the page before.  Its id is known by a hash, which nobody can foresee:
  * that of another record is the same once in 2^64 times.
@@ -44,6 +47,7 @@ typedef struct Entry
 	bool		repeated;		/* the type has come before */
 } Entry;
 
+static uint32 hash_ends(const HubspotPage *page);
 static bool ascends(const HubspotPage *page);
 static bool is_less(HubspotSlice a, HubspotSlice b);
 static Entry *sort_pairs(const HubspotPage *page);
@@ -91,6 +95,39 @@ hubspot_page_sort_out(HubspotPage *page)
 	pfree(unconstify(HubspotAssociation *, page->associations));
 	page->associations = sorted;
 	pfree(entries);
+}
+
+/*
+ * Why a page that was sorted out cannot be followed by another one, though it says so; NULL:
+ * it can, or says that it is the last one.  The places of pages tell whether they go in a
+ * circle, unless each place is a new one; so do pages that have nothing, or the same again.
+ */
+const char *
+hubspot_page_problem(HubspotPage *page)
+{
+	uint32		before = page->ends;
+
+	if (page->after.data == NULL)
+		return NULL;
+	page->ends = hash_ends(page);
+	if (page->nlisted > 0 && page->ends != before)
+		page->nidle = 0;
+	else if (++page->nidle >= MAX_IDLE_PAGES)
+		return "there are pages without further associations, and no end of them";
+	return NULL;
+}
+
+/* A hash of how many associations the answer has, and of the first and the last one. */
+static uint32
+hash_ends(const HubspotPage *page)
+{
+	uint32		hash = (uint32) page->nlisted;
+
+	if (page->nlisted == 0)
+		return 0;
+	hash = hash * 31 + hubspot_text_hash(page->associations[0].to_id.data,
+										 page->associations[0].to_id.len);
+	return hash * 31 + hubspot_text_hash(page->last_id.data, page->last_id.len);
 }
 
 /* Do the pairs ascend, as HubSpot sorts them, so that none comes twice, nor a type of one? */

@@ -14,6 +14,7 @@
 #include "call/unit.h"
 
 extern void hubspot_page_sort_out(HubspotPage *page);
+extern const char *hubspot_page_problem(HubspotPage *page);
 extern void hubspot_page_remember(HubspotPage *next, const HubspotPage *page);
 extern bool hubspot_page_repeats(const HubspotPage *page,
 								 const HubspotAssociation *association);

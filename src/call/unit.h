@@ -33,6 +33,10 @@ typedef struct HubspotPage
 											 * sorted; see page.c */
 	int			nformers;
 	uint32		npages;			/* pages that were read */
+	uint32		nidle;			/* of these the last ones, none of which had
+								 * more than the one before it; see page.c */
+	uint32		ends;			/* a hash of the first and the last
+								 * association */
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */
 	HubspotSlice mark;			/* where a page before it began, or no data */

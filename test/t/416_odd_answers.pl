@@ -284,5 +284,31 @@ $session->query(sprintf q{CREATE SERVER oauth FOREIGN DATA WRAPPER hubspot_assoc
 answer({ match => { path => 'oauth' }, action => body({ message => '', error_description => ' ', error => 'invalid_grant' }, 400) });
 like($session->query(q{SELECT error_message FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'oauth')}), qr/^could not get an access token: invalid_grant$/, '... of a token that is refused');
 
+#
+# Pages without an end
+#
+$hubspot->reset;
+sub pages { my ($path, $count, $of) = @_; return answer(map { { match => { path => $path, nth => $_ }, action => body($of->($_)) } } 1 .. $count) }
+my $endless = qr/there are pages without further associations, and no end of them/;
+foreach my $case ([ 'nothing', sub { () } ], [ 'the same', sub { (11, 12) } ], [ 'the same, after others', sub { my ($n) = @_; $n < 5 ? ($n + 20) : (11, 12) } ])
+{
+	my ($name, $of) = @$case;
+
+	pages('batch/read$', 150, sub { my ($n) = @_; return { results => [ $record->(1, { next => { after => "c$n" } }, $of->($n)) ] } });
+	like(read_of(1), qr/^(1 \d+\n)*1 UNCONFIRMED $endless$/, "pages with $name, each of which has a next one: a batch");
+	cmp_ok($hubspot->log_count('batch/read$'), '<=', 105, '... ends');
+	pages('associations/companies', 150, sub { my ($n) = @_; return { results => [ map { { toObjectId => "$_", associationTypes => [] } } $of->($n) ], paging => { next => { after => "c$n" } } } });
+	like(list_of(1), qr/^ERROR:  08P01: .*\nDETAIL:  UNCONFIRMED: $endless/, '... a list');
+	cmp_ok($hubspot->log_count('associations/companies'), '<=', 105, '... ends');
+	pages('batch/read$', 150, sub { my ($n) = @_; return { results => [ $record->(1, { next => { after => "c$n" } }, $of->($n)) ] } });
+	like($session->query(q{SELECT string_agg(concat_ws(' ', ok, error_category, error_message), E'\n') FROM hs_assoc_batch_create('contacts', 'companies', 'SELECT 1 AS from_id, 99 AS to_id, 279 AS type_id', keep_labels => true)}),
+		qr/^f NOT_SENT could not read the labels that the pair has: $endless$/, '... labels that are kept');
+	cmp_ok($hubspot->log_count('batch/read$'), '<=', 105, '... end');
+}
+pages('batch/read$', 60, sub { my ($n) = @_; return { results => [ $record->(1, $n < 60 ? { next => { after => "c$n" } } : undef, $n == 60 ? 12 : $n == 30 ? 11 : ()) ] } });
+is(read_of(1), "1 11\n1 12", 'some pages without anything, and an end');
+pages('batch/read$', 150, sub { my ($n) = @_; return { results => [ $record->(1, $n < 150 ? { next => { after => "c$n" } } : undef, 10 + $n) ] } });
+is(scalar(split /\n/, read_of(1)), 150, 'many pages, each with another one');
+
 $session->quit;
 done_testing();
