@@ -407,7 +407,7 @@ resolve(HubspotResolver *resolver, HubspotKeyedRow *row, HubspotInput *input,
 			ids[side] = hubspot_key_record(key);
 			note_earlier(resolver, row, side, key);
 		}
-		else if (key && key->state == HUBSPOT_KEY_MISSING &&
+		else if (key && key->state == HUBSPOT_KEY_MISSING && key->answer.candidates == NULL &&
 				 resolver->removes)
 			is_gone = true;
 		else if (key && *error == NULL)

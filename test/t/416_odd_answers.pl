@@ -284,6 +284,16 @@ $session->query(sprintf q{CREATE SERVER oauth FOREIGN DATA WRAPPER hubspot_assoc
 answer({ match => { path => 'oauth' }, action => body({ message => '', error_description => ' ', error => 'invalid_grant' }, 400) });
 like($session->query(q{SELECT error_message FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => 'oauth')}), qr/^could not get an access token: invalid_grant$/, '... of a token that is refused');
 
+# A removal, where HubSpot answers for a key with a record that does not show it: nobody knows
+foreach my $properties ({}, [], { email => undef }, { email => 'other@example.com' }, { email => { value => 'ann@example.com' } })
+{
+	answer({ match => { path => 'contacts/batch/read$' }, action => body({ results => [ { id => '101', properties => $properties } ] }) });
+	like($session->query(q{SELECT concat_ws(' ', ok, error_category, error_message, error->'candidates') FROM hs_assoc_archive('contacts:email', 'ann@example.com', 'companies', '201')}),
+		qr/^f RECORD_NOT_FOUND .*HubSpot gives 101, which has another value \["101"\]$/, 'a key whose record has the properties ' . encode_json([$properties]) . ': nothing is said to be removed');
+}
+answer({ match => { path => 'contacts/batch/read$' }, action => body({ results => [] }) });
+is($session->query(q{SELECT ok FROM hs_assoc_archive('contacts:email', 'ann@example.com', 'companies', '201')}), 't', 'no record: nothing is there to be removed');
+
 #
 # Pages without an end
 #
