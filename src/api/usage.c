@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "api/response.h"
 #include "api/usage.h"
 #include "base/digits.h"
@@ -84,6 +86,8 @@ static void labels_item(void *state, const void *item, HubspotSlice raw);
 static void full_item(void *state, const void *item, HubspotSlice raw);
 static void near_item(void *state, const void *item, HubspotSlice raw);
 static void odd_item(void *state);
+static int	compare_objects(const ListCell *a, const ListCell *b);
+static bool is_object_type_id(const char *id);
 
 static const HubspotJsonField account_fields[] = {
 	HUBSPOT_JSON_FIELD("portalId", HUBSPOT_JSON_ID, AccountFields, account_id),
@@ -216,11 +220,48 @@ hubspot_read_daily_usage(const HubspotHttpReply *reply, List **usages)
 	return read_list(reply, &daily_list_shape, usages);
 }
 
-/* A list of HubspotCustomObject. */
+/* A list of HubspotCustomObject, each once. */
 bool
 hubspot_read_custom_objects(const HubspotHttpReply *reply, List **objects)
 {
-	return read_list(reply, &object_list_shape, objects);
+	const HubspotCustomObject *last = NULL;
+	List	   *all;
+	List	   *sorted;
+	ListCell   *lc;
+
+	*objects = NIL;
+	if (!read_list(reply, &object_list_shape, &all))
+		return false;
+	sorted = list_copy(all);
+	list_sort(sorted, compare_objects);
+	foreach(lc, sorted)
+	{
+		HubspotCustomObject *object = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (last && strcmp(last->id, object->id) == 0)
+			object->id = NULL;
+		else
+			last = object;
+	}
+	list_free(sorted);
+	foreach(lc, all)
+	{
+		if (((const HubspotCustomObject *) lfirst(lc))->id != NULL)
+			*objects = lappend(*objects, lfirst(lc));
+	}
+	return true;
+}
+
+/* By their ids; of those with one id, one with a name comes first. */
+static int
+compare_objects(const ListCell *a, const ListCell *b)
+{
+	const HubspotCustomObject *x = lfirst(a);
+	const HubspotCustomObject *y = lfirst(b);
+	int			order = strcmp(x->id, y->id);
+
+	return order != 0 ? order : (x->name == NULL) - (y->name == NULL);
 }
 
 /* A list of HubspotLabelUsage. */
@@ -282,9 +323,20 @@ object_item(void *state, const void *item, HubspotSlice raw)
 	HubspotCustomObject *object = palloc(sizeof(HubspotCustomObject));
 
 	*object = *(const HubspotCustomObject *) item;
-	if (object->id == NULL)
+	if (object->id == NULL || !is_object_type_id(object->id))
 		objects->unreadable = true;
 	objects->items = lappend(objects->items, object);
+}
+
+/* Is it 2-123, for example?  It goes into paths, and into the options of tables. */
+static bool
+is_object_type_id(const char *id)
+{
+	size_t		first = strspn(id, "0123456789");
+	size_t		second = id[first] == '-' ? strspn(id + first + 1, "0123456789") : 0;
+
+	return first > 0 && second > 0 && id[first + 1 + second] == '\0' &&
+		hubspot_id_problem(id, strlen(id)) == NULL;
 }
 
 static void

@@ -320,5 +320,20 @@ is(read_of(1), "1 11\n1 12", 'some pages without anything, and an end');
 pages('batch/read$', 150, sub { my ($n) = @_; return { results => [ $record->(1, $n < 150 ? { next => { after => "c$n" } } : undef, 10 + $n) ] } });
 is(scalar(split /\n/, read_of(1)), 150, 'many pages, each with another one');
 
+#
+# Object types: each once, and by an id that can stand in a path
+#
+$hubspot->reset;
+my $cars = { objectTypeId => '2-7', fullyQualifiedName => 'p1_cars', labels => { plural => 'Cars' } };
+answer({ match => { path => 'schemas' }, action => body({ results => [ $cars, { objectTypeId => '2-8' }, $cars, { objectTypeId => '2-8' }, { objectTypeId => '2-7' } ] }) });
+is($session->query(q{SELECT string_agg(concat_ws(' ', object_type_id, name), ', ' ORDER BY object_type_id) FROM hs_assoc_object_types() WHERE object_type_id LIKE '2-%'}), '2-7 p1_cars, 2-8', 'object types that are there twice');
+is(told('CREATE SCHEMA twice; IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO twice; SELECT count(*) FROM pg_class WHERE relnamespace = $$twice$$::regnamespace AND relname ~ $$^(cars|2-8)_(cars|2-8)$$'), 4, '... are imported once');
+foreach my $id (' 2-7', '2-7 ', '2', '2-', '-7', '2-7-1', '2-x', '../x', '2-7:email', 27, $true, '', '2-' . '7' x 200)
+{
+	answer({ match => { path => 'schemas' }, action => body({ results => [ { objectTypeId => $id, fullyQualifiedName => 'p1_cars' } ] }) });
+	like(told('SELECT count(*) FROM hs_assoc_object_types()'), qr/^ERROR:  08P01: .*\nDETAIL:  .*the answer is not a list of object types/, 'an object type whose id is ' . encode_json([$id]) =~ s/7{99,}/7.../r);
+	like(told('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO twice'), qr/^ERROR:  08P01: .*\n.*the answer is not a list of object types/, '... is not imported');
+}
+
 $session->quit;
 done_testing();
