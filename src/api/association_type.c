@@ -97,9 +97,9 @@ hubspot_types_create(MemoryContext context)
 }
 
 /*
- * The type that an answer names, the same pointer each time; the texts given
- * are in UTF-8, and may have no data.  Answers tend to repeat a few types in
- * the same order.
+ * The type that an answer names, the same pointer each time, unless there are very many or
+ * its texts are long; the texts given are in UTF-8, and may have no data.  Answers tend to
+ * repeat a few types in the same order.
  */
 const HubspotAssociationType *
 hubspot_types_get(HubspotTypeSet *set, HubspotSlice category, int32 type_id,
@@ -119,7 +119,9 @@ hubspot_types_get(HubspotTypeSet *set, HubspotSlice category, int32 type_id,
 		if (++n == set->ntypes)
 			n = 0;
 	}
-	if (set->ntypes == MAX_KNOWN_TYPES)
+	/* the set outlives the answer, so it has none of a size that no type has */
+	if (set->ntypes == MAX_KNOWN_TYPES ||
+		category.len > HUBSPOT_MAX_TEXT || label.len > HUBSPOT_MAX_TEXT)
 		return &make_type(category, type_id, label)->type;
 
 	old = MemoryContextSwitchTo(set->context);

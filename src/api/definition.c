@@ -20,7 +20,10 @@
 #include "api/response.h"
 #include "json/json.h"
 
-/* Longer than any of HubSpot's words for a refused token. */
+/*
+ * Longer than any of HubSpot's words for a refused token, and than any category of types,
+ * which stands in a request once for each of its inputs.
+ */
 #define MAX_CATEGORY_LEN	100
 
 /* How long an access token lives if the answer does not say, in seconds. */
@@ -150,7 +153,8 @@ definition_item(void *state, const void *item, HubspotSlice raw)
 	definition->type.category = fields->category;
 	definition->type.type_id = fields->type_id;
 	definition->type.label = fields->label;
-	if (fields->category == NULL || fields->type_id < 1 ||
+	if (fields->category == NULL || strlen(fields->category) > MAX_CATEGORY_LEN ||
+		fields->type_id < 1 ||
 		!read_limit(fields->limit, definition))
 		definitions->unreadable = true;
 	definitions->definitions = lappend(definitions->definitions, definition);

@@ -335,5 +335,23 @@ foreach my $id (' 2-7', '2-7 ', '2', '2-', '-7', '2-7-1', '2-x', '../x', '2-7:em
 	like(told('IMPORT FOREIGN SCHEMA hubspot FROM SERVER hubspot INTO twice'), qr/^ERROR:  08P01: .*\n.*the answer is not a list of object types/, '... is not imported');
 }
 
+#
+# Texts without a bound: they are read, and not kept; nor do they stand in requests
+#
+$hubspot->reset;
+my $page = sub { my ($n, $of, $size) = @_; return { match => { path => 'batch/read$', nth => $n }, action => body({ results => [ { from => { id => '1' },
+	to => [ { toObjectId => "$n", associationTypes => [ { category => 'USER_DEFINED', typeId => $n, label => 'x' x $size . $n } ] } ], $n < $of ? (paging => { next => { after => "c$n" } }) : () } ] }) } };
+my $read = q{SELECT count(*), count(DISTINCT label), min(length(label)) FROM hs_assoc_batch_read('contacts', 'companies', '{1}'::text[])};
+answer(map { $page->($_, 3, 1_000_000) } 1 .. 3);
+is($session->query($read), '3|3|1000001', 'long labels');
+answer(map { $page->($_, 50, 1_000_000) } 1 .. 50);
+my ($rows, $peak) = measure($session, $read);
+is($rows, '50|50|1000001', 'many of them, on pages of their own');
+takes_at_most($peak, 30 * 1024, 'memory while they are read');
+answer({ match => { path => 'labels$' }, action => body({ results => [ { category => 'A' x 101, typeId => 1, label => 'Partner' } ] }) });
+is($session->query(q{SELECT DISTINCT ok, error_category, error_message FROM hs_assoc_batch_create('contacts', 'companies', $$SELECT i AS from_id, i AS to_id, 'Partner' AS label FROM generate_series(1, 2000) i$$)}),
+	'f|NOT_SENT|could not look up the labels: the answer is not a list of labels', 'a category that would stand in a request two thousand times');
+is($hubspot->log_count('batch/create'), 0, '... is not sent');
+
 $session->quit;
 done_testing();
