@@ -126,7 +126,8 @@ hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *r
 	}
 	records.whole &= (reading.refusal == NULL);
 	records.has_more |= (records.total > reading.nrecords);
-	sort_hits(reading.hits, reading.nhits);
+	if (reading.nhits > 1)
+		sort_hits(reading.hits, reading.nhits);
 	settle_hits(&reading, false, records.has_more);
 	settle_errors(&reading);
 	settle_hits(&reading, true, records.has_more);
