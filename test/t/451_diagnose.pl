@@ -269,6 +269,18 @@ broken('syncs of many pairs of object types', [ map { qq{SELECT hs_assoc_enable_
 $admin->query($_) foreach map { qq{SELECT hs_assoc_enable_sync('others', 'contacts', 'contact', '$_', 'other')} } qw(tickets deals calls emails meetings notes);
 is(bad(diagnose($admin)), 'labels:warning', 'syncs of many pairs of object types: the topic');
 like(diagnose($admin)->{labels}[1], qr/labels of further syncs were not looked up: 2/, 'syncs of many pairs of object types: what it says');
+$admin->query(q{SELECT hs_assoc_disable_sync('others')});
+$admin->query($_) foreach map { qq{SELECT hs_assoc_enable_sync('others', 'contacts:email', 'contact', '$_:subject', 'other')} } qw(tickets deals calls emails meetings notes);
+is(bad(diagnose($admin)), 'labels:warning syncs:warning', 'syncs by keys of many object types: the topics');
+like(diagnose($admin)->{syncs}[1], qr/^object types whose properties were not looked up, since there are many syncs: 6$/, 'syncs by keys of many object types: what it says');
+$admin->query(q{SELECT hs_assoc_disable_sync('others'); SELECT hs_assoc_enable_sync('others', 'contacts:emial', 'contact', 'companies', 'other')});
+like(diagnose($admin)->{syncs}[1], qr/"emial"/, 'a property that there is not');
+foreach my $action ({ status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'no' } }, { status => 200, body => { results => [] } })
+{
+	rule($action, 'crm/properties')->();
+	is(bad(diagnose($admin)), '', "... is no finding if properties cannot be read: $action->{status}");
+	$no_rule->();
+}
 $admin->query(q{SELECT hs_assoc_disable_sync('others'); DROP TABLE others});
 broken('a label is gone', q{SELECT hs_assoc_label_delete('contacts', 'companies', 1)}, q{SELECT hs_assoc_label_create('contacts', 'companies', 'Boss', 'boss')},
 	labels => [ 'problem', qr/table public\.links: there is no label "Boss"/, qr/hs_assoc_label_create/ ]);
