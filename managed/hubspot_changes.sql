@@ -129,6 +129,15 @@ BEGIN
 		RAISE EXCEPTION 'generated column % of table % is virtual', missing, link USING ERRCODE = 'feature_not_supported',
 			HINT = 'Triggers do not see its value. Make it a stored one.';
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_index AS i WHERE indrelid = link AND indisunique AND indimmediate AND indisvalid
+			AND indpred IS NULL AND NOT EXISTS (SELECT FROM generate_series(0, indnkeyatts - 1) AS k
+				LEFT JOIN pg_attribute AS a ON attrelid = link AND attnum = indkey[k] AND attnum > 0 AND attname = ANY (columns)
+				WHERE a.attnum IS NULL)) THEN
+		RAISE WARNING 'table % has no unique index for these columns', link
+			USING DETAIL = 'Two rows may be equal, if only for a while, and the removal of one removes both where the changes are pulled.',
+			HINT = format('Create one on some of them, as by CREATE UNIQUE INDEX ON %s (%s). It must not be partial, on expressions or deferrable.',
+				link, (SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) AS c));
+	END IF;
 	-- Triggers fire in the order of their names. Another one that changes the row again comes
 	-- after this one, so that the changes are in their order, too.
 	EXECUTE format('CREATE TRIGGER "!hubspot_changes" AFTER INSERT OR UPDATE OR DELETE ON %s

@@ -385,7 +385,7 @@ static HubspotResolved
 resolve(HubspotResolver *resolver, HubspotKeyedRow *row, HubspotInput *input,
 		const HubspotError **error)
 {
-	HubspotSlice ids[NSIDES];
+	HubspotSlice ids[NSIDES] = {{NULL, 0}};
 	bool		is_gone = false;
 
 	*error = row->error;

@@ -55,6 +55,18 @@ like($managed->told(q{SELECT hubspot_changes.follow('seen', 'contact_id', 'compa
 $managed->query('CREATE TABLE parent (contact_id int, company_id int); CREATE TABLE child () INHERITS (parent); CREATE UNLOGGED TABLE unlogged (contact_id int, company_id int)');
 like($managed->told(q{SELECT hubspot_changes.follow('parent', 'contact_id', 'company_id')}), qr/ERROR:  42809: table public\.parent has tables that inherit from it\n/, 'rows that are in other tables');
 unlike($managed->told(q{SELECT hubspot_changes.follow('child', 'contact_id', 'company_id')}), qr/ERROR/, '... which may be followed');
+foreach my $key ('', ', UNIQUE (contact_id, company_id) DEFERRABLE', ', UNIQUE (contact_id, note)')
+{
+	my $told = qr/WARNING:  01000: table public\.loose has no unique index for these columns\n.*HINT:  .*CREATE UNIQUE INDEX ON public\.loose \(contact_id, company_id\)/s;
+
+	$managed->query("CREATE TABLE loose (contact_id int, company_id int, note text$key)");
+	like($managed->told(q{SELECT hubspot_changes.follow('loose', 'contact_id', 'company_id')}), $told, "rows that may be equal$key");
+	$managed->query('SELECT hubspot_changes.unfollow($$loose$$); CREATE UNIQUE INDEX ON loose (contact_id) WHERE note IS NULL; CREATE UNIQUE INDEX ON loose ((company_id + 1))');
+	like($managed->told(q{SELECT hubspot_changes.follow('loose', 'contact_id', 'company_id')}), $told, '... also with others');
+	$managed->query('SELECT hubspot_changes.unfollow($$loose$$); CREATE UNIQUE INDEX ON loose (company_id)');
+	unlike($managed->told(q{SELECT hubspot_changes.follow('loose', 'contact_id', 'company_id')}), qr/WARNING/, '... and that are not');
+	$managed->query('DROP TABLE loose');
+}
 like($managed->told(q{SELECT hubspot_changes.follow('unlogged', 'contact_id', 'company_id')}), qr/ERROR:  42809: table public\.unlogged is temporary or unlogged\n/, 'rows that a crash removes');
 $managed->query('DROP TABLE parent CASCADE; DROP TABLE unlogged');
 sub written { return $managed->query('SELECT count(*) FROM hubspot_changes.changes') }
