@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 
 #include "api/association_type.h"
+#include "base/compat.h"
 #include "plan/plan_change.h"
 #include "plan/difference.h"
 #include "plan/entry.h"

@@ -27,6 +27,7 @@
 
 #include "api/error.h"
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/setting.h"
 #include "call/allowance.h"
 #include "call/batch.h"

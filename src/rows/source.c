@@ -31,6 +31,7 @@
 
 #include "api/error.h"
 #include "base/clock.h"
+#include "base/compat.h"
 #include "rows/columns.h"
 #include "rows/input_sort.h"
 #include "rows/query.h"

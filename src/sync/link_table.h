@@ -11,6 +11,7 @@
 #ifndef HUBSPOT_SYNC_LINK_TABLE_H
 #define HUBSPOT_SYNC_LINK_TABLE_H
 
+#include "base/compat.h"
 #include "sync/config.h"
 
 /* The transition tables of the triggers. */

@@ -35,6 +35,7 @@
 #include "api/definition.h"
 #include "api/object_type.h"
 #include "api/response.h"
+#include "base/compat.h"
 #include "base/shown.h"
 #include "call/perform.h"
 #include "rows/report.h"

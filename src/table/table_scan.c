@@ -42,6 +42,7 @@
 #include "utils/rel.h"
 
 #include "api/record.h"
+#include "base/compat.h"
 #include "table/list_table.h"
 #include "table/row_store.h"
 #include "table/table_keys.h"
