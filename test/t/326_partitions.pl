@@ -110,14 +110,14 @@ is(($three->finish)[1], '', 'a column is renamed while a partition is being deta
 $three->query('ALTER TABLE links RENAME COLUMN other_id TO company_id; COMMIT');
 $four->query('COMMIT');
 my $missing = qr/ERROR:  42703: column "company_id" of table "staged", which is kept in sync, does not exist\nHINT:  .*SELECT public\.hs_assoc_disable_sync\('public\.links'\)/;
-like(($two->finish)[1], $missing, '... whose column has the other name: it is not detached');
+# from 18 on, PostgreSQL itself refuses to detach such a partition
+my $undetached = qr/$missing|ERROR:  42804: could not convert row type/;
+like(($two->finish)[1], $undetached, '... whose column has the other name: it is not detached');
 is($node->safe_psql('postgres', q{SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'staged'::regclass AND attnum > 0}), 'contact_id, other_id', '... as PostgreSQL has left it');
-foreach my $sql ('DROP TABLE staged', 'ALTER TABLE links DETACH PARTITION staged FINALIZE')
-{
-	like($two->told($sql), $missing, "$sql: an ERROR says what is wrong");
-}
+like($two->told('DROP TABLE staged'), $missing, 'dropped: an ERROR says what is wrong');
+like($two->told('ALTER TABLE links DETACH PARTITION staged FINALIZE'), $undetached, '... and when it is to be detached at last');
 is(enqueued(), '', '... and nothing is enqueued');
-$two->query(q{SELECT hs_assoc_disable_sync('links'); ALTER TABLE links DETACH PARTITION staged FINALIZE; DROP TABLE staged});
+$two->query(q{SELECT hs_assoc_disable_sync('links'); DROP TABLE staged});
 $two->told(q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', backfill => true)});
 $two->query('INSERT INTO links VALUES (1, 1); DELETE FROM links');
 is(enqueued(), 'create_default 1>1, archive 1>1', 'what the hint says helps');

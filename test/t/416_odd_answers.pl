@@ -347,7 +347,8 @@ is($session->query($read), '3|3|1000001', 'long labels');
 answer(map { $page->($_, 50, 1_000_000) } 1 .. 50);
 my ($rows, $peak) = measure($session, $read);
 is($rows, '50|50|1000001', 'many of them, on pages of their own');
-takes_at_most($peak, 30 * 1024, 'memory while they are read');
+# kept, they would take twice their size: 100 MB; what the C library holds back differs
+takes_at_most($peak, 64 * 1024, 'memory while they are read');
 answer({ match => { path => 'labels$' }, action => body({ results => [ { category => 'A' x 101, typeId => 1, label => 'Partner' } ] }) });
 is($session->query(q{SELECT DISTINCT ok, error_category, error_message FROM hs_assoc_batch_create('contacts', 'companies', $$SELECT i AS from_id, i AS to_id, 'Partner' AS label FROM generate_series(1, 2000) i$$)}),
 	'f|NOT_SENT|could not look up the labels: the answer is not a list of labels', 'a category that would stand in a request two thousand times');

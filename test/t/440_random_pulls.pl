@@ -144,7 +144,8 @@ sub take_errors
 	my ($name) = @_;
 	my $what = delete $busy{$name} or return;
 	my (undef, $err) = $other{$name}->finish;
-	my @said = $err =~ /((?:ERROR|FATAL|PANIC):  .*)/g;
+	# what another server has said has no SQLSTATE
+	my @said = $err =~ /^(?:psql:\S+ )?((?:ERROR|FATAL|PANIC):  \w{5}: .*)/mg;
 
 	push @log, map { "	$name: $_" } @said;
 	$done{errors}++ if @said;
