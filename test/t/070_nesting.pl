@@ -393,7 +393,8 @@ is(outcome(q{
 	my @before = (descriptors($session->pid), anonymous_memory($session->pid));
 	is(outcome($sql x 200), join("\n", ('ERROR:  22012: division by zero') x 200), 'and 200 times more');
 	my @after = (descriptors($session->pid), anonymous_memory($session->pid));
-	cmp_ok($after[0], '<=', $before[0] + 2, 'without more descriptors');
+	# the server opens files of catalogs when it has to; a leak of each call would be 200
+	cmp_ok($after[0], '<=', $before[0] + 10, 'without more descriptors');
 	takes_at_most($after[1] - $before[1], 1024, 'nor memory');
 	ok(wait_until(sub { $hubspot->stats->{in_flight} == 0 }), 'nothing is in flight');
 	is(outcome(q{SELECT (hs_assoc_create_default('contacts', 1, 'companies', 1)).ok}), 't',
