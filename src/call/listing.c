@@ -308,8 +308,7 @@ take_page(HubspotCall *call)
 
 	listing->on_its_way = false;
 	if (call->reply == NULL && call->error == NULL)
-		error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, ERRCODE_CONNECTION_EXCEPTION,
-								   "not sent after HubSpot refused the account's requests");
+		error = hubspot_call_unsent(listing->calls, call);
 	else
 		error = hubspot_call_error(call);
 	if (error == NULL)

@@ -349,9 +349,7 @@ take_lookup(HubspotCall *call)
 
 	lookups->nstarted--;
 	if (call->reply == NULL && call->error == NULL)
-		fail(lookup, lookups->stopped ? lookups->stopped :
-			 hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, ERRCODE_CONNECTION_EXCEPTION,
-								"not sent after HubSpot refused the account's requests"));
+		fail(lookup, hubspot_call_unsent(lookups->calls, call));
 	else
 	{
 		const HubspotError *error = hubspot_call_error(call);
