@@ -1704,6 +1704,8 @@ BEGIN
 			DETAIL = 'It commits while it pulls.', HINT = 'CALL it on its own.';
 	END IF;
 	IF source IS NULL THEN
+		-- as it is written down, whatever the session has set
+		PERFORM pg_catalog.set_config('quote_all_identifiers', 'off', true);
 		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) INTO source
 		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 		WHERE c.oid OPERATOR(pg_catalog.=) link_table;
@@ -1796,7 +1798,7 @@ BEGIN
 			EXECUTE pg_catalog.format('DELETE FROM %s AS l WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) AS r WHERE %s)',
 				target, columns, there, same);
 			GET DIAGNOSTICS removed = ROW_COUNT;
-			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
+			EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT r.* FROM (SELECT %2$s FROM %3$s) AS r
 				WHERE %5$s AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %4$s)', target, columns, there, same, complete);
 			GET DIAGNOSTICS added = ROW_COUNT;
 			EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM %s AS r WHERE NOT (%s)', there, complete) INTO incomplete;
@@ -1818,7 +1820,7 @@ BEGIN
 			-- no table and no column has
 			FOREACH action IN ARRAY ARRAY[
 				'DELETE FROM %1$s AS l USING hs_assoc_latest AS r WHERE NOT r.hs_assoc_added AND %3$s',
-				'INSERT INTO %1$s (%2$s) SELECT %2$s FROM hs_assoc_latest AS r
+				'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM hs_assoc_latest AS r
 					WHERE r.hs_assoc_added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
 			LOOP
 				EXECUTE pg_catalog.format(pg_catalog.concat('WITH hs_assoc_changed AS (

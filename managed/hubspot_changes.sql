@@ -26,8 +26,10 @@ CREATE INDEX ON hubspot_changes.changes (link, id);
 -- needs no privilege here. It runs with the rights of this schema's owner, so it calls nothing
 -- that others have made: to_jsonb would call the casts of their types. Where there are such
 -- types, only the columns that are named are read, these as text, as their types write it.
+-- What is written down, and under which name, does not depend on what a writer has set.
 CREATE FUNCTION hubspot_changes.record() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1 AS $$
 DECLARE
 	link text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
 	columns text[] := coalesce(TG_ARGV, '{}');		-- none for TRUNCATE

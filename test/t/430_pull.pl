@@ -349,6 +349,27 @@ is(waiting(), '+ 1 1, + 2 1', '... after which all is as over there');
 $managed->query('DROP TABLE larger');
 $car->query(q{SELECT hs_assoc_disable_sync('larger'); DROP TABLE larger});
 
+# Whatever a writer, or whoever pulls, has set: the name of the table, and each value, are the same
+$managed->query(q{CREATE TABLE styled (id int GENERATED ALWAYS AS IDENTITY, contact_id int, company_id int, valid daterange, span interval, share float8, UNIQUE (contact_id, company_id));
+	SELECT hubspot_changes.follow('styled', 'id', 'contact_id', 'company_id', 'valid', 'span', 'share')});
+$car->query(q{CREATE TABLE styled (id int GENERATED ALWAYS AS IDENTITY, contact_id int, company_id int, valid daterange, span interval, share float8, UNIQUE (contact_id, company_id));
+	CREATE FOREIGN TABLE managed.styled (id int, contact_id int, company_id int, valid daterange, span interval, share float8) SERVER managed OPTIONS (schema_name 'public');
+	SELECT hs_assoc_enable_sync('styled', 'contacts', 'contact_id', 'companies', 'company_id')});
+$managed->query(q{GRANT SELECT ON styled TO owner; SET quote_all_identifiers = on; SET datestyle = 'SQL, DMY'; SET intervalstyle = sql_standard; SET extra_float_digits = 0;
+	INSERT INTO styled (contact_id, company_id, valid, span, share) VALUES (1, 1, '[01/02/2026,03/04/2026)', '-1 day -2 hours', 0.1::float8 + 0.2);
+	RESET quote_all_identifiers; RESET datestyle; RESET intervalstyle; RESET extra_float_digits});
+$car->query('SET quote_all_identifiers = on');
+like($car->told(q{CALL hs_assoc_pull('styled', 'managed.changes')}), qr/pulled 1 change of public\.styled\n/, 'what a writer has set that changes names and values');
+$car->query('RESET quote_all_identifiers');
+is($car->query('SELECT concat_ws($$ $$, id, contact_id, company_id, valid, span, share) FROM styled'), '1 1 1 [2026-02-01,2026-04-03) -1 days -02:00:00 0.30000000000000004', '... does not, and an identity column has the value of over there');
+$managed->query('UPDATE styled SET company_id = 2; INSERT INTO styled (contact_id, company_id) VALUES (2, 1)');
+like($car->told(q{CALL hs_assoc_pull('styled', 'managed.changes')}), qr/pulled 2 changes/, '... so that the row is found again');
+$managed->query('ALTER TABLE styled DISABLE TRIGGER USER; INSERT INTO styled (contact_id, company_id) VALUES (3, 1)');
+like($car->told(q{CALL hs_assoc_pull('styled', 'managed.changes', all_rows => 'managed.styled')}), qr/took all rows of managed\.styled: 1 added, 0 removed\n/, '... also of all rows');
+is($car->query('SELECT string_agg(concat_ws($$ $$, id, contact_id, company_id), $$, $$ ORDER BY id) FROM styled'), '1 1 2, 2 2 1, 3 3 1', '... all is as over there');
+$managed->query('DROP TABLE styled');
+$car->query(q{SELECT hs_assoc_disable_sync('styled'); DROP TABLE styled; DELETE FROM hs_assoc_outbox});
+
 # A role that has no more than is needed
 $managed->query('INSERT INTO links VALUES (700, 1)');
 $car->query(q{CREATE ROLE puller; GRANT USAGE ON SCHEMA managed TO puller; GRANT SELECT, DELETE ON managed.changes TO puller; GRANT SELECT ON managed.links TO puller;
