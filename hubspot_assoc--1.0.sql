@@ -1766,6 +1766,15 @@ BEGIN
 				DETAIL = 'What is pulled would be deleted over there, and never be sent.',
 				HINT = 'The view hs_assoc_sync says why, unless its sync was disabled; changes that were not pulled wait over there.';
 		END IF;
+		-- a row that is not seen would be neither removed nor added, and its change deleted over there
+		SELECT t.relation::pg_catalog.text INTO missing
+		FROM pg_catalog.unnest(ARRAY[link_table, changes, all_rows]) AS t (relation)
+		WHERE pg_catalog.row_security_active(t.relation::pg_catalog.oid) LIMIT 1;
+		IF FOUND THEN
+			RAISE EXCEPTION 'row-level security may hide rows of table "%"', missing USING ERRCODE = 'insufficient_privilege',
+				DETAIL = 'What is pulled would be deleted over there, and maybe not be applied.',
+				HINT = 'Pull as a role for which row-level security is off: its owner, unless that is forced, or one with BYPASSRLS.';
+		END IF;
 		-- until what is applied is deleted over there
 		EXECUTE pg_catalog.format('SELECT %s.hs_assoc_keep_locked($1, true)', home) USING link_table;
 		IF all_rows IS NULL THEN

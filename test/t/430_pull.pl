@@ -376,6 +376,16 @@ $car->query(q{CREATE ROLE puller; GRANT USAGE ON SCHEMA managed TO puller; GRANT
 	GRANT SELECT, INSERT, DELETE ON links TO puller; CREATE USER MAPPING FOR puller SERVER managed OPTIONS (user 'owner', password_required 'false'); SET ROLE puller});
 like(pull(), qr/pulled 1 change /, 'a role that may read, insert and delete');
 like(pull(q{, all_rows => 'managed.links'}), qr/took all rows of managed\.links: 0 added, 0 removed/, '... all rows, too');
+# ... unless it may not see all, and so would keep what is to go
+$managed->query('DELETE FROM links WHERE contact_id = 700');
+$car->query('RESET ROLE; CREATE POLICY few ON links TO puller USING (contact_id < 700) WITH CHECK (true); ALTER TABLE links ENABLE ROW LEVEL SECURITY; SET ROLE puller');
+my $hidden = qr/ERROR:  42501: row-level security may hide rows of table "links"\n.*DETAIL:  What is pulled would be deleted over there, and maybe not be applied\.\n.*HINT: /;
+like(pull(), $hidden, '... but none from which rows are hidden');
+like(pull(q{, all_rows => 'managed.links'}), $hidden, '... nor all rows');
+is(written(), 1, '... so that nothing is lost');
+$car->query('RESET ROLE; ALTER TABLE links DISABLE ROW LEVEL SECURITY; DROP POLICY few ON links; SET ROLE puller');
+like(pull(), qr/pulled 1 change /, '... it is pulled once it sees all');
+is($car->query('SELECT count(*) FROM links WHERE contact_id = 700'), 0, '... and goes');
 my $misuse = qr/ERROR:  55000: only hs_assoc_pull can call function "hs_assoc_keep_locked"\n/;
 like($car->told(q{SELECT hs_assoc_keep_locked('links', true)}), $misuse, '... but keep no lock');
 like($car->told(q{SELECT hs_assoc_keep_locked(NULL, true)}), $misuse, '... of nothing');
