@@ -125,7 +125,7 @@ hubspot_read_count(HubspotSlice raw)
 	const char *digits = text_of(raw);
 	int64		count = 0;
 
-	if (digits == NULL)
+	if (digits == NULL || *digits == '\0')
 		return is_given(raw) ? PG_INT32_MAX : 0;
 	for (; *digits && count < PG_INT32_MAX; digits++)
 	{

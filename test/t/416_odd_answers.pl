@@ -136,7 +136,7 @@ foreach my $status ($true, $false, {}, [], [ 'COMPLETE' ], { is => 'COMPLETE' },
 	like(told("SELECT hs_assoc_limit_purge('contacts', 'companies', 'HUBSPOT_DEFINED', 279)"), qr/^ERROR:  08P01: .*\nDETAIL:  UNCONFIRMED: the status of the answer is "?\Q$shown\E/, '... nor a limit')
 	  unless $shown eq '';
 }
-foreach my $errors ($true, {}, [], [ 0 ], 'none', 0.5, -1)
+foreach my $errors ($true, {}, [], [ 0 ], 'none', '', 0.5, -1)
 {
 	answer({ action => body({ status => 'COMPLETE', numErrors => $errors, results => [] }) });
 	is(archived(2), join("\n", ("f UNCONFIRMED not in HubSpot's answer") x 2), 'numErrors ' . encode_json([$errors]) . ': nothing is removed');
