@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
@@ -25,6 +26,8 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -325,7 +328,11 @@ hubspot_link_owner(Oid link_table)
 	return owner;
 }
 
-/* How many rows a table has, partitions and all, as the catalogs estimate it. */
+/*
+ * How many rows a table that is locked has, partitions and all, as the catalogs estimate it, but
+ * no more than there is room for: from PostgreSQL 18 on, a table's owner may set the estimate.
+ * Partitions that somebody keeps others from reading are left out.
+ */
 double
 hubspot_link_estimate(Oid link_table)
 {
@@ -334,17 +341,18 @@ hubspot_link_estimate(Oid link_table)
 
 	foreach(lc, find_all_inheritors(link_table, NoLock, NULL))
 	{
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_class form;
+		Relation	table;
 
-		if (!HeapTupleIsValid(tuple))
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
 			continue;
-		form = (Form_pg_class) GETSTRUCT(tuple);
-
+		table = try_relation_open(lfirst_oid(lc), NoLock);
+		if (table == NULL)		/* it was dropped since */
+			continue;
 		/* ANALYZE has the sum for the whole table, too */
-		if (form->relkind != RELKIND_PARTITIONED_TABLE)
-			nrows += Max(form->reltuples, 0);
-		ReleaseSysCache(tuple);
+		if (RELKIND_HAS_STORAGE(table->rd_rel->relkind))
+			nrows += Min(Max(table->rd_rel->reltuples, 0),
+						 (double) RelationGetNumberOfBlocks(table) * MaxHeapTuplesPerPage);
+		relation_close(table, NoLock);
 	}
 	return nrows;
 }

@@ -27,7 +27,9 @@ $session->query(q{CREATE ROLE alice; GRANT CREATE ON SCHEMA public TO alice; GRA
 	CREATE INDEX trap_idx ON trap ((f + hang()));
 	INSERT INTO trap VALUES (1, 2);
 	SELECT hs_assoc_enable_sync('trap', 'contacts', 'f', 'companies', 't');
-	RESET ROLE});
+	RESET ROLE;
+	-- as an owner can have it by pg_restore_relation_stats(), from PostgreSQL 18 on
+	UPDATE pg_class SET reltuples = 1e12 WHERE relname = 'trap'});
 
 # It is evaluated whenever PostgreSQL reads anew what the table is like; so it changes while
 # HubSpot is asked.
