@@ -18,6 +18,7 @@
 
 #include "api/envelope.h"
 #include "api/response.h"
+#include "api/result_model.h"
 #include "base/shown.h"
 #include "json/json.h"
 
@@ -53,6 +54,7 @@ static const HubspotJsonShape result_spec_shape = {
 	HUBSPOT_JSON_FIELD("labels", HUBSPOT_JSON_RAW, HubspotResult, labels)
 
 static void result_item(void *state, const void *item, HubspotSlice raw);
+static int	take_known(void *state, HubspotSlice text);
 
 static const HubspotJsonField result_fields[] = {
 	PAIR_FIELDS,
@@ -61,7 +63,8 @@ static const HubspotJsonField result_fields[] = {
 	HUBSPOT_JSON_NESTED("associationSpec", HUBSPOT_JSON_OBJECT, &result_spec_shape)
 };
 static const HubspotJsonShape result_shape = {
-	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item
+	HUBSPOT_JSON_FIELDS(result_fields),.item_size = sizeof(HubspotResult),.item = result_item,
+	.take = take_known
 };
 
 /*
@@ -108,7 +111,8 @@ static const HubspotJsonField record_fields[] = {
 	HUBSPOT_JSON_FIELD("paging", HUBSPOT_JSON_RAW, HubspotResult, paging)
 };
 static const HubspotJsonShape record_shape = {
-	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item
+	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(HubspotResult),.item = record_item,
+	.take = take_known
 };
 
 /* The associations of one record, which the answer does not name. */
@@ -175,6 +179,7 @@ typedef struct EnvelopeState
 	const char *correlation_id; /* of the reply, or NULL */
 	int			nerrors;
 	int			nodd;			/* errors that cannot be read */
+	HubspotResultModels models;
 
 	/* the associations of the record that is being read */
 	HubspotAssociation *associations;
@@ -271,9 +276,23 @@ count_errors(const EnvelopeFields *fields, const EnvelopeState *state)
 static void
 result_item(void *state, const void *item, HubspotSlice raw)
 {
-	const HubspotReplySink *sink = ((EnvelopeState *) state)->sink;
+	EnvelopeState *envelope = state;
 
-	sink->result(sink->state, item);
+	hubspot_models_learn(&envelope->models, item, raw);
+	envelope->sink->result(envelope->sink->state, item);
+}
+
+/* An association or a record that differs from one that was read in its ids only. */
+static int
+take_known(void *state, HubspotSlice text)
+{
+	EnvelopeState *envelope = state;
+	int			len;
+	const HubspotResult *result = hubspot_models_take(&envelope->models, text, &len);
+
+	if (result)
+		envelope->sink->result(envelope->sink->state, result);
+	return len;
 }
 
 /* Add a type of the association that is being read, whose to_id comes later. */
@@ -360,8 +379,10 @@ record_item(void *state, const void *item, HubspotSlice raw)
 									 envelope->associations, size);
 	envelope->nassociations = envelope->first_of_other = 0;
 	envelope->unreadable = false;
-	if (result.listed)
-		envelope->sink->result(envelope->sink->state, &result);
+	if (!result.listed)
+		return;
+	hubspot_models_learn(&envelope->models, &result, raw);
+	envelope->sink->result(envelope->sink->state, &result);
 }
 
 static void

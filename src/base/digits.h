@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * digits.h
- *	  Is a text all digits?
+ *	  Is a text all digits, and where do they end?
  *
  * Nearly all ids are, and such an id needs no closer look.  So this is asked of
  * each id, more than once.
@@ -13,6 +13,8 @@
  */
 #ifndef HUBSPOT_BASE_DIGITS_H
 #define HUBSPOT_BASE_DIGITS_H
+
+#include "port/pg_bitutils.h"
 
 /* Eight bytes: the high half of each is 3, and remains so with 6 added. */
 static inline bool
@@ -48,6 +50,37 @@ hubspot_all_digits(const char *text, int len)
 			return false;
 	}
 	return true;
+}
+
+/* The end of the digits that a text begins with. */
+static inline const char *
+hubspot_skip_digits(const char *p, const char *end)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+
+	while (end - p >= 8)
+	{
+		uint64		bytes;
+		uint64		others;
+
+		memcpy(&bytes, p, 8);
+		bytes ^= ones * '0';
+
+		/* what is no digit sets its high bit; only bytes after it may err */
+		others = (bytes | (bytes + ones * 0x76)) & (ones * 0x80);
+		if (others != 0)
+		{
+#ifdef WORDS_BIGENDIAN
+			break;
+#else
+			return p + pg_rightmost_one_pos64(others) / 8;
+#endif
+		}
+		p += 8;
+	}
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
 }
 
 #endif							/* HUBSPOT_BASE_DIGITS_H */

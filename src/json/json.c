@@ -64,6 +64,7 @@ static const HubspotJsonField *find_field(const JsonReader *reader,
 static bool read_value(JsonReader *reader, const HubspotJsonField *field,
 					   void *target);
 static bool read_list(JsonReader *reader, const HubspotJsonShape *shape);
+static inline bool take_item(JsonReader *reader, const HubspotJsonShape *shape);
 static void give_text(JsonReader *reader,
 					  void (*text) (void *state, HubspotSlice text));
 static void add_text(void *state, HubspotSlice text);
@@ -361,7 +362,12 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_START)
+		if (shape->take && take_item(reader, shape))
+		{
+			if (!hubspot_lexer_next(&reader->lexer))
+				return false;
+		}
+		else if (reader->lexer.token == HUBSPOT_TOKEN_OBJECT_START)
 		{
 			HubspotSlice raw;
 
@@ -388,6 +394,18 @@ read_list(JsonReader *reader, const HubspotJsonShape *shape)
 		if (reader->lexer.token != HUBSPOT_TOKEN_COMMA || !hubspot_lexer_next(&reader->lexer))
 			return false;
 	}
+}
+
+/* Does the shape know the element that begins here without its being read?  Then skip it. */
+static inline bool
+take_item(JsonReader *reader, const HubspotJsonShape *shape)
+{
+	HubspotLexer *lexer = &reader->lexer;
+	HubspotSlice text = {lexer->token_start, lexer->end - lexer->token_start};
+	int			len = shape->take(reader->state, text);
+
+	lexer->token_end = len > 0 ? lexer->token_start + len : lexer->token_end;
+	return len > 0;
 }
 
 /* An array of strings or numbers.  Other elements are skipped. */

@@ -69,6 +69,12 @@ struct HubspotJsonShape
 	void		(*item) (void *state, const void *item, HubspotSlice raw);
 	/* for what is not a list, or an element that is not an object; or NULL */
 	void		(*odd) (void *state);
+
+	/*
+	 * Takes an object at the beginning of a text without its being read, and
+	 * says how long it is; 0: it is to be read.  Or NULL
+	 */
+	int			(*take) (void *state, HubspotSlice text);
 };
 
 #define HUBSPOT_JSON_FIELDS(array)	.nfields = lengthof(array), .fields = (array)

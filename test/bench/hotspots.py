@@ -54,7 +54,7 @@ FILES = {
     QUERY: "source columns raw_input input_sort argument labels",
     REQUESTS: "batch batch_request intake chunk unit request endpoint association_type",
     NETWORK: "transport easy received sockets call throttle",
-    ANSWERS: "response definition json jsonb lexer text match blame error keep_labels",
+    ANSWERS: "response result_model definition json template jsonb lexer text match blame error keep_labels",
     KEYS: "key keys key_ring key_cache key_match key_way key_error lookup resolver record fold",
     RESULT: "result pipeline stencil",
 }

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+
 #include "fuzz.h"
 
 #include "api/definition.h"
@@ -28,13 +30,25 @@
 /* Levels of jsonb that are built, from jsonb.c; more are a string. */
 #define MAX_DEPTH	200
 
+/* The most spaces that are put after a brace. */
+#define MAX_SPACES	251
+
 /* What came of an answer. */
 typedef struct Seen
 {
 	int			nresults;
 	int			nerrors;
 	bool		records;
+	StringInfoData said;		/* all that the results say */
 } Seen;
+
+static void
+say(Seen *seen, HubspotSlice slice)
+{
+	appendStringInfo(&seen->said, "%d ", slice.data ? slice.len : -1);
+	if (slice.data)
+		appendBinaryStringInfo(&seen->said, slice.data, slice.len);
+}
 
 static void
 take_result(void *state, const HubspotResult *result)
@@ -42,6 +56,12 @@ take_result(void *state, const HubspotResult *result)
 	Seen	   *seen = state;
 
 	seen->nresults++;
+	say(seen, result->from_id);
+	say(seen, result->to_id);
+	say(seen, result->category);
+	say(seen, result->after);
+	appendStringInfo(&seen->said, "%d %d %s %d", result->type_id, result->listed,
+					 result->problem ? result->problem : "", result->nassociations);
 	fuzz_check_slice(result->from_id);
 	fuzz_check_slice(result->to_id);
 	fuzz_check_slice(result->category);
@@ -53,6 +73,8 @@ take_result(void *state, const HubspotResult *result)
 	{
 		const HubspotAssociation *association = &result->associations[i];
 
+		say(seen, association->to_id);
+
 		/* it becomes a text of SQL as it is */
 		fuzz_check(association->to_id.len > 0);
 		for (int j = 0; j < association->to_id.len; j++)
@@ -63,6 +85,9 @@ take_result(void *state, const HubspotResult *result)
 			fuzz_check_text(association->type->category);
 			if (association->type->label)
 				fuzz_check_text(association->type->label);
+			appendStringInfo(&seen->said, " %s %d %s", association->type->category,
+							 association->type->type_id,
+							 association->type->label ? association->type->label : "");
 		}
 	}
 	if (result->labels.data)
@@ -71,7 +96,10 @@ take_result(void *state, const HubspotResult *result)
 		ListCell   *lc;
 
 		foreach(lc, texts)
+		{
 			fuzz_check_text(lfirst(lc));
+			appendStringInfo(&seen->said, " %s", (char *) lfirst(lc));
+		}
 	}
 }
 
@@ -90,14 +118,55 @@ is_failure(const HubspotEnvelope *envelope)
 		(envelope->status && !envelope->complete);
 }
 
+/*
+ * The same answer with spaces after its braces, each time another number of them, so that
+ * none of its results is like one before it, byte for byte.
+ */
+static void
+spread(const HubspotHttpReply *reply, HubspotHttpReply *other)
+{
+	StringInfoData body;
+	bool		in_string = false;
+	int			nbraces = 0;
+
+	initStringInfo(&body);
+	for (const char *p = reply->body; p < reply->body + reply->body_len; p++)
+	{
+		appendStringInfoChar(&body, *p);
+		if (*p == '"')
+			in_string = !in_string;
+		else if (*p == '\\')
+			appendStringInfoChar(&body, *++p);
+		else if (*p == '{' && !in_string)
+		{
+			for (int i = nbraces++ % MAX_SPACES; i > 0; i--)
+				appendStringInfoChar(&body, ' ');
+		}
+	}
+	*other = *reply;
+	other->body = body.data;
+	other->body_len = body.len;
+}
+
+static bool
+read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape, HubspotTypeSet *types,
+		   Seen *seen, HubspotEnvelope *envelope)
+{
+	HubspotReplySink sink = {seen, take_result, take_error, MAX_ERRORS, types};
+
+	memset(seen, 0, sizeof(*seen));
+	seen->records = (shape == HUBSPOT_REPLY_RECORDS || shape == HUBSPOT_REPLY_PAGE);
+	initStringInfo(&seen->said);
+	return hubspot_read_reply(reply, shape, &sink, envelope);
+}
+
 static void
 read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson json)
 {
-	Seen		seen = {.records = shape == HUBSPOT_REPLY_RECORDS || shape == HUBSPOT_REPLY_PAGE};
-	HubspotReplySink sink = {&seen, take_result, take_error, MAX_ERRORS,
-	hubspot_types_create(CurrentMemoryContext)};
+	HubspotTypeSet *types = hubspot_types_create(CurrentMemoryContext);
 	HubspotEnvelope envelope;
-	bool		read = hubspot_read_reply(reply, shape, &sink, &envelope);
+	Seen		seen;
+	bool		read = read_reply(reply, shape, types, &seen, &envelope);
 
 	/* an answer is readable if it is an object, and a page if it has a list */
 	fuzz_check(!read || json == FUZZ_JSON_OBJECT);
@@ -113,6 +182,19 @@ read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson jso
 		fuzz_check(seen.nresults == (read ? 1 : 0) && seen.nerrors == 0);
 	else if (shape == HUBSPOT_REPLY_PAGE)
 		fuzz_check(seen.nresults == (read && !is_failure(&envelope) ? 1 : 0));
+
+	/* a result that is like another one says what it says alone */
+	if (read)
+	{
+		HubspotHttpReply other;
+		HubspotEnvelope again;
+		Seen		alone;
+
+		spread(reply, &other);
+		fuzz_check(read_reply(&other, shape, types, &alone, &again));
+		fuzz_check(alone.nresults == seen.nresults && alone.nerrors == seen.nerrors);
+		fuzz_check(strcmp(alone.said.data, seen.said.data) == 0);
+	}
 }
 
 static void
