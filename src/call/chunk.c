@@ -259,6 +259,8 @@ hubspot_chunk_continue(HubspotChunk *chunk, const HubspotUnit *unit)
 	next->page->npages = page->npages;
 	next->page->nidle = page->nidle;
 	next->page->ends = page->ends;
+	next->page->marked_ends = page->marked_ends;
+	next->page->nrounds = page->nrounds;
 	if (page->mark.data)
 	{
 		next->page->mark.data = pnstrdup(page->mark.data, page->mark.len);

@@ -23,7 +23,10 @@
 #include "base/text_hash.h"
 #include "call/page.h"
 
-/* After so many pages without anything new, a record is taken to have no last one. */
+/*
+ * After so many pages in a row without anything new, or so many that come again, a record is
+ * taken to have no last one.
+ */
 #define MAX_IDLE_PAGES	100
 
 /*
@@ -100,7 +103,8 @@ hubspot_page_sort_out(HubspotPage *page)
 /*
  * Why a page that was sorted out cannot be followed by another one, though it says so; NULL:
  * it can, or says that it is the last one.  The places of pages tell whether they go in a
- * circle, unless each place is a new one; so do pages that have nothing, or the same again.
+ * circle, unless each place is a new one; so do pages that have nothing, or the same again, or
+ * come again after others.  For these one page is marked, until twice as many were read.
  */
 const char *
 hubspot_page_problem(HubspotPage *page)
@@ -110,9 +114,18 @@ hubspot_page_problem(HubspotPage *page)
 	if (page->after.data == NULL)
 		return NULL;
 	page->ends = hash_ends(page);
-	if (page->nlisted > 0 && page->ends != before)
+	if (page->nlisted == 0 || page->ends == before)
+		page->nidle++;
+	else
 		page->nidle = 0;
-	else if (++page->nidle >= MAX_IDLE_PAGES)
+	if (page->nlisted > 0)
+	{
+		if (page->ends == page->marked_ends)
+			page->nrounds++;
+		if ((page->npages & (page->npages - 1)) == 0)
+			page->marked_ends = page->ends;
+	}
+	if (page->nidle >= MAX_IDLE_PAGES || page->nrounds >= MAX_IDLE_PAGES)
 		return "there are pages without further associations, and no end of them";
 	return NULL;
 }

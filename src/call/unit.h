@@ -37,6 +37,8 @@ typedef struct HubspotPage
 								 * more than the one before it; see page.c */
 	uint32		ends;			/* a hash of the first and the last
 								 * association */
+	uint32		marked_ends;	/* that of a page before it */
+	uint32		nrounds;		/* how many pages were like the marked one */
 	HubspotSlice after;			/* where the next page begins; no data: at the
 								 * start, or there is none */
 	HubspotSlice mark;			/* where a page before it began, or no data */
