@@ -75,7 +75,7 @@ hubspot_check_syncs(HubspotDiagnosis *diagnosis)
 		if (!OidIsValid(hubspot_server_owner(sync->server)))
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_PROBLEM,
 						 psprintf("Rename the server back, or create it again; or SELECT hs_assoc_disable_sync(%s) and enable the sync with another server.",
-								  hubspot_table_text(sync)),
+								  quote_literal_cstr(hubspot_table_text(sync))),
 						 "table %s is in sync with server \"%s\", which does not exist",
 						 hubspot_table_text(sync), sync->server);
 	}

@@ -59,6 +59,8 @@ sub diagnose
 		my $width = pop @rest;
 		$topics{$topic} = [ $state, $detail, join '|', @rest ];
 		$topics{width} = $width if $width && $width > 60;
+		# what is to be called can be copied: a table stands in quotes
+		$topics{unquoted} = $topic if grep { !/^(?:'|$)/ } $topics{$topic}[2] =~ /SELECT (?:\w+\.)?hs_assoc_\w+\(([^)]*)/g;
 	}
 	my @requests = @{ $hubspot->log };
 	my @others = grep { $_->{method} ne 'GET' && $_->{path} !~ m{^/oauth/} } @requests;
