@@ -67,7 +67,7 @@ hubspot_error_hint(const HubspotError *error, HubspotDoubt doubt)
 		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
 			if (error->verdict == HUBSPOT_VERDICT_NO_TOKEN)
 				return "Set valid options with ALTER USER MAPPING ... OPTIONS (SET client_id '...', SET client_secret '...', SET refresh_token '...').";
-			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...').";
+			return "Give the user mapping a valid login, for example with ALTER USER MAPPING ... OPTIONS (SET access_token '...'), or put a valid token into its access_token_file.";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return "Give the token's app or service key the scopes that HubSpot asks for.";
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
