@@ -1315,24 +1315,26 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sender() IS
 'Who sends the outbox of this database, or why nobody does.';
 
+-- The default, which no query for ids gives by chance, stands for all dead letters: null, which is what
+-- array_agg makes of no row, is an ERROR.
 CREATE FUNCTION hs_assoc_retry(
-	ids bigint[] DEFAULT NULL,
+	ids bigint[] DEFAULT '{{NULL}}',
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_retry(bigint[], name) IS
-'Puts dead letters back into the outbox, in their old place, and returns how many.';
+'Puts dead letters back into the outbox, in their old place, all of them unless ids are given, and returns how many.';
 REVOKE ALL ON FUNCTION hs_assoc_retry(bigint[], name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_discard(
-	ids bigint[] DEFAULT NULL,
+	ids bigint[] DEFAULT '{{NULL}}',
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_discard(bigint[], name) IS
-'Deletes dead letters, and returns how many.';
+'Deletes dead letters, all of them unless ids are given, and returns how many.';
 REVOKE ALL ON FUNCTION hs_assoc_discard(bigint[], name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_pause(

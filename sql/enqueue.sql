@@ -327,6 +327,10 @@ SET ROLE regress_hubspot_dan;
 SELECT id, server FROM hs_assoc_dead_letter ORDER BY id;
 SELECT hs_assoc_retry('{}'), hs_assoc_retry('{-1,-2,7}') AS two, hs_assoc_retry('{-3}', 'other') AS elsewhere;
 SELECT hs_assoc_discard('{-3}'), hs_assoc_discard('{-3}') AS again;
+-- a query that finds no id is not all of them
+SELECT hs_assoc_discard((SELECT array_agg(id) FROM hs_assoc_dead_letter WHERE http_status = 418));
+SELECT hs_assoc_retry(NULL, 'hubspot');
+SELECT hs_assoc_discard(ARRAY(SELECT id FROM hs_assoc_dead_letter WHERE http_status = 418)), hs_assoc_retry(ARRAY[NULL]::bigint[]), hs_assoc_retry('{{7},{8}}');
 RESET ROLE;
 SELECT id FROM hs_assoc_dead_letter ORDER BY id;
 SELECT hs_assoc_retry(server => 'other');

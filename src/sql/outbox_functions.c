@@ -16,6 +16,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -56,6 +57,7 @@ static void flush(HubspotSender *sender, const char *server, int64 max_rows);
 static void tell(const char *server, int64 done, int64 dead, bool waits);
 static const char *what_to_do(const char *server, int64 dead, const HubspotHeldServers *held);
 static void wait_until(TimestampTz time);
+static const Datum *ids_argument(FunctionCallInfo fcinfo, int argument);
 static const char *server_name(FunctionCallInfo fcinfo, int argument);
 static void tell_missing_server(FunctionCallInfo fcinfo, int argument);
 
@@ -392,7 +394,7 @@ hs_assoc_resume(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_retry(PG_FUNCTION_ARGS)
 {
-	int64		retried = hubspot_outbox_retry(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+	int64		retried = hubspot_outbox_retry(ids_argument(fcinfo, 0),
 											   hubspot_server_argument(fcinfo, 1));
 
 	if (retried == 0)
@@ -408,12 +410,34 @@ hs_assoc_retry(PG_FUNCTION_ARGS)
 Datum
 hs_assoc_discard(PG_FUNCTION_ARGS)
 {
-	int64		discarded = hubspot_outbox_discard(PG_ARGISNULL(0) ? NULL : &PG_GETARG_DATUM(0),
+	int64		discarded = hubspot_outbox_discard(ids_argument(fcinfo, 0),
 												   hubspot_server_argument(fcinfo, 1));
 
 	if (discarded == 0)
 		tell_missing_server(fcinfo, 1);
 	PG_RETURN_INT64(discarded);
+}
+
+/*
+ * Which dead letters an argument names; NULL: all, since it was left out.
+ *
+ * Its default is then the value, {{NULL}}.  It is not null, since that comes of a query for
+ * ids which finds none, as by array_agg.
+ */
+static const Datum *
+ids_argument(FunctionCallInfo fcinfo, int argument)
+{
+	ArrayType  *ids;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "ids"),
+				 errhint("ARRAY(SELECT id FROM hs_assoc_dead_letter WHERE ...) is an empty array where there are none. To mean all dead letters, leave the argument out.")));
+	ids = PG_GETARG_ARRAYTYPE_P(argument);
+	if (ARR_NDIM(ids) == 2 && ARR_HASNULL(ids) && ARR_DIMS(ids)[0] == 1 && ARR_DIMS(ids)[1] == 1)
+		return NULL;
+	return &PG_GETARG_DATUM(argument);
 }
 
 /* The name of the server that an argument, or else the setting, names. */
