@@ -1243,6 +1243,14 @@ CREATE TABLE hs_assoc_backoff (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE hs_assoc_backoff IS
 'accounts to which nothing could be sent, as a role uses them; their rows wait until retry_at, and are not charged';
+COMMENT ON COLUMN hs_assoc_backoff.failures IS
+'how many attempts have failed one after the other';
+COMMENT ON COLUMN hs_assoc_backoff.retry_at IS
+'when it is tried again; hs_assoc_resume has it tried at once';
+COMMENT ON COLUMN hs_assoc_backoff.since IS
+'since when nothing could be sent';
+COMMENT ON COLUMN hs_assoc_backoff.error_message IS
+'why the last attempt has failed, as in hs_assoc_result; not shown to pg_monitor, since it may name records';
 
 CREATE TABLE hs_assoc_account_pause (
 	server			text COLLATE "C" PRIMARY KEY,
@@ -1472,6 +1480,28 @@ FROM queue AS q
 GROUP BY q.server, q.role, q.operation, q.from_type, q.to_type, q.link_table;
 COMMENT ON VIEW hs_assoc_outbox_stat IS
 'the outbox and the dead letters of each account, in numbers, and why an account has to wait';
+COMMENT ON COLUMN hs_assoc_outbox_stat.waiting IS
+'rows that were not tried yet, those in flight included';
+COMMENT ON COLUMN hs_assoc_outbox_stat.in_flight IS
+'rows that are being sent now';
+COMMENT ON COLUMN hs_assoc_outbox_stat.waiting_for_records IS
+'rows whose records HubSpot did not have';
+COMMENT ON COLUMN hs_assoc_outbox_stat.retrying IS
+'rows that have failed and are tried again';
+COMMENT ON COLUMN hs_assoc_outbox_stat.dead IS
+'dead letters: see hs_assoc_dead_letter';
+COMMENT ON COLUMN hs_assoc_outbox_stat.oldest_age IS
+'how long ago the oldest row was enqueued that is not dead';
+COMMENT ON COLUMN hs_assoc_outbox_stat.paused IS
+'whether hs_assoc_pause has stopped the account';
+COMMENT ON COLUMN hs_assoc_outbox_stat.retry_at IS
+'until when the account waits after a failure, which http_status, error_category and error_message tell';
+COMMENT ON COLUMN hs_assoc_outbox_stat.fault_since IS
+'since when this server lacks something for sending, such as disk or memory; likewise fault_sqlstate and fault_message';
+COMMENT ON COLUMN hs_assoc_outbox_stat.held IS
+'why nothing at all is sent, as in a copy of a database; null if it is';
+COMMENT ON COLUMN hs_assoc_outbox_stat.sender IS
+'who sends, or why nobody does';
 
 --
 -- Tables that are kept in sync
@@ -1935,6 +1965,14 @@ SELECT c.id, c.link_table, c.from_type, c.from_column, c.to_type, c.to_column,
 FROM (SELECT *, hs_assoc_sync_problem(id, link_table) AS problem FROM hs_assoc_sync_config) AS c;
 COMMENT ON VIEW hs_assoc_sync IS
 'tables that are kept in sync; active is false where changes are not sent, and problem says why';
+COMMENT ON COLUMN hs_assoc_sync.type_id IS
+'the type that each row stands for; null, with no label and no column of these: the whole association';
+COMMENT ON COLUMN hs_assoc_sync.role IS
+'the role on whose behalf changes are sent';
+COMMENT ON COLUMN hs_assoc_sync.active IS
+'false: changes are not sent';
+COMMENT ON COLUMN hs_assoc_sync.problem IS
+'why they are not; null if they are';
 
 --
 -- Tables in sync, compared with HubSpot now and then
@@ -2035,6 +2073,16 @@ COMMENT ON VIEW hs_assoc_verify_stat IS
 'syncs with verify: how far workers have come in comparing their tables with HubSpot, and what they have found';
 COMMENT ON COLUMN hs_assoc_verify_stat.unknown IS
 'records that could not be read, and rows whose records are not known';
+COMMENT ON COLUMN hs_assoc_verify_stat.records IS
+'records that the pass which goes on has compared; last_records, of the last whole one';
+COMMENT ON COLUMN hs_assoc_verify_stat.missing IS
+'associations of the table that HubSpot lacks; likewise last_missing';
+COMMENT ON COLUMN hs_assoc_verify_stat.extra IS
+'associations in HubSpot that no table in sync has; likewise last_extra';
+COMMENT ON COLUMN hs_assoc_verify_stat.open IS
+'differences that were there in the last pass: see hs_assoc_drift_log';
+COMMENT ON COLUMN hs_assoc_verify_stat.contested IS
+'differences that came back after two repairs, and are left alone';
 COMMENT ON COLUMN hs_assoc_verify_stat.held_back IS
 'why the last pass has put nothing right: the guard''s reason';
 COMMENT ON COLUMN hs_assoc_verify_stat.all_records IS
