@@ -286,7 +286,8 @@ table_dropped(const HubspotSchema *schema, const DroppedObject *table)
 						 calls_to_go_on(schema, syncs, other))));
 	else
 		ereport(NOTICE,
-				(errmsg("table \"%s\" is no longer kept in sync", table->name)));
+				(errmsg("table \"%s\" is no longer kept in sync", table->name),
+				 errdetail("HubSpot keeps the associations of its rows, and what was enqueued is still sent.")));
 }
 
 /*
