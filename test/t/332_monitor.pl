@@ -50,11 +50,19 @@ like(told('monitor', "SELECT $_ FROM hs_assoc_backoff AS b"), qr/ERROR:  42501: 
   foreach 'error_message', '*', 'b', 'to_jsonb(b)';
 
 # The query that the documentation gives for alerts
-my ($alert) = slurp_file("$FindBin::Bin/../../doc/operations.md") =~ /^(SELECT 'outbox' AS alert.*?;)$/ms;
+my $page = slurp_file("$FindBin::Bin/../../doc/operations.md");
+my ($alert) = $page =~ /^(SELECT 'outbox' AS alert.*?;)$/ms;
 $node->safe_psql('postgres', q{UPDATE hs_assoc_backoff SET since = since - '1 hour'::interval});
 my $alerts = told('monitor', $alert);
 like($alerts, qr/^account\|hubspot\|.*EXPIRED_AUTHENTICATION/m, 'it can be asked what to be alarmed of');
 unlike($alerts, qr/70100401|9001001|ERROR/, 'without ids');
+
+# And those to watch with, also where a row was skipped and no request was sent yet
+$sessions{monitor}->query($_) foreach 'SET ROLE app', q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT NULL::int AS from_id, 1 AS to_id')}, 'SET ROLE monitor';
+my ($section) = $page =~ /^## Watch it$(.*?)^## /ms;
+my @statements = map { split /(?:;| \\gx)\n+/ } $section =~ /^```sql\n(.*?)^```$/msg;
+is(scalar(@statements), 4, 'the statements of the page');
+unlike(told('monitor', $_), qr/ERROR/, s/\n.*//sr) foreach @statements;
 
 # Whatever else it may read, by grants to it or to PUBLIC, as rows or from functions
 my @readable = split /\n/, $node->safe_psql('postgres', q{
