@@ -105,6 +105,11 @@ SELECT ok, error_category FROM hs_assoc_archive('contacts:email', 'nobody@exampl
 SELECT * FROM hs_assoc_create_default('contacts:email', 'ann@example.com', 'companies:domain', 'dup.com', 'raise');
 SELECT * FROM hs_assoc_create_default('contacts:email', 'nobody@example.com', 'companies', '201', 'raise');
 SELECT * FROM hs_assoc_resolve('contacts:email', '{nobody@example.com}'::text[], 'raise');
+-- a key in the place of an id
+SELECT message, hint FROM sim.try($$SELECT hs_assoc_create_default('contacts', 'ann@example.com', 'companies', '201', 'raise')$$);
+SELECT message, hint FROM sim.try($$SELECT hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT 101 AS from_id, ''acme.com'' AS to_id', 'raise')$$);
+SELECT message, hint FROM sim.try($$SELECT hs_assoc_list('contct', 'ann@example.com', 'companies')$$);
 SELECT input_no, record_id, error_category, error_message FROM hs_assoc_resolve('companies:doman', '{acme.com,x}'::text[]);
 SELECT * FROM hs_assoc_scan('companies:doman', 'contacts');
 SELECT input_no, record_id, error_category, error_message FROM hs_assoc_resolve('widgets:name', '{acme.com}'::text[]);

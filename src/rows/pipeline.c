@@ -26,8 +26,10 @@
 #include "miscadmin.h"
 
 #include "api/error.h"
+#include "api/object_type.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/digits.h"
 #include "base/setting.h"
 #include "call/allowance.h"
 #include "call/batch.h"
@@ -73,6 +75,7 @@ static void look_at_failure(HubspotRun *run, const HubspotOutcome *outcome);
 static void throw_types(const HubspotPipeline *pipeline,
 						const HubspotError *error) pg_attribute_noreturn();
 static void drive(HubspotRun *run);
+static bool is_value(const HubspotObjectType *type, HubspotSlice id);
 static const char *record_text(const HubspotObjectType *type, HubspotSlice id);
 static const char *id_text(HubspotSlice id);
 static void warn_not_sent(HubspotRun *run, const HubspotError *error);
@@ -312,7 +315,27 @@ hubspot_throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *out
 			what = psprintf("could not associate %s with %s", from, to);
 			break;
 	}
+	if (outcome->error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE &&
+		outcome->error->http_status != 0 &&
+		hubspot_unknown_object_type(outcome->error->message) == NULL &&
+		(is_value(&pipeline->from_type, outcome->from_id) ||
+		 is_value(&pipeline->to_type, outcome->to_id)))
+		ereport(ERROR,
+				(errcode(outcome->error->sqlstate),
+				 errmsg("%s", what),
+				 errdetail("%s", hubspot_error_detail(outcome->error)),
+				 errhint("An id is a number. To name records by values of a property, add it to the object type, as in \"contacts:email\".")));
 	hubspot_throw_error(outcome->error, what, doubt);
+}
+
+/*
+ * Is it a value of a property, such as an e-mail, in the place of an id?  HubSpot's ids are
+ * numbers, and it does not say of what else is sent that it is none.
+ */
+static bool
+is_value(const HubspotObjectType *type, HubspotSlice id)
+{
+	return type->name && !type->property && id.data && !hubspot_all_digits(id.data, (int) id.len);
 }
 
 /* ERROR: nothing of a listing's records can be read, whichever they are. */
