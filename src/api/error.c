@@ -114,6 +114,21 @@ hubspot_error_before(const HubspotError *error, const char *what)
 }
 
 /*
+ * The error, palloc'd, of inputs that are not sent because an error has ended the sending.
+ */
+HubspotError *
+hubspot_error_after(const HubspotError *error)
+{
+	if (hubspot_is_not_sent(error->verdict))
+		return hubspot_copy_error(error);
+	return hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
+							  psprintf(error->verdict == HUBSPOT_VERDICT_FOREIGN ?
+									   "not sent after an answer that is not HubSpot's: %s" :
+									   "not sent after HubSpot refused the account's requests: %s",
+									   error->message));
+}
+
+/*
  * A copy of an error, or the one that *last points to if that says the same.
  * *last becomes the result.  An answer may be about thousands of inputs, and
  * large.

@@ -32,6 +32,7 @@ extern HubspotError *hubspot_token_error(const HubspotHttpReply *reply,
 										 int attempts);
 extern HubspotError *hubspot_error_before(const HubspotError *error,
 										  const char *what);
+extern HubspotError *hubspot_error_after(const HubspotError *error);
 extern HubspotError *hubspot_unconfirmed(const HubspotHttpReply *reply,
 										 const char *reason);
 extern Jsonb *hubspot_error_object(const HubspotError *error);

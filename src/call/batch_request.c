@@ -269,16 +269,9 @@ hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error)
 	HubspotError *copy = hubspot_copy_error(error);
 
 	scope->stopped = copy;
-	scope->not_sent = copy;
+	scope->not_sent = hubspot_error_after(error);
 	if (error->verdict != HUBSPOT_VERDICT_NO_TOKEN)
-	{
 		copy->correlation_id = NULL;	/* its rows have it */
-		scope->not_sent = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, error->sqlstate,
-											 psprintf(error->verdict == HUBSPOT_VERDICT_FOREIGN ?
-													  "not sent after an answer that is not HubSpot's: %s" :
-													  "not sent after HubSpot refused the account's requests: %s",
-													  error->message));
-	}
 	MemoryContextSwitchTo(old);
 }
 

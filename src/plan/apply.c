@@ -13,6 +13,8 @@
  * - what comes is added, unless a removal of the same record was not confirmed: then the
  *   record would have more than anybody wants, and a limit of HubSpot's may be in the way.
  *
+ * Once HubSpot has refused the account, be it while the plan was made, nothing more is sent.
+ *
  * Additions of types are sent with the labels that the pair has by then, since HubSpot puts
  * what is sent in their place.  Between records of one object type, a pair may be changed
  * from both sides in one slice, so these labels are read just before each request.
@@ -78,6 +80,7 @@ hubspot_apply(HubspotPlan *plan, HubspotTakeChange take, void *state)
 	Applying	applying = {.plan = plan,.take = take,.state = state};
 
 	applying.context = CurrentMemoryContext;
+	applying.stopped = plan->stopped;
 	applying.slice.first_no = 1;
 	applying.slice.context = AllocSetContextCreate(CurrentMemoryContext,
 												   "hubspot_assoc slice of a plan",
@@ -344,17 +347,8 @@ fail_all(Applying *applying)
 static void
 end_run(Applying *applying, HubspotRun *run)
 {
-	const HubspotError *stopped = hubspot_batch_stopped(hubspot_run_batch(run));
-
-	if (stopped && applying->stopped == NULL)
-	{
-		char	   *message = MemoryContextStrdup(applying->context, stopped->message);
-		MemoryContext old = MemoryContextSwitchTo(applying->context);
-
-		applying->stopped = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, stopped->sqlstate,
-											   message);
-		MemoryContextSwitchTo(old);
-	}
+	if (applying->stopped == NULL)
+		applying->stopped = hubspot_run_stopped(run, applying->context);
 	hubspot_run_end(run);
 }
 

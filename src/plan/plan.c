@@ -35,7 +35,7 @@ hubspot_plan_make(HubspotPlan *plan)
 	hubspot_read_wanted(plan);
 
 	/* types are shown by their labels, too, as far as these can be had */
-	if (plan->typed)
+	if (plan->typed && plan->stopped == NULL)
 		(void) hubspot_labels_look_up(plan->labels);
 	hubspot_read_held(plan);
 	hubspot_packed_sort_end(plan->wanted);

@@ -62,6 +62,7 @@ typedef struct HubspotPlan
 	HubspotPackedSort *wanted;	/* entry.h's, of the scope, too */
 	HubspotSpared *spared;		/* who loses nothing */
 	HubspotPackedSort *changes; /* plan_change.h's */
+	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
 	HubspotPlanCounts counts;
 } HubspotPlan;
 

@@ -162,6 +162,8 @@ hubspot_read_held(HubspotPlan *plan)
 		while (hubspot_run_next(run, &outcome))
 			take_outcome(reading, &outcome);
 	}
+	if (plan->stopped == NULL)
+		plan->stopped = hubspot_run_stopped(run, plan->context);
 	hubspot_run_end(run);
 	if (reading->spilled)
 		compare_spilled(reading);
@@ -187,6 +189,7 @@ make_input(void *state, HubspotInput *input, const HubspotError **error)
 		input->no = record->number;
 		input->from_id = record_id(record, &reading->digits);
 		input->to_id.data = "";
+		*error = reading->plan->stopped;
 		return true;
 	}
 	return false;

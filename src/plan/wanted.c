@@ -262,6 +262,8 @@ read_keyed(Reader *reader, LateKeys *late)
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(row_context);
 	}
+	if (plan->stopped == NULL)
+		plan->stopped = hubspot_run_stopped(run, plan->context);
 	hubspot_run_end(run);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -278,7 +280,7 @@ make_input(void *state, HubspotInput *input, const HubspotError **error)
 	if (!reader->taken)
 		return false;
 	*input = reader->input;
-	*error = reader->error;
+	*error = reader->error ? reader->error : reader->plan->stopped;
 	wait_for_row(reader);
 	return true;
 }
@@ -504,6 +506,12 @@ look_up_late(HubspotPlan *plan, LateKeys *late)
 	HubspotRun *run;
 	HubspotOutcome outcome;
 
+	if (plan->stopped)
+	{
+		hubspot_spare_all(plan->spared);
+		hubspot_packed_sort_end(late->sort);
+		return;
+	}
 	hubspot_packed_sort_perform(late->sort);
 	run = hubspot_run_begin(&pipeline, hubspot_source_made(make_late_key, late), false);
 	while (hubspot_run_next(run, &outcome))
@@ -516,6 +524,7 @@ look_up_late(HubspotPlan *plan, LateKeys *late)
 		else
 			hubspot_spare_all(plan->spared);
 	}
+	plan->stopped = hubspot_run_stopped(run, plan->context);
 	hubspot_run_end(run);
 	hubspot_packed_sort_end(late->sort);
 }

@@ -253,6 +253,25 @@ hubspot_run_batch(const HubspotRun *run)
 	return run->batch;
 }
 
+/*
+ * The error, in a memory context, of what would be sent after a run that has ended the
+ * sending; or NULL.
+ */
+const HubspotError *
+hubspot_run_stopped(const HubspotRun *run, MemoryContext context)
+{
+	const HubspotError *stopped = hubspot_batch_stopped(run->batch);
+	MemoryContext old;
+	const HubspotError *error;
+
+	if (stopped == NULL)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	error = hubspot_error_after(stopped);
+	MemoryContextSwitchTo(old);
+	return error;
+}
+
 /* End a run, of which no more outcomes are wanted. */
 void
 hubspot_run_end(HubspotRun *run)
