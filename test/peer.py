@@ -27,6 +27,9 @@ Also, by either protocol, not again and again:
   answer=N=PATH   the answer that the file PATH holds, headers and all, but for its
                   last byte; that follows when N requests have begun to be answered,
                   or a second has passed.  "########" in it is a number of its own
+  unasked=PATH=UNASKED  the answer that the file PATH holds to the first request of a
+                  connection, and a moment later, when nobody has asked, what UNASKED
+                  holds; nothing to later requests
 
 What the client sends is read and dropped by a process of its own, so that it is
 never the client who waits.
@@ -159,6 +162,22 @@ def answer_streams(connection, mode, file):
         pass
 
 
+def answer_unasked(connection, mode, file):
+    contents = []
+    for path in mode.split("=")[1:]:
+        with open(path, "rb") as content:
+            contents.append(content.read())
+    request = connection.read()
+    while b"\r\n\r\n" not in request:
+        request += connection.read()
+    connection.send(contents[0])
+    time.sleep(0.05)
+    connection.send(contents[1])
+    note(file)
+    while connection.read():
+        pass
+
+
 def note(file):
     with open(file, "ab", buffering=0) as floods:
         floods.write(b".")
@@ -169,6 +188,9 @@ def serve(connection, mode, file):
         note(file)
         while connection.read():
             pass
+        return
+    if mode.startswith("unasked="):
+        answer_unasked(connection, mode, file)
         return
     if mode.startswith("answer="):
         h2 = connection.tls and connection.tls.selected_alpn_protocol() == "h2"
@@ -211,7 +233,7 @@ def main():
     if files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*files)
-        context.set_alpn_protocols(["http/1.1" if mode in HTTP1 else "h2"])
+        context.set_alpn_protocols(["http/1.1" if mode in HTTP1 or mode.startswith("unasked=") else "h2"])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)

@@ -436,6 +436,16 @@ hubspot_easy_is_connecting(const HubspotEasy *easy)
 	return time_of_sending(easy) <= easy->sent;
 }
 
+/* Do answers on the handle's connection name their requests?  Asked by a callback. */
+bool
+hubspot_easy_is_multiplexed(CURL *handle)
+{
+	long		version = CURL_HTTP_VERSION_NONE;
+
+	(void) curl_easy_getinfo(handle, CURLINFO_HTTP_VERSION, &version);
+	return version >= CURL_HTTP_VERSION_2_0;
+}
+
 /* Grows each time libcurl sends the request; 0: it has not been sent. */
 static curl_off_t
 time_of_sending(const HubspotEasy *easy)

@@ -39,6 +39,7 @@ extern void hubspot_easy_open(HubspotEasy *easy,
 extern void hubspot_easy_close(HubspotEasy *easy, bool keep);
 extern void *hubspot_easy_owner(CURL *handle);
 extern bool hubspot_easy_is_connected(const HubspotEasy *easy);
+extern bool hubspot_easy_is_multiplexed(CURL *handle);
 extern bool hubspot_easy_is_connecting(const HubspotEasy *easy);
 extern bool hubspot_easy_lacks_socket(const HubspotEasy *easy, CURLcode code);
 extern void hubspot_easy_limit_connecting(HubspotEasy *easy, int64 limit);

@@ -53,6 +53,7 @@ typedef struct Watched
 	dev_t		device;			/* if so, what it is */
 	ino_t		inode;
 	uint32		events;			/* WL_SOCKET_... wanted; 0: none for now */
+	bool		multiplexed;	/* what comes on it names its request */
 	int			position;		/* in the set, -1: it isn't there */
 	uint32		set_events;		/* the events that the set has for it */
 } Watched;
@@ -70,7 +71,7 @@ static bool make_ours(Watched *watched);
 static void notice_end(Watched *watched);
 static bool is_ours(const Watched *watched);
 static void forget_closed(void);
-static bool watch_socket(int socket, uint32 events);
+static bool watch_socket(int socket, uint32 events, bool multiplexed);
 static void update_set(void);
 static void make_set(void);
 static void create_set(void);
@@ -181,6 +182,7 @@ make_ours(Watched *watched)
 	if (fstat(watched->socket, &status) != 0)
 		return false;
 	watched->opened_here = true;
+	watched->multiplexed = false;
 	watched->device = status.st_dev;
 	watched->inode = status.st_ino;
 	if (watched->position >= 0)
@@ -232,21 +234,22 @@ forget_closed(void)
 
 /*
  * Watch a socket for these events, WL_SOCKET_READABLE or _WRITEABLE or both,
- * or for none.  False: out of memory.  May be called by callbacks.
+ * or for none, after a request that was multiplexed or not.  False: out of
+ * memory.  May be called by callbacks.
  */
 bool
-hubspot_watch_socket(int socket, uint32 events)
+hubspot_watch_socket(int socket, uint32 events, bool multiplexed)
 {
 	bool		result;
 
 	pthread_mutex_lock(&mutex);
-	result = watch_socket(socket, events);
+	result = watch_socket(socket, events, multiplexed);
 	pthread_mutex_unlock(&mutex);
 	return result;
 }
 
 static bool
-watch_socket(int socket, uint32 events)
+watch_socket(int socket, uint32 events, bool multiplexed)
 {
 	Watched    *watched = find_watched(socket);
 
@@ -262,8 +265,36 @@ watch_socket(int socket, uint32 events)
 	if (events == 0 && !watched->opened_here)
 		remove_watched(watched);
 	else
+	{
 		watched->events = events;
+		watched->multiplexed |= multiplexed;
+	}
 	return true;
+}
+
+/*
+ * Shut down the sockets that no request uses and that have something to say.
+ * Nobody has asked for that: a 408 by which some servers close a connection, or
+ * the rest of an answer, or a second one, of a peer that is out of step.
+ * libcurl 7.88 would take it for the answer to the next request.
+ */
+void
+hubspot_drop_unasked(void)
+{
+	char		buffer[4096];
+
+	for (int i = 0; i < nwatched; i++)
+	{
+		const Watched *watched = &watched_sockets[i];
+
+		if (watched->events != 0 || watched->multiplexed || !is_ours(watched) ||
+			recv(watched->socket, buffer, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+			continue;
+		/* the library looks only for the end, before it uses it again */
+		(void) shutdown(watched->socket, SHUT_RDWR);
+		while (recv(watched->socket, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+			;
+	}
 }
 
 /* Is a socket to be watched? */

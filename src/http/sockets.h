@@ -16,7 +16,8 @@
 extern int	hubspot_open_socket(int family, int type, int protocol);
 extern int	hubspot_close_socket(int socket);
 extern void hubspot_cut_sockets(int socket);
-extern bool hubspot_watch_socket(int socket, uint32 events);
+extern bool hubspot_watch_socket(int socket, uint32 events, bool multiplexed);
+extern void hubspot_drop_unasked(void);
 extern bool hubspot_is_watched(int socket);
 extern int	hubspot_wait_sockets(long timeout, WaitEvent *events, int maxevents,
 								 bool *latch_set);

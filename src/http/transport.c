@@ -30,9 +30,8 @@
  * lookups inherit the mask, and PostgreSQL's handlers must not run in them.
  * What a peer sends could keep libcurl at work for ever; guard.c ends that.
  *
- * A transfer that finds no descriptor for its socket waits, outside of libcurl,
- * until another one has ended.  If no other one is in flight, kept connections
- * are closed; only if that does not help either has it failed.
+ * A transfer that finds no descriptor for its socket waits, outside of libcurl, until another
+ * one has ended.  If none is in flight, kept connections are closed, before it fails.
  *
  * A caller may be away for long between two waits, while its query computes.
  * libcurl would take that time for the peer's, and fail requests whose replies
@@ -220,6 +219,7 @@ begin(HubspotTransfer *transfer)
 		(int64) transfer->request_timeout * 1000;
 	transfer->away = 0;
 	limit_connecting(transfer);
+	hubspot_drop_unasked();
 	hubspot_guard_enter(-1);
 	code = curl_multi_add_handle(session.multi, transfer->easy.handle);
 	(void) hubspot_guard_leave();
@@ -681,7 +681,7 @@ socket_callback(CURL *easy, curl_socket_t socket, int what, void *userp,
 		events |= WL_SOCKET_READABLE;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		events |= WL_SOCKET_WRITEABLE;
-	if (!hubspot_watch_socket(socket, events))
+	if (!hubspot_watch_socket(socket, events, hubspot_easy_is_multiplexed(easy)))
 	{
 		session.callback_failed = true;
 		return -1;
