@@ -1,5 +1,5 @@
-# HubSpot refuses the account in the middle of a statement, while other requests of it are in
-# flight: they succeed, fail, hang, or come later.
+# HubSpot refuses the account, or another access token, in the middle of a statement, while
+# other requests of it are in flight: they succeed, fail, hang, or come later.
 #
 # A seed makes a statement of some kind, over ids or keys, the request at which the account is
 # refused, and what goes wrong beside that. Each input has one outcome; nothing counts as
@@ -24,10 +24,15 @@ my $json = Cpanel::JSON::XS->new->utf8->allow_nonref;
 my @seeds = seeds(10, 60);
 my $node = start_node();
 my $hubspot = start_simulator();
-foreach my $concurrency (1, 2, 4)
+my %client = (client_id => 'app', client_secret => 's3cr3t-of-the-app', refresh_token => 'r3fr3sh-of-the-app');
+
+# c: with a token; o: with OAuth
+foreach my $name (map { ("c$_", "o$_") } 1, 2, 4)
 {
-	create_account($node, $hubspot, name => "c$concurrency", rate_limit => 0, max_retries => 1, max_retry_delay => '20ms', key_cache => '0s',
-		concurrency => $concurrency, request_timeout => int(patience(600)) . 'ms');
+	create_account($node, $hubspot, name => $name, rate_limit => 0, max_retries => 1, max_retry_delay => '20ms', key_cache => '0s',
+		concurrency => $name =~ s/\D//r, batch_size => 1, request_timeout => int(patience(600)) . 'ms');
+	$node->safe_psql('postgres', "SET log_statement = none; DROP USER MAPPING FOR PUBLIC SERVER $name; CREATE USER MAPPING FOR PUBLIC SERVER $name OPTIONS ("
+		  . join(', ', map { "$_ '$client{$_}'" } sort keys %client) . ')') if $name =~ /o/;
 }
 my $session = start_session($node);
 $session->query('SET client_min_messages = error');
@@ -51,6 +56,15 @@ my @refusals = (
 	[ 429, '53400', body => own('RATE_LIMITS'), headers => { 'Retry-After' => '3600' } ],
 	[ 530, '28000', body => own('X') ]);
 
+# The same of the access token, once another one has expired
+my @token_refusals = (
+	[ 400, '28000', body => { status => 'BAD_REFRESH_TOKEN', error => 'invalid_grant', error_description => 'It is the refusal', message => 'It is the refusal' } ],
+	[ 401, '28000', body => own('INVALID_AUTHENTICATION') ],
+	[ 403, '08P01', text => '<html>No</html>', content_type => 'text/html' ],
+	[ 429, '53400', body => own('RATE_LIMITS', policyName => 'DAILY') ],
+	[ 501, '38000', body => { message => 'It is the refusal' } ]);
+my @expired = ('expired', '28000', qr/The token has expired|Authentication credentials/, { status => 401, body => { status => 'error', category => 'EXPIRED_AUTHENTICATION', message => 'The token has expired' } });
+
 # What may go wrong beside that, likewise
 my @soft = (
 	[ 'busy', '38000', qr/Busy for now/, { status => 503, body => { status => 'error', category => 'X', message => 'Busy for now' } } ],
@@ -73,7 +87,7 @@ my %paths = (
 	read => '/associations/.*/batch/read$',
 	list => '/objects/[^/]*/contacts$',
 	write => '/batch/(create|associate/default|archive|labels/archive)$',
-	any => '.');
+	any => '^/crm/');
 
 #
 # Statements: keys, what HubSpot holds before, and of which pairs, and whether it is there after
@@ -90,8 +104,10 @@ my %kinds = (
 	table => { has => 1, reads => 1, raises => 1, paths => ['read'] },
 	direct => { adds => 1, raises => 1 },
 	outbox => { adds => 1, paths => [ 'labels', 'read' ] },
+	drift => { has => 1, plans => 1, paths => ['read'] },
 	plan => { has => 1, plans => 1, paths => ['read'] },
 	apply => { has => 1, plans => 1, paths => ['read'] });
+my ($case, @problems);
 my %drawn = map { $_ => 0 } keys %kinds;
 my %met = map { $_ => 0 } qw(refused ERROR NOT_SENT UNCONFIRMED done);
 
@@ -102,13 +118,12 @@ foreach my $seed (@seeds)
 }
 foreach my $kind (sort keys %drawn)
 {
-	next if $ENV{SEED} || @seeds < 60;
+	next if @seeds < 300;
 	ok($drawn{$kind}, "$drawn{$kind} times: $kind");
 }
 note(join ', ', map { "$_ $met{$_}" } sort keys %met);
+cmp_ok($met{refused}, '>=', @seeds / 3, "$met{refused} of " . @seeds . ' statements are refused') if @seeds >= 60;
 done_testing();
-
-my ($case, @problems);
 
 # What was refused while a plan was made is refused for good: it is not carried out, though
 # HubSpot would have it by then.
@@ -118,7 +133,7 @@ sub check_plans
 		FROM hs_assoc_apply('contacts%s', 'companies', $$SELECT %s AS from_id, 210 AS to_id FROM generate_series(1, 4) i ORDER BY i$$, max_removals => 9, server => 'c1')};
 	my $unsent = q{NOT_SENT not sent after an answer that is not HubSpot's: HTTP status 403 without a reason};
 
-	$session->query(q{ALTER SERVER c1 OPTIONS (ADD batch_size '2')});
+	$session->query(q{ALTER SERVER c1 OPTIONS (SET batch_size '2')});
 	start_plan('associations/.*/batch/read$', 2, { status => 403, text => '<html>No</html>' });
 	my ($rows, $told) = told(sprintf $apply, '', '100 + i');
 	is($rows, join("\n", map({ "$_ f $unsent" } 'archive 101 201', 'create 101 210', 'archive 102 202', 'create 102 210'), map { "unreadable $_ f HTTP_403 HTTP status 403 without a reason" } 103, 104),
@@ -132,7 +147,6 @@ sub check_plans
 		'keys are looked up, and that is refused: nothing is read') or diag($rows);
 	like($told, qr/NOTICE: .*: 0 records read: 0 kept, 0 added, 0 removed; 2 records could not be read; 2 rows could not be resolved/, '... which is told');
 	is(join(' ', map { $_->{path} =~ /(\w+\/\w+)$/ } @{ $hubspot->log }), 'batch/read batch/read', '... and no request follows');
-	$session->query('ALTER SERVER c1 OPTIONS (DROP batch_size)');
 	return;
 }
 
@@ -185,11 +199,13 @@ sub make_case
 	my $kind = $case->{kind} = $kinds{$name};
 
 	$drawn{$name}++;
-	$case->{concurrency} = pick(1, 2, 4);
+	$case->{oauth} = maybe(0.25);
+	$case->{server} = ($case->{oauth} ? 'o' : 'c') . pick(1, 2, 4);
 	$case->{from_keys} = maybe(0.6);
 	$case->{to_keys} = maybe(0.6);
 	$case->{raise} = $kind->{raises} || !$kind->{plans} && $name ne 'outbox' && maybe(0.3);
 	$hubspot->reset;
+	$hubspot->oauth({ %client, token => 'test-token' });
 	$hubspot->settings({ page_size => pick(1, 500), bad_batch => pick(qw(partial whole canceled unnamed)), missing_keys => pick(qw(named empties silent)) });
 	$hubspot->put_records(contacts => [ map { { id => 100 + $_, properties => { email => "c$_\@x.example" } } } 1 .. $ROWS ]);
 	$hubspot->put_records(companies => [ map { { id => 200 + $_, properties => { domain => "d$_.example" } } } 1 .. $ROWS ]);
@@ -197,8 +213,8 @@ sub make_case
 	$case->{adviser} = $hubspot->put_label('contacts', 'companies', 'Adviser')->{types}[0];
 	$hubspot->put_associations('contacts', 'companies', [ map { [ 100 + $_, 200 + $_ ] } 1 .. $ROWS ],
 		types => [ { category => $case->{adviser}{category}, type_id => $case->{adviser}{type_id} } ]) if $kind->{has};
-	$session->query("SET hubspot_assoc.server = 'c$case->{concurrency}'");
-	$session->query("ALTER SERVER c$case->{concurrency} OPTIONS (ADD batch_size '" . pick(1, 2, 3, 5) . "')");
+	$session->query("SET hubspot_assoc.server = '$case->{server}'");
+	$session->query("ALTER SERVER $case->{server} OPTIONS (SET batch_size '" . pick(1, 2, 3, 5) . "')");
 	$case->{before} = held();
 	make_rules();
 	make_sql();
@@ -209,7 +225,16 @@ sub make_rules
 {
 	my @paths = ('any', @{ $case->{kind}{paths} // [] }, $case->{from_keys} ? 'from' : (), $case->{to_keys} ? 'to' : (), $case->{kind}{reads} || $case->{kind}{resolves} ? () : 'write');
 	my ($status, $state, %action) = @{ $case->{refusal} = pick(@refusals) };
-	my @rules = ({ match => { path => $paths{ pick(@paths) }, nth => 1 + int rand 6 }, action => { status => $status, %action, maybe(0.3) ? (delay_ms => pick(30, 100)) : () } });
+	my $late = maybe(0.3) ? pick(30, 100) : 0;
+	my @rules = ({ match => { path => $paths{ pick(@paths) }, nth => 1 + int rand 6 }, action => { status => $status, %action, delay_ms => $late } });
+
+	if ($case->{oauth})
+	{
+		($status, $state, %action) = @{ $case->{refusal} = pick(@token_refusals) };
+		push @{ $case->{soft} }, \@expired;
+		@rules = ({ match => { path => '^/oauth/', nth => pick(1, 2, 2) }, action => { status => $status, %action, delay_ms => $late } },
+			map { { match => { path => $paths{ pick(@paths) }, nth => 1 + int rand 6 }, action => $expired[3] } } 1 .. 2);
+	}
 
 	foreach (1 .. rand 4)
 	{
@@ -257,6 +282,7 @@ sub make_sql
 	{
 		# wanted are the neighbours: all that is there goes, and as many come
 		$to_id =~ s/\bi\b/1 + i % $ROWS/;
+		return make_sync($from, $to, "SELECT ($from_id)::text AS f, ($to_id)::text AS t $rows") if $name eq 'drift';
 		$call = "hs_assoc_$name('$from', '$to', \$\$SELECT $from_id AS from_id, $to_id AS to_id $rows\$\$" . ($name eq 'apply' ? ', max_removals => 1000' : '') . ')';
 	}
 	else
@@ -271,10 +297,20 @@ sub make_table
 {
 	my ($from, $to, $query) = @_;
 
-	$session->query(qq{DROP FOREIGN TABLE IF EXISTS links; CREATE FOREIGN TABLE links (from_id text, to_id text) SERVER c$case->{concurrency}
+	$session->query(qq{DROP FOREIGN TABLE IF EXISTS links; CREATE FOREIGN TABLE links (from_id text, to_id text) SERVER $case->{server}
 		OPTIONS (from_type '$from', to_type '$to', writes 'direct')});
 	$case->{sql} = $case->{name} eq 'direct' ? "INSERT INTO links SELECT q.from_id::text, q.to_id::text FROM ($query) AS q"
 	  : "SELECT to_jsonb(l) FROM links AS l WHERE from_id = ANY (ARRAY(SELECT q.from_id::text FROM ($query) AS q))";
+	return;
+}
+
+sub make_sync
+{
+	my ($from, $to, $query) = @_;
+
+	$session->query(qq{DROP TABLE IF EXISTS synced; CREATE TABLE synced AS $query; CREATE UNIQUE INDEX ON synced (f, t);
+		SELECT hs_assoc_enable_sync('synced', '$from', 'f', '$to', 't', server => '$case->{server}')});
+	$case->{sql} = q{SELECT to_jsonb(r) || jsonb_build_object('change_no', row_number() OVER ()) FROM hs_assoc_drift('synced') AS r};
 	return;
 }
 
@@ -305,9 +341,9 @@ sub run
 	(my $out, $told) = $session->finish;
 	@rows = map { $json->decode($_) } grep { /^\{/ } split /\n/, $out;
 	$case->{said} = [ $out, $told ];
-	$session->query("ALTER SERVER c$case->{concurrency} OPTIONS (DROP batch_size)");
 	$case->{after} = held();
 	$case->{refused} = [ grep { defined $_->{rule} && $_->{rule} == $case->{rule} } @{ $hubspot->log } ];
+	$met{'no token'}++ if $case->{oauth} && @{ $case->{refused} };
 	$met{refused}++ if @{ $case->{refused} };
 	$met{ERROR}++ if $told =~ /ERROR/;
 	$met{ $_->{error_category} // 'done' }++ foreach @rows;
@@ -398,7 +434,7 @@ sub check_change
 	my $pair = join ' ', map { $_ // '-' } $row->{from_record} // $row->{from_id}, $row->{to_record} // $row->{to_id};
 	my ($before, $after) = map { defined $case->{$_}{$pair} } qw(before after);
 
-	if ($case->{name} eq 'plan')
+	if ($case->{name} =~ /plan|drift/)
 	{
 		problem("change $row->{change_no}: ok") if defined $row->{ok};
 		problem("change $row->{change_no}: $action of what is there") if $action eq 'create' && $before;
