@@ -423,6 +423,7 @@ take_replies(HubspotCalls *calls)
 									hubspot_transfer_duration(call->transfer),
 									hubspot_day_limit(call->reply),
 									hubspot_day_left(call->reply));
+		call->may_have_acted |= call->reply->resent;
 		calls->in_flight--;
 		calls->in_replies -= max_reply(calls, call);
 		judge(calls, call);

@@ -75,6 +75,9 @@ static void set_shared_options(CURL *handle);
 static curl_off_t time_of_sending(const HubspotEasy *easy);
 static curl_socket_t open_socket_callback(void *userp, curlsocktype purpose,
 										  struct curl_sockaddr *address);
+#if LIBCURL_VERSION_NUM >= 0x075000
+static int	request_callback(void *userp, char *peer, char *own, int peer_port, int own_port);
+#endif
 static int	close_socket_callback(void *userp, curl_socket_t socket);
 static size_t write_callback(char *data, size_t size, size_t nmemb,
 							 void *userp);
@@ -114,6 +117,9 @@ hubspot_easy_open(HubspotEasy *easy, const HubspotHttpRequest *request,
 	SETOPT(handle, CURLOPT_WRITEDATA, easy);
 	SETOPT(handle, CURLOPT_HEADERDATA, easy);
 	SETOPT(handle, CURLOPT_OPENSOCKETDATA, easy);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	SETOPT(handle, CURLOPT_PREREQDATA, easy);
+#endif
 	set_request(easy, request);
 	set_authorities(easy, request->ca_file, context);
 }
@@ -144,6 +150,10 @@ set_shared_options(CURL *handle)
 	SETOPT(handle, CURLOPT_HEADERFUNCTION, header_callback);
 	SETOPT(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback);
 	SETOPT(handle, CURLOPT_CLOSESOCKETFUNCTION, close_socket_callback);
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+	SETOPT(handle, CURLOPT_PREREQFUNCTION, request_callback);
+#endif
 
 	/* signals are PostgreSQL's, and lookups end when we leave */
 	SETOPT(handle, CURLOPT_NOSIGNAL, 1L);
@@ -196,6 +206,16 @@ open_socket_callback(void *userp, curlsocktype purpose,
 		easy->no_socket = true;
 	return result;
 }
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+/* The request is about to be sent, for the first time or once more. */
+static int
+request_callback(void *userp, char *peer, char *own, int peer_port, int own_port)
+{
+	((HubspotEasy *) userp)->nsent++;
+	return CURL_PREREQFUNC_OK;
+}
+#endif
 
 static int
 close_socket_callback(void *userp, curl_socket_t socket)
@@ -643,6 +663,7 @@ hubspot_easy_take_reply(const HubspotEasy *easy, HubspotHttpReply *reply)
 	(void) curl_easy_getinfo(easy->handle, CURLINFO_RETRY_AFTER, &retry_after);
 	reply->status = (int) status;
 	reply->retry_after = retry_after;
+	reply->resent = easy->nsent > 1 || easy->sent > 0;
 	reply->body = easy->received.body.data;
 	reply->body_len = easy->received.body.len;
 	reply->max_body = easy->received.max_body;

@@ -30,6 +30,7 @@ typedef struct HubspotEasy
 	bool		no_socket;		/* there was no descriptor for a socket */
 	curl_off_t	sent;			/* time_of_sending() when the latest socket
 								 * was opened; 0: it had not been sent */
+	int			nsent;			/* how often it was sent, from libcurl 7.80 on */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
 } HubspotEasy;
 

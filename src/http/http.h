@@ -73,6 +73,8 @@ typedef struct HubspotHttpReply
 	const char *headers;		/* as received, lines end in CRLF */
 	size_t		headers_len;
 	int64		retry_after;	/* seconds, from Retry-After; 0: none */
+	bool		resent;			/* it answers the last of several requests:
+								 * libcurl has sent it again by itself */
 } HubspotHttpReply;
 
 #endif							/* HUBSPOT_HTTP_HTTP_H */

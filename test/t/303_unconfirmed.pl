@@ -80,6 +80,16 @@ flush();
 is(outbox(3), 'archive 3', '... a later one stays');
 $session->query(q{ALTER SERVER hubspot OPTIONS (SET max_retries '0')});
 
+# Confirmed after libcurl has sent it again by itself, since a kept connection has ended
+be_late(8, close => 'before');
+$hubspot->clear_log;
+enqueue('create_default', 8);
+flush();
+is(outbox(8) . '|' . requests('associate/default'), 'empty|2', 'confirmed after a kept connection has ended: done');
+enqueue('archive', 8);
+flush();
+is(outbox(8), 'archive 8', '... a later one stays');
+
 # Given up
 $session->query(q{ALTER SERVER hubspot OPTIONS (ADD max_attempts '1')});
 be_late(4, hang => Cpanel::JSON::XS::true);
