@@ -308,7 +308,7 @@ take_page(HubspotCall *call)
 
 	listing->on_its_way = false;
 	if (call->reply == NULL && call->error == NULL)
-		error = hubspot_call_unsent(listing->calls, call);
+		error = hubspot_error_after(hubspot_call_unsent(listing->calls, call));
 	else
 		error = hubspot_call_error(call);
 	if (error == NULL)

@@ -349,7 +349,7 @@ take_lookup(HubspotCall *call)
 
 	lookups->nstarted--;
 	if (call->reply == NULL && call->error == NULL)
-		fail(lookup, hubspot_call_unsent(lookups->calls, call));
+		fail(lookup, hubspot_error_after(hubspot_call_unsent(lookups->calls, call)));
 	else
 	{
 		const HubspotError *error = hubspot_call_error(call);
