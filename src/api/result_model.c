@@ -5,7 +5,8 @@
  *
  * To read thousands of results field by field is the most of what an answer costs, and most
  * of them say the same of other records.  So the last ones that were read are kept as
- * models, and the next result is compared with their texts first.
+ * models, and the next result is compared with their texts first.  Where none is like another,
+ * that is tried now and then.
  *
  * IDENTIFICATION
  *	  src/api/result_model.c
@@ -16,8 +17,18 @@
 
 #include "api/result_model.h"
 
+/* After so many results in a row that were like no model, one of so many is tried. */
+#define PATIENCE	16
+
 static int	list_ids(const HubspotResult *result, HubspotSlice *ids);
 static const HubspotResult *fill_in(HubspotResultModel *model, const HubspotSlice *ids);
+
+/* Is the next result compared with models, and if it is like none, becomes one? */
+static inline bool
+is_tried(const HubspotResultModels *models)
+{
+	return models->nread < PATIENCE || models->nread % PATIENCE <= HUBSPOT_MODELS;
+}
 
 /*
  * Keep a result that was read from a text as a model in place of the one that was of no use
@@ -28,11 +39,13 @@ void
 hubspot_models_learn(HubspotResultModels *models, const HubspotResult *result,
 					 HubspotSlice text)
 {
+	bool		tried = is_tried(models);
 	HubspotResultModel *model;
 	HubspotSlice ids[HUBSPOT_TEMPLATE_PLACES];
 	int			nids;
 
-	if (result->problem || result->paging.data ||
+	models->nread++;
+	if (!tried || result->problem || result->paging.data ||
 		result->nassociations > HUBSPOT_MODEL_ASSOCIATIONS)
 		return;
 	nids = list_ids(result, ids);
@@ -82,7 +95,8 @@ list_ids(const HubspotResult *result, HubspotSlice *ids)
 const HubspotResult *
 hubspot_models_take(HubspotResultModels *models, HubspotSlice text, int *len)
 {
-	for (int i = 0; i < HUBSPOT_MODELS; i++)
+	*len = 0;
+	for (int i = 0; i < HUBSPOT_MODELS && is_tried(models); i++)
 	{
 		int			n = (models->latest + i) % HUBSPOT_MODELS;
 		HubspotSlice ids[HUBSPOT_TEMPLATE_PLACES];
@@ -91,6 +105,7 @@ hubspot_models_take(HubspotResultModels *models, HubspotSlice text, int *len)
 		if (*len == 0)
 			continue;
 		models->latest = n;
+		models->nread = 0;
 		return fill_in(&models->models[n], ids);
 	}
 	return NULL;

@@ -33,6 +33,7 @@ typedef struct HubspotResultModels
 {
 	HubspotResultModel models[HUBSPOT_MODELS];
 	int			latest;			/* the one that was of use last */
+	int			nread;			/* results in a row that were like no model */
 } HubspotResultModels;
 
 extern void hubspot_models_learn(HubspotResultModels *models,
