@@ -79,6 +79,7 @@ DELETE FROM hs_assoc_outbox;
 --
 -- Rows without an id are left out
 --
+SET client_min_messages = notice;
 SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$
 	SELECT * FROM (VALUES
 		('1', '2', 279),
@@ -87,6 +88,8 @@ SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$
 		(NULL, NULL, NULL),
 		(NULL, 'not valid', 0),
 		('6', '2', 279)) AS v (from_id, to_id, type_id) $$);
+SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, NULL::int AS to_id');
+SET client_min_messages = warning;
 TABLE waiting;
 SELECT skipped FROM hs_assoc_stat() WHERE server = 'hubspot';
 DELETE FROM hs_assoc_outbox;

@@ -96,7 +96,8 @@ hs_assoc_outbox_wake(PG_FUNCTION_ARGS)
  * Puts the operation on each row of the query into the outbox, on behalf of
  * the current role, which needs USAGE on the server.  It needs a user mapping when
  * the row is sent; a WARNING says if it has none.  Returns how many rows there were;
- * those without from_id or to_id are skipped, and counted in hs_assoc_stat().
+ * those without from_id or to_id are skipped, and counted in hs_assoc_stat(); a NOTICE
+ * says how many.
  * A row that could never be sent is an ERROR (22023).  Where an object type has a
  * property, the ids are keys, whose records are looked up when the row is sent; it waits
  * for records that HubSpot does not have, for as long as wait_for_records says.  In a
@@ -132,7 +133,13 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 	hubspot_origin_claim_or_warn();
 	enqueued = hubspot_enqueue_query(&enqueue, query, &skipped);
 	if (skipped > 0)
+	{
 		hubspot_account_count_skipped(hubspot_account(serverid), skipped);
+		ereport(NOTICE,
+				(errmsg_plural("%lld row of the query is skipped, since its from_id or to_id is null",
+							   "%lld rows of the query are skipped, since their from_id or to_id is null",
+							   (unsigned long) skipped, (long long) skipped)));
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	PG_RETURN_INT64(enqueued);

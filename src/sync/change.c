@@ -45,6 +45,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -511,7 +512,7 @@ collected_rows(const HubspotDelta *delta)
 
 /*
  * Enqueue all rows of the table; returns how many.  Those that are added and
- * have a null are counted as skipped.
+ * have a null are counted as skipped, and a NOTICE says how many.
  */
 int64
 hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
@@ -525,7 +526,18 @@ hubspot_change_enqueue_table(HubspotChange *change, HubspotTableChange what)
 	Tuplestorestate *rows = collect(&reading, change->delta.table, NULL);
 
 	if (reading.added)
-		count_skipped(change, count_collected_nulls(change, rows));
+	{
+		int64		skipped = count_collected_nulls(change, rows);
+
+		count_skipped(change, skipped);
+		if (skipped > 0)
+			ereport(NOTICE,
+					(errmsg_plural("%lld row of table \"%s\" is skipped, since it has a null",
+								   "%lld rows of table \"%s\" are skipped, since they have a null",
+								   (unsigned long) skipped, (long long) skipped,
+								   get_rel_name(change->delta.table)),
+					 errdetail("A row needs both ids and, if a column of the sync names it, a type or label.")));
+	}
 	return insert_collected(change, what == HUBSPOT_TABLE_ADDED, rows);
 }
 
