@@ -535,7 +535,7 @@ CREATE FUNCTION expected_silent(j jsonb) RETURNS text LANGUAGE sql AS $$
 			AND (txt(j -> 'status') = 'COMPLETE' OR coalesce(j -> 'status', 'null') = 'null' AND NOT EXISTS (
 				SELECT FROM unnest('{message,category,error}'::text[]) AS k WHERE j -> k <> 'null'))
 			-- all errors are told, can be read and name an input that there is
-			AND coalesce(txt(j -> 'numErrors'), nullif(j -> 'numErrors', 'null')::text, '0') ~ '^[0-9]*$'
+			AND coalesce(txt(j -> 'numErrors'), nullif(j -> 'numErrors', 'null')::text, '0') ~ '^[0-9]+$'
 			AND coalesce(nullif(txt(j -> 'numErrors'), ''), '0')::numeric <= count(e) FILTER (WHERE jsonb_typeof(e) = 'object')
 			AND coalesce(bool_and(jsonb_typeof(e) = 'object'), true)
 			AND jsonb_typeof(coalesce(j -> 'errors', '[]')) IN ('array', 'null')

@@ -86,12 +86,19 @@ foreach my $case (@cases)
 }
 ok(eval { wait_until(sub { $hubspot->stats->{in_flight} == 0 }) }, 'nothing is left in flight');
 
-# The sockets that libcurl makes for itself, for a lookup, have to be noted, too.
+# The sockets that libcurl makes for itself, for a lookup, have to be noted, too. It watches
+# none if the lookup is over at once.
 SKIP:
 {
 	skip 'memory is watched', 3 if instrumented();
-	my $session = start_session($node);
-	my ($happened, $out, $err) = with_failure($session, 'realloc', 1, 0, call('named'));
+	my ($session, $happened, $out, $err);
+	foreach my $attempt (1 .. 20)
+	{
+		$session = start_session($node);
+		($happened, $out, $err) = with_failure($session, 'realloc', 1, 0, call('named'));
+		last if $happened;
+		$session->quit;
+	}
 	ok($happened, 'no memory for a socket of libcurl itself');
 	like($err, qr/${memory}out of memory\nDETAIL:  There is no room for another socket to watch/, 'that is said');
 	like($session->query(call()), qr/^t\|/, 'and the next call works');
