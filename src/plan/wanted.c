@@ -60,6 +60,7 @@ typedef struct Reader
 	HubspotPlan *plan;
 	HubspotEntryKind kind;
 	HubspotSource *source;
+	HubspotRun *run;			/* that looks its keys up, or NULL */
 	HubspotLastTypes last_types;
 	dlist_head	waiting;		/* Waiting, in order */
 
@@ -224,12 +225,18 @@ take_plain(void *state, const HubspotRawInput *raw)
 	put_wanted(reader, &entry, row.input.types);
 }
 
-/* Give a row of typed pairs its types, or an error. */
+/*
+ * Give a row of typed pairs its types, or an error.  Labels are not looked up once nothing
+ * more is sent.
+ */
 static void
 make_types(Reader *reader, HubspotRawInput *raw)
 {
-	if (reader->plan->typed && reader->kind == HUBSPOT_ENTRY_WANTED)
-		hubspot_raw_input_make_types(raw, reader->plan->labels, &reader->last_types);
+	if (!reader->plan->typed || reader->kind != HUBSPOT_ENTRY_WANTED)
+		return;
+	if (reader->run && raw->nlabels > 0 && raw->error == NULL)
+		raw->error = hubspot_run_stopped(reader->run, CurrentMemoryContext);
+	hubspot_raw_input_make_types(raw, reader->plan->labels, &reader->last_types);
 }
 
 static void
@@ -254,7 +261,7 @@ read_keyed(Reader *reader, LateKeys *late)
 	dlist_init(&reader->waiting);
 	initStringInfo(&reader->ids[0]);
 	initStringInfo(&reader->ids[1]);
-	run = hubspot_run_begin(&pipeline, hubspot_source_made(make_input, reader), false);
+	run = reader->run = hubspot_run_begin(&pipeline, hubspot_source_made(make_input, reader), false);
 	while (hubspot_run_next(run, &outcome))
 	{
 		MemoryContextSwitchTo(row_context);

@@ -119,6 +119,7 @@ static void throw_listing(const HubspotSource *source) pg_attribute_noreturn();
 static bool put_row(HubspotSource *source);
 static bool put_element(HubspotSource *source);
 static void put_raw_input(HubspotSource *source, HubspotRawInput *raw);
+static void make_types(HubspotSource *source, HubspotRawInput *raw);
 
 /*
  * A source of the rows of a query, for an operation whose inputs have that shape.  ERROR
@@ -581,7 +582,7 @@ put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 		return;
 	}
 	if (source->shape == HUBSPOT_INPUT_TYPED_PAIR)
-		hubspot_raw_input_make_types(raw, source->labels, &source->last_types);
+		make_types(source, raw);
 	if (source->sort)
 	{
 		hubspot_input_sort_put(source->sort, &raw->input,
@@ -590,6 +591,17 @@ put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 	}
 	hubspot_batch_put(source->batch, &raw->input, raw->error);
 	drive(source);
+}
+
+/* Give an input its types.  Labels are not looked up once nothing more is sent. */
+static void
+make_types(HubspotSource *source, HubspotRawInput *raw)
+{
+	const HubspotError *stopped = source->batch ? hubspot_batch_stopped(source->batch) : NULL;
+
+	if (stopped && raw->nlabels > 0 && raw->error == NULL)
+		raw->error = hubspot_error_after(stopped);
+	hubspot_raw_input_make_types(raw, source->labels, &source->last_types);
 }
 
 /* Let what is in flight move on, now and then. */

@@ -147,6 +147,21 @@ sub check_plans
 		'keys are looked up, and that is refused: nothing is read') or diag($rows);
 	like($told, qr/NOTICE: .*: 0 records read: 0 kept, 0 added, 0 removed; 2 records could not be read; 2 rows could not be resolved/, '... which is told');
 	is(join(' ', map { $_->{path} =~ /(\w+\/\w+)$/ } @{ $hubspot->log }), 'batch/read batch/read', '... and no request follows');
+
+	# nor are labels looked up that later rows alone name, which come after all that is read ahead
+	my $late = q{CASE WHEN i > 20000 THEN 'Partner' END AS label, CASE WHEN i <= 20000 THEN 279 END AS type_id FROM generate_series(1, 20001) i ORDER BY i};
+
+	foreach my $case (
+		[ 'a plan', 'objects/.*/batch/read$', qq{hs_assoc_plan('contacts:email', 'companies', \$\$SELECT format('c%s\@x.example', i) AS from_id, 210 AS to_id, $late\$\$, server => 'c1')} ],
+		[ 'a batch', 'batch/create$', qq{hs_assoc_batch_create('contacts', 'companies', \$\$SELECT i AS from_id, 210 AS to_id, $late\$\$, server => 'c1')} ])
+	{
+		my ($name, $path, $call) = @$case;
+
+		start_plan($path, 1, { status => 401, body => { status => 'error', category => 'INVALID_AUTHENTICATION', message => 'Gone' } });
+		is($session->query(qq{SELECT error_category, error_message, count(*) FROM $call WHERE http_status IS NULL GROUP BY 1, 2}),
+			"NOT_SENT|not sent after HubSpot refused the account's requests: Gone|19999", "$name is refused, and a late row names a label: it is not sent");
+		is(join(' ', map { "$_->{method} $_->{status}" } @{ $hubspot->log }), 'POST 401', '... and labels are not looked up');
+	}
 	return;
 }
 
