@@ -486,6 +486,7 @@ add_watched(int socket)
 	watched->socket = socket;
 	watched->opened_here = false;
 	watched->events = 0;
+	watched->multiplexed = false;
 	watched->position = -1;
 	watched->set_events = 0;
 	return watched;
