@@ -21,6 +21,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
+#include "base/digits.h"
 #include "json/lexer.h"
 #include "json/text.h"
 
@@ -179,8 +180,7 @@ skip_digits(const char **p, const char *end)
 {
 	const char *start = *p;
 
-	while (*p < end && **p >= '0' && **p <= '9')
-		(*p)++;
+	*p = hubspot_skip_digits(start, end);
 	return *p > start;
 }
 

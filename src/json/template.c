@@ -30,13 +30,13 @@
  * many, or one of them is something else.
  */
 bool
-hubspot_template_set(HubspotJsonTemplate *model, HubspotSlice text,
+hubspot_template_set(HubspotJsonTemplate *template, HubspotSlice text,
 					 const HubspotSlice *numbers, int nnumbers)
 {
 	const char *end = text.data + text.len;
 	const char *p = text.data;
 
-	model->nplaces = 0;
+	template->nplaces = 0;
 	if (nnumbers == 0 || nnumbers > HUBSPOT_TEMPLATE_PLACES)
 		return false;
 	for (int i = 0; i < nnumbers; i++)
@@ -45,13 +45,13 @@ hubspot_template_set(HubspotJsonTemplate *model, HubspotSlice text,
 		if (numbers[i].len == 0 || numbers[i].data < p || numbers[i].data + numbers[i].len > end ||
 			!hubspot_all_digits(numbers[i].data, numbers[i].len))
 			return false;
-		model->before[i].data = p;
-		model->before[i].len = numbers[i].data - p;
+		template->before[i].data = p;
+		template->before[i].len = numbers[i].data - p;
 		p = numbers[i].data + numbers[i].len;
 	}
-	model->last.data = p;
-	model->last.len = end - p;
-	model->nplaces = nnumbers;
+	template->last.data = p;
+	template->last.len = end - p;
+	template->nplaces = nnumbers;
 	return true;
 }
 
@@ -70,19 +70,19 @@ take(const char **p, const char *end, HubspotSlice text)
  * it, as many as the template has.
  */
 int
-hubspot_template_match(const HubspotJsonTemplate *model, HubspotSlice text,
+hubspot_template_match(const HubspotJsonTemplate *template, HubspotSlice text,
 					   HubspotSlice *numbers)
 {
 	const char *end = text.data + text.len;
 	const char *p = text.data;
 
-	if (model->nplaces == 0)
+	if (template->nplaces == 0)
 		return 0;
-	for (int i = 0; i < model->nplaces; i++)
+	for (int i = 0; i < template->nplaces; i++)
 	{
 		const char *start;
 
-		if (!take(&p, end, model->before[i]))
+		if (!take(&p, end, template->before[i]))
 			return 0;
 		start = p;
 		p = hubspot_skip_digits(p, end);
@@ -91,5 +91,5 @@ hubspot_template_match(const HubspotJsonTemplate *model, HubspotSlice text,
 		numbers[i].data = start;
 		numbers[i].len = p - start;
 	}
-	return take(&p, end, model->last) ? p - text.data : 0;
+	return take(&p, end, template->last) ? p - text.data : 0;
 }

@@ -24,9 +24,9 @@ typedef struct HubspotJsonTemplate
 	HubspotSlice last;			/* the text after all of them */
 } HubspotJsonTemplate;
 
-extern bool hubspot_template_set(HubspotJsonTemplate *model, HubspotSlice text,
+extern bool hubspot_template_set(HubspotJsonTemplate *template, HubspotSlice text,
 								 const HubspotSlice *numbers, int nnumbers);
-extern int	hubspot_template_match(const HubspotJsonTemplate *model, HubspotSlice text,
+extern int	hubspot_template_match(const HubspotJsonTemplate *template, HubspotSlice text,
 								   HubspotSlice *numbers);
 
 #endif							/* HUBSPOT_JSON_TEMPLATE_H */
