@@ -339,11 +339,8 @@ hubspot_throw_outcome(const HubspotPipeline *pipeline, const HubspotOutcome *out
 		hubspot_unknown_object_type(outcome->error->message) == NULL &&
 		(is_value(&pipeline->from_type, outcome->from_id) ||
 		 is_value(&pipeline->to_type, outcome->to_id)))
-		ereport(ERROR,
-				(errcode(outcome->error->sqlstate),
-				 errmsg("%s", what),
-				 errdetail("%s", hubspot_error_detail(outcome->error)),
-				 errhint("An id is a number. To name records by values of a property, add it to the object type, as in \"contacts:email\".")));
+		hubspot_throw_with_hint(outcome->error, what,
+								"An id is a number. To name records by values of a property, add it to the object type, as in \"contacts:email\".");
 	hubspot_throw_error(outcome->error, what, doubt);
 }
 

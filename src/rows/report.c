@@ -28,11 +28,18 @@ void
 hubspot_throw_error(const HubspotError *error, const char *what,
 					HubspotDoubt doubt)
 {
+	hubspot_throw_with_hint(error, what, hubspot_error_hint(error, doubt));
+}
+
+/* Likewise, with a hint by one who knows more than the error does. */
+void
+hubspot_throw_with_hint(const HubspotError *error, const char *what, const char *hint)
+{
 	ereport(ERROR,
 			(errcode(error->sqlstate),
 			 errmsg("%s", what),
 			 errdetail("%s", hubspot_error_detail(error)),
-			 errhint("%s", hubspot_error_hint(error, doubt))));
+			 errhint("%s", hint)));
 }
 
 /* HubSpot's words, and how to find the answer again. */

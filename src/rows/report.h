@@ -26,6 +26,8 @@ typedef enum HubspotDoubt
 
 extern void hubspot_throw_error(const HubspotError *error, const char *what,
 								HubspotDoubt doubt) pg_attribute_noreturn();
+extern void hubspot_throw_with_hint(const HubspotError *error, const char *what,
+									const char *hint) pg_attribute_noreturn();
 extern const char *hubspot_error_hint(const HubspotError *error,
 									  HubspotDoubt doubt);
 extern HubspotDoubt hubspot_call_doubt(const HubspotCall *call);
