@@ -15,12 +15,7 @@ my $limit = 64 * 1024;			# in kB, over what a worker has that has sent something
 my $largest = 4 * 1024 * 1024;	# the answer to a full batch, or to what reads
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
-# Processes to end with the test, however it ends.
-my %processes;
-my $test = $$;
-END { local $?; end_peer($_) foreach $test == $$ ? keys %processes : () }
-
-make_certificate($dir, 'peer');
+my %certificate = make_certificate($dir, 'peer');
 
 my $node = start_node(
 	shared_preload_libraries => 'hubspot_assoc',
@@ -29,7 +24,7 @@ my $node = start_node(
 my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0);
 create_account($node, $hubspot, name => 'worst', rate_limit => 0, max_retries => 0, max_attempts => 1, max_retry_delay => '1ms',
-	concurrency => 8, request_timeout => patience(60) . 's', ca_file => "$dir/peer.crt");
+	concurrency => 8, request_timeout => patience(60) . 's', ca_file => $certificate{tls_cert});
 my $session = start_session($node);
 my $worker = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'};
 my $next = 1;
@@ -76,27 +71,13 @@ sub peak
 	return $peak - $before;
 }
 
-sub start_peer
+# A peer of that mode, which the server is then.
+sub peer
 {
 	my ($mode, $tls) = @_;
-	unlink "$dir/begun";
-	append_to_file("$dir/begun", '');
-	my $pid = open my $output, '-|', 'python3', "$FindBin::Bin/../peer.py", "$dir/begun", $mode,
-		$tls ? ("$dir/peer.crt", "$dir/peer.key") : ()
-	  or die "peer.py: $!";
-	$processes{$pid} = $output;	# which would be waited for when closed
-	chomp(my $port = readline $output // die 'peer.py did not start');
-	$session->query(sprintf q{ALTER SERVER worst OPTIONS (SET base_url '%s://127.0.0.1:%d')}, $tls ? 'https' : 'http', $port);
-	return $pid;
-}
-
-sub end_peer
-{
-	my ($pid) = @_;
-	kill 'TERM', -$pid;			# a process group
-	waitpid $pid, 0;
-	delete $processes{$pid};
-	return;
+	my $peer = start_peer($mode, $tls ? %certificate : ());
+	$session->query(sprintf q{ALTER SERVER worst OPTIONS (SET base_url '%s')}, $peer->url);
+	return $peer;
 }
 
 # An answer for the peer to give, of at most so many bytes of a body.
@@ -141,16 +122,16 @@ my %bodies = (
 sub watch
 {
 	my ($name, %case) = @_;
-	my $peer = start_peer("answer=$case{at_once}=$dir/answer", $case{tls});
+	my $peer = peer("answer=$case{at_once}=$dir/answer", $case{tls});
 	enqueue($case{rows}, %{ $case{more} // {} });
-	takes_at_most(peak(sub { -s "$dir/begun" < $case{requests} && is_waiting() }), $limit, $name);
-	cmp_ok(-s "$dir/begun", '>=', $case{at_least} // 1, "$name: answered");
+	takes_at_most(peak(sub { $peer->begun < $case{requests} && is_waiting() }), $limit, $name);
+	cmp_ok($peer->begun, '>=', $case{at_least} // 1, "$name: answered");
 	if ($case{endless})
 	{
 		is(waiting(), $case{rows}, "$name: the rows are there");
 		$session->query("SELECT pg_terminate_backend(pid) FROM ($worker) AS w");
 	}
-	end_peer($peer);
+	$peer->stop;
 	$session->query('SET client_min_messages = error; SELECT hs_assoc_pause()');
 	# one that is still at it
 	wait_until(sub { $session->query('SELECT count(*) FROM hs_assoc_lease WHERE holder IS NOT NULL') == 0 }) unless $case{endless};

@@ -26,19 +26,8 @@ my $hubspot = start_simulator();
 create_account($node, $hubspot, rate_limit => 0);
 my $session = start_session($node);
 
-# A peer that accepts and never answers; it is a process group.
-my $test = $$;
-my $peer = open(my $output, '-|', 'python3', "$FindBin::Bin/../peer.py", "$dir/begun", 'silence') || die "peer.py: $!";
-END { local $?; end_peer() if $test == $$ }
-chomp(my $port = readline $output // die 'peer.py did not start');
-
-sub end_peer
-{
-	kill 'TERM', -$peer if $peer;
-	waitpid $peer, 0 if $peer;
-	$peer = 0;
-	return;
-}
+# It accepts and never answers.
+my $peer = start_peer('silence');
 
 sub workers { return $session->query(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'}) }
 sub busy { return $session->query(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '% server silent%' AND backend_type = 'hubspot_assoc worker'}) }
@@ -61,7 +50,7 @@ sub create_silent
 	{
 		$own->query(qq{
 			CREATE SERVER $name FOREIGN DATA WRAPPER hubspot_assoc
-				OPTIONS (base_url 'http://127.0.0.1:$port', request_timeout '1h', connect_timeout '1h', rate_limit '0');
+				OPTIONS (base_url '${\ $peer->url}', request_timeout '1h', connect_timeout '1h', rate_limit '0');
 			CREATE USER MAPPING FOR $role SERVER $name OPTIONS (access_token 'test-token');
 			SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id', server => '$name')});
 	}
@@ -151,5 +140,5 @@ is($hubspot->log_count('/deals/'), 1, 'a slow account: its answer is waited for'
 is($hubspot->association_count('deals', 'companies'), 1, 'a slow account: the row is sent');
 
 $session->quit;
-end_peer();
+$peer->stop;
 done_testing();

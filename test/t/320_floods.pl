@@ -18,13 +18,12 @@ use Time::HiRes qw(time);
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
-# Processes to end with the test, however it ends.
-my %processes;
+# A process to end with the test, however it ends.
 my $busy;
 my $test = $$;
-END { local $?; end_process($_) foreach $test == $$ ? keys %processes : () }
+END { local $?; end_busy() if $test == $$ }
 
-make_certificate($dir, 'peer');
+my %certificate = make_certificate($dir, 'peer');
 
 my $node = start_node('shared_preload_libraries' => 'hubspot_assoc', log_duration => 'on', log_timezone => 'UTC');
 my $hubspot = start_simulator();
@@ -34,7 +33,6 @@ my $watch = start_stopwatch($node);
 
 $busy = fork // die "fork: $!";
 if ($busy == 0) { 1 while getppid == $test; POSIX::_exit(0) }
-$processes{$busy} = 1;
 
 # What any of these has to be done within, where what the backend waits for a CPU
 # doesn't count. A call may keep one busy for a second (src/http/guard.c).
@@ -43,29 +41,29 @@ my $soon = patience(3);
 #
 # The time limit of a request
 #
-foreach my $peer (
+foreach my $case (
 	map({ "$_ tls" } qw(pings settings windows headers data)),
 	map({ ("$_ plain", "$_ tls") } qw(continues header extensions)),
 	map({ "$_ plain" } qw(line extension trailers)))
 {
-	my ($mode, $tls) = split / /, $peer;
-	my $pid = start_peer($mode, $tls eq 'tls', request_timeout => patience(500) . 'ms', max_retries => 0);
+	my ($mode, $tls) = split / /, $case;
+	my $peer = peer($mode, $tls eq 'tls', request_timeout => patience(500) . 'ms', max_retries => 0);
 	$watch->begin($session->pid, 0);
 	my $row = $session->query(call($mode));
 	my $took = took($session->pid);
 
-	like($row, qr/^f\|UNCONFIRMED\|(no complete answer|the answer )/, "$peer: no answer");
-	cmp_ok($took, '<', $soon, "$peer: in time");
+	like($row, qr/^f\|UNCONFIRMED\|(no complete answer|the answer )/, "$case: no answer");
+	cmp_ok($took, '<', $soon, "$case: in time");
 	note(sprintf '%.2f s: %s', $took, $row);
-	is($session->query(call('hubspot')), 't||', "$peer: the session goes on with another account");
-	end_process($pid);
+	is($session->query(call('hubspot')), 't||', "$case: the session goes on with another account");
+	$peer->stop;
 	$session->query("DROP SERVER $mode CASCADE");
 }
 
 #
 # Interrupts, while the request has a minute
 #
-my $flood = start_peer('pings', 1, request_timeout => '60s', max_retries => 5);
+my $flood = peer('pings', 1, request_timeout => '60s', max_retries => 5);
 foreach my $case (
 	[ 'statement_timeout', qr/ERROR:  57014: canceling statement due to statement timeout/ ],
 	[ 'a cancel', qr/ERROR:  57014: canceling statement due to user request/ ],
@@ -73,11 +71,11 @@ foreach my $case (
 {
 	my ($name, $error) = @$case;
 	my $victim = start_session($node);
-	my $before = floods();
+	my $before = $flood->begun;
 
 	$victim->query(q{SET statement_timeout = '200ms'}) if $name eq 'statement_timeout';
 	$watch->send($victim, call('pings'));
-	wait_until(sub { floods() > $before });
+	wait_until(sub { $flood->begun > $before });
 	$watch->from_now($victim->pid);
 	$victim->cancel if $name eq 'a cancel';
 	$session->query('SELECT pg_terminate_backend(' . $victim->pid . ')') if $name eq 'pg_terminate_backend';
@@ -93,10 +91,10 @@ foreach my $case (
 #
 # A worker
 #
-my $before = floods();
+my $before = $flood->begun;
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies',
 	'SELECT 1 AS from_id, 2 AS to_id', server => 'pings')});
-wait_until(sub { floods() > $before });
+wait_until(sub { $flood->begun > $before });
 $session->quit;
 my $start = time;
 $node->stop('fast');
@@ -120,31 +118,20 @@ sub call
 		FROM hs_assoc_create_default('contacts', 1, 'companies', 2, server => '$server')};
 }
 
-# Starts test/peer.py, and makes it the account of that name.
-sub start_peer
+# A peer that is the account of that name.
+sub peer
 {
 	my ($mode, $tls, %options) = @_;
-	my @files = $tls ? ("$dir/peer.crt", "$dir/peer.key") : ();
-	my $pid = open my $output, '-|', 'python3', "$FindBin::Bin/../peer.py", "$dir/floods", $mode, @files
-	  or die "peer.py: $!";
+	my $peer = start_peer($mode, $tls ? %certificate : ());
 
-	$processes{$pid} = $output;	# which would be waited for when closed
-	chomp(my $port = readline $output // die 'peer.py did not start');
-	create_account($node, $hubspot, name => $mode, %options,
-		base_url => ($tls ? 'https' : 'http') . "://127.0.0.1:$port",
-		$tls ? (ca_file => "$dir/peer.crt") : ());
-	return $pid;
+	create_account($node, $hubspot, name => $mode, %options, base_url => $peer->url, $tls ? (ca_file => $certificate{tls_cert}) : ());
+	return $peer;
 }
 
-# How many connections have been flooded so far.
-sub floods { return -s "$dir/floods" // 0 }
-
-sub end_process
+sub end_busy
 {
-	my ($pid) = @_;
-	# a peer is a process group
-	kill 'TERM', $pid == $busy ? $pid : -$pid;
-	waitpid $pid, 0;
-	delete $processes{$pid};
+	return unless $busy;
+	kill 'TERM', $busy;
+	waitpid $busy, 0;
 	return;
 }

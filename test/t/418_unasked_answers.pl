@@ -12,11 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
-my %processes;
-my $test = $$;
-END { local $?; end_peer($_) foreach $test == $$ ? keys %processes : () }
-
-make_certificate($dir, 'peer');
+my %certificate = make_certificate($dir, 'peer');
 
 my $node = start_node();
 my $hubspot = start_simulator();
@@ -24,31 +20,17 @@ create_account($node, $hubspot, rate_limit => 0, max_retries => 0);
 my $session = start_session($node);
 my $next = 1;
 
-# A peer of test/peer.py that gives these answers, the second one unasked, and the server that is it
-sub start_peer
+# A peer that gives these answers, the second one unasked, and the server that is it
+sub peer
 {
 	my ($name, $answer, $unasked, $tls) = @_;
 
 	append_to_file("$dir/$name.answer", $answer);
 	append_to_file("$dir/$name.unasked", $unasked);
-	append_to_file("$dir/$name.begun", '');
-	my $pid = open my $output, '-|', 'python3', "$FindBin::Bin/../peer.py", "$dir/$name.begun", "unasked=$dir/$name.answer=$dir/$name.unasked",
-		$tls ? ("$dir/peer.crt", "$dir/peer.key") : ()
-	  or die "peer.py: $!";
-	$processes{$pid} = $output;	# which would be waited for when closed
-	chomp(my $port = readline $output // die 'peer.py did not start');
-	create_account($node, $hubspot, name => $name, base_url => ($tls ? 'https' : 'http') . "://127.0.0.1:$port", rate_limit => 0, max_retries => 0,
-		concurrency => 1, request_timeout => patience(5) . 's', $tls ? (ca_file => "$dir/peer.crt") : ());
-	return;
-}
-
-sub end_peer
-{
-	my ($pid) = @_;
-	kill 'TERM', -$pid;			# a process group
-	waitpid $pid, 0;
-	delete $processes{$pid};
-	return;
+	my $peer = start_peer("unasked=$dir/$name.answer=$dir/$name.unasked", $tls ? %certificate : ());
+	create_account($node, $hubspot, name => $name, base_url => $peer->url, rate_limit => 0, max_retries => 0,
+		concurrency => 1, request_timeout => patience(5) . 's', $tls ? (ca_file => $certificate{tls_cert}) : ());
+	return $peer;
 }
 
 sub archive
@@ -67,22 +49,22 @@ foreach my $case (map { my $unasked = $_; map { [ $unasked, $_ ] } 0, 1 } sort k
 	my ($unasked, $tls) = @$case;
 	my $name = $unasked . ($tls ? '_by_tls' : '');
 
-	start_peer($name, $done, $unasked{$unasked}, $tls);
+	my $peer = peer($name, $done, $unasked{$unasked}, $tls);
 	foreach my $nth (1 .. 3)
 	{
 		is(archive($name), 't|204||', "$name: request $nth is done");
-		ok(wait_until(sub { -s "$dir/$name.begun" == $nth }, patience(10)), '... on a connection of its own, which goes on to answer') or diag(-s "$dir/$name.begun");
+		ok(wait_until(sub { $peer->begun == $nth }, patience(10)), '... on a connection of its own, which goes on to answer') or diag($peer->begun);
 	}
 }
 
 # Many requests in a statement, of which most find a kept connection in use
-start_peer('many', $done, $done, 0);
+my $many = peer('many', $done, $done, 0);
 $session->query('ALTER SERVER many OPTIONS (SET concurrency \'4\', ADD batch_size \'1\')');
 $session->query(q{SELECT count(*) FROM hs_assoc_batch_archive('contacts', 'companies', 'SELECT i AS from_id, i AS to_id FROM generate_series(1, 4) i', server => 'many')});
-ok(wait_until(sub { -s "$dir/many.begun" >= 4 }, patience(10)), 'four connections');
+ok(wait_until(sub { $many->begun >= 4 }, patience(10)), 'four connections');
 is($session->query(q{SELECT count(*) FILTER (WHERE ok) FROM hs_assoc_batch_archive('contacts', 'companies', 'SELECT i AS from_id, i AS to_id FROM generate_series(11, 14) i', server => 'many')}), 4,
 	'four more requests are done');
-ok(wait_until(sub { -s "$dir/many.begun" == 8 }, patience(10)), '... on connections of their own') or diag(-s "$dir/many.begun");
+ok(wait_until(sub { $many->begun == 8 }, patience(10)), '... on connections of their own') or diag($many->begun);
 
 # A connection that is quiet is used again
 $hubspot->clear_log;

@@ -46,7 +46,7 @@ use PostgreSQL::Test::Utils;
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(start_node start_simulator create_account start_session start_fuse
+our @EXPORT = qw(start_node start_simulator start_peer create_account start_session start_fuse
   wait_until wait_for_empty_outbox wait_for_lock descriptors cpu_time anonymous_memory
   peak_memory measure leaks takes_at_most takes_requests same_lines patience instrumented
   start_stopwatch create_own_reading make_certificate run_with_input seeds try_seed
@@ -115,6 +115,17 @@ test/simulator, with _ for -: tls_cert, latency, token, journal, ...
 sub start_simulator
 {
 	return HubSpotTest::Simulator->new(@_);
+}
+
+=item start_peer($mode[, make_certificate(...)])
+
+A HubSpotTest::Peer of its own: test/peer.py in that mode, by TLS if there is a certificate.
+
+=cut
+
+sub start_peer
+{
+	return HubSpotTest::Peer->new(@_);
 }
 
 =item create_account($node, $simulator, option => value, ...)
@@ -1083,6 +1094,62 @@ sub end
 	return unless $self->{pid};
 	local ($?, $!);
 	CORE::kill($signal, delete $self->{pid});
+	close $self->{output};			# waits for it
+	return;
+}
+
+sub DESTROY { $_[0]->stop; return }
+
+=head1 HubSpotTest::Peer
+
+Something that speaks HTTP, but not as HubSpot does. It ends with the test.
+
+=over
+
+=item url
+
+=item begun
+
+How often it has begun to say something.
+
+=item stop
+
+=back
+
+=cut
+
+package HubSpotTest::Peer;
+
+use strict;
+use warnings;
+
+use Carp;
+use File::Basename;
+use PostgreSQL::Test::Utils;
+
+sub new
+{
+	my ($class, $mode, %certificate) = @_;
+	my $script = dirname(__FILE__) . '/../peer.py';
+	my $self = bless { begun => PostgreSQL::Test::Utils::tempdir . '/begun', test => $$ }, $class;
+
+	append_to_file($self->{begun}, '');
+	$self->{pid} = open $self->{output}, '-|', 'python3', $script, $self->{begun}, $mode, map { $certificate{$_} // () } qw(tls_cert tls_key)
+	  or croak "$script: $!";
+	chomp(my $port = readline $self->{output} // croak "$script did not start");
+	$self->{url} = (%certificate ? 'https' : 'http') . "://127.0.0.1:$port";
+	return $self;
+}
+
+sub url { return $_[0]{url} }
+sub begun { return -s $_[0]{begun} || 0 }
+
+sub stop
+{
+	my ($self) = @_;
+	return unless $self->{pid} && $self->{test} == $$;
+	local ($?, $!);
+	CORE::kill('TERM', -delete $self->{pid});	# a process group
 	close $self->{output};			# waits for it
 	return;
 }
