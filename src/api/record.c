@@ -22,11 +22,7 @@
 #include "api/record.h"
 #include "base/closest.h"
 #include "json/json.h"
-
-/* Further properties that tell what a record is called; semicolons separate their values. */
-#define SECONDARY_EMAILS	"hs_additional_emails"
-#define MERGED_IDS			"hs_merged_object_ids"
-#define VALUE_SEPARATOR		';'
+#include "json/lexer.h"
 
 /* A member of the error objects that we make. */
 #define CANDIDATES			"candidates"
@@ -66,9 +62,13 @@ typedef struct ReplyState
 	const char *correlation_id;
 	int			nerrors;
 	bool		odd;			/* it has items that cannot be read */
+	HubspotRecordModels models;
+	HubspotRecord like;			/* that is like one of them */
 } ReplyState;
 
 static void record_item(void *state, const void *item, HubspotSlice raw);
+static int	take_like(void *state, HubspotSlice text);
+static void give_record(ReplyState *reply, const HubspotRecord *record);
 static void error_item(void *state, const void *item, HubspotSlice raw);
 static void odd_item(void *state);
 
@@ -78,7 +78,7 @@ static const HubspotJsonField record_fields[] = {
 };
 static const HubspotJsonShape record_shape = {
 	HUBSPOT_JSON_FIELDS(record_fields),.item_size = sizeof(RecordFields),
-	.item = record_item,.odd = odd_item
+	.item = record_item,.odd = odd_item,.take = take_like
 };
 
 /* An error is read as a whole, by error.c. */
@@ -131,25 +131,11 @@ static const HubspotJsonShape properties_shape = {
 	HUBSPOT_JSON_FIELDS(properties_fields)
 };
 
-/* A record's properties, while they are read. */
-typedef struct ValuesState
-{
-	const HubspotObjectType *type;
-	bool		has_secondary;	/* has_secondary() of the type */
-	HubspotValueKind kind;		/* of the value that is being read */
-	void	   *state;
-	void		(*value) (void *state, HubspotValueKind kind, HubspotSlice value);
-} ValuesState;
-
-static bool has_secondary(const HubspotObjectType *type);
 static void append_properties(StringInfo body, const HubspotObjectType *type);
 static void append_values(StringInfo body, const HubspotSlice *values, int nvalues,
 						  const char *before, const char *after);
-static void take_property(void *state, HubspotSlice name, HubspotSlice raw);
-static void take_value(void *state, HubspotSlice text);
-static void take_values(void *state, HubspotSlice text);
+static void append_string(StringInfo body, HubspotSlice text);
 static void take_candidates(void *state, HubspotSlice name, HubspotSlice value);
-static bool is_named(HubspotSlice name, const char *property);
 
 /*
  * The body of a request for records by their keys or, if the type has no property, by
@@ -196,25 +182,6 @@ hubspot_encode_records_search(const HubspotObjectType *type, const HubspotSlice 
 	return body.data;
 }
 
-/* Can records of a type have more than one e-mail? */
-static bool
-has_secondary(const HubspotObjectType *type)
-{
-	return type->property && strcmp(type->property, "email") == 0 &&
-		hubspot_same_object_type(type->name, "contacts");
-}
-
-/*
- * The property whose value has further keys of a record, and what is between two of them.
- * NULL: there is none.
- */
-const char *
-hubspot_secondary_property(const HubspotObjectType *type, char *separator)
-{
-	*separator = VALUE_SEPARATOR;
-	return has_secondary(type) ? SECONDARY_EMAILS : NULL;
-}
-
 /*
  * Which property is wanted of records that are listed: the one whose values are to be
  * known, or one that tells nothing more.  By default they would come with several.
@@ -229,13 +196,16 @@ hubspot_listed_property(const HubspotObjectType *type)
 static void
 append_properties(StringInfo body, const HubspotObjectType *type)
 {
+	char		separator;
+	const char *secondary = hubspot_secondary_property(type, &separator);
+
 	appendStringInfoString(body, "\"properties\":[");
 	if (type->property)
 		appendStringInfo(body, "\"%s\"", type->property);
 	else
-		appendStringInfo(body, "\"%s\"", type->shows ? type->shows : MERGED_IDS);
-	if (has_secondary(type))
-		appendStringInfoString(body, ",\"" SECONDARY_EMAILS "\"");
+		appendStringInfo(body, "\"%s\"", type->shows ? type->shows : HUBSPOT_MERGED_IDS);
+	if (secondary)
+		appendStringInfo(body, ",\"%s\"", secondary);
 	appendStringInfoChar(body, ']');
 }
 
@@ -243,18 +213,33 @@ static void
 append_values(StringInfo body, const HubspotSlice *values, int nvalues,
 			  const char *before, const char *after)
 {
-	char		value[HUBSPOT_NORMAL_SIZE + 1];
-
 	for (int i = 0; i < nvalues; i++)
 	{
 		if (i > 0)
 			appendStringInfoChar(body, ',');
 		appendStringInfoString(body, before);
-		memcpy(value, values[i].data, values[i].len);
-		value[values[i].len] = '\0';
-		escape_json(body, value);
+		append_string(body, values[i]);
 		appendStringInfoString(body, after);
 	}
+}
+
+/* Append a JSON string.  Few texts need an escape, which is seen faster than it is made. */
+static void
+append_string(StringInfo body, HubspotSlice text)
+{
+	char		copy[HUBSPOT_NORMAL_SIZE + 1];
+	const char *end = text.data + text.len;
+
+	if (hubspot_skip_plain(text.data, end) == end)
+	{
+		appendStringInfoChar(body, '"');
+		appendBinaryStringInfo(body, text.data, text.len);
+		appendStringInfoChar(body, '"');
+		return;
+	}
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	escape_json(body, copy);
 }
 
 /*
@@ -266,7 +251,7 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 					 HubspotRecordsReply *records)
 {
 	EnvelopeFields fields = {0};
-	ReplyState	state = {.sink = sink,.reply = reply};
+	ReplyState	state = {.sink = sink,.reply = reply,.like.type = sink->type};
 
 	memset(records, 0, sizeof(*records));
 	if (!hubspot_json_read(hubspot_reply_body(reply), &envelope_shape, &fields, &state))
@@ -279,19 +264,38 @@ hubspot_read_records(const HubspotHttpReply *reply, const HubspotRecordSink *sin
 	return fields.listed || state.nerrors > 0;
 }
 
-/* Take a record.  If its id cannot be used, it is left out, and the reply is not whole. */
 static void
 record_item(void *state, const void *item, HubspotSlice raw)
 {
 	ReplyState *reply = state;
 	const RecordFields *fields = item;
-	HubspotRecord record = {fields->id, fields->properties};
+	HubspotRecord record = {.id = fields->id,.type = reply->sink->type,.properties = fields->properties};
 
-	if (fields->id.data == NULL ||
-		hubspot_id_problem(fields->id.data, fields->id.len) != NULL)
+	hubspot_record_models_learn(&reply->models, &record, raw);
+	give_record(reply, &record);
+}
+
+/* A record that differs from one that was read in its strings only. */
+static int
+take_like(void *state, HubspotSlice text)
+{
+	ReplyState *reply = state;
+	int			len = hubspot_record_models_take(&reply->models, text, &reply->like);
+
+	if (len > 0)
+		give_record(reply, &reply->like);
+	return len;
+}
+
+/* If the id of a record cannot be used, it is left out, and the reply is not whole. */
+static void
+give_record(ReplyState *reply, const HubspotRecord *record)
+{
+	if (record->id.data == NULL ||
+		hubspot_id_problem(record->id.data, record->id.len) != NULL)
 		reply->odd = true;
 	else
-		reply->sink->record(reply->sink->state, &record);
+		reply->sink->record(reply->sink->state, record);
 }
 
 static void
@@ -311,49 +315,6 @@ static void
 odd_item(void *state)
 {
 	((ReplyState *) state)->odd = true;
-}
-
-/*
- * Give value() all values by which a record is called, where keys of that type were asked
- * for.  There may be any number of each kind.
- */
-void
-hubspot_record_values(const HubspotRecord *record, const HubspotObjectType *type,
-					  void *state,
-					  void (*value) (void *state, HubspotValueKind kind,
-									 HubspotSlice value))
-{
-	ValuesState values = {.type = type,.has_secondary = has_secondary(type),.state = state,.value = value};
-
-	hubspot_json_each_member(record->properties, &values, take_property);
-}
-
-static void
-take_property(void *state, HubspotSlice name, HubspotSlice raw)
-{
-	ValuesState *values = state;
-	const HubspotObjectType *type = values->type;
-
-	if (type->property && is_named(name, type->property))
-	{
-		values->kind = HUBSPOT_VALUE_PROPERTY;
-		hubspot_json_each_text(raw, values, take_value);
-	}
-	else if (type->shows && is_named(name, type->shows))
-	{
-		values->kind = HUBSPOT_VALUE_SHOWN;
-		hubspot_json_each_text(raw, values, take_value);
-	}
-	else if (type->property == NULL && type->shows == NULL && is_named(name, MERGED_IDS))
-	{
-		values->kind = HUBSPOT_VALUE_MERGED;
-		hubspot_json_each_text(raw, values, take_values);
-	}
-	else if (values->has_secondary && is_named(name, SECONDARY_EMAILS))
-	{
-		values->kind = HUBSPOT_VALUE_SECONDARY;
-		hubspot_json_each_text(raw, values, take_values);
-	}
 }
 
 /*
@@ -388,39 +349,8 @@ hubspot_error_candidates(const HubspotError *error)
 static void
 take_candidates(void *state, HubspotSlice name, HubspotSlice value)
 {
-	if (is_named(name, CANDIDATES))
+	if (name.len == (int) strlen(CANDIDATES) && memcmp(name.data, CANDIDATES, name.len) == 0)
 		*(List **) state = hubspot_json_texts(value, PG_INT32_MAX);
-}
-
-static bool
-is_named(HubspotSlice name, const char *property)
-{
-	return name.len == (int) strlen(property) && memcmp(name.data, property, name.len) == 0;
-}
-
-static void
-take_value(void *state, HubspotSlice text)
-{
-	ValuesState *values = state;
-
-	if (text.len > 0)
-		values->value(values->state, values->kind, text);
-}
-
-/* Take several values, separated by semicolons. */
-static void
-take_values(void *state, HubspotSlice text)
-{
-	const char *end = text.data + text.len;
-
-	while (text.data < end)
-	{
-		const char *separator = memchr(text.data, VALUE_SEPARATOR, end - text.data);
-
-		text.len = (separator ? separator : end) - text.data;
-		take_value(state, text);
-		text.data += text.len + 1;
-	}
 }
 
 /*

@@ -14,31 +14,15 @@
 #include "nodes/pg_list.h"
 
 #include "api/endpoint.h"
-#include "api/key.h"
+#include "api/record_values.h"
 #include "http/http.h"
 #include "hubspot.h"
-
-/* A record that was found; its texts live as long as the reply. */
-typedef struct HubspotRecord
-{
-	HubspotSlice id;			/* an id that may stand in a path */
-	HubspotSlice properties;	/* JSON */
-} HubspotRecord;
-
-/* What a value is by which a record is called. */
-typedef enum HubspotValueKind
-{
-	HUBSPOT_VALUE_PROPERTY,		/* the value of the property itself */
-	HUBSPOT_VALUE_SECONDARY,	/* a further e-mail of a contact */
-	HUBSPOT_VALUE_MERGED,		/* the id of a record that was merged into it */
-	HUBSPOT_VALUE_SHOWN			/* the value of the property that the type
-								 * shows */
-} HubspotValueKind;
 
 /* Where the items of a reply go, which are valid only during the call. */
 typedef struct HubspotRecordSink
 {
 	void	   *state;
+	const HubspotObjectType *type;	/* whose values are wanted; NULL: none are */
 	void		(*record) (void *state, const HubspotRecord *record);
 	void		(*error) (void *state, HubspotError *error);
 } HubspotRecordSink;
@@ -64,11 +48,6 @@ extern char *hubspot_encode_records_search(const HubspotObjectType *type,
 extern bool hubspot_read_records(const HubspotHttpReply *reply,
 								 const HubspotRecordSink *sink,
 								 HubspotRecordsReply *records);
-extern void hubspot_record_values(const HubspotRecord *record,
-								  const HubspotObjectType *type, void *state,
-								  void (*value) (void *state, HubspotValueKind kind,
-												 HubspotSlice value));
-extern const char *hubspot_secondary_property(const HubspotObjectType *type, char *separator);
 extern char *hubspot_encode_candidates(const HubspotSlice *ids, int nids, int64 total,
 									   bool more);
 extern List *hubspot_error_candidates(const HubspotError *error);

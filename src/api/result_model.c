@@ -5,8 +5,7 @@
  *
  * To read thousands of results field by field is the most of what an answer costs, and most
  * of them say the same of other records.  So the last ones that were read are kept as
- * models, and the next result is compared with their texts first.  Where none is like another,
- * that is tried now and then.
+ * models, and the next result is compared with their texts first (template.c).
  *
  * IDENTIFICATION
  *	  src/api/result_model.c
@@ -17,42 +16,27 @@
 
 #include "api/result_model.h"
 
-/* After so many results in a row that were like no model, one of so many is tried. */
-#define PATIENCE	16
-
 static int	list_ids(const HubspotResult *result, HubspotSlice *ids);
 static const HubspotResult *fill_in(HubspotResultModel *model, const HubspotSlice *ids);
 
-/* Is the next result compared with models, and if it is like none, becomes one? */
-static inline bool
-is_tried(const HubspotResultModels *models)
-{
-	return models->nread < PATIENCE || models->nread % PATIENCE <= HUBSPOT_MODELS;
-}
-
 /*
- * Keep a result that was read from a text as a model in place of the one that was of no use
- * for longest, if other texts may say the same of other ids.  The text has to outlive the
- * models.
+ * Keep a result that was read from a text as a model, if other texts may say the same of
+ * other ids.  The text has to outlive the models.
  */
 void
 hubspot_models_learn(HubspotResultModels *models, const HubspotResult *result,
 					 HubspotSlice text)
 {
-	bool		tried = is_tried(models);
-	HubspotResultModel *model;
+	bool		fit = result->problem == NULL && result->paging.data == NULL &&
+	result->nassociations <= HUBSPOT_MODEL_ASSOCIATIONS;
+	int			n = hubspot_templates_next(&models->texts, fit);
 	HubspotSlice ids[HUBSPOT_TEMPLATE_PLACES];
-	int			nids;
+	HubspotResultModel *model;
 
-	models->nread++;
-	if (!tried || result->problem || result->paging.data ||
-		result->nassociations > HUBSPOT_MODEL_ASSOCIATIONS)
+	if (n < 0 || !hubspot_template_set_numbers(&models->texts.templates[n], text, ids,
+											   list_ids(result, ids)))
 		return;
-	nids = list_ids(result, ids);
-	models->latest = (models->latest + 1) % HUBSPOT_MODELS;
-	model = &models->models[models->latest];
-	if (!hubspot_template_set(&model->text, text, ids, nids))
-		return;
+	model = &models->models[n];
 	model->result = *result;
 	if (result->nassociations > 0)
 		memcpy(model->associations, result->associations,
@@ -95,20 +79,10 @@ list_ids(const HubspotResult *result, HubspotSlice *ids)
 const HubspotResult *
 hubspot_models_take(HubspotResultModels *models, HubspotSlice text, int *len)
 {
-	*len = 0;
-	for (int i = 0; i < HUBSPOT_MODELS && is_tried(models); i++)
-	{
-		int			n = (models->latest + i) % HUBSPOT_MODELS;
-		HubspotSlice ids[HUBSPOT_TEMPLATE_PLACES];
+	HubspotSlice ids[HUBSPOT_TEMPLATE_PLACES];
+	int			n = hubspot_templates_match(&models->texts, text, ids, len);
 
-		*len = hubspot_template_match(&models->models[n].text, text, ids);
-		if (*len == 0)
-			continue;
-		models->latest = n;
-		models->nread = 0;
-		return fill_in(&models->models[n], ids);
-	}
-	return NULL;
+	return n < 0 ? NULL : fill_in(&models->models[n], ids);
 }
 
 /* The result of a model with these ids in place of its own. */

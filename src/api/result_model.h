@@ -14,16 +14,11 @@
 #include "api/result.h"
 #include "json/template.h"
 
-/* HubSpot answers some pairs with a result for each direction. */
-#define HUBSPOT_MODELS			2
-
 /* The most associations of a record that is a model. */
 #define HUBSPOT_MODEL_ASSOCIATIONS	HUBSPOT_TEMPLATE_PLACES
 
 typedef struct HubspotResultModel
 {
-	HubspotJsonTemplate text;	/* its numbers: the result's own ids, then
-								 * those of associated records */
 	HubspotResult result;
 	HubspotAssociation associations[HUBSPOT_MODEL_ASSOCIATIONS];
 } HubspotResultModel;
@@ -31,9 +26,9 @@ typedef struct HubspotResultModel
 /* The models of a reply; at first, all zero. */
 typedef struct HubspotResultModels
 {
-	HubspotResultModel models[HUBSPOT_MODELS];
-	int			latest;			/* the one that was of use last */
-	int			nread;			/* results in a row that were like no model */
+	HubspotJsonTemplates texts; /* their numbers: a result's own ids, then
+								 * those of associated records */
+	HubspotResultModel models[HUBSPOT_TEMPLATES];
 } HubspotResultModels;
 
 extern void hubspot_models_learn(HubspotResultModels *models,

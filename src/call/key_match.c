@@ -114,7 +114,7 @@ int
 hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *reply)
 {
 	Reading		reading = {.question = question,.reply = reply};
-	HubspotRecordSink sink = {&reading, take_record, take_error};
+	HubspotRecordSink sink = {&reading, hubspot_keys_type(question->keys), take_record, take_error};
 	HubspotRecordsReply records;
 	int			nleft = 0;
 
@@ -150,7 +150,6 @@ static void
 take_record(void *state, const HubspotRecord *record)
 {
 	Reading    *reading = state;
-	const HubspotObjectType *type = hubspot_keys_type(reading->question->keys);
 
 	CHECK_FOR_INTERRUPTS();
 	reading->nrecords++;
@@ -158,9 +157,9 @@ take_record(void *state, const HubspotRecord *record)
 	reading->matched = false;
 	reading->shown = NULL;
 	reading->first_hit = reading->nhits;
-	if (type->property == NULL)
+	if (record->type->property == NULL)
 		take_value(reading, HUBSPOT_VALUE_PROPERTY, record->id);
-	hubspot_record_values(record, type, reading, take_value);
+	hubspot_record_values(record, reading, take_value);
 	for (int i = reading->first_hit; i < reading->nhits; i++)
 		reading->hits[i].shown = reading->shown;
 	if (!reading->matched && list_length(reading->strangers) < HUBSPOT_MAX_CANDIDATES)

@@ -365,7 +365,10 @@ static const HubspotError *
 read_page(HubspotListing *listing)
 {
 	HubspotRecordsReply reply;
-	HubspotRecordSink sink = {.state = listing,.record = take_record,.error = take_error};
+	HubspotRecordSink sink = {
+		.state = listing,.type = listing->names ? &listing->type : NULL,
+		.record = take_record,.error = take_error
+	};
 	const char *problem;
 
 	if (!hubspot_read_records(listing->call.reply, &sink, &reply) || !reply.whole ||
@@ -426,7 +429,7 @@ take_record(void *state, const HubspotRecord *record)
 	listed->id = record->id;
 	listed->name = NULL;
 	if (listing->names)
-		hubspot_record_values(record, &listing->type, listed, take_name);
+		hubspot_record_values(record, listed, take_name);
 }
 
 static void

@@ -52,6 +52,7 @@ extern char *fuzz_word(HubspotSlice *line);
 extern char *fuzz_text(HubspotSlice slice);
 extern int	fuzz_choice(HubspotSlice *line, const char *letters);
 extern void fuzz_reply(FuzzInput *input, HubspotHttpReply *reply);
+extern void fuzz_spread(const HubspotHttpReply *reply, HubspotHttpReply *other);
 extern bool fuzz_reply_is_success(const HubspotHttpReply *reply);
 extern FuzzJson fuzz_json(const char *text, size_t len, int *depth);
 extern void fuzz_check_text(const char *text);

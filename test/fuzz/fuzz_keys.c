@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 #include "fuzz.h"
@@ -115,6 +116,63 @@ check_key(HubspotKeys *keys, HubspotKey *key, bool search)
 	fuzz_check(key->state != HUBSPOT_KEY_FAILED);
 }
 
+/* What became of a key, in words. */
+static void
+say_key(StringInfo said, const HubspotKey *key)
+{
+	appendStringInfo(said, "%.*s: %d", key->len, key->text, key->state);
+	if (key->state == HUBSPOT_KEY_FOUND)
+	{
+		HubspotSlice found = hubspot_key_record(key);
+
+		appendStringInfo(said, " %.*s", found.len, found.data);
+	}
+	else if (key->state == HUBSPOT_KEY_FAILED)
+		appendStringInfo(said, " %s", hubspot_key_failure(key)->message);
+	else if (key->state != HUBSPOT_KEY_ASKED && key->answer.candidates)
+	{
+		const HubspotCandidates *candidates = key->answer.candidates;
+
+		appendStringInfo(said, " " INT64_FORMAT " %d %d", candidates->total, candidates->more,
+						 candidates->near);
+		for (int i = 0; i < candidates->nids; i++)
+			appendStringInfo(said, " %.*s", candidates->ids[i].len, candidates->ids[i].data);
+	}
+	appendStringInfoChar(said, '\n');
+}
+
+/* Ask for the keys of a line: what becomes of them, in words, palloc'd. */
+static char *
+ask(const HubspotObjectType *type, HubspotSlice line, bool search, const HubspotHttpReply *reply)
+{
+	HubspotKey *asked[MAX_KEYS];
+	HubspotKey *all[MAX_KEYS];
+	HubspotKeyQuestion question;
+	StringInfoData said;
+	int			nleft;
+
+	initStringInfo(&said);
+	question.keys = hubspot_keys_create(CurrentMemoryContext, type);
+	question.nasked = read_keys(question.keys, line, asked);
+	question.asked = asked;
+	question.search = search;
+	if (question.nasked == 0)
+		return said.data;
+	memcpy(all, asked, sizeof(all));
+	nleft = hubspot_match_keys(&question, reply);
+	fuzz_check(nleft >= -1 && nleft <= question.nasked);
+	fuzz_check(nleft <= 0 || question.nasked > 1);
+	for (int i = 0; i < question.nasked; i++)
+	{
+		/* those that are left come first, and nobody else is open */
+		fuzz_check((asked[i]->state == HUBSPOT_KEY_ASKED) == (i < nleft));
+		say_key(&said, all[i]);
+		if (all[i]->state != HUBSPOT_KEY_ASKED)
+			check_key(question.keys, all[i], search);
+	}
+	return said.data;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
@@ -122,36 +180,26 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	HubspotSlice line = fuzz_line(&input);
 	bool		search = (fuzz_choice(&line, "rs") == 's');
 	const HubspotObjectType *type = &types[strchr(kinds, fuzz_choice(&line, kinds)) - kinds];
-	HubspotKey *asked[MAX_KEYS];
-	HubspotKey *all[MAX_KEYS];
-	HubspotKeyQuestion question;
 	HubspotHttpReply reply;
+	HubspotSlice keys;
 	List	   *names;
+	char	   *said;
 	int			depth;
 
 	fuzz_begin(fuzz_choice(&line, "ULA"));
-	question.keys = hubspot_keys_create(CurrentMemoryContext, type);
-	question.nasked = read_keys(question.keys, fuzz_line(&input), asked);
-	question.asked = asked;
-	question.search = search;
-	memcpy(all, asked, sizeof(all));
+	keys = fuzz_line(&input);
 	fuzz_reply(&input, &reply);
 	if (hubspot_read_property_names(&reply, &names))
 		fuzz_check(fuzz_json(reply.body, reply.body_len, &depth) == FUZZ_JSON_OBJECT);
+	said = ask(type, keys, search, &reply);
 
-	if (question.nasked > 0)
+	/* a record that is like another one says what it says alone */
+	if (fuzz_json(reply.body, reply.body_len, &depth) == FUZZ_JSON_OBJECT)
 	{
-		int			nleft = hubspot_match_keys(&question, &reply);
+		HubspotHttpReply other;
 
-		fuzz_check(nleft >= -1 && nleft <= question.nasked);
-		fuzz_check(nleft <= 0 || question.nasked > 1);
-		for (int i = 0; i < question.nasked; i++)
-		{
-			/* those that are left come first, and nobody else is open */
-			fuzz_check((asked[i]->state == HUBSPOT_KEY_ASKED) == (i < nleft));
-			if (all[i]->state != HUBSPOT_KEY_ASKED)
-				check_key(question.keys, all[i], search);
-		}
+		fuzz_spread(&reply, &other);
+		fuzz_check(strcmp(ask(type, keys, search, &other), said) == 0);
 	}
 	fuzz_end();
 	return 0;

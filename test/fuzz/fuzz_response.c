@@ -30,9 +30,6 @@
 /* Levels of jsonb that are built, from jsonb.c; more are a string. */
 #define MAX_DEPTH	200
 
-/* The most spaces that are put after a brace. */
-#define MAX_SPACES	251
-
 /* What came of an answer. */
 typedef struct Seen
 {
@@ -118,36 +115,6 @@ is_failure(const HubspotEnvelope *envelope)
 		(envelope->status && !envelope->complete);
 }
 
-/*
- * The same answer with spaces after its braces, each time another number of them, so that
- * none of its results is like one before it, byte for byte.
- */
-static void
-spread(const HubspotHttpReply *reply, HubspotHttpReply *other)
-{
-	StringInfoData body;
-	bool		in_string = false;
-	int			nbraces = 0;
-
-	initStringInfo(&body);
-	for (const char *p = reply->body; p < reply->body + reply->body_len; p++)
-	{
-		appendStringInfoChar(&body, *p);
-		if (*p == '"')
-			in_string = !in_string;
-		else if (*p == '\\')
-			appendStringInfoChar(&body, *++p);
-		else if (*p == '{' && !in_string)
-		{
-			for (int i = nbraces++ % MAX_SPACES; i > 0; i--)
-				appendStringInfoChar(&body, ' ');
-		}
-	}
-	*other = *reply;
-	other->body = body.data;
-	other->body_len = body.len;
-}
-
 static bool
 read_reply(const HubspotHttpReply *reply, HubspotReplyShape shape, HubspotTypeSet *types,
 		   Seen *seen, HubspotEnvelope *envelope)
@@ -190,7 +157,7 @@ read_inputs(const HubspotHttpReply *reply, HubspotReplyShape shape, FuzzJson jso
 		HubspotEnvelope again;
 		Seen		alone;
 
-		spread(reply, &other);
+		fuzz_spread(reply, &other);
 		fuzz_check(read_reply(&other, shape, types, &alone, &again));
 		fuzz_check(alone.nresults == seen.nresults && alone.nerrors == seen.nerrors);
 		fuzz_check(strcmp(alone.said.data, seen.said.data) == 0);

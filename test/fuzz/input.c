@@ -15,9 +15,13 @@
 
 #include <ctype.h>
 
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 #include "fuzz.h"
+
+/* The most spaces that are put after a brace. */
+#define MAX_SPACES	251
 
 /* the server's own are in a library that isn't linked */
 #undef fprintf
@@ -121,6 +125,36 @@ fuzz_reply(FuzzInput *input, HubspotHttpReply *reply)
 	reply->body = copy = palloc(reply->body_len);
 	memcpy(copy, input->p, reply->body_len);
 	input->p = input->end;
+}
+
+/*
+ * The same answer, which is JSON, with spaces after its braces, each time another number of
+ * them, so that none of its items is like one before it, byte for byte.
+ */
+void
+fuzz_spread(const HubspotHttpReply *reply, HubspotHttpReply *other)
+{
+	StringInfoData body;
+	bool		in_string = false;
+	int			nbraces = 0;
+
+	initStringInfo(&body);
+	for (const char *p = reply->body; p < reply->body + reply->body_len; p++)
+	{
+		appendStringInfoChar(&body, *p);
+		if (*p == '"')
+			in_string = !in_string;
+		else if (*p == '\\')
+			appendStringInfoChar(&body, *++p);
+		else if (*p == '{' && !in_string)
+		{
+			for (int i = nbraces++ % MAX_SPACES; i > 0; i--)
+				appendStringInfoChar(&body, ' ');
+		}
+	}
+	*other = *reply;
+	other->body = body.data;
+	other->body_len = body.len;
 }
 
 /* Is it one that must not be read as a refusal? */

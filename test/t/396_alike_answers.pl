@@ -133,6 +133,63 @@ foreach my $document (1 .. $documents)
 is(join('; ', sort keys %found), 'create, failed; create, succeeded; read, failed; read, succeeded', 'both happened to both');
 note(encode_json(\%found));
 
+# A record that is looked up.  So that some are alike, odd is a place that is odd in many of
+# them, and form the way in which a value is.
+sub found_record
+{
+	my ($id, $key, $property, $odd, $form) = @_;
+	my $is_odd = sub { my ($place) = @_; return $place eq $odd && rand() < 0.8 || rand() < 0.03 };
+	my $value = sub {
+		my ($text) = @_;
+		my @forms = (
+			qq(["$text","y$text"]), 'null', 77, 'true', qq({"x":"$text"}), '"\u00' . sprintf('%x', ord $text) . substr($text, 1) . '"',
+			qq("\U$text\E"), qq(" $text"), qq("$text;x$text"), '""', '"same"', '"\u0073ame"');
+		return $is_odd->('value') ? $forms[ $form % @forms ] : $is_odd->('any') ? pick(@forms) : qq("$text");
+	};
+	my @properties = (
+		'"createdate":"2026-12-0' . int(rand 9) . '"',
+		qq("$property":) . $value->($key),
+		'"hs_additional_emails":' . (rand() < 0.7 ? 'null' : qq("second.$key;third.$key")),
+		'"hs_merged_object_ids":' . (rand() < 0.7 ? '""' : qq("${id}1;${id}2")));
+
+	push @properties, $properties[ rand @properties ] if $is_odd->('twice');
+	@properties = reverse @properties if $is_odd->('order');
+	my @members = (
+		'"id":' . ($is_odd->('id') ? pick($id, 7, qq("0$id"), qq("$id "), 'null', '"\u0031' . substr($id, 1) . '"') : qq("$id")),
+		'"properties":{' . join(',', @properties) . '}', '"createdAt":"2026-12-0' . int(rand 9) . '"', '"archived":false');
+
+	push @members, pick('"id":"7"', '"properties":null', qq("properties":{"$property":"z$key"}), '"x":{"id":"7"}', qq("$property":"$key"))
+	  if $is_odd->('member');
+	push @members, map { qq("p$_":"$_") } 1 .. pick(9 .. 12) if $is_odd->('many');
+	@members = reverse @members if $is_odd->('order');
+	return '{' . join(',', @members) . '}';
+}
+
+# A text that is no longer JSON
+sub broken { my ($text) = @_; my $place = int rand length $text; substr $text, $place, 1, pick('', '"', ',', '{', '\\'); return $text; }
+
+# What is said of keys and ids that were looked up is the same if no record is like another one
+my %resolved;
+
+foreach my $document (1 .. 2 * $documents)
+{
+	my ($type, $property) = @{ pick([ 'contacts:email', 'email' ], [ 'deals:number', 'number' ], [ 'contacts', 'email' ]) };
+	my @ids = map { 100 * $_ + int rand 100 } 1 .. pick(2, 12, 30);
+	my @keys = $type eq 'contacts' ? @ids : map { "key$_\@example.com" } @ids;
+	my ($odd, $form) = (pick('value', 'value', 'any', 'twice', 'order', 'id', 'member', 'many', ''), int rand 100);
+	my @records = map { rarely() ? () : found_record($ids[$_], $keys[ rarely() ? rand @keys : $_ ], $property, $odd, $form) } 0 .. $#ids;
+	my $call = sprintf q{hs_assoc_resolve('%s', '{%s}'::text[])}, $type, join ',', map { rand() < 0.05 ? (pick("x$_", "y$_", "second.$_")) : $_ } @keys;
+
+	$records[-1] = broken($records[-1]) if @records && rarely();
+	my @apart = map { my $spaces = ' ' x $_; $records[$_] =~ s/(?<=\{)/$spaces/r } 0 .. $#records;
+	my ($alike, $apart) = map { join "\n", outcomes($call, join ',', @$_) } \@records, \@apart;
+
+	is($alike, $apart, "document $document, $type: as if no record were like another one") or diag("SEED=$seed\n" . join "\n", @records);
+	$resolved{$1}++ while $alike =~ /"error_category": (null|"\w+")/g;
+}
+ok($resolved{$_}, "some were $_") foreach 'null', '"RECORD_NOT_FOUND"';
+note(encode_json(\%resolved));
+
 # What is like another result but for one thing
 my @usual = map { qq({"from":{"id":"$_"},"to":[{"toObjectId":1$_,"associationTypes":[$types[0]]}]}) } 1 .. 3;
 foreach my $case (
