@@ -118,6 +118,7 @@ hubspot_match_keys(const HubspotKeyQuestion *question, const HubspotHttpReply *r
 	HubspotRecordsReply records;
 	int			nleft = 0;
 
+	hubspot_keys_expect_found(question->keys, question->asked, question->nasked);
 	if (!hubspot_read_records(reply, &sink, &records))
 	{
 		hubspot_key_set_failed(question->keys, question->asked, question->nasked,

@@ -87,6 +87,9 @@ same_key(const HubspotKey *a, const HubspotKey *b)
 /* How many entries of the table are looked at for a key that is fetched beforehand. */
 #define MAX_PROBES		4
 
+/* About how long the text of a key is. */
+#define USUAL_LEN		24
+
 /*
  * Times are kept in eighths of a second, modulo 2 to the 16th: two of them can be compared
  * if there is no more than half of that between them.  Keys are kept for an hour at
@@ -339,6 +342,22 @@ hubspot_keys_forget_earlier(HubspotKeys *keys, HubspotSlice given)
 		key->statement = keys->statement;
 	}
 	hubspot_key_release(keys, key);
+}
+
+/*
+ * An answer is going to be read whose values are most likely these keys: fetch them, and
+ * their places in the table, all at once.
+ */
+void
+hubspot_keys_expect_found(const HubspotKeys *keys, HubspotKey *const *expected, int nexpected)
+{
+	for (int i = 0; i < nexpected; i++)
+	{
+		HUBSPOT_PREFETCH(expected[i]);
+		HUBSPOT_PREFETCH(&expected[i]->text[USUAL_LEN]);
+	}
+	for (int i = 0; i < nexpected; i++)
+		HUBSPOT_PREFETCH(&keys->table->data[key_hash(expected[i]) & keys->table->sizemask]);
 }
 
 /* The key of this statement with that value of HubSpot's, or NULL. */

@@ -40,6 +40,8 @@ extern void hubspot_keys_approach(const HubspotKeys *keys, HubspotKeyWanted *wan
 extern HubspotKey *hubspot_keys_get_expected(HubspotKeys *keys,
 											 const HubspotKeyWanted *wanted);
 extern HubspotKey *hubspot_keys_get(HubspotKeys *keys, HubspotSlice given);
+extern void hubspot_keys_expect_found(const HubspotKeys *keys, HubspotKey *const *expected,
+									  int nexpected);
 extern HubspotKey *hubspot_keys_find(HubspotKeys *keys, HubspotSlice value);
 extern void hubspot_key_set_found(HubspotKeys *keys, HubspotKey *key, HubspotSlice id);
 extern void hubspot_key_set_candidates(HubspotKeys *keys, HubspotKey *key,
