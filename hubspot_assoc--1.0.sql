@@ -1382,6 +1382,17 @@ CREATE TABLE hs_assoc_origin (
 -- no key, so that an INSERT waits for nobody; yet rows can be deleted where all tables are published
 ALTER TABLE hs_assoc_identity REPLICA IDENTITY FULL;
 ALTER TABLE hs_assoc_origin REPLICA IDENTITY FULL;
+-- what a subscription brings is another database's
+CREATE FUNCTION hs_assoc_keep_identity()
+RETURNS trigger
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION hs_assoc_keep_identity() IS
+'Keeps what a subscription applies out of the table hs_assoc_identity, as its trigger.';
+REVOKE ALL ON FUNCTION hs_assoc_keep_identity() FROM PUBLIC;
+CREATE TRIGGER hs_assoc_keep_identity BEFORE INSERT OR UPDATE OR DELETE ON hs_assoc_identity
+	FOR EACH ROW EXECUTE FUNCTION hs_assoc_keep_identity();
+ALTER TABLE hs_assoc_identity ENABLE REPLICA TRIGGER hs_assoc_keep_identity;
 COMMENT ON TABLE hs_assoc_identity IS
 'that this database is the one that sends: not in a dump, and of another database in a copy';
 COMMENT ON COLUMN hs_assoc_identity.database IS

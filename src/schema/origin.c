@@ -16,7 +16,11 @@
  * same system identifier, and their databases may have the same OIDs; so it is
  * also compared when the database's folder was made.)  A dump that is restored
  * beside the rows of another database brings an origin whose token is not ours,
- * in whichever order the tables come, and so does replication.  But a
+ * in whichever order the tables come.  A subscription to all tables brings both rows, and the
+ * other database may have the OID that ours has in another server; so identities are not
+ * taken over (hs_assoc_keep_identity).  Nor is anything sent as long as a subscription fills
+ * the outbox, with or without an origin; a sender that sees that leaves an origin of no
+ * server, which stays.  But a
  * crash, a new name, a failover, a restore to an earlier time and pg_upgrade
  * change neither the OID nor a row.  A clone of the data directory has both as
  * they were: nothing in there tells it from a failover, so hubspot_assoc.instance,
@@ -43,11 +47,16 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -85,6 +94,8 @@ typedef enum Finding
 	FINDING_COPY,
 	FINDING_DUMP,
 	FINDING_OTHERS_TOO,
+	FINDING_SUBSCRIBED,			/* a subscription fills the outbox */
+	FINDING_FILLED,				/* ... has filled it */
 	FINDING_LOST,
 	FINDING_INSTANCE,
 	FINDING_TIMELINE
@@ -143,6 +154,13 @@ static HubspotStatement settle_statement = {
 	.types = {[SETTLE_DATABASE] = OIDOID,[SETTLE_TIMELINE] = INT8OID}
 };
 
+/* An origin of no server */
+static HubspotStatement filled_statement = {
+	.text =
+	"INSERT INTO %1$s.hs_assoc_origin (token, system, database, made_at, instance)"
+	" VALUES (gen_random_uuid(), 0, 0, 'epoch', '')"
+};
+
 static HubspotStatement forget_identity_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_identity"
 };
@@ -152,6 +170,8 @@ static HubspotStatement forget_origin_statement = {
 };
 
 static Finding look(const char **instance);
+static bool is_subscribed(const HubspotSchema *schema);
+static Finding read_tables(const HubspotSchema *schema, const char **instance);
 static Relation open_table(const HubspotSchema *schema, const char *name,
 						   int ncolumns);
 static List *read_identity(Relation table, bool *copied, int64 *timeline);
@@ -172,7 +192,8 @@ static void report(int elevel);
 /*
  * May the outbox of this database be sent?  To be asked by a sender, in each of
  * its rounds, in a transaction with a snapshot.  A database into which its own
- * dump was restored gets its identity back, which outlives pg_upgrade.
+ * dump was restored gets its identity back, which outlives pg_upgrade; and one whose outbox
+ * a subscription fills is told apart when there is no subscription any more.
  */
 bool
 hubspot_origin_sends(void)
@@ -182,6 +203,8 @@ hubspot_origin_sends(void)
 
 	if (finding == FINDING_RESTORED)
 		settle();
+	if (finding == FINDING_SUBSCRIBED)
+		hubspot_execute(&filled_statement, NULL);
 	return sends(finding);
 }
 
@@ -255,10 +278,16 @@ hubspot_origin_warn(void)
 	report(WARNING);
 }
 
-/* Make this database the one that sends. */
+/* Make this database the one that sends.  ERROR if a subscription fills its outbox. */
 void
 hubspot_origin_adopt(void)
 {
+	if (is_subscribed(hubspot_outbox_schema(false)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database cannot send as long as a subscription fills its outbox"),
+				 errdetail("What comes is another database's to send."),
+				 errhint("Drop the subscription; or leave the tables of hubspot_assoc out of its publication, and ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
 	hubspot_execute(&forget_identity_statement, NULL);
 	hubspot_execute(&forget_origin_statement, NULL);
 	write_rows();
@@ -302,13 +331,25 @@ static Finding
 look(const char **instance)
 {
 	const HubspotSchema *schema = hubspot_outbox_schema(true);
+	Finding		finding;
+
+	*instance = NULL;
+	if (schema == NULL)
+		return FINDING_NO_TABLES;
+	finding = read_tables(schema, instance);
+	if ((sends(finding) || finding == FINDING_NOTHING) && is_subscribed(schema))
+		return FINDING_SUBSCRIBED;
+	return finding;
+}
+
+/* The same, as far as the two tables tell. */
+static Finding
+read_tables(const HubspotSchema *schema, const char **instance)
+{
 	Relation	identity;
 	Relation	origin;
 	Finding		finding = FINDING_NO_TABLES;
 
-	*instance = NULL;
-	if (schema == NULL)
-		return finding;
 	identity = open_table(schema, "hs_assoc_identity", IDENTITY_NCOLUMNS);
 	origin = open_table(schema, "hs_assoc_origin", ORIGIN_NCOLUMNS);
 	if (identity && origin)
@@ -329,6 +370,32 @@ look(const char **instance)
 	if (origin)
 		table_close(origin, AccessShareLock);
 	return finding;
+}
+
+/*
+ * Does a subscription of this database, enabled or not, fill the outbox?  From PostgreSQL 16 on,
+ * others than superusers may have one that names the table; what that brings is refused unless
+ * its owner may act as the table's.
+ */
+static bool
+is_subscribed(const HubspotSchema *schema)
+{
+	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(schema->outbox));
+	bool		found = false;
+
+	for (int i = 0; i < list->n_members && !found; i++)
+	{
+		Form_pg_subscription_rel map = (Form_pg_subscription_rel) GETSTRUCT(&list->members[i]->tuple);
+		HeapTuple	tuple = SearchSysCache1(SUBSCRIPTIONOID, ObjectIdGetDatum(map->srsubid));
+
+		if (!HeapTupleIsValid(tuple))	/* it was dropped just now */
+			continue;
+		found = is_member_of_role(((Form_pg_subscription) GETSTRUCT(tuple))->subowner,
+								  schema->owner);
+		ReleaseSysCache(tuple);
+	}
+	ReleaseSysCacheList(list);
+	return found;
 }
 
 /* Open a table.  NULL: it does not exist, or is that of another version. */
@@ -457,6 +524,8 @@ compare(const List *tokens, const List *origins, const char **instance)
 	{
 		const Origin *origin = lfirst(lc);
 
+		if (origin->system == 0)
+			return FINDING_FILLED;
 		if (tokens == NIL && !is_here(origin))
 			return FINDING_DUMP;
 		if (tokens != NIL && !has_token(tokens, &origin->token))
@@ -502,6 +571,10 @@ reason(Finding finding, const char *instance)
 			return "What this database keeps was restored from a dump of another database.";
 		case FINDING_OTHERS_TOO:
 			return "This database has rows of another one beside its own, by a restore or by replication.";
+		case FINDING_SUBSCRIBED:
+			return "A subscription of this database fills the table hs_assoc_outbox, with what another one sends.";
+		case FINDING_FILLED:
+			return "A subscription has filled the table hs_assoc_outbox, with what another database sends.";
 		case FINDING_LOST:
 			return "The table hs_assoc_origin was emptied, so it is not known what is this database's own.";
 		case FINDING_INSTANCE:

@@ -70,3 +70,10 @@ hubspot_act_as_before(HubspotFormerUser former)
 {
 	SetUserIdAndSecContext(former.user, former.security_context);
 }
+
+/* Do we act as that role now? */
+bool
+hubspot_is_nobody(void)
+{
+	return GetUserId() == ROLE_PG_CHECKPOINT;
+}

@@ -22,5 +22,6 @@ extern HubspotFormerUser hubspot_act_as(Oid role);
 extern HubspotFormerUser hubspot_act_as_nobody(void);
 extern HubspotFormerUser hubspot_act_restricted(void);
 extern void hubspot_act_as_before(HubspotFormerUser former);
+extern bool hubspot_is_nobody(void);
 
 #endif							/* HUBSPOT_SCHEMA_RIGHTS_H */

@@ -10,18 +10,22 @@
  */
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 
 #include "base/shown.h"
 #include "outbox/waiting.h"
 #include "schema/extension.h"
 #include "schema/origin.h"
+#include "schema/rights.h"
 #include "sql/argument.h"
 #include "worker/wake.h"
 
 PG_FUNCTION_INFO_V1(hs_assoc_held);
 PG_FUNCTION_INFO_V1(hs_assoc_adopt);
+PG_FUNCTION_INFO_V1(hs_assoc_keep_identity);
 
 static bool discards(FunctionCallInfo fcinfo, int argument);
 static void refuse_waiting(int64 count);
@@ -104,4 +108,27 @@ refuse_waiting(int64 count)
 						   (unsigned long) count, (long long) count),
 			 errdetail("The database of which this one is a copy may have sent what waits, or may still send it."),
 			 errhint("Call hs_assoc_adopt('send') to have that sent from here, or hs_assoc_adopt('discard') to delete it.")));
+}
+
+/*
+ * hs_assoc_keep_identity(): a trigger of the table hs_assoc_identity, BEFORE each row, for a
+ * replica alone.
+ *
+ * A row that a subscription brings is another database's, so nothing is done.  What we write
+ * there is ours, also in a process that applies changes.
+ */
+Datum
+hs_assoc_keep_identity(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by a trigger of rows",
+						"hs_assoc_keep_identity")));
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA && !hubspot_is_nobody())
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
 }

@@ -13,7 +13,7 @@ use Test::More;
 my @versions = qw(v4 2025-09 2026-03 2026-09);
 
 # Functions that send nothing to HubSpot, what an operation is enqueued by, and what asks as others do.
-my %others = map { $_ => 1 } qw(hs_assoc_fdw_validator hs_assoc_pair hs_assoc_fold hs_assoc_normal_key hs_assoc_is_bounded hs_assoc_outbox_wake hs_assoc_retry
+my %others = map { $_ => 1 } qw(hs_assoc_fdw_validator hs_assoc_pair hs_assoc_fold hs_assoc_normal_key hs_assoc_is_bounded hs_assoc_outbox_wake hs_assoc_keep_identity hs_assoc_retry
   hs_assoc_discard hs_assoc_pause hs_assoc_resume hs_assoc_disable_sync hs_assoc_sync_rows hs_assoc_sync_ddl
   hs_assoc_stat hs_assoc_stat_reset hs_assoc_throttle hs_assoc_fault hs_assoc_diagnose hs_assoc_metrics hs_assoc_held hs_assoc_adopt
   hs_assoc_sync_problem hs_assoc_plan hs_assoc_apply hs_assoc_drift hs_assoc_repair hs_assoc_fdw_handler hs_assoc_start hs_assoc_sender hs_assoc_pull hs_assoc_may_commit hs_assoc_keep_locked);
