@@ -1136,9 +1136,10 @@ CREATE TABLE hs_assoc_outdated (
 	server			text COLLATE "C" NOT NULL,
 	id				bigint NOT NULL
 );
--- none is unique, so that an INSERT waits for nobody
+-- none is unique, so that an INSERT waits for nobody; yet rows can be deleted where all tables are published
 CREATE INDEX hs_assoc_outdated_server_idx ON hs_assoc_outdated (server);
 CREATE INDEX hs_assoc_outdated_id_idx ON hs_assoc_outdated (id);
+ALTER TABLE hs_assoc_outdated REPLICA IDENTITY FULL;
 COMMENT ON TABLE hs_assoc_outdated IS
 'dead letters that a later operation has made useless while another transaction had them locked';
 
@@ -1211,10 +1212,11 @@ CREATE TABLE hs_assoc_doubt (
 	id				bigint NOT NULL,
 	until			timestamptz NOT NULL
 );
--- none is unique, so that an INSERT waits for nobody
+-- none is unique, so that an INSERT waits for nobody; yet rows can be deleted where all tables are published
 CREATE INDEX hs_assoc_doubt_pair_idx ON hs_assoc_doubt (pair, id);
 CREATE INDEX hs_assoc_doubt_server_idx ON hs_assoc_doubt (server, until);
 CREATE INDEX hs_assoc_doubt_until_idx ON hs_assoc_doubt (until);
+ALTER TABLE hs_assoc_doubt REPLICA IDENTITY FULL;
 COMMENT ON TABLE hs_assoc_doubt IS
 'operations that HubSpot has neither confirmed nor refused, and may still do until that time';
 COMMENT ON COLUMN hs_assoc_doubt.pair IS
@@ -1227,6 +1229,7 @@ CREATE TABLE hs_assoc_clock (
 	wall			timestamptz NOT NULL,
 	monotonic		bigint NOT NULL
 );
+ALTER TABLE hs_assoc_clock REPLICA IDENTITY FULL;
 COMMENT ON TABLE hs_assoc_clock IS
 'the readings of the system''s clock and of the monotonic one when senders last compared them';
 

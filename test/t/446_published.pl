@@ -1,6 +1,7 @@
-# A database whose outbox a subscription fills, as FOR ALL TABLES does, sends nothing of it:
-# not if it has the same OID as the one that it comes from, nor if it sends something of its
-# own, nor if only later changes come, nor when the subscription is gone.
+# A database that publishes all of its tables sends as ever; and one whose outbox a subscription
+# fills, as FOR ALL TABLES does, sends nothing of it: not if it has the same OID as the one that
+# it comes from, nor if it sends something of its own, nor if only later changes come, nor when
+# the subscription is gone.
 
 use strict;
 use warnings;
@@ -152,5 +153,19 @@ is($green->query(q{SELECT hs_assoc_held(), 'hs_assoc_outbox'::regclass IN (SELEC
 $green->query('ALTER ROLE follower SUPERUSER');
 like($green->query('SELECT hs_assoc_held()'), qr/subscription/, '... until it may');
 end_following();
+
+#
+# A database that publishes all of its tables sends as ever: PostgreSQL refuses to delete rows
+# from a published table in which none can be told from another
+#
+is($blue->query(q{SELECT string_agg(relname, ', ') FROM pg_class AS c
+	WHERE relkind = 'r' AND relname LIKE 'hs\_assoc\_%' AND relreplident <> 'f'
+	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)}), '', 'each table has a key, or is identified by all of its columns');
+# as after a restart, senders delete the clock's old readings
+$blue->query('CREATE PUBLICATION everything FOR ALL TABLES; TRUNCATE hs_assoc_outbox, hs_assoc_clock; SELECT hs_assoc_resume()');
+$hubspot->clear_log;
+enqueue($blue, $_) foreach 90 .. 92;
+wait_until(sub { waiting($blue) eq '' });
+is(sent(), '90 91 92', 'what is enqueued is sent');
 
 done_testing();
