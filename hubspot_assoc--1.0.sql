@@ -1326,10 +1326,10 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hs_assoc_sender() IS
 'Who sends the outbox of this database, or why nobody does.';
 
--- The default, which no query for ids gives by chance, stands for all dead letters: null, which is what
+-- The default, {{NULL}}, which no query for ids gives by chance, stands for all dead letters: null, which is what
 -- array_agg makes of no row, is an ERROR.
 CREATE FUNCTION hs_assoc_retry(
-	ids bigint[] DEFAULT '{{NULL}}',
+	ids bigint[] DEFAULT ARRAY[ARRAY[NULL::bigint]],
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
@@ -1339,7 +1339,7 @@ COMMENT ON FUNCTION hs_assoc_retry(bigint[], name) IS
 REVOKE ALL ON FUNCTION hs_assoc_retry(bigint[], name) FROM PUBLIC;
 
 CREATE FUNCTION hs_assoc_discard(
-	ids bigint[] DEFAULT '{{NULL}}',
+	ids bigint[] DEFAULT ARRAY[ARRAY[NULL::bigint]],
 	server name DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME'
@@ -2193,6 +2193,40 @@ REVOKE USAGE ON TYPE hs_assoc_outbox, hs_assoc_dead_letter, hs_assoc_sent, hs_as
 	hs_assoc_account_pause, hs_assoc_outdated, hs_assoc_doubt, hs_assoc_event, hs_assoc_clock, hs_assoc_identity, hs_assoc_origin,
 	hs_assoc_sync_config, hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify, hs_assoc_difference, hs_assoc_drift_log,
 	hs_assoc_verify_stat FROM PUBLIC;
+
+-- What ALTER DEFAULT PRIVILEGES gives roles is meant for an application's own tables and
+-- functions. With it they could read all that the tables know of records, make it another role's
+-- login that a sync sends with, or have a copy send.
+DO $privileges$
+DECLARE
+	command pg_catalog.text;
+BEGIN
+	FOR command IN
+		SELECT pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.kind, o.name,
+			CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::pg_catalog.text END)
+		FROM pg_catalog.pg_extension AS e
+			JOIN pg_catalog.pg_depend AS d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+				AND d.refobjid OPERATOR(pg_catalog.=) e.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'
+			JOIN (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, c.oid, c.relowner AS owner, c.relacl AS acl,
+					CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.oid::pg_catalog.regclass::pg_catalog.text AS name
+				FROM pg_catalog.pg_class AS c
+				UNION ALL
+				SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, p.proowner, p.proacl, 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text
+				FROM pg_catalog.pg_proc AS p
+				UNION ALL
+				SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.typowner, t.typacl, 'TYPE', t.oid::pg_catalog.regtype::pg_catalog.text
+				FROM pg_catalog.pg_type AS t
+			) AS o ON o.class OPERATOR(pg_catalog.=) d.classid AND o.oid OPERATOR(pg_catalog.=) d.objid
+			CROSS JOIN LATERAL (SELECT DISTINCT x.grantee FROM pg_catalog.aclexplode(o.acl) AS x) AS a
+		WHERE e.extname OPERATOR(pg_catalog.=) 'hubspot_assoc' AND a.grantee OPERATOR(pg_catalog.<>) o.owner
+			-- PUBLIC may call functions and use types, but for those above, unless default privileges say otherwise
+			AND (a.grantee OPERATOR(pg_catalog.<>) 0 OR o.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass)
+			AND NOT (a.grantee OPERATOR(pg_catalog.=) ANY (ARRAY['pg_monitor'::pg_catalog.regrole, 'pg_checkpoint'::pg_catalog.regrole]::pg_catalog.oid[]))
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$privileges$;
 
 --
 -- What pg_dump takes along
