@@ -56,6 +56,7 @@ asks("SELECT * FROM t WHERE from_id = ANY (ARRAY(SELECT id FROM l WHERE n > 5))"
 asks("SELECT to_id FROM t WHERE from_id = ANY ('{7,NULL,7}')", 1, "13\n14", 'nulls, and the same twice');
 asks("SELECT to_id FROM t WHERE from_id = ANY ('{{7},{8}}')", 1, "13\n14\n15\n16", 'two dimensions');
 asks("SELECT count(*) FROM t WHERE from_id IN ('', 'no id', 'é', '..')", 0, '0', 'what no record can be called');
+as('postgres', "SELECT FROM t WHERE from_id = '-1'", qr/could not read the associations of contacts -1 with companies\n.*"-1" is not a record id/s, '... but what HubSpot says is no id is an error');
 asks("SELECT count(*) FROM t WHERE from_id = ' 7'", 0, qr/22023: a condition on from_id of foreign table public\.t has " 7", which the column holds in another form.*btrim/s, 'white space');
 asks("SELECT count(*) FROM t WHERE from_id = E'7 \\t'", 0, qr/which the column holds in another form.*The column holds "7"/s, '... at its end');
 asks("SELECT count(*) FROM t WHERE from_id = '999999'", 1, '0', 'a record that has none');
