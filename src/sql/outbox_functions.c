@@ -201,7 +201,8 @@ is_primary_argument(FunctionCallInfo fcinfo, int argument, const char *operation
  * other until nothing is due that this process may send.  It waits for what an
  * account's rate holds back, but not for what has failed.  In the end, a NOTICE says
  * what was sent, what failed, and what still waits, and why.  In a copy of a database
- * it sends nothing, and says so in a WARNING.
+ * it sends nothing, and says so in a WARNING; on a standby, or where the session's
+ * transactions are read-only, it is an ERROR.
  */
 Datum
 hs_assoc_flush(PG_FUNCTION_ARGS)
@@ -219,6 +220,7 @@ hs_assoc_flush(PG_FUNCTION_ARGS)
 				 errmsg("hs_assoc_flush cannot run inside a transaction block or a function"),
 				 errdetail("It commits while it sends."),
 				 errhint("CALL it on its own.")));
+	PreventCommandIfReadOnly("hs_assoc_flush()");
 	if (server)
 		(void) hubspot_get_server(server);
 

@@ -112,6 +112,10 @@ $session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_typ
 	SELECT 'paused_1', 'postgres', 'create_default', 'contacts', i, 'companies', i, false FROM generate_series(1, 100001) AS i});
 like(flush(), qr/\A\Q${\ waits(0, 0, '100000 or more')}\E\nDETAIL:  paused_1: \d+ wait: the account is paused/, 'very many are not all counted');
 
+# Where nothing could be recorded of what is sent
+is($session->told('SET default_transaction_read_only = on; CALL hs_assoc_flush(); RESET default_transaction_read_only') =~ /^.*?(ERROR:.*)$/m && $1,
+	'ERROR:  25006: cannot execute hs_assoc_flush() in a read-only transaction', 'in a session whose transactions are read-only, it is an ERROR');
+
 # Who may call it and nothing else is told no more
 $session->query('CREATE ROLE operator; GRANT EXECUTE ON PROCEDURE hs_assoc_flush TO operator; DELETE FROM hs_assoc_outbox WHERE server <> $$paused_3$$');
 $session->query('SET ROLE operator');
