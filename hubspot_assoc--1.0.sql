@@ -2186,6 +2186,9 @@ GRANT SELECT ON hs_assoc_outbox_stat, hs_assoc_sync, hs_assoc_verify_stat, hs_as
 -- not error_message, which may name records
 GRANT SELECT (server, role, failures, retry_at, since, http_status, error_category) ON hs_assoc_backoff
 	TO pg_monitor;
+-- what these views call, even where others may not call our functions
+GRANT EXECUTE ON FUNCTION hs_assoc_held(), hs_assoc_sender(), hs_assoc_fault(), hs_assoc_sync_problem(int, regclass)
+	TO pg_monitor, pg_checkpoint;
 
 -- A column of one of these types in somebody's table would keep later versions from adding
 -- a column to it.

@@ -395,6 +395,7 @@ create_trigger(const SyncTrigger *trigger, Oid link_table, Oid function, bool re
 		fires_when = TRIGGER_FIRES_ALWAYS;
 
 	stmt->trigname = pstrdup(trigger->name);
+	stmt->funcname = list_make1(makeString(get_func_name(function)));	/* for messages */
 	stmt->row = trigger->for_row;
 	stmt->timing = trigger->timing;
 	stmt->events = trigger->event;

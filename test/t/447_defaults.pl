@@ -1,5 +1,5 @@
-# What somebody has set for a database, or given roles beforehand, changes neither who may do
-# what, nor that workers send.
+# What somebody has set for a database, given roles beforehand or taken from all, changes neither
+# who may do what, nor that workers send.
 
 use strict;
 use warnings;
@@ -49,9 +49,35 @@ is($admin->query('SELECT count(*), hs_assoc_retry() FROM hs_assoc_outbox'), '0|0
 $admin->query('RESET ROLE');
 
 #
-# Workers send and compare, whatever the database has set for its sessions
+# Where nobody may call a function but who was granted it, what happens to tables is sent, and
+# pg_monitor sees that
 #
 create_account($node, $hubspot, rate_limit => 0);
+$admin->query(q{
+	REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;
+	CREATE ROLE monitor IN ROLE pg_monitor;
+	CREATE ROLE owner;
+	GRANT CREATE ON SCHEMA public TO owner;
+	GRANT USAGE ON FOREIGN SERVER hubspot TO owner;
+	GRANT EXECUTE ON FUNCTION hs_assoc_enable_sync TO owner;
+	SET ROLE owner;
+	CREATE TABLE owned (a int, b int, PRIMARY KEY (a, b));
+	GRANT INSERT ON owned TO app});
+my $enable = q{SELECT hs_assoc_enable_sync('owned', 'contacts', 'a', 'companies', 'b', verify => '1 day')};
+like($admin->told($enable), qr/ERROR:  42501: permission denied for function hs_assoc_sync_rows$/m, 'who enables a sync is told which function is missing');
+$admin->query('RESET ROLE; GRANT EXECUTE ON FUNCTION hs_assoc_sync_rows TO owner; SET ROLE owner');
+is($admin->query($enable), 0, '... and can, with that one');
+$admin->query('SET ROLE app; INSERT INTO owned VALUES (801, 802); RESET ROLE');
+wait_until(sub { $hubspot->association_count('contacts', 'companies') == 1 });
+$admin->query('SELECT hs_assoc_pause(); SET ROLE app; INSERT INTO owned VALUES (803, 804); SET ROLE monitor');
+is($admin->query("SELECT count(*) FROM $_"), 1, "pg_monitor sees $_") foreach qw(hs_assoc_outbox_stat hs_assoc_sync hs_assoc_verify_stat hs_assoc_stat() hs_assoc_throttle());
+cmp_ok($admin->query('SELECT count(*) FROM hs_assoc_metrics()'), '>', 1, '... and the figures');
+$admin->query('RESET ROLE; DROP TABLE owned; TRUNCATE hs_assoc_outbox; SELECT hs_assoc_resume()');
+$hubspot->reset;
+
+#
+# Workers send and compare, whatever the database has set for its sessions
+#
 my %settings = (
 	role => 'app', search_path => 'evil, pg_catalog', session_replication_role => 'replica', row_security => 'off', exit_on_error => 'on',
 	default_transaction_read_only => 'on', default_transaction_isolation => 'serializable', default_transaction_deferrable => 'on',
