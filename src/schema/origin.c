@@ -14,7 +14,8 @@
  * restored has no identity: its origin is that of another database, unless it is
  * restored into the same one.  (Servers that were made from one image have the
  * same system identifier, and their databases may have the same OIDs; so it is
- * also compared when the database's folder was made.)  A dump that is restored
+ * also compared when the database's folder was made.  A database that is in the image is one
+ * that nothing tells from its twin, in which its dump may be restored.)  A dump that is restored
  * beside the rows of another database brings an origin whose token is not ours,
  * in whichever order the tables come.  A subscription to all tables brings both rows, and the
  * other database may have the OID that ours has in another server; so identities are not
