@@ -17,6 +17,9 @@
  * goes by OIDs: it is rewritten, planned and run without a name.  The plan is
  * kept until one of its relations changes; then all of this is done again.
  *
+ * The parser locks a table after it has found its name, and an ERROR is all that it has to say
+ * where this has moved while it waited.  So the tables are locked by their OIDs beforehand.
+ *
  * SPI cannot do that: it looks names up again by itself, within the call that
  * runs the statement.
  *
@@ -111,6 +114,8 @@ static Query * bind_names(const HubspotSubject *subject,
 						  char **text);
 static Query * look_up(const HubspotSubject *subject,
 					   QueryEnvironment *environment, char **text);
+static RawStmt * parse(const HubspotSubject *subject, char **text);
+static bool lock_own(Node *node, void *schema);
 static const Oid *parameter_types(const HubspotSubject *subject);
 static bool is_foreign(Node *node, void *context);
 static bool is_foreign_relation(Oid relid, Expected *expected);
@@ -297,6 +302,8 @@ bind_names(const HubspotSubject *subject, QueryEnvironment *environment,
 
 		CHECK_FOR_INTERRUPTS();
 		query = look_up(subject, environment, text);
+		if (query == NULL)
+			continue;
 		expected->subject = subject;
 		expected->extension = hubspot_outbox_schema(false)->extension;
 		expected->owner = hubspot_outbox_schema(false)->owner;
@@ -313,23 +320,61 @@ bind_names(const HubspotSubject *subject, QueryEnvironment *environment,
 			 errhint("Schemas or tables are being renamed all the time.")));
 }
 
-/* The statement as the parser understands it at the moment. */
+/*
+ * The statement as the parser understands it at the moment.  NULL: a name has moved while we
+ * waited for a lock.
+ */
 static Query *
 look_up(const HubspotSubject *subject, QueryEnvironment *environment, char **text)
 {
 	HubspotFormerUser former = hubspot_act_as(hubspot_outbox_schema(false)->owner);
 	int			nest_level = NewGUCNestLevel();
-	Query	   *query;
+	RawStmt    *statement;
+	Query	   *query = NULL;
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	*text = subject->write(subject->state);
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(*text, RAW_PARSE_DEFAULT)),
-									  *text, parameter_types(subject),
-									  subject->nparameters, environment);
+	statement = parse(subject, text);
+	if (statement)
+		query = parse_analyze_fixedparams(statement, *text, parameter_types(subject),
+										  subject->nparameters, environment);
 	AtEOXact_GUC(false, nest_level);
 	hubspot_act_as_before(former);
 	return query;
+}
+
+/* The statement, whose tables are locked; NULL: one of its names has moved before they were. */
+static RawStmt *
+parse(const HubspotSubject *subject, char **text)
+{
+	RawStmt    *statement;
+
+	if (OidIsValid(subject->relation))
+		LockRelationOid(subject->relation, AccessShareLock);
+	*text = subject->write(subject->state);
+	statement = linitial_node(RawStmt, raw_parser(*text, RAW_PARSE_DEFAULT));
+	(void) lock_own(statement->stmt, unconstify(HubspotSchema *, hubspot_outbox_schema(false)));
+	return strcmp(*text, subject->write(subject->state)) == 0 ? statement : NULL;
+}
+
+/*
+ * Lock the tables of ours that a statement names, and nobody else's of such a name: ours are not
+ * moved then while the parser waits for the locks that it needs.
+ */
+static bool
+lock_own(Node *node, void *schema)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar) && ((RangeVar *) node)->schemaname)
+	{
+		Oid			relid = hubspot_own_relation(schema, ((RangeVar *) node)->relname);
+
+		if (OidIsValid(relid) && getExtensionOfObject(RelationRelationId, relid) ==
+			((const HubspotSchema *) schema)->extension)
+			LockRelationOid(relid, AccessShareLock);
+	}
+	return raw_expression_tree_walker(node, lock_own, schema);
 }
 
 static const Oid *

@@ -78,5 +78,36 @@ like(wait_for_move('plain', q{SELECT hs_assoc_disable_sync('plain')}), qr/^1$/m,
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_trigger WHERE tgrelid = 'plain'::regclass}), 0, '... with its triggers');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM hs_assoc_sync WHERE link_table = 'plain'::regclass}), 0, '... and is gone');
 
+# What needs a table of the extension itself, which is on its way, or is locked and moved then: a
+# session that has never asked for it, and one that has.
+$node->safe_psql('postgres', q{CREATE TABLE again (contact_id int, company_id int, UNIQUE (contact_id, company_id)); TRUNCATE hs_assoc_outbox});
+$node->safe_psql('postgres', sprintf($enable, $_)) foreach qw(plain again);
+my %needs = (
+	'INSERT INTO plain VALUES (7, 8)' => 'create_default 7>8',
+	'TRUNCATE plain' => 'archive 5>6, archive 7>8',
+	q{SELECT hs_assoc_enqueue('archive', 'contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id')} => 'archive 1>2',
+	'SELECT hs_assoc_pause()' => '',
+	'SELECT hs_assoc_retry()' => '',
+	q{SELECT hs_assoc_disable_sync('again')} => '',
+	sprintf($enable, 'again') => '');
+foreach my $times (1 .. 4)
+{
+	my $is_new = $times % 2;
+	foreach my $sql (grep { $times < 3 || !/able_sync/ } sort keys %needs)
+	{
+		my $other = $is_new ? start_session($node) : $waiter;
+		$schema = $schema eq 'a' ? 'b' : 'a';
+		my $move = "ALTER EXTENSION hubspot_assoc SET SCHEMA $schema";
+		$writer->query('BEGIN; ' . ($times > 2 ? 'LOCK TABLE hs_assoc_outbox, hs_assoc_account_pause, hs_assoc_dead_letter' : $move));
+		$other->send($sql);
+		wait_for_lock($node, $other);
+		$writer->query($times > 2 ? "$move; COMMIT" : 'COMMIT');
+		unlike(join('', $other->finish), qr/ERROR/, "$sql waits for the move ($times)");
+		is(enqueued(), $needs{$sql}, '... and is done');
+		$other->quit if $is_new;
+	}
+	$node->safe_psql('postgres', 'INSERT INTO plain VALUES (5, 6)');
+	enqueued();
+}
 $_->quit foreach $writer, $waiter;
 done_testing();
