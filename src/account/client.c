@@ -16,22 +16,29 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "common/base64.h"
 #include "miscadmin.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "account/client.h"
 #include "account/server.h"
 #include "account/version_end.h"
 #include "api/error.h"
+#include "base/attempt.h"
 #include "base/secret.h"
 #include "schema/rights.h"
 
+/* An account that a role is to use. */
+typedef struct Connection
+{
+	Oid			role;
+	const char *server;
+	HubspotClient *client;
+} Connection;
+
 static HubspotClient *connect_by_mapping(Oid serverid, Oid userid);
-static const HubspotError *caught_error(void);
+static void connect_for(void *state);
 static void remember_proxy_login(const HubspotOptions *options);
 
 /*
@@ -82,54 +89,32 @@ connect_by_mapping(Oid serverid, Oid userid)
 const HubspotError *
 hubspot_connect_as(Oid role, const char *server, HubspotClient **client)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const HubspotError *volatile error = NULL;
+	Connection	connection = {.role = role,.server = server};
+	ErrorData  *data;
+	HubspotError *error;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
 		return hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
 								  ERRCODE_UNDEFINED_OBJECT,
 								  psprintf("role with OID %u does not exist", role));
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		HubspotFormerUser former = hubspot_act_as(role);
-
-		*client = hubspot_connect(server);
-		hubspot_act_as_before(former);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		/* this also restores the user */
-		MemoryContextSwitchTo(context);
-		error = caught_error();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
-/* The ERROR that was caught, as a value; a cancel is thrown on. */
-static const HubspotError *
-caught_error(void)
-{
-	ErrorData  *data = CopyErrorData();
-	HubspotError *error;
-
-	if (data->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		PG_RE_THROW();
-	FlushErrorState();
-	error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT,
-							   data->sqlerrcode,
+	data = hubspot_attempt(connect_for, &connection);
+	*client = connection.client;
+	if (data == NULL)
+		return NULL;
+	error = hubspot_make_error(HUBSPOT_VERDICT_NOT_SENT, data->sqlerrcode,
 							   pstrdup(data->message));
 	FreeErrorData(data);
 	return error;
+}
+
+static void
+connect_for(void *state)
+{
+	Connection *connection = state;
+	HubspotFormerUser former = hubspot_act_as(connection->role);
+
+	connection->client = hubspot_connect(connection->server);
+	hubspot_act_as_before(former);
 }
 
 /* Set those members of a request that are the same for all requests of an account. */

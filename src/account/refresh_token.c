@@ -26,14 +26,20 @@
 #include "foreign/foreign.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "account/refresh_token.h"
+#include "base/attempt.h"
 #include "schema/rights.h"
 
 /* It takes no time to change a user mapping, but somebody may forget to commit. */
 #define STORE_LOCK_TIMEOUT	"100ms"
+
+/* What is to be stored. */
+typedef struct Store
+{
+	const HubspotOptions *options;
+	const List *refresh_tokens;
+} Store;
 
 /*
  * The nesting levels of the innermost and the outermost of the transactions
@@ -44,8 +50,7 @@ static int	outer_store_level = 0;
 
 static int	rollbacks = 0;
 
-static void try_store(const HubspotOptions *options,
-					  const List *refresh_tokens);
+static void try_store(void *state);
 static void watch_transactions(void);
 static void transaction_ends(XactEvent event, void *arg);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId mine,
@@ -64,9 +69,8 @@ const char *
 hubspot_store_refresh_token(const HubspotOptions *options,
 							const List *refresh_tokens)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	const char *volatile reason = NULL;
+	Store		store = {options, refresh_tokens};
+	const ErrorData *error;
 
 	if (RecoveryInProgress())
 		return "The server is a standby.";
@@ -75,37 +79,15 @@ hubspot_store_refresh_token(const HubspotOptions *options,
 	if (IsInParallelMode())
 		return "A parallel operation is under way.";
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
+	error = hubspot_attempt(try_store, &store);
+	if (error == NULL)
 	{
-		try_store(options, refresh_tokens);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-			reason = "Another transaction is changing the user mapping.";
-		else
-			reason = psprintf("%c%s.", toupper((unsigned char) error->message[0]),
-							  error->message + 1);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (reason == NULL)
 		watch_transactions();
-	return reason;
+		return NULL;
+	}
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return "Another transaction is changing the user mapping.";
+	return psprintf("%c%s.", toupper((unsigned char) error->message[0]), error->message + 1);
 }
 
 /* Is the refresh token of the options one of these? */
@@ -125,8 +107,10 @@ hubspot_is_refresh_token(const HubspotOptions *options,
 
 /* Store it, or throw an ERROR. */
 static void
-try_store(const HubspotOptions *options, const List *refresh_tokens)
+try_store(void *state)
 {
+	const HubspotOptions *options = ((const Store *) state)->options;
+	const List *refresh_tokens = ((const Store *) state)->refresh_tokens;
 	HubspotOptions *present;
 	int			nest_level = NewGUCNestLevel();
 	HubspotFormerUser former;

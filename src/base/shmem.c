@@ -29,8 +29,8 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
+#include "base/attempt.h"
 #include "base/compat.h"
 #include "base/shmem.h"
 
@@ -64,7 +64,7 @@ static shmem_startup_hook_type earlier_startup_hook = NULL;
 static void request_areas(void);
 static void start_areas(void);
 static void attach(void);
-static void attach_segment(void);
+static void attach_segment(void *state);
 static Size segment_size(void);
 static void init_segment(void *memory);
 static void start_in_segment(Segment *segment, bool found);
@@ -151,48 +151,42 @@ hubspot_shmem_is_there(void)
 static void
 attach(void)
 {
-	MemoryContext context;
-	ResourceOwner owner;
+	ErrorData  *volatile error = NULL;
 
-	attached = true;
 	if (!HUBSPOT_HAS_NAMED_SEGMENTS || !IsUnderPostmaster || IsBinaryUpgrade)
+	{
+		attached = true;
 		return;
-	context = CurrentMemoryContext;
-	owner = CurrentResourceOwner;
-	BeginInternalSubTransaction(NULL);
+	}
+
+	/*
+	 * a cancel is no answer, but whoever asks within this is not to begin
+	 * anew
+	 */
+	attached = true;
 	PG_TRY();
 	{
-		attach_segment();
-		ReleaseCurrentSubTransaction();
-		shared = true;
+		error = hubspot_attempt(attach_segment, NULL);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		{
-			attached = false;
-			ReThrowError(error);
-		}
-		ereport(LOG,
-				(errcode(error->sqlerrcode),
-				 errmsg("could not share the rates of accounts with other sessions"),
-				 errdetail("%s", error->message),
-				 errhint("This session keeps to the rate of an account by itself, without counting the requests of others.")));
-		FreeErrorData(error);
+		attached = false;
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	shared = (error == NULL);
+	if (error == NULL)
+		return;
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not share the rates of accounts with other sessions"),
+			 errdetail("%s", error->message),
+			 errhint("This session keeps to the rate of an account by itself, without counting the requests of others.")));
+	FreeErrorData(error);
 }
 
 static void
-attach_segment(void)
+attach_segment(void *state)
 {
 	char		name[NAMEDATALEN];
 	Size		size = segment_size();

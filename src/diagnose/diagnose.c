@@ -20,14 +20,13 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_authid_d.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
+#include "base/attempt.h"
 #include "base/setting.h"
 #include "diagnose/check.h"
 #include "diagnose/diagnose.h"
@@ -46,17 +45,26 @@ typedef enum Need
 	NEEDS_SCHEMA				/* the extension's tables are there */
 } Need;
 
+typedef struct Check
+{
+	HubspotTopic topic;
+	Need		need;
+	void		(*check) (HubspotDiagnosis *diagnosis);
+} Check;
+
+/* A check that is made. */
+typedef struct CheckRun
+{
+	HubspotDiagnosis *diagnosis;
+	const Check *check;
+} CheckRun;
+
 /*
  * In this order: what the outbox holds is known before the check of why no
  * worker sends it, and whether HubSpot has asked to wait is known before it is
  * asked again.
  */
-static const struct
-{
-	HubspotTopic topic;
-	Need		need;
-	void		(*check) (HubspotDiagnosis *diagnosis);
-}			checks[] = {
+static const Check checks[] = {
 	{HUBSPOT_TOPIC_SERVER, NEEDS_NOTHING, hubspot_check_server},
 	{HUBSPOT_TOPIC_HOST, NEEDS_SERVER, hubspot_check_allowed_host},
 	{HUBSPOT_TOPIC_USAGE, NEEDS_SERVER, hubspot_check_usage},
@@ -81,8 +89,8 @@ static const struct
 };
 
 static bool has_what_it_needs(const HubspotDiagnosis *diagnosis, Need need);
-static void run_check(HubspotDiagnosis *diagnosis, HubspotTopic topic,
-					  void (*check) (HubspotDiagnosis *diagnosis));
+static void run_check(HubspotDiagnosis *diagnosis, const Check *check);
+static void attempt_check(void *state);
 static void note_error(HubspotDiagnosis *diagnosis, HubspotTopic topic,
 					   const ErrorData *error);
 static void note_unseen(HubspotDiagnosis *diagnosis);
@@ -103,7 +111,7 @@ hubspot_diagnose(const char *server)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (has_what_it_needs(diagnosis, checks[i].need))
-			run_check(diagnosis, checks[i].topic, checks[i].check);
+			run_check(diagnosis, &checks[i]);
 	}
 	note_unseen(diagnosis);
 	return diagnosis;
@@ -137,38 +145,26 @@ has_what_it_needs(const HubspotDiagnosis *diagnosis, Need need)
 
 /* An ERROR of a check is what it has found; a cancel is thrown on. */
 static void
-run_check(HubspotDiagnosis *diagnosis, HubspotTopic topic,
-		  void (*check) (HubspotDiagnosis *diagnosis))
+run_check(HubspotDiagnosis *diagnosis, const Check *check)
 {
-	MemoryContext old = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext context = AllocSetContextCreate(old, "hubspot_assoc check",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc check",
 												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CheckRun	run = {diagnosis, check};
+	const ErrorData *error = hubspot_attempt(attempt_check, &run);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		check(diagnosis);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		note_error(diagnosis, topic, error);
-	}
-	PG_END_TRY();
+	if (error)
+		note_error(diagnosis, check->topic, error);
 	MemoryContextSwitchTo(old);
-	CurrentResourceOwner = owner;
 	MemoryContextDelete(context);
+}
+
+static void
+attempt_check(void *state)
+{
+	const CheckRun *run = state;
+
+	run->check->check(run->diagnosis);
 }
 
 static void

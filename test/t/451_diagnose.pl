@@ -482,6 +482,7 @@ $admin->send('SELECT * FROM hs_assoc_diagnose()');
 wait_until(sub { $hubspot->stats->{in_flight} > 0 });
 $admin->cancel;
 like(($admin->finish)[1], qr/57014/, 'a cancel ends it');
+is($admin->told('SELECT 1; BEGIN; SELECT 1; COMMIT'), '', '... and nothing more: the session goes on');
 
 cmp_ok($broken, '>=', 30, "$broken set-ups were broken");
 $_->quit foreach $admin, $bob;
