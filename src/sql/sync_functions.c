@@ -120,7 +120,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	if (sync->verify)
 		hubspot_wake_at_commit();
 	hubspot_removal_doubt();
-	foreach(lc, find_all_inheritors(sync->link_table, ShareRowExclusiveLock, NULL))
+	foreach(lc, hubspot_link_tree(sync->link_table, ShareRowExclusiveLock))
 		hubspot_link_add_triggers(schema, lfirst_oid(lc), sync->replicated);
 	hubspot_link_tell_writers(sync);
 	hubspot_sync_tell_account(sync);
@@ -342,7 +342,7 @@ hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 	syncs = hubspot_syncs(schema, link_table);
 	foreach(lc, syncs)
 		hubspot_sync_delete(schema, ((HubspotSync *) lfirst(lc))->id);
-	foreach(lc, find_all_inheritors(link_table, AccessExclusiveLock, NULL))
+	foreach(lc, hubspot_link_tree(link_table, AccessExclusiveLock))
 		dropped += hubspot_link_drop_triggers(schema, lfirst_oid(lc));
 	if (syncs == NIL)
 		ereport(NOTICE,

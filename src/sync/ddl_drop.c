@@ -456,7 +456,7 @@ end_syncs(const HubspotSchema *schema, Oid link_table, const HubspotSync *sync)
 						get_rel_name(link_table))));
 		return;
 	}
-	foreach(lc, find_all_inheritors(link_table, AccessExclusiveLock, NULL))
+	foreach(lc, hubspot_link_tree(link_table, AccessExclusiveLock))
 		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
 	ereport(NOTICE,
 			(errmsg("table \"%s\" is no longer kept in sync",

@@ -32,7 +32,6 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
@@ -65,7 +64,6 @@ static int	nleaving = 0;
 static FullTransactionId leaving_transaction;
 
 static Oid	newest_child(Oid parent);
-static List *parents_of(Oid relid);
 static void refuse_inheritance(const HubspotSchema *schema, Oid relid);
 static List *former_children(Oid parent);
 static void has_left(const HubspotSchema *schema, const List *syncs, Oid relid);
@@ -169,7 +167,7 @@ hubspot_table_joined(const HubspotSchema *schema, Oid relid)
 static void
 refuse_inheritance(const HubspotSchema *schema, Oid relid)
 {
-	List	   *tables = lcons_oid(relid, parents_of(relid));
+	List	   *tables = lcons_oid(relid, hubspot_link_parents(relid));
 	ListCell   *lc;
 
 	foreach(lc, tables)
@@ -181,26 +179,6 @@ refuse_inheritance(const HubspotSchema *schema, Oid relid)
 							get_rel_name(lfirst_oid(lc))),
 					 errhint("Use a partitioned table.")));
 	}
-}
-
-static List *
-parents_of(Oid relid)
-{
-	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
-	List	   *parents = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1,
-							  &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return parents;
 }
 
 /* A table has lost a partition. */
@@ -269,7 +247,7 @@ has_left(const HubspotSchema *schema, const List *syncs, Oid relid)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) ||
 		get_rel_relispartition(relid) || hubspot_syncs(schema, relid) != NIL)
 		return;
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	foreach(lc, hubspot_link_tree(relid, NoLock))
 	{
 		enqueue_removal(schema, syncs, lfirst_oid(lc));
 		hubspot_link_drop_triggers(schema, lfirst_oid(lc));
@@ -340,9 +318,8 @@ find_table(List *name)
 static bool
 has_parent_among(Oid relid, const List *relids)
 {
-	while (get_rel_relispartition(relid))
+	while (OidIsValid(relid = hubspot_link_parent(relid)))
 	{
-		relid = get_partition_parent(relid, true);
 		if (list_member_oid(relids, relid))
 			return true;
 	}
@@ -365,9 +342,11 @@ drop_partition(const HubspotSchema *schema, List *name)
 
 	while (relid != locked)
 	{
-		if (!may_drop_partition(schema, relid))
+		Oid			parent = hubspot_link_parent(relid);
+
+		if (!OidIsValid(parent) || !may_drop_partition(schema, relid))
 			return;
-		LockRelationOid(get_partition_parent(relid, true), AccessExclusiveLock);
+		LockRelationOid(parent, AccessExclusiveLock);
 		LockRelationOid(relid, AccessExclusiveLock);
 		locked = relid;
 		relid = find_table(name);
@@ -375,7 +354,7 @@ drop_partition(const HubspotSchema *schema, List *name)
 	if (!OidIsValid(relid) || !get_rel_relispartition(relid))
 		return;					/* it is no longer a partition */
 	syncs = hubspot_syncs(schema, hubspot_link_root(relid));
-	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	foreach(lc, hubspot_link_tree(relid, AccessExclusiveLock))
 	{
 		enqueue_removal(schema, syncs, lfirst_oid(lc));
 		remember_leaving(lfirst_oid(lc));

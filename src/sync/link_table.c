@@ -19,7 +19,6 @@
 #include "access/table.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
@@ -43,6 +42,7 @@
 static void check_column(Oid link_table, const char *column, Oid *type);
 static char *column_hint(Oid link_table, const char *column);
 static bool is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns);
+static void refuse_dropped(Oid link_table) pg_attribute_noreturn();
 static void check_inheritance(Oid link_table);
 
 /* ERROR unless the table has the columns of the sync, and they are fit for it. */
@@ -128,11 +128,14 @@ check_column(Oid link_table, const char *column, Oid *type)
 static char *
 column_hint(Oid link_table, const char *column)
 {
-	Relation	rel = table_open(link_table, AccessShareLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
+	Relation	rel = try_table_open(link_table, AccessShareLock);
+	TupleDesc	tupdesc;
 	HubspotClosest closest = {.name = column};
 	StringInfoData names;
 
+	if (rel == NULL)
+		refuse_dropped(link_table);
+	tupdesc = RelationGetDescr(rel);
 	initStringInfo(&names);
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
@@ -207,14 +210,64 @@ is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns)
 
 /*
  * The topmost table that a partition belongs to, even while it is being
- * detached; any other table is its own root.
+ * detached; any other table is its own root.  It need not be locked.
  */
 Oid
 hubspot_link_root(Oid link_table)
 {
-	while (get_rel_relispartition(link_table))
-		link_table = get_partition_parent(link_table, true);
+	Oid			parent;
+
+	while (OidIsValid(parent = hubspot_link_parent(link_table)))
+		link_table = parent;
 	return link_table;
+}
+
+/*
+ * The table that has it as a partition, even while it is being detached.  InvalidOid: none, or
+ * none any more: where the table is not locked, PostgreSQL's function would fail.
+ */
+Oid
+hubspot_link_parent(Oid partition)
+{
+	List	   *parents = get_rel_relispartition(partition) ? hubspot_link_parents(partition) : NIL;
+
+	return parents == NIL ? InvalidOid : linitial_oid(parents);
+}
+
+/* The tables of which it is a partition or a child. */
+List *
+hubspot_link_parents(Oid relid)
+{
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *parents = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, NULL, 1,
+							  &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return parents;
+}
+
+/*
+ * A table and all of its partitions, which are locked: those that are being detached, too, as
+ * they are followed until they have left.
+ */
+List *
+hubspot_link_tree(Oid link_table, LOCKMODE lock)
+{
+	List	   *tables = list_make1_oid(link_table);
+
+	for (int i = 0; i < list_length(tables); i++)
+		tables = list_concat(tables, find_inheritance_children_extended(list_nth_oid(tables, i), false,
+																		lock, NULL, NULL));
+	return tables;
 }
 
 /*
@@ -228,10 +281,16 @@ hubspot_link_name(Oid link_table)
 	const char *name = get_rel_name(link_table);
 
 	if (schema == NULL || name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist any more", link_table)));
+		refuse_dropped(link_table);
 	return quote_qualified_identifier(schema, name);
+}
+
+static void
+refuse_dropped(Oid link_table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table with OID %u does not exist any more", link_table)));
 }
 
 /* ERROR unless it is a table that can be kept in sync. */
@@ -313,7 +372,7 @@ check_inheritance(Oid link_table)
 
 /*
  * The owner of a link table.  A partition's may be another role than the one
- * that changes its parent.
+ * that changes its parent.  ERROR if there is no such table.
  */
 Oid
 hubspot_link_owner(Oid link_table)
@@ -322,7 +381,7 @@ hubspot_link_owner(Oid link_table)
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", link_table);
+		refuse_dropped(link_table);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;

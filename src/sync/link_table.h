@@ -11,6 +11,8 @@
 #ifndef HUBSPOT_SYNC_LINK_TABLE_H
 #define HUBSPOT_SYNC_LINK_TABLE_H
 
+#include "storage/lockdefs.h"
+
 #include "base/compat.h"
 #include "sync/config.h"
 
@@ -24,6 +26,9 @@ extern void hubspot_link_column_missing(const HubspotSync *sync, Oid table,
 extern Oid	hubspot_sync_key(const HubspotSync *sync);
 
 extern Oid	hubspot_link_root(Oid link_table);
+extern Oid	hubspot_link_parent(Oid partition);
+extern List *hubspot_link_parents(Oid relid);
+extern List *hubspot_link_tree(Oid link_table, LOCKMODE lock);
 extern char *hubspot_link_name(Oid link_table);
 extern void hubspot_link_check(Oid link_table);
 extern void hubspot_link_check_persistence(Oid link_table);

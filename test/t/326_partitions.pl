@@ -91,6 +91,46 @@ is(enqueued(), 'create_default 103>1', 'it is still followed');
 $two->query('ALTER TABLE links DETACH PARTITION staged FINALIZE');
 is(enqueued(), join(', ', map { "archive $_>1" } 101 .. 103), 'until it is finalized');
 
+# Left halfway, it goes along with its table: the sync is made anew, or ends, or the partition
+# above it leaves
+sub leave_halfway
+{
+	my ($table, $partition) = @_;
+	$one->query("BEGIN; SELECT count(*) FROM $table");
+	$two->send("ALTER TABLE $table DETACH PARTITION $partition CONCURRENTLY");
+	wait_for_lock($node, $two);
+	$two->cancel;
+	like(($two->finish)[1], qr/canceling statement/, "$partition is left halfway");
+	$one->query('COMMIT');
+	return;
+}
+sub triggers { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_trigger WHERE tgrelid = '$_[0]'::regclass") }
+
+my $enable = q{SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id')};
+$two->query($attach);
+enqueued();
+leave_halfway('links', 'staged');
+$two->query("BEGIN; SELECT hs_assoc_disable_sync('links'); $enable; COMMIT; INSERT INTO staged VALUES (104, 1)");
+is(enqueued(), 'create_default 104>1', 'a sync that is made anew follows it');
+$two->query('ALTER TABLE links DETACH PARTITION staged FINALIZE');
+is(enqueued(), join(', ', map { "archive $_>1" } 101 .. 104), '... until it is finalized');
+$two->query($attach);
+leave_halfway('links', 'staged');
+$two->query(q{SELECT hs_assoc_disable_sync('links')});
+is(triggers('staged'), 0, 'a sync that ends leaves no trigger behind');
+is($two->told('INSERT INTO staged VALUES (105, 1); ALTER TABLE links DETACH PARTITION staged FINALIZE; DELETE FROM staged WHERE contact_id = 105'), '', '... which would stop writers');
+$two->query("CREATE TABLE above (LIKE links INCLUDING ALL) PARTITION BY LIST (company_id); CREATE TABLE below PARTITION OF above FOR VALUES IN (1); $enable; ALTER TABLE links ATTACH PARTITION above FOR VALUES FROM (200) TO (300); INSERT INTO above VALUES (201, 1)");
+enqueued();
+leave_halfway('above', 'below');
+$two->query('ALTER TABLE links DETACH PARTITION above');
+is(enqueued(), 'archive 201>1', 'with a partition that leaves, what is leaving that is gone');
+is(triggers('below'), 0, '... with its triggers');
+$two->query('ALTER TABLE above DETACH PARTITION below FINALIZE; ALTER TABLE above ATTACH PARTITION below FOR VALUES IN (1); ALTER TABLE links ATTACH PARTITION above FOR VALUES FROM (200) TO (300)');
+enqueued();
+leave_halfway('above', 'below');
+is($two->told('DROP TABLE above'), '', 'it may be dropped with the one above it');
+is(enqueued(), 'archive 201>1', '... and its rows are removed');
+
 #
 # PostgreSQL renames the column of the whole table alone if it waited until a partition is
 # being detached
