@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -74,7 +75,7 @@ static HubspotClient *connect_for(HubspotVerifiedSlice *slice);
 static int	lookups_of(const HubspotVerifiedSlice *slice);
 static bool is_conclusive(HubspotVerifiedSlice *slice, HubspotDrift *drift);
 static bool look_again(HubspotVerifiedSlice *slice, HubspotDrift *drift);
-static bool is_in_sync(const HubspotSync *sync);
+static const HubspotSync *find_sync(const HubspotSync *former);
 static void take_row(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
 static void settle_differences(HubspotVerifiedSlice *slice, HubspotDrift *drift);
 static void take_addition(void *state, const HubspotDrift *drift, const HubspotDriftRow *row);
@@ -108,24 +109,33 @@ hubspot_verify_period(const HubspotSync *sync)
 		(verify->day + (int64) verify->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }
 
-/* Read the next rows of the table, and what waits. */
-void
+/*
+ * Read the next rows of the table, and what waits.  False: the sync has ended since it was
+ * found.
+ */
+bool
 hubspot_verified_slice_read(HubspotVerifiedSlice *slice)
 {
-	const HubspotSync *sync = slice->sync;
 	HubspotVerifyState *state = &slice->state;
-	bool		has_keys = (sync->wait_for_records != NULL);
+	const HubspotSync *sync;
+	bool		has_keys;
 	HubspotDelta delta;
 	HubspotPending pending;
 
+	LockRelationOid(slice->sync->link_table, AccessShareLock);
+	sync = find_sync(slice->sync);
+	if (sync == NULL)
+		return false;
+	slice->sync = sync;
+	has_keys = (sync->wait_for_records != NULL);
 	if (state->began_at == 0)
 		state->began_at = GetCurrentTimestamp();
-	hubspot_sync_check_columns(sync);
 	hubspot_delta_init(&delta, sync, sync->link_table);
 	hubspot_link_slice_read(&slice->links, &delta, place_of(state),
 							Min(state->size, MOST_RECORDS), has_keys ? MOST_KEYED_ROWS : MOST_ROWS);
 	hubspot_drift_pending(sync, &pending);
 	slice->pending = hubspot_pending_pairs(&pending, true);
+	return true;
 }
 
 /* Where the slice begins; NULL: at the beginning. */
@@ -261,7 +271,7 @@ look_again(HubspotVerifiedSlice *slice, HubspotDrift *drift)
 		bound_waits(LEAST_WAIT);
 	}
 	hubspot_drift_lock(drift);
-	if (!is_in_sync(sync))
+	if (find_sync(sync) == NULL)
 		return false;
 	hubspot_drift_confirm(drift);
 	slice->found = hubspot_found_differences(drift);
@@ -269,21 +279,26 @@ look_again(HubspotVerifiedSlice *slice, HubspotDrift *drift)
 	return true;
 }
 
-/* Is the sync still there?  It may have ended, and its columns may have other names. */
-static bool
-is_in_sync(const HubspotSync *sync)
+/*
+ * The sync as it is now, when its table is locked: its columns may have other names.  NULL: it
+ * has ended.
+ */
+static const HubspotSync *
+find_sync(const HubspotSync *former)
 {
 	ListCell   *lc;
 
-	foreach(lc, hubspot_syncs(hubspot_outbox_schema(false), sync->link_table))
+	foreach(lc, hubspot_syncs(hubspot_outbox_schema(false), former->link_table))
 	{
-		if (((const HubspotSync *) lfirst(lc))->id == sync->id)
+		const HubspotSync *sync = lfirst(lc);
+
+		if (sync->id == former->id)
 		{
 			hubspot_sync_check_columns(sync);
-			return true;
+			return sync;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 /* Callback: a difference that is left. */

@@ -34,7 +34,7 @@ typedef struct HubspotVerifiedSlice
 
 extern void hubspot_verify_bound_waits(void);
 extern int64 hubspot_verify_period(const HubspotSync *sync);
-extern void hubspot_verified_slice_read(HubspotVerifiedSlice *slice);
+extern bool hubspot_verified_slice_read(HubspotVerifiedSlice *slice);
 extern void hubspot_verified_slice_compare(HubspotVerifiedSlice *slice,
 										   HubspotTransaction *transaction);
 extern TimestampTz hubspot_verified_slice_paced(const HubspotVerifiedSlice *slice);

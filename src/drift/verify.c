@@ -217,7 +217,12 @@ choose(HubspotVerifier *verifier)
 		if (!hubspot_transaction_begin(&verifier->transaction))
 			return false;
 		hubspot_verify_bound_waits();
-		hubspot_verified_slice_read(&verifier->slice);
+		if (!hubspot_verified_slice_read(&verifier->slice))
+		{
+			verifier->slice.sync = NULL;
+			verifier->look_at = verifier->looked_at;	/* another one may be
+														 * due */
+		}
 	}
 	hubspot_transaction_end(&verifier->transaction);
 	return verifier->slice.sync != NULL;

@@ -1,5 +1,7 @@
 # While a worker that compares a table in sync with HubSpot waits for a lock on it, another
-# table takes its name, and it is dropped: the worker finds that it is gone, and goes on.
+# table takes its name, and it is dropped: the worker finds that it is gone, and goes on. So it
+# does where that comes between its choice of the table and its first look at it, or where a
+# column gets another name by then.
 
 use strict;
 use warnings;
@@ -7,6 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc', log_min_messages => 'warning');
@@ -28,6 +31,25 @@ foreach my $times (1 .. 3)
 	$session->query('DROP TABLE old; COMMIT');
 	wait_until(sub { $other->query($waits) eq 'f' });
 	is($session->query('SELECT count(*) FROM hs_assoc_sync'), 0, "the sync has ended ($times)");
+}
+# Between the two, the worker notes that it tries.
+my $notes = q{SELECT count(*) > 0 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+	WHERE NOT l.granted AND l.relation = 'hs_assoc_verify'::regclass AND a.backend_type = 'hubspot_assoc worker' AND a.query !~ '^comparing'};
+foreach my $ddl ('ALTER TABLE links RENAME COLUMN company_id TO other_id', 'DROP TABLE links')
+{
+	$session->query(q{DROP TABLE links; CREATE TABLE links (contact_id int, company_id int, PRIMARY KEY (contact_id, company_id));
+		SELECT hs_assoc_enable_sync('links', 'contacts', 'contact_id', 'companies', 'company_id', verify => '1 second')});
+	wait_until(sub { $other->query('SELECT count(last_ended_at) FROM hs_assoc_verify_stat') == 1 });
+	# what waits for longer than a worker does is a failure of its own
+	$session->query('BEGIN; LOCK TABLE hs_assoc_verify IN SHARE MODE');
+	wait_until(sub { $other->query($notes) eq 't' });
+	$session->query($ddl);
+	my $from = -s $node->logfile;
+	my $now = $other->query('SELECT clock_timestamp()');
+	$session->query('COMMIT');
+	wait_until(sub { $other->query($notes) eq 'f' });
+	wait_until(sub { $other->query("SELECT count(*) FILTER (WHERE last_ended_at < '$now') FROM hs_assoc_verify_stat") == 0 });
+	unlike(slurp_file($node->logfile, $from), qr/could not compare (?!.*lock timeout)/, "$ddl: nothing fails");
 }
 is($session->query('SELECT pg_postmaster_start_time(), backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'), $started, 'nobody has crashed');
 $session->query(q{SELECT hs_assoc_enqueue('create_default', 'contacts', 'companies', 'SELECT 7 AS from_id, 8 AS to_id')});
