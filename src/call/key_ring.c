@@ -30,6 +30,11 @@
 /* The state of what lies between keys; its size, by the alignment, is in nrows. */
 #define HOLE			15
 
+StaticAssertDecl(offsetof(HubspotKey, answer) <= HUBSPOT_KEY_ALIGNMENT,
+				 "a hole may be too small to say that it is one");
+StaticAssertDecl(BLOCK_SIZE / HUBSPOT_KEY_ALIGNMENT <= PG_UINT16_MAX,
+				 "a hole may be longer than it can say");
+
 typedef struct Block
 {
 	Size		used;			/* by keys and holes, without a gap */
@@ -61,7 +66,7 @@ key_at(Block *block, Size position)
 static inline Size
 size_of(const HubspotKey *key)
 {
-	return key->state == HOLE ? (Size) key->nrows * MAXIMUM_ALIGNOF :
+	return key->state == HOLE ? (Size) key->nrows * HUBSPOT_KEY_ALIGNMENT :
 		hubspot_key_size(key->len);
 }
 
@@ -141,7 +146,7 @@ make_hole(Block *block, Size start, Size end)
 	if (start == end)
 		return;
 	key_at(block, start)->state = HOLE;
-	key_at(block, start)->nrows = (end - start) / MAXIMUM_ALIGNOF;
+	key_at(block, start)->nrows = (end - start) / HUBSPOT_KEY_ALIGNMENT;
 }
 
 /* Add a block after the current one, which it becomes. */

@@ -37,11 +37,17 @@ extern HubspotKey *hubspot_key_ring_next(const HubspotKeyRing *ring,
 extern Size hubspot_key_ring_size(const HubspotKeyRing *ring);
 extern bool hubspot_key_ring_drop_oldest(HubspotKeyRing *ring);
 
+/*
+ * Keys take a multiple of so many bytes, which is enough for what makes a hole, of
+ * whatever size.  On 32-bit platforms, MAXIMUM_ALIGNOF may not be.
+ */
+#define HUBSPOT_KEY_ALIGNMENT	8
+
 /* The bytes of a key whose text has len bytes. */
 static inline Size
 hubspot_key_size(int len)
 {
-	return MAXALIGN(offsetof(HubspotKey, text) + len);
+	return TYPEALIGN(HUBSPOT_KEY_ALIGNMENT, offsetof(HubspotKey, text) + len);
 }
 
 #endif							/* HUBSPOT_CALL_KEY_RING_H */

@@ -1,5 +1,5 @@
-# Parts that can be tested with values: the throttle, by a C program that is
-# linked with nothing else, and the reading of JSON, against jsonb's own.
+# Parts that can be tested with values: the throttle, and the memory of keys, by C
+# programs that are linked with nothing else, and the reading of JSON, against jsonb's own.
 
 use strict;
 use warnings;
@@ -19,31 +19,39 @@ note("SEED=$seed");
 srand $seed;
 
 #
-# The throttle
+# Programs of test/unit, each with the source that it is about
 #
-SKIP:
+sub test_unit
 {
+	my ($unit, @sources) = @_;
 	my $compiler = $ENV{CC} // 'cc';
 	my $top = "$FindBin::Bin/../..";
-	my $program = PostgreSQL::Test::Utils::tempdir . '/throttle_test';
+	my $program = PostgreSQL::Test::Utils::tempdir . "/${unit}_test";
 	my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 	my $log = "$program.log";
 
-	skip "no C compiler: $compiler", 1 if system("$compiler --version >$log 2>&1") != 0;
-	chomp(my $headers = `$pg_config --includedir-server`);
-	my $status = system("$compiler -std=gnu99 -O1 -I$headers -I$top/src"
-		  . " -o $program $top/test/unit/throttle_test.c $top/src/account/throttle.c"
-		  . " -Wl,--defsym=ExceptionalCondition=failed_assertion >$log 2>&1");
-	is($status, 0, 'the throttle compiles without the server') or diag(slurp_file($log));
-	skip 'it did not compile', 1 if $status != 0;
-
-	foreach my $line (split /\n/, `$program $seed`)
+  SKIP:
 	{
-		my ($result, $name) = split /\t/, $line;
-		ok($result eq 'ok', "throttle: $name") or diag("SEED=$seed");
+		skip "no C compiler: $compiler", 1 if system("$compiler --version >$log 2>&1") != 0;
+		chomp(my $headers = `$pg_config --includedir-server`);
+		my $status = system("$compiler -std=gnu99 -O1 -I$headers -I$top/src"
+			  . " -o $program $top/test/unit/${unit}_test.c @{[ map { qq($top/src/$_) } @sources ]}"
+			  . " -Wl,--defsym=ExceptionalCondition=failed_assertion >$log 2>&1");
+		is($status, 0, "$unit: it compiles without the server") or diag(slurp_file($log));
+		skip 'it did not compile', 1 if $status != 0;
+
+		foreach my $line (split /\n/, `$program $seed`)
+		{
+			my ($result, $name) = split /\t/, $line;
+			ok($result eq 'ok', "$unit: $name") or diag("SEED=$seed");
+		}
+		is($?, 0, "$unit: it comes to its end");
 	}
-	is($?, 0, 'it comes to its end');
+	return;
 }
+
+test_unit('throttle', 'account/throttle.c');
+test_unit('key_ring', 'call/key_ring.c');
 
 #
 # JSON, as the body of an answer
