@@ -1,5 +1,6 @@
-# Parts that can be tested with values: the throttle, and the memory of keys, by C
-# programs that are linked with nothing else, and the reading of JSON, against jsonb's own.
+# Parts that can be tested with values: the throttle, the memory of keys, and what looks at
+# several bytes at once, by C programs that are linked with nothing else, and the reading of
+# JSON, against jsonb's own.
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ note("SEED=$seed");
 srand $seed;
 
 #
-# Programs of test/unit, each with the source that it is about
+# Programs of test/unit, each with the source that it is about, unless that is a header
 #
 sub test_unit
 {
@@ -52,6 +53,7 @@ sub test_unit
 
 test_unit('throttle', 'account/throttle.c');
 test_unit('key_ring', 'call/key_ring.c');
+test_unit('bytes');
 
 #
 # JSON, as the body of an answer
