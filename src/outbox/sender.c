@@ -93,6 +93,7 @@ struct HubspotSender
 								 * account */
 
 	/* this round */
+	int64		rows_left;		/* how many more it may take */
 	List	   *visits;			/* of accounts that have something to be sent */
 	Visit	   *visit;			/* the one to which an ERROR would belong, or
 								 * NULL */
@@ -110,16 +111,15 @@ struct HubspotSender
 static bool sending = false;
 
 static void perform_round(HubspotSender *sender, const char *server,
-						  int64 max_rows, HubspotRound *round);
-static bool choose(HubspotSender *sender, const char *server, int64 max_rows,
+						  HubspotRound *round);
+static bool choose(HubspotSender *sender, const char *server,
 				   HubspotRound *round);
-static bool has_room(const HubspotSender *sender, int64 max_rows);
+static bool has_room(const HubspotSender *sender);
 static bool keeps_labels(const HubspotSelection *chosen);
 static bool fits(const HubspotSender *sender, const HubspotClaimant *claimant,
 				 const Visit *visit);
 static bool take_account(HubspotSender *sender, HubspotClaimant *claimant,
-						 const List *claimants, int64 max_rows,
-						 HubspotRound *round);
+						 const List *claimants, HubspotRound *round);
 static void send(HubspotSender *sender);
 static bool start_all(HubspotSender *sender);
 static List *look(HubspotSender *sender, int64 *wake);
@@ -183,6 +183,7 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	round->next_due = DT_NOEND;
 	sender->transaction.open = false;	/* an ERROR may have ended it */
 	hubspot_leases_let_go();	/* an ERROR may have left some */
+	sender->rows_left = max_rows;
 	sender->visits = NIL;
 	sender->visit = NULL;
 	sender->turn = NULL;
@@ -195,7 +196,7 @@ hubspot_sender_round(HubspotSender *sender, const char *server, int64 max_rows,
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(sender->round_context);
-		perform_round(sender, server, max_rows, round);
+		perform_round(sender, server, round);
 		sending = false;
 	}
 	PG_CATCH();
@@ -232,12 +233,11 @@ hubspot_is_sending(void)
 }
 
 static void
-perform_round(HubspotSender *sender, const char *server, int64 max_rows,
-			  HubspotRound *round)
+perform_round(HubspotSender *sender, const char *server, HubspotRound *round)
 {
 	ListCell   *lc;
 
-	if (!choose(sender, server, max_rows, round))
+	if (!choose(sender, server, round))
 		return;
 	send(sender);
 	round->next_due = 0;		/* there may be more */
@@ -263,8 +263,7 @@ perform_round(HubspotSender *sender, const char *server, int64 max_rows,
  * none).  False: there are none; otherwise we keep their leases.
  */
 static bool
-choose(HubspotSender *sender, const char *server, int64 max_rows,
-	   HubspotRound *round)
+choose(HubspotSender *sender, const char *server, HubspotRound *round)
 {
 	HubspotTransaction *transaction = &sender->transaction;
 	List	   *claimants;
@@ -286,7 +285,7 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 	take_turns(sender, claimants);
 	foreach(lc, claimants)
 	{
-		if (!has_room(sender, max_rows))
+		if (!has_room(sender))
 			break;
 		if (++ntried % MAX_LEASES == 0)
 		{
@@ -294,8 +293,8 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 			if (!hubspot_transaction_begin(transaction))
 				return false;
 		}
-		if (take_account(sender, lfirst(lc), claimants, max_rows, round))
-			max_rows -= ((Visit *) llast(sender->visits))->chosen->nclaims;
+		if (take_account(sender, lfirst(lc), claimants, round))
+			sender->rows_left -= ((Visit *) llast(sender->visits))->chosen->nclaims;
 		sender->visit = NULL;
 	}
 	forget_sent(sender);
@@ -305,14 +304,14 @@ choose(HubspotSender *sender, const char *server, int64 max_rows,
 
 /* Can the round take one more account? */
 static bool
-has_room(const HubspotSender *sender, int64 max_rows)
+has_room(const HubspotSender *sender)
 {
 	const Visit *last;
 
 	if (sender->visits == NIL)
 		return true;
 	last = llast(sender->visits);
-	return max_rows > 0 && sender->alone == 0 &&
+	return sender->rows_left > 0 && sender->alone == 0 &&
 		list_length(sender->visits) < MAX_VISITS &&
 		last->chosen->nclaims <= FEW_ROWS && last->chosen->size <= FEW_BYTES &&
 		!keeps_labels(last->chosen) && last->standing != HUBSPOT_FAILING &&
@@ -358,9 +357,10 @@ fits(const HubspotSender *sender, const HubspotClaimant *claimant,
  */
 static bool
 take_account(HubspotSender *sender, HubspotClaimant *claimant,
-			 const List *claimants, int64 max_rows, HubspotRound *round)
+			 const List *claimants, HubspotRound *round)
 {
 	Visit	   *visit = palloc0(sizeof(Visit));
+	int64		max_rows = sender->rows_left;
 	TimestampTz rests_until;
 
 	visit->turn = hubspot_turn(sender->turns, claimant->server, claimant->role);
