@@ -34,6 +34,7 @@ typedef struct Naming
 	HubspotDifferences *differences;
 	TupleDesc	tupdesc;
 	MemoryContext context;		/* of the difference that is looked at */
+	MemoryContext name_context; /* of the name that is put */
 	HubspotUnpackedChange unpacked;
 } Naming;
 
@@ -74,6 +75,8 @@ hubspot_names_create(HubspotDifferences *differences, const HubspotClient *clien
 	naming.context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hubspot_assoc named difference",
 										   ALLOCSET_SMALL_SIZES);
+	naming.name_context = AllocSetContextCreate(CurrentMemoryContext, "hubspot_assoc name",
+												ALLOCSET_SMALL_SIZES);
 	put_known(&naming, given);
 	if (type->property && differences->nremovals > 0)
 	{
@@ -85,6 +88,7 @@ hubspot_names_create(HubspotDifferences *differences, const HubspotClient *clien
 		if (secondary)
 			look_up(&naming, client, type->name, secondary, separator);
 	}
+	MemoryContextDelete(naming.name_context);
 	MemoryContextDelete(naming.context);
 	return names;
 }
@@ -192,13 +196,18 @@ put_values(Naming *naming, int64 no, HubspotSlice value, char separator)
 	}
 }
 
+/* The number, too, may be passed by reference: on 32-bit platforms. */
 static void
 put_name(Naming *naming, int64 no, HubspotSlice name)
 {
-	text	   *value = cstring_to_text_with_len(name.data, name.len);
-	Datum		values[] = {Int64GetDatum(no), PointerGetDatum(value)};
+	MemoryContext old = MemoryContextSwitchTo(naming->name_context);
+	Datum		values[] = {
+		Int64GetDatum(no),
+		PointerGetDatum(cstring_to_text_with_len(name.data, name.len))
+	};
 	bool		isnull[] = {false, false};
 
 	tuplestore_putvalues(naming->names->rows, naming->tupdesc, values, isnull);
-	pfree(value);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(naming->name_context);
 }
