@@ -266,6 +266,13 @@ fstat(int file, struct stat *status)
 	return FAILS("fstat") ? with_errno() : NEXT(fstat) (file, status);
 }
 
+/* The same where off_t has 32 bits, and the server is compiled for large files. */
+int
+fstat64(int file, struct stat64 *status)
+{
+	return FAILS("fstat") ? with_errno() : NEXT(fstat64) (file, status);
+}
+
 ssize_t
 read(int file, void *buffer, size_t size)
 {
@@ -301,17 +308,24 @@ curl_easy_init(void)
 	return FAILS("curl_easy_init") ? NULL : NEXT(curl_easy_init) ();
 }
 
-/* Each option has one argument, which fits into a register. */
+/* Each option has one argument: a curl_off_t, or what is passed like a pointer. */
 CURLcode
 curl_easy_setopt(CURL *easy, CURLoption option,...)
 {
+	int			is_offset = option >= CURLOPTTYPE_OFF_T && option < CURLOPTTYPE_BLOB;
+	curl_off_t	offset = 0;
+	void	   *value = NULL;
 	va_list		arguments;
-	void	   *value;
 
 	va_start(arguments, option);
-	value = va_arg(arguments, void *);
+	if (is_offset)
+		offset = va_arg(arguments, curl_off_t);
+	else
+		value = va_arg(arguments, void *);
 	va_end(arguments);
-	return FAILS("curl_easy_setopt") ? (CURLcode) fuse->result :
+	if (FAILS("curl_easy_setopt"))
+		return (CURLcode) fuse->result;
+	return is_offset ? NEXT(curl_easy_setopt) (easy, option, offset) :
 		NEXT(curl_easy_setopt) (easy, option, value);
 }
 
@@ -328,6 +342,7 @@ curl_multi_init(void)
 	return FAILS("curl_multi_init") ? NULL : NEXT(curl_multi_init) ();
 }
 
+/* None that the extension sets is a curl_off_t. */
 CURLMcode
 curl_multi_setopt(CURLM *multi, CURLMoption option,...)
 {
