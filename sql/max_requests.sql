@@ -37,8 +37,8 @@ SELECT sent();
 SET hubspot_assoc.max_requests = 3;
 SELECT count(*) FROM hs_assoc_batch_create_default('contacts', 'companies',
 	'SELECT i AS from_id, 9 AS to_id FROM generate_series(1, 31) AS i');
-SELECT * FROM hs_assoc_batch_create_default('contacts', 'companies',
-	'SELECT i AS from_id, 9 AS to_id FROM generate_series(1, 30) AS i', on_error => 'raise') OFFSET 29;
+SELECT count(*), bool_and(ok) FROM hs_assoc_batch_create_default('contacts', 'companies',
+	'SELECT i AS from_id, 9 AS to_id FROM generate_series(1, 30) AS i', on_error => 'raise');
 SET hubspot_assoc.max_requests = 0;
 SELECT sent();
 

@@ -346,7 +346,7 @@ SELECT * FROM enqueued();
 SELECT hs_assoc_disable_sync('links');
 SELECT hs_assoc_enable_sync('links', 'deals', 'deal_id', 'companies', 'company_id', type_id_column => 'type', category => 'USER_DEFINED');
 SELECT hs_assoc_enable_sync('links', 'companies', 'company_id', 'deals', 'deal_id', label_column => 'label');
-INSERT INTO links VALUES (1, 2, 3, 'left'), (2, 2, 4, 'right'), (3, 2, NULL, NULL);
+INSERT INTO links VALUES (1, 2, 3, 'left'), (2, 2, 4, 'left'), (3, 2, NULL, NULL);
 SELECT * FROM enqueued();
 UPDATE links SET type = 9 WHERE deal_id = 1;
 UPDATE links SET label = 'both' WHERE deal_id < 3;
