@@ -60,6 +60,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/catalog_access.h"
 #include "base/compat.h"
 #include "schema/extension.h"
 #include "schema/planning.h"
@@ -239,10 +240,14 @@ lock_relations(const HubspotPrepared *prepared)
 	return prepared->valid;
 }
 
-/* Look the names up and plan; in a memory context that is thrown away. */
+/*
+ * Look the names up and plan; in a memory context that is thrown away.  The planner may
+ * call functions, which need a snapshot: a procedure has none after a commit.
+ */
 static void
 make_plan(HubspotPrepared *prepared, QueryEnvironment *environment)
 {
+	HubspotCatalogAccess access = hubspot_begin_catalog_access();
 	Expected	expected;
 	char	   *text;
 	Query	   *query;
@@ -275,6 +280,7 @@ make_plan(HubspotPrepared *prepared, QueryEnvironment *environment)
 	old = MemoryContextSwitchTo(prepared->context);
 	prepared->plan = copyObject(plan);
 	MemoryContextSwitchTo(old);
+	hubspot_end_catalog_access(access);
 }
 
 /*
