@@ -11,6 +11,9 @@
  * Until their records are known, operations that name records by keys are of one pair if
  * the normal forms of their keys are the same.
  *
+ * On a machine of another byte order, the hash is another one.  So it is kept in indexes,
+ * and in tables that pg_dump leaves out, and nowhere else.
+ *
  * IDENTIFICATION
  *	  src/sql/pair_function.c
  *
