@@ -22,6 +22,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "base/digits.h"
 #include "json/lexer.h"
 #include "json/template.h"
@@ -150,6 +152,7 @@ hubspot_template_set_strings(HubspotJsonTemplate *template, HubspotSlice text,
 		bool		is_string = (lexer.token == HUBSPOT_TOKEN_STRING);
 		HubspotSlice string = hubspot_lexer_scalar(&lexer);
 
+		CHECK_FOR_INTERRUPTS();
 		more = hubspot_lexer_next(&lexer);
 		if (!is_string || lexer.token == HUBSPOT_TOKEN_COLON)
 			continue;
