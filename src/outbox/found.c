@@ -37,15 +37,8 @@
 #include "outbox/settle.h"
 #include "schema/prepared.h"
 
-#define SECOND			INT64CONST(1000000) /* in microseconds */
-
-/* A row is asked for again after this part of the time that it has waited, within bounds. */
-#define WAIT_PART		10
-#define MIN_WAIT		(5 * SECOND)
-#define MAX_WAIT		(3600 * SECOND)
-
 /* How long HubSpot's index has to learn of a record whose associations are to be removed. */
-#define INDEX_WAIT		(30 * SECOND)
+#define INDEX_WAIT		INT64CONST(30000000)	/* microseconds */
 
 enum
 {
@@ -226,8 +219,7 @@ hubspot_missing_note(HubspotFound *found, const HubspotClaim *claim, bool remove
 {
 	MemoryContext old = MemoryContextSwitchTo(found->context);
 	int64		now = hubspot_now();
-	int64		wait = removes ? INDEX_WAIT :
-	Min(Max(claim->waited / WAIT_PART, MIN_WAIT), MAX_WAIT);
+	int64		wait = removes ? INDEX_WAIT : hubspot_reask_wait(claim->waited);
 	HubspotFailure *row = &found->missing[found->nmissing];
 
 	row->id = claim->id;

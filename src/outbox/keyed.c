@@ -5,9 +5,9 @@
  *
  * A round looks up no more keys than take it a moment, since other rows of the account wait
  * for its end.  Keys that HubSpot did not have before share a part of the rate (reask.c).
- * Those that have waited least are first, and of these the latest: a record of what was
- * enqueued just now may come to be any moment, however many rows have waited in vain.  The
- * rows that come next wait for the next request, all others behind what is planned; but in a
+ * Those that are asked for most often, as they have waited least, are first, and of these the
+ * latest: a record of what was enqueued just now may come to be any moment, however many rows
+ * have waited in vain, or have waited anew for a while.  The rows that come next wait for the next request, all others behind what is planned; but in a
  * crowd, out of which the latest are picked when there is room, all wait behind what is
  * planned.
  *
@@ -251,8 +251,11 @@ compare_waited(const void *a, const void *b)
 	const HubspotClaim *one = *(const HubspotClaim *const *) a;
 	const HubspotClaim *other = *(const HubspotClaim *const *) b;
 
-	if (one->waited != other->waited)
-		return one->waited < other->waited ? -1 : 1;
+	int64		wait = hubspot_reask_wait(one->waited);
+	int64		other_wait = hubspot_reask_wait(other->waited);
+
+	if (wait != other_wait)
+		return wait < other_wait ? -1 : 1;
 	return one->id > other->id ? -1 : 1;
 }
 

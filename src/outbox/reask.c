@@ -32,6 +32,11 @@
 /* How many requests may go at once, if none have gone for a while. */
 #define BURST			5
 
+/* A row is asked for again after this part of the time that it has waited, within bounds. */
+#define WAIT_PART		10
+#define MIN_WAIT		(5 * SECOND)
+#define MAX_WAIT		(3600 * SECOND)
+
 /* How long a key waits at most until it is asked for again, if there is room then. */
 #define MAX_PLAN		(3600 * SECOND)
 
@@ -53,6 +58,13 @@ hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left, int6
 		reask->planned_until = Min(reask->planned_until, now);
 	}
 	reask->spacing = spacing;
+}
+
+/* How long until a row is asked for again that has waited for so long, if there is room? */
+int64
+hubspot_reask_wait(int64 waited)
+{
+	return Min(Max(waited / WAIT_PART, MIN_WAIT), MAX_WAIT);
 }
 
 /* How many keys may be asked for again now? */

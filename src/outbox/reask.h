@@ -25,6 +25,7 @@ typedef struct HubspotReask
 
 extern void hubspot_reask_set_rate(HubspotReask *reask, int rate_limit, int64 day_left,
 								   int64 now);
+extern int64 hubspot_reask_wait(int64 waited);
 extern int	hubspot_reask_room(const HubspotReask *reask, int64 now);
 extern int64 hubspot_reask_next(const HubspotReask *reask, int64 now);
 extern void hubspot_reask_spend(HubspotReask *reask, int nkeys, int64 now);

@@ -64,7 +64,9 @@ is(enqueue('create_default', [ [ ' C1@Example.com', 'd1.example' ], [ 'c2@exampl
 is(outbox(), 'create_default contacts:email  C1@Example.com companies:domain d1.example 0, create_default contacts:email c2@example.com companies:domain D2.example  0', 'as they are');
 flush();
 is(state(), '101,201 102,202; empty; none', 'and sent with the ids of their records');
-is(operations(), 'read_records read_records search_records batch_create_default', 'after a look-up of all of them');
+my ($lookups, $sent) = operations() =~ /^(.*) (\S+)$/;
+is(join(' ', sort split ' ', $lookups), 'read_records read_records search_records', 'after a look-up of all of them, in any order');
+is($sent, 'batch_create_default', '...');
 is($session->query(q{SELECT inputs, confirmed, lookups FROM hs_assoc_stat()}), '2|2|3', 'each is counted once');
 
 # All operations, with keys on one side, too

@@ -68,6 +68,20 @@ $hubspot->put_records(contacts => [ { id => 102, properties => { email => 'late@
 $start = time;
 wait_until(sub { $hubspot->association_count('contacts', 'companies') == 2 });
 cmp_ok(time - $start, '<=', patience(20), 'what comes to be is linked within 10 s, or what a busy server makes of them');
+
+# Likewise if it is to be asked for in a moment at which many others are, which have waited
+# anew since hs_assoc_resume(), and so for less time: as many as waited for an answer
+$session->query(q{INSERT INTO leads VALUES ('later@example.com', '201')});
+wait_for($rows + 1);
+$hubspot->put_records(contacts => [ { id => 103, properties => { email => 'later@example.com' } } ]);
+wait_until(sub { $session->query(q{SELECT not_before < clock_timestamp() + interval '1 s' FROM hs_assoc_outbox WHERE from_id = 'later@example.com'}) eq 't' });
+$hubspot->rules({ action => { hold => 1 } });
+sleep 1.5;
+$hubspot->clear_rules;
+$before = lookups();
+$hubspot->release;
+wait_until(sub { $hubspot->association_count('contacts', 'companies') == 3 });
+cmp_ok(lookups() - $before, '<=', 60, 'in a crowd, what has come last is asked for first');
 is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 0, 'nothing was given up');
 
 # Rows that go, go
