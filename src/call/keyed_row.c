@@ -4,8 +4,9 @@
  *	  Rows whose records are called by keys, until their last outcome was got.
  *
  * Rows lie in blocks, with their texts.  A block is freed when all of its rows are done;
- * one is kept for those to come, so that a million rows don't ask for memory four thousand
- * times.
+ * some are kept for those to come, so that a million rows don't ask for memory four thousand
+ * times.  By then, other things have taken their place in the processor's cache, so what is
+ * written next is fetched beforehand.
  *
  * IDENTIFICATION
  *	  src/call/keyed_row.c
@@ -18,6 +19,7 @@
 
 #include "api/association_type.h"
 #include "api/error.h"
+#include "base/prefetch.h"
 #include "call/keyed_row.h"
 
 /* Rows of a block, and bytes for their texts, which are usually enough. */
@@ -29,9 +31,17 @@
 
 #define FIRST_BLOCKS	16
 
+/* Blocks that are kept: those of the rows of a request, which are all done at once. */
+#define MAX_SPARE		8
+
+/* How far ahead of a row, and of a text, memory is fetched, in bytes. */
+#define ROW_AHEAD		(4 * sizeof(HubspotKeyedRow))
+#define TEXT_AHEAD		256
+
 struct HubspotRowBlock
 {
 	MemoryContext context;		/* of what is not in the block itself */
+	HubspotRowBlock *next_spare;
 	int			nleft;			/* rows whose last outcome was not got */
 	char	   *space;			/* for texts */
 	Size		space_left;
@@ -66,6 +76,8 @@ hubspot_keyed_rows_add(HubspotKeyedRows *rows, HubspotRowBlock **block)
 	rows->nadded++;
 	(*block)->nleft++;
 	row = &(*block)->rows[n];
+	HUBSPOT_PREFETCH_TO_WRITE((char *) row + ROW_AHEAD);
+	HUBSPOT_PREFETCH_TO_WRITE((char *) (row + 1) + ROW_AHEAD - 1);
 	memset(row, 0, sizeof(HubspotKeyedRow));
 	return row;
 }
@@ -94,14 +106,18 @@ add_block(HubspotKeyedRows *rows)
 	rows->nblocks++;
 }
 
-/* The spare block, or a new one. */
+/* A spare block, or a new one. */
 static HubspotRowBlock *
 make_block(HubspotKeyedRows *rows)
 {
 	HubspotRowBlock *block = rows->spare;
 
-	rows->spare = NULL;
-	if (block == NULL)
+	if (block)
+	{
+		rows->spare = block->next_spare;
+		rows->nspare--;
+	}
+	else
 	{
 		block = MemoryContextAlloc(rows->context, sizeof(HubspotRowBlock));
 		block->context = AllocSetContextCreate(rows->context, "hubspot_assoc keyed rows",
@@ -137,6 +153,7 @@ hubspot_row_block_text(HubspotRowBlock *block, HubspotSlice text)
 		block->space_left = Max(PIECE_SIZE, text.len);
 		block->space = MemoryContextAlloc(block->context, block->space_left);
 	}
+	HUBSPOT_PREFETCH_TO_WRITE(block->space + TEXT_AHEAD);
 	copy = memcpy(block->space, text.data, text.len);
 	block->space += text.len;
 	block->space_left -= text.len;
@@ -214,7 +231,7 @@ free_block(HubspotKeyedRows *rows, HubspotRowBlock *block)
 		if (rows->blocks[i] == block)
 			rows->blocks[i] = NULL;
 	}
-	if (rows->spare)
+	if (rows->nspare == MAX_SPARE)
 	{
 		MemoryContextDelete(block->context);
 		pfree(block);
@@ -222,7 +239,9 @@ free_block(HubspotKeyedRows *rows, HubspotRowBlock *block)
 	else
 	{
 		MemoryContextReset(block->context);
+		block->next_spare = rows->spare;
 		rows->spare = block;
+		rows->nspare++;
 	}
 	while (ngone < rows->nblocks && rows->blocks[ngone] == NULL)
 		ngone++;

@@ -64,7 +64,8 @@ typedef struct HubspotKeyedRows
 	int64		nadded;			/* rows; they are numbered from 0 */
 	HubspotRowBlock *gone;		/* its rows are done; their last outcome may
 								 * still be in use */
-	HubspotRowBlock *spare;		/* to be used again, or NULL */
+	HubspotRowBlock *spare;		/* to be used again, the last one first */
+	int			nspare;
 } HubspotKeyedRows;
 
 extern void hubspot_keyed_rows_begin(HubspotKeyedRows *rows, MemoryContext context);
