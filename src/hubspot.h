@@ -145,6 +145,9 @@ typedef struct HubspotInput
 	HubspotSlice from_id;
 	HubspotSlice to_id;
 	const HubspotTypeList *types;
+	bool		from_is_normal; /* from_id is a key, and known to be as
+								 * hubspot_key_normalize() would make it */
+	bool		to_is_normal;
 } HubspotInput;
 
 /*

@@ -149,6 +149,13 @@ check_property(const char *property, char **hint)
 	return pstrdup("the name of the property has capital letters");
 }
 
+/* Can it be seen at a glance that a text is a key without a problem, in its normal form? */
+bool
+hubspot_key_is_normal(const HubspotObjectType *type, HubspotSlice key)
+{
+	return is_plain(key, type->folds);
+}
+
 /* Why a text cannot be a key, palloc'd, or NULL if it can. */
 char *
 hubspot_key_problem(HubspotSlice key)

@@ -41,6 +41,7 @@ typedef struct HubspotObjectType
 extern char *hubspot_parse_object_type(const char *text, HubspotObjectType *type,
 									   char **hint);
 extern bool hubspot_is_unique_key(const HubspotObjectType *type);
+extern bool hubspot_key_is_normal(const HubspotObjectType *type, HubspotSlice key);
 extern char *hubspot_key_problem(HubspotSlice key);
 extern HubspotSlice hubspot_key_normalize(const HubspotObjectType *type,
 										  HubspotSlice key, char *buffer);

@@ -90,7 +90,8 @@ static void make_side(HubspotResolver *resolver, int side, const HubspotClient *
 					  HubspotCalls *calls, const HubspotObjectType *type);
 static void end(void *arg);
 static void expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side,
-					   HubspotSlice given, HubspotSlice kept, HubspotKeyWanted *wanted);
+					   HubspotSlice given, bool is_normal, HubspotSlice kept,
+					   HubspotKeyWanted *wanted);
 static void take_keys(HubspotResolver *resolver);
 static void take_key(HubspotResolver *resolver, HubspotKeyedRow *row, int side, HubspotKey *key);
 static inline void note_earlier(HubspotResolver *resolver, HubspotKeyedRow *row, int side,
@@ -200,6 +201,7 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 					 const HubspotError *error)
 {
 	const HubspotSlice given[NSIDES] = {input->from_id, input->to_id};
+	const bool	is_normal[NSIDES] = {input->from_is_normal, input->to_is_normal};
 	HubspotKeyWanted *wanted = resolver->coming[resolver->rows.nadded % MAX_COMING];
 	HubspotRowBlock *block;
 	HubspotKeyedRow *row = hubspot_keyed_rows_add(&resolver->rows, &block);
@@ -217,7 +219,8 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
 		resolver->bytes += kept.len;
 		wanted[side].text.data = NULL;
 		if (resolver->sides[side].keys && error == NULL)
-			expect_key(resolver, block, side, given[side], kept, &wanted[side]);
+			expect_key(resolver, block, side, given[side], is_normal[side], kept,
+					   &wanted[side]);
 	}
 	if (resolver->rows.nadded >= ROWS_BETWEEN)
 	{
@@ -238,16 +241,24 @@ hubspot_resolver_put(HubspotResolver *resolver, const HubspotInput *input,
  */
 static void
 expect_key(HubspotResolver *resolver, HubspotRowBlock *block, int side, HubspotSlice given,
-		   HubspotSlice kept, HubspotKeyWanted *wanted)
+		   bool is_normal, HubspotSlice kept, HubspotKeyWanted *wanted)
 {
-	const HubspotObjectType *type = hubspot_keys_type(resolver->sides[side].keys);
-	MemoryContext old = MemoryContextSwitchTo(resolver->row_context);
+	HubspotKeys *keys = resolver->sides[side].keys;
+	MemoryContext old;
 	char		buffer[HUBSPOT_NORMAL_SIZE];
-	HubspotSlice normal = hubspot_key_normalize(type, given, buffer);
+	HubspotSlice normal;
 
-	MemoryContextSwitchTo(old);
-	hubspot_keys_expect(resolver->sides[side].keys, normal, wanted);
 	wanted->text = kept;
+	if (is_normal)
+	{
+		Assert(hubspot_key_is_normal(hubspot_keys_type(keys), given));
+		hubspot_keys_expect(keys, given, wanted);
+		return;
+	}
+	old = MemoryContextSwitchTo(resolver->row_context);
+	normal = hubspot_key_normalize(hubspot_keys_type(keys), given, buffer);
+	MemoryContextSwitchTo(old);
+	hubspot_keys_expect(keys, normal, wanted);
 	if (normal.data == given.data)
 		wanted->text.len = normal.len;
 	else if (!hubspot_same_id(normal, given))

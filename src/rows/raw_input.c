@@ -34,7 +34,7 @@ static bool refuse_long(HubspotRawInput *raw, const ArrayType *array);
 static void refuse_many(HubspotRawInput *raw);
 static bool refuse_long_label(HubspotRawInput *raw, const char *label, int len);
 static char *shown(const char *value, int len);
-static void check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
+static bool check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
 					 const HubspotObjectType *type, HubspotSlice id);
 static bool may_be_record(HubspotSlice id);
 static bool has_last_type(const HubspotRawInput *raw, const HubspotLastTypes *last);
@@ -290,12 +290,14 @@ hubspot_raw_input_check(HubspotRawInput *raw, HubspotInputShape shape,
 						const HubspotLastTypes *last)
 {
 	if (raw->error == NULL)
-		check_id(raw, shape, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
-				 &direction->from_type, raw->input.from_id);
+		raw->input.from_is_normal =
+			check_id(raw, shape, shape == HUBSPOT_INPUT_KEY ? "key" : "from_id",
+					 &direction->from_type, raw->input.from_id);
 	if (shape == HUBSPOT_INPUT_RECORD || shape == HUBSPOT_INPUT_KEY)
 		raw->input.to_id.data = ""; /* there is none, and none is needed */
 	else if (raw->error == NULL)
-		check_id(raw, shape, "to_id", &direction->to_type, raw->input.to_id);
+		raw->input.to_is_normal =
+			check_id(raw, shape, "to_id", &direction->to_type, raw->input.to_id);
 	if (raw->error == NULL && shape == HUBSPOT_INPUT_TYPED_PAIR && has_last_type(raw, last))
 		raw->input.types = last->types;
 	else if (raw->error == NULL)
@@ -321,7 +323,8 @@ category_of(const HubspotRawInput *raw)
 	return raw->category ? raw->category : hubspot_defined_category;
 }
 
-static void
+/* True: it is a key in its normal form. */
+static bool
 check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
 		 const HubspotObjectType *type, HubspotSlice id)
 {
@@ -332,8 +335,10 @@ check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
 	if (id.data == NULL)
 	{
 		hubspot_raw_input_refuse(raw, psprintf("%s is null", name));
-		return;
+		return false;
 	}
+	if (type->property && hubspot_key_is_normal(type, id))
+		return true;
 	problem = type->property ? hubspot_key_problem(id) :
 		hubspot_id_problem(id.data, id.len);
 	if (problem == NULL && looked_up && type->property == NULL && !may_be_record(id))
@@ -342,6 +347,7 @@ check_id(HubspotRawInput *raw, HubspotInputShape shape, const char *name,
 	if (problem)
 		hubspot_raw_input_refuse(raw, psprintf("%s \"%s\" is not valid: %s", name,
 											   shown(id.data, id.len), problem));
+	return false;
 }
 
 /* Can it be the id of a record, as HubSpot gives them? */

@@ -338,7 +338,7 @@ sort_all(HubspotSource *source)
 static bool
 put_sorted(HubspotSource *source)
 {
-	HubspotInput input;
+	HubspotInput input = {0};
 	const char *problem;
 	HubspotError *error = NULL;
 
@@ -442,7 +442,7 @@ put_made(HubspotSource *source)
 static bool
 put_listed(HubspotSource *source)
 {
-	HubspotInput input;
+	HubspotInput input = {0};
 
 	CHECK_FOR_INTERRUPTS();
 	if (hubspot_listing_wants_page(source->listing))
