@@ -5,10 +5,10 @@
  *
  * An ERROR while rows of one account are prepared, sent or recorded must not
  * keep those of others from being sent.  So the sender catches it, whatever it
- * is (except a cancel), undoes what was begun, and charges it in a transaction
- * of its own: to the row, if it was alone, as a failed attempt; or to the
- * account, which backs off.  Charging may fail for the same reason.  Then the
- * sender has to remember it.
+ * is (except a cancel, and what the lock_timeout of a procedure's session ends),
+ * undoes what was begun, and charges it in a transaction of its own: to the row,
+ * if it was alone, as a failed attempt; or to the account, which backs off.
+ * Charging may fail for the same reason.  Then the sender has to remember it.
  *
  * IDENTIFICATION
  *	  src/outbox/charge.c
@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
 
 #include "api/error.h"
@@ -37,6 +38,7 @@ typedef enum ChargeKind
 	CHARGE_ACCOUNT
 } ChargeKind;
 
+static bool is_sessions_own(const ErrorData *fault);
 static bool charge(HubspotTransaction *transaction, ChargeKind kind,
 				   const HubspotClaimant *claimant,
 				   const HubspotProgress *progress, const ErrorData *fault,
@@ -48,8 +50,8 @@ static const HubspotError *as_error(const ErrorData *fault);
 
 /*
  * Copy an ERROR that was caught into a memory context, and undo what the sender has begun: its
- * transaction, and what it has in flight.  A cancel is thrown again; so is any ERROR that is
- * not theirs: one that no caller here deals with.
+ * transaction, and what it has in flight.  What is the session's own is thrown again; so is any
+ * ERROR that is not theirs: one that no caller here deals with.
  */
 ErrorData *
 hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
@@ -64,10 +66,20 @@ hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
 	fault = CopyErrorData();
 	FlushErrorState();
 	MemoryContextSwitchTo(transaction->context);
-	if (!theirs ||
-		ERRCODE_TO_CATEGORY(fault->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+	if (!theirs || is_sessions_own(fault))
 		ReThrowError(fault);
 	return fault;
+}
+
+/*
+ * Is it nobody's failure but the end that somebody, or this session's settings, have put to its
+ * statement?  Workers have no lock_timeout.
+ */
+static bool
+is_sessions_own(const ErrorData *fault)
+{
+	return ERRCODE_TO_CATEGORY(fault->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		(fault->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && LockTimeout > 0);
 }
 
 /* Report what was caught; server: the one whose outbox it is, or NULL. */
