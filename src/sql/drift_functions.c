@@ -82,6 +82,7 @@ hs_assoc_drift(PG_FUNCTION_ARGS)
 	List	   *drifts;
 	ListCell   *lc;
 
+	PreventCommandIfParallelMode("hs_assoc_drift()");
 	InitMaterializedSRF(fcinfo, 0);
 	if (rows.rsinfo->setDesc->natts != DRIFT_NCOLUMNS)
 		elog(ERROR, "unexpected row type of %d columns", rows.rsinfo->setDesc->natts);
@@ -147,12 +148,14 @@ end_drifts(const List *drifts)
 }
 
 /*
- * ERROR unless a repair can see, in the end, what is there by then; and in a transaction
- * block, since nobody sends until the transaction ends.
+ * ERROR unless a repair can enqueue, and see, in the end, what is there by then; and in a
+ * transaction block, since nobody sends until the transaction ends.
  */
 static void
 check_transaction(void)
 {
+	PreventCommandIfReadOnly("hs_assoc_repair()");
+	PreventCommandIfParallelMode("hs_assoc_repair()");
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -103,6 +103,7 @@ hs_assoc_enable_sync(PG_FUNCTION_ARGS)
 	int64		enqueued = 0;
 	ListCell   *lc;
 
+	PreventCommandIfReadOnly("hs_assoc_enable_sync()");
 	sync->server = GetForeignServer(serverid)->servername;
 	sync->role = GetUserId();
 	lock_link_table(sync->link_table, ShareRowExclusiveLock);
@@ -319,7 +320,9 @@ same_text(const char *a, const char *b)
  * hs_assoc_disable_sync(link_table)
  *
  * Ends all syncs of the table, and drops the triggers, even if nothing else is
- * left.  Returns how many syncs there were.
+ * left.  Returns how many syncs there were.  It is not SQL of ours that does
+ * that, which would be refused in a read-only transaction, or in a parallel plan,
+ * by itself.
  */
 Datum
 hs_assoc_disable_sync(PG_FUNCTION_ARGS)
@@ -331,6 +334,8 @@ hs_assoc_disable_sync(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	int			dropped = 0;
 
+	PreventCommandIfReadOnly("hs_assoc_disable_sync()");
+	PreventCommandIfParallelMode("hs_assoc_disable_sync()");
 	lock_link_table(link_table, AccessExclusiveLock);
 	root = hubspot_link_root(link_table);
 	if (root != link_table && hubspot_syncs(schema, root) != NIL)
