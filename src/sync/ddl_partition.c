@@ -378,9 +378,9 @@ remember_leaving(Oid relid)
 
 	if (!FullTransactionIdEquals(leaving_transaction, transaction))
 	{
-		leaving_transaction = transaction;
 		leaving = MemoryContextAlloc(TopTransactionContext, sizeof(Leaving));
 		nleaving = 0;
+		leaving_transaction = transaction;
 	}
 	else
 		leaving = repalloc(leaving, sizeof(Leaving) * (nleaving + 1));
