@@ -7,9 +7,9 @@
  * for its end.  Keys that HubSpot did not have before share a part of the rate (reask.c).
  * Those that are asked for most often, as they have waited least, are first, and of these the
  * latest: a record of what was enqueued just now may come to be any moment, however many rows
- * have waited in vain, or have waited anew for a while.  The rows that come next wait for the next request, all others behind what is planned; but in a
- * crowd, out of which the latest are picked when there is room, all wait behind what is
- * planned.
+ * have waited in vain, or have waited anew for a while.  The rows that come next wait for the
+ * next request, all others behind what is planned; but in a crowd, out of which the latest are
+ * picked when there is room, all wait behind what is planned.
  *
  * All functions here need a transaction with a snapshot.
  *
@@ -209,8 +209,8 @@ next_turn(HubspotReask *reask, const Room *room, bool is_next)
 }
 
 /*
- * Add the keys that may be asked for again now, of rows that have waited least; and to next
- * those that fill another request.
+ * Add the keys that may be asked for again now, of rows that are asked for most often; and to
+ * next those that fill another request.
  */
 static void
 choose_again(HubspotReask *reask, const HubspotLot *lot, HTAB *keys, HTAB *next,
@@ -250,7 +250,6 @@ compare_waited(const void *a, const void *b)
 {
 	const HubspotClaim *one = *(const HubspotClaim *const *) a;
 	const HubspotClaim *other = *(const HubspotClaim *const *) b;
-
 	int64		wait = hubspot_reask_wait(one->waited);
 	int64		other_wait = hubspot_reask_wait(other->waited);
 
