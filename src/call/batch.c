@@ -227,7 +227,7 @@ take_lookups(HubspotBatch *batch)
 		stopped = hubspot_resolver_stopped(batch->intake.resolver);
 	if (batch->namer && stopped == NULL)
 		stopped = hubspot_namer_stopped(batch->namer);
-	if (stopped && batch->scope.stopped == NULL)
+	if (stopped)
 		hubspot_batch_stop(&batch->scope, stopped);
 	if (batch->intake.resolver)
 		hubspot_intake_take_resolved(&batch->intake);
@@ -422,6 +422,13 @@ free_chunk(HubspotBatch *batch, HubspotChunk *chunk)
 	hubspot_intake_free(&batch->intake, chunk);
 }
 
+/* Send nothing more, since another call has met an error that all of them would meet. */
+void
+hubspot_batch_refuse(HubspotBatch *batch, const HubspotError *error)
+{
+	hubspot_batch_stop(&batch->scope, error);
+}
+
 /* Why nothing more is sent: the account was refused, or its quota is gone; or NULL. */
 const HubspotError *
 hubspot_batch_stopped(const HubspotBatch *batch)
@@ -432,15 +439,9 @@ hubspot_batch_stopped(const HubspotBatch *batch)
 void
 hubspot_batch_counts(const HubspotBatch *batch, HubspotBatchCounts *counts)
 {
-	const HubspotCallCounts *calls = hubspot_calls_counts(batch->scope.calls);
-
 	*counts = batch->counts;
-	counts->in_doubt += calls->inputs;
-	counts->requests = calls->requests;
-	counts->retries = calls->retries;
-	counts->rate_limited = calls->rate_limited;
-	counts->throttled = calls->throttled;
-	counts->throttled_time = calls->throttled_time;
+	counts->calls = *hubspot_calls_counts(batch->scope.calls);
+	counts->in_doubt += counts->calls.inputs;
 }
 
 /*
@@ -537,7 +538,7 @@ settle_request(HubspotBatch *batch, HubspotCall *call)
 	MemoryContext old = MemoryContextSwitchTo(chunk->context);
 	const HubspotError *unsent = hubspot_call_unsent(batch->scope.calls, call);
 
-	if (unsent && batch->scope.stopped == NULL)
+	if (unsent)
 		hubspot_batch_stop(&batch->scope, unsent);
 	for (int i = 0; i < request->part.nunits && call->may_have_acted; i++)
 		request->part.units[i]->doubtful = true;

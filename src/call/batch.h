@@ -26,12 +26,7 @@ typedef struct HubspotBatchCounts
 	int64		confirmed;		/* how many of these are done */
 	int64		failed;			/* how many of these have failed */
 	int64		in_doubt;		/* inputs that were sent and are not settled */
-	int64		requests;
-	int64		retries;
-	int64		rate_limited;
-	bool		throttled;		/* something waits for the account's rate
-								 * limit */
-	int64		throttled_time; /* microseconds of waiting, while it did */
+	HubspotCallCounts calls;
 } HubspotBatchCounts;
 
 extern HubspotBatch *hubspot_batch_create(const HubspotClient *client,
@@ -57,6 +52,7 @@ extern bool hubspot_batch_get(HubspotBatch *batch, HubspotOutcome *outcome);
 extern void hubspot_batch_put_off(HubspotBatch *batch, const char *reason);
 extern bool hubspot_batch_is_put_off(const HubspotBatch *batch,
 									 const HubspotError *error);
+extern void hubspot_batch_refuse(HubspotBatch *batch, const HubspotError *error);
 extern const HubspotError *hubspot_batch_stopped(const HubspotBatch *batch);
 extern void hubspot_batch_counts(const HubspotBatch *batch,
 								 HubspotBatchCounts *counts);

@@ -261,17 +261,24 @@ hubspot_batch_requests_put_off(HubspotBatchScope *scope, dlist_head *chunks,
 	MemoryContextSwitchTo(old);
 }
 
-/* Send nothing more, because of an error that all of it would meet. */
+/*
+ * Send nothing more, because of an error that all of it would meet.  The first one counts.
+ */
 void
 hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error)
 {
-	MemoryContext old = MemoryContextSwitchTo(scope->context);
-	HubspotError *copy = hubspot_copy_error(error);
+	MemoryContext old;
+	HubspotError *copy;
 
+	if (scope->stopped)
+		return;
+	old = MemoryContextSwitchTo(scope->context);
+	copy = hubspot_copy_error(error);
 	scope->stopped = copy;
 	scope->not_sent = hubspot_error_after(error);
 	if (error->verdict != HUBSPOT_VERDICT_NO_TOKEN)
 		copy->correlation_id = NULL;	/* its rows have it */
+	hubspot_calls_stop(scope->calls, scope->not_sent);
 	MemoryContextSwitchTo(old);
 }
 

@@ -185,6 +185,19 @@ hubspot_labels_look_up(HubspotLabels *labels)
 }
 
 /*
+ * The failure of the look-up, if whatever is sent next would meet the same; or NULL.  An
+ * access token may lack the scope of labels alone.
+ */
+const HubspotError *
+hubspot_labels_refusal(const HubspotLabels *labels)
+{
+	const HubspotError *failure = labels->failure;
+
+	return failure && hubspot_ends_sending(failure->verdict) &&
+		failure->verdict != HUBSPOT_VERDICT_SCOPE ? failure : NULL;
+}
+
+/*
  * Read the answer to the look-up.  NULL, or why the rows that it was for
  * cannot be sent.
  */

@@ -24,6 +24,7 @@ extern bool hubspot_labels_serve(HubspotLabels *labels,
 								 const HubspotClient *client,
 								 const char *from_type, const char *to_type);
 extern const HubspotError *hubspot_labels_look_up(HubspotLabels *labels);
+extern const HubspotError *hubspot_labels_refusal(const HubspotLabels *labels);
 extern const HubspotAssociationType *hubspot_labels_find(HubspotLabels *labels,
 														 const char *label,
 														 const char *category,

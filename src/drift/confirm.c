@@ -212,7 +212,7 @@ add_names(HubspotDrift *drift, const HubspotSync *sync, bool reverse, bool given
 		if (find_names(drift, side, &type) == NULL)
 			drift->names = lappend(drift->names,
 								   hubspot_names_create(drift->differences,
-														drift->plan.client, side, &type,
+														&drift->plan, side, &type,
 														given));
 	}
 }

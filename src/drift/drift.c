@@ -161,7 +161,8 @@ set_types(HubspotDrift *drift)
 			HUBSPOT_DEFINED_CATEGORY;
 		managed->types[managed->ntypes++].type_id = sync->type_id;
 	}
-	else if ((found = hubspot_labels_find(drift->plan.labels, sync->label, sync->category,
+	else if (drift->plan.stopped == NULL &&
+			 (found = hubspot_labels_find(drift->plan.labels, sync->label, sync->category,
 										  &error)) != NULL)
 		managed->types[managed->ntypes++] = *found;
 	/* without a type of that label, the rows say so */

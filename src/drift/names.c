@@ -6,8 +6,8 @@
  * Whether a table has a pair that HubSpot holds is a question of SQL where the table has
  * ids of records.  Where it has keys, those that the records go by now are asked for, and
  * the table is searched for these: the values of the property, and a contact's further
- * e-mails.  That takes requests for what is to be removed alone.  Nothing is removed from a
- * record whose names are not known.
+ * e-mails.  That takes requests for what is to be removed alone, and none once HubSpot has
+ * refused the account.  Nothing is removed from a record whose names are not known.
  *
  * What is missing in HubSpot has the names by which the table has it.
  *
@@ -32,6 +32,7 @@ typedef struct Naming
 {
 	HubspotRecordNames *names;
 	HubspotDifferences *differences;
+	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
 	TupleDesc	tupdesc;
 	MemoryContext context;		/* of the difference that is looked at */
 	MemoryContext name_context; /* of the name that is put */
@@ -40,7 +41,7 @@ typedef struct Naming
 
 static void put_known(Naming *naming, bool given);
 static bool next_difference(Naming *naming, int64 *no);
-static void look_up(Naming *naming, const HubspotClient *client, const char *object_type,
+static void look_up(Naming *naming, HubspotPlan *plan, const char *object_type,
 					const char *property, char separator);
 static bool make_record(void *state, HubspotInput *input, const HubspotError **error);
 static void put_values(Naming *naming, int64 no, HubspotSlice value, char separator);
@@ -59,10 +60,11 @@ hubspot_names_tupdesc(void)
 
 /*
  * The names of the records of one side, which have that object type, palloc'd.  given: the
- * table that the differences are about calls them so.
+ * table that the differences are about calls them so.  They are looked up for the plan that
+ * has found the differences.
  */
 HubspotRecordNames *
-hubspot_names_create(HubspotDifferences *differences, const HubspotClient *client,
+hubspot_names_create(HubspotDifferences *differences, HubspotPlan *plan,
 					 HubspotSide side, const HubspotObjectType *type, bool given)
 {
 	HubspotRecordNames *names = palloc0(sizeof(HubspotRecordNames));
@@ -83,10 +85,10 @@ hubspot_names_create(HubspotDifferences *differences, const HubspotClient *clien
 		const char *secondary;
 		char		separator;
 
-		look_up(&naming, client, type->name, type->property, '\0');
+		look_up(&naming, plan, type->name, type->property, '\0');
 		secondary = hubspot_secondary_property(type, &separator);
 		if (secondary)
-			look_up(&naming, client, type->name, secondary, separator);
+			look_up(&naming, plan, type->name, secondary, separator);
 	}
 	MemoryContextDelete(naming.name_context);
 	MemoryContextDelete(naming.context);
@@ -132,11 +134,11 @@ next_difference(Naming *naming, int64 *no)
 
 /* Look up a property of all records that are to lose something. */
 static void
-look_up(Naming *naming, const HubspotClient *client, const char *object_type,
+look_up(Naming *naming, HubspotPlan *plan, const char *object_type,
 		const char *property, char separator)
 {
 	HubspotPipeline pipeline = {
-		.client = client,.operation = HUBSPOT_RECORDS_READ,
+		.client = plan->client,.operation = HUBSPOT_RECORDS_READ,
 		.from_type = {.name = object_type,.shows = property}
 	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -146,6 +148,7 @@ look_up(Naming *naming, const HubspotClient *client, const char *object_type,
 	HubspotOutcome outcome;
 	HubspotRun *run;
 
+	naming->stopped = plan->stopped;
 	hubspot_differences_rewind(naming->differences);
 	run = hubspot_run_begin(&pipeline, hubspot_source_made(make_record, naming), false);
 	while (hubspot_run_next(run, &outcome))
@@ -155,6 +158,8 @@ look_up(Naming *naming, const HubspotClient *client, const char *object_type,
 		else
 			put_values(naming, outcome.input_no, outcome.from_record, separator);
 	}
+	if (plan->stopped == NULL)
+		plan->stopped = hubspot_run_stopped(run, plan->context);
 	hubspot_run_end(run);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -175,6 +180,7 @@ make_record(void *state, HubspotInput *input, const HubspotError **error)
 		input->no = no;
 		input->from_id = naming->names->side == HUBSPOT_SIDE_FROM ? change->from : change->to;
 		input->to_id.data = "";
+		*error = naming->stopped;
 		return true;
 	}
 	return false;

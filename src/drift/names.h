@@ -11,9 +11,9 @@
 #ifndef HUBSPOT_DRIFT_NAMES_H
 #define HUBSPOT_DRIFT_NAMES_H
 
-#include "account/client.h"
 #include "api/key.h"
 #include "drift/differences.h"
+#include "plan/plan_task.h"
 
 /* A side of the pairs. */
 typedef enum HubspotSide
@@ -32,7 +32,7 @@ typedef struct HubspotRecordNames
 
 extern TupleDesc hubspot_names_tupdesc(void);
 extern HubspotRecordNames *hubspot_names_create(HubspotDifferences *differences,
-												const HubspotClient *client, HubspotSide side,
+												HubspotPlan *plan, HubspotSide side,
 												const HubspotObjectType *type, bool given);
 
 #endif							/* HUBSPOT_DRIFT_NAMES_H */

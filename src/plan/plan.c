@@ -29,6 +29,8 @@ void
 hubspot_plan_make(HubspotPlan *plan)
 {
 	plan->context = CurrentMemoryContext;
+	(void) hubspot_plan_take_labels(plan);	/* the caller may have looked them
+											 * up */
 	plan->symmetric = hubspot_same_object_type(plan->from_type.name, plan->to_type.name);
 	plan->spared = hubspot_spared_create();
 	plan->changes = hubspot_packed_sort_create(plan->context);
@@ -36,7 +38,10 @@ hubspot_plan_make(HubspotPlan *plan)
 
 	/* types are shown by their labels, too, as far as these can be had */
 	if (plan->typed && plan->stopped == NULL)
+	{
 		(void) hubspot_labels_look_up(plan->labels);
+		(void) hubspot_plan_take_labels(plan);
+	}
 	hubspot_read_held(plan);
 	hubspot_packed_sort_end(plan->wanted);
 	hubspot_packed_sort_perform(plan->changes);

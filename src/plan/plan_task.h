@@ -62,8 +62,11 @@ typedef struct HubspotPlan
 	HubspotPackedSort *wanted;	/* entry.h's, of the scope, too */
 	HubspotSpared *spared;		/* who loses nothing */
 	HubspotPackedSort *changes; /* plan_change.h's */
-	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
+	const HubspotError *stopped;	/* why nothing more is sent, or NULL; the
+									 * caller may know before */
 	HubspotPlanCounts counts;
 } HubspotPlan;
+
+extern const HubspotError *hubspot_plan_take_labels(HubspotPlan *plan);
 
 #endif							/* HUBSPOT_PLAN_PLAN_TASK_H */

@@ -93,6 +93,7 @@ static bool make_input(void *state, HubspotInput *input, const HubspotError **er
 static void take_keyed(void *state, const HubspotRawInput *raw);
 static HubspotSlice keep_id(StringInfo space, HubspotSlice id);
 static void make_types(Reader *reader, HubspotRawInput *raw);
+static const HubspotError *why_stopped(const Reader *reader);
 static void wait_for_row(Reader *reader);
 static void take_outcome(Reader *reader, const HubspotOutcome *outcome, LateKeys *late);
 static void put_wanted(Reader *reader, HubspotEntry *entry, const HubspotTypeList *types);
@@ -227,16 +228,31 @@ take_plain(void *state, const HubspotRawInput *raw)
 
 /*
  * Give a row of typed pairs its types, or an error.  Labels are not looked up once nothing
- * more is sent.
+ * more is sent; and nothing is, if the account is refused when they are.
  */
 static void
 make_types(Reader *reader, HubspotRawInput *raw)
 {
-	if (!reader->plan->typed || reader->kind != HUBSPOT_ENTRY_WANTED)
+	HubspotPlan *plan = reader->plan;
+	const HubspotError *refusal;
+
+	if (!plan->typed || reader->kind != HUBSPOT_ENTRY_WANTED)
 		return;
-	if (reader->run && raw->nlabels > 0 && raw->error == NULL)
-		raw->error = hubspot_run_stopped(reader->run, CurrentMemoryContext);
-	hubspot_raw_input_make_types(raw, reader->plan->labels, &reader->last_types);
+	if (raw->nlabels > 0 && raw->error == NULL && hubspot_labels_refusal(plan->labels) == NULL)
+		raw->error = why_stopped(reader);
+	hubspot_raw_input_make_types(raw, plan->labels, &reader->last_types);
+	refusal = hubspot_plan_take_labels(plan);
+	if (refusal && reader->run)
+		hubspot_run_refuse(reader->run, refusal);
+}
+
+/* Why nothing more is sent; or NULL. */
+static const HubspotError *
+why_stopped(const Reader *reader)
+{
+	if (reader->plan->stopped || reader->run == NULL)
+		return reader->plan->stopped;
+	return hubspot_run_stopped(reader->run, CurrentMemoryContext);
 }
 
 static void

@@ -253,6 +253,13 @@ hubspot_run_batch(const HubspotRun *run)
 	return run->batch;
 }
 
+/* Send nothing more, since another call has met an error that all of them would meet. */
+void
+hubspot_run_refuse(HubspotRun *run, const HubspotError *error)
+{
+	hubspot_batch_refuse(run->batch, error);
+}
+
 /*
  * The error, in a memory context, of what would be sent after a run that has ended the
  * sending; or NULL.
@@ -429,11 +436,11 @@ tell_progress(void *state)
 			(errmsg("%lld %s read, %lld confirmed, %lld failed; %lld %s, %lld %s, %lld rate-limited; %.0f inputs/s%s",
 					(long long) counts.read, counts.read == 1 ? "input" : "inputs",
 					(long long) counts.confirmed, (long long) counts.failed,
-					(long long) counts.requests, counts.requests == 1 ? "request" : "requests",
-					(long long) counts.retries, counts.retries == 1 ? "retry" : "retries",
-					(long long) counts.rate_limited,
+					(long long) counts.calls.requests, counts.calls.requests == 1 ? "request" : "requests",
+					(long long) counts.calls.retries, counts.calls.retries == 1 ? "retry" : "retries",
+					(long long) counts.calls.rate_limited,
 					(counts.confirmed + counts.failed) * 1e6 / (now - progress->started),
-					counts.throttled ? wait_text(progress, now) : "")));
+					counts.calls.throttled ? wait_text(progress, now) : "")));
 	progress->next = now + progress->interval;
 }
 

@@ -53,6 +53,7 @@ extern bool hubspot_run_get(HubspotRun *run, HubspotOutcome *outcome);
 extern void hubspot_throw_outcome(const HubspotPipeline *pipeline,
 								  const HubspotOutcome *outcome) pg_attribute_noreturn();
 extern const HubspotBatch *hubspot_run_batch(const HubspotRun *run);
+extern void hubspot_run_refuse(HubspotRun *run, const HubspotError *error);
 extern const HubspotError *hubspot_run_stopped(const HubspotRun *run, MemoryContext context);
 extern void hubspot_run_end(HubspotRun *run);
 extern void hubspot_pipeline_run(const HubspotPipeline *pipeline,

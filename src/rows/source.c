@@ -593,15 +593,21 @@ put_raw_input(HubspotSource *source, HubspotRawInput *raw)
 	drive(source);
 }
 
-/* Give an input its types.  Labels are not looked up once nothing more is sent. */
+/*
+ * Give an input its types.  Labels are not looked up once nothing more is sent; and nothing
+ * is, if the account is refused when they are.
+ */
 static void
 make_types(HubspotSource *source, HubspotRawInput *raw)
 {
-	const HubspotError *stopped = source->batch ? hubspot_batch_stopped(source->batch) : NULL;
+	HubspotBatch *batch = raw->nlabels > 0 ? source->batch : NULL;
 
-	if (stopped && raw->nlabels > 0 && raw->error == NULL)
-		raw->error = hubspot_error_after(stopped);
+	if (batch && raw->error == NULL && hubspot_batch_stopped(batch) &&
+		hubspot_labels_refusal(source->labels) == NULL)
+		raw->error = hubspot_error_after(hubspot_batch_stopped(batch));
 	hubspot_raw_input_make_types(raw, source->labels, &source->last_types);
+	if (batch && hubspot_labels_refusal(source->labels))
+		hubspot_batch_refuse(batch, hubspot_labels_refusal(source->labels));
 }
 
 /* Let what is in flight move on, now and then. */

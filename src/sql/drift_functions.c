@@ -60,6 +60,7 @@ PG_FUNCTION_INFO_V1(hs_assoc_repair);
 
 static List *read_drifts(FunctionCallInfo fcinfo, bool mirrors);
 static List *syncs_argument(FunctionCallInfo fcinfo, const char **scope);
+static const HubspotError *refused_before(const List *drifts, const HubspotSync *sync);
 static void check_scope(const List *syncs);
 static HubspotClient *connect_for(const HubspotSync *sync);
 static void end_drifts(const List *drifts);
@@ -184,10 +185,28 @@ read_drifts(FunctionCallInfo fcinfo, bool mirrors)
 		const HubspotSync *sync = lfirst(lc);
 		HubspotDrift *drift = hubspot_drift_create(sync, connect_for(sync), scope, mirrors);
 
+		drift->plan.stopped = refused_before(drifts, sync);
 		hubspot_drift_read(drift);
 		drifts = lappend(drifts, drift);
 	}
 	return drifts;
+}
+
+/* Why nothing more is sent with the login of a sync, after others were compared; or NULL. */
+static const HubspotError *
+refused_before(const List *drifts, const HubspotSync *sync)
+{
+	ListCell   *lc;
+
+	foreach(lc, drifts)
+	{
+		const HubspotDrift *drift = lfirst(lc);
+
+		if (drift->plan.stopped && drift->sync->role == sync->role &&
+			strcmp(drift->sync->server, sync->server) == 0)
+			return drift->plan.stopped;
+	}
+	return NULL;
 }
 
 /*

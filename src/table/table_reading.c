@@ -666,10 +666,10 @@ add_counts(HubspotBatchCounts *counts, const HubspotRun *run)
 
 	hubspot_batch_counts(hubspot_run_batch(run), &more);
 	counts->read += more.read;
-	counts->requests += more.requests;
-	counts->retries += more.retries;
-	counts->rate_limited += more.rate_limited;
-	counts->throttled_time += more.throttled_time;
+	counts->calls.requests += more.calls.requests;
+	counts->calls.retries += more.calls.retries;
+	counts->calls.rate_limited += more.calls.rate_limited;
+	counts->calls.throttled_time += more.calls.throttled_time;
 }
 
 /* End it, wherever it is; what is in flight is broken off. */

@@ -137,5 +137,5 @@ tell(Relation relation, int elevel, const Sample *sample, const HubspotTableRead
 	ereport(elevel,
 			(errmsg("\"%s\": read %lld records by %lld requests, with %.0f rows; %d rows in sample",
 					RelationGetRelationName(relation), (long long) counts.read,
-					(long long) counts.requests, sample->nseen, sample->nrows)));
+					(long long) counts.calls.requests, sample->nseen, sample->nrows)));
 }

@@ -522,9 +522,9 @@ end_reading(HubspotTableScan *scan)
 	if (scan->reading == NULL)
 		return;
 	hubspot_table_reading_counts(scan->reading, &counts);
-	scan->counts.requests += counts.requests;
-	scan->counts.retries += counts.retries;
-	scan->counts.throttled_time += counts.throttled_time;
+	scan->counts.calls.requests += counts.calls.requests;
+	scan->counts.calls.retries += counts.calls.retries;
+	scan->counts.calls.throttled_time += counts.calls.throttled_time;
 	hubspot_table_reading_end(scan->reading);
 	scan->reading = NULL;
 	for (int64 i = 0; i < scan->nread; i++)
@@ -679,14 +679,14 @@ explain_costs(const HubspotTableScan *scan, struct ExplainState *es)
 		HubspotBatchCounts more;
 
 		hubspot_table_reading_counts(scan->reading, &more);
-		counts.requests += more.requests;
-		counts.retries += more.retries;
-		counts.throttled_time += more.throttled_time;
+		counts.calls.requests += more.calls.requests;
+		counts.calls.retries += more.calls.retries;
+		counts.calls.throttled_time += more.calls.throttled_time;
 	}
-	ExplainPropertyInteger("HubSpot Requests", NULL, counts.requests, es);
-	if (counts.retries > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyInteger("HubSpot Retries", NULL, counts.retries, es);
-	if (counts.throttled_time > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyFloat("HubSpot Throttled Time", "ms", counts.throttled_time / 1000.0,
+	ExplainPropertyInteger("HubSpot Requests", NULL, counts.calls.requests, es);
+	if (counts.calls.retries > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyInteger("HubSpot Retries", NULL, counts.calls.retries, es);
+	if (counts.calls.throttled_time > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyFloat("HubSpot Throttled Time", "ms", counts.calls.throttled_time / 1000.0,
 							 3, es);
 }

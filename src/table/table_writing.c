@@ -300,7 +300,7 @@ send_inputs(HubspotTableWriting *writing, HubspotTableAction action)
 	while (hubspot_run_next(run, &outcome))
 		;
 	hubspot_batch_counts(hubspot_run_batch(run), &counts);
-	writing->count += counts.requests;
+	writing->count += counts.calls.requests;
 	hubspot_run_end(run);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -112,6 +112,8 @@ my %drawn = map { $_ => 0 } keys %kinds;
 my %met = map { $_ => 0 } qw(refused ERROR NOT_SENT UNCONFIRMED done);
 
 check_plans();
+check_drifts();
+check_labels();
 foreach my $seed (@seeds)
 {
 	try_seed($seed, \&run_seed, \&shown);
@@ -162,6 +164,64 @@ sub check_plans
 			"NOT_SENT|not sent after HubSpot refused the account's requests: Gone|19999", "$name is refused, and a late row names a label: it is not sent");
 		is(join(' ', map { "$_->{method} $_->{status}" } @{ $hubspot->log }), 'POST 401', '... and labels are not looked up');
 	}
+	return;
+}
+
+# What was refused while a table was compared is refused for what follows: the names of what
+# would be removed are not asked for, nor is anything for the table's other syncs.
+sub check_drifts
+{
+	$session->query(q{DROP TABLE IF EXISTS synced;
+		CREATE TABLE synced AS SELECT format('c%s@x.example', i) AS f, (210 + i)::text AS t FROM generate_series(1, 4) i; CREATE UNIQUE INDEX ON synced (f, t);
+		SELECT hs_assoc_enable_sync('synced', 'contacts:email', 'f', 'companies', 't', server => 'c1')});
+	start_plan('associations/.*/batch/read$', 2, { status => 403, text => '<html>No</html>' });
+	my ($rows, $told) = told(q{SELECT count(*) FROM hs_assoc_drift('synced')});
+	like($told, qr/: 2 records read: 2 associations kept, 2 missing, 0 not in the table; 2 records could not be read; 2 associations stay, since/,
+		'a table is compared, and that is refused: what would be removed stays, since its names are not known');
+	is(join(' ', map { $_->{path} =~ /(\w+)\/batch\/read$/ } @{ $hubspot->log }), 'contacts contacts companies companies',
+		'... and no request follows') or diag($told);
+
+	my $refused = "could not look up contacts by email: Gone\nc1: not sent after HubSpot refused the account's requests: Gone";
+
+	foreach my $other ([ 'Partner', 'c1', "c1: $refused" ], [ 'Adviser', 'c2', "c1: $refused\nc2: " ])
+	{
+		my ($label, $server, $said) = @$other;
+
+		$session->query("SELECT hs_assoc_enable_sync('synced', 'contacts:email', 'f', 'companies', 't', label => '$label', server => '$server')");
+		start_plan('objects/.*/batch/read$', 1, { status => 401, body => { status => 'error', category => 'INVALID_AUTHENTICATION', message => 'Gone' } });
+		$hubspot->put_label('contacts', 'companies', 'Adviser');
+		($rows, $told) = told(q{SELECT string_agg(DISTINCT format('%s: %s', s.server, d.error_message), E'\n') FROM hs_assoc_drift('synced') AS d JOIN hs_assoc_sync s ON s.id = d.sync});
+		is($rows, $said, "one of several syncs is refused: so are those of its account, and $label is of $server") or diag($told);
+		is(scalar(@{ $hubspot->log }) > 1, $server eq 'c2', '... and nothing more is sent for them');
+	}
+	$session->query('DROP TABLE synced');
+	return;
+}
+
+# The account is refused when labels are looked up: rows without labels are not sent, either.
+sub check_labels
+{
+	my $gone = { status => 401, body => { status => 'error', category => 'INVALID_AUTHENTICATION', message => 'Gone' } };
+	my $rows = q{SELECT %s AS from_id, 210 AS to_id, CASE WHEN i = 2 THEN 'Partner' END AS label, CASE WHEN i <> 2 THEN 279 END AS type_id FROM generate_series(1, 4) i ORDER BY i};
+
+	foreach my $case (
+		[ 'a batch', '100 + i', q{hs_assoc_batch_create('contacts', 'companies', $$%s$$, server => 'c1')} ],
+		[ 'a batch by keys', q{format('c%s@x.example', i)}, q{hs_assoc_batch_create('contacts:email', 'companies', $$%s$$, server => 'c1')} ],
+		[ 'a plan', '100 + i', q{hs_assoc_plan('contacts', 'companies', $$%s$$, server => 'c1')} ],
+		[ 'a plan by keys', q{format('c%s@x.example', i)}, q{hs_assoc_plan('contacts:email', 'companies', $$%s$$, server => 'c1')} ])
+	{
+		my ($name, $from_id, $call) = @$case;
+
+		start_plan('/labels$', 1, $gone);
+		is($session->query(sprintf "SELECT string_agg(concat_ws(' ', i, error_category, http_status), ', ' ORDER BY i) FROM $call, right(split_part(from_id, '\@', 1), 1) AS i", sprintf $rows, $from_id),
+			'1 NOT_SENT, 2 INVALID_AUTHENTICATION 401, 3 NOT_SENT, 4 NOT_SENT',
+			"$name: labels are refused");
+		is(join(' ', map { $_->{path} =~ /(\w+)$/ } @{ $hubspot->log }), 'labels', '... and nothing more is sent');
+	}
+	# a token may lack the scope for them alone
+	start_plan('/labels$', 1, { status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'No scope' } });
+	is($session->query(sprintf q{SELECT string_agg(concat_ws(' ', from_id, ok, error_category), ', ' ORDER BY from_id) FROM hs_assoc_batch_create('contacts', 'companies', $$%s$$, server => 'c1')}, sprintf $rows, '100 + i'),
+		'101 t, 102 f MISSING_SCOPES, 103 t, 104 t', 'a token lacks the scope for labels: rows without any are sent');
 	return;
 }
 
