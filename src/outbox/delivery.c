@@ -134,8 +134,11 @@ create_parcels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 
 	for (int i = 0; i < chosen->nlots; i++)
 	{
-		if (!look_up_labels(transaction, chosen, i, labels))
+		if (delivery->answers.account_error == NULL &&
+			!look_up_labels(transaction, chosen, i, labels))
 			return false;
+		if (labels[i] && delivery->answers.account_error == NULL)
+			delivery->answers.account_error = hubspot_labels_refusal(labels[i]);
 		parcels[i] = hubspot_parcel_create(chosen, &chosen->lots[i], labels[i],
 										   &delivery->answers, delivery->progress);
 	}
