@@ -447,6 +447,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 # are charged to a row or an account, and end nobody; a cancel does.)
 {
 	my $offset = -s $node->logfile;
+	setting('workers', 1);		# two may be started for rows that wait for long
 	$others{b}->query(q{
 		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE query_canceled USING MESSAGE = 'no hs_assoc_lease'; END $$;
 		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON hs_assoc_lease FOR EACH ROW EXECUTE FUNCTION refuse()});
@@ -472,6 +473,7 @@ sub stalled { my ($session) = @_; return (workers(q{query LIKE '%server stalled'
 	$others{b}->query('DROP TRIGGER refuse ON hs_assoc_lease');
 	wait_for_empty($others{b}, patience(60));
 	pass('and this one when it can be');
+	setting('workers', 4);
 }
 
 #
