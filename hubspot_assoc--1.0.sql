@@ -1451,14 +1451,17 @@ WITH sending AS (
 	WHERE l.sending OPERATOR(pg_catalog.&&) pg_catalog.int8multirange(pg_catalog.int8range(NULL, NULL))
 ), queue AS (
 	SELECT o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table,
-		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0
+		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.=) 0 AND NOT p.off
 			AND coalesce(o.waited OPERATOR(pg_catalog.=) '0', true)) AS fresh,
 		pg_catalog.count(s.id) AS in_flight,
 		pg_catalog.count(*) FILTER (WHERE o.waited OPERATOR(pg_catalog.>) '0') AS missing,
-		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.>) 0) AS retrying,
+		pg_catalog.count(*) FILTER (WHERE o.attempts OPERATOR(pg_catalog.>) 0 OR p.off) AS retrying,
 		0::bigint AS dead,
 		pg_catalog.min(o.enqueued_at) AS oldest
 	FROM hs_assoc_outbox AS o
+		-- put off for what is charged to no row, such as a scope that the token lacks
+		CROSS JOIN LATERAL (SELECT coalesce(o.http_status OPERATOR(pg_catalog.=) 403
+			OR o.error_category OPERATOR(pg_catalog.=) 'NOT_SENT', false) AS off) AS p
 		LEFT JOIN sending AS s ON s.id OPERATOR(pg_catalog.=) o.id AND s.server OPERATOR(pg_catalog.=) o.server
 	GROUP BY o.server, o.role, o.operation, o.from_type, o.to_type, o.link_table
 	UNION ALL
@@ -1501,7 +1504,7 @@ COMMENT ON COLUMN hs_assoc_outbox_stat.in_flight IS
 COMMENT ON COLUMN hs_assoc_outbox_stat.waiting_for_records IS
 'rows whose records HubSpot did not have';
 COMMENT ON COLUMN hs_assoc_outbox_stat.retrying IS
-'rows that have failed and are tried again';
+'rows that are tried again, after an attempt that failed or was refused';
 COMMENT ON COLUMN hs_assoc_outbox_stat.dead IS
 'dead letters: see hs_assoc_dead_letter';
 COMMENT ON COLUMN hs_assoc_outbox_stat.oldest_age IS

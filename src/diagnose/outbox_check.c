@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "diagnose/check.h"
+#include "outbox/waiting.h"
 #include "schema/origin.h"
 #include "schema/prepared.h"
 
@@ -60,6 +61,25 @@ static HubspotStatement waiting_statement = {
 	"SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE waited > '0'),"
 	" greatest(0, extract(epoch FROM clock_timestamp() - min(not_before)))::int8"
 	" FROM %1$s.hs_assoc_outbox AS o WHERE server = $1 AND" VISIBLE("o"),
+	.types = PARAMETER_TYPES
+};
+
+enum
+{
+	PUT_OFF_COUNT,
+	PUT_OFF_STATUS,
+	PUT_OFF_CATEGORY,
+	PUT_OFF_MESSAGE
+};
+
+/* How many rows are put off for what is not their failure, and why the first of them is. */
+static HubspotStatement put_off_statement = {
+	.text =
+	"SELECT g.number, o.http_status, o.error_category,"
+	" CASE WHEN pg_has_role($2, o.role::oid, 'USAGE') THEN o.error_message END"
+	" FROM (SELECT count(*) AS number, min(id) AS first FROM %1$s.hs_assoc_outbox AS r"
+	"  WHERE server = $1 AND" HUBSPOT_SQL_PUT_OFF("r") "AND" VISIBLE("r") ") AS g"
+	" JOIN %1$s.hs_assoc_outbox AS o ON o.id = g.first",
 	.types = PARAMETER_TYPES
 };
 
@@ -136,6 +156,7 @@ static const char *const wake_triggers[] = {
 
 static bool query_row(HubspotDiagnosis *diagnosis, HubspotStatement *statement,
 					  HubspotRow *row);
+static bool find_put_off(HubspotDiagnosis *diagnosis);
 static bool has_index(const HubspotSchema *schema, const char *name);
 static bool has_trigger(const TriggerDesc * triggers, const char *name);
 
@@ -277,6 +298,7 @@ hubspot_check_waiting(HubspotDiagnosis *diagnosis)
 	HubspotRow	row;
 	int64		count;
 	int64		missing;
+	bool		put_off;
 	const char *rows;
 
 	(void) query_row(diagnosis, &waiting_statement, &row);
@@ -285,11 +307,14 @@ hubspot_check_waiting(HubspotDiagnosis *diagnosis)
 	rows = psprintf("%lld %s", (long long) count, count == 1 ? "row" : "rows");
 	diagnosis->in_use |= (count > 0);
 	diagnosis->overdue = hubspot_get_int64(&row, WAITING_OVERDUE);
+	put_off = count > 0 && find_put_off(diagnosis);
 	if (diagnosis->overdue > LONG_OVERDUE)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_WARNING,
 					 "See the rows above and hs_assoc_outbox_stat; if all is well there, it is the rate limit.",
 					 "%s, the first due for %s%s", rows,
 					 hubspot_duration_text(diagnosis->overdue), hubspot_whose(diagnosis));
+	else if (put_off)
+		return;
 	else if (count > 0)
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_OK, NULL,
 					 "%s, %lld after a failed attempt%s%s", rows,
@@ -300,6 +325,30 @@ hubspot_check_waiting(HubspotDiagnosis *diagnosis)
 	else
 		hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_OK, NULL,
 					 "nothing waits%s", hubspot_whose(diagnosis));
+}
+
+/* Find rows that are put off for what is not their failure; false: there are none. */
+static bool
+find_put_off(HubspotDiagnosis *diagnosis)
+{
+	HubspotRow	row;
+	int64		count;
+	const char *message;
+
+	if (!query_row(diagnosis, &put_off_statement, &row))
+		return false;
+	count = hubspot_get_int64(&row, PUT_OFF_COUNT);
+	message = hubspot_get_text(&row, PUT_OFF_MESSAGE);
+	hubspot_find(diagnosis, HUBSPOT_TOPIC_WAITING, HUBSPOT_STATE_PROBLEM,
+				 psprintf("Fix the cause; SELECT hs_assoc_resume(%s) tries at once.",
+						  quote_literal_cstr(diagnosis->name)),
+				 "%lld %s put off: %s%s%s%s%s",
+				 (long long) count, count == 1 ? "row is" : "rows are",
+				 row.isnull[PUT_OFF_CATEGORY] ? "no category" : hubspot_get_text(&row, PUT_OFF_CATEGORY),
+				 row.isnull[PUT_OFF_STATUS] ? "" :
+				 psprintf(" (HTTP status %d)", hubspot_get_int32(&row, PUT_OFF_STATUS)),
+				 message ? ": " : "", message ? message : "", hubspot_whose(diagnosis));
+	return true;
 }
 
 /* How many dead letters there are, and the reason of most. */

@@ -39,27 +39,33 @@ enum
 	REASON_ROWS,
 	REASON_TEXT,
 	REASON_PAUSED,
-	REASON_FAILED
+	REASON_FAILED,
+	REASON_PUT_OFF
 };
 
 /* Why rows of a server, or of all (null), wait; nothing that names a record. */
 static HubspotStatement reasons_statement = {
 	.text =
-	"SELECT w.server, count(*), w.reason, w.paused, w.failed FROM ("
+	"SELECT w.server, count(*), w.reason, w.paused, w.failed, w.put_off FROM ("
 	"SELECT o.server, CASE"
 	" WHEN p.server IS NOT NULL THEN 'the account is paused'"
 	" WHEN b.retry_at > clock_timestamp() THEN"
 	" concat('the account failed', ' (' || left(coalesce(b.http_status::text, b.error_category), 100) || ')',"
 	" ', and is tried again at ', date_trunc('second', b.retry_at))"
 	" WHEN o.not_before > clock_timestamp() AND o.waited > '0' THEN 'for records that HubSpot does not have'"
-	" WHEN o.not_before > clock_timestamp() THEN 'to be tried again later'"
+	" WHEN" HUBSPOT_SQL_PUT_OFF("o") "THEN"
+	" concat('put off (', left(coalesce(o.error_category, o.http_status::text), 100), ')')"
+	" WHEN o.not_before > clock_timestamp() AND o.attempts > 0 THEN 'to be tried again later'"
+	" WHEN o.not_before > clock_timestamp() THEN"
+	" 'for others of their records that come first, or because these change often'"
 	" ELSE 'due: call hs_assoc_flush again, unless another process is sending, or something is to be sent first' END AS reason,"
 	" p.server IS NOT NULL AS paused,"
-	" p.server IS NULL AND b.retry_at > clock_timestamp() AS failed"
+	" p.server IS NULL AND b.retry_at > clock_timestamp() AS failed,"
+	" p.server IS NULL AND" HUBSPOT_SQL_PUT_OFF("o") "AS put_off"
 	" FROM (SELECT * FROM %1$s.hs_assoc_outbox AS r WHERE $1 IS NULL OR r.server = $1 LIMIT " MAX_ROWS ") AS o"
 	" LEFT JOIN %1$s.hs_assoc_account_pause AS p ON p.server = o.server"
 	" LEFT JOIN %1$s.hs_assoc_backoff AS b ON b.server = o.server AND b.role = o.role) AS w"
-	" GROUP BY w.server, w.reason, w.paused, w.failed ORDER BY count(*) DESC, w.server, w.reason",
+	" GROUP BY w.server, w.reason, w.paused, w.failed, w.put_off ORDER BY count(*) DESC, w.server, w.reason",
 	.types = {[REASONS_SERVER] = TEXTOID}
 };
 
@@ -81,6 +87,8 @@ static HubspotStatement discard_doubts_statement = {
 static HubspotStatement forget_backoff_statement = {
 	.text = "DELETE FROM %1$s.hs_assoc_backoff"
 };
+
+static void note_server(const char **server, const HubspotRow *row, int column);
 
 /* How many operations wait. */
 int64
@@ -110,8 +118,8 @@ hubspot_waiting_is_paused(const char *server)
 /*
  * How many operations of a server, or of all (NULL), wait, and why, a line for each server and
  * reason.  If there are very many, only some are looked at, and the number is negative.  held:
- * a server that is paused, and one that has failed, each the one for which most operations
- * wait.
+ * a server that is paused, one that has failed, and one whose operations are put off, each
+ * the one for which most operations wait.
  */
 int64
 hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers *held)
@@ -120,7 +128,7 @@ hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers 
 	HubspotRows rows;
 	int64		count = 0;
 
-	held->paused = held->failed = NULL;
+	held->paused = held->failed = held->put_off = NULL;
 	hubspot_set_text(&values, REASONS_SERVER, server);
 	hubspot_query(&reasons_statement, &values, &rows);
 	for (uint64 i = 0; i < rows.count; i++)
@@ -131,11 +139,9 @@ hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers 
 		hubspot_read_row(&rows, i, &row);
 		waits = hubspot_get_int64(&row, REASON_ROWS);
 		count += waits;
-		if (held->paused == NULL && hubspot_get_bool(&row, REASON_PAUSED))
-			held->paused = pstrdup(hubspot_get_text(&row, REASON_SERVER));
-		if (held->failed == NULL && !row.isnull[REASON_FAILED] &&
-			hubspot_get_bool(&row, REASON_FAILED))
-			held->failed = pstrdup(hubspot_get_text(&row, REASON_SERVER));
+		note_server(&held->paused, &row, REASON_PAUSED);
+		note_server(&held->failed, &row, REASON_FAILED);
+		note_server(&held->put_off, &row, REASON_PUT_OFF);
 		if (i < MAX_REASONS)
 			appendStringInfo(reasons, "%s%s: " INT64_FORMAT " %s: %s.", i > 0 ? "\n" : "",
 							 hubspot_get_text(&row, REASON_SERVER),
@@ -149,6 +155,14 @@ hubspot_waiting_tell(const char *server, StringInfo reasons, HubspotHeldServers 
 						 rows.count - MAX_REASONS);
 	hubspot_rows_free(&rows);
 	return count >= atoi(MAX_ROWS) ? -count : count;
+}
+
+/* The first server of which something is true; null counts as false. */
+static void
+note_server(const char **server, const HubspotRow *row, int column)
+{
+	if (*server == NULL && !row->isnull[column] && hubspot_get_bool(row, column))
+		*server = pstrdup(hubspot_get_text(row, REASON_SERVER));
 }
 
 /* Delete all that waits; returns how many operations that were. */

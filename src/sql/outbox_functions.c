@@ -274,7 +274,7 @@ static void
 tell(const char *server, int64 done, int64 dead, bool waits)
 {
 	HubspotCatalogAccess access = hubspot_begin_catalog_access();
-	HubspotHeldServers held = {NULL, NULL};
+	HubspotHeldServers held = {NULL, NULL, NULL};
 	const char *waiting;
 	const char *hint;
 	StringInfoData reasons;
@@ -296,7 +296,7 @@ tell(const char *server, int64 done, int64 dead, bool waits)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* About dead letters, and about accounts that are paused or have failed; or NULL. */
+/* About dead letters, and about accounts that are held up; or NULL. */
 static const char *
 what_to_do(const char *server, int64 dead, const HubspotHeldServers *held)
 {
@@ -312,6 +312,9 @@ what_to_do(const char *server, int64 dead, const HubspotHeldServers *held)
 	if (held->failed)
 		appendStringInfo(&hint, "SELECT * FROM hs_assoc_backoff says why an account failed; once that is mended, SELECT hs_assoc_resume(%s) has it tried at once. ",
 						 quote_literal_cstr(held->failed));
+	if (held->put_off)
+		appendStringInfo(&hint, "SELECT * FROM hs_assoc_diagnose(%1$s) says why rows are put off; once that is mended, SELECT hs_assoc_resume(%1$s) has them tried at once. ",
+						 quote_literal_cstr(held->put_off));
 	if (hint.len == 0)
 		return NULL;
 	hint.data[hint.len - 1] = '\0'; /* the last space */

@@ -458,6 +458,7 @@ is($hubspot->association_count('contacts', 'companies'), 1, 'scopes: others are 
 is($session->query(q{SELECT from_type, count(*), max(attempts), bool_and(not_before > now() + '4 min'), max(http_status) FROM hs_assoc_outbox GROUP BY 1}),
 	'deals|3|0|t|403', 'scopes: these wait');
 is($session->query('SELECT count(*) FROM hs_assoc_backoff'), 0, 'scopes: the account does not');
+is($session->query('SELECT from_type, waiting, retrying FROM hs_assoc_outbox_stat'), 'deals|0|3', 'scopes: they were tried');
 $hubspot->account({ token => 'test-token' });
 
 #

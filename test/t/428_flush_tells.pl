@@ -63,9 +63,20 @@ $session->query("SELECT hs_assoc_resume('it''s')");
 $hubspot->clear_rules;
 start_over();
 
-$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, keep_labels, not_before)
-	VALUES ('hubspot', 'postgres', 'create_default', 'contacts', '8', 'companies', '1', false, now() + '1 hour')});
+$session->query(q{INSERT INTO hs_assoc_outbox (server, role, operation, from_type, from_id, to_type, to_id, keep_labels, attempts, not_before)
+	VALUES ('hubspot', 'postgres', 'create_default', 'contacts', '8', 'companies', '1', false, 1, now() + '1 hour')});
 is(flush(), waits(0, 0, 1) . "\nDETAIL:  hubspot: 1 waits: to be tried again later.", 'what has to wait after a failed attempt');
+$session->query('UPDATE hs_assoc_outbox SET attempts = 0');
+is(flush(), waits(0, 0, 1) . "\nDETAIL:  hubspot: 1 waits: for others of their records that come first, or because these change often.", '... and what was not tried yet');
+start_over();
+
+$hubspot->rules({ match => { path => 'batch' }, action => { status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'contact 4711 is out of scope' } } });
+enqueue('SELECT 1 AS from_id, 1 AS to_id UNION ALL SELECT 2, 1');
+is(flush(), waits(0, 0, 2) . "\nDETAIL:  hubspot: 2 wait: put off (MISSING_SCOPES)."
+	  . "\nHINT:  SELECT * FROM hs_assoc_diagnose('hubspot') says why rows are put off; once that is mended, SELECT hs_assoc_resume('hubspot') has them tried at once.", 'what the token may not, without HubSpot\'s words');
+$hubspot->clear_rules;
+$session->query(q{SELECT hs_assoc_resume('hubspot')});
+is(flush(), waits(2, 0, 0), '... and once it may');
 start_over();
 
 enqueue(q{SELECT 'nobody' || i || '@example.com' AS from_id, 1 AS to_id FROM generate_series(1, 3) AS i}, from => 'contacts:email');
