@@ -384,6 +384,23 @@ SELECT outcome, message, hint FROM sim.try($$SELECT hs_assoc_batch_create_defaul
 \gx
 SELECT status FROM sim.requests();
 
+--
+-- What an argument may be is said where it is null or empty, too
+--
+SELECT command, outcome, message, hint
+FROM (VALUES
+	($$hs_assoc_enqueue(NULL, 'contacts', 'companies', 'SELECT 1')$$),
+	($$hs_assoc_enqueue('', 'contacts', 'companies', 'SELECT 1')$$),
+	($$hs_assoc_request(NULL, '/crm')$$),
+	($$hs_assoc_request('', '/crm')$$),
+	($$hs_assoc_request('GET', NULL)$$),
+	($$hs_assoc_request('GET', '')$$),
+	($$hs_assoc_adopt('')$$),
+	($$hs_assoc_batch_read('contacts', 'companies', NULL::text[])$$),
+	($$hs_assoc_resolve('contacts:email', (SELECT array_agg(email) FROM (SELECT ''::text AS email LIMIT 0) AS nobody))$$),
+	($$hs_assoc_plan('contacts', 'companies', 'SELECT 1 AS from_id, 2 AS to_id, 1 AS type_id', managed => '{NULL}')$$)) AS v (command),
+	LATERAL sim.try('SELECT ' || command) \gx
+
 DROP VIEW contexts;
 DROP TABLE links;
 DROP FUNCTION meet, send, distort, refuse;

@@ -119,18 +119,20 @@ read_object_type(FunctionCallInfo fcinfo, int argument, const char *name,
 	return given;
 }
 
-/* A text that is not empty. */
+/* A text that is not empty.  hint: what it may be, or NULL if that goes without saying. */
 char *
-hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+hubspot_text_argument(FunctionCallInfo fcinfo, int argument, const char *name,
+					  const char *hint)
 {
 	char	   *value;
 
-	refuse_null(fcinfo, argument, name, NULL);
+	refuse_null(fcinfo, argument, name, hint);
 	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	if (value[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be empty", name)));
+				 errmsg("argument \"%s\" must not be empty", name),
+				 hint ? errhint("%s", hint) : 0));
 	return value;
 }
 
@@ -174,7 +176,7 @@ is_word(const char *text)
 char *
 hubspot_label_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
-	char	   *label = hubspot_text_argument(fcinfo, argument, name);
+	char	   *label = hubspot_text_argument(fcinfo, argument, name, NULL);
 
 	if (strlen(label) > HUBSPOT_MAX_TEXT)
 		ereport(ERROR,
@@ -396,7 +398,8 @@ hubspot_check_owner(Oid link_table)
 ArrayType *
 hubspot_array_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
-	refuse_null(fcinfo, argument, name, NULL);
+	refuse_null(fcinfo, argument, name,
+				"Where there are no rows, array_agg gives null, and ARRAY(SELECT ...) an empty array.");
 	return PG_GETARG_ARRAYTYPE_P(argument);
 }
 

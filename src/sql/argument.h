@@ -30,7 +30,7 @@ extern bool hubspot_all_directions(FunctionCallInfo fcinfo, const char *things);
 extern void hubspot_record_type_argument(FunctionCallInfo fcinfo, int argument,
 										 const char *name, HubspotObjectType *type);
 extern char *hubspot_text_argument(FunctionCallInfo fcinfo, int argument,
-								   const char *name);
+								   const char *name, const char *hint);
 extern char *hubspot_query_argument(FunctionCallInfo fcinfo, int argument,
 									const char *name, const char *array_type);
 extern char *hubspot_label_argument(FunctionCallInfo fcinfo, int argument,

@@ -84,17 +84,18 @@ hs_assoc_adopt(PG_FUNCTION_ARGS)
 static bool
 discards(FunctionCallInfo fcinfo, int argument)
 {
+	static const char hint[] = "It must be \"send\" or \"discard\".";
 	const char *waiting;
 
 	if (PG_ARGISNULL(argument))
 		return false;
-	waiting = hubspot_text_argument(fcinfo, argument, "waiting");
+	waiting = hubspot_text_argument(fcinfo, argument, "waiting", hint);
 	if (strcmp(waiting, "send") != 0 && strcmp(waiting, "discard") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"%s\": \"%s\"", "waiting",
 						hubspot_shown(waiting)),
-				 errhint("It must be \"send\" or \"discard\".")));
+				 errhint("%s", hint)));
 	return strcmp(waiting, "discard") == 0;
 }
 

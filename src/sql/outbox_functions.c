@@ -149,7 +149,8 @@ hs_assoc_enqueue(PG_FUNCTION_ARGS)
 static char *
 operation_argument(FunctionCallInfo fcinfo, int argument)
 {
-	char	   *name = hubspot_text_argument(fcinfo, argument, "operation");
+	static const char operations[] = "The operations are create_default, create, archive and archive_labels.";
+	char	   *name = hubspot_text_argument(fcinfo, argument, "operation", operations);
 	HubspotOperation operation;
 	const char *closest;
 
@@ -160,7 +161,7 @@ operation_argument(FunctionCallInfo fcinfo, int argument)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for argument \"%s\": \"%s\"", "operation",
 					hubspot_shown(name)),
-			 errdetail("The operations are create_default, create, archive and archive_labels."),
+			 errdetail("%s", operations),
 			 closest ? errhint("Perhaps you meant \"%s\".", closest) : 0));
 }
 

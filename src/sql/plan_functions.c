@@ -52,6 +52,8 @@ typedef struct ChangeRows
 	MemoryContext row_context;
 } ChangeRows;
 
+#define MANAGED_HINT	"Its elements are labels, or types such as \"USER_DEFINED:17\"."
+
 PG_FUNCTION_INFO_V1(hs_assoc_plan);
 PG_FUNCTION_INFO_V1(hs_assoc_apply);
 
@@ -169,7 +171,8 @@ set_managed(FunctionCallInfo fcinfo, HubspotPlan *plan)
 		if (isnull[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" contains a null", "managed")));
+					 errmsg("argument \"%s\" contains a null", "managed"),
+					 errhint(MANAGED_HINT)));
 		managed->types[i] = managed_type(plan, TextDatumGetCString(elements[i]));
 	}
 	plan->managed = managed;
@@ -196,7 +199,7 @@ managed_type(HubspotPlan *plan, const char *text)
 				 errmsg("could not find the type \"%s\" of argument \"%s\"",
 						hubspot_shown(text), "managed"),
 				 errdetail("%s", hubspot_error_detail(error)),
-				 errhint("Its elements are labels, or types such as \"USER_DEFINED:17\".")));
+				 errhint(MANAGED_HINT)));
 	return *found;
 }
 

@@ -49,6 +49,10 @@ typedef struct Headers
 /* A longer path is refused, as HubSpot would do. */
 #define MAX_PATH_LEN	(16 * 1024)
 
+#define METHOD_HINT	"It must be GET, POST, PUT, PATCH or DELETE."
+#define PATH_HINT \
+	"It must begin with a single slash, be percent-encoded, and have no fragment and no segment \".\" or \"..\"."
+
 PG_FUNCTION_INFO_V1(hs_assoc_request);
 
 static void check_request(const char *method, const char *path);
@@ -83,9 +87,9 @@ hs_assoc_request(PG_FUNCTION_ARGS)
 	bool		isnull[3] = {false};
 	Datum		result;
 
-	method = hubspot_text_argument(fcinfo, 0, "method");
+	method = hubspot_text_argument(fcinfo, 0, "method", METHOD_HINT);
 	method = asc_toupper(method, strlen(method));
-	path = hubspot_text_argument(fcinfo, 1, "path");
+	path = hubspot_text_argument(fcinfo, 1, "path", PATH_HINT);
 	check_request(method, path);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -133,7 +137,7 @@ check_request(const char *method, const char *path)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid method \"%s\"", hubspot_shown(method)),
-				 errhint("It must be GET, POST, PUT, PATCH or DELETE.")));
+				 errhint(METHOD_HINT)));
 
 	for (i = 0; path[i] > ' ' && path[i] <= '~' && path[i] != '#' && path[i] != '\\'; i++)
 		;
@@ -142,7 +146,7 @@ check_request(const char *method, const char *path)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid path \"%s\"", hubspot_shown(path)),
-				 errhint("It must begin with a single slash, be percent-encoded, and have no fragment and no segment \".\" or \"..\".")));
+				 errhint(PATH_HINT)));
 	if (i > MAX_PATH_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
