@@ -58,6 +58,8 @@ TABLE requests;
 SELECT ok, labels FROM hs_assoc_create('contacts', '7', 'companies', '107', labels => '{"GRÖSSE \"日本\" \\ X"}');
 SELECT ok, labels FROM hs_assoc_create('contacts', '7', 'companies', '107', labels => '{"GRÖßE \"日本\" \\ X"}');
 SELECT hs_assoc_fold('ÜBERNEHMER ŠÍ ẞß KÅ İIıi ΣΣς ЯДЪ ꭰᏸ Ⱥ 𐐀 日本') AS folded, hs_assoc_fold('') AS empty, hs_assoc_fold(NULL);
+-- longer than a label can be: as it is
+SELECT length, hs_assoc_fold(repeat('X', length)) = repeat('x', length) AS folded FROM (VALUES (1000), (1001)) AS v (length);
 SELECT label, ok, labels, error_category, error_message
 FROM (VALUES (1, 'manager'), (2, 'MANAGER'), (3, 'Advisor'), (4, 'advisor'), (5, 'ADVISOR'), (6, 'primary'), (7, 'GRÖßE "日本" \ X'),
 		(8, 'Manage'), (9, 'Managed by'), (10, 'Mangaer'), (11, ' Manager'), (12, 'nothing like it'), (13, ''), (14, '%'), (15, repeat('x', 300))) AS v (n, label),
