@@ -67,6 +67,7 @@ static void set_type(FunctionCallInfo fcinfo, HubspotSync *sync);
 static int32 primary_type(const HubspotSync *sync);
 static void lock_link_table(Oid link_table, LOCKMODE lock);
 static void check_sync(const HubspotSchema *schema, const HubspotSync *sync);
+static void refuse_without_key(const HubspotSync *sync, const char *name) pg_attribute_noreturn();
 static char *column_list(const HubspotSync *sync);
 static bool same_sync(const HubspotSync *a, const HubspotSync *b);
 static bool same_text(const char *a, const char *b);
@@ -267,12 +268,23 @@ check_sync(const HubspotSchema *schema, const HubspotSync *sync)
 					 errhint("To change a sync, call hs_assoc_disable_sync first, which ends all syncs of the table.")));
 	}
 	if (!OidIsValid(hubspot_sync_key(sync)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has no unique index on columns of the sync alone", name),
-				 errdetail("Without one, rows of the same pair could be written at the same time, and it would be unknown which came last."),
-				 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s). It must not be partial, on expressions or deferrable.",
-						 hubspot_link_name(sync->link_table), column_list(sync))));
+		refuse_without_key(sync, name);
+}
+
+static void
+refuse_without_key(const HubspotSync *sync, const char *name)
+{
+	const char *other = hubspot_sync_partitioned_otherwise(sync);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" has no unique index on columns of the sync alone", name),
+			 errdetail("Without one, rows of the same pair could be written at the same time, and it would be unknown which came last."),
+			 other ?
+			 errhint("It cannot have one, since table \"%s\" is partitioned by more than (%s). Partition by these alone, or keep the pairs in a table of their own.",
+					 other, column_list(sync)) :
+			 errhint("Create it with CREATE UNIQUE INDEX ON %s (%s). It must not be partial, on expressions or deferrable.",
+					 hubspot_link_name(sync->link_table), column_list(sync))));
 }
 
 /* The columns of the sync, for SQL; both sides may have the same one. */

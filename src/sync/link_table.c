@@ -30,6 +30,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -41,6 +42,7 @@
 
 static void check_column(Oid link_table, const char *column, Oid *type);
 static char *column_hint(Oid link_table, const char *column);
+static bool has_partition_key_of(Relation table, const HubspotSync *sync);
 static bool is_key(HeapTuple tuple, const AttrNumber *columns, int ncolumns);
 static void refuse_dropped(Oid link_table) pg_attribute_noreturn();
 static void check_inheritance(Oid link_table);
@@ -185,6 +187,46 @@ hubspot_sync_key(const HubspotSync *sync)
 	systable_endscan(scan);
 	table_close(indexes, AccessShareLock);
 	return found;
+}
+
+/*
+ * The name of the table, or of a partition that is partitioned itself, whose partition key has
+ * more than columns of the sync, so that no such index can be made; NULL: there is none.
+ */
+const char *
+hubspot_sync_partitioned_otherwise(const HubspotSync *sync)
+{
+	const char *found = NULL;
+	ListCell   *lc;
+
+	if (get_rel_relkind(sync->link_table) != RELKIND_PARTITIONED_TABLE)
+		return NULL;
+	foreach(lc, hubspot_link_tree(sync->link_table, AccessShareLock))
+	{
+		Relation	table = table_open(lfirst_oid(lc), NoLock);
+
+		if (found == NULL && table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
+			!has_partition_key_of(table, sync))
+			found = pstrdup(RelationGetRelationName(table));
+		table_close(table, NoLock);
+	}
+	return found;
+}
+
+/* Is a table partitioned by columns of the sync alone? */
+static bool
+has_partition_key_of(Relation table, const HubspotSync *sync)
+{
+	PartitionKey key = RelationGetPartitionKey(table);
+
+	for (int i = 0; i < key->partnatts; i++)
+	{
+		/* 0 is an expression */
+		if (key->partattrs[i] == 0 ||
+			!hubspot_sync_has_column(sync, get_attname(RelationGetRelid(table), key->partattrs[i], false)))
+			return false;
+	}
+	return true;
 }
 
 static bool

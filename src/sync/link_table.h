@@ -24,6 +24,7 @@ extern void hubspot_sync_check_columns(const HubspotSync *sync);
 extern void hubspot_link_column_missing(const HubspotSync *sync, Oid table,
 										const char *column) pg_attribute_noreturn();
 extern Oid	hubspot_sync_key(const HubspotSync *sync);
+extern const char *hubspot_sync_partitioned_otherwise(const HubspotSync *sync);
 
 extern Oid	hubspot_link_root(Oid link_table);
 extern Oid	hubspot_link_parent(Oid partition);
