@@ -82,13 +82,14 @@ static const char waiting_before[] =
 PAIRS
 "SELECT p.no FROM p JOIN " HUBSPOT_PENDING_BEFORE " AS b ON b.pair = p.pair";
 
+/* One of the same direction first: the words of its error are about that. */
 static const char dead[] =
 PAIRS
 "SELECT DISTINCT ON (p.no) p.no, l.http_status, l.error_category, l.error_message,"
 " l.correlation_id FROM p CROSS JOIN LATERAL (SELECT * FROM %1$s.hs_assoc_dead_letter AS d"
 "  WHERE " HUBSPOT_SQL_PAIR("d") " = p.pair AND d.server IS NOT DISTINCT FROM $1"
 "   AND d.role IS NOT DISTINCT FROM $2 OFFSET 0) AS l"
-" ORDER BY p.no, l.died_at DESC, l.id DESC";
+" ORDER BY p.no, l.from_type NOT IN ($3, $5), l.died_at DESC, l.id DESC";
 
 static void run(const char *text, const HubspotPending *pending,
 				QueryEnvironment *environment, DestReceiver *receiver);

@@ -82,6 +82,11 @@ $hubspot->clear_rules;
 is($session->query('SELECT count(*) FROM hs_assoc_dead_letter'), 1, 'a row that HubSpot refuses');
 is(drift('links'), 'dead 101 299', 'is named as such');
 is($session->query(q{SELECT error_category, error_message FROM hs_assoc_drift('links')}), 'VALIDATION_ERROR|No such company', 'with its error');
+$session->query(q{INSERT INTO hs_assoc_dead_letter (id, server, role, operation, from_type, from_id, to_type, to_id, keep_labels, enqueued_at, died_at, attempts, error_message)
+	SELECT -2, server, role, operation, to_type, to_id, from_type, from_id, false, enqueued_at, died_at + '1 s', 1, 'from the other side' FROM hs_assoc_dead_letter});
+is($session->query(q{SELECT error_message FROM hs_assoc_drift('links')}), 'No such company', '... not that of the other direction, though it is later');
+$session->query('DELETE FROM hs_assoc_dead_letter WHERE id > 0');
+is($session->query(q{SELECT error_message FROM hs_assoc_drift('links')}), 'from the other side', '... unless there is no other');
 $session->query(q{TRUNCATE hs_assoc_dead_letter; DELETE FROM links WHERE company = 299});
 flush();
 
