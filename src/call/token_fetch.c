@@ -283,7 +283,7 @@ move_fetch(Fetch *fetch, int64 *wake)
 	return true;
 }
 
-/* End a fetch whose request has been answered, or has failed. */
+/* End a fetch whose request has been answered, has failed, or may not be sent. */
 static void
 finish_fetch(Fetch *fetch)
 {
@@ -291,10 +291,15 @@ finish_fetch(Fetch *fetch)
 	HubspotAccessToken *token = fetch->token;
 	Need	   *owner = fetch->owner;
 	MemoryContext old = MemoryContextSwitchTo(fetch->context);
-	HubspotError *error = hubspot_token_take_reply(token, call->reply,
-												   call->attempts, call->sent);
+	const HubspotError *error = call->error;
 
-	if (error && !hubspot_token_reload(token))
+	if (error == NULL)
+	{
+		error = hubspot_token_take_reply(token, call->reply, call->attempts, call->sent);
+		if (error && hubspot_token_reload(token))
+			error = NULL;
+	}
+	if (error)
 	{
 		MemoryContextSwitchTo(owner->context);
 		hubspot_calls_stop(owner->calls, hubspot_copy_error(error));

@@ -34,7 +34,8 @@ static const HubspotSync usual_pair = {.from_type = "contacts",.to_type = "compa
 
 static const char *type_name(const char *given);
 static void check_properties(HubspotDiagnosis *diagnosis, List *syncs, int most);
-static bool check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object_type);
+static const HubspotError *check_properties_of(HubspotDiagnosis *diagnosis, List *syncs,
+											   const char *object_type);
 static bool is_same_pair(const HubspotSync *sync, const HubspotSync *other);
 static const HubspotError *look_up_labels(HubspotDiagnosis *diagnosis,
 										  const HubspotSync *pair,
@@ -115,24 +116,29 @@ check_properties(HubspotDiagnosis *diagnosis, List *syncs, int most)
 	}
 	foreach(lc, types)
 	{
-		if (most-- == 0)
+		const HubspotError *error = NULL;
+
+		if (most > 0)
+			error = check_properties_of(diagnosis, syncs, strVal(lfirst(lc)));
+		if (most-- == 0 || (error && error->verdict == HUBSPOT_VERDICT_NOT_SENT))
 		{
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_SYNCS, HUBSPOT_STATE_WARNING,
 						 "hs_assoc_resolve shows whether a property of theirs is there.",
-						 "object types whose properties were not looked up, since there are many syncs: %d",
+						 "object types whose properties were not looked up, since %s: %d",
+						 error ? error->message : "there are many syncs",
 						 list_length(types) - foreach_current_index(lc));
 			break;
 		}
-		if (!check_properties_of(diagnosis, syncs, strVal(lfirst(lc))))
+		if (error)
 			break;
 	}
 }
 
 /*
- * False: no more can be had.  That they cannot be read is no finding: sending does without
- * them, and the token may lack the scope.
+ * Returns why no more can be had, or NULL.  That HubSpot does not let them be read is no
+ * finding: sending does without them, and the token may lack the scope.
  */
-static bool
+static const HubspotError *
 check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object_type)
 {
 	const char *arguments[] = {object_type};
@@ -143,9 +149,10 @@ check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object
 	ListCell   *lc;
 
 	if (error)
-		return error->verdict == HUBSPOT_VERDICT_SCOPE || error->verdict == HUBSPOT_VERDICT_REQUEST;
+		return error->verdict == HUBSPOT_VERDICT_SCOPE ||
+			error->verdict == HUBSPOT_VERDICT_REQUEST ? NULL : error;
 	if (!hubspot_read_property_names(call.reply, &names))
-		return true;
+		return NULL;
 	foreach(lc, syncs)
 	{
 		const HubspotSync *sync = lfirst(lc);
@@ -165,7 +172,7 @@ check_properties_of(HubspotDiagnosis *diagnosis, List *syncs, const char *object
 							 "table %s, %s: %s", hubspot_table_text(sync), object_type, problem);
 		}
 	}
-	return true;
+	return NULL;
 }
 
 static bool
