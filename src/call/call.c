@@ -67,6 +67,7 @@ static void send_waiting(HubspotCalls *calls, int64 *wake);
 static bool is_ready(HubspotCalls *calls, int64 *wake);
 static bool has_budget(const HubspotCalls *calls, const HubspotCall *call);
 static size_t max_reply(const HubspotCalls *calls, const HubspotCall *call);
+static bool is_allowed(HubspotCalls *calls);
 static HubspotCall *next_waiting(HubspotCalls *calls, int64 now, int64 *wake);
 static void send_call(HubspotCalls *calls, HubspotCall *call, int64 now);
 static void take_replies(HubspotCalls *calls);
@@ -281,7 +282,6 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 		int64		now = hubspot_now();
 		int64		when;
 		HubspotCall *call = next_waiting(calls, now, wake);
-		const HubspotError *error;
 
 		if (call == NULL || !has_budget(calls, call))
 			break;
@@ -294,12 +294,8 @@ send_waiting(HubspotCalls *calls, int64 *wake)
 			calls->counts.throttled = true;
 			break;
 		}
-		error = hubspot_allowance_take(calls->client);
-		if (error)
-		{
-			hubspot_calls_stop(calls, error);
+		if (!is_allowed(calls))
 			break;
-		}
 		send_call(calls, call, now);
 	}
 }
@@ -333,6 +329,19 @@ max_reply(const HubspotCalls *calls, const HubspotCall *call)
 	if (calls->client->policy.reply_budget == 0)
 		return HUBSPOT_MAX_REPLY;
 	return call->max_reply > 0 ? call->max_reply : MAX_BUDGETED_REPLY;
+}
+
+/* May one more request be sent?  If not, the calls are stopped. */
+static bool
+is_allowed(HubspotCalls *calls)
+{
+	MemoryContext old = MemoryContextSwitchTo(calls->context);
+	const HubspotError *error = hubspot_allowance_take(calls->client);
+
+	MemoryContextSwitchTo(old);
+	if (error)
+		hubspot_calls_stop(calls, error);
+	return error == NULL;
 }
 
 /* The first call whose backoff is over; or NULL, and *wake is when one's will be. */

@@ -1,6 +1,7 @@
 # What a diagnosis sends, and what a worker sends to compare a table with HubSpot, has a bound,
-# in which access tokens of OAuth count. Wherever it is reached, at a token or a page, no
-# more is sent for that, what was left out is said, and a table is compared in smaller slices.
+# in which access tokens of OAuth count. Wherever it is reached, at a token, a page or a look-up
+# of keys, no more is sent for that, what was left out is said, and a table is compared in
+# smaller slices.
 
 use strict;
 use warnings;
@@ -8,6 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
+use Cpanel::JSON::XS;
 use Test::More;
 
 my $node = start_node(shared_preload_libraries => 'hubspot_assoc', 'hubspot_assoc.poll_interval' => '10min');
@@ -75,6 +77,14 @@ sub compared
 $hubspot->settings({ page_size => 1 });
 $hubspot->put_associations('contacts', 'companies', [ map { [ 101, 200 + $_ ] } 1 .. 12 ]);
 compared('many pages, and tokens that end at once', 'contacts', 'companies', q{SELECT i, j FROM generate_series(101, 104) AS i, generate_series(201, 213) AS j WHERE (i, j) <> (101, 213)}, '39|1|0', 'oauth', $short_lived);
+$hubspot->settings({ page_size => 500 });
+
+# Keys of which a request may hold fewer and fewer
+my @keys = map { ('x' x (2 * int($_ / 10))) . $_ } 1 .. 1000;
+$hubspot->property({ type => 'contacts', name => 'ref', unique => Cpanel::JSON::XS::true });
+$hubspot->put_records('contacts', [ map { { id => 5000 + $_, properties => { ref => $keys[ $_ - 1 ] } } } 1 .. 1000 ]);
+$hubspot->settings({ max_body_bytes => 2500 });
+compared('look-ups of keys that are too large', 'contacts:ref', 'companies', q{SELECT repeat('x', 2 * (i / 10)) || i, '7' FROM generate_series(1, 1000) AS i}, '1000|0|0', 'hubspot');
 
 $session->quit;
 done_testing();
