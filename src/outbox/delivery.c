@@ -17,9 +17,10 @@
  * If the process dies, rows that were in flight are sent again.
  *
  * The parcels share what the account may have in flight.  If there are more of them than that,
- * some begin when others are over.  If the account is refused, or cannot be reached, each
- * parcel that is under way notices; the account has to wait, no other parcel begins, and it
- * costs the rows nothing.
+ * some begin when others are over.  If the account is refused, be it for a look-up of labels,
+ * nothing more of any parcel is sent.  If it cannot be reached, each parcel that is under way
+ * notices.  In either case the account has to wait, no other parcel begins, and it costs the
+ * rows nothing.
  *
  * IDENTIFICATION
  *	  src/outbox/delivery.c
@@ -73,6 +74,9 @@ static void begin_parcels(HubspotDelivery *delivery);
 static bool take_places(HubspotDelivery *delivery, const HubspotParcel *parcel,
 						HubspotPlaces *places);
 static void give_places(HubspotDelivery *delivery);
+static void stop_parcels(HubspotDelivery *delivery);
+static bool is_refusal(const HubspotDelivery *delivery, const HubspotError *error);
+static bool is_parked(const HubspotDelivery *delivery);
 static void put_rows(HubspotDelivery *delivery);
 static void record_account(HubspotDelivery *delivery);
 
@@ -296,6 +300,7 @@ hubspot_delivery_move(HubspotDelivery *delivery)
 	}
 	if (delivery->nunder_way == 0)
 		return true;
+	stop_parcels(delivery);
 	if (!hubspot_lease_is_kept(delivery->chosen->claimant->server))
 	{
 		delivery->over = true;
@@ -303,6 +308,57 @@ hubspot_delivery_move(HubspotDelivery *delivery)
 	}
 	put_rows(delivery);
 	return delivery->nunder_way == 0;
+}
+
+/* If HubSpot refuses the account in one parcel, send nothing more of the others either. */
+static void
+stop_parcels(HubspotDelivery *delivery)
+{
+	const HubspotError *refusal = NULL;
+
+	for (int i = 0; i < delivery->nbegun && refusal == NULL; i++)
+	{
+		const HubspotParcel *parcel = delivery->parcels[i];
+
+		if (hubspot_parcel_is_under_way(parcel))
+			refusal = hubspot_parcel_stopped(parcel);
+		if (refusal && !is_refusal(delivery, refusal))
+			refusal = NULL;
+	}
+	if (refusal == NULL)
+		return;
+	if (delivery->answers.account_error == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(delivery->answers.context);
+
+		delivery->answers.account_error = hubspot_copy_error(refusal);
+		MemoryContextSwitchTo(old);
+	}
+	for (int i = 0; i < delivery->nbegun; i++)
+	{
+		if (hubspot_parcel_is_under_way(delivery->parcels[i]))
+			hubspot_parcel_stop(delivery->parcels[i], refusal);
+	}
+}
+
+/*
+ * Will all that the account sends meet that error, whatever is asked?  An answer that is not
+ * HubSpot's may be due to a path, and searches have a limit of their own.
+ */
+static bool
+is_refusal(const HubspotDelivery *delivery, const HubspotError *error)
+{
+	return error->verdict == HUBSPOT_VERDICT_ACCOUNT ||
+		error->verdict == HUBSPOT_VERDICT_NO_TOKEN ||
+		(error->verdict == HUBSPOT_VERDICT_RATE && is_parked(delivery));
+}
+
+static bool
+is_parked(const HubspotDelivery *delivery)
+{
+	int64		now = hubspot_now();
+
+	return hubspot_account_when(delivery->chosen->client->account, 0, now) > now + MIN_PARKING;
 }
 
 /*
@@ -405,13 +461,11 @@ record_account(HubspotDelivery *delivery)
 	const HubspotClaimant *claimant = delivery->chosen->claimant;
 	const HubspotAnswers *answers = &delivery->answers;
 	const HubspotError *error = answers->account_error;
-	int64		now = hubspot_now();
 
 	/* if nothing got through, neither will what comes next */
 	if (error == NULL && answers->nanswers == 0)
 		error = answers->failure;
-	if (error && error->verdict == HUBSPOT_VERDICT_RATE &&
-		hubspot_account_when(delivery->chosen->client->account, 0, now) > now + MIN_PARKING)
+	if (error && error->verdict == HUBSPOT_VERDICT_RATE && is_parked(delivery))
 		;						/* it is parked, and nothing else is to be
 								 * done */
 	else if (error)

@@ -250,6 +250,20 @@ hubspot_parcel_count(const HubspotParcel *parcel)
 	return hubspot_parcel_looks_up(parcel) ? 0 : parcel->nput;
 }
 
+/* Why nothing more of a parcel that is under way is sent; or NULL. */
+const HubspotError *
+hubspot_parcel_stopped(const HubspotParcel *parcel)
+{
+	return hubspot_batch_stopped(parcel->batch);
+}
+
+/* Send nothing more of a parcel that is under way, because of what another one has met. */
+void
+hubspot_parcel_stop(HubspotParcel *parcel, const HubspotError *error)
+{
+	hubspot_batch_refuse(parcel->batch, error);
+}
+
 /* From now on, an ERROR is taken for one of the rows'. */
 static void
 suspect_all(HubspotParcel *parcel)

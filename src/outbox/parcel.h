@@ -54,5 +54,7 @@ extern void hubspot_parcel_put(HubspotParcel *parcel);
 extern bool hubspot_parcel_end(HubspotParcel *parcel, HubspotPlaces *places);
 extern void hubspot_parcel_wait(HubspotParcel *parcel, int64 until);
 extern int	hubspot_parcel_count(const HubspotParcel *parcel);
+extern const HubspotError *hubspot_parcel_stopped(const HubspotParcel *parcel);
+extern void hubspot_parcel_stop(HubspotParcel *parcel, const HubspotError *error);
 
 #endif							/* HUBSPOT_OUTBOX_PARCEL_H */
