@@ -135,14 +135,16 @@ create_parcels(HubspotTransaction *transaction, HubspotDelivery *delivery)
 	const HubspotSelection *chosen = delivery->chosen;
 	HubspotLabels **labels = palloc0(sizeof(HubspotLabels *) * chosen->nlots);
 	HubspotParcel **parcels = palloc(sizeof(HubspotParcel *) * chosen->nlots);
+	const HubspotError *refusal;
 
 	for (int i = 0; i < chosen->nlots; i++)
 	{
 		if (delivery->answers.account_error == NULL &&
 			!look_up_labels(transaction, chosen, i, labels))
 			return false;
-		if (labels[i] && delivery->answers.account_error == NULL)
-			delivery->answers.account_error = hubspot_labels_refusal(labels[i]);
+		refusal = labels[i] ? hubspot_labels_refusal(labels[i]) : NULL;
+		if (refusal && is_refusal(delivery, refusal))
+			delivery->answers.account_error = refusal;
 		parcels[i] = hubspot_parcel_create(chosen, &chosen->lots[i], labels[i],
 										   &delivery->answers, delivery->progress);
 	}

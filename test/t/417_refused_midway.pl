@@ -218,14 +218,20 @@ sub check_labels
 			"$name: labels are refused");
 		is(join(' ', map { $_->{path} =~ /(\w+)$/ } @{ $hubspot->log }), 'labels', '... and nothing more is sent');
 	}
-	# nor are those of the outbox, which all wait
-	start_plan('/labels$', 1, { status => 405, text => '' });
-	$session->query(sprintf q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$%s$$, server => 'c1')}, sprintf $rows, '100 + i');
-	$session->query('CALL hs_assoc_flush()');
-	is(join(' ', map { $_->{path} =~ /(\w+)$/ } @{ $hubspot->log }), 'labels', 'labels of the outbox are refused, and nothing more is sent');
-	is($session->query('SELECT count(*), max(attempts), (SELECT error_message FROM hs_assoc_backoff) FROM hs_assoc_outbox'), '4|0|could not look up the labels: HTTP status 405 without a reason', '... rows wait, uncharged');
-	$session->query('TRUNCATE hs_assoc_backoff; CALL hs_assoc_flush()');
-	is($session->query('SELECT count(*) FROM hs_assoc_outbox'), '0', '... and are sent once it is in order');
+	# nor are those of the outbox, which all wait; unless it may be due to the path that the answer is not HubSpot's
+	foreach my $case ([ $gone, 'labels', '4|0|could not look up the labels: Gone' ],
+		[ { status => 405, text => '' }, 'labels create', '3|0|could not look up the labels: HTTP status 405 without a reason' ])
+	{
+		my ($action, $sent, $left) = @$case;
+
+		start_plan('/labels$', 1, $action);
+		$session->query(sprintf q{SELECT hs_assoc_enqueue('create', 'contacts', 'companies', $$%s$$, server => 'c1')}, sprintf $rows, '100 + i');
+		$session->query('CALL hs_assoc_flush()');
+		is(join(' ', map { $_->{path} =~ /(\w+)$/ } @{ $hubspot->log }), $sent, "labels of the outbox are refused by $action->{status}: what is sent");
+		is($session->query('SELECT count(*), max(attempts), (SELECT error_message FROM hs_assoc_backoff) FROM hs_assoc_outbox'), $left, '... rows wait, uncharged');
+		$session->query('TRUNCATE hs_assoc_backoff; CALL hs_assoc_flush()');
+		is($session->query('SELECT count(*) FROM hs_assoc_outbox'), '0', '... and are sent once it is in order');
+	}
 
 	# a token may lack the scope for them alone
 	start_plan('/labels$', 1, { status => 403, body => { status => 'error', category => 'MISSING_SCOPES', message => 'No scope' } });
