@@ -43,6 +43,7 @@ hubspot_delta_init(HubspotDelta *delta, const HubspotSync *sync, Oid table)
 {
 	const char *names[HUBSPOT_SYNC_COLUMNS];
 
+	memset(delta, 0, sizeof(HubspotDelta));
 	delta->sync = sync;
 	delta->table = table;
 	delta->ncolumns = hubspot_sync_columns(sync, names);
