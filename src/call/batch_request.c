@@ -225,8 +225,8 @@ hubspot_batch_request_settle(HubspotBatchScope *scope, HubspotBatchRequest *requ
 	else
 	{
 		match_reply(request, scope, &answer);
-		if (answer.nunsettled == 0 && scope->stopped == NULL &&
-			first->error && hubspot_ends_sending(first->error->verdict))
+		if (answer.nunsettled == 0 && first->error &&
+			hubspot_ends_sending(first->error->verdict))
 			hubspot_batch_stop(scope, first->error);
 
 		/* the answer to what is read next will be as long */
@@ -261,9 +261,7 @@ hubspot_batch_requests_put_off(HubspotBatchScope *scope, dlist_head *chunks,
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * Send nothing more, because of an error that all of it would meet.  The first one counts.
- */
+/* Send nothing more, because of an error that all of it would meet.  The first one counts. */
 void
 hubspot_batch_stop(HubspotBatchScope *scope, const HubspotError *error)
 {

@@ -32,7 +32,7 @@ typedef struct Naming
 {
 	HubspotRecordNames *names;
 	HubspotDifferences *differences;
-	const HubspotError *stopped;	/* why nothing more is sent, or NULL */
+	HubspotPlan *plan;			/* that has found them */
 	TupleDesc	tupdesc;
 	MemoryContext context;		/* of the difference that is looked at */
 	MemoryContext name_context; /* of the name that is put */
@@ -41,7 +41,7 @@ typedef struct Naming
 
 static void put_known(Naming *naming, bool given);
 static bool next_difference(Naming *naming, int64 *no);
-static void look_up(Naming *naming, HubspotPlan *plan, const char *object_type,
+static void look_up(Naming *naming, const char *object_type,
 					const char *property, char separator);
 static bool make_record(void *state, HubspotInput *input, const HubspotError **error);
 static void put_values(Naming *naming, int64 no, HubspotSlice value, char separator);
@@ -68,7 +68,7 @@ hubspot_names_create(HubspotDifferences *differences, HubspotPlan *plan,
 					 HubspotSide side, const HubspotObjectType *type, bool given)
 {
 	HubspotRecordNames *names = palloc0(sizeof(HubspotRecordNames));
-	Naming		naming = {.names = names,.differences = differences};
+	Naming		naming = {.names = names,.differences = differences,.plan = plan};
 
 	names->side = side;
 	names->property = type->property;
@@ -85,10 +85,10 @@ hubspot_names_create(HubspotDifferences *differences, HubspotPlan *plan,
 		const char *secondary;
 		char		separator;
 
-		look_up(&naming, plan, type->name, type->property, '\0');
+		look_up(&naming, type->name, type->property, '\0');
 		secondary = hubspot_secondary_property(type, &separator);
 		if (secondary)
-			look_up(&naming, plan, type->name, secondary, separator);
+			look_up(&naming, type->name, secondary, separator);
 	}
 	MemoryContextDelete(naming.name_context);
 	MemoryContextDelete(naming.context);
@@ -134,9 +134,10 @@ next_difference(Naming *naming, int64 *no)
 
 /* Look up a property of all records that are to lose something. */
 static void
-look_up(Naming *naming, HubspotPlan *plan, const char *object_type,
+look_up(Naming *naming, const char *object_type,
 		const char *property, char separator)
 {
+	HubspotPlan *plan = naming->plan;
 	HubspotPipeline pipeline = {
 		.client = plan->client,.operation = HUBSPOT_RECORDS_READ,
 		.from_type = {.name = object_type,.shows = property}
@@ -148,7 +149,6 @@ look_up(Naming *naming, HubspotPlan *plan, const char *object_type,
 	HubspotOutcome outcome;
 	HubspotRun *run;
 
-	naming->stopped = plan->stopped;
 	hubspot_differences_rewind(naming->differences);
 	run = hubspot_run_begin(&pipeline, hubspot_source_made(make_record, naming), false);
 	while (hubspot_run_next(run, &outcome))
@@ -180,7 +180,7 @@ make_record(void *state, HubspotInput *input, const HubspotError **error)
 		input->no = no;
 		input->from_id = naming->names->side == HUBSPOT_SIDE_FROM ? change->from : change->to;
 		input->to_id.data = "";
-		*error = naming->stopped;
+		*error = naming->plan->stopped;
 		return true;
 	}
 	return false;

@@ -66,24 +66,19 @@ sub goes_later
 
 sub flush { return $session->query('CALL hs_assoc_flush()') }
 
-# A look-up of labels is refused
-start_over({ match => { path => 'labels$' }, action => { status => 401 } });
-$hubspot->put_label("2-$_", '2-99', 'Boss') foreach 101 .. 103;
-rows($_, 2, 'Boss') foreach 101 .. 103;
-rows($_, 2) foreach 104, 105;
-flush();
-is(sent(), 'labels:1', 'labels are refused: that alone was sent');
-like($session->query('SELECT error_message FROM hs_assoc_backoff'), qr/^could not look up the labels: /, '... and the account waits for that reason');
-goes_later('labels are refused');
-
-# ... because the token lacks their scope
-start_over({ match => { path => 'labels$' }, action => { status => 403 } });
-$hubspot->put_label("2-$_", '2-99', 'Boss') foreach 101 .. 103;
-rows($_, 2, 'Boss') foreach 101 .. 103;
-rows($_, 2) foreach 104, 105;
-flush();
-is(sent(), '104:1 105:1 labels:3', 'labels lack a scope: others are sent');
-goes_later('labels lack a scope');
+# A look-up of labels is refused, for the account or for the want of a scope
+foreach my $case ([ 401, 'labels:1' ], [ 403, '104:1 105:1 labels:3' ])
+{
+	my ($status, $sent) = @$case;
+	start_over({ match => { path => 'labels$' }, action => { status => $status } });
+	$hubspot->put_label("2-$_", '2-99', 'Boss') foreach 101 .. 103;
+	rows($_, 2, 'Boss') foreach 101 .. 103;
+	rows($_, 2) foreach 104, 105;
+	flush();
+	is(sent(), $sent, "$status for labels: what was sent");
+	is($session->query('SELECT error_message FROM hs_assoc_backoff') =~ /^could not look up the labels: /, $status == 401, '... and whether the account waits for that reason');
+	goes_later("$status for labels");
+}
 
 # A request of one lane is refused, while one of another lane waits for its second attempt
 sub refused_beside
