@@ -203,6 +203,7 @@ is($session->query('SELECT hs_assoc_start()'), 'f', 'there is one now');
 set('hubspot_assoc.workers', 0);
 no_worker(undef, $soon);
 pass('hubspot_assoc.workers = 0: it ends');
+wait_until(sub { $session->query('SHOW hubspot_assoc.workers') eq '0' }, $soon);		# a session may be told later
 $id = enqueue($session);
 is(sender($session), 'nobody: hubspot_assoc.workers is 0', '... none comes, and it is said');
 like($session->told('SELECT hs_assoc_start()'), qr/55000: could not start a worker of hubspot_assoc.*hubspot_assoc.workers is 0/s, '... nor by hs_assoc_start()');
