@@ -426,6 +426,8 @@ charge_sync(HubspotVerifier *verifier, const ErrorData *fault)
 	}
 	PG_CATCH();
 	{
+		/* next, the memory goes in which that is */
+		hubspot_verified_slice_end(&verifier->slice);
 		(void) hubspot_catch(&verifier->transaction, verifier->fault_context, true);
 		done = false;
 	}
