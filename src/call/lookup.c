@@ -110,6 +110,7 @@ static void take_failure(Lookup *lookup, const HubspotError *error);
 static void take_refusal(Lookup *lookup, const HubspotError *error);
 static void blame_keys(Lookup *lookup, const HubspotError *error);
 static bool tells_of_property(const HubspotError *error);
+static bool is_last_word(const Lookup *lookup, const HubspotError *error);
 static void take_properties(Lookup *lookup);
 static void refuse_type(Lookup *lookup, const HubspotError *error);
 static void fail(Lookup *lookup, const HubspotError *error);
@@ -354,12 +355,7 @@ take_lookup(HubspotCall *call)
 	{
 		const HubspotError *error = hubspot_call_error(call);
 
-		/*
-		 * a token may lack the scope for properties, and what they tell is
-		 * seldom needed
-		 */
-		if (lookup->question == ASKS_PROPERTIES &&
-			!(error && hubspot_ends_sending(error->verdict) && error->verdict != HUBSPOT_VERDICT_SCOPE))
+		if (lookup->question == ASKS_PROPERTIES && (error == NULL || is_last_word(lookup, error)))
 			take_properties(lookup);
 		else if (error)
 			take_failure(lookup, error);
@@ -490,6 +486,21 @@ static bool
 tells_of_property(const HubspotError *error)
 {
 	return strstr(error->message, "unique") || strstr(error->message, "idProperty");
+}
+
+/*
+ * Would HubSpot say the same again in place of the list of properties?  A token may lack the
+ * scope for these, and what they tell is seldom needed.  What was not answered tells nothing of
+ * the keys: they are looked up another time.
+ */
+static bool
+is_last_word(const Lookup *lookup, const HubspotError *error)
+{
+	const HubspotHttpReply *reply = lookup->call.reply;
+
+	return error->verdict == HUBSPOT_VERDICT_SCOPE || error->verdict == HUBSPOT_VERDICT_INPUT ||
+		error->verdict == HUBSPOT_VERDICT_REQUEST ||
+		(reply && reply->failure == HUBSPOT_HTTP_TOO_LARGE);
 }
 
 /*
