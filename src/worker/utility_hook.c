@@ -84,7 +84,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	ProcessUtility_hook_type run = previous_hook ? previous_hook :
 	standard_ProcessUtility;
 	Oid			database = database_to_clear(pstmt->utilityStmt);
-	bool		wakes = creates_extension(pstmt->utilityStmt);
+	bool		creates = creates_extension(pstmt->utilityStmt);
+	bool		commits = commits_prepared(pstmt->utilityStmt);
 
 	if (OidIsValid(database))
 	{
@@ -93,7 +94,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	}
 	run(pstmt, query, read_only_tree, context, params, environment, dest,
 		completion);
-	if (wakes || (commits_prepared(pstmt->utilityStmt) && hubspot_outbox_schema(true)))
+	/* a procedure that has ended its transaction may have lost its statement */
+	if (creates || (commits && hubspot_outbox_schema(true)))
 		hubspot_wake_at_commit();
 }
 

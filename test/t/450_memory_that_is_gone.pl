@@ -1,5 +1,6 @@
-# An ERROR of a comparison that cannot even be charged, since what keeps it from being recorded
-# lasts: the worker goes on, and so does the server.
+# Memory that is gone before what lay in it is needed once more: of a comparison whose ERROR cannot
+# even be charged, since what keeps it from being recorded lasts; and of the statement of a
+# procedure that ends its transaction.
 
 use strict;
 use warnings;
@@ -43,6 +44,28 @@ is($session->query('SELECT failures FROM hs_assoc_verify'), '0', 'the failure is
 $session->query(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'hubspot_assoc worker'});
 wait_until(sub { $session->query('SELECT last_ended_at IS NOT NULL FROM hs_assoc_verify_stat') eq 't' }, patience(60));
 pass('the table is compared later');
+
+
+# A procedure is called as drivers do it, with a parameter: its plan goes with its transaction.  It
+# has others take the plan's place in memory.
+$session->query(q{CREATE PROCEDURE ends_transaction(how int) LANGUAGE plpgsql AS $$
+	DECLARE
+		cursor_name refcursor;
+		texts text[] := '{}';
+	BEGIN
+		IF how = 0 THEN ROLLBACK; ELSE COMMIT; END IF;
+		FOR i IN 1..300 LOOP cursor_name := 'c' || i; OPEN cursor_name FOR EXECUTE 'SELECT 1'; END LOOP;
+		FOR i IN 1..300 LOOP cursor_name := 'c' || i; CLOSE cursor_name; END LOOP;
+		FOR i IN 1..400 LOOP texts := texts || repeat('A', i * 100); END LOOP;
+	END$$});
+foreach my $how (0, 1)
+{
+	my $script = PostgreSQL::Test::Utils::tempdir() . "/call$how";
+	PostgreSQL::Test::Utils::append_to_file($script, "\\set how $how\nCALL ends_transaction(:how);\n");
+	my (undef, $out) = run_with_input('', 'pgbench', '-n', '-M', 'extended', '-t', 8, '-f', $script, $node->connstr('postgres'));
+	like($out, qr{transactions actually processed: 8/8}, 'a procedure with ' . ($how ? 'COMMIT' : 'ROLLBACK')) or diag $out;
+}
+is(times_in_log(qr/terminated by signal/), 0, '... has not crashed');
 
 $_->quit foreach $session, $other;
 done_testing();
