@@ -51,6 +51,25 @@ hubspot_attempt(HubspotAttempt * attempt, void *state)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		ReThrowError(error);
+		hubspot_throw_again(error);
 	return error;
+}
+
+/*
+ * Throw a copy of an ERROR.  ReThrowError() copies all but its constants, which CopyErrorData()
+ * has copied: without this, they would go with the memory of the copy, before it is reported.
+ */
+void
+hubspot_throw_again(ErrorData *error)
+{
+	const char **constants[] = {
+		&error->filename, &error->funcname, &error->domain, &error->context_domain
+	};
+
+	for (size_t i = 0; i < lengthof(constants); i++)
+	{
+		if (*constants[i])
+			*constants[i] = MemoryContextStrdup(ErrorContext, *constants[i]);
+	}
+	ReThrowError(error);
 }

@@ -44,6 +44,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "drift/verified_slice.h"
 #include "drift/verify.h"
@@ -384,7 +385,7 @@ take_fault(HubspotVerifier *verifier)
 	if (!too_long && ERRCODE_TO_CATEGORY(fault->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 	{
 		end_slice(verifier);
-		ReThrowError(fault);
+		hubspot_throw_again(fault);
 	}
 	ereport(WARNING,
 			(errcode(fault->sqlerrcode),

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "api/error.h"
+#include "base/attempt.h"
 #include "outbox/charge.h"
 #include "outbox/fault.h"
 #include "outbox/lease.h"
@@ -67,7 +68,7 @@ hubspot_catch(HubspotTransaction *transaction, MemoryContext context,
 	FlushErrorState();
 	MemoryContextSwitchTo(transaction->context);
 	if (!theirs || is_sessions_own(fault))
-		ReThrowError(fault);
+		hubspot_throw_again(fault);
 	return fault;
 }
 
