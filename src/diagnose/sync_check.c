@@ -13,6 +13,8 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_event_trigger.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -23,13 +25,38 @@
 #include "account/server.h"
 #include "base/compat.h"
 #include "diagnose/check.h"
+#include "schema/prepared.h"
+#include "schema/subscription.h"
 #include "sync/config.h"
 #include "sync/link_state.h"
 #include "sync/link_table.h"
 #include "sync/link_trigger.h"
 
+/* What becomes of what a subscription brings. */
+enum
+{
+	SUBSCRIPTION_OID
+};
+
+enum
+{
+	SUBSCRIPTION_IS_APPLIED,
+	SUBSCRIPTION_APPLY_ERRORS,
+	SUBSCRIPTION_COPY_ERRORS
+};
+
+static HubspotStatement subscription_statement = {
+	.text =
+	"SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription($1) AS w WHERE w.relid IS NULL),"
+	" s.apply_error_count, s.sync_error_count FROM pg_catalog.pg_stat_get_subscription_stats($1) AS s",
+	.types = {[SUBSCRIPTION_OID] = OIDOID}
+};
+
 static void check_sync(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
 static const char *table_name(Oid table);
+static void check_subscriptions(HubspotDiagnosis *diagnosis, const HubspotSync *sync);
+static void check_subscription(HubspotDiagnosis *diagnosis, Oid table,
+							   const HubspotSubscription *subscription);
 static const char *trigger_advice(const HubspotSync *sync, HubspotSyncState state);
 static bool check_event_triggers(HubspotDiagnosis *diagnosis);
 static void check_lost_syncs(HubspotDiagnosis *diagnosis);
@@ -141,6 +168,7 @@ void
 hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 {
 	bool		follows_ddl = check_event_triggers(diagnosis);
+	List	   *seen = NIL;		/* tables that subscriptions fill */
 	ListCell   *lc;
 
 	check_lost_syncs(diagnosis);
@@ -178,9 +206,60 @@ hubspot_check_triggers(HubspotDiagnosis *diagnosis)
 			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_PROBLEM,
 						 trigger_advice(sync, state),
 						 "changes of table %s are not followed: %s", hubspot_table_text(sync), problem);
+		else if (sync->replicated && !list_member_oid(seen, sync->link_table))
+		{
+			seen = lappend_oid(seen, sync->link_table);
+			check_subscriptions(diagnosis, sync);
+		}
 	}
 	hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_OK, NULL,
 				 "all are there and enabled");
+}
+
+/* Does what is to come by subscriptions come? */
+static void
+check_subscriptions(HubspotDiagnosis *diagnosis, const HubspotSync *sync)
+{
+	ListCell   *table;
+
+	foreach(table, find_all_inheritors(sync->link_table, NoLock, NULL))
+	{
+		ListCell   *lc;
+
+		foreach(lc, hubspot_subscriptions(lfirst_oid(table)))
+			check_subscription(diagnosis, lfirst_oid(table), lfirst(lc));
+	}
+}
+
+/*
+ * An apply worker that has failed is started again some seconds later, and so is a copy: while
+ * they fail, there is none most of the time.
+ */
+static void
+check_subscription(HubspotDiagnosis *diagnosis, Oid table, const HubspotSubscription *subscription)
+{
+	HubspotValues values = {0};
+	HubspotRows rows;
+	HubspotRow	row;
+
+	hubspot_set_oid(&values, SUBSCRIPTION_OID, subscription->oid);
+	if (hubspot_query(&subscription_statement, &values, &rows) > 0)
+	{
+		hubspot_read_row(&rows, 0, &row);
+		if (!hubspot_get_bool(&row, SUBSCRIPTION_IS_APPLIED))
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_WARNING,
+						 "If it lasts, this server's log says why: for example that somebody has written here, and the key of a row is taken. Mend that; what has come meanwhile is then applied, and sent.",
+						 "nobody applies what subscription %s brings to table %s; errors so far: %lld",
+						 quote_identifier(subscription->name), table_name(table),
+						 (long long) hubspot_get_int64(&row, SUBSCRIPTION_APPLY_ERRORS));
+		else if (!subscription->has_copied)
+			hubspot_find(diagnosis, HUBSPOT_TOPIC_TRIGGERS, HUBSPOT_STATE_WARNING,
+						 "If it lasts, this server's log says why: for example that the table had rows here before, that SELECT is missing over there, or that all of max_logical_replication_workers are in use.",
+						 "subscription %s has not copied table %s yet; errors so far: %lld",
+						 quote_identifier(subscription->name), table_name(table),
+						 (long long) hubspot_get_int64(&row, SUBSCRIPTION_COPY_ERRORS));
+	}
+	hubspot_rows_free(&rows);
 }
 
 /*

@@ -48,13 +48,10 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xlog.h"
-#include "catalog/pg_subscription.h"
-#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -65,6 +62,7 @@
 #include "schema/extension.h"
 #include "schema/origin.h"
 #include "schema/prepared.h"
+#include "schema/subscription.h"
 
 /* The columns of hs_assoc_identity, and of hs_assoc_origin, in their order. */
 enum
@@ -381,22 +379,16 @@ read_tables(const HubspotSchema *schema, const char **instance)
 static bool
 is_subscribed(const HubspotSchema *schema)
 {
-	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(schema->outbox));
-	bool		found = false;
+	ListCell   *lc;
 
-	for (int i = 0; i < list->n_members && !found; i++)
+	foreach(lc, hubspot_subscriptions(schema->outbox))
 	{
-		Form_pg_subscription_rel map = (Form_pg_subscription_rel) GETSTRUCT(&list->members[i]->tuple);
-		HeapTuple	tuple = SearchSysCache1(SUBSCRIPTIONOID, ObjectIdGetDatum(map->srsubid));
+		const HubspotSubscription *subscription = lfirst(lc);
 
-		if (!HeapTupleIsValid(tuple))	/* it was dropped just now */
-			continue;
-		found = is_member_of_role(((Form_pg_subscription) GETSTRUCT(tuple))->subowner,
-								  schema->owner);
-		ReleaseSysCache(tuple);
+		if (is_member_of_role(subscription->owner, schema->owner))
+			return true;
 	}
-	ReleaseSysCacheList(list);
-	return found;
+	return false;
 }
 
 /* Open a table.  NULL: it does not exist, or is that of another version. */

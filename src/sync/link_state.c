@@ -27,13 +27,10 @@
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
-#include "catalog/pg_subscription.h"
-#include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -42,6 +39,7 @@
 
 #include "account/access.h"
 #include "schema/origin.h"
+#include "schema/subscription.h"
 #include "sync/link_state.h"
 #include "sync/link_trigger.h"
 
@@ -362,11 +360,7 @@ is_distributed(Oid table)
 static bool
 is_subscribed(Oid table)
 {
-	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(table));
-	bool		found = list->n_members > 0;
-
-	ReleaseSysCacheList(list);
-	return found;
+	return hubspot_subscriptions(table) != NIL;
 }
 
 /* Is the table or one of its partitions filled by a subscription? */
@@ -387,23 +381,14 @@ is_tree_subscribed(Oid table)
 static const char *
 disabled_subscription(Oid table)
 {
-	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(table));
-	const char *name = NULL;
+	ListCell   *lc;
 
-	for (int i = 0; i < list->n_members && name == NULL; i++)
+	foreach(lc, hubspot_subscriptions(table))
 	{
-		Form_pg_subscription_rel map = (Form_pg_subscription_rel) GETSTRUCT(&list->members[i]->tuple);
-		HeapTuple	tuple = SearchSysCache1(SUBSCRIPTIONOID, ObjectIdGetDatum(map->srsubid));
+		const HubspotSubscription *subscription = lfirst(lc);
 
-		if (HeapTupleIsValid(tuple))	/* else it was dropped just now */
-		{
-			Form_pg_subscription subscription = (Form_pg_subscription) GETSTRUCT(tuple);
-
-			if (!subscription->subenabled)
-				name = pstrdup(NameStr(subscription->subname));
-			ReleaseSysCache(tuple);
-		}
+		if (!subscription->enabled)
+			return subscription->name;
 	}
-	ReleaseSysCacheList(list);
-	return name;
+	return NULL;
 }
