@@ -31,7 +31,8 @@ enum
 	VERIFY_HELD_BACK,
 	VERIFY_OPEN,
 	VERIFY_CONTESTED,
-	VERIFY_LAST_AGE				/* since a pass has ended, or null: none has */
+	VERIFY_LAST_AGE,			/* since a pass has ended, or null: none has */
+	VERIFY_UNKNOWN				/* in that pass */
 };
 
 static HubspotStatement verify_statement = {
@@ -41,7 +42,7 @@ static HubspotStatement verify_statement = {
 	"  CASE WHEN s.failures = 0 THEN clock_timestamp() - s.began_at END))::int8,"
 	" extract(epoch FROM clock_timestamp() - coalesce(s.last_ended_at, c.enabled_at))::int8,"
 	" s.failures, v.error_message, s.held_back, s.open, s.contested,"
-	" extract(epoch FROM clock_timestamp() - s.last_ended_at)::int8"
+	" extract(epoch FROM clock_timestamp() - s.last_ended_at)::int8, s.last_unknown"
 	" FROM %1$s.hs_assoc_verify_stat AS s JOIN %1$s.hs_assoc_sync_config AS c ON c.id = s.sync"
 	" LEFT JOIN %1$s.hs_assoc_verify AS v ON v.sync = s.sync"
 };
@@ -54,7 +55,8 @@ typedef enum DriftWeight
 	TOO_SLOW,
 	HELD_BACK,
 	LEFT_ALONE,
-	DIFFERS
+	DIFFERS,
+	NOT_KNOWN
 } DriftWeight;
 
 typedef struct Drift
@@ -171,6 +173,15 @@ check_verify(const HubspotDiagnosis *diagnosis, const HubspotSync *sync, const H
 						   psprintf("HubSpot differs from table %s: %lld %s", table, (long long) open,
 									open == 1 ? "difference" : "differences"),
 						   repair);
+
+	/* records that people call by their keys may come later */
+	if (hubspot_get_int64(row, VERIFY_UNKNOWN) > 0 &&
+		strchr(sync->from_type, ':') == NULL && strchr(sync->to_type, ':') == NULL)
+		drifts = add_drift(drifts, NOT_KNOWN,
+						   psprintf("records or rows of table %s that the last pass could not compare: %lld",
+									table, (long long) hubspot_get_int64(row, VERIFY_UNKNOWN)),
+						   psprintf("SELECT * FROM hs_assoc_drift(%s) WHERE action IN ('unreadable', 'unresolved') says which, and why.",
+									name));
 	return drifts;
 }
 

@@ -94,6 +94,9 @@ cmp_ok(@requests - $reads, '<=', 20 * ($passes + 2), '... and its look-ups');
 # Uuids and empty texts are no ids of records
 make('uuid', 'int', 'f, t', 'SELECT gen_random_uuid(), i FROM generate_series(1, 5) i');
 is(figures(), '0|0|0|5|0', 'values that are no ids are unknown');
+is($session->query(q{SELECT concat_ws(': ', state, replace(detail, E'\n', ' '), replace(advice, E'\n', ' ')) FROM hs_assoc_diagnose() WHERE topic = 'drift'}),
+	q{warning: records or rows of table public.links that the last pass could not compare: 5: SELECT * FROM hs_assoc_drift('public.links') WHERE action IN ('unreadable', 'unresolved') says which, and why.},
+	'... and hs_assoc_diagnose does not call that well');
 make('text', 'text', 'f, t', q{VALUES ('', '501'), ('x', '501'), (repeat('9', 1001), '501'), ('10001', ''), (NULL, '501'), ('10002', NULL), ('10003', '501')});
 is(figures() =~ s/\|.*//r, '1', 'nor are empty and long ones, and nulls are of nobody');
 
