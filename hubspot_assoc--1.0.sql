@@ -1785,6 +1785,23 @@ BEGIN
 				DETAIL = pg_catalog.format('Of the columns of table %s, it lacks %s.', link_table, missing),
 				HINT = pg_catalog.format('It must be a foreign table of the same table over there, with the columns %s.', columns);
 		END IF;
+		-- planned, and not run
+		BEGIN
+			EXECUTE pg_catalog.format('EXPLAIN SELECT FROM %s AS l, (SELECT %s FROM %s) AS r WHERE %s', link_table, columns, all_rows, same);
+		EXCEPTION WHEN undefined_function THEN
+			SELECT pg_catalog.string_agg(pg_catalog.format('%I has type %s instead of %s', a.attname,
+				pg_catalog.format_type(r.atttypid, NULL), pg_catalog.format_type(a.atttypid, NULL)), ', ' ORDER BY a.attnum) INTO missing
+			FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_attribute AS r ON r.attrelid OPERATOR(pg_catalog.=) all_rows
+				AND r.attname OPERATOR(pg_catalog.=) a.attname AND r.attnum OPERATOR(pg_catalog.>) 0
+			WHERE a.attrelid OPERATOR(pg_catalog.=) link_table AND a.attnum OPERATOR(pg_catalog.>) 0
+				AND a.attgenerated OPERATOR(pg_catalog.=) '' AND r.atttypid OPERATOR(pg_catalog.<>) a.atttypid;
+			IF missing IS NULL THEN
+				RAISE;
+			END IF;
+			RAISE EXCEPTION 'invalid value for argument "all_rows": "%"', all_rows USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = pg_catalog.format('Its values cannot be compared with those of table %s: column %s.', link_table, missing),
+				HINT = 'Have the same types in both.';
+		END;
 	END IF;
 	LOOP
 		-- what is looked at under the lock is as it is then
@@ -1824,6 +1841,8 @@ BEGIN
 				DETAIL = 'What is pulled would be deleted over there, and maybe not be applied.',
 				HINT = 'Pull as a role for which row-level security is off: its owner, unless that is forced, or one with BYPASSRLS.';
 		END IF;
+		-- who may not delete over there, or where nobody can, as on a standby, would apply the same again and again
+		EXECUTE pg_catalog.format('DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) ANY ($1)', written) USING '{}'::bigint[];
 		-- until what is applied is deleted over there
 		EXECUTE pg_catalog.format('SELECT %s.hs_assoc_keep_locked($1, true)', home) USING link_table;
 		IF all_rows IS NULL THEN
@@ -1874,29 +1893,46 @@ BEGIN
 			EXECUTE pg_catalog.format('DELETE FROM %s', target);
 		END IF;
 		IF all_rows IS NULL AND ids IS NOT NULL THEN
-			-- removals first: a row may have taken the place of another; the names are such as
-			-- no table and no column has
-			FOREACH action IN ARRAY ARRAY[
-				'DELETE FROM %1$s AS l USING hs_assoc_latest AS r WHERE NOT r.hs_assoc_added AND %3$s',
-				'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM hs_assoc_latest AS r
-					WHERE r.hs_assoc_added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
-			LOOP
-				EXECUTE pg_catalog.format(pg_catalog.concat('WITH hs_assoc_changed AS (
-						SELECT c.id AS hs_assoc_change, false AS hs_assoc_added, r.*
-						FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (id, image)
-							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
-						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
-						UNION ALL
-						SELECT c.id, true, r.*
-						FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS c (id, image)
-							CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
-						WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
-					), hs_assoc_latest AS (
-						SELECT DISTINCT ON (%4$s) hs_assoc_added, %2$s FROM hs_assoc_changed
-						ORDER BY %4$s, hs_assoc_change DESC, hs_assoc_added DESC
-					) ', action), target, columns, same, distinguishing)
-				USING ids, old_rows, new_rows, emptied;
-			END LOOP;
+			BEGIN
+				-- removals first: a row may have taken the place of another; the names are such as
+				-- no table and no column has
+				FOREACH action IN ARRAY ARRAY[
+					'DELETE FROM %1$s AS l USING hs_assoc_latest AS r WHERE NOT r.hs_assoc_added AND %3$s',
+					'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM hs_assoc_latest AS r
+						WHERE r.hs_assoc_added AND NOT EXISTS (SELECT FROM %1$s AS l WHERE %3$s)']
+				LOOP
+					EXECUTE pg_catalog.format(pg_catalog.concat('WITH hs_assoc_changed AS (
+							SELECT c.id AS hs_assoc_change, false AS hs_assoc_added, r.*
+							FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (id, image)
+								CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
+							WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
+							UNION ALL
+							SELECT c.id, true, r.*
+							FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($3)) AS c (id, image)
+								CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::%1$s, c.image) AS r
+							WHERE c.image IS NOT NULL AND coalesce(c.id OPERATOR(pg_catalog.>) $4, true)
+						), hs_assoc_latest AS (
+							SELECT DISTINCT ON (%4$s) hs_assoc_added, %2$s FROM hs_assoc_changed
+							ORDER BY %4$s, hs_assoc_change DESC, hs_assoc_added DESC
+						) ', action), target, columns, same, distinguishing)
+					USING ids, old_rows, new_rows, emptied;
+				END LOOP;
+			EXCEPTION WHEN data_exception OR check_violation OR not_null_violation THEN
+				-- such an ERROR does not tell which of the changes it is
+				FOR nth IN 1 .. pg_catalog.cardinality(ids) LOOP
+					CONTINUE WHEN ids[nth] OPERATOR(pg_catalog.<=) emptied;
+					BEGIN
+						EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record(NULL::%1$s, $1), pg_catalog.jsonb_populate_record(NULL::%1$s, $2)', target)
+						USING old_rows[nth], new_rows[nth];
+					EXCEPTION WHEN OTHERS THEN
+						RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+							DETAIL = pg_catalog.format('It is change %s of %s: %s', ids[nth], source,
+								pg_catalog.left(pg_catalog.concat_ws(' became ', old_rows[nth], new_rows[nth]), 1000)),
+							HINT = pg_catalog.format('Let table %s take it, or correct the row over there and pull with all_rows. Until then no change of this table is pulled.', link_table);
+					END;
+				END LOOP;
+				RAISE;
+			END;
 		END IF;
 		COMMIT;
 		IF ids IS NOT NULL THEN

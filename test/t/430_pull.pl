@@ -487,7 +487,7 @@ is($car->query('SELECT count(*) FROM links'), $managed->query('SELECT count(*) F
 # no change, also where a row has gone meanwhile
 $car->query('DELETE FROM hs_assoc_outbox');
 $managed->query('INSERT INTO links VALUES (1, 1), (2, 1)');
-$managed->query('CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION $x$not now$x$; END$$; CREATE TRIGGER refuse BEFORE DELETE ON hubspot_changes.changes EXECUTE FUNCTION refuse()');
+$managed->query('CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION $x$not now$x$; END$$; CREATE TRIGGER refuse BEFORE DELETE ON hubspot_changes.changes FOR EACH ROW EXECUTE FUNCTION refuse()');
 like(pull(), qr/not now/, 'applied, but not deleted over there');
 is($car->query('SELECT count(*) FROM hs_assoc_outbox'), 2, '... and enqueued');
 $managed->query('DELETE FROM links WHERE contact_id = 2; DROP TRIGGER refuse ON hubspot_changes.changes');
