@@ -51,12 +51,13 @@ TOPICS = (QUERY, REQUESTS, NETWORK, ANSWERS, KEYS, RESULT, AROUND, OTHER, KERNEL
 
 # By source file, ...
 FILES = {
-    QUERY: "source columns raw_input input_sort argument labels",
+    QUERY: "query source columns raw_input id_type input_sort argument labels",
     REQUESTS: "batch batch_request intake chunk unit request endpoint association_type",
-    NETWORK: "transport easy received sockets call throttle",
-    ANSWERS: "response result_model definition json template jsonb lexer text match blame error keep_labels",
-    KEYS: "key keys key_ring key_cache key_match key_way key_error lookup resolver record fold",
-    RESULT: "result pipeline stencil",
+    NETWORK: "transport easy received guard sockets call client throttle",
+    ANSWERS: "response result_model definition json template jsonb lexer text secret match blame error keep_labels",
+    KEYS: "key keys keyed_row key_ring key_cache key_match key_way key_error lookup resolver record record_values "
+          "fold text_hash",
+    RESULT: "result report pipeline stream stencil",
 }
 
 # ... and functions that do another topic's work
@@ -86,7 +87,7 @@ def run(bench):
         bench.simulator.associate(100000001, bench.rows, 1, 50000)
         statement = bench.jobs["read"].statement
     bench.set_concurrency(CONCURRENCY)
-    files = source_files()
+    files = SourceFiles()
     split = [0, 0]
     topics = collections.Counter()
     functions = collections.Counter()
@@ -100,15 +101,34 @@ def run(bench):
     report_shares(bench, split, topics, functions)
 
 
-def source_files():
-    """Where each function of the extension is; its name begins a line."""
-    found = {}
-    for path in glob.glob(os.path.join(HERE, *[os.pardir] * 2, "src", "**", "*.c"), recursive=True):
-        name = os.path.basename(path)[:-2]
-        with open(path) as file:
-            for function in re.findall(r"^(\w+)\(", file.read(), re.M):
-                found.setdefault(function, name)
-    return found
+class SourceFiles:
+    """Where each function of the extension is."""
+
+    def __init__(self):
+        self.files = collections.defaultdict(list)
+        self.prefixes = collections.defaultdict(list)
+        for path in glob.glob(os.path.join(HERE, *[os.pardir] * 2, "src", "**", "*.c"), recursive=True):
+            name = os.path.basename(path)[:-2]
+            with open(path) as file:
+                text = file.read()
+            # its name begins a line
+            for function in re.findall(r"^(\w+)\(", text, re.M):
+                self.files[function].append(name)
+            # those that simplehash.h makes begin with a name that is given
+            for prefix in re.findall(r"^#define SH_PREFIX\s+(\w+)", text, re.M):
+                self.prefixes[prefix].append(name)
+        known = {name for names in self.files.values() for name in names}
+        for names in FILES.values():
+            expect("files of topics that are missing", set(names.split()) - known, set())
+
+    def topic(self, function):
+        """The function's topic and file; of several files, one that has a topic."""
+        files = self.files.get(function) or self.prefixes.get(function.partition("_")[0], [None])
+        for topic, names in FILES.items():
+            for file in files:
+                if file in names.split():
+                    return FUNCTIONS.get(function, topic), file
+        return FUNCTIONS.get(function, OTHER), files[0]
 
 
 def run_plain(bench, statement):
@@ -201,13 +221,8 @@ def classify(stack, files):
         if library == LIBRARY:
             # without what the compiler adds to the name of a part or a copy
             function = function.partition(".")[0]
-            file = files.get(function)
-            if function in FUNCTIONS:
-                return FUNCTIONS[function], f"{function}, {file}.c"
-            for topic, names in FILES.items():
-                if file in names.split():
-                    return topic, f"{function}, {file}.c"
-            return OTHER, f"{function}, {file}.c"
+            topic, file = files.topic(function)
+            return topic, f"{function}, {file}.c"
         if LIBCURL.match(library):
             return NETWORK, library
     return AROUND, "%s, %s" % stack[0]
