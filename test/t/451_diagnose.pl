@@ -9,6 +9,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use HubSpotTest;
 use Cpanel::JSON::XS ();
+use List::Util qw(min);
 use PostgreSQL::Test::Utils;
 use POSIX qw(strftime);
 use Test::More;
@@ -243,8 +244,9 @@ broken('the quota is not known', rule({ body => { results => [ { fetchStatus => 
 broken('the day is over', rule({ status => 429, body => { status => 'error', policyName => 'DAILY', message => 'You have reached your daily limit.' } }), $no_rule,
 	quota => [ 'problem', qr/daily limit/, qr/Wait/ ]);
 
-# it ends with the pause that was asked for, here after the statement
-$hubspot->rules({ match => { path => 'labels' }, action => { status => 429, headers => { 'Retry-After' => '' . patience(10) }, body => { policyName => 'TEN_SECONDLY_ROLLING', message => 'slow' } } });
+# it ends with the pause that was asked for, here after the statement; one beyond
+# max_retry_delay would end the statement
+$hubspot->rules({ match => { path => 'labels' }, action => { status => 429, headers => { 'Retry-After' => '' . min(50, patience(10)) }, body => { policyName => 'TEN_SECONDLY_ROLLING', message => 'slow' } } });
 $bob->send(q{SELECT count(*) FROM hs_assoc_labels('contacts', 'companies')});
 wait_until(sub { $admin->query('SELECT count(parked_until) FROM hs_assoc_throttle()') });
 broken('HubSpot has asked to wait', 'SELECT 1', sub { $bob->cancel; $bob->finish; $hubspot->clear_rules },
