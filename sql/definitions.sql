@@ -230,7 +230,7 @@ DROP ROLE regress_hubspot_stranger;
 --
 -- What HubSpot refuses
 --
-ALTER SERVER hubspot OPTIONS (ADD max_retries '0', ADD max_retry_delay '1ms', ADD request_timeout '5s');
+ALTER SERVER hubspot OPTIONS (ADD max_retries '0', ADD max_retry_delay '1ms', ADD request_timeout '60s');
 CREATE FUNCTION attempt(call text, OUT outcome text, OUT message text, OUT detail text, OUT hint text)
 LANGUAGE sql AS $$
 	SELECT outcome, message, regexp_replace(regexp_replace(detail, 'correlation id [-0-9a-f]{36}', 'correlation id (id)'),

@@ -8,7 +8,7 @@
 \i :begin
 
 -- no second attempts but where they are asked for, no long waits
-ALTER SERVER hubspot OPTIONS (ADD max_retries '0', ADD max_retry_delay '1ms', ADD request_timeout '5s');
+ALTER SERVER hubspot OPTIONS (ADD max_retries '0', ADD max_retry_delay '1ms', ADD request_timeout '60s');
 
 -- A call that the simulator meets with an action: its row, and its ERROR with on_error => 'raise'.
 CREATE FUNCTION meet(action jsonb,
