@@ -234,6 +234,7 @@ write_callback(char *data, size_t size, size_t nmemb, void *userp)
 		curl_easy_getinfo(easy->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
 						  &declared) == CURLE_OK)
 		hubspot_expect_body(&easy->received, declared);
+	hubspot_guard_progress(size * nmemb);
 	return callback_result(hubspot_receive_body(&easy->received, data, size * nmemb),
 						   size * nmemb);
 }

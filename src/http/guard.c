@@ -14,12 +14,13 @@
  * So there is one thread for each session that uses libcurl.  It sleeps while
  * there is no call, and looks at a call that lasts every CHECK_INTERVAL.  A
  * call that has kept the CPU busy for MAX_TIME, or for MAX_TIME_INTERRUPTED
- * while an interrupt or a signal of this process is pending, loses its socket:
+ * while somebody or a time limit wants it to end, loses its socket:
  * the thread shuts it down, libcurl finds it at its end, and returns.  If that
  * isn't enough, or if the call is not for one socket, the thread shuts down all
  * of them.  CPU time is what counts, since any call may take long on a busy
  * machine; and a call that uses none does not last, because the sockets do not
- * block.
+ * block.  What is taken of an answer's body, which has a bound, buys a call more
+ * of it: a virtual machine whose host gives memory slowly has that as CPU time.
  *
  * The thread does nothing but that.  It blocks all signals, so PostgreSQL's
  * handlers never run in it; it calls no function of the server, allocates
@@ -50,11 +51,12 @@
 #define CHECK_INTERVAL			(25 * MILLISECOND)
 
 /*
- * The CPU time that a call may take, many times what it takes to read the
- * largest reply; and what it may take while an interrupt or a signal is
- * pending.
+ * The CPU time that a call may take, and what each byte of a body adds to that,
+ * many times what it takes to read one; and what it may take while it is to end,
+ * which a large reply can reach.
  */
 #define MAX_TIME				(1000 * MILLISECOND)
+#define MAX_TIME_A_BYTE			INT64CONST(500) /* in nanoseconds */
 #define MAX_TIME_INTERRUPTED	(50 * MILLISECOND)
 
 /* A thread that does so little needs no larger stack. */
@@ -72,6 +74,7 @@ static struct
 	bool		in_call;
 	uint64		calls;			/* so far */
 	int			socket;			/* the one that the call is for, or -1 */
+	int64		nbytes;			/* of bodies, taken in the call */
 	int			cuts;			/* how often sockets were shut down in the
 								 * call */
 	sigset_t	signals;		/* those that were blocked before the call */
@@ -143,10 +146,20 @@ hubspot_guard_enter(int socket)
 	guard.signals = old;
 	guard.socket = socket;
 	guard.calls++;
+	guard.nbytes = 0;
 	guard.cuts = 0;
 	guard.in_call = true;
 	if (guard.asleep)
 		pthread_cond_signal(&guard.wake);
+	pthread_mutex_unlock(&guard.mutex);
+}
+
+/* In a call, so much was taken of the body of an answer. */
+void
+hubspot_guard_progress(size_t nbytes)
+{
+	pthread_mutex_lock(&guard.mutex);
+	guard.nbytes += nbytes;
 	pthread_mutex_unlock(&guard.mutex);
 }
 
@@ -209,7 +222,8 @@ watch(void *arg)
 static void
 check_call(int64 used)
 {
-	int64		most = is_interrupted() ? MAX_TIME_INTERRUPTED : MAX_TIME;
+	int64		most = is_interrupted() ? MAX_TIME_INTERRUPTED :
+	MAX_TIME + guard.nbytes * MAX_TIME_A_BYTE;
 
 	if (used < most * (guard.cuts + 1))
 		return;
@@ -217,12 +231,16 @@ check_call(int64 used)
 	guard.cuts++;
 }
 
-/* Is an interrupt of this process pending, or a signal that would lead to one? */
+/*
+ * Is an interrupt of this process pending, or a signal that would lead to one?  SIGUSR1 and
+ * SIGHUP wait for MAX_TIME: they come without anybody wanting an end, as when another session
+ * has changed the catalogs.
+ */
 static bool
 is_interrupted(void)
 {
 	static const int interrupts[] = {
-		SIGINT, SIGTERM, SIGQUIT, SIGALRM, SIGUSR1, SIGHUP
+		SIGINT, SIGTERM, SIGQUIT, SIGALRM
 	};
 	sigset_t	pending;
 

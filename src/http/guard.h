@@ -13,6 +13,7 @@
 
 extern void hubspot_guard_start(void);
 extern void hubspot_guard_enter(int socket);
+extern void hubspot_guard_progress(size_t nbytes);
 extern bool hubspot_guard_leave(void);
 
 #endif							/* HUBSPOT_HTTP_GUARD_H */

@@ -9,8 +9,10 @@ use lib $FindBin::Bin;
 use HubSpotTest;
 use IO::Compress::Gzip qw(gzip $GzipError);
 use MIME::Base64;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $token = 'pat-na1-5ec2e7-t0k3n-9f8e7d6c5b4a';
 my $node = start_node();
@@ -85,6 +87,28 @@ foreach my $header ('Content-Encoding', 'Transfer-Encoding')
 		$hubspot->clear_rules;
 	}
 }
+
+# A large one takes some time to unpack.  Signals that ask for no end, as those that come with
+# changes of the catalogs, do not break it off.
+my $large = join '', map { sprintf '%08x', rand 2**32 } 1 .. 1_900_000;
+$hubspot->rules({ match => { path => '/raw' }, action => { status => 200, base64 => encode_base64(packed(qq("$large")), ''), headers => { 'Content-Encoding' => 'gzip' } } });
+foreach my $nth (1 .. 5)
+{
+	my $busy = start_session($node);
+	my $pid = $busy->pid;
+	my $signals = fork // die "fork: $!";
+	if ($signals == 0)
+	{
+		kill USR1 => $pid and usleep(1000) while getppid != 1;
+		POSIX::_exit(0);
+	}
+	$busy->send(q{SELECT http_status, length(body::text) FROM hs_assoc_request('GET', '/raw')});
+	my ($out, $err) = $busy->finish;
+	kill TERM => $signals;
+	waitpid $signals, 0;
+	is("$out$err", '200|' . (2 + length $large), "a large one beside signals, $nth");
+}
+$hubspot->clear_rules;
 
 # A byte order mark
 my $mark = "\xef\xbb\xbf";
